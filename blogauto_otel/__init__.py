@@ -1,0 +1,1 @@
+"""OpenTelemetry for FastAPI and SQLAlchemy services: one call, three signals, and never the reason your application is down."""

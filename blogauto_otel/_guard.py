@@ -1,0 +1,123 @@
+"""Where we enter the user's process: an error of ours is swallowed here, counted, and told once."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger: Final = logging.getLogger("blogauto_otel")
+
+# Seconds of silence after a message was told, per key: at worst ten lines a minute come from us.
+QUIET_SECONDS: Final = 60.0
+MAX_KEYS: Final = 256
+
+_lock = threading.Lock()
+_swallowed: dict[str, int] = {}
+_told: dict[str, float] = {}
+_loud = False
+
+
+class guard:  # noqa: N801 - reads as a statement: `with guard("recording a request"):`
+    """Swallow any `Exception` of the block, count it under `what`, and log it at most once a minute.
+
+    `BaseException` that is not an `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) passes: it is not ours to stop.
+    """
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        return swallow(self.what, error)
+
+
+def swallow(what: str, error: BaseException) -> bool:
+    """Count and tell an error of ours; True when it must not travel further."""
+    if _loud or not isinstance(error, Exception):
+        return False
+    with _lock:
+        _swallowed[what] = _swallowed.get(what, 0) + 1
+    tell(
+        f"swallowed {what} {type(error).__name__}",
+        "%s failed; the application is not affected, some telemetry may be missing",
+        what,
+        level=logging.WARNING,
+        error=error,
+    )
+    return True
+
+
+def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function of ours that user code or a library calls: on error it returns `default`."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                if not swallow(what, error):
+                    raise
+                return default
+
+        return call
+
+    return decorate
+
+
+def tell(
+    key: str, message: str, *args: object, level: int = logging.WARNING, error: BaseException | None = None
+) -> bool:
+    """Log `message` unless the same `key` was told within the last minute; True when it was told.
+
+    Never raises: a broken handler or a closed stream of the application must not turn our message into its failure.
+    """
+    now = time.monotonic()
+    with _lock:
+        last = _told.get(key)
+        if last is not None and now - last < QUIET_SECONDS:
+            return False
+        if len(_told) >= MAX_KEYS:
+            _told.clear()
+        _told[key] = now
+    try:
+        logger.log(level, message, *args, exc_info=error)
+    except Exception:  # noqa: BLE001 - telling is a courtesy, not a duty
+        return False
+    return True
+
+
+def swallowed() -> Mapping[str, int]:
+    """How often each guarded place failed since the process started (a copy)."""
+    with _lock:
+        return dict(_swallowed)
+
+
+def set_loud(value: bool) -> None:
+    """Make the guard re-raise (`True`), as the tests do, so that a swallowed error cannot hide."""
+    global _loud
+    _loud = value
+
+
+def reset() -> None:
+    """Forget what was counted and told; fresh locks, as a forked child needs them."""
+    global _lock
+    _lock = threading.Lock()
+    _swallowed.clear()
+    _told.clear()

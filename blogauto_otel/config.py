@@ -1,0 +1,479 @@
+"""What the user decided: one field, one variable, one default, one parser, one line of docs/settings.md.
+
+Precedence is argument, then environment, then default. A value that cannot be used costs one clear message and the default;
+with `strict` it is an exception. `OTEL_*` names mean what the OpenTelemetry specification says they mean
+(https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/); ours begin with `BLOGAUTO_OTEL_`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import ipaddress
+import math
+import os
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast, get_args
+
+from blogauto_otel.errors import ConfigurationError
+
+PREFIX: Final = "BLOGAUTO_OTEL_"
+MASK: Final = "****"
+
+Environment = Mapping[str, str]
+Parser = Callable[[str], Any]
+
+Instrumentation = Literal["own", "contrib", "off"]
+ConsoleFormat = Literal["auto", "json", "text", "off"]
+Protocol = Literal["http/protobuf", "grpc"]
+Compression = Literal["none", "gzip"]
+
+
+# --- parsers: text in, value out, ValueError saying what was expected -------------------------------------------------
+
+
+def text(raw: str) -> str:
+    """Any non-empty text."""
+    return raw
+
+
+def flag(raw: str) -> bool:
+    """`true` or `false`, as the specification has it, and the usual synonyms."""
+    lowered = raw.strip().lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError("expected true or false")
+
+
+def one_of(kind: Any) -> Parser:
+    """A parser for the words of a `Literal` type."""
+    words = cast("tuple[str, ...]", get_args(kind))
+
+    def parse(raw: str) -> str:
+        lowered = raw.strip().lower()
+        if lowered not in words:
+            raise ValueError(f"expected one of {', '.join(words)}")
+        return lowered
+
+    return parse
+
+
+def whole(low: int, high: int) -> Parser:
+    """A parser for whole numbers within bounds."""
+
+    def parse(raw: str) -> int:
+        try:
+            number = int(raw)
+        except ValueError:
+            raise ValueError(f"expected a whole number from {low} to {high}") from None
+        if not low <= number <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def number(low: float, high: float, unit: str = "") -> Parser:
+    """A parser for finite numbers within bounds."""
+    expected = f"expected a number from {low:g} to {high:g}{' ' + unit if unit else ''}"
+
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ValueError(expected) from None
+        if not (math.isfinite(value) and low <= value <= high):
+            raise ValueError(expected)
+        return value
+
+    return parse
+
+
+def milliseconds(low: float, high: float) -> Parser:
+    """A parser for the specification's millisecond durations; the value is in seconds."""
+    parse_number = number(low, high, "milliseconds")
+    return lambda raw: parse_number(raw) / 1000.0
+
+
+def otlp_timeout(raw: str) -> float:
+    """The specification's milliseconds; below 100 it is read as the seconds that OpenTelemetry Python takes (docs/decisions/0004)."""
+    value = cast("float", number(0.001, 600_000, "milliseconds")(raw))
+    return value if value < 100 else value / 1000.0
+
+
+def words(raw: str) -> tuple[str, ...]:
+    """A comma-separated list."""
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def exporters(*known: str) -> Parser:
+    """A parser for a comma-separated list of exporter names."""
+
+    def parse(raw: str) -> tuple[str, ...]:
+        names = tuple(word.lower() for word in words(raw))
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise ValueError(f"expected {', '.join(known)}, or several of them with commas")
+        return tuple(name for name in dict.fromkeys(names) if name != "none")
+
+    return parse
+
+
+def pairs(raw: str) -> Mapping[str, str]:
+    """`key=value` pairs with commas between, values percent-encoded (W3C Baggage, as the specification says)."""
+    found: dict[str, str] = {}
+    for part in words(raw):
+        key, separator, value = part.partition("=")
+        if not separator or not key.strip():
+            raise ValueError("expected key=value pairs separated by commas")
+        found[key.strip()] = urllib.parse.unquote(value.strip())
+    return found
+
+
+def header_pairs(raw: str) -> Mapping[str, str]:
+    """Pairs that can stand in an HTTP header: lower-case names, no line breaks."""
+    found = {key.lower(): value for key, value in pairs(raw).items()}
+    for key, value in found.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", key) or re.search(r"[\r\n\0]", value):
+            raise ValueError("expected header names and values without line breaks")
+    return found
+
+
+def url(raw: str) -> str:
+    """An absolute http or https URL."""
+    value = raw.strip()
+    try:
+        parts = urllib.parse.urlsplit(value)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_valid, parts = False, urllib.parse.urlsplit("")
+    if not port_is_valid or parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
+        raise ValueError("expected an absolute http:// or https:// URL")
+    return value
+
+
+def rates(raw: str) -> Mapping[str, float]:
+    """`route=rate` pairs: a route template (`/api/posts/{id}`, `*` for any rest) and a share from 0 to 1."""
+    parse_rate = number(0.0, 1.0)
+    found: dict[str, float] = {}
+    for part in words(raw):
+        route, separator, rate = part.rpartition("=")
+        if not separator or not route.startswith("/"):
+            raise ValueError("expected /route=rate pairs separated by commas")
+        found[route] = parse_rate(rate)
+    return found
+
+
+def networks(raw: str) -> tuple[str, ...]:
+    """`always`, `never`, `private`, or networks in CIDR notation."""
+    names = words(raw)
+    if len(names) == 1 and names[0].lower() in {"always", "never", "private"}:
+        return (names[0].lower(),)
+    try:
+        return tuple(str(ipaddress.ip_network(name)) for name in names)
+    except ValueError:
+        raise ValueError("expected always, never, private, or networks such as 10.0.0.0/8") from None
+
+
+def metric_namespace(raw: str) -> str:
+    """A word that may begin a metric name."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", raw):
+        raise ValueError("expected lower-case letters, digits and _, beginning with a letter")
+    return raw
+
+
+def url_path(raw: str) -> str:
+    """A path beginning with a slash, or `off`."""
+    if raw.strip().lower() == "off":
+        return ""
+    if not re.fullmatch(r"/[!-~]*", raw):
+        raise ValueError("expected a path such as /metrics, or off")
+    return raw
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Option:
+    """How one setting is read, and what the documentation says of it."""
+
+    variable: str
+    parse: Parser
+    help: str
+    section: str
+    secret: bool = False
+    fallback: str | None = None  # a second variable, read when the first is not set
+    unit: str | None = None
+
+
+def option(
+    variable: str,
+    parse: Parser,
+    default: Any,
+    help: str,  # noqa: A002 - the word everybody uses for it
+    *,
+    section: str,
+    secret: bool = False,
+    fallback: str | None = None,
+    unit: str | None = None,
+) -> Any:
+    """Declare a field of `Settings`."""
+    metadata = {"option": Option(variable, parse, help, section, secret, fallback, unit)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: MappingProxyType(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+SERVICE, EXPORT, TRACES, METRICS, LOGS, INSTRUMENTATION, DELIVERY, PRIVACY, SENTRY = (
+    "Service",
+    "Export",
+    "Traces",
+    "Metrics",
+    "Logs",
+    "Instrumentation",
+    "Delivery",
+    "Privacy",
+    "Sentry",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be decided as text. Objects (an app, an exporter) are arguments of `configure`."""
+
+    # fmt: off
+    service_name: str = option("OTEL_SERVICE_NAME", text, "blogauto-backend", "Who is speaking: `service.name`, and `job` in Prometheus.", section=SERVICE)
+    service_version: str | None = option(PREFIX + "SERVICE_VERSION", text, None, "`service.version`; also Sentry's release.", section=SERVICE)
+    environment: str = option(PREFIX + "ENVIRONMENT", text, "development", "`deployment.environment.name`; `production` changes the defaults of sampling and of the console.", section=SERVICE, fallback="ENVIRONMENT")
+    namespace: str = option(PREFIX + "NAMESPACE", metric_namespace, "blogauto", "First word of the domain metrics' names.", section=SERVICE)
+    resource_attributes: Mapping[str, str] = option("OTEL_RESOURCE_ATTRIBUTES", pairs, {}, "Further resource attributes, `key=value` with commas between.", section=SERVICE)
+    sdk_disabled: bool = option("OTEL_SDK_DISABLED", flag, False, "Switch everything off: nothing is recorded, patched or sent.", section=SERVICE)
+    strict: bool = option(PREFIX + "STRICT", flag, False, "Raise `ConfigurationError` from `configure()` where a warning and the default would do.", section=SERVICE)
+
+    traces_exporter: tuple[str, ...] = option("OTEL_TRACES_EXPORTER", exporters("otlp", "console", "none"), ("otlp",), "Where spans go: `otlp`, `console`, `none`.", section=EXPORT)
+    metrics_exporter: tuple[str, ...] = option("OTEL_METRICS_EXPORTER", exporters("otlp", "console", "none", "prometheus"), ("otlp",), "Where metrics go: `otlp`, `console`, `prometheus` (a port of its own, extra `prometheus`), `none`; `/metrics` is served in any case.", section=EXPORT)
+    logs_exporter: tuple[str, ...] = option("OTEL_LOGS_EXPORTER", exporters("otlp", "console", "none"), ("otlp",), "Where log records go: `otlp`, `console`, `none`.", section=EXPORT)
+    protocol: Protocol = option("OTEL_EXPORTER_OTLP_PROTOCOL", one_of(Protocol), "http/protobuf", "`http/protobuf`, or `grpc` with the extra of that name.", section=EXPORT)
+    endpoint: str | None = option("OTEL_EXPORTER_OTLP_ENDPOINT", url, None, "Base URL of the Collector; `/v1/traces`, `/v1/metrics`, `/v1/logs` are added. Unset: `http://localhost:4318` (gRPC: `:4317`).", section=EXPORT)
+    traces_endpoint: str | None = option("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url, None, "Full URL for spans, used as it is.", section=EXPORT)
+    metrics_endpoint: str | None = option("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url, None, "Full URL for metrics, used as it is.", section=EXPORT)
+    logs_endpoint: str | None = option("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", url, None, "Full URL for log records, used as it is.", section=EXPORT)
+    headers: Mapping[str, str] = option("OTEL_EXPORTER_OTLP_HEADERS", header_pairs, {}, "Headers of every export request, such as an API key.", section=EXPORT, secret=True)
+    traces_headers: Mapping[str, str] | None = option("OTEL_EXPORTER_OTLP_TRACES_HEADERS", header_pairs, None, "Headers for spans instead.", section=EXPORT, secret=True)
+    metrics_headers: Mapping[str, str] | None = option("OTEL_EXPORTER_OTLP_METRICS_HEADERS", header_pairs, None, "Headers for metrics instead.", section=EXPORT, secret=True)
+    logs_headers: Mapping[str, str] | None = option("OTEL_EXPORTER_OTLP_LOGS_HEADERS", header_pairs, None, "Headers for log records instead.", section=EXPORT, secret=True)
+    timeout: float = option("OTEL_EXPORTER_OTLP_TIMEOUT", otlp_timeout, 10.0, "Total time of one export request, in milliseconds; below 100 it is read as seconds.", section=EXPORT, unit="ms")
+    traces_timeout: float | None = option("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", otlp_timeout, None, "The same for spans.", section=EXPORT, unit="ms")
+    metrics_timeout: float | None = option("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", otlp_timeout, None, "The same for metrics.", section=EXPORT, unit="ms")
+    logs_timeout: float | None = option("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", otlp_timeout, None, "The same for log records.", section=EXPORT, unit="ms")
+    compression: Compression = option("OTEL_EXPORTER_OTLP_COMPRESSION", one_of(Compression), "none", "`gzip` or `none`.", section=EXPORT)
+    traces_compression: Compression | None = option("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", one_of(Compression), None, "The same for spans.", section=EXPORT)
+    metrics_compression: Compression | None = option("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", one_of(Compression), None, "The same for metrics.", section=EXPORT)
+    logs_compression: Compression | None = option("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", one_of(Compression), None, "The same for log records.", section=EXPORT)
+    certificate: str | None = option("OTEL_EXPORTER_OTLP_CERTIFICATE", text, None, "File with the certificate authorities that may sign the Collector's certificate.", section=EXPORT)
+    client_certificate: str | None = option("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", text, None, "File with our certificate, for mutual TLS.", section=EXPORT)
+    client_key: str | None = option("OTEL_EXPORTER_OTLP_CLIENT_KEY", text, None, "File with our private key, for mutual TLS.", section=EXPORT)
+
+    propagators: tuple[str, ...] = option("OTEL_PROPAGATORS", words, ("tracecontext", "baggage"), "Context formats read from and written to requests.", section=TRACES)
+    sampler: str | None = option("OTEL_TRACES_SAMPLER", text, None, "An OpenTelemetry sampler by name, in place of ours.", section=TRACES)
+    sampler_arg: str | None = option("OTEL_TRACES_SAMPLER_ARG", text, None, "The argument of that sampler.", section=TRACES)
+    sample_rate: float | None = option(PREFIX + "SAMPLE_RATE", number(0.0, 1.0), None, "Share of traces kept. Unset: 0.1 in production, 1.0 elsewhere.", section=TRACES)
+    sample_routes: Mapping[str, float] = option(PREFIX + "SAMPLE_ROUTES", rates, {}, "Rates by route, first match wins: `/api/content/*=1.0,/api/posts/{id}=0.01`.", section=TRACES)
+    untraced_routes: tuple[str, ...] = option(PREFIX + "UNTRACED_ROUTES", words, ("/health", "/healthz", "/livez", "/readyz", "/ping", "/api/health"), "Routes that are counted but never traced.", section=TRACES)
+    slow_request_seconds: float = option(PREFIX + "SLOW_REQUEST_SECONDS", number(0.0, 86_400.0, "seconds"), 2.0, "A request that takes longer gets its span even when it was not sampled; 0 switches this off.", section=TRACES, unit="s")
+    trust_incoming: tuple[str, ...] = option(PREFIX + "TRUST_INCOMING", networks, ("private",), "Whose `traceparent` and `baggage` headers are believed: `always`, `never`, `private` (loopback and private networks), or a list of networks.", section=TRACES)
+    max_attributes: int = option("OTEL_ATTRIBUTE_COUNT_LIMIT", whole(1, 4096), 128, "Attributes per span, event, link or log record.", section=TRACES)
+    max_attribute_length: int = option("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", whole(16, 1_048_576), 4096, "Characters per attribute value; longer ones are cut and flagged.", section=TRACES)
+    max_span_attributes: int | None = option("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", whole(1, 4096), None, "Attributes per span.", section=TRACES)
+    max_span_attribute_length: int | None = option("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", whole(16, 1_048_576), None, "Characters per span attribute.", section=TRACES)
+    max_events: int = option("OTEL_SPAN_EVENT_COUNT_LIMIT", whole(1, 4096), 128, "Events per span.", section=TRACES)
+    max_links: int = option("OTEL_SPAN_LINK_COUNT_LIMIT", whole(1, 4096), 128, "Links per span.", section=TRACES)
+
+    metric_interval: float = option("OTEL_METRIC_EXPORT_INTERVAL", milliseconds(100, 3_600_000), 15.0, "Time between two pushes of the metrics, in milliseconds.", section=METRICS, unit="ms")
+    metric_timeout: float | None = option("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1, 600_000), None, "Total time of one push.", section=METRICS, unit="ms")
+    exemplar_filter: str = option("OTEL_METRICS_EXEMPLAR_FILTER", one_of(Literal["trace_based", "always_on", "always_off"]), "trace_based", "Which measurements may become exemplars.", section=METRICS)
+    series_limit: int = option(PREFIX + "SERIES_LIMIT", whole(10, 100_000), 2000, "Series per instrument; what comes later is counted together under `otel.metric.overflow`.", section=METRICS)
+    metrics_path: str = option(PREFIX + "METRICS_PATH", url_path, "/metrics", "Where the application answers Prometheus; `off` to not answer.", section=METRICS)
+    metrics_token: str | None = option(PREFIX + "METRICS_TOKEN", text, None, "Bearer token that a scrape of that path must carry.", section=METRICS, secret=True)
+    http_semconv_metrics: bool = option(PREFIX + "HTTP_SEMCONV_METRICS", flag, False, "Also record `http.server.request.duration` and its relatives.", section=METRICS)
+
+    console: ConsoleFormat = option(PREFIX + "CONSOLE", one_of(ConsoleFormat), "auto", "Log lines on stdout: `json`, `text`, `off` (leave the application's handlers alone), or `auto`: JSON in production, text elsewhere.", section=LOGS)
+    log_level: str | None = option(PREFIX + "LOG_LEVEL", one_of(Literal["debug", "info", "warning", "error", "critical"]), "info", "Least severity that is exported and printed.", section=LOGS)
+    max_log_attributes: int | None = option("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", whole(1, 4096), None, "Attributes per log record.", section=LOGS)
+    max_log_attribute_length: int | None = option("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", whole(16, 1_048_576), None, "Characters per log record attribute.", section=LOGS)
+
+    requests: Instrumentation = option(PREFIX + "REQUESTS", one_of(Instrumentation), "own", "Who instruments FastAPI and Starlette: `own`, `contrib` (extra `fastapi`), `off`.", section=INSTRUMENTATION)
+    sqlalchemy: Instrumentation = option(PREFIX + "SQLALCHEMY", one_of(Instrumentation), "own", "Who instruments SQLAlchemy: `own`, `contrib` (extra `sqlalchemy`), `off`.", section=INSTRUMENTATION)
+    sql_root_spans: bool = option(PREFIX + "SQL_ROOT_SPANS", flag, False, "Record statements that run outside any sampled span.", section=INSTRUMENTATION)
+    logging: bool = option(PREFIX + "LOGGING", flag, True, "Export standard library log records.", section=INSTRUMENTATION)
+    system_metrics: bool = option(PREFIX + "SYSTEM_METRICS", flag, True, "Record CPU, memory, disk and connections.", section=INSTRUMENTATION)
+    clients: bool = option(PREFIX + "CLIENTS", flag, True, "Switch on the OpenTelemetry instrumentations of httpx, requests, aiohttp, redis that are installed.", section=INSTRUMENTATION)
+    disabled_instrumentations: tuple[str, ...] = option("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", words, (), "Instrumentations by entry point name that stay off; `*` for all.", section=INSTRUMENTATION)
+
+    span_delay: float = option("OTEL_BSP_SCHEDULE_DELAY", milliseconds(10, 600_000), 1.0, "Longest time a span waits for company, in milliseconds.", section=DELIVERY, unit="ms")
+    log_delay: float = option("OTEL_BLRP_SCHEDULE_DELAY", milliseconds(10, 600_000), 1.0, "Longest time a log record waits for company, in milliseconds.", section=DELIVERY, unit="ms")
+    span_queue_items: int = option("OTEL_BSP_MAX_QUEUE_SIZE", whole(1, 10_000_000), 65_536, "Spans that may wait.", section=DELIVERY)
+    log_queue_items: int = option("OTEL_BLRP_MAX_QUEUE_SIZE", whole(1, 10_000_000), 65_536, "Log records that may wait.", section=DELIVERY)
+    span_batch_items: int = option("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", whole(1, 100_000), 2048, "Spans per request.", section=DELIVERY)
+    log_batch_items: int = option("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", whole(1, 100_000), 2048, "Log records per request.", section=DELIVERY)
+    queue_bytes: int = option(PREFIX + "QUEUE_BYTES", whole(65_536, 2**40), 32 * 2**20, "Bytes that may wait in memory, per signal.", section=DELIVERY, unit="By")
+    max_request_bytes: int = option(PREFIX + "MAX_REQUEST_BYTES", whole(16_384, 64 * 2**20), 3_500_000, "Bytes of one export request before compression; the Collector's gRPC receiver refuses 4 MiB.", section=DELIVERY, unit="By")
+    shutdown_timeout: float = option(PREFIX + "SHUTDOWN_TIMEOUT", number(0.0, 600.0, "seconds"), 4.0, "Total time that the end of the process may take.", section=DELIVERY, unit="s")
+
+    redact: bool = option(PREFIX + "REDACT", flag, True, "Replace secrets in everything that leaves.", section=PRIVACY)
+    redact_keys: tuple[str, ...] = option(PREFIX + "REDACT_KEYS", words, (), "Further keys whose values are secrets.", section=PRIVACY)
+    redact_patterns: tuple[str, ...] = option(PREFIX + "REDACT_PATTERNS", words, (), "Further regular expressions whose matches are secrets.", section=PRIVACY)
+
+    sentry_dsn: str | None = option("SENTRY_DSN", text, None, "Where Sentry's events go; unset, Sentry stays out of it.", section=SENTRY, secret=True)
+    # fmt: on
+
+    @property
+    def production(self) -> bool:
+        """True when the environment is production, which changes defaults."""
+        return self.environment.lower() in {"production", "prod"}
+
+    @property
+    def effective_sample_rate(self) -> float:
+        """The share of traces kept, from 0 to 1."""
+        if self.sample_rate is not None:
+            return self.sample_rate
+        return 0.1 if self.production else 1.0
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, secrets masked."""
+        changed = (f"{name}={value!r}" for name, value in self.printable().items() if value != default_of(name))
+        return f"Settings({', '.join(changed)})"
+
+    def printable(self) -> dict[str, object]:
+        """All values by field name, secrets masked, fit for a log line or a support ticket."""
+        return {field.name: _masked(field, getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+def default_of(field_name: str) -> object:
+    """The default of a setting."""
+    field = _FIELDS[field_name]
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def option_of(field_name: str) -> Option:
+    """How a setting is declared."""
+    return cast("Option", _FIELDS[field_name].metadata["option"])
+
+
+_FIELDS: Final[dict[str, dataclasses.Field[Any]]] = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def _masked(field: dataclasses.Field[Any], value: object) -> object:
+    declared = cast("Option", field.metadata["option"])
+    if declared.secret and value:
+        return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
+    if isinstance(value, str) and "://" in value:
+        return re.sub(r"(?<=://)[^/@\s]*@", MASK + "@", value)
+    return value
+
+
+# --- loading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, and what was wrong on the way: one message each, ready to be told or raised."""
+
+    settings: Settings
+    problems: tuple[str, ...]
+
+
+def load(environ: Environment | None = None, **arguments: object) -> Loaded:
+    """Read the settings: argument, then environment, then default.
+
+    `arguments` are field names of `Settings` with values of the field's type, or text as the variable would hold it; `None` means not given.
+
+    Raises:
+        TypeError: an argument that is no setting.
+        ConfigurationError: something cannot be used and `strict` is on; the message lists all of it.
+    """
+    source: Environment = os.environ if environ is None else environ
+    unknown = [name for name in arguments if name not in _FIELDS]
+    if unknown:
+        raise TypeError(f"configure() has no setting {unknown[0]!r}{_nearest(unknown[0], _FIELDS)}")
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name in _FIELDS:
+        given = arguments.get(name)
+        try:
+            if given is not None:
+                values[name] = _from_argument(name, given)
+            elif (found := _from_environment(name, source)) is not None:
+                values[name] = found[0]
+        except ValueError as error:
+            problems.append(str(error))
+    problems.extend(_misspelt(source))
+    settings = Settings(**values)
+    if settings.strict and problems:
+        raise ConfigurationError("; ".join(problems))
+    return Loaded(settings, tuple(problems))
+
+
+def _from_argument(name: str, given: object) -> object:
+    declared = option_of(name)
+    if not isinstance(given, str):
+        return tuple(given) if isinstance(given, list) else given
+    if declared.parse in (text, url) and not given:
+        raise ConfigurationError(f"{name}='': expected some text")
+    if declared.unit == "ms":
+        raise ConfigurationError(f"{name}={given!r}: expected a number of seconds")
+    return _parse(name, declared, given, shown_as=name)
+
+
+def _from_environment(name: str, source: Environment) -> tuple[object] | None:
+    declared = option_of(name)
+    for variable in filter(None, (declared.variable, declared.fallback)):
+        raw = source.get(variable)
+        if raw is not None and raw.strip():  # the specification: empty is the same as unset
+            return (_parse(name, declared, raw, shown_as=variable),)
+    return None
+
+
+def _parse(name: str, declared: Option, raw: str, *, shown_as: str) -> object:
+    try:
+        return declared.parse(raw)
+    except ValueError as error:
+        shown = MASK if declared.secret else raw if len(raw) <= 80 else raw[:80] + "..."
+        fallback = default_of(name)
+        tail = "" if fallback is None or declared.secret else f"; using {_spelled(fallback)}"
+        raise ConfigurationError(f"{shown_as}={shown!r}: {error}{tail}") from None
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _misspelt(source: Environment) -> list[str]:
+    known = {
+        variable for option_ in map(option_of, _FIELDS) for variable in (option_.variable, option_.fallback) if variable
+    }
+    return [
+        f"{variable} is not a setting{_nearest(variable, known)}"
+        for variable in sorted(source)
+        if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES
+    ]
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+# Ours, but read elsewhere than in Settings: by scripts of the repository.
+OTHER_VARIABLES: Final = frozenset({PREFIX + "STACK_CACHE"})

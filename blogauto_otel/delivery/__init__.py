@@ -1,0 +1,1 @@
+"""How telemetry leaves: encoded one by one, queued within bounds, sent with deadlines, every loss counted."""

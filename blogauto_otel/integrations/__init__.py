@@ -1,0 +1,1 @@
+"""Other systems we answer to or link with: Prometheus, Sentry."""

@@ -1,0 +1,1 @@
+"""The OpenTelemetry providers of the three signals; building one installs nothing."""

@@ -1,0 +1,1 @@
+"""What application code emits with: typed instruments, operations, bound context."""

@@ -1,0 +1,373 @@
+"""The real programs: Collector, Prometheus, Alertmanager and Jaeger, built once from Go modules into a cache that survives checkouts.
+
+`python stack/build.py` builds what is missing and says where it lies. Each program is keyed by the hash of its manifest
+(go.mod, go.sum, sources, edits, flags), so a changed pin builds anew and an unchanged one costs nothing. It may run
+twice, or in two terminals at once. Without Go, but with a Docker engine, the programs are copied out of the same
+pinned images that docker-compose.yml starts. Only the standard library is used: this runs before any environment exists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFESTS = ROOT / "stack" / "programs"
+COMPOSE = ROOT / "docker-compose.yml"
+MINIMUM_GO = (1, 26)
+Report = Callable[[str], None]
+
+
+class BuildError(RuntimeError):
+    """A program cannot be had; the message is one sentence of cause and one of what to do."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in a copied module: `old` must occur exactly `times` in each file, or the edit no longer fits."""
+
+    files: tuple[str, ...]
+    old: str
+    new: str
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module that must be changed before it compiles: its checksum, edits and files it lacks."""
+
+    module: str
+    checksum: str
+    edits: tuple[Edit, ...] = ()
+    added: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is built, from which manifest, into which executables."""
+
+    name: str
+    version: str
+    manifest: Path
+    packages: Mapping[str, str]  # executable -> Go package
+    service: str  # of docker-compose.yml, whose image holds the same program
+    in_image: Mapping[str, str]  # executable -> path in that image
+    tags: str = ""
+    source: Source | None = None
+    cold_minutes: str = ""
+
+
+# `ToClientConn` and `ToServer` took the host until Collector 0.141; Jaeger 2.13 was written for that, the modules that can be had are newer.
+JAEGER_EDITS = (
+    Edit(
+        ("internal/storage/v2/grpc/factory.go",),
+        "ToClientConn(ctx, f.telset.Host,",
+        "ToClientConn(ctx, f.telset.Host.GetExtensions(),",
+    ),
+    Edit(
+        ("internal/storage/v1/grpc/factory.go",),
+        "ToClientConn(context.Background(), f.telset.Host,",
+        "ToClientConn(context.Background(), f.telset.Host.GetExtensions(),",
+    ),
+    Edit(
+        (
+            "cmd/jaeger/internal/extension/expvar/extension.go",
+            "cmd/jaeger/internal/extension/remotesampling/extension.go",
+        ),
+        "ToServer(ctx, host,",
+        "ToServer(ctx, host.GetExtensions(),",
+    ),
+    Edit(
+        ("cmd/query/app/server.go", "cmd/remote-storage/app/server.go"),
+        "\t\ttelset.Host,\n",
+        "\t\ttelset.Host.GetExtensions(),\n",
+    ),
+    # An absent `queue` must stay "no queue": dropping the option instead compiles, but then no configuration starts.
+    Edit(
+        ("cmd/jaeger/internal/exporters/storageexporter/config.go",),
+        "exporterhelper.QueueBatchConfig `",
+        "configoptional.Optional[exporterhelper.QueueBatchConfig] `",
+    ),
+    Edit(
+        ("cmd/jaeger/internal/exporters/storageexporter/config.go",),
+        '\t"go.opentelemetry.io/collector/config/configretry"',
+        '\t"go.opentelemetry.io/collector/config/configoptional"\n\t"go.opentelemetry.io/collector/config/configretry"',
+    ),
+)
+
+PROGRAMS = (
+    Program(
+        name="collector",
+        version="0.161.0",
+        manifest=ROOT / "collector" / "distribution",
+        packages={"otelcol": "."},
+        service="otel-collector",
+        in_image={"otelcol": "/otelcol-contrib"},
+        tags="grpcnotrace,remove_all_sd",
+        cold_minutes="3",
+    ),
+    Program(
+        name="prometheus",
+        version="3.16.0",
+        manifest=MANIFESTS / "prometheus",
+        packages={
+            "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
+            "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+        },
+        service="prometheus",
+        in_image={"prometheus": "/bin/prometheus", "promtool": "/bin/promtool"},
+        tags="remove_all_sd",
+        cold_minutes="4",
+    ),
+    Program(
+        name="alertmanager",
+        version="0.34.1",
+        manifest=MANIFESTS / "alertmanager",
+        packages={
+            "alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager",
+            "amtool": "github.com/prometheus/alertmanager/cmd/amtool",
+        },
+        service="alertmanager",
+        in_image={"alertmanager": "/bin/alertmanager", "amtool": "/bin/amtool"},
+        # The module embeds a generated user interface that it does not contain; one page stands in for it.
+        source=Source(
+            "github.com/prometheus/alertmanager@v0.34.1",
+            "CHECKSUM_ALERTMANAGER",
+            added={"ui/app/dist/index.html": "<!doctype html><title>Alertmanager</title>\n"},
+        ),
+        cold_minutes="1",
+    ),
+    Program(
+        name="jaeger",
+        version="2.13.0",
+        manifest=MANIFESTS / "jaeger",
+        packages={"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
+        service="jaeger",
+        in_image={"jaeger": "/cmd/jaeger/jaeger-linux"},
+        source=Source("github.com/jaegertracing/jaeger@v1.76.0", "CHECKSUM_JAEGER", JAEGER_EDITS),
+        cold_minutes="5",
+    ),
+)
+
+
+def cache_root() -> Path:
+    """Where built programs stay: `BLOGAUTO_OTEL_STACK_CACHE`, else the user's cache directory."""
+    configured = os.environ.get("BLOGAUTO_OTEL_STACK_CACHE")
+    if configured:
+        return Path(configured)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "blogauto_otel-stack"
+
+
+def manifest_hash(program: Program) -> str:
+    """Twelve hex digits over everything that decides the executables' bytes, except the Go release."""
+    digest = hashlib.sha256()
+    for path in sorted(program.manifest.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(repr((sorted(program.packages.items()), program.tags, program.source)).encode())
+    digest.update(f"{platform.system()} {platform.machine()}".encode())
+    return digest.hexdigest()[:12]
+
+
+def directory(program: Program) -> Path:
+    """The folder that holds the program's executables once it is built."""
+    return cache_root() / f"{program.name}-{program.version}-{manifest_hash(program)}"
+
+
+def missing(programs: Sequence[Program] = PROGRAMS) -> list[Program]:
+    """The programs that are not in the cache yet."""
+    return [program for program in programs if not directory(program).is_dir()]
+
+
+def ensure(programs: Sequence[Program] = PROGRAMS, report: Report = print) -> dict[str, Path]:
+    """Every executable by name, building what is missing; one line of `report` per program.
+
+    Raises:
+        BuildError: Go is missing or too old and no Docker engine can stand in, or a module or compilation failed.
+    """
+    executables: dict[str, Path] = {}
+    for number, program in enumerate(programs, start=1):
+        target = directory(program)
+        label = f"[{number}/{len(programs)}] {program.name} {program.version}"
+        with _locked(target):
+            if not target.is_dir():
+                started = time.monotonic()
+                how = _provision(program, target, lambda text, label=label: report(f"{label}: {text}"))  # type: ignore[misc]
+                report(f"{label}: {how} in {time.monotonic() - started:.0f} s, {target}")
+            else:
+                report(f"{label}: ready, {target}")
+        executables.update({name: target / name for name in program.packages})
+    return executables
+
+
+def _provision(program: Program, target: Path, report: Report) -> str:
+    work = Path(tempfile.mkdtemp(prefix=f".{program.name}-", dir=target.parent))
+    try:
+        (work / "bin").mkdir()
+        how = _obtain(program, work, report)
+        (work / "bin").rename(target)  # a folder appears whole or not at all
+        return how
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _obtain(program: Program, work: Path, report: Report) -> str:
+    problem = go_problem()
+    if problem is None:
+        report(f"building with Go (about {program.cold_minutes} min when the module cache is cold)")
+        _build(program, work)
+        return "built"
+    if docker_serves():
+        report(f"{problem}; copying from the image of docker-compose.yml")
+        _copy_from_image(program, work)
+        return "copied"
+    raise BuildError(
+        f"The real {program.name} is needed and {problem}. Install Go {MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer, "
+        "or start a Docker engine (Linux), and run this again."
+    )
+
+
+def go_problem() -> str | None:
+    """Why Go cannot build the programs here, or None when it can."""
+    try:
+        said = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        return "Go is not installed"
+    match = re.search(r"go(\d+)\.(\d+)", said)
+    if match is None or (int(match[1]), int(match[2])) < MINIMUM_GO:
+        return f"Go is too old ({said.strip()})"
+    return None
+
+
+def docker_serves() -> bool:
+    """Whether a Docker engine answers, and its Linux programs run on this machine."""
+    if platform.system() != "Linux" or shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=30).returncode == 0  # noqa: S607
+
+
+def _build(program: Program, work: Path) -> None:
+    module = work / "module"
+    shutil.copytree(program.manifest, module)
+    if program.source is not None:
+        _prepare_source(program.name, program.source, module / "src")
+    command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
+    if program.tags:
+        command += ["-tags", program.tags]
+    for executable, package in program.packages.items():
+        _go(program.name, [*command, "-o", str(work / "bin" / executable), package], module)
+
+
+def _prepare_source(program: str, source: Source, target: Path) -> None:
+    answer = json.loads(_go(program, ["go", "mod", "download", "-json", source.module], target.parent.parent))
+    if answer["Sum"] != source.checksum:
+        raise BuildError(f"{source.module} has the checksum {answer['Sum']}, not {source.checksum}; it was not built.")
+    shutil.copytree(answer["Dir"], target)
+    for path in (target, *target.rglob("*")):
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+    for edit in source.edits:
+        for name in edit.files:
+            apply(edit, target / name)
+    for name, text in source.added.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(text)
+
+
+def apply(edit: Edit, path: Path) -> None:
+    """Make one edit, or refuse when the file is not the one it was written for.
+
+    Raises:
+        BuildError: the text does not occur exactly `edit.times` times.
+    """
+    text = path.read_text()
+    if text.count(edit.old) != edit.times:
+        raise BuildError(f"{path.name} is not the file this edit was written for: {edit.old!r} occurs {text.count(edit.old)} times.")
+    path.write_text(text.replace(edit.old, edit.new))
+
+
+def _go(program: str, command: Sequence[str], where: Path) -> str:
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    log = cache_root() / f"{program}.log"
+    log.write_text(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}")
+    raise BuildError(f"{program}: {_cause(done.stdout + done.stderr)}; the whole output is in {log}.")
+
+
+def _cause(output: str) -> str:
+    lines = [line for line in output.strip().splitlines() if not line.startswith("go: downloading")] or ["go said nothing"]
+    unreachable = re.search(r"dial tcp|no such host|i/o timeout|40[34]|410 Gone|unexpected EOF|TLS handshake", output)
+    if unreachable:
+        return f"a Go module could not be had ({lines[-1].strip()}): check the network and GOPROXY, then run this again"
+    return f"go could not build it ({lines[-1].strip()})"
+
+
+def _copy_from_image(program: Program, work: Path) -> None:
+    image = image_of(program.service)
+    container = _docker("create", image).strip()
+    try:
+        for executable, inside in program.in_image.items():
+            _docker("cp", f"{container}:{inside}", str(work / "bin" / executable))
+    finally:
+        _docker("rm", container)
+
+
+def image_of(service: str) -> str:
+    """The pinned image of a compose service, read without a YAML parser.
+
+    Raises:
+        BuildError: docker-compose.yml has no such service.
+    """
+    match = re.search(rf"^  {re.escape(service)}:\n(?:    .*\n|\n)*?    image: (\S+)", COMPOSE.read_text(), re.MULTILINE)
+    if match is None:
+        raise BuildError(f"docker-compose.yml has no image for the service {service}.")
+    return match[1]
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    if done.returncode:
+        raise BuildError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the named programs (all by default); 1 with one clear message when that cannot be."""
+    names = [program.name for program in PROGRAMS]
+    parser = argparse.ArgumentParser(description="Build the real programs of the stack into a cache.")
+    parser.add_argument("program", nargs="*", choices=[*names, []], help=f"default: {', '.join(names)}")
+    chosen = parser.parse_args(arguments).program or names
+    try:
+        ensure([program for program in PROGRAMS if program.name in chosen], lambda line: print(line, flush=True))
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
