@@ -396,15 +396,13 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
     `arguments` are field names of `Settings` with values of the field's type, or text as the variable would hold it; `None` means not given.
 
     Raises:
-        TypeError: an argument that is no setting.
         ConfigurationError: something cannot be used and `strict` is on; the message lists all of it.
     """
     source: Environment = os.environ if environ is None else environ
-    unknown = [name for name in arguments if name not in _FIELDS]
-    if unknown:
-        raise TypeError(f"configure() has no setting {unknown[0]!r}{_nearest(unknown[0], _FIELDS)}")
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = [
+        f"configure() has no setting {name!r}{_nearest(name, _FIELDS)}" for name in arguments if name not in _FIELDS
+    ]
     for name in _FIELDS:
         given = arguments.get(name)
         try:
@@ -412,7 +410,7 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
                 values[name] = _from_argument(name, given)
             elif (found := _from_environment(name, source)) is not None:
                 values[name] = found[0]
-        except ValueError as error:
+        except ConfigurationError as error:
             problems.append(str(error))
     problems.extend(_misspelt(source))
     settings = Settings(**values)
@@ -422,14 +420,25 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
 
 
 def _from_argument(name: str, given: object) -> object:
+    """An argument goes through the parser of its variable, so that both accept the same values."""
     declared = option_of(name)
-    if not isinstance(given, str):
-        return tuple(given) if isinstance(given, list) else given
-    if declared.parse in (text, url) and not given:
-        raise ConfigurationError(f"{name}='': expected some text")
-    if declared.unit == "ms":
-        raise ConfigurationError(f"{name}={given!r}: expected a number of seconds")
-    return _parse(name, declared, given, shown_as=name)
+    if declared.unit == "ms":  # durations are seconds in Python, milliseconds in the environment
+        return _parse(
+            name, dataclasses.replace(declared, parse=number(0.001, 86_400.0, "seconds")), str(given), shown_as=name
+        )
+    if isinstance(given, (list, tuple)) and declared.parse is words:
+        return tuple(map(str, given))
+    if isinstance(given, (list, tuple, Mapping)) and not given:
+        return MappingProxyType({}) if isinstance(given, Mapping) else ()
+    return _parse(name, declared, _as_text(given), shown_as=name)
+
+
+def _as_text(given: object) -> str:
+    if isinstance(given, Mapping):
+        return ",".join(f"{key}={urllib.parse.quote(str(value), safe='/:')}" for key, value in given.items())
+    if isinstance(given, (list, tuple)):
+        return ",".join(map(str, given))
+    return str(given)
 
 
 def _from_environment(name: str, source: Environment) -> tuple[object] | None:

@@ -1,0 +1,49 @@
+"""How context crosses processes: the propagators, by their OpenTelemetry names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from blogauto_otel._guard import tell
+
+if TYPE_CHECKING:
+    from opentelemetry.propagators.textmap import TextMapPropagator
+
+VARIABLE = "OTEL_PROPAGATORS"
+
+
+def import_safely() -> None:
+    """Import `opentelemetry.propagate`, which raises at import when the variable names a propagator that is not installed."""
+    if "opentelemetry.propagate" in sys.modules:
+        return
+    named = os.environ.pop(VARIABLE, None)
+    try:
+        import opentelemetry.propagate  # noqa: F401
+    finally:
+        if named is not None:
+            os.environ[VARIABLE] = named
+
+
+def build_propagator(names: tuple[str, ...]) -> TextMapPropagator:
+    """Compose the named propagators; `none` is no propagation, an unknown name is told and left out."""
+    from opentelemetry.propagators.composite import CompositePropagator
+
+    if "none" in names:
+        return CompositePropagator([])
+    return CompositePropagator([found for name in dict.fromkeys(names) if (found := _load(name)) is not None])
+
+
+def _load(name: str) -> TextMapPropagator | None:
+    from opentelemetry.util._importlib_metadata import entry_points
+
+    try:
+        for entry_point in entry_points(group="opentelemetry_propagator", name=name):
+            propagator: TextMapPropagator = entry_point.load()()
+            return propagator
+        reason = "no such propagator is installed"
+    except Exception as error:  # noqa: BLE001 - somebody else's package
+        reason = f"it does not load ({type(error).__name__})"
+    tell(f"propagator {name}", "%s=%r: %s; using the others", VARIABLE, name, reason)
+    return None
