@@ -1,1 +1,59 @@
-"""OpenTelemetry for FastAPI and SQLAlchemy services: one call, three signals, and never the reason your application is down."""
+"""OpenTelemetry for FastAPI and SQLAlchemy services: one call, three signals, never the reason you are down.
+
+    import blogauto_otel
+
+    telemetry = blogauto_otel.configure(service_name="blogauto-backend")
+
+    blogauto_otel.metrics.business.keywords_analyzed.add(3)
+    with blogauto_otel.operation("wordpress.publish", site="example.org"):
+        ...
+    blogauto_otel.bind(user_id="42")
+
+Importing this package opens no file, starts no thread, patches nothing and imports no framework.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blogauto_otel.errors import BlogautoOtelError, ConfigurationError, MissingDependencyError
+from blogauto_otel.signals import bind, metrics, operation, unbind
+
+if TYPE_CHECKING:
+    from blogauto_otel._configure import Status, Telemetry, configure
+    from blogauto_otel.config import Settings
+
+__all__ = [
+    "BlogautoOtelError",
+    "ConfigurationError",
+    "MissingDependencyError",
+    "Settings",
+    "Status",
+    "Telemetry",
+    "bind",
+    "configure",
+    "metrics",
+    "operation",
+    "unbind",
+]
+
+# The SDK is imported by the first use of one of these, so that emitting modules can import us for next to nothing.
+_LATE = {
+    "Settings": "blogauto_otel.config",
+    "Status": "blogauto_otel._configure",
+    "Telemetry": "blogauto_otel._configure",
+    "configure": "blogauto_otel._configure",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

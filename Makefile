@@ -1,0 +1,52 @@
+# What each target does stands beside it; `make` alone prints this list. CI runs .ci/run, which calls `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SHELL = /bin/bash
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | column -t -s $$'\t'
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed; PYTHON=/path/to/python3 make ... chooses one")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	touch $@
+
+.PHONY: install
+install: $(VENV)/.installed ## make .venv with the package and everything its tests need
+
+.PHONY: demo
+demo: $(VENV)/.installed ## the example under traffic, shown in the terminal: no Docker, no Go
+	$(BIN)/python -m examples.demo
+
+.PHONY: stack-demo
+stack-demo: $(VENV)/.installed ## the same through the real Collector, Prometheus and Jaeger as local processes
+	$(BIN)/python -m examples.stack_demo $(ARGS)
+
+.PHONY: stack
+stack: ## build the Collector, Prometheus, Alertmanager and Jaeger (Go 1.26; minutes, once)
+	$(PYTHON) stack/build.py
+
+.PHONY: check
+check: $(VENV)/.installed ## the fast half of the tests, under a minute
+	.ci/run format lint types layers fast
+
+.PHONY: test
+test: $(VENV)/.installed ## everything
+	.ci/run all
+
+.PHONY: bench
+bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios to stock OpenTelemetry
+	$(BIN)/python -m benchmarks
+
+.PHONY: docs
+docs: $(VENV)/.installed ## write the generated pages and the golden telemetry anew
+	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python -m pytest -q tests/golden --update-golden
+
+.PHONY: clean
+clean: ## remove what the targets made here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,410 @@
+"""The composition root, and the only global state: `configure()` builds, installs and patches; `Telemetry` is what it returns.
+
+The launcher's distro and the test capture call the same function, so there is one path, and it emits the same telemetry.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import _logs, metrics, trace
+
+from blogauto_otel import _guard, config, instrumentation, propagation, redaction, resource, signals
+from blogauto_otel._guard import guard, logger, tell
+from blogauto_otel.config import Settings
+from blogauto_otel.delivery.pipeline import Delivery, DeliveryStats, build_delivery
+from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.integrations import INTEGRATIONS
+from blogauto_otel.providers.logs import Logs, build_logs
+from blogauto_otel.providers.metrics import Metering, build_metering
+from blogauto_otel.providers.traces import Tracing, build_tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import LogRecordProcessor
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor
+
+SIGNALS: Final = ("traces", "metrics", "logs")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is instrumented, what is not and why, where each signal goes, and how delivery stands.
+
+    `str(status)` is the one line that is logged at start; `as_dict()` is the same as plain data.
+    """
+
+    service: str
+    environment: str
+    destinations: Mapping[str, str]
+    instrumentation: tuple[Report, ...] = ()
+    problems: tuple[str, ...] = ()
+    delivery: DeliveryStats | None = None
+    swallowed: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{signal} to {place}" for signal, place in self.destinations.items())
+        on = ", ".join(report.name + _in_brackets(report.detail) for report in self.instrumentation if report.state is State.ON)
+        rest = ", ".join(
+            f"{report.name} {report.state.value}{_in_brackets(report.detail)}"
+            for report in self.instrumentation
+            if report.state is not State.ON
+        )
+        return f"{self.service} ({self.environment}): {places}; on: {on or 'nothing'}" + (f"; not: {rest}" if rest else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return {
+            "service": self.service,
+            "environment": self.environment,
+            "destinations": dict(self.destinations),
+            "instrumentation": {report.name: _in_words(report) for report in self.instrumentation},
+            "problems": list(self.problems),
+            "delivery": self.delivery.as_dict() if self.delivery else {},
+            "swallowed": dict(self.swallowed),
+        }
+
+
+def _in_brackets(detail: str) -> str:
+    return f" ({detail})" if detail else ""
+
+
+def _in_words(report: Report) -> str:
+    return report.state.value + _in_brackets(report.detail)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What `configure` built; a signal whose provider is somebody else's has none here."""
+
+    resource: Resource
+    delivery: Delivery
+    tracing: Tracing | None
+    metering: Metering | None
+    logs: Logs | None
+    reports: tuple[Report, ...]
+    destinations: Mapping[str, str]
+
+
+class Telemetry:
+    """The handle of a configured process: flush, shut down, ask how it stands.
+
+    Also a context manager: leaving the block shuts telemetry down.
+    """
+
+    def __init__(self, settings: Settings, parts: _Parts | None, problems: tuple[str, ...] = ()) -> None:
+        self.settings = settings
+        self._parts = parts
+        self._problems = problems
+        self._deadline: float | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Telemetry {self.settings.service_name}{' (shut down)' if self._closed else ''}>"
+
+    def __enter__(self) -> Telemetry:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.shutdown()
+
+    def force_flush(self, timeout: float = 5.0) -> bool:
+        """Send what is waiting, all signals in parallel.
+
+        Args:
+            timeout: total time in seconds; it is honoured whatever the Collector does.
+
+        Returns:
+            True when everything that was waiting has been accepted by the Collector.
+        """
+        if self._parts is None or self._closed:
+            return True
+        with guard("flushing"):
+            return self._parts.delivery.force_flush(timeout)
+        return False
+
+    def shutdown(self, timeout: float | None = None) -> bool:
+        """Send what is waiting and stop; further calls, and telemetry after it, do nothing.
+
+        Args:
+            timeout: total time in seconds; by default `BLOGAUTO_OTEL_SHUTDOWN_TIMEOUT`, less what a flush at the end of
+                the application's lifespan has used of it. A Collector that is away costs at most half of it.
+
+        Returns:
+            True when nothing was lost.
+        """
+        if self._parts is None or self._closed:
+            return True
+        self._closed = True
+        with guard("shutting down"):
+            return self._parts.delivery.shutdown(self._remaining() if timeout is None else timeout)
+        return False
+
+    def status(self) -> Status:
+        """Say what is instrumented, what is not and why, where each signal goes, and how delivery stands."""
+        if self._parts is None:
+            return Status(self.settings.service_name, self.settings.environment, dict.fromkeys(SIGNALS, "nowhere (disabled)"))
+        return Status(
+            service=self.settings.service_name,
+            environment=self.settings.environment,
+            destinations=self._parts.destinations,
+            instrumentation=self._parts.reports,
+            problems=self._problems,
+            delivery=self._parts.delivery.stats(),
+            swallowed=_guard.swallowed(),
+        )
+
+    # --- the process ends, or forks --------------------------------------------------------------------------------
+
+    def _flush_at_lifespan_end(self) -> None:
+        """uvicorn raises SIGTERM again after the lifespan, so `atexit` never runs: this is the last chance.
+
+        The handle stays usable: a process may run several lifespans, one after another.
+        """
+        self._deadline = None
+        with guard("flushing at the end of the lifespan"):
+            if self._parts is not None and not self._closed:
+                self._parts.delivery.force_flush(self._remaining())
+
+    def _remaining(self) -> float:
+        """One budget for all that happens at the end: the lifespan's flush, then `atexit`."""
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self.settings.shutdown_timeout
+        return max(0.1, self._deadline - now)
+
+    def _after_fork_in_child(self) -> None:
+        if self._parts is None or self._closed:
+            return
+        _guard.reset()
+        self._deadline = None
+        parts = self._parts
+        child = parts.resource
+        with guard("naming the forked child"):
+            child = resource.child_resource(parts.resource, self.settings)
+        for part in (parts.delivery, parts.tracing, parts.metering, parts.logs):
+            if part is not None:
+                with guard(f"beginning anew in a forked child: {type(part).__name__}"):
+                    part.after_fork_in_child(child)
+        instrumentation.after_fork_in_child()
+        with guard("counting from zero in a forked child"):
+            signals.start_at_zero()
+
+
+# --- the only global state ---------------------------------------------------------------------------------------------
+
+_lock = threading.RLock()
+_telemetry: Telemetry | None = None
+_arguments: Mapping[str, object] = MappingProxyType({})
+
+
+def configure(
+    *,
+    app: object = None,
+    span_processors: Sequence[SpanProcessor] = (),
+    log_processors: Sequence[LogRecordProcessor] = (),
+    strict: bool | None = None,
+    **settings: object,
+) -> Telemetry:
+    """Switch telemetry on for this process: build the three providers, install them, patch the libraries that are there.
+
+    Call it once, wherever it suits: before or after the application, the engines and the loggers exist. A second call
+    returns the same handle. It never raises unless `strict` says so, and it waits for nobody: the Collector may be away.
+
+    Args:
+        app: the ASGI application; accepted for clarity, never required.
+        span_processors: further span processors, called before ours.
+        log_processors: further log record processors, called before ours.
+        strict: raise `ConfigurationError` where a warning and the default would do. Default: `BLOGAUTO_OTEL_STRICT`.
+        settings: any field of `Settings` (docs/settings.md): an argument wins over the environment, durations are in seconds.
+
+    Returns:
+        The handle of this process.
+
+    Raises:
+        ConfigurationError: only with `strict`: a setting that cannot be used, or a package it needs that is missing.
+
+    Example:
+        >>> telemetry = configure(service_name="shop-backend", namespace="shop", traces_exporter="none",
+        ...                       metrics_exporter="none", logs_exporter="none", console="off")
+        >>> telemetry.status().service
+        'shop-backend'
+    """
+    global _telemetry, _arguments
+    with _lock:
+        if _telemetry is not None:
+            _tell_if_different(settings)
+            return _telemetry
+        loaded = config.load(**settings, **({} if strict is None else {"strict": strict}))
+        redaction.redact_own_log()
+        for problem in loaded.problems:
+            tell(f"setting {problem}", "%s", problem)
+        telemetry = Telemetry(loaded.settings, None, loaded.problems)
+        if not loaded.settings.sdk_disabled:
+            try:
+                parts = _compose(loaded.settings, span_processors, log_processors)
+                telemetry = Telemetry(loaded.settings, parts, loaded.problems)
+            except Exception as error:
+                if loaded.settings.strict or not _guard.swallow("configuring telemetry", error):
+                    raise
+        _telemetry, _arguments = telemetry, dict(settings)
+    _hook_into_process(telemetry)
+    logger.info("%s", telemetry.status())
+    return telemetry
+
+
+def current() -> Telemetry | None:
+    """The handle of this process, or None before `configure`."""
+    return _telemetry
+
+
+def _tell_if_different(settings: Mapping[str, object]) -> None:
+    different = sorted(name for name, value in settings.items() if _arguments.get(name) != value)
+    if different:
+        tell("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))
+
+
+# --- building and installing -------------------------------------------------------------------------------------------
+
+
+def _compose(
+    settings: Settings, span_processors: Sequence[SpanProcessor], log_processors: Sequence[LogRecordProcessor]
+) -> _Parts:
+    propagation.import_safely()
+    from opentelemetry import propagate
+
+    redactor = redaction.build_redactor(settings)
+    resource_ = resource.build_resource(settings)
+    delivery = build_delivery(settings, resource_)
+    tracing = metering = logs = None
+    if not _is_taken(trace.get_tracer_provider(), "traces"):
+        tracing = build_tracing(settings, resource_, delivery=delivery, redactor=redactor, processors=span_processors)
+        trace.set_tracer_provider(tracing.provider)
+    if not _is_taken(metrics.get_meter_provider(), "metrics"):
+        metering = build_metering(settings, resource_, delivery=delivery, redactor=redactor)
+        metrics.set_meter_provider(metering.provider)
+    if not _is_taken(_logs.get_logger_provider(), "logs"):
+        logs = build_logs(settings, resource_, delivery=delivery, redactor=redactor, processors=log_processors)
+        _logs.set_logger_provider(logs.provider)
+    propagate.set_global_textmap(propagation.build_propagator(settings.propagators))
+    context = Context(
+        settings=settings,
+        redactor=redactor,
+        delivery=delivery,
+        tracer_provider=trace.get_tracer_provider(),
+        meter_provider=metrics.get_meter_provider(),
+        logger_provider=_logs.get_logger_provider(),
+        write_late=tracing.write_late if tracing else None,
+    )
+    with guard("declaring the domain metrics"):
+        signals.attach(context.meter_provider, namespace=settings.namespace)
+    reports = list(instrumentation.instrument_all(context))
+    for name, link in INTEGRATIONS.items():
+        reports.append(_link(name, link, context, metering))
+    owned = {"traces": tracing, "metrics": metering, "logs": logs}
+    places = {signal.value: place for signal, place in delivery.destinations().items()}
+    destinations = {name: places[name] if owned[name] else "a provider installed by somebody else" for name in SIGNALS}
+    return _Parts(resource_, delivery, tracing, metering, logs, tuple(reports), destinations)
+
+
+# The API's own stand-ins, by class name: what `get_*_provider()` returns while nobody has installed one.
+_STAND_INS: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
+
+
+def _is_taken(provider: object, signal: str) -> bool:
+    if type(provider).__name__ in _STAND_INS and type(provider).__module__.startswith("opentelemetry."):
+        return False
+    tell(f"{signal} taken", "%s: %s is installed already; it is kept, and ours steps back", signal, type(provider).__qualname__, level=20)
+    return True
+
+
+def _link(name: str, link: Callable[[Context, Metering | None], Report], context: Context, metering: Metering | None) -> Report:
+    try:
+        return link(context, metering)
+    except Exception as error:
+        if context.settings.strict or not _guard.swallow(f"linking {name}", error):
+            raise
+        return Report(name, State.BROKEN, f"{type(error).__name__}: {error}")
+
+
+# --- the ends of a process ---------------------------------------------------------------------------------------------
+
+_hooked = False
+
+
+def _hook_into_process(telemetry: Telemetry) -> None:
+    """Flush wherever a process can end, and begin anew in every forked child. Hooks look the handle up when they run."""
+    global _hooked
+    with guard("hooking into the lifespan"):
+        from blogauto_otel.instrumentation import asgi
+
+        asgi.on_lifespan_shutdown(_at_lifespan_end)
+    if _hooked:
+        return
+    _hooked = True
+    atexit.register(_at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_child=_in_child)
+
+
+def _at_exit() -> None:
+    if _telemetry is not None:
+        _telemetry.shutdown()
+
+
+def _at_lifespan_end() -> None:
+    if _telemetry is not None:
+        _telemetry._flush_at_lifespan_end()
+
+
+def _in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+    if _telemetry is not None:
+        _telemetry._after_fork_in_child()
+
+
+class _Anchor:
+    """`multiprocessing` forgets callbacks whose object is gone; this one stays."""
+
+
+_anchor: Final = _Anchor()
+_anchored: weakref.WeakSet[_Anchor] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    """A child of `multiprocessing` ends with `os._exit`, past `atexit`: its own finalizers are the last chance."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and _anchor not in _anchored:
+        with guard("hooking into multiprocessing"):
+            util.register_after_fork(_anchor, lambda _: util.Finalize(None, _at_exit, exitpriority=0))
+            _anchored.add(_anchor)
+
+
+def reset() -> None:
+    """Undo everything `configure` did, and give the API back its stand-ins: for tests only."""
+    global _telemetry, _arguments
+    with _lock:
+        telemetry, _telemetry, _arguments = _telemetry, None, MappingProxyType({})
+    if telemetry is not None:
+        telemetry.shutdown(0.5)
+        instrumentation.uninstrument_all()
+    _guard.reset()
+    from opentelemetry.util._once import Once
+
+    for module, name in (
+        (trace, "TRACER"),
+        (sys.modules["opentelemetry.metrics._internal"], "METER"),
+        (sys.modules["opentelemetry._logs._internal"], "LOGGER"),
+    ):
+        setattr(module, f"_{name}_PROVIDER", None)
+        setattr(module, f"_{name}_PROVIDER_SET_ONCE", Once())

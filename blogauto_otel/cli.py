@@ -1,0 +1,76 @@
+"""`blogauto-otel`: ask the package about itself, without an application."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from blogauto_otel import config, redaction
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="blogauto-otel", description="Ask the telemetry of this environment about itself.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    settings = commands.add_parser("settings", help="print the settings as this environment makes them, secrets masked")
+    settings.set_defaults(run=print_settings)
+    check = commands.add_parser("check", help="send one span, metric and log record, and say whether they were accepted")
+    check.set_defaults(run=check_delivery)
+    redact = commands.add_parser("redact", help="show what would be redacted in a text (arguments, or standard input)")
+    redact.add_argument("text", nargs="*")
+    redact.set_defaults(run=show_redaction)
+    chosen = parser.parse_args(arguments)
+    status: int = chosen.run(chosen)
+    return status
+
+
+def print_settings(_: argparse.Namespace) -> int:
+    """Print every setting with its value, and what is wrong with the environment."""
+    loaded = config.load()
+    for name, value in loaded.settings.printable().items():
+        mark = " " if value == config.default_of(name) else "*"
+        print(f"{mark} {config.option_of(name).variable} = {_plain(value)}")
+    for problem in loaded.problems:
+        print(f"! {problem}", file=sys.stderr)
+    return 1 if loaded.problems else 0
+
+
+def check_delivery(_: argparse.Namespace) -> int:
+    """Emit one item of each signal and report what the Collector said."""
+    from opentelemetry import _logs, trace
+
+    from blogauto_otel._configure import configure
+
+    telemetry = configure(console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False)
+    with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
+        _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")
+    accepted = telemetry.force_flush(10.0)
+    status = telemetry.status()
+    print(json.dumps(status.as_dict(), indent=2, default=str))
+    print("accepted" if accepted else "not accepted", file=sys.stderr)
+    telemetry.shutdown(1.0)
+    return 0 if accepted else 1
+
+
+def show_redaction(chosen: argparse.Namespace) -> int:
+    """Print the text as it would leave, and what was replaced and why."""
+    settings = config.load().settings
+    text = " ".join(chosen.text) if chosen.text else sys.stdin.read()
+    print(redaction.build_redactor(settings).text(text))
+    for found in redaction.explain(text, settings):
+        print(f"  {found}", file=sys.stderr)
+    return 0
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(dict(value)) if hasattr(value, "items") else str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
