@@ -1,0 +1,66 @@
+"""Every test: our guard re-raises, nothing reaches beyond loopback, and the process is left as it was found."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from blogauto_otel import _guard
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def _loud_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A swallowed error cannot hide in a test; `@pytest.mark.quiet_guard` is for those that prove the swallowing."""
+    _guard.reset()
+    _guard.set_loud(request.node.get_closest_marker("quiet_guard") is None)
+    yield
+    _guard.set_loud(False)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environ() -> Iterator[None]:
+    """Telemetry settings of the shell do not reach the tests, and those of a test do not leave it."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("OTEL_", "BLOGAUTO_OTEL_", "SENTRY_")) and name != "BLOGAUTO_OTEL_STACK_CACHE":
+            del os.environ[name]
+    os.environ.pop("ENVIRONMENT", None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that connects to anything but this machine fails."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def is_local(family: int, address: Any) -> bool:
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            return True
+        host = str(address[0])
+        return host.startswith("127.") or host in {"::1", "localhost", "0.0.0.0", "::"}
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        assert is_local(self.family, address), f"a test tried to reach {address}"
+        return connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: Any) -> int:
+        assert is_local(self.family, address), f"a test tried to reach {address}"
+        return connect_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_ex)
