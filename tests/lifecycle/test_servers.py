@@ -1,0 +1,134 @@
+"""Real servers, real signals: what was finished is delivered, and the end does not wait for a Collector that is away."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from stack.receiver import Receiver, silence
+from tests.lifecycle.servers import RECYCLING, SERVERS, Command, launched
+from tests.support.children import Child, free_port, running
+
+pytestmark = pytest.mark.slow
+
+Start = Callable[..., AbstractContextManager[Child]]
+REQUESTS = 50
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def start(command: Command, endpoint: str, **variables: str) -> AbstractContextManager[Child]:
+        port = free_port()
+        return running(
+            command(port), tmp_path / "server.log", port=port, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables
+        )
+
+    return start
+
+
+def hit(child: Child, times: int = REQUESTS) -> None:
+    for _ in range(times):
+        assert child.get("/hit")[0] == 200
+
+
+def delivered(receiver: Receiver) -> dict[str, float]:
+    """How many of each signal arrived for `/hit`; metrics are the last value of every process that spoke."""
+    names = Counter(span.name for span in receiver.spans)
+    return {
+        "server spans": names["GET /hit"],
+        "inner spans": names["inner"],
+        "logs": sum(record.body == "hit" for record in receiver.logs),
+        "count": receiver.total("blogauto.keywords.analyzed"),
+        "requests": receiver.total(
+            "blogauto.api.requests", {"method": "GET", "endpoint": "/hit", "status": "200"}
+        ),
+    }
+
+
+ALL = dict.fromkeys(("server spans", "inner spans", "logs", "count", "requests"), REQUESTS)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_sigterm_right_after_the_last_answer_loses_nothing(server: str, start: Start, receiver: Receiver) -> None:
+    with start(SERVERS[server], receiver.url) as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        seconds = child.end()
+    assert delivered(receiver) == ALL, child.output
+    assert seconds < 10
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_launcher_loses_nothing_either(server: str, start: Start, receiver: Receiver) -> None:
+    with start(launched(SERVERS[server]), receiver.url, HIT_CONFIGURE="0") as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        child.end()
+    assert delivered(receiver) == ALL, child.output
+
+
+def test_sigint_loses_nothing(start: Start, receiver: Receiver) -> None:
+    with start(SERVERS["uvicorn"], receiver.url) as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        child.end(signal.SIGINT)
+    assert delivered(receiver) == ALL
+
+
+def test_recycled_workers_lose_nothing(start: Start, receiver: Receiver) -> None:
+    with start(RECYCLING, receiver.url) as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        child.end()
+    assert delivered(receiver) == ALL, child.output
+
+
+def test_a_request_in_flight_at_the_signal_is_delivered_too(start: Start, receiver: Receiver) -> None:
+    import threading
+    import time
+
+    with start(SERVERS["uvicorn"], receiver.url) as child:
+        child.wait_until_it_answers("/ready")
+        asking = threading.Thread(target=lambda: child.get("/slow?seconds=2"))
+        asking.start()
+        time.sleep(0.7)
+        child.end()
+        asking.join()
+    assert {"GET /slow", "slow inner"} <= {span.name for span in receiver.spans}
+
+
+def test_a_refused_collector_delays_neither_start_nor_end(start: Start) -> None:
+    with start(SERVERS["uvicorn"], f"http://127.0.0.1:{free_port()}") as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        seconds = child.end()
+    assert seconds < 2 + 3, child.output  # two seconds are ours, the rest is a loaded machine's
+
+
+def test_a_silent_collector_delays_neither_start_nor_end(start: Start, receiver: Receiver) -> None:
+    receiver.answer(silence())
+    with start(SERVERS["uvicorn"], receiver.url) as child:
+        child.wait_until_it_answers("/ready")
+        hit(child)
+        seconds = child.end()
+    assert seconds < 2 + 3, child.output
+
+
+def test_every_worker_speaks_under_an_id_of_its_own(start: Start, receiver: Receiver) -> None:
+    with start(SERVERS["gunicorn-preload"], receiver.url, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=mine") as child:
+        child.wait_until_it_answers("/ready")
+        workers = {child.get("/pid")[1] for _ in range(40)}
+        child.end()
+    ids = {str(resource["service.instance.id"]) for resource in receiver.resources}
+    assert {f"mine-{int(pid)}" for pid in workers} <= ids
