@@ -1,0 +1,1 @@
+"""Runnable examples; the tests import them, so they cannot rot."""

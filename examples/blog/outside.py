@@ -1,0 +1,77 @@
+"""The services outside, as the blog calls them: an AI provider that writes and checks keys, and WordPress sites."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, Request
+
+from examples.blog import simulators
+from examples.blog.settings import BlogSettings
+
+logger = logging.getLogger(__name__)
+
+
+class OutsideError(Exception):
+    """A service outside did not do what it was asked for; the message says which and how."""
+
+
+class Outside:
+    """One HTTP client for all services; httpx is instrumented, so that each call becomes a span."""
+
+    def __init__(self, client: httpx.AsyncClient, *, ai_url: str, wordpress_url: str) -> None:
+        self._client = client
+        self._ai_url = ai_url
+        self._wordpress_url = wordpress_url
+
+    async def write(self, prompt: str, *, provider: str) -> str:
+        """Let the AI provider write; the text."""
+        answer = await self._post(f"{self._ai_url}/{provider}/v1/completions", {"prompt": prompt})
+        return str(answer["text"])
+
+    async def key_is_valid(self, key: str, *, service: str) -> bool:
+        """Ask the service whether it knows the key."""
+        answer = await self._post(f"{self._ai_url}/{service}/v1/keys/check", {"key": key})
+        return bool(answer["valid"])
+
+    async def publish(self, title: str, body: str, *, site: str) -> str:
+        """Post to a WordPress site; the address of the new post."""
+        url = f"{self._wordpress_url}/{site}/wp-json/wp/v2/posts"
+        answer = await self._post(url, {"title": title, "content": body, "status": "publish"})
+        return str(answer["link"])
+
+    async def _post(self, url: str, body: dict[str, str]) -> dict[str, Any]:
+        try:
+            response = await self._client.post(url, json=body)
+            response.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            raise OutsideError(f"{url} answered {error.response.status_code}") from error
+        except httpx.HTTPError as error:
+            raise OutsideError(f"{url} cannot be reached: {type(error).__name__}") from error
+        found: dict[str, Any] = response.json()
+        return found
+
+
+@asynccontextmanager
+async def connected(settings: BlogSettings) -> AsyncIterator[Outside]:
+    """The services of the settings, or simulated ones where none are named."""
+    with ExitStack() as stack:
+        ai_url, wordpress_url = settings.ai_url, settings.wordpress_url
+        if ai_url is None or wordpress_url is None:
+            simulated = stack.enter_context(simulators.running())
+            logger.info("simulating services at %s", simulated)
+            ai_url, wordpress_url = ai_url or simulated, wordpress_url or simulated
+        async with httpx.AsyncClient(timeout=10.0) as client:
+            yield Outside(client, ai_url=ai_url, wordpress_url=wordpress_url)
+
+
+def _outside(request: Request) -> Outside:
+    found: Outside = request.app.state.outside
+    return found
+
+
+Services = Annotated[Outside, Depends(_outside)]

@@ -1,0 +1,87 @@
+"""Stand-ins for the services outside, an AI provider and WordPress sites, spoken to over real HTTP.
+
+Both obey stage directions in the text they are given, so that a demo can ask for trouble and the application knows of
+nothing: `[fail]` makes them answer 503, `[wait 2.5]` makes them take 2.5 seconds.
+
+Run alone: `python -m examples.blog.simulators 8100`. The standard library's server is used on purpose: inside the
+application's process it touches neither the event loop nor uvicorn's loggers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+LONGEST_WAIT: Final = 30.0  # seconds
+KEY_PREFIX: Final = "key-"  # what a key looks like that the provider knows
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept, as real providers keep them
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        time.sleep(_wait(text))
+        if "[fail]" in text:
+            self._answer(503, {"error": "overloaded"})
+        elif self.path.endswith("/completions"):
+            self._answer(200, {"text": _article(json.loads(text)["prompt"])})
+        elif self.path.endswith("/wp-json/wp/v2/posts"):
+            site = self.path.split("/")[1]
+            self._answer(201, {"link": f"https://{site}/?p={abs(hash(text)) % 10_000}"})
+        elif self.path.endswith("/keys/check"):
+            self._answer(200, {"valid": json.loads(text)["key"].startswith(KEY_PREFIX)})
+        else:
+            self._answer(404, {"error": "no such service"})
+
+    def _answer(self, status: int, body: dict[str, object]) -> None:
+        payload = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Stay silent: the application's log is the one to read."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A caller that went away is no news."""
+
+
+def _wait(text: str) -> float:
+    direction = re.search(r"\[wait (\d+(?:\.\d+)?)\]", text)
+    return min(float(direction[1]), LONGEST_WAIT) if direction else 0.0
+
+
+def _article(prompt: str) -> str:
+    return f"{prompt}. What everybody should know, in three short paragraphs."
+
+
+@contextmanager
+def running(port: int = 0) -> Iterator[str]:
+    """Serve in a thread for the time of the block; gives the base URL."""
+    server = _Server(("127.0.0.1", port), _Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), name="simulators", daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+if __name__ == "__main__":
+    with running(int(sys.argv[1]) if len(sys.argv) > 1 else 8100) as url:
+        print(f"AI provider and WordPress simulated at {url}; Ctrl-C ends")
+        threading.Event().wait()
