@@ -1,0 +1,78 @@
+"""The call and the launcher emit the same telemetry, and it is what the golden file says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.receiver import Receiver
+from tests.support.children import free_port
+from tests.support.example import example
+
+pytestmark = pytest.mark.slow
+
+GOLDEN = Path(__file__).with_name("blog.json")
+
+WAYS_IN = {"call": False, "launcher": True}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_the_example_emits_exactly_the_golden_telemetry(way: str, tmp_path: Path, update_golden: bool) -> None:
+    with Receiver() as receiver:
+        with example(tmp_path, receiver.url, launcher=WAYS_IN[way], port=free_port()) as blog:
+            blog.traffic()
+            blog.child.end()
+        emitted = shape(receiver)
+    if update_golden:
+        GOLDEN.write_text(json.dumps(emitted, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    assert emitted == json.loads(GOLDEN.read_text())
+
+
+def shape(receiver: Receiver) -> dict[str, Any]:
+    """What is promised to stay: names, kinds, units, attribute keys and value types; no ids, times or values."""
+    return {
+        "spans": _merged(receiver.spans, _span, lambda span: span.attributes),
+        "metrics": _merged(receiver.metrics, _metric, lambda point: point.attributes),
+        "logs": _merged(receiver.logs, _log, lambda record: record.attributes),
+        "resource": _types(attributes for attributes in receiver.resources),
+    }
+
+
+def _span(span: Any) -> str:
+    events = ",".join(sorted({event.name for event in span.events}))
+    return f"{span.scope} | {span.kind} | {span.name}" + (f" | events: {events}" if events else "")
+
+
+def _metric(point: Any) -> str:
+    kind = point.kind + (" monotonic" if point.monotonic else "")
+    bounds = f" | {list(point.bounds)}" if point.bounds else ""
+    return f"{point.scope} | {point.name} | {kind} | {point.unit} | {point.temporality}{bounds}"
+
+
+def _log(record: Any) -> str:
+    return f"{record.scope} | {record.severity} | {'in a trace' if record.trace_id else 'outside any trace'}"
+
+
+def _merged(
+    items: Iterable[Any], key: Callable[[Any], str], attributes: Callable[[Any], Mapping[str, Any]]
+) -> dict[str, dict[str, str]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(attributes(item))
+    return {name: _types(found) for name, found in groups.items()}
+
+
+def _types(found: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Value types by attribute key; a key that is not on every item is marked with a question mark."""
+    all_of_them = list(found)
+    keys = {key for attributes in all_of_them for key in attributes}
+    return {
+        key + ("" if all(key in attributes for attributes in all_of_them) else "?"): " | ".join(
+            sorted({type(attributes[key]).__name__ for attributes in all_of_them if key in attributes})
+        )
+        for key in keys
+    }
