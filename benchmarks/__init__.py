@@ -1,0 +1,1 @@
+"""What it costs, as ratios to stock OpenTelemetry measured in the same run."""
