@@ -30,6 +30,11 @@ TLS: Final = ssl.create_default_context()  # built once: it costs more than a hu
 TOPICS: Final = ("winter tyres", "sourdough bread", "mortgage rates", "hiking boots", "home batteries")
 
 
+def said(statuses: Statuses) -> str:
+    """Statuses with their counts, such as `8 x 200, 1 x 502`."""
+    return ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
+
+
 class Visitor:
     """Somebody with an address of their own who may log in; a session, and a count of what was answered."""
 
@@ -170,7 +175,7 @@ def rate_limited(base_url: str, *, requests: int = 90) -> Statuses:
         return robot.statuses
 
 
-TRAFFIC: Final[Mapping[str, Callable[[str], Statuses]]] = {
+KINDS: Final[Mapping[str, Callable[[str], Statuses]]] = {
     function.__name__: function
     for function in (
         normal,
@@ -192,14 +197,13 @@ def main() -> None:
     """Send the named kinds of traffic once, or again and again for a time."""
     parser = argparse.ArgumentParser(prog="python -m examples.traffic", description="Traffic for the example blog.")
     parser.add_argument("base_url", help="where the blog answers, such as http://localhost:8000")
-    parser.add_argument("kinds", nargs="+", choices=TRAFFIC, metavar="kind", help=", ".join(TRAFFIC))
+    parser.add_argument("kinds", nargs="+", choices=KINDS, metavar="kind", help=", ".join(KINDS))
     parser.add_argument("--seconds", type=float, default=0.0, help="repeat for so long")
     chosen = parser.parse_args()
     deadline = time.monotonic() + chosen.seconds
     while True:
         for kind in chosen.kinds:
-            answered = TRAFFIC[kind](chosen.base_url)
-            print(f"{kind}: " + ", ".join(f"{count} x {status}" for status, count in sorted(answered.items())))
+            print(f"{kind}: {said(KINDS[kind](chosen.base_url))}")
         if time.monotonic() >= deadline:
             break
 

@@ -1,0 +1,59 @@
+"""The blog under uvicorn as a child process of the demos; when it has ended it tells what its telemetry delivered."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stack.processes import LOOPBACK, Process, free_port
+
+SECOND = "1000"  # OpenTelemetry counts its intervals in milliseconds
+
+
+class Blog(Process):
+    """The running blog."""
+
+    delivered_file: Path
+
+    def delivered(self) -> Mapping[str, Any]:
+        """The delivery figures of `Telemetry.status()` at the end of the process, after `stop()`."""
+        status: Mapping[str, Any] = json.loads(self.delivered_file.read_text())
+        return status["delivery"]  # type: ignore[no-any-return]
+
+
+def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blog:
+    """Start the blog: telemetry to `otlp_endpoint`, metrics each second; log and database go under `tmp`."""
+    port = port or free_port()
+    url = f"http://{LOOPBACK}:{port}"
+    env = {
+        "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{tmp / 'blog.db'}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
+        "OTEL_METRIC_EXPORT_INTERVAL": SECOND,
+    }
+    delivered = tmp / "delivered.json"
+    command = [sys.executable, "-m", "examples.observed", str(port), str(delivered)]
+    blog = Blog("blog", command, ready_url=f"{url}/api/health", log=tmp / "blog.log", url=url, env=env)
+    blog.delivered_file = delivered
+    return blog
+
+
+def _serve(port: int, delivered: Path) -> None:
+    """What `uvicorn examples.blog.main:app` does, and then the figures, which exist only when all is over."""
+    import uvicorn
+
+    from examples.blog.main import app, telemetry
+
+    # uvicorn ends on SIGTERM and then raises it again for whoever had the signal before: us, and we have more to do.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.run(app, host=LOOPBACK, port=port, log_level=os.environ.get("BLOG_LOG_LEVEL", "info"))
+    telemetry.shutdown()
+    delivered.write_text(json.dumps(telemetry.status().as_dict(), default=str))
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), Path(sys.argv[2]))
