@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Final
 
 from blogauto_otel import semconv
+from blogauto_otel.signals import business, security
+from blogauto_otel.signals.instruments import Instrument
+from blogauto_otel.signals.operation import operation_duration, operation_errors
 from blogauto_otel.signals.spec import (
     DEFAULT_MAX_VALUES,
     OTHER_VALUE,
@@ -37,7 +40,6 @@ _STATUS: Final = AttributeSpec(max_values=63)  # the registered status codes
 
 # From 5 ms to 30 s, because AI providers answer in seconds; 2 s is an edge, because the alert asks there.
 _REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0)
-_OPERATION_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 _REQUESTS: Final = (
     MetricSpec(
@@ -121,96 +123,19 @@ _SYSTEM: Final = (
     ),
 )
 
-_BUSINESS: Final = (
-    MetricSpec(
-        name="keywords.analyzed",
-        kind=Kind.COUNTER,
-        unit="{keyword}",
-        description="Keywords analyzed.",
-        domain="business",
-    ),
-    MetricSpec(
-        name="titles.generated",
-        kind=Kind.COUNTER,
-        unit="{title}",
-        description="Titles generated.",
-        domain="business",
-    ),
-    MetricSpec(
-        name="content.generated",
-        kind=Kind.COUNTER,
-        unit="{content}",
-        description="Articles generated.",
-        domain="business",
-    ),
-    MetricSpec(
-        name="wordpress.posts.published",
-        kind=Kind.COUNTER,
-        unit="{post}",
-        description="Posts sent to WordPress, by result.",
-        domain="business",
-        attributes={"status": AttributeSpec(values=("success", "failed"))},
-    ),
-    MetricSpec(
-        name="api_keys.stored",
-        kind=Kind.COUNTER,
-        unit="{key}",
-        description="API keys stored, by the service they are for.",
-        domain="business",
-        attributes={"service": AttributeSpec(max_values=50)},
-    ),
-)
 
-_SECURITY: Final = (
-    MetricSpec(
-        name="rate_limit.rejected",
-        kind=Kind.COUNTER,
-        unit="{request}",
-        description="Requests refused by the rate limit.",
-        domain="security",
-        attributes={"endpoint": _ENDPOINT},
-    ),
-    MetricSpec(
-        name="blocked_ips_total",  # the contract's name of a gauge: the literal suffix survives both translations
-        kind=Kind.GAUGE,
-        unit="{ip}",
-        description="IP addresses blocked now.",
-        domain="security",
-    ),
-    MetricSpec(
-        name="security.events",
-        kind=Kind.COUNTER,
-        unit="{event}",
-        description="Security events such as auth_failure and suspicious_pattern.",
-        domain="security",
-        attributes={"type": AttributeSpec(max_values=50)},
-    ),
-)
+def _declared_in(*modules: ModuleType) -> tuple[MetricSpec, ...]:
+    """Those that application code records: their declarations are functions with types, in the order of the file."""
+    return tuple(it.spec for module in modules for it in vars(module).values() if isinstance(it, Instrument))
 
-_OPERATIONS: Final = (
-    MetricSpec(
-        name="operation.duration",
-        kind=Kind.HISTOGRAM,
-        unit="s",
-        description="Time that a named operation of the application took.",
-        domain="operation",
-        attributes={
-            "operation": AttributeSpec(max_values=100),
-            "outcome": AttributeSpec(values=("success", "error", "cancelled")),
-        },
-        boundaries=_OPERATION_SECONDS,
-    ),
-    MetricSpec(
-        name="operation.errors",
-        kind=Kind.COUNTER,
-        unit="{error}",
-        description="Named operations that ended in an exception, by the exception's class.",
-        domain="operation",
-        attributes={"operation": AttributeSpec(max_values=100), "type": AttributeSpec(max_values=50)},
-    ),
-)
 
-CATALOGUE: Final[tuple[MetricSpec, ...]] = (*_REQUESTS, *_SYSTEM, *_BUSINESS, *_SECURITY, *_OPERATIONS)
+CATALOGUE: Final[tuple[MetricSpec, ...]] = (
+    *_REQUESTS,
+    *_SYSTEM,
+    *_declared_in(business, security),
+    operation_duration.spec,
+    operation_errors.spec,
+)
 
 _BY_NAME: Final[Mapping[str, MetricSpec]] = MappingProxyType({metric.name: metric for metric in CATALOGUE})
 

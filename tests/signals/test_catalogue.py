@@ -105,7 +105,7 @@ def test_scopes_say_who_records() -> None:
         ("5xx", "", Kind.GAUGE, "_5xx"),
         ("requests", "1/s", Kind.GAUGE, "requests_per_second"),
         ("throughput", "By/s", Kind.GAUGE, "throughput_bytes_per_second"),
-        ("custom_metric", "custom/unit", Kind.GAUGE, "custom_metric_custom_per_unit"),
+        ("speed", "pages/week", Kind.GAUGE, "speed_pages_per_week"),
         ("custom_metric", "{packet}", Kind.GAUGE, "custom_metric"),
         ("cpu_usage", "1", Kind.GAUGE, "cpu_usage_ratio"),
         ("requests", "1", Kind.COUNTER, "requests_total"),
