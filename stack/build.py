@@ -1,9 +1,9 @@
-"""The real programs: Collector, Prometheus, Alertmanager and Jaeger, built once from Go modules into a cache that survives checkouts.
+"""The real programs: Collector, Prometheus, Alertmanager and Jaeger, built once from Go modules into a lasting cache.
 
 `python stack/build.py` builds what is missing and says where it lies. Each program is keyed by the hash of its manifest
-(go.mod, go.sum, sources, edits, flags), so a changed pin builds anew and an unchanged one costs nothing. It may run
-twice, or in two terminals at once. Without Go, but with a Docker engine, the programs are copied out of the same
-pinned images that docker-compose.yml starts. Only the standard library is used: this runs before any environment exists.
+(sources or module checksum, pins, edits, flags): a changed pin builds anew, an unchanged one costs nothing. It may run
+twice, or in two terminals at once. Without Go, but with a Docker engine, the programs are copied out of the pinned
+images of docker-compose.yml. Only the standard library is used: this runs before any environment exists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MANIFESTS = ROOT / "stack" / "programs"
 COMPOSE = ROOT / "docker-compose.yml"
 MINIMUM_GO = (1, 26)
 Report = Callable[[str], None]
@@ -39,40 +38,39 @@ class BuildError(RuntimeError):
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a copied module: `old` must occur exactly `times` in each file, or the edit no longer fits."""
+    """One replacement in a copied module: every `old` in each file, of which there must be one."""
 
     files: tuple[str, ...]
     old: str
     new: str
-    times: int = 1
 
 
 @dataclass(frozen=True)
-class Source:
-    """A module that must be changed before it compiles: its checksum, edits and files it lacks."""
+class Module:
+    """A published module that is copied, changed where it must be, and compiled with its own go.mod and go.sum."""
 
-    module: str
-    checksum: str
+    path: str
+    checksum: str  # as the module's go.sum line has it
     edits: tuple[Edit, ...] = ()
-    added: Mapping[str, str] = field(default_factory=dict)
+    added: Mapping[str, str] = field(default_factory=dict)  # files that the module lacks
+    pins: Path | None = None  # folder with a go.mod and go.sum that stand in for the module's own
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is built, from which manifest, into which executables."""
+    """What is built, from which sources, into which executables."""
 
     name: str
     version: str
-    manifest: Path
+    source: Path | Module
     packages: Mapping[str, str]  # executable -> Go package
     service: str  # of docker-compose.yml, whose image holds the same program
     in_image: Mapping[str, str]  # executable -> path in that image
     tags: str = ""
-    source: Source | None = None
     cold_minutes: str = ""
 
 
-# `ToClientConn` and `ToServer` took the host until Collector 0.141; Jaeger 2.13 was written for that, the modules that can be had are newer.
+# `ToClientConn` and `ToServer` take the extensions since Collector 0.142; Jaeger 2.13 was written for what was before.
 JAEGER_EDITS = (
     Edit(
         ("internal/storage/v2/grpc/factory.go",),
@@ -114,7 +112,7 @@ PROGRAMS = (
     Program(
         name="collector",
         version="0.161.0",
-        manifest=ROOT / "collector" / "distribution",
+        source=ROOT / "collector" / "distribution",
         packages={"otelcol": "."},
         service="otel-collector",
         in_image={"otelcol": "/otelcol-contrib"},
@@ -124,11 +122,11 @@ PROGRAMS = (
     Program(
         name="prometheus",
         version="3.16.0",
-        manifest=MANIFESTS / "prometheus",
-        packages={
-            "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
-            "promtool": "github.com/prometheus/prometheus/cmd/promtool",
-        },
+        source=Module(
+            "github.com/prometheus/prometheus@v0.316.0",
+            "h1:f1GRFerhTMKQma+awCoC9T820ecWeGSdF+xAlMHzZzM=",
+        ),
+        packages={"prometheus": "./cmd/prometheus", "promtool": "./cmd/promtool"},
         service="prometheus",
         in_image={"prometheus": "/bin/prometheus", "promtool": "/bin/promtool"},
         tags="remove_all_sd",
@@ -137,29 +135,29 @@ PROGRAMS = (
     Program(
         name="alertmanager",
         version="0.34.1",
-        manifest=MANIFESTS / "alertmanager",
-        packages={
-            "alertmanager": "github.com/prometheus/alertmanager/cmd/alertmanager",
-            "amtool": "github.com/prometheus/alertmanager/cmd/amtool",
-        },
-        service="alertmanager",
-        in_image={"alertmanager": "/bin/alertmanager", "amtool": "/bin/amtool"},
-        # The module embeds a generated user interface that it does not contain; one page stands in for it.
-        source=Source(
+        source=Module(
             "github.com/prometheus/alertmanager@v0.34.1",
-            "CHECKSUM_ALERTMANAGER",
+            "h1:qtIIP4s20duq2fbafHIti5NYJGaZNh7irXKbJwe/W/E=",
+            # It embeds a generated user interface that the module does not contain; one page stands in for it.
             added={"ui/app/dist/index.html": "<!doctype html><title>Alertmanager</title>\n"},
         ),
+        packages={"alertmanager": "./cmd/alertmanager", "amtool": "./cmd/amtool"},
+        service="alertmanager",
+        in_image={"alertmanager": "/bin/alertmanager", "amtool": "/bin/amtool"},
         cold_minutes="1",
     ),
     Program(
         name="jaeger",
         version="2.13.0",
-        manifest=MANIFESTS / "jaeger",
-        packages={"jaeger": "github.com/jaegertracing/jaeger/cmd/jaeger"},
+        source=Module(
+            "github.com/jaegertracing/jaeger@v1.76.0",  # Go knows 2.13.0 by this name
+            "h1:sWCOOF1dr+NL0PLil7mFo3BqqQL8k4WiM7aguFbc14g=",
+            edits=JAEGER_EDITS,
+            pins=ROOT / "stack" / "jaeger",
+        ),
+        packages={"jaeger": "./cmd/jaeger"},
         service="jaeger",
         in_image={"jaeger": "/cmd/jaeger/jaeger-linux"},
-        source=Source("github.com/jaegertracing/jaeger@v1.76.0", "CHECKSUM_JAEGER", JAEGER_EDITS),
         cold_minutes="5",
     ),
 )
@@ -176,10 +174,15 @@ def cache_root() -> Path:
 
 def manifest_hash(program: Program) -> str:
     """Twelve hex digits over everything that decides the executables' bytes, except the Go release."""
+    source = program.source
+    folder = source if isinstance(source, Path) else source.pins
     digest = hashlib.sha256()
-    for path in sorted(program.manifest.iterdir()):
+    for path in sorted(folder.iterdir()) if folder else ():
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    digest.update(repr((sorted(program.packages.items()), program.tags, program.source)).encode())
+    fixed = (
+        () if isinstance(source, Path) else (source.path, source.checksum, source.edits, sorted(source.added.items()))
+    )
+    digest.update(repr((sorted(program.packages.items()), program.tags, fixed)).encode())
     digest.update(f"{platform.system()} {platform.machine()}".encode())
     return digest.hexdigest()[:12]
 
@@ -245,7 +248,7 @@ def _obtain(program: Program, work: Path, report: Report) -> str:
 def go_problem() -> str | None:
     """Why Go cannot build the programs here, or None when it can."""
     try:
-        said = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+        said = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return "Go is not installed"
     match = re.search(r"go(\d+)\.(\d+)", said)
@@ -258,14 +261,15 @@ def docker_serves() -> bool:
     """Whether a Docker engine answers, and its Linux programs run on this machine."""
     if platform.system() != "Linux" or shutil.which("docker") is None:
         return False
-    return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=30).returncode == 0  # noqa: S607
+    return subprocess.run(["docker", "version"], capture_output=True, check=False, timeout=30).returncode == 0
 
 
 def _build(program: Program, work: Path) -> None:
     module = work / "module"
-    shutil.copytree(program.manifest, module)
-    if program.source is not None:
-        _prepare_source(program.name, program.source, module / "src")
+    if isinstance(program.source, Path):
+        shutil.copytree(program.source, module)
+    else:
+        _prepare(program.name, program.source, module)
     command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
     if program.tags:
         command += ["-tags", program.tags]
@@ -273,30 +277,32 @@ def _build(program: Program, work: Path) -> None:
         _go(program.name, [*command, "-o", str(work / "bin" / executable), package], module)
 
 
-def _prepare_source(program: str, source: Source, target: Path) -> None:
-    answer = json.loads(_go(program, ["go", "mod", "download", "-json", source.module], target.parent.parent))
+def _prepare(program: str, source: Module, target: Path) -> None:
+    answer = json.loads(_go(program, ["go", "mod", "download", "-json", source.path], target.parent))
     if answer["Sum"] != source.checksum:
-        raise BuildError(f"{source.module} has the checksum {answer['Sum']}, not {source.checksum}; it was not built.")
+        raise BuildError(f"{source.path} has the checksum {answer['Sum']}, not {source.checksum}; it was not built.")
     shutil.copytree(answer["Dir"], target)
     for path in (target, *target.rglob("*")):
-        path.chmod(path.stat().st_mode | stat.S_IWUSR)
+        path.chmod(path.stat().st_mode | stat.S_IWUSR)  # the module cache is read-only
     for edit in source.edits:
         for name in edit.files:
             apply(edit, target / name)
     for name, text in source.added.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_text(text)
+    if source.pins is not None:
+        shutil.copytree(source.pins, target, dirs_exist_ok=True)
 
 
 def apply(edit: Edit, path: Path) -> None:
     """Make one edit, or refuse when the file is not the one it was written for.
 
     Raises:
-        BuildError: the text does not occur exactly `edit.times` times.
+        BuildError: the text does not occur.
     """
     text = path.read_text()
-    if text.count(edit.old) != edit.times:
-        raise BuildError(f"{path.name} is not the file this edit was written for: {edit.old!r} occurs {text.count(edit.old)} times.")
+    if edit.old not in text:
+        raise BuildError(f"{path} is not the file this edit was written for: it has no {edit.old!r}.")
     path.write_text(text.replace(edit.old, edit.new))
 
 
@@ -311,7 +317,9 @@ def _go(program: str, command: Sequence[str], where: Path) -> str:
 
 
 def _cause(output: str) -> str:
-    lines = [line for line in output.strip().splitlines() if not line.startswith("go: downloading")] or ["go said nothing"]
+    lines = [line for line in output.strip().splitlines() if not line.startswith("go: downloading")] or [
+        "go said nothing"
+    ]
     unreachable = re.search(r"dial tcp|no such host|i/o timeout|40[34]|410 Gone|unexpected EOF|TLS handshake", output)
     if unreachable:
         return f"a Go module could not be had ({lines[-1].strip()}): check the network and GOPROXY, then run this again"
@@ -334,14 +342,16 @@ def image_of(service: str) -> str:
     Raises:
         BuildError: docker-compose.yml has no such service.
     """
-    match = re.search(rf"^  {re.escape(service)}:\n(?:    .*\n|\n)*?    image: (\S+)", COMPOSE.read_text(), re.MULTILINE)
+    match = re.search(
+        rf"^  {re.escape(service)}:\n(?:    .*\n|\n)*?    image: (\S+)", COMPOSE.read_text(), re.MULTILINE
+    )
     if match is None:
         raise BuildError(f"docker-compose.yml has no image for the service {service}.")
     return match[1]
 
 
 def _docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
     return done.stdout

@@ -1,0 +1,455 @@
+"""The stack as processes on loopback: shipped configuration, free ports, query APIs as methods, nothing left running.
+
+    with Stack(tmp_path, backend="127.0.0.1:8000") as stack:
+        ...                                            # send OTLP to stack.collector.endpoint
+        stack.prometheus.query("up")
+        stack.jaeger.trace("4bf92f3577b34da6a3ce929d0e0e4736")
+        stack.collector.logs()
+
+Every `start_*` returns a handle that is a context manager: entering waits until the program answers, leaving stops it.
+Several runs can live side by side: each takes ports of its own and keeps its data in the folder it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from typing_extensions import Self
+
+from stack import build
+from stack.answers import Event, Exemplar, LogRecord, Sample, Span, logs_of, read_exposition, spans_of, total
+from stack.child import LOOPBACK, Process, StackError, eventually, free_port, get
+
+__all__ = [
+    "Alertmanager",
+    "Collector",
+    "Event",
+    "Exemplar",
+    "Jaeger",
+    "LogRecord",
+    "Process",
+    "Programs",
+    "Prometheus",
+    "Sample",
+    "Span",
+    "Stack",
+    "StackError",
+    "collector_arguments",
+    "collector_environment",
+    "ensure_programs",
+    "eventually",
+    "free_port",
+    "get",
+    "prometheus_config",
+    "scrape_config",
+    "start_alertmanager",
+    "start_collector",
+    "start_jaeger",
+    "start_prometheus",
+]
+
+COLLECTOR = build.ROOT / "collector"
+BACKENDS = COLLECTOR / "backends"
+TEST_KEY = "0123456789abcdef0123456789abcdef"
+SHIPPED_RULES = (str(BACKENDS / "prometheus" / "rules" / "*.yml"),)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Where the executables of the stack lie."""
+
+    otelcol: Path
+    prometheus: Path
+    promtool: Path
+    alertmanager: Path
+    amtool: Path
+    jaeger: Path
+
+
+def ensure_programs(report: build.Report = lambda line: print(line, file=sys.stderr, flush=True)) -> Programs:
+    """The executables, built (or copied from images) when they are not in the cache yet; minutes the first time.
+
+    Raises:
+        stack.build.BuildError: one message that says what the machine must have.
+    """
+    quiet = not build.missing()
+    return Programs(**build.ensure(report=(lambda _line: None) if quiet else report))
+
+
+# What docker-compose.yml loads, with a file in the place of Loki.
+SHIPPED_OVERLAYS = ("process-redact", "receive-fluentd", "export-jaeger", "export-prometheus-pull", "export-file")
+
+COLLECTOR_PORTS = ("GRPC", "HTTP", "HEALTH", "METRICS", "PROMETHEUS", "FLUENTD")
+
+
+class Collector(Process):
+    """A running Collector: where to send, and what came through."""
+
+    def __init__(self, command: Sequence[str], *, ports: Mapping[str, int], env: Mapping[str, str], tmp: Path) -> None:
+        self.ports = ports
+        self.files = tmp / "files"
+        super().__init__(
+            "collector",
+            command,
+            ready_url=f"http://{LOOPBACK}:{ports['HEALTH']}/",
+            log=tmp / "collector.log",
+            url=f"http://{LOOPBACK}:{ports['HTTP']}",
+            env=env,
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with http/protobuf."""
+        return self.url
+
+    @property
+    def grpc_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with grpc."""
+        return f"http://{LOOPBACK}:{self.ports['GRPC']}"
+
+    def documents(self, signal_name: str) -> list[Any]:
+        """What export-file.yaml wrote for `traces`, `metrics` or `logs`: OTLP JSON, one document a batch."""
+        path = self.files / f"{signal_name}.jsonl"
+        if not path.exists():
+            return []
+        # The last line may still be under way.
+        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def spans(self) -> list[Span]:
+        """The spans at the file exporter."""
+        return [span for document in self.documents("traces") for span in spans_of(document)]
+
+    def logs(self) -> list[LogRecord]:
+        """The log records at the file exporter."""
+        return [record for document in self.documents("logs") for record in logs_of(document)]
+
+    def figures(self) -> list[Sample]:
+        """The Collector's metrics about itself."""
+        return read_exposition(get(f"http://{LOOPBACK}:{self.ports['METRICS']}/metrics")[1])
+
+    def total(self, name: str, **labels: str) -> float:
+        """Sum over its own series of that name, e.g. `otelcol_receiver_accepted_spans_total`; 0 before the first."""
+        return total(self.figures(), name, **labels)
+
+
+def collector_arguments(overlays: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
+    """`--config` arguments: base first, then the overlays by name, then any further URI (`yaml:...`, `file:...`)."""
+    files = [f"file:{COLLECTOR / f'{name}.yaml'}" for name in ("base", *overlays)]
+    return [f"--config={uri}" for uri in (*files, *extra)]
+
+
+def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> dict[str, str]:
+    """The variables of the overlays, for loopback, with data under `tmp`; every backend address leads nowhere."""
+    return {
+        "OTELCOL_LISTEN_HOST": LOOPBACK,
+        "OTELCOL_STORAGE_DIR": str(tmp / "queue"),
+        "OTELCOL_FILE_DIR": str(tmp / "files"),
+        "REDACTION_HMAC_KEY": TEST_KEY,
+        "JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:9",
+        "LOKI_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/otlp",
+        "PROMETHEUS_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
+        "SENTRY_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/1/integration/otlp",
+        "SENTRY_PUBLIC_KEY": "public",
+        "SAMPLER_HOST": "localhost",
+        **{f"OTELCOL_{name}_PORT": str(port) for name, port in (ports or {}).items()},
+    }
+
+
+def start_collector(
+    overlays: Sequence[str] = ("export-file",),
+    *,
+    tmp: Path,
+    env: Mapping[str, str] | None = None,
+    extra: Sequence[str] = (),
+) -> Collector:
+    """Start a Collector with base.yaml and the named overlays; data and log go under `tmp`."""
+    ports = {name: free_port() for name in COLLECTOR_PORTS}
+    command = [str(ensure_programs().otelcol), *collector_arguments(overlays, extra)]
+    return Collector(command, ports=ports, env={**collector_environment(tmp, ports), **(env or {})}, tmp=tmp)
+
+
+class Prometheus(Process):
+    """A running Prometheus and its query API."""
+
+    def answer(self, path: str, **parameters: str | float) -> Any:
+        """`data` of an API answer.
+
+        Raises:
+            StackError: the API says error, with its words.
+        """
+        _status, body = get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=30.0)
+        document = json.loads(body)
+        if document["status"] != "success":
+            raise StackError(f"{path} {parameters}: {document.get('error')}")
+        return document["data"]
+
+    def query(self, promql: str, **parameters: str | float) -> list[Sample]:
+        """The instant vector (or scalar, without labels) of an expression, now or at `time`."""
+        data = self.answer("query", query=promql, **parameters)
+        if data["resultType"] == "scalar":
+            return [Sample({}, float(data["result"][1]), float(data["result"][0]))]
+        return [Sample(one["metric"], float(one["value"][1]), float(one["value"][0])) for one in data["result"]]
+
+    def wait_for(
+        self, promql: str, until: Callable[[list[Sample]], bool] = bool, *, timeout: float = 60.0
+    ) -> list[Sample]:
+        """Query until `until` is satisfied, by default until there is a result."""
+        return eventually(lambda: self.query(promql), until, timeout=timeout, every=0.25, what=promql)
+
+    def metadata(self, metric: str = "") -> dict[str, str]:
+        """Type by metric name; counters come without `_total`. Empty when metrics are pushed."""
+        data = self.answer("metadata", **({"metric": metric} if metric else {}))
+        return {name: entries[0]["type"] for name, entries in data.items()}
+
+    def exemplars(self, promql: str, *, seconds: float = 3600.0) -> list[Exemplar]:
+        """Exemplars of the selected series within the last `seconds`."""
+        now = time.time()
+        data = self.answer("query_exemplars", query=promql, start=now - seconds, end=now + 60.0)
+        return [
+            Exemplar(series["seriesLabels"], one["labels"], float(one["value"]))
+            for series in data
+            for one in series["exemplars"]
+        ]
+
+    def targets(self) -> dict[str, str]:
+        """Health (`up`, `down`, `unknown`) by job."""
+        return {target["labels"]["job"]: target["health"] for target in self.answer("targets")["activeTargets"]}
+
+    def alerts(self) -> list[Any]:
+        """Pending and firing alerts."""
+        return list(self.answer("alerts")["alerts"])
+
+
+def prometheus_config(
+    tmp: Path,
+    targets: Mapping[str, str],
+    *,
+    rules: Sequence[str],
+    scrapes: Sequence[str] = (),
+    interval: str | None = None,
+) -> Path:
+    """The shipped prometheus.yml with host names replaced by `targets`; a job without one of them is left out."""
+    config = yaml.safe_load((BACKENDS / "prometheus" / "prometheus.yml").read_text())
+    for section in (config["scrape_configs"], config["alerting"]["alertmanagers"]):
+        section[:] = [job for job in section if _retarget(job, targets)]
+    config["rule_files"] = list(rules)
+    config["scrape_config_files"] = list(scrapes)
+    if interval is not None:
+        config["global"].update(scrape_interval=interval, evaluation_interval=interval, scrape_timeout=interval)
+    return _write(tmp / "prometheus.yml", config)
+
+
+def scrape_config(tmp: Path, targets: Mapping[str, str]) -> Path:
+    """The shipped jobs of the optional services, retargeted likewise."""
+    config = yaml.safe_load((BACKENDS / "prometheus" / "scrape-apps.yml").read_text())
+    config["scrape_configs"][:] = [job for job in config["scrape_configs"] if _retarget(job, targets)]
+    return _write(tmp / "scrape-apps.yml", config)
+
+
+def _retarget(job: dict[str, Any], targets: Mapping[str, str]) -> bool:
+    for static in job["static_configs"]:
+        static["targets"] = [targets[name] for name in static["targets"] if name in targets]
+    return all(static["targets"] for static in job["static_configs"])
+
+
+def _write(path: Path, document: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def start_prometheus(
+    config: Path | None = None, *, tmp: Path, port: int | None = None, push: bool = False, arguments: Sequence[str] = ()
+) -> Prometheus:
+    """Start Prometheus with `config` (default: the shipped one, itself the only target); `push`: OTLP receiver open."""
+    port = port or free_port()
+    if config is None:
+        config = prometheus_config(tmp, {"localhost:9090": f"{LOOPBACK}:{port}"}, rules=SHIPPED_RULES)
+    command = [
+        str(ensure_programs().prometheus),
+        f"--config.file={config}",
+        f"--storage.tsdb.path={tmp / 'prometheus'}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--enable-feature=exemplar-storage",
+        *(["--web.enable-otlp-receiver"] if push else []),
+        *arguments,
+    ]
+    url = f"http://{LOOPBACK}:{port}"
+    return Prometheus("prometheus", command, ready_url=f"{url}/-/ready", log=tmp / "prometheus.log", url=url)
+
+
+class Jaeger(Process):
+    """A running Jaeger and its query API."""
+
+    def __init__(self, command: Sequence[str], *, ports: Mapping[str, int], env: Mapping[str, str], tmp: Path) -> None:
+        self.ports = ports
+        super().__init__(
+            "jaeger",
+            command,
+            ready_url=f"http://{LOOPBACK}:{ports['HEALTH']}/status",
+            log=tmp / "jaeger.log",
+            url=f"http://{LOOPBACK}:{ports['QUERY']}",
+            env=env,
+        )
+
+    @property
+    def otlp_endpoint(self) -> str:
+        """Host and port for the Collector's JAEGER_OTLP_ENDPOINT."""
+        return f"{LOOPBACK}:{self.ports['OTLP_GRPC']}"
+
+    def trace(self, trace_id: str) -> list[Span]:
+        """The spans of a trace; empty while it is unknown. Repeats are stored once."""
+        status, body = get(f"{self.url}/api/v3/traces/{trace_id}", timeout=60.0)
+        return [] if status == 404 else spans_of(json.loads(body)["result"])
+
+    def services(self) -> list[str]:
+        """The services that sent spans."""
+        return list(json.loads(get(f"{self.url}/api/v3/services")[1]).get("services", []))
+
+    def received(self) -> float:
+        """Spans received since it started, repeats included, which no query shows."""
+        page = get(f"http://{LOOPBACK}:{self.ports['METRICS']}/metrics")[1]
+        samples = read_exposition(page)
+        return total(samples, "otelcol_receiver_accepted_spans_total") or total(
+            samples, "otelcol_receiver_accepted_spans"
+        )
+
+
+JAEGER_PORTS = ("OTLP_GRPC", "OTLP_HTTP", "QUERY", "QUERY_GRPC", "HEALTH", "METRICS")
+
+
+def start_jaeger(
+    *, tmp: Path, prometheus_url: str = f"http://{LOOPBACK}:9", env: Mapping[str, str] | None = None
+) -> Jaeger:
+    """Start Jaeger with the shipped configuration: spans on disk under `tmp`."""
+    ports = {name: free_port() for name in JAEGER_PORTS}
+    variables = {
+        "JAEGER_LISTEN_HOST": LOOPBACK,
+        "JAEGER_DATA": str(tmp / "jaeger"),
+        "PROMETHEUS_URL": prometheus_url,
+        "OTEL_TRACES_SAMPLER": "always_off",  # or its own queries are traces on localhost:4317
+        **{f"JAEGER_{name}_PORT": str(port) for name, port in ports.items()},
+        **(env or {}),
+    }
+    command = [str(ensure_programs().jaeger), f"--config=file:{BACKENDS / 'jaeger' / 'jaeger.yaml'}"]
+    return Jaeger(command, ports=ports, env=variables, tmp=tmp)
+
+
+class Alertmanager(Process):
+    """A running Alertmanager and its API."""
+
+    def alerts(self) -> list[Any]:
+        """The alerts it holds."""
+        return list(json.loads(get(f"{self.url}/api/v2/alerts")[1]))
+
+
+def start_alertmanager(config: Path | None = None, *, tmp: Path, port: int | None = None) -> Alertmanager:
+    """Start Alertmanager with `config` (default: the shipped file), alone, without a cluster port."""
+    port = port or free_port()
+    command = [
+        str(ensure_programs().alertmanager),
+        f"--config.file={config or BACKENDS / 'alertmanager' / 'alertmanager.yml'}",
+        f"--storage.path={tmp / 'alertmanager'}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--cluster.listen-address=",
+    ]
+    url = f"http://{LOOPBACK}:{port}"
+    return Alertmanager("alertmanager", command, ready_url=f"{url}/-/ready", log=tmp / "alertmanager.log", url=url)
+
+
+class Stack:
+    """Collector, Prometheus, Jaeger (and Alertmanager) wired to each other as docker-compose.yml wires them.
+
+    Args:
+        tmp: Folder for data, logs and derived files.
+        overlays: Of the Collector, beside base.yaml.
+        backend: `host:port` of the application, scraped as job `blogauto-backend`; None leaves the job out.
+        interval: Scrape and evaluation interval; shipped are 15 s, tests have less time.
+        alertmanager: Start it too; a path stands for its configuration.
+        rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules.
+        targets: Further targets by their compose name, e.g. `{"redis-exporter:9121": "127.0.0.1:9121"}`.
+        env: Further variables for the Collector.
+    """
+
+    collector: Collector
+    prometheus: Prometheus
+    jaeger: Jaeger
+    alertmanager: Alertmanager
+
+    def __init__(
+        self,
+        tmp: Path,
+        *,
+        overlays: Sequence[str] = SHIPPED_OVERLAYS,
+        backend: str | None = None,
+        interval: str = "1s",
+        alertmanager: bool | Path = False,
+        rules: Sequence[str] = SHIPPED_RULES,
+        targets: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tmp = tmp
+        self._overlays = overlays
+        self._interval = interval
+        self._alertmanager = alertmanager
+        self._rules = rules
+        self._env = env or {}
+        self._targets = {**({"backend:8000": backend} if backend else {}), **(targets or {})}
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Self:
+        ensure_programs()
+        with ExitStack() as starting:
+            processes = [self._started(starting, process) for process in self._start()]
+            for process in processes:
+                process.wait_ready()
+            self._ending = starting.pop_all()
+        return self
+
+    @staticmethod
+    def _started(starting: ExitStack, process: Process) -> Process:
+        starting.callback(process.stop)
+        return process
+
+    def _start(self) -> Iterator[Process]:
+        port = free_port()
+        self.jaeger = start_jaeger(tmp=self._tmp, prometheus_url=f"http://{LOOPBACK}:{port}")
+        yield self.jaeger
+        env = {"JAEGER_OTLP_ENDPOINT": self.jaeger.otlp_endpoint, **self._env}
+        if "export-prometheus-otlp" in self._overlays:
+            env["PROMETHEUS_OTLP_ENDPOINT"] = f"http://{LOOPBACK}:{port}/api/v1/otlp"
+        self.collector = start_collector(self._overlays, tmp=self._tmp, env=env)
+        yield self.collector
+        targets = {
+            "localhost:9090": f"{LOOPBACK}:{port}",
+            "jaeger:8888": f"{LOOPBACK}:{self.jaeger.ports['METRICS']}",
+            "otel-collector:8888": f"{LOOPBACK}:{self.collector.ports['METRICS']}",
+            **self._targets,
+        }
+        if "export-prometheus-pull" in self._overlays:
+            targets["otel-collector:8889"] = f"{LOOPBACK}:{self.collector.ports['PROMETHEUS']}"
+        if self._alertmanager:
+            config = self._alertmanager if isinstance(self._alertmanager, Path) else None
+            self.alertmanager = start_alertmanager(config, tmp=self._tmp)
+            targets["alertmanager:9093"] = f"{LOOPBACK}:{self.alertmanager.port}"
+            yield self.alertmanager
+        scrapes = [str(scrape_config(self._tmp, targets))]
+        config = prometheus_config(self._tmp, targets, rules=self._rules, scrapes=scrapes, interval=self._interval)
+        push = "export-prometheus-otlp" in self._overlays
+        self.prometheus = start_prometheus(config, tmp=self._tmp, port=port, push=push)
+        yield self.prometheus
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.close()
