@@ -371,6 +371,16 @@ def attach(provider: MeterProvider, *, namespace: str) -> None:
     start_at_zero()
 
 
+def detach() -> None:
+    """Undo `attach`: instruments record nothing until the next one."""
+    global _provider
+    with _lock:
+        _provider = None
+        declared = tuple(_declarations.values())
+    for instrument in declared:
+        instrument._record = _ignore
+
+
 def start_at_zero() -> None:
     """Let counters without attributes, or with closed ones, exist at 0, so that their first increase is seen.
 
