@@ -1,0 +1,154 @@
+"""What the pages say is true: their examples run, their links lead somewhere, and every name in them exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from blogauto_otel import cli, config
+from blogauto_otel.signals.catalogue import CATALOGUE
+from blogauto_otel.testing import capture_telemetry
+from tools import readme
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (
+    "README.md",
+    "README.ko.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/moving-over.md",
+    "docs/troubleshooting.md",
+)
+
+# The calls of the former module (docs/moving-over.md says what replaces each).
+FORMER_CALLS = (
+    "monitoring.initialize_sentry",
+    "monitoring.prometheus_middleware",
+    "monitoring.track_business_metric",
+    "monitoring.track_rate_limit_rejection",
+    "monitoring.update_blocked_ips_count",
+    "monitoring.start_system_monitoring",
+    "monitoring.stop_system_monitoring",
+    "monitoring.get_metrics",
+    "metrics_endpoint",
+    "monitoring.create_metric_decorator",
+    "monitoring.add_custom_metric",
+    "monitoring.track_operation",
+    "health_check_detailed",
+)
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of that language, without the indentation of a list they stand in."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text_of(page), re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", body, flags=re.MULTILINE) for indent, body in found]
+
+
+def python_blocks() -> Iterator[object]:
+    for page in PAGES:
+        for number, block in enumerate(blocks(page, "python")):
+            yield pytest.param(page, block, id=f"{page}-{number + 1}")
+
+
+@pytest.mark.parametrize(("page", "block"), python_blocks())
+def test_an_example_of_a_page_runs(page: str, block: str):
+    with capture_telemetry():
+        exec(compile(block, page, "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_of_the_repository(page: str):
+    links = re.findall(r"\]\(([^)#][^)]*)\)", text_of(page))
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    missing = [link for link in local if not (ROOT / page).parent.joinpath(link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_within_a_page_lead_to_its_headings(page: str):
+    text = text_of(page)
+    anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings(text)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_variables_of_a_page_are_settings(page: str):
+    named = set(re.findall(r"\b(?:BLOGAUTO_OTEL|OTEL|SENTRY)_[A-Z_]+[A-Z]\b", text_of(page)))
+    options = [config.option_of(name) for name in config._FIELDS]
+    known = {variable for option in options for variable in (option.variable, option.fallback) if variable}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_series_of_a_page_are_in_the_catalogue_or_declared_on_it(page: str):
+    text = text_of(page)
+    declared = {
+        f"blogauto_{name.replace('.', '_')}_total" for name in re.findall(r'@metrics\.counter\("([\w.]+)"', text)
+    }
+    known = {metric.prometheus_name("blogauto") for metric in CATALOGUE} | declared
+    assert set(re.findall(r"\bblogauto_(?!otel)[a-z_]+[a-z]\b", text)) - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_of_a_page_exist(page: str):
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
+    commands = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    commands += re.findall(r"`(make [^`]*)`", text_of(page))
+    asked = {words[1] for words in map(str.split, commands) if words[:1] == ["make"] and len(words) > 1}
+    assert asked - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_subcommands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[str]):
+    for command in sorted(set(re.findall(r"blogauto-otel ([a-z]+)\b", text_of(page)))):
+        with pytest.raises(SystemExit) as ending:
+            cli.main([command, "--help"])
+        assert ending.value.code == 0, command
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_table_of_metrics_is_that_of_the_catalogue(page: str):
+    assert readme.rendered(page, text_of(page)) == text_of(page), "python -m tools.readme writes it anew"
+
+
+def test_both_readmes_have_the_same_sections_commands_and_links():
+    english, korean = text_of("README.md"), text_of("README.ko.md")
+    assert [level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(english), re.MULTILINE)] == [
+        level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(korean), re.MULTILINE)
+    ]
+    for language in ("python", "bash"):
+        theirs = list(map(without_comments, blocks("README.ko.md", language)))
+        assert theirs == list(map(without_comments, blocks("README.md", language)))
+    links = re.compile(r"\]\((?!#)([^)]+)\)")
+    assert set(links.findall(english)) - {"README.ko.md"} == set(links.findall(korean)) - {"README.md"}
+
+
+def test_moving_over_has_an_answer_for_every_former_call():
+    text = text_of("docs/moving-over.md")
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [call for call in FORMER_CALLS if not any(call in row.split("|")[1] for row in rows)] == []
+
+
+def test_the_changelog_knows_the_version_that_is_built():
+    version = re.search(r'^version = "([^"]+)"', text_of("pyproject.toml"), re.MULTILINE)
+    assert version
+    assert f"## [{version[1]}]" in text_of("CHANGELOG.md")
+
+
+def outside_blocks(text: str) -> str:
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ (.+)$", outside_blocks(text), re.MULTILINE)
+
+
+def without_comments(block: str) -> str:
+    return "\n".join(re.sub(r"(^| +)#.*", "", line) for line in block.splitlines())
