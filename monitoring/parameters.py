@@ -1,0 +1,105 @@
+"""The numbers and names that rules, boards, runbooks and tests share: change one here, and all of them follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from blogauto_otel.signals.catalogue import spec
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where an alert fires. Ratios are from 0 to 1, percentages from 0 to 100, windows are in the alert's own file."""
+
+    p95_seconds: float = 2.0
+    error_ratio: float = 0.05
+    minimum_requests: float = 10  # in five minutes; below that a ratio says nothing
+    rejections_per_second: float = 10
+    secure_failures: float = 5  # in five minutes
+    content_failure_ratio: float = 0.1
+    minimum_generations: float = 5  # in ten minutes
+    publish_failures: float = 3  # in five minutes
+    publish_attempts: float = 3  # in an hour, none of them successful
+    auth_failures: float = 30  # in five minutes
+    auth_failure_ratio: float = 0.5  # of the logins tried
+    cpu_percent: float = 80
+    memory_available_ratio: float = 0.125  # the former rule: 3.5 of 4 GiB used
+    disk_percent: float = 85
+    restarts: float = 2  # in fifteen minutes
+    queue_ratio: float = 0.8
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The service level: `share` of requests must be good, over 30 days; slower than `seconds` is not good."""
+
+    share: float = 0.99
+    seconds: float = 2.0  # an edge of the duration histogram's buckets
+    minimum_requests: float = 100  # in the long window; with fewer, one failure would spend the budget
+
+    @property
+    def budget(self) -> float:
+        """The share of requests that may be bad."""
+        return round(1 - self.share, 9)
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service that is watched, and where its pages are."""
+
+    namespace: str = "blogauto"
+    job: str = "blogauto-backend"  # = service.name, and the scrape job that watches the backend
+    frontend_job: str = "blogauto-frontend"
+    title: str = "BlogAuto"
+    grafana_url: str = "http://localhost:3001"
+    runbooks_url: str = "http://localhost:3001/public/runbooks"  # Grafana serves docs/runbooks (docker-compose.yml)
+    secure_endpoints: str = ".*secure.*"
+    content_endpoints: str = "/api/content/generate.*"
+    login_endpoints: str = ".*/login.*"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    objective: Objective = field(default_factory=Objective)
+
+    def metric(self, name: str) -> str:
+        """The family's name in Prometheus: `metric("api.requests")` is `blogauto_api_requests_total`.
+
+        Raises:
+            KeyError: the catalogue has none of that name.
+        """
+        return spec(name).prometheus_name(self.namespace)
+
+    def board(self, name: str) -> str:
+        """The uid of a board, such as `blogauto-api`."""
+        return f"{self.namespace}-{name}"
+
+    def named(self, namespace: str) -> Service:
+        """The same rules for another service: `shop` is watched as job `shop-backend`."""
+        return replace(
+            self,
+            namespace=namespace,
+            job=f"{namespace}-backend",
+            frontend_job=f"{namespace}-frontend",
+            title=namespace.replace("_", " ").title(),
+        )
+
+
+BLOGAUTO: Final = Service()
+
+# The jobs of prometheus.yml that watch telemetry itself.
+COLLECTOR_JOB: Final = "otel-collector"
+PROMETHEUS_JOB: Final = "prometheus"
+ALERTMANAGER_JOB: Final = "alertmanager"
+TELEMETRY: Final = "telemetry"  # what alerts about the monitoring itself carry as `service`
+
+SCRAPE_INTERVAL: Final = 15  # seconds; = the export interval and Grafana's timeInterval
+RULE_INTERVAL: Final = 30  # seconds between two evaluations of the recording rules
+
+
+def spell(number: float) -> str:
+    """A number as people write it: 0.05, 2, 14.4."""
+    return f"{number:.10g}"
+
+
+def percent(ratio: float) -> str:
+    """A ratio in words: 0.05 is `5 %`."""
+    return f"{ratio * 100:.10g} %"
