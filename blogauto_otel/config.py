@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args
 
+from blogauto_otel._guard import tell
 from blogauto_otel.errors import ConfigurationError
 
 PREFIX: Final = "BLOGAUTO_OTEL_"
@@ -170,6 +171,42 @@ def rates(raw: str) -> Mapping[str, float]:
     return found
 
 
+def routes(raw: str) -> tuple[str, ...]:
+    """Route templates with commas between: `/health`, `/internal/*`."""
+    found = words(raw)
+    if not all(re.fullmatch(r"/[!-~]*", route) for route in found):
+        raise ValueError("expected paths such as /health, separated by commas")
+    return found
+
+
+def patterns(raw: str) -> tuple[str, ...]:
+    """Regular expressions with blanks between; commas mean something in them."""
+    return tuple(map(pattern, raw.split()))
+
+
+def pattern(raw: str) -> str:
+    """One regular expression that compiles and repeats nothing that repeats itself, which can take for ever."""
+    try:
+        re.compile(raw)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"expected regular expressions separated by blanks ({error})") from None
+    if re.search(r"(?<!\\)[*+}][*+?]?\)(?:[*+]|\{\d*,\d*\})", raw):
+        raise ValueError("expected no repetition of a repetition, such as (a+)+, which can take for ever")
+    return raw
+
+
+def any_of(*known: str) -> Parser:
+    """A parser for a comma-separated list of known words."""
+
+    def parse(raw: str) -> tuple[str, ...]:
+        found = tuple(word.lower() for word in words(raw))
+        if any(word not in known for word in found):
+            raise ValueError(f"expected {', '.join(known)}, or several of them with commas")
+        return found
+
+    return parse
+
+
 def networks(raw: str) -> tuple[str, ...]:
     """`always`, `never`, `private`, or networks in CIDR notation."""
     names = words(raw)
@@ -286,7 +323,7 @@ class Settings:
     sampler_arg: str | None = option("OTEL_TRACES_SAMPLER_ARG", text, None, "The argument of that sampler.", section=TRACES)
     sample_rate: float | None = option(PREFIX + "SAMPLE_RATE", number(0.0, 1.0), None, "Share of traces kept. Unset: 0.1 in production, 1.0 elsewhere.", section=TRACES)
     sample_routes: Mapping[str, float] = option(PREFIX + "SAMPLE_ROUTES", rates, {}, "Rates by route, first match wins: `/api/content/*=1.0,/api/posts/{id}=0.01`.", section=TRACES)
-    untraced_routes: tuple[str, ...] = option(PREFIX + "UNTRACED_ROUTES", words, ("/health", "/healthz", "/livez", "/readyz", "/ping", "/api/health"), "Routes that are counted but never traced.", section=TRACES)
+    untraced_routes: tuple[str, ...] = option(PREFIX + "UNTRACED_ROUTES", routes, ("/health", "/healthz", "/livez", "/readyz", "/ping", "/api/health"), "Routes that are counted but never traced.", section=TRACES)
     slow_request_seconds: float = option(PREFIX + "SLOW_REQUEST_SECONDS", number(0.0, 86_400.0, "seconds"), 2.0, "A request that takes longer gets its span even when it was not sampled; 0 switches this off.", section=TRACES, unit="s")
     trust_incoming: tuple[str, ...] = option(PREFIX + "TRUST_INCOMING", networks, ("private",), "Whose `traceparent` and `baggage` headers are believed: `always`, `never`, `private` (loopback and private networks), or a list of networks.", section=TRACES)
     max_attributes: int = option("OTEL_ATTRIBUTE_COUNT_LIMIT", whole(1, 4096), 128, "Attributes per span, event, link or log record.", section=TRACES)
@@ -329,7 +366,8 @@ class Settings:
 
     redact: bool = option(PREFIX + "REDACT", flag, True, "Replace secrets in everything that leaves.", section=PRIVACY)
     redact_keys: tuple[str, ...] = option(PREFIX + "REDACT_KEYS", words, (), "Further keys whose values are secrets.", section=PRIVACY)
-    redact_patterns: tuple[str, ...] = option(PREFIX + "REDACT_PATTERNS", words, (), "Further regular expressions whose matches are secrets.", section=PRIVACY)
+    redact_patterns: tuple[str, ...] = option(PREFIX + "REDACT_PATTERNS", patterns, (), "Further regular expressions whose matches are secrets, with blanks between; a group named `secret` limits what goes.", section=PRIVACY)
+    redact_personal: tuple[str, ...] = option(PREFIX + "REDACT_PERSONAL", any_of("email", "phone", "rrn"), (), "Personal data to be replaced as well: `email`, `phone` (Korean numbers), `rrn` (Korean resident registration numbers).", section=PRIVACY)
 
     sentry_dsn: str | None = option("SENTRY_DSN", text, None, "Where Sentry's events go; unset, Sentry stays out of it.", section=SENTRY, secret=True)
     # fmt: on
@@ -413,10 +451,40 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
         except ConfigurationError as error:
             problems.append(str(error))
     problems.extend(_misspelt(source))
-    settings = Settings(**values)
+    settings = Settings(**_from_resource(values))
     if settings.strict and problems:
         raise ConfigurationError("; ".join(problems))
     return Loaded(settings, tuple(problems))
+
+
+# The specification: OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES, which wins over a default.
+RESOURCE_KEYS: Final = MappingProxyType(
+    {
+        "service_name": ("service.name",),
+        "service_version": ("service.version",),
+        "environment": ("deployment.environment.name", "deployment.environment"),
+    }
+)
+
+
+def _from_resource(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Let resource attributes stand in for settings that were not given, so that all parts of us know one name."""
+    attributes: Mapping[str, str] = values.get("resource_attributes", {})
+    named = {
+        name: attributes[key] for name, keys in RESOURCE_KEYS.items() for key in reversed(keys) if attributes.get(key)
+    }
+    return {**named, **values}
+
+
+def complain(settings: Settings, problem: str) -> None:
+    """Tell a problem with a setting that shows itself only when it is used.
+
+    Raises:
+        ConfigurationError: `strict` is on.
+    """
+    if settings.strict:
+        raise ConfigurationError(problem)
+    tell(problem, "%s", problem)
 
 
 def _from_argument(name: str, given: object) -> object:
@@ -426,11 +494,16 @@ def _from_argument(name: str, given: object) -> object:
         return _parse(
             name, dataclasses.replace(declared, parse=number(0.001, 86_400.0, "seconds")), str(given), shown_as=name
         )
-    if isinstance(given, (list, tuple)) and declared.parse is words:
-        return tuple(map(str, given))
+    if isinstance(given, (list, tuple)) and declared.parse in _LISTS:
+        one = dataclasses.replace(declared, parse=_LISTS[declared.parse])
+        return tuple(_parse(name, one, str(item), shown_as=name) for item in given)
     if isinstance(given, (list, tuple, Mapping)) and not given:
         return MappingProxyType({}) if isinstance(given, Mapping) else ()
     return _parse(name, declared, _as_text(given), shown_as=name)
+
+
+# Lists whose items may hold the separator that the variable uses.
+_LISTS: Final[Mapping[Parser, Parser]] = {words: text, patterns: pattern}
 
 
 def _as_text(given: object) -> str:

@@ -1,0 +1,264 @@
+"""Which traces are kept: by the caller's decision, by route, or by a share that depends on the environment.
+
+The first line that fits decides:
+
+| span | decision |
+|---|---|
+| with a parent in this process | the parent's |
+| server span of a route in `untraced_routes`, or of `/metrics` | dropped; its trace context travels on, unsampled |
+| server span of a route in `sample_routes` | that rate |
+| with a remote parent | the caller's |
+| any other root | `sample_rate` |
+
+Rules for routes stand above the caller's decision, because somebody wrote them for this very route. Rates are applied to the
+trace id, so services with one rate keep the same traces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Generic, TypeVar, cast
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    DEFAULT_OFF,
+    DEFAULT_ON,
+    Decision,
+    ParentBasedTraceIdRatio,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace import Link, SpanKind, get_current_span
+from opentelemetry.trace.span import TraceState
+from opentelemetry.util.types import Attributes
+
+from blogauto_otel.config import Settings, complain
+
+T = TypeVar("T")
+_UNKNOWN: Final = object()
+
+PATH: Final = "url.path"
+_DROPPED: Final = SamplingResult(Decision.DROP)
+_UNTRACED: Final = ALWAYS_OFF
+
+
+def build_sampler(settings: Settings) -> RouteSampler:
+    """The sampler that the settings ask for: theirs by name (`OTEL_TRACES_SAMPLER`), else ours.
+
+    A named sampler replaces the rates; `untraced_routes` hold in any case.
+
+    Raises:
+        ConfigurationError: the name or its argument cannot be used, and `strict` is on.
+    """
+    named = _named_sampler(settings)
+    if named is not None and settings.sample_routes:
+        complain(
+            settings,
+            "BLOGAUTO_OTEL_SAMPLE_ROUTES has no effect, because OTEL_TRACES_SAMPLER decides; unset one of the two",
+        )
+    rates = {} if named else settings.sample_routes
+    return RouteSampler(
+        named or ParentBasedTraceIdRatio(settings.effective_sample_rate),
+        rules=[
+            *((route, _UNTRACED) for route in _untraced_routes(settings)),
+            *((route, TraceIdRatioBased(rate)) for route, rate in rates.items()),
+        ],
+    )
+
+
+def untraced_matcher(settings: Settings) -> Callable[[str], bool]:
+    """A test of a request's path, for those who must know it before any span: True when the request is never traced."""
+    table = RouteTable([(route, True) for route in _untraced_routes(settings)])
+    return lambda path: table.find(path) is not None
+
+
+def _untraced_routes(settings: Settings) -> tuple[str, ...]:
+    return (*settings.untraced_routes, settings.metrics_path) if settings.metrics_path else settings.untraced_routes
+
+
+class RouteSampler(Sampler):
+    """Rules by route before a general sampler; see the table of the module."""
+
+    def __init__(self, general: Sampler, *, rules: Iterable[tuple[str, Sampler]] = ()) -> None:
+        self._general = general
+        self._rules = RouteTable(rules)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,  # noqa: ARG002 - the parent's counts, as in the SDK
+    ) -> SamplingResult:
+        """Decide at the start of a span; `url.path` must be among the attributes it is started with."""
+        rule = self._rule(parent_context, attributes) if kind is SpanKind.SERVER and attributes else None
+        if rule is _UNTRACED:
+            return _dropped(parent_context)
+        chosen = rule or self._general
+        return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links)
+
+    def is_untraced(self, path: str) -> bool:
+        """True for the path of a request that never has a span."""
+        return self._rules.find(path) is _UNTRACED
+
+    def get_description(self) -> str:
+        """What a person reads in a log line."""
+        return f"RouteSampler{{{len(self._rules)} rules, {self._general.get_description()}}}"
+
+    def _rule(self, parent_context: Context | None, attributes: Attributes) -> Sampler | None:
+        path = attributes.get(PATH) if attributes else None
+        if not isinstance(path, str):
+            return None
+        rule = self._rules.find(path)
+        if rule is None:
+            return None
+        parent = get_current_span(parent_context).get_span_context()
+        return None if parent.is_valid and not parent.is_remote else rule
+
+
+def _dropped(parent_context: Context | None) -> SamplingResult:
+    state = get_current_span(parent_context).get_span_context().trace_state
+    return SamplingResult(Decision.DROP, trace_state=state) if state else _DROPPED
+
+
+# --- samplers by name ------------------------------------------------------------------------------------------------
+
+# https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+_NAMED: Final[dict[str, Sampler | Callable[[float], Sampler]]] = {
+    "always_on": ALWAYS_ON,
+    "always_off": ALWAYS_OFF,
+    "traceidratio": TraceIdRatioBased,
+    "parentbased_always_on": DEFAULT_ON,
+    "parentbased_always_off": DEFAULT_OFF,
+    "parentbased_traceidratio": ParentBasedTraceIdRatio,
+}
+
+
+def _named_sampler(settings: Settings) -> Sampler | None:
+    if settings.sampler is None:
+        return None
+    name = settings.sampler.strip().lower()
+    known = _NAMED.get(name)
+    if isinstance(known, Sampler):
+        return known
+    if known is not None:
+        return known(_ratio(settings))
+    return _installed_sampler(settings, settings.sampler.strip())
+
+
+def _ratio(settings: Settings) -> float:
+    raw = settings.sampler_arg
+    try:
+        ratio = float(raw) if raw is not None else 1.0
+        if 0.0 <= ratio <= 1.0:
+            return ratio
+    except ValueError:
+        pass
+    complain(settings, f"OTEL_TRACES_SAMPLER_ARG={raw!r}: expected a number from 0 to 1; using 1.0")
+    return 1.0
+
+
+def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
+    """A sampler that another package brings, by the same entry point group as the SDK's."""
+    from importlib.metadata import entry_points
+
+    problem = f"expected one of {', '.join(_NAMED)}, or the name of an installed sampler"
+    for entry_point in entry_points(group="opentelemetry_traces_sampler", name=name):
+        try:
+            made = cast("Any", entry_point.load())(settings.sampler_arg)
+            if isinstance(made, Sampler):
+                return made
+            problem = "its factory made no Sampler"
+        except Exception as error:  # noqa: BLE001 - somebody else's code
+            problem = f"its factory failed with {type(error).__name__}: {error}"
+    complain(settings, f"OTEL_TRACES_SAMPLER={name!r}: {problem}; using BLOGAUTO_OTEL_SAMPLE_RATE")
+    return None
+
+
+# --- routes ----------------------------------------------------------------------------------------------------------
+
+
+class RouteTable(Generic[T]):
+    """What was said about routes, found by the path of a request; the first matching line wins.
+
+    Templates are the framework's (`/api/posts/{id}`, `{rest:path}` for any rest), or end in `*` for any rest. Looking up
+    takes time linear in the path, and what was found is remembered for as many paths as `MAX_REMEMBERED`.
+    """
+
+    MAX_REMEMBERED: Final = 1024
+    MAX_REMEMBERED_LENGTH: Final = 256
+
+    def __init__(self, lines: Iterable[tuple[str, T]]) -> None:
+        self._exact: dict[str, T] = {}
+        self._patterns: list[tuple[_Pattern, T]] = []
+        for route, said in lines:
+            if not re.search(r"[{*]", route) and not self._patterns:
+                self._exact.setdefault(route, said)  # a plain path before any pattern cannot be overruled by one
+            else:
+                self._patterns.append((_Pattern(route), said))
+        self._remembered: dict[str, object] = {}
+
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._patterns)
+
+    def find(self, path: str) -> T | None:
+        """What was said about the route of this path."""
+        found = self._exact.get(path)
+        if found is not None or not self._patterns:
+            return found
+        remembered = self._remembered.get(path, _UNKNOWN)
+        if remembered is not _UNKNOWN:
+            return cast("T | None", remembered)
+        found = next((said for pattern, said in self._patterns if pattern.matches(path)), None)
+        self._remember(path, found)
+        return found
+
+    def _remember(self, path: str, found: T | None) -> None:
+        if len(path) > self.MAX_REMEMBERED_LENGTH:
+            return
+        if len(self._remembered) >= self.MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[path] = found
+
+
+class _Pattern:
+    """A route template, compared segment by segment, so that no path makes it backtrack."""
+
+    def __init__(self, route: str) -> None:
+        head = re.split(r"\{[^{}/]*:path\}|\*$", route, maxsplit=1)
+        self._open = len(head) == 2
+        self._segments = [re.split(r"\{[^{}/]*\}|\*", segment) for segment in head[0].split("/")]
+
+    def matches(self, path: str) -> bool:
+        given = path.split("/", len(self._segments) - 1 if self._open else -1)
+        if len(given) != len(self._segments):
+            return False
+        pairs = list(zip(self._segments, given, strict=True))
+        if self._open:  # the end may begin inside a segment: `/api/v*`
+            pieces, rest = pairs.pop()
+            if not _fits([*pieces, ""], rest, least=0):
+                return False
+        return all(_fits(pieces, text) for pieces, text in pairs)
+
+
+def _fits(pieces: Sequence[str], text: str, *, least: int = 1) -> bool:
+    """True when the pieces stand in the text in this order, with at least one character between each two."""
+    first, *rest = pieces
+    if not rest:
+        return text == first
+    if not text.startswith(first):
+        return False
+    position = len(first)
+    for piece in rest[:-1]:
+        position = text.find(piece, position + 1)
+        if position < 0:
+            return False
+        position += len(piece)
+    return len(text) - len(rest[-1]) >= position + least and text.endswith(rest[-1])
