@@ -40,10 +40,10 @@ class Terminal:
         """The text in a colour of `CODES`, or as it is."""
         return f"\x1b[{CODES[colour]}m{text}\x1b[0m" if self._coloured else text
 
-    def line(self, text: str = "") -> None:
+    def line(self, text: str = "", *, end: str = "\n") -> None:
         """One line; characters that the stream cannot show become question marks."""
         encoding = self._stream.encoding or "utf-8"
-        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._stream.write(text.encode(encoding, "replace").decode(encoding) + end)
         self._stream.flush()
 
     def heading(self, text: str) -> None:
@@ -55,8 +55,7 @@ class Terminal:
     def step(self, label: str) -> Iterator[list[str]]:
         """Something that takes a while: its label at once, then its seconds and the words put into the list."""
         if self._live:
-            self._stream.write(f"  … {label}\r")
-            self._stream.flush()
+            self.line(f"  … {label}", end="\r")
         began = time.monotonic()
         words: list[str] = []
         try:

@@ -45,6 +45,7 @@ class Visitor:
             base_url=base_url, headers={"X-Forwarded-For": address}, verify=TLS, timeout=TIMEOUT
         )
         self.statuses: Statuses = Counter()
+        self.token = ""
 
     def __enter__(self) -> Visitor:  # noqa: PYI034 - Self is not in typing before Python 3.11
         return self
@@ -65,7 +66,8 @@ class Visitor:
         credentials = {"email": DEMO_USER, "password": BlogSettings.from_env().demo_password}
         answer = self.ask("POST", "/api/auth/login", credentials)
         if answer is not None:
-            self._client.headers["Authorization"] = f"Bearer {answer['token']}"
+            self.token = answer["token"]
+            self._client.headers["Authorization"] = f"Bearer {self.token}"
         return self
 
     def write(self, topic: str, *, provider: str = "openai") -> Any:
