@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from examples import findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
-from stack.processes import get
+from stack.child import get
 from stack.receiver import Receiver, Span
 
 GENERATE: Final = "/api/content/generate"

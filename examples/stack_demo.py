@@ -24,7 +24,8 @@ from examples import demo, findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from stack import build
-from stack.processes import LOOPBACK, LogRecord, Span, Stack, StackError, ensure_programs, eventually, free_port
+from stack.child import LOOPBACK, StackError, eventually, free_port
+from stack.processes import LogRecord, Span, Stack, ensure_programs
 
 DURATION: Final = "blogauto_api_request_duration_seconds_bucket"
 P95: Final = f"histogram_quantile(0.95, sum(rate({DURATION}[1m])) by (endpoint, le))"

@@ -58,13 +58,13 @@ def python_blocks() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("page", "block"), python_blocks())
-def test_an_example_of_a_page_runs(page: str, block: str):
+def test_an_example_of_a_page_runs(page: str, block: str) -> None:
     with capture_telemetry():
         exec(compile(block, page, "exec"), {"__name__": "example"})
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_of_the_repository(page: str):
+def test_links_lead_to_files_of_the_repository(page: str) -> None:
     links = re.findall(r"\]\(([^)#][^)]*)\)", text_of(page))
     local = [link.partition("#")[0] for link in links if "://" not in link]
     missing = [link for link in local if not (ROOT / page).parent.joinpath(link).exists()]
@@ -72,14 +72,14 @@ def test_links_lead_to_files_of_the_repository(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_within_a_page_lead_to_its_headings(page: str):
+def test_links_within_a_page_lead_to_its_headings(page: str) -> None:
     text = text_of(page)
     anchors = {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings(text)}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_variables_of_a_page_are_settings(page: str):
+def test_variables_of_a_page_are_settings(page: str) -> None:
     named = set(re.findall(r"\b(?:BLOGAUTO_OTEL|OTEL|SENTRY)_[A-Z_]+[A-Z]\b", text_of(page)))
     options = [config.option_of(name) for name in config._FIELDS]
     known = {variable for option in options for variable in (option.variable, option.fallback) if variable}
@@ -87,7 +87,7 @@ def test_variables_of_a_page_are_settings(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_series_of_a_page_are_in_the_catalogue_or_declared_on_it(page: str):
+def test_series_of_a_page_are_in_the_catalogue_or_declared_on_it(page: str) -> None:
     text = text_of(page)
     declared = {
         f"blogauto_{name.replace('.', '_')}_total" for name in re.findall(r'@metrics\.counter\("([\w.]+)"', text)
@@ -97,7 +97,7 @@ def test_series_of_a_page_are_in_the_catalogue_or_declared_on_it(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_make_targets_of_a_page_exist(page: str):
+def test_make_targets_of_a_page_exist(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     commands = [line for block in blocks(page, "bash") for line in block.splitlines()]
     commands += re.findall(r"`(make [^`]*)`", text_of(page))
@@ -106,7 +106,7 @@ def test_make_targets_of_a_page_exist(page: str):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_subcommands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[str]):
+def test_subcommands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     for command in sorted(set(re.findall(r"blogauto-otel ([a-z]+)\b", text_of(page)))):
         with pytest.raises(SystemExit) as ending:
             cli.main([command, "--help"])
@@ -114,11 +114,11 @@ def test_subcommands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
-def test_the_table_of_metrics_is_that_of_the_catalogue(page: str):
+def test_the_table_of_metrics_is_that_of_the_catalogue(page: str) -> None:
     assert readme.rendered(page, text_of(page)) == text_of(page), "python -m tools.readme writes it anew"
 
 
-def test_both_readmes_have_the_same_sections_commands_and_links():
+def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
     english, korean = text_of("README.md"), text_of("README.ko.md")
     assert [level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(english), re.MULTILINE)] == [
         level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(korean), re.MULTILINE)
@@ -130,13 +130,13 @@ def test_both_readmes_have_the_same_sections_commands_and_links():
     assert set(links.findall(english)) - {"README.ko.md"} == set(links.findall(korean)) - {"README.md"}
 
 
-def test_moving_over_has_an_answer_for_every_former_call():
+def test_moving_over_has_an_answer_for_every_former_call() -> None:
     text = text_of("docs/moving-over.md")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [call for call in FORMER_CALLS if not any(call in row.split("|")[1] for row in rows)] == []
 
 
-def test_the_changelog_knows_the_version_that_is_built():
+def test_the_changelog_knows_the_version_that_is_built() -> None:
     version = re.search(r'^version = "([^"]+)"', text_of("pyproject.toml"), re.MULTILINE)
     assert version
     assert f"## [{version[1]}]" in text_of("CHANGELOG.md")

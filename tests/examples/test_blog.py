@@ -73,16 +73,16 @@ def blog(telemetry: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         yield url
 
 
-def test_every_kind_of_traffic_has_its_expectation():
+def test_every_kind_of_traffic_has_its_expectation() -> None:
     assert EXPECTED.keys() == traffic.KINDS.keys()
 
 
 @pytest.mark.parametrize("kind", traffic.KINDS)
-def test_each_kind_of_traffic_is_answered_as_it_says(blog: str, kind: str):
+def test_each_kind_of_traffic_is_answered_as_it_says(blog: str, kind: str) -> None:
     assert traffic.KINDS[kind](blog) == Counter(EXPECTED[kind])
 
 
-def test_the_example_emits_every_domain_metric(blog: str, telemetry: Captured):
+def test_the_example_emits_every_domain_metric(blog: str, telemetry: Captured) -> None:
     for kind in ("normal", "wordpress_failures", "failed_logins", "attacks", "rate_limited"):
         traffic.KINDS[kind](blog)
     wanted = {metric.otel_name("blogauto") for metric in CATALOGUE}
@@ -99,7 +99,7 @@ def test_the_example_emits_every_domain_metric(blog: str, telemetry: Captured):
     }
 
 
-def test_a_failed_generation_is_one_trace_of_server_sql_and_http(blog: str, telemetry: Captured):
+def test_a_failed_generation_is_one_trace_of_server_sql_and_http(blog: str, telemetry: Captured) -> None:
     traffic.content_failures(blog, count=1)
     server = telemetry.span("POST /api/content/generate")
     assert server.context is not None
@@ -111,7 +111,7 @@ def test_a_failed_generation_is_one_trace_of_server_sql_and_http(blog: str, tele
     assert (server.attributes or {})["user.id"] == 1
 
 
-def test_the_log_records_of_a_request_carry_its_trace_id(blog: str, telemetry: Captured):
+def test_the_log_records_of_a_request_carry_its_trace_id(blog: str, telemetry: Captured) -> None:
     traffic.content_failures(blog, count=1)
     server = telemetry.span("POST /api/content/generate")
     assert server.context is not None
@@ -119,7 +119,7 @@ def test_the_log_records_of_a_request_carry_its_trace_id(blog: str, telemetry: C
     assert any("no article" in str(record.body) for record in records)
 
 
-def test_no_secret_of_a_visitor_is_in_what_the_example_emits(blog: str, telemetry: Captured):
+def test_no_secret_of_a_visitor_is_in_what_the_example_emits(blog: str, telemetry: Captured) -> None:
     secret = f"{KEY_PREFIX}canary-7f3a91"
     with traffic.Visitor(blog).log_in() as writer:
         writer.ask("POST", "/api/secure/api-keys", {"service": "openai", "key": secret})
@@ -133,7 +133,7 @@ def test_no_secret_of_a_visitor_is_in_what_the_example_emits(blog: str, telemetr
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [False, True], ids=["configure", "launcher"])
-def test_it_sends_traces_metrics_and_logs_both_ways_in(tmp_path: Path, launcher: bool):
+def test_it_sends_traces_metrics_and_logs_both_ways_in(tmp_path: Path, launcher: bool) -> None:
     with Receiver() as receiver, example(tmp_path, receiver.url, port=free_port(), launcher=launcher) as blog:
         assert traffic.normal(blog.url) == Counter(EXPECTED["normal"])
         blog.child.end()
@@ -143,7 +143,7 @@ def test_it_sends_traces_metrics_and_logs_both_ways_in(tmp_path: Path, launcher:
 
 
 @pytest.mark.slow
-def test_it_runs_without_any_telemetry(tmp_path: Path):
+def test_it_runs_without_any_telemetry(tmp_path: Path) -> None:
     port = free_port()
     uvicorn_ = str(Path(sys.executable).with_name("uvicorn"))
     command = [uvicorn_, "examples.blog.app:app", "--port", str(port)]
@@ -172,7 +172,7 @@ class Clock:
         return self.now
 
 
-def test_a_visitor_may_ask_again_when_the_window_is_over():
+def test_a_visitor_may_ask_again_when_the_window_is_over() -> None:
     clock = Clock()
     protection = Protection(requests_per_minute=2, clock=clock)
     assert [protection.may_ask("a", "/x") for _ in range(3)] == [True, True, False]
@@ -182,7 +182,7 @@ def test_a_visitor_may_ask_again_when_the_window_is_over():
     assert protection.may_ask("a", "/x")
 
 
-def test_a_visitor_who_does_not_stop_is_blocked_for_a_while():
+def test_a_visitor_who_does_not_stop_is_blocked_for_a_while() -> None:
     clock = Clock()
     protection = Protection(requests_per_minute=0, clock=clock)
     for _ in range(REJECTIONS_UNTIL_BLOCKED - 1):
@@ -195,7 +195,7 @@ def test_a_visitor_who_does_not_stop_is_blocked_for_a_while():
     assert not protection.is_blocked("robot")
 
 
-def test_visitors_who_went_away_are_forgotten():
+def test_visitors_who_went_away_are_forgotten() -> None:
     clock = Clock()
     protection = Protection(requests_per_minute=1, clock=clock)
     for number in range(1000):

@@ -30,7 +30,7 @@ def section(output: str, title: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_demo_shows_what_arrived_and_that_nothing_is_missing():
+def test_the_demo_shows_what_arrived_and_that_nothing_is_missing() -> None:
     began = time.monotonic()
     ended = run("examples.demo")
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -59,7 +59,7 @@ def test_the_demo_shows_what_arrived_and_that_nothing_is_missing():
 
 @pytest.mark.slow
 @pytest.mark.stack
-def test_the_stack_demo_follows_one_trace_id_through_three_programs():
+def test_the_stack_demo_follows_one_trace_id_through_three_programs() -> None:
     ended = run("examples.stack_demo", "--no-keep")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     places = section(ended.stdout, "One slow request")

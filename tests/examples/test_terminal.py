@@ -19,16 +19,16 @@ def drawn(nodes: list[Node]) -> list[str]:
     return [prefix + node.label for prefix, node in tree(nodes)]
 
 
-def test_a_trace_is_a_tree_with_siblings_in_the_order_of_their_start():
+def test_a_trace_is_a_tree_with_siblings_in_the_order_of_their_start() -> None:
     nodes = [node("c", "a", 5, 6), node("d", "b", 2, 3), node("b", "a", 1, 4), node("a", "", 0, 9)]
     assert drawn(nodes) == ["span a", "├─ span b", "│  └─ span d", "└─ span c"]
 
 
-def test_a_span_whose_parent_did_not_arrive_is_still_shown():
+def test_a_span_whose_parent_did_not_arrive_is_still_shown() -> None:
     assert drawn([node("b", "elsewhere", 1, 4), node("c", "b", 2, 3)]) == ["span b", "└─ span c"]
 
 
-def test_the_bar_of_a_span_shows_when_it_ran():
+def test_the_bar_of_a_span_shows_when_it_ran() -> None:
     stream = io.StringIO()
     Terminal(stream).trace([node("a", "", 0, 100), node("b", "a", 50, 100)])
     whole, half = stream.getvalue().splitlines()
@@ -36,7 +36,7 @@ def test_the_bar_of_a_span_shows_when_it_ran():
     assert half.endswith("50.0 ms  " + " " * 11 + "█" * 11)
 
 
-def test_there_is_no_colour_where_no_person_looks():
+def test_there_is_no_colour_where_no_person_looks() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream)
     terminal.heading("Title")
@@ -47,29 +47,29 @@ def test_there_is_no_colour_where_no_person_looks():
     assert "  a         1" in stream.getvalue()
 
 
-def test_a_stream_that_cannot_show_the_characters_gets_question_marks():
+def test_a_stream_that_cannot_show_the_characters_gets_question_marks() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Terminal(stream).line("─ sent ≠ received")
     assert raw.getvalue() == b"? sent ? received\n"
 
 
-def test_durations_read_as_a_person_says_them():
+def test_durations_read_as_a_person_says_them() -> None:
     assert [duration(2.214), duration(0.0352), duration(0.0004)] == ["2.21 s", "35.2 ms", "0.4 ms"]
 
 
-def test_a_long_text_is_cut_where_the_column_ends():
+def test_a_long_text_is_cut_where_the_column_ends() -> None:
     assert fitted("abcdef", 4) == "abc…"
     assert fitted("ab", 4) == "ab  "
 
 
-def test_the_quantile_is_the_one_prometheus_estimates():
+def test_the_quantile_is_the_one_prometheus_estimates() -> None:
     # histogram_quantile(0.95, ...) of 90 requests up to 0.1 s and 10 between 1 and 2 s: 1 + (95 - 90) / 10
     assert findings.quantile(0.95, (0.1, 1.0, 2.0), (90, 0, 10, 0)) == 1.5
     assert findings.quantile(0.5, (0.1, 1.0), (10, 0, 0)) == 0.05
 
 
-def test_the_quantile_of_values_beyond_the_last_bound_is_that_bound():
+def test_the_quantile_of_values_beyond_the_last_bound_is_that_bound() -> None:
     assert findings.quantile(0.95, (0.1, 1.0), (0, 0, 7)) == 1.0
 
 
@@ -78,7 +78,7 @@ def span(name: str, kind: str, **attributes: object) -> Span:
     return Span(name, "t", "s", "", "", kind, 0, 1, attributes, (), (), status, "", 1, 0, 0, 0, "", "", {})
 
 
-def test_a_line_of_a_trace_says_what_was_asked_and_how_it_ended():
+def test_a_line_of_a_trace_says_what_was_asked_and_how_it_ended() -> None:
     failed = {"http.response.status_code": 502, "error.type": "502"}
     assert findings.node(span("POST /a", "SERVER", **failed), parent_id="").label == "POST /a  → 502"
     statement = span("SELECT users", "CLIENT", **{"db.query.text": "SELECT *\nFROM users"})
