@@ -1,0 +1,269 @@
+"""What a SQL statement may say of itself: its text without values, its operation, the tables it is about.
+
+Tokens, not grammar: one pass of one regular expression, linear in the text; where a dialect is in doubt it says less.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+# The semantic conventions' bound of db.query.summary; it is cut between targets, never inside one.
+MAX_SUMMARY: Final = 255
+
+# How a dialect of SQLAlchemy writes strings. One that is in neither set is in doubt: where a backslash stands in a
+# string, all that follows counts as value, because guessing wrong would turn the string inside out.
+STANDARD_STRINGS: Final = frozenset(
+    {"postgresql", "sqlite", "mssql", "oracle", "cockroachdb", "redshift", "db2", "trino", "hana", "firebird"}
+)
+BACKSLASH_STRINGS: Final = frozenset(
+    {"mysql", "mariadb", "clickhouse", "clickhousedb", "bigquery", "snowflake", "databricks", "hive", "impala"}
+)
+DOUBLE_QUOTED_STRINGS: Final = frozenset({"mysql", "mariadb", "bigquery", "databricks", "hive", "impala"})
+
+_BACKSLASH: Final = r"'[^'\\]*(?:(?:\\(?:.|\Z)|'')[^'\\]*)*(?:'|\Z)"
+_STANDARD: Final = r"'[^']*(?:''[^']*)*(?:'|\Z)"
+_IN_DOUBT: Final = r"'[^'\\]*(?:''[^'\\]*)*(?:'|\Z|\\.*)"
+_ORACLE_QUOTES: Final = (
+    r"[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)|(?P<delimiter>.).*?(?:(?P=delimiter)'|\Z))"
+)
+_DOLLAR_QUOTES: Final = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
+_NUMBER: Final = r"(?<![\w$])\d[\w.]*(?:(?<=[eE])[+-]\d+)?"
+_COMMENT: Final = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+
+
+@lru_cache(maxsize=64)
+def _tokens(dialect: str) -> re.Pattern[str]:
+    """What to keep, what to replace and what to drop; what matches nothing is kept as it is."""
+    strings, comment = [_strings(dialect)], _COMMENT
+    keep = [r"`[^`]*(?:`|\Z)", r"%\(\w+\)s"]
+    if dialect in DOUBLE_QUOTED_STRINGS:
+        strings.append(strings[0].replace("'", '"'))
+        comment += r"|\#[^\n]*"
+    else:
+        keep.append(r'"[^"]*(?:""[^"]*)*(?:"|\Z)')
+    if dialect in {"postgresql", "cockroachdb", "redshift"}:
+        strings = [r"(?<![\w$])[eE]" + _BACKSLASH, _DOLLAR_QUOTES, *strings]
+        keep.append(r"\$\d+")
+    elif dialect == "oracle":
+        strings.insert(0, _ORACLE_QUOTES)
+        keep.append(r":\d+")
+    elif dialect == "sqlite":
+        keep.append(r"[?$]\d+")
+    elif dialect == "mssql":
+        keep.append(r"\[[^\]]*(?:\]|\Z)")
+    parts = {"dropped": [comment, r"\s+"], "value": [*strings, _NUMBER], "kept": keep}
+    return re.compile("|".join(f"(?P<{kind}>{'|'.join(kinds)})" for kind, kinds in parts.items()), re.DOTALL)
+
+
+def _strings(dialect: str) -> str:
+    if dialect in STANDARD_STRINGS:
+        return _STANDARD
+    return _BACKSLASH if dialect in BACKSLASH_STRINGS else _IN_DOUBT
+
+
+def without_values(text: str, dialect: str) -> str:
+    """The statement with `?` for each literal value; comments go, white space is folded, placeholders stay.
+
+    Args:
+        text: a statement; only what it says up to here is looked at, so cut it before, wherever you like.
+        dialect: SQLAlchemy's name of the dialect, such as `postgresql`.
+    """
+    return _tokens(dialect).sub(_replacement, text).strip()
+
+
+def _replacement(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    if kind == "dropped":
+        return " "
+    return "?" if kind == "value" else match.group()
+
+
+# --- operation and targets ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Gist:
+    """What a statement does, in few words: `SELECT`, `posts`, `SELECT posts`."""
+
+    operation: str | None = None
+    collection: str | None = None
+    summary: str | None = None
+
+
+_PART: Final = r'(?:"[^"]*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)|[^\W\d][\w$#]*)'
+_WORDS: Final = re.compile(rf"{_PART}(?:\s?\.\s?{_PART})*|[(),;]")
+_PLAIN_NAME: Final = re.compile(r"[\w$#.]+")
+_OPERATION: Final = re.compile(r"[A-Z]{2,20}")
+
+_VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
+_NOT_A_VERB_AFTER: Final = frozenset(
+    {"FOR", "DO", "KEY", "ON", "THEN", "OF"}
+)  # FOR UPDATE, ON CONFLICT DO UPDATE, ON DELETE
+_BEFORE_A_LIST: Final = frozenset({"FROM", "USING"})
+_BEFORE_A_TARGET: Final = frozenset({"FROM", "JOIN", "INTO", "USING", "UPDATE"})
+_BETWEEN: Final = frozenset({"ONLY", "LATERAL", "IF", "NOT", "EXISTS", "IGNORE", "LOW_PRIORITY", "CONCURRENTLY"})
+_END_OF_LIST: Final = frozenset(
+    {"WHERE", "SET", "VALUES", "GROUP", "ORDER", "ON", "LIMIT", "HAVING", "UNION", "RETURNING"}
+)
+_DEFINITIONS: Final = frozenset({"CREATE", "DROP", "ALTER", "TRUNCATE"})
+_OBJECTS: Final = frozenset(
+    {
+        "TABLE",
+        "INDEX",
+        "VIEW",
+        "SCHEMA",
+        "SEQUENCE",
+        "TYPE",
+        "DATABASE",
+        "FUNCTION",
+        "PROCEDURE",
+        "TRIGGER",
+        "EXTENSION",
+    }
+)
+_CALLS: Final = frozenset({"CALL", "EXEC", "EXECUTE"})
+
+
+def gist(text: str) -> Gist:
+    """Operation, table and summary of a statement that `without_values` returned.
+
+    The summary lists operations and their targets in order, as the semantic conventions have it
+    (docs/db/database-spans.md, "Generating a summary of the query"); the table is told when there is only one.
+    """
+    words = _WORDS.findall(text)
+    while words and words[0] in ("(", ";"):
+        words.pop(0)
+    first = words[0].upper() if words else ""
+    if not _OPERATION.fullmatch(first):
+        return Gist()
+    if first in _DEFINITIONS:
+        return _definition(first, words)
+    if first in _CALLS:
+        return Gist(first, None, _joined([first, *map(_name, words[1:2])]))
+    reader = _Reader()
+    for index, word in enumerate(words):
+        reader.read(word, following=words[index + 1] if index + 1 < len(words) else "")
+    return reader.gist(first)
+
+
+def _definition(first: str, words: Sequence[str]) -> Gist:
+    """`CREATE UNIQUE INDEX IF NOT EXISTS ix ON posts`: only what is defined is looked at."""
+    kind, target = "", ""
+    for word in words[1:]:
+        upper = word.upper()
+        if not kind and upper in _OBJECTS:
+            kind = upper
+        elif (kind or first == "TRUNCATE") and upper not in _BETWEEN:
+            target = _name(word)
+            break
+    operation = f"{first} {kind}".strip()
+    is_table = kind == "TABLE" or (first == "TRUNCATE" and not kind)
+    return Gist(operation, (target or None) if is_table else None, _joined([operation, *([target] if target else [])]))
+
+
+@dataclass
+class _Level:
+    """One depth of brackets: does an operation stand in it, and does a comma bring a further table."""
+
+    has_verb: bool = False
+    in_list: bool = False
+
+
+@dataclass
+class _Reader:
+    """Reads the words of one statement, or several, and remembers what it does to what."""
+
+    levels: list[_Level] = field(default_factory=lambda: [_Level()])
+    parts: list[str] = field(default_factory=list)
+    targets: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)  # by WITH: these are no tables
+    main: str | None = None
+    before: str = ""
+    expects: str = ""
+    statements: int = 1
+
+    def read(self, word: str, *, following: str) -> None:
+        upper = word.upper()
+        if word in "(),;":
+            self._punctuation(word, following)
+        elif self.expects:
+            self._target(word, upper, following)
+        elif upper in _VERBS and self.before not in _NOT_A_VERB_AFTER:
+            self._verb(upper)
+        elif upper in _BEFORE_A_TARGET:
+            self._maybe_before_a_target(upper)
+        elif upper in _END_OF_LIST:
+            self.levels[-1].in_list = False
+        elif self.main is None and len(self.levels) == 1 and following.upper() in ("AS", "("):
+            self.named.add(_name(word))
+        self.before = upper
+
+    def gist(self, first: str) -> Gist:
+        tables = self.targets - self.named
+        summary = _joined(self.parts if self.parts and self.main else [first, *self.parts])
+        if self.statements > 1:
+            return Gist(None, None, summary)
+        return Gist(self.main or first, tables.pop() if len(tables) == 1 else None, summary)
+
+    def _punctuation(self, mark: str, following: str) -> None:
+        self.expects = ""
+        if mark == "(":
+            self.levels.append(_Level())
+        elif mark == ")":
+            if len(self.levels) > 1:
+                self.levels.pop()
+        elif mark == ",":
+            self.expects = "FROM" if self.levels[-1].in_list else ""
+        elif following:
+            self.levels = [_Level()]
+            self.statements += 1
+
+    def _verb(self, verb: str) -> None:
+        self.levels[-1] = _Level(has_verb=True)
+        self.parts.append(verb)
+        if len(self.levels) == 1 and self.main is None:
+            self.main = verb
+        self.expects = verb if verb == "UPDATE" else ""
+
+    def _maybe_before_a_target(self, keyword: str) -> None:
+        """`EXTRACT(YEAR FROM x)`, `IS DISTINCT FROM x` and `FOR UPDATE` name no table."""
+        level = self.levels[-1]
+        stands_for_itself = self.before == "DISTINCT" or keyword == "UPDATE"
+        if (level.has_verb or not self.parts) and not stands_for_itself:
+            self.expects = keyword
+            level.in_list = level.in_list or keyword in _BEFORE_A_LIST
+
+    def _target(self, word: str, upper: str, following: str) -> None:
+        if upper in _BETWEEN:
+            return
+        is_function = following == "(" and self.expects in ("FROM", "JOIN", "USING")
+        self.expects = ""
+        if upper in _VERBS:
+            self._verb(upper)
+        elif not is_function:
+            name = _name(word)
+            self.targets.add(name)
+            if not self.parts or self.parts[-1] != name:
+                self.parts.append(name)
+
+
+def _name(word: str) -> str:
+    bare = word.translate(_NO_QUOTES)
+    return bare if _PLAIN_NAME.fullmatch(bare) else word
+
+
+_NO_QUOTES: Final = str.maketrans("", "", '"`[] ')
+
+
+def _joined(parts: Sequence[str]) -> str:
+    summary = ""
+    for part in parts:
+        longer = f"{summary} {part}".lstrip()
+        if len(longer) > MAX_SUMMARY:
+            break
+        summary = longer
+    return summary

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blogauto_otel.instrumentation.sqltext import MAX_SUMMARY, Gist, gist, without_values
+
+DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "somebody_elses")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text", "bare"),
+    [
+        (
+            "sqlite",
+            "SELECT a \nFROM posts \nWHERE b = 'it''s' AND c = 3.5e-4",
+            "SELECT a FROM posts WHERE b = ? AND c = ?",
+        ),
+        ("sqlite", "SELECT a FROM posts WHERE id = ? AND x = ?1", "SELECT a FROM posts WHERE id = ? AND x = ?1"),
+        ("postgresql", "SELECT $1::INTEGER, E'a\\'b', $$it's$$, $t$ ' $t$, 'c:\\'", "SELECT $1::INTEGER, ?, ?, ?, ?"),
+        ("postgresql", 'SELECT ARRAY[1,2], %(id_1)s, a1, "c 9", 0xFF', 'SELECT ARRAY[?,?], %(id_1)s, a1, "c 9", ?'),
+        (
+            "mysql",
+            "UPDATE `a 1` SET b = 'x\\'y', c = \"z\" WHERE id = %s # why",
+            "UPDATE `a 1` SET b = ?, c = ? WHERE id = %s",
+        ),
+        ("mssql", "SELECT TOP 5 [a 1] FROM t /* 'secret' */", "SELECT TOP ? [a 1] FROM t"),
+        ("oracle", "SELECT q'[it's]', :1, :name FROM dual -- 'secret", "SELECT ?, :1, :name FROM dual"),
+        ("somebody_elses", "SELECT 'a\\'b', secret FROM t", "SELECT ?"),
+        ("sqlite", "SELECT 'never closed", "SELECT ?"),
+        ("sqlite", "", ""),
+    ],
+)
+def test_values_leave_the_text_and_placeholders_stay(dialect: str, text: str, bare: str) -> None:
+    assert without_values(text, dialect) == bare
+
+
+@given(
+    value=st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\\\0"), max_size=40),
+    dialect=st.sampled_from(DIALECTS),
+)
+def test_no_string_can_break_out_of_its_quotes(value: str, dialect: str) -> None:
+    quoted = "'" + f"SECRET{value}SECRET".replace("'", "''") + "'"
+    assert (
+        without_values(f"SELECT a FROM t WHERE b = {quoted} AND c = 1", dialect)
+        == "SELECT a FROM t WHERE b = ? AND c = ?"
+    )
+
+
+@given(text=st.text(alphabet="'\"\\$`-/*[]()q{}<>ab1 \n,.;:?%#", max_size=200), dialect=st.sampled_from(DIALECTS))
+def test_nothing_a_statement_can_contain_breaks_the_reading(text: str, dialect: str) -> None:
+    summary = gist(without_values(text, dialect)).summary
+    assert summary is None or len(summary) <= MAX_SUMMARY
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    "piece", ["'", "'\\", "$a$", "/*", "q'(", "1", "e'\\", '"', "(", "[", "FROM ", "a.", "SELECT("]
+)
+def test_hostile_text_is_read_in_linear_time(piece: str, dialect: str) -> None:
+    text = piece * (50_000 // len(piece))
+    started = time.perf_counter()
+    bare = without_values(text, dialect)
+    gist(bare)
+    assert time.perf_counter() - started < 3.0, "quadratic reading takes far longer"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("SELECT posts.id FROM posts WHERE a = ?", Gist("SELECT", "posts", "SELECT posts")),
+        ("select ?", Gist("SELECT", None, "SELECT")),
+        ("INSERT INTO posts (a) VALUES (?) RETURNING id", Gist("INSERT", "posts", "INSERT posts")),
+        ("UPDATE posts SET a = ? WHERE id = ?", Gist("UPDATE", "posts", "UPDATE posts")),
+        ("DELETE FROM public.posts", Gist("DELETE", "public.posts", "DELETE public.posts")),
+        ('SELECT "a b".x FROM "order"', Gist("SELECT", "order", "SELECT order")),
+        ("SELECT * FROM songs, artists a WHERE x FOR UPDATE OF a", Gist("SELECT", None, "SELECT songs artists")),
+        ("SELECT a FROM posts JOIN users ON x = y", Gist("SELECT", None, "SELECT posts users")),
+        ("SELECT count(*) FROM (SELECT a FROM posts) AS anon", Gist("SELECT", "posts", "SELECT SELECT posts")),
+        ("INSERT INTO a SELECT * FROM b", Gist("INSERT", None, "INSERT a SELECT b")),
+        ("INSERT INTO a VALUES (?) ON CONFLICT DO UPDATE SET x = ?", Gist("INSERT", "a", "INSERT a")),
+        ("INSERT INTO a VALUES (?) ON DUPLICATE KEY UPDATE x = ?", Gist("INSERT", "a", "INSERT a")),
+        ("WITH t AS (SELECT * FROM posts) SELECT * FROM t", Gist("SELECT", "posts", "SELECT posts SELECT t")),
+        ("SELECT EXTRACT(YEAR FROM d) FROM posts WHERE a IS DISTINCT FROM b", Gist("SELECT", "posts", "SELECT posts")),
+        ("SELECT * FROM json_each(?), posts", Gist("SELECT", "posts", "SELECT posts")),
+        ("DELETE FROM a USING b WHERE a.id = b.id", Gist("DELETE", None, "DELETE a b")),
+        ("CREATE TABLE IF NOT EXISTS posts (a VARCHAR(?))", Gist("CREATE TABLE", "posts", "CREATE TABLE posts")),
+        ("CREATE UNIQUE INDEX ix ON posts (a)", Gist("CREATE INDEX", None, "CREATE INDEX ix")),
+        ("TRUNCATE posts", Gist("TRUNCATE", "posts", "TRUNCATE posts")),
+        ("CALL refresh(?)", Gist("CALL", None, "CALL refresh")),
+        ('PRAGMA main.table_info("posts")', Gist("PRAGMA", None, "PRAGMA")),
+        ("DELETE FROM a; DELETE FROM b", Gist(None, None, "DELETE a DELETE b")),
+        ("(SELECT ? FROM a) UNION (SELECT ? FROM b)", Gist("SELECT", None, "SELECT a SELECT b")),
+        ("? 한글", Gist()),
+        ("", Gist()),
+    ],
+)
+def test_the_gist_of_a_statement(text: str, expected: Gist) -> None:
+    assert gist(text) == expected
+
+
+def test_a_summary_is_cut_between_targets() -> None:
+    joins = " ".join(f"JOIN table_number_{number} ON a = b" for number in range(40))
+    summary = gist(f"SELECT a FROM posts {joins}").summary
+    assert summary is not None
+    assert len(summary) <= MAX_SUMMARY
+    assert summary.split()[-1].startswith("table_number_")
