@@ -352,6 +352,7 @@ class Settings:
     logging: bool = option(PREFIX + "LOGGING", flag, True, "Export standard library log records.", section=INSTRUMENTATION)
     system_metrics: bool = option(PREFIX + "SYSTEM_METRICS", flag, True, "Record CPU, memory, disk and connections.", section=INSTRUMENTATION)
     clients: bool = option(PREFIX + "CLIENTS", flag, True, "Switch on the OpenTelemetry instrumentations of httpx, requests, aiohttp, redis that are installed.", section=INSTRUMENTATION)
+    threads: bool = option(PREFIX + "THREADS", flag, True, "Carry the current span and what is bound into work handed to `ThreadPoolExecutor` and `run_in_executor`.", section=INSTRUMENTATION)
     disabled_instrumentations: tuple[str, ...] = option("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", words, (), "Instrumentations by entry point name that stay off; `*` for all.", section=INSTRUMENTATION)
 
     span_delay: float = option("OTEL_BSP_SCHEDULE_DELAY", milliseconds(10, 600_000), 1.0, "Longest time a span waits for company, in milliseconds.", section=DELIVERY, unit="ms")
