@@ -64,8 +64,8 @@ class Program:
     version: str
     source: Path | Module
     packages: Mapping[str, str]  # executable -> Go package
-    service: str  # of docker-compose.yml, whose image holds the same program
-    in_image: Mapping[str, str]  # executable -> path in that image
+    service: str = ""  # of docker-compose.yml, whose image holds the same program
+    in_image: Mapping[str, str] = field(default_factory=dict)  # executable -> path in that image
     tags: str = ""
     cold_minutes: str = ""
 
@@ -162,6 +162,15 @@ PROGRAMS = (
     ),
 )
 
+# What `docker compose` reads its files with, as a program: the tests ask it, where there is no engine to ask.
+COMPOSE_CONFIG = Program(
+    name="compose-config",
+    version="2.16.2",
+    source=ROOT / "stack" / "compose",
+    packages={"compose-config": "."},
+    cold_minutes="1",
+)
+
 
 def cache_root() -> Path:
     """Where built programs stay: `BLOGAUTO_OTEL_STACK_CACHE`, else the user's cache directory."""
@@ -235,7 +244,7 @@ def _obtain(program: Program, work: Path, report: Report) -> str:
         report(f"building with Go (about {program.cold_minutes} min when the module cache is cold)")
         _build(program, work)
         return "built"
-    if docker_serves():
+    if program.service and docker_serves():
         report(f"{problem}; copying from the image of docker-compose.yml")
         _copy_from_image(program, work)
         return "copied"
