@@ -16,6 +16,7 @@ SCOPE_OPERATION: Final = "blogauto_otel.operation"
 
 # Attributes on spans and log records.
 SAMPLING_REASON: Final = "blogauto.sampling.reason"  # "error" or "slow": why a request that was not sampled has a span
+CLIENT_LEFT: Final = "blogauto.client_left"  # true on a request whose client went away before the last byte
 REDELIVERED: Final = "blogauto.redelivered"  # true on the resource of items that waited on disk
 TRUNCATED: Final = "blogauto.truncated"  # true on an item of which a value was cut to its limit
 REQUEST_ID: Final = "request.id"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.config import Settings
+from blogauto_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -71,7 +72,8 @@ INSTRUMENTATIONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# The names under which OTEL_PYTHON_DISABLED_INSTRUMENTATIONS knows what ours replaces. One without a name here is no library's.
+# The names under which OTEL_PYTHON_DISABLED_INSTRUMENTATIONS knows what ours replace.
+# One without a name here is no library's.
 ENTRY_POINTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "context": frozenset({"threading"}),
@@ -85,7 +87,11 @@ ENTRY_POINTS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 
 def instrument_all(context: Context) -> tuple[Report, ...]:
-    """Switch on every instrumentation of the table; one that fails is reported and costs the others nothing."""
+    """Switch on every instrumentation of the table; one that fails is reported and costs the others nothing.
+
+    Raises:
+        ConfigurationError: a setting asks for what cannot be had, and `strict` is on.
+    """
     return tuple(_instrument(name, module, context) for name, module in INSTRUMENTATIONS.items())
 
 
@@ -109,7 +115,8 @@ def _instrument(name: str, module: str, context: Context) -> Report:
     except ModuleNotFoundError as error:
         return Report(name, State.MISSING, f"{error.name} is not installed")
     except Exception as error:
-        if not swallow(f"instrumenting {name}", error):
+        is_asked_for = context.settings.strict and isinstance(error, ConfigurationError)
+        if is_asked_for or not swallow(f"instrumenting {name}", error):
             raise
         return Report(name, State.BROKEN, f"{type(error).__name__}: {error}")
     return report

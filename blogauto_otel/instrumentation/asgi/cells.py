@@ -1,0 +1,76 @@
+"""Counts and series that cost a request next to nothing, are bounded, and are read only when metrics are collected."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+Labels: TypeAlias = dict[str, str | int | bool]
+Key: TypeAlias = tuple[str | int | None, ...]
+
+# What came after the last free place is counted together (specification: metrics/sdk, "Cardinality limits").
+OVERFLOW: Final[Key] = ("overflow",)
+OVERFLOWN: Final[Labels] = {"otel.metric.overflow": True}
+
+
+class Series:
+    """The label sets of one metric, each made once; at most `limit` of them, the last being the overflow."""
+
+    def __init__(self, names: tuple[str, ...], limit: int) -> None:
+        self._names = names
+        self._limit = limit
+        self.clear()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._known))
+
+    def clear(self) -> None:
+        """Forget every series."""
+        self._known: dict[Key, Labels] = {}
+
+    def key(self, values: Key) -> Key:
+        """The key under which `values` are counted: themselves, or `OVERFLOW` when there is no place left."""
+        if values in self._known:
+            return values
+        if len(self._known) >= self._limit - 1:
+            return OVERFLOW
+        labels = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
+        self._known.setdefault(values, labels)
+        return values
+
+    def labels(self, values: Key) -> Labels:
+        """The attributes of `values`; the same object each time, so do not change it."""
+        return self._known.get(values) or self._known.get(self.key(values), OVERFLOWN)
+
+
+class Cells:
+    """How often each of a metric's label sets was seen.
+
+    A lock, because `count += 1` is three steps and several event loops may take them at once; uncontended it costs less
+    than a tenth of a microsecond.
+    """
+
+    def __init__(self, names: tuple[str, ...], limit: int) -> None:
+        self._series = Series(names, limit)
+        self.clear()
+
+    def add(self, values: Key) -> None:
+        """Count one more of `values`."""
+        with self._lock:
+            try:
+                self._counts[values] += 1
+            except KeyError:
+                key = self._series.key(values)
+                self._counts[key] = self._counts.get(key, 0) + 1
+
+    def read(self) -> list[tuple[Labels, int]]:
+        """Every label set with its count."""
+        with self._lock:
+            return [(self._series.labels(key), count) for key, count in self._counts.items()]
+
+    def clear(self) -> None:
+        """Begin at zero with a fresh lock, as a forked child needs it."""
+        self._lock = threading.Lock()
+        self._counts: dict[Key, int] = {}
+        self._series.clear()

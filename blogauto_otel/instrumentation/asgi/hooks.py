@@ -1,0 +1,67 @@
+"""What other parts of ours hang into the path of requests: our own pages, the end of the lifespan, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from opentelemetry.trace import Span
+
+from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Scope, path_below_root
+
+_served: Final[dict[str, ASGIApp]] = {}
+_at_lifespan_end: Final[list[Callable[[], None]]] = []
+_at_request_error: Final[list[Callable[[BaseException, Span], None]]] = []
+
+
+def serve(path: str, app: ASGIApp) -> None:
+    """Answer `path` with `app` in every application of this process, before its own routes and middleware.
+
+    Such requests are neither measured nor traced. A path that a proxy's root path stands before is recognised.
+    """
+    _served[path] = app
+
+
+def unserve(path: str) -> None:
+    """Leave `path` to the application again; nothing happens when it was not served."""
+    _served.pop(path, None)
+
+
+def on_lifespan_shutdown(callback: Callable[[], None]) -> None:
+    """Call `callback` in a thread when an application's lifespan ends, before the server learns of it.
+
+    The server waits for it, so the callback must bound itself. Registered twice, it is called once.
+    """
+    if callback not in _at_lifespan_end:
+        _at_lifespan_end.append(callback)
+
+
+def on_request_error(callback: Callable[[BaseException, Span], None]) -> None:
+    """Call `callback` with the exception and the span of each request that failed by one, while its span is still open.
+
+    A request that was not sampled passes a span that keeps attributes for the span written after the fact.
+    """
+    if callback not in _at_request_error:
+        _at_request_error.append(callback)
+
+
+def page_for(scope: Scope, app: object) -> ASGIApp | None:
+    """The page of ours that answers this request, if one does."""
+    if not _served:
+        return None
+    return _served.get(scope["path"]) or _served.get(path_below_root(scope, getattr(app, "root_path", "")))
+
+
+def lifespan_ended() -> None:
+    """Run what was registered for the end of a lifespan."""
+    for callback in tuple(_at_lifespan_end):
+        with guard("the end of the lifespan"):
+            callback()
+
+
+def request_failed(error: BaseException, span: Span) -> None:
+    """Tell everybody who wants to know of a failed request."""
+    for callback in tuple(_at_request_error):
+        with guard("telling of a failed request"):
+            callback(error, span)

@@ -1,0 +1,106 @@
+"""Spans written after the fact: a request that was not sampled, and then failed or was slow, is not lost.
+
+Nothing was recorded of it, so it has no children; its trace id and span id are those that its log records carry.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, Final
+
+from opentelemetry.sdk.trace import Event
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.semconv.attributes import exception_attributes
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+from blogauto_otel import semconv
+from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation.asgi.request import Outcome, Request, Session, name_of
+from blogauto_otel.sampling import untraced_matcher
+
+ERROR: Final = "error"
+SLOW: Final = "slow"
+
+
+class LateSpan(NonRecordingSpan):
+    """What a request that was not sampled shows to those who want to put attributes on its span."""
+
+    def __init__(self, context: SpanContext) -> None:
+        flags = TraceFlags(context.trace_flags | TraceFlags.SAMPLED)
+        super().__init__(SpanContext(context.trace_id, context.span_id, False, flags, context.trace_state))
+        self.attributes: dict[str, AttributeValue] = {}
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        """Keep an attribute for the span that will be written."""
+        self.attributes[key] = value
+
+    def set_attributes(self, attributes: Any) -> None:
+        """Keep several."""
+        self.attributes.update(attributes)
+
+
+class LateSpans:
+    """Decides which requests get their span afterwards, and writes it."""
+
+    def __init__(self, context: Context) -> None:
+        self._write = context.write_late
+        self._slow = context.settings.slow_request_seconds or float("inf")
+        self._is_untraced = untraced_matcher(context.settings)
+        self._scope = InstrumentationScope(semconv.SCOPE_HTTP)
+
+    def reason(self, request: Request, outcome: Outcome) -> str | None:
+        """Why this request deserves a span although it was not sampled; None when it does not."""
+        if outcome.failed:
+            reason = ERROR
+        elif outcome.seconds > self._slow and not isinstance(request, Session):
+            reason = SLOW
+        else:
+            return None
+        return reason if self.can_write(request, outcome.route) else None
+
+    def can_write(self, request: Request, route: str | None) -> bool:
+        """False for routes that are never traced, and where the tracer provider is somebody else's."""
+        if self._write is None or not request.span.get_span_context().is_valid:
+            return False
+        return not (self._is_untraced(request.scope["path"]) or (route is not None and self._is_untraced(route)))
+
+    def write(
+        self,
+        span: LateSpan,
+        *,
+        name: str,
+        kind: SpanKind,
+        parent: SpanContext | None,
+        times: tuple[int, int],
+        failed: bool,
+        error: BaseException | None,
+    ) -> None:
+        """Write a span from its beginning to its end (`time_ns`), with the exception as an event."""
+        assert self._write is not None
+        began_at, ended_at = times
+        self._write(
+            name=name,
+            context=span.get_span_context(),
+            parent=parent if parent is not None and parent.is_valid else None,
+            kind=kind,
+            attributes=span.attributes,
+            start_time=began_at,
+            end_time=ended_at,
+            status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
+            scope=self._scope,
+            events=() if error is None else (_exception_event(error, ended_at),),
+        )
+
+
+def _exception_event(error: BaseException, timestamp: int) -> Event:
+    """https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/."""
+    return Event(
+        "exception",
+        {
+            exception_attributes.EXCEPTION_TYPE: name_of(error),
+            exception_attributes.EXCEPTION_MESSAGE: str(error),
+            exception_attributes.EXCEPTION_STACKTRACE: "".join(traceback.format_exception(error)),
+        },
+        timestamp,
+    )

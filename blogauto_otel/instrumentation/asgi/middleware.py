@@ -1,0 +1,94 @@
+"""The way through us: what happens between the server and the outermost application, by kind of connection."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from blogauto_otel._guard import swallow
+from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
+from blogauto_otel.instrumentation.asgi.observer import Observer
+from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Message, Receive, Scope, Send
+
+# Who watches requests; None while nobody does, when all that is left to us are our own pages and the lifespan.
+observer: Observer | None = None
+
+Call = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
+
+
+def around(call: Call) -> Call:
+    """Wrap `__call__` of an application class, so that it does not matter when applications are made.
+
+    It is a coroutine function, because servers look at it to tell ASGI 3 from ASGI 2.
+    """
+
+    @functools.wraps(call)
+    async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+        if MARK in scope:  # mounted in an application that has seen this request already
+            await call(self, scope, receive, send)
+            return
+        scope[MARK] = True
+        try:
+            pass_through = _BY_KIND.get(scope["type"])
+            app = functools.partial(call, self)
+            if pass_through is None:
+                await app(scope, receive, send)
+            else:
+                await pass_through(self, app, scope, receive, send)
+        finally:
+            scope.pop(MARK, None)
+
+    return __call__
+
+
+async def _http(instance: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    page = hooks.page_for(scope, instance)
+    if page is None:
+        await _watched(instance, app, scope, receive, send)
+    else:
+        await _answer(page, scope, receive, send)
+
+
+async def _watched(_: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    watching = observer
+    request = watching.begin(scope, receive, send) if watching is not None else None
+    if watching is None or request is None:
+        await app(scope, receive, send)
+        return
+    scope.setdefault(native.KEY, None)
+    try:
+        await app(scope, request.receive, request.send)
+    except BaseException as error:
+        watching.fail(request, error)
+        raise
+    finally:
+        watching.close(request)
+        if scope.get(native.KEY, True) is None:
+            del scope[native.KEY]
+
+
+async def _lifespan(_: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await lifespan.watch(app, scope, receive, send)
+
+
+async def _answer(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with a page of ours; if it fails, that is an answer too."""
+    started = False
+
+    async def watched(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await page(scope, receive, watched)
+    except Exception as error:
+        if not swallow("answering with a page of ours", error):
+            raise
+        if not started:
+            await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+
+
+_BY_KIND: Final = {"http": _http, "websocket": _watched, "lifespan": _lifespan}

@@ -1,0 +1,158 @@
+"""What is changed in Starlette and FastAPI, class by class, and put back: one table.
+
+The classes are changed when their module is imported, or at once when it is: importing a web framework for a process
+that serves nothing would cost it a third of a second, and importing it before the application does can change its
+behaviour (gevent's monkey patching). wrapt has hooks for that; OpenTelemetry's instrumentation base brings wrapt.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Final
+
+import wrapt
+
+from blogauto_otel._guard import guard, tell
+from blogauto_otel.instrumentation.asgi import background, middleware, native
+from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
+from blogauto_otel.instrumentation.asgi.request import current
+
+Function = Callable[..., Any]
+
+
+# --- what the changed functions do ------------------------------------------------------------------------------------
+
+
+def _noting_route(handle: Function) -> Function:
+    @functools.wraps(handle)
+    def noting(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        request = current.get()
+        if request is not None:
+            request.way.end_at(self, scope)
+        coroutine: Awaitable[None] = handle(self, scope, receive, send)
+        return coroutine
+
+    return noting
+
+
+def _noting_mount(handle: Function) -> Function:
+    @functools.wraps(handle)
+    def noting(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        request = current.get()
+        if request is not None:
+            request.way.pass_mount(self, scope)
+        coroutine: Awaitable[None] = handle(self, scope, receive, send)
+        return coroutine
+
+    return noting
+
+
+def _noting_exception(is_async_callable: Function) -> Function:
+    """Starlette asks this of each exception handler right before it calls it, while the exception is being handled."""
+
+    @functools.wraps(is_async_callable)
+    def noting(handler: Any) -> Any:
+        request = current.get()
+        if request is not None:
+            request.handled = sys.exc_info()[1]
+        return is_async_callable(handler)
+
+    return noting
+
+
+def _in_a_span(call: Function) -> Function:
+    @functools.wraps(call)
+    async def __call__(self: Any) -> None:  # noqa: N807
+        request, observer = current.get(), middleware.observer
+        if request is None or observer is None:
+            await call(self)
+        else:
+            await background.run(observer, request, self, call)
+
+    return __call__
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One function of a class or module, and what is put around it."""
+
+    module: str
+    owner: str | None
+    function: str
+    around: Callable[[Function], Function]
+
+
+PATCHES: Final = (
+    Patch("starlette.applications", "Starlette", "__call__", middleware.around),
+    Patch("fastapi.applications", "FastAPI", "__call__", middleware.around),  # outside of its own telemetry
+    Patch("starlette.routing", "Route", "handle", _noting_route),
+    Patch("starlette.routing", "WebSocketRoute", "handle", _noting_route),
+    Patch("starlette.routing", "Mount", "handle", _noting_mount),
+    Patch("fastapi.routing", "APIRoute", "handle", _noting_route),  # since 0.137 it does not always call its parent's
+    Patch("starlette._exception_handler", None, "is_async_callable", _noting_exception),
+    Patch("starlette.background", "BackgroundTask", "__call__", _in_a_span),
+)
+
+
+# What serving pages of our own and watching the lifespan takes, without watching requests.
+ENTRANCES: Final = tuple(patch for patch in PATCHES if patch.around is middleware.around)
+
+
+# --- changing and putting back ----------------------------------------------------------------------------------------
+
+_wanted = False
+_originals: Final[dict[Patch, tuple[Any, Function, Function]]] = {}
+
+
+def apply(patches: Iterable[Patch] = PATCHES) -> None:
+    """Change what is imported now, and the rest when it is imported."""
+    global _wanted
+    _wanted = True
+    for patch in patches:
+        wrapt.register_post_import_hook(functools.partial(_change, patch), patch.module)
+
+
+def remove() -> None:
+    """Put back what is still ours; what somebody wrapped since stays, and passes everything through."""
+    global _wanted
+    _wanted = False
+    for patch, (owner, original, ours) in reversed(tuple(_originals.items())):
+        if vars(owner).get(patch.function) is ours:
+            setattr(owner, patch.function, original)
+            _originals.pop(patch)
+
+
+def _change(patch: Patch, module: ModuleType) -> None:
+    if not _wanted or patch in _originals:
+        return
+    with guard(f"instrumenting {patch.module}"):
+        owner = module if patch.owner is None else getattr(module, patch.owner, None)
+        original = vars(owner).get(patch.function) if owner is not None else None
+        if original is None:
+            _say_if_missed(patch)
+            return
+        ours = patch.around(original)
+        setattr(owner, patch.function, ours)
+        _originals[patch] = (owner, original, ours)
+        if patch.owner == "FastAPI":
+            _check_native_telemetry(owner, original)
+
+
+def _check_native_telemetry(fastapi: Any, call: Function) -> None:
+    if not native.stands_down(fastapi, call, {native.KEY: None}):
+        tell(
+            "native telemetry",
+            "this FastAPI's own telemetry does not stand down, so requests are told twice; switch it off with "
+            'FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})',
+        )
+
+
+def _say_if_missed(patch: Patch) -> None:
+    if patch.owner == "APIRoute":  # before 0.137 it inherits `handle`
+        return
+    name = ".".join(filter(None, (patch.module, patch.owner, patch.function)))
+    tell(f"no {name}", "%s does not exist in this version; request telemetry will be incomplete", name)
