@@ -1,0 +1,366 @@
+"""OTLP over HTTP/1.1: one kept-alive connection, a deadline for the whole request, and nothing of the environment.
+
+Own, because `http.client` knows only timeouts per read (a peer that sends a byte now and then holds it for ever), and
+because libraries above it follow redirects, read proxy variables, read whole bodies and are instrumented themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import select
+import socket
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from blogauto_otel.delivery.transport import (
+    USER_AGENT,
+    DeadlineError,
+    Destination,
+    Fate,
+    Outcome,
+    clamped,
+    partial_success,
+    remaining,
+)
+
+if TYPE_CHECKING:
+    import ssl
+
+MAX_HEAD: Final = 65_536  # bytes of status line and headers
+MAX_BODY: Final = 65_536  # bytes of an answer: what is said in more is of no interest
+SEND_PIECE: Final = 262_144  # bytes between two looks at the clock
+
+# https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes; all others are final.
+RETRYABLE: Final = frozenset({429, 502, 503, 504})
+
+# Headers that are ours to set: a user's would break the framing of the request.
+RESERVED: Final = frozenset(
+    {
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "expect",
+        "upgrade",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers by lower-case name, and at most `MAX_BODY` bytes of the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpTransport:
+    """Carries requests to one URL."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        parts = urlsplit(destination.url)
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname or "localhost"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._head = _request_head(destination, parts.path or "/", parts.query, self._authority())
+        self._tls: ssl.SSLContext | None = None
+        self._socket: socket.socket | None = None
+        self._buffer = b""
+        self._heard = False  # whether the peer has said anything about the current request
+
+    def _authority(self) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self._port}"
+
+    def send(self, body: bytes, deadline: float) -> Outcome:
+        """See `Transport`."""
+        try:
+            if self._destination.gzip:
+                packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+                body = packer.compress(body) + packer.flush()
+            return outcome(self._exchange(body, deadline))
+        except DeadlineError as error:
+            self.close()
+            return Outcome(Fate.RETRY, "timeout", f"{self._authority()}: {error}", answered=False)
+        except Exception as error:  # noqa: BLE001 - sockets, TLS and resolvers raise what they like
+            self.close()
+            said = f"{self._authority()}: {type(error).__name__}: {error}"
+            return Outcome(Fate.RETRY, "connection", said, answered=False)
+
+    def abort(self) -> None:
+        """See `Transport`."""
+        connection = self._socket
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def forget(self) -> None:
+        """See `Transport`: closing a copied descriptor leaves the parent's connection as it is."""
+        self.close()
+
+    def close(self) -> None:
+        """See `Transport`."""
+        connection, self._socket, self._buffer = self._socket, None, b""
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    # -- one request
+
+    def _exchange(self, body: bytes, deadline: float) -> Answer:
+        reused = self._socket is not None and self._still_open()
+        if not reused:
+            self.close()
+            self._connect(deadline)
+        try:
+            return self._request(body, deadline)
+        except DeadlineError:
+            raise
+        except OSError:
+            # A kept-alive connection may close just as we use it; that says nothing of the receiver. A fresh one does.
+            if not reused or self._heard:
+                raise
+            self.close()
+            self._connect(deadline)
+            return self._request(body, deadline)
+
+    def _still_open(self) -> bool:
+        """A connection with something to read between two requests was closed, or is out of step."""
+        assert self._socket is not None
+        try:
+            poller = select.poll()
+            poller.register(self._socket, select.POLLIN | select.POLLHUP | select.POLLERR)
+            return not poller.poll(0)
+        except (OSError, ValueError):
+            return False
+
+    def _connect(self, deadline: float) -> None:
+        # Resolving cannot be interrupted; that is one reason why a thread of our own does it.
+        addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        problem: OSError | None = None
+        for family, kind, protocol, _, address in addresses:
+            connection = socket.socket(family, kind, protocol)
+            self._socket = connection  # now, so that `abort` finds it
+            try:
+                connection.settimeout(remaining(deadline, "connecting"))
+                connection.connect(address)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._secure:
+                    self._secure_connection(connection, deadline)
+                return
+            except OSError as error:
+                self.close()
+                if isinstance(error, TimeoutError):
+                    raise DeadlineError("no time left connecting") from error
+                problem = error
+        raise problem or OSError("no address")
+
+    def _secure_connection(self, connection: socket.socket, deadline: float) -> None:
+        if self._tls is None:
+            self._tls = _tls_context(self._destination)
+        secured = self._tls.wrap_socket(connection, server_hostname=self._host, do_handshake_on_connect=False)
+        self._socket = secured
+        secured.settimeout(remaining(deadline, "agreeing on TLS"))
+        secured.do_handshake()
+
+    def _request(self, body: bytes, deadline: float) -> Answer:
+        self._buffer, self._heard = b"", False
+        try:
+            self._send(self._head + b"%d\r\n\r\n" % len(body), deadline)
+            self._send(body, deadline)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            # A receiver may refuse in the middle of the request: what it said stands in the socket still.
+            return self._early_answer(error, deadline)
+        answer, keep = self._read_answer(deadline)
+        if not keep:
+            self.close()
+        return answer
+
+    def _early_answer(self, error: OSError, deadline: float) -> Answer:
+        try:
+            return self._read_answer(deadline)[0]
+        except OSError:
+            raise error from None
+        finally:
+            self.close()
+
+    def _send(self, content: bytes, deadline: float) -> None:
+        assert self._socket is not None
+        view = memoryview(content)
+        while view:
+            self._socket.settimeout(remaining(deadline, "sending"))
+            try:
+                view = view[self._socket.send(view[:SEND_PIECE]) :]
+            except TimeoutError as error:
+                raise DeadlineError("no time left sending") from error
+
+    # -- its answer
+
+    def _read_answer(self, deadline: float) -> tuple[Answer, bool]:
+        while True:
+            status, headers = self._read_head(deadline)
+            if status >= 200:
+                break
+        body, keep = self._read_body(status, headers, deadline)
+        keep = keep and headers.get("connection", "").lower() != "close"
+        if headers.get("content-encoding") == "gzip":
+            with contextlib.suppress(zlib.error):  # at most so much of it, however much it unpacks to
+                body = zlib.decompressobj(31).decompress(body, MAX_BODY)
+        return Answer(status, headers, body), keep
+
+    def _read_head(self, deadline: float) -> tuple[int, Mapping[str, str]]:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > MAX_HEAD:
+                raise OSError("the head of the answer has no end")
+            self._read_more(deadline)
+        head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
+        lines = head.decode("latin-1").split("\r\n")
+        version, _, rest = lines[0].partition(" ")
+        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
+            raise OSError(f"no HTTP: {lines[0][:60]!r}")
+        pairs = (line.partition(":") for line in lines[1:])
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        if version == "HTTP/1.0":
+            headers["connection"] = "close"
+        return int(rest[:3]), headers
+
+    def _read_body(self, status: int, headers: Mapping[str, str], deadline: float) -> tuple[bytes, bool]:
+        """The body, and whether the connection is at the beginning of the next answer."""
+        if status in (204, 304):
+            return b"", True
+        if "chunked" in headers.get("transfer-encoding", "").lower():
+            return self._read_chunks(deadline)
+        length = headers.get("content-length", "")
+        if not length.isdigit():
+            return self._read_to_end(deadline), False
+        wanted = min(int(length), MAX_BODY)
+        return self._read_exactly(wanted, deadline), wanted == int(length)
+
+    def _read_chunks(self, deadline: float) -> tuple[bytes, bool]:
+        body = b""
+        while True:
+            size = int(self._read_line(deadline).partition(b";")[0], 16)
+            if size == 0:
+                while self._read_line(deadline):
+                    pass
+                return body, True
+            if len(body) + size > MAX_BODY:
+                return body + self._read_exactly(MAX_BODY - len(body), deadline), False
+            body += self._read_exactly(size, deadline)
+            self._read_line(deadline)
+
+    def _read_line(self, deadline: float) -> bytes:
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > MAX_HEAD:
+                raise OSError("a line of the answer has no end")
+            self._read_more(deadline)
+        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
+        return line
+
+    def _read_exactly(self, size: int, deadline: float) -> bytes:
+        while len(self._buffer) < size:
+            self._read_more(deadline)
+        content, self._buffer = self._buffer[:size], self._buffer[size:]
+        return content
+
+    def _read_to_end(self, deadline: float) -> bytes:
+        with contextlib.suppress(ConnectionError):
+            while len(self._buffer) < MAX_BODY:
+                self._read_more(deadline)
+        content, self._buffer = self._buffer[:MAX_BODY], b""
+        return content
+
+    def _read_more(self, deadline: float) -> None:
+        assert self._socket is not None
+        self._socket.settimeout(remaining(deadline, "waiting for the answer"))
+        try:
+            received = self._socket.recv(65_536)
+        except TimeoutError as error:
+            raise DeadlineError("no time left waiting for the answer") from error
+        if not received:
+            raise ConnectionResetError("closed before the answer was complete")
+        self._heard = True
+        self._buffer += received
+
+
+def outcome(answer: Answer) -> Outcome:
+    """What an answer means for the request.
+
+    https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        rejected, reason = partial_success(answer.body)
+        return Outcome(Fate.DELIVERED, message=reason, rejected=rejected)
+    said = _said(answer)
+    if status in RETRYABLE:
+        return Outcome(Fate.RETRY, f"http_{status}", said, retry_after(answer.headers.get("retry-after")))
+    return Outcome(Fate.REFUSED, f"http_{status}", said)
+
+
+def _said(answer: Answer) -> str:
+    location = answer.headers.get("location")
+    if 300 <= answer.status < 400 and location:
+        return f"HTTP {answer.status} to {location[:200]}: redirects are not followed, set the endpoint to where it is"
+    return f"HTTP {answer.status}"
+
+
+def retry_after(value: str | None, now: float | None = None) -> float | None:
+    """The seconds of a `Retry-After` header, a number or a date, within bounds; None when there is none.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+    """
+    if value is None:
+        return None
+    try:
+        return clamped(float(value))
+    except ValueError:
+        pass
+    import email.utils  # dates are rare, and this import is not cheap
+
+    try:
+        moment = email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return clamped(moment - (time.time() if now is None else now))
+
+
+def _request_head(destination: Destination, path: str, query: str, authority: str) -> bytes:
+    headers = {
+        "Host": authority,
+        "User-Agent": USER_AGENT,
+        "Content-Type": "application/x-protobuf",
+        **({"Content-Encoding": "gzip"} if destination.gzip else {}),
+        **credentials(destination.url),
+        **{key: value for key, value in destination.headers.items() if key.lower() not in RESERVED},
+    }
+    target = f"{path}?{query}" if query else path
+    lines = [f"POST {target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items()), "Content-Length: "]
+    return "\r\n".join(lines).encode("utf-8")
+
+
+def credentials(url: str) -> Mapping[str, str]:
+    """User and password that stand in the URL."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+
+
+def _tls_context(destination: Destination) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.create_default_context(cafile=destination.certificate)
+    if destination.client_certificate:
+        context.load_cert_chain(destination.client_certificate, destination.client_key)
+    return context

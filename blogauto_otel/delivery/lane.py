@@ -1,0 +1,357 @@
+"""The way of one signal: its queue, its destination, when to send, and what is known of the receiver."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from blogauto_otel._guard import swallow, tell
+from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery.otlp import ITEM
+from blogauto_otel.delivery.queue import Batch, Queue
+from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.transport import Fate, Outcome, Transport
+from blogauto_otel.delivery.wire import LENGTH, message, tag
+
+MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
+
+_RESOURCE: Final = tag(1, LENGTH)  # resource_spans, resource_logs, resource_metrics
+
+BACKOFF_FIRST: Final = 0.1  # seconds before the first retry; each further one waits half as long again
+BACKOFF_FACTOR: Final = 1.5
+BACKOFF_ANSWERED: Final = 5.0  # the longest wait while the receiver answers
+BACKOFF_AWAY: Final = 30.0  # the longest wait while it does not
+
+PATIENCE: Final = 1.5  # seconds that a flush spends on a receiver that is not known to be there
+PATIENCE_AGAIN: Final = 0.3  # seconds that the next flush spends on it, when it comes soon after
+SOON: Final = 5.0
+CALM: Final = 10.0  # seconds without a loss, after which a loss is over
+
+_random = random.SystemRandom()  # jitter that an application's `random.seed` does not align between its processes
+
+
+@dataclass(frozen=True)
+class SignalStats:
+    """How delivery of one signal stands.
+
+    `accepted` = `sent` + `queue_items` + `dropped`, except for the reasons `too_large`, `unserialisable` and
+    `after_shutdown`: those items were never accepted.
+    """
+
+    accepted: int  # items that were queued
+    sent: int  # items that the receiver took
+    dropped: Mapping[str, int]  # items lost, by reason
+    retries: int  # requests that have to be sent again
+    requests: int  # requests sent
+    request_seconds: float  # time they took, all in all
+    queue_items: int  # items waiting or on their way
+    queue_bytes: int
+    high_water: int  # the most items that ever waited
+    oldest_age: float  # seconds that the oldest one has been waiting
+    last_error: str | None  # what the receiver, or the way to it, said last
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self) | {"dropped": dict(self.dropped)}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When to send, and how much at once."""
+
+    delay: float  # seconds that an item waits for company; for metrics, between two collections
+    batch_items: int
+    request_bytes: int
+    timeout: float  # seconds for one request
+
+
+class Lane:
+    """One signal on its way out. `sending` is held by whoever takes from the queue: the worker, or a flush."""
+
+    def __init__(
+        self, signal: Signal, place: str, transport: Transport, queue: Queue, pace: Pace, resource: bytes
+    ) -> None:
+        self.signal = signal
+        self.place = place
+        self.queue = queue
+        self.transport = transport
+        self.sending = threading.Lock()
+        self._pace = pace
+        self._resource = resource
+        self._reachable: bool | None = None  # unknown before the first request
+        self._failures = 0
+        self._retry_at = 0.0
+        self._gave_up_at = float("-inf")  # when a flush found nobody
+        self._sent = 0
+        self._retries = 0
+        self._requests = 0
+        self._request_seconds = 0.0
+        self._last_error: str | None = None
+        self._losses = _Losses(signal)
+
+    # -- the worker's turn
+
+    def due_in(self, now: float) -> float:
+        """Seconds until something is to be sent; infinite when nothing waits."""
+        oldest = self.queue.oldest
+        if oldest is None:
+            return float("inf")
+        full = len(self.queue) >= self._pace.batch_items or self.queue.bytes >= self._pace.request_bytes
+        return max((now if full else oldest + self._pace.delay), self._retry_at) - now
+
+    def work(self) -> bool:
+        """Send one request; True when that went well and there may be more to do."""
+        if not self.sending.acquire(blocking=False):
+            return False  # a flush is at it
+        try:
+            self.refill()
+            outcome = self._send_batch(time.monotonic() + self._pace.timeout)
+            return outcome is not None and outcome.fate is not Fate.RETRY
+        finally:
+            self.sending.release()
+
+    def refill(self, *, now: bool = False) -> None:
+        """Fetch what does not come by itself; nothing does for spans and log records."""
+
+    def tell_losses(self) -> bool:
+        """Tell once that a loss begins, and once that it is over; True while one lasts."""
+        return self._losses.look(self.queue.dropped, over=self._failures == 0)
+
+    # -- flush
+
+    def has_work(self) -> bool:
+        """Whether a flush has anything to do here."""
+        return len(self.queue) > 0 or self.sending.locked()
+
+    def drain(self, deadline: float, *, last: bool) -> bool:
+        """Send all that waits now; True when it was taken. A receiver that does not answer costs `PATIENCE` at most.
+
+        With `last` there is no later: one attempt is made even if the receiver asked to be left alone.
+        """
+        started = time.monotonic()
+        allowance = self._allowance(started, deadline)
+        if not self._seize(min(deadline, started + allowance)):
+            return False
+        try:
+            self.refill(now=True)
+            if not last and self._failures and self._reachable and self._retry_at > deadline:
+                return False
+            return self._drain(deadline, allowance)
+        finally:
+            self.sending.release()
+
+    def _allowance(self, now: float, deadline: float) -> float:
+        """How long to wait for an answer."""
+        if self._reachable:
+            return max(PATIENCE, (deadline - now) / 2)
+        return PATIENCE_AGAIN if now - self._gave_up_at < SOON else PATIENCE
+
+    def _seize(self, until: float) -> bool:
+        """Take over from the worker; a request of its that is stuck is broken off."""
+        if self.sending.acquire(timeout=max(0.0, until - time.monotonic())):
+            return True
+        self._gave_up_at = time.monotonic()
+        self.transport.abort()
+        return self.sending.acquire(timeout=0.2)
+
+    def _drain(self, deadline: float, allowance: float) -> bool:
+        to_go = len(self.queue)
+        unanswered = 0
+        while to_go > 0:
+            known = self._reachable
+            now = time.monotonic()
+            waiting = len(self.queue)
+            outcome = self._send_batch(min(deadline, now + allowance, now + self._pace.timeout))
+            if outcome is None:
+                return True
+            if outcome.fate is not Fate.RETRY:
+                to_go -= max(1, waiting - len(self.queue))
+                continue
+            if not outcome.answered:
+                unanswered += 1
+                if not known or outcome.reason == "timeout" or unanswered == 3:
+                    self._gave_up_at = time.monotonic()
+                    return False
+            if self._retry_at >= deadline:
+                return False
+            time.sleep(max(0.0, self._retry_at - time.monotonic()))
+        return True
+
+    # -- one request
+
+    def _send_batch(self, deadline: float) -> Outcome | None:
+        batch = self.queue.take(self._pace.batch_items, self._pace.request_bytes)
+        if batch is None:
+            return None
+        started = time.monotonic()
+        try:
+            outcome = self.transport.send(self._request(batch), deadline)
+        except BaseException:
+            self.queue.put_back(batch)
+            raise
+        self._requests += 1
+        self._request_seconds += time.monotonic() - started
+        _AFTERWARDS[outcome.fate](self, batch, outcome)
+        return outcome
+
+    def _request(self, batch: Batch) -> bytes:
+        groups = reasons.grouped(batch)
+        scopes = [message(ITEM, scope + b"".join(items)) for scope, items in groups.items()]
+        return message(_RESOURCE, self._resource + b"".join(scopes))
+
+    def _delivered(self, batch: Batch, outcome: Outcome) -> None:
+        self._answered()
+        if not self.queue.settle(batch):
+            return
+        rejected = min(outcome.rejected, len(batch))
+        self._sent += len(batch) - rejected
+        if rejected:
+            self.queue.count(reasons.REJECTED, rejected)
+        if outcome.message or rejected:
+            self._last_error = f"{rejected} rejected: {outcome.message}"
+            tell(
+                f"rejected {self.signal.value}",
+                "%s rejected %d of %d %s: %s",
+                self.place, rejected, len(batch), self.signal.value, outcome.message or "no reason given",
+            )  # fmt: skip
+
+    def _refused(self, batch: Batch, outcome: Outcome) -> None:
+        self._answered()
+        self._last_error = outcome.message
+        if self.queue.settle(batch):
+            self.queue.count(outcome.reason, len(batch))
+        tell(
+            f"refused {self.signal.value} {outcome.reason}",
+            "%s refuses %s, and what it refuses is lost: %s",
+            self.place, self.signal.value, outcome.message,
+        )  # fmt: skip
+
+    def _to_retry(self, batch: Batch, outcome: Outcome) -> None:
+        self.queue.put_back(batch)
+        self._retries += 1
+        self._failures += 1
+        self._reachable = outcome.answered
+        self._last_error = outcome.message
+        self._retry_at = time.monotonic() + self._wait(outcome)
+        tell(
+            f"away {self.signal.value}",
+            "cannot deliver %s to %s, keeping them and trying again: %s",
+            self.signal.value, self.place, outcome.message,
+        )  # fmt: skip
+
+    def _wait(self, outcome: Outcome) -> float:
+        if outcome.retry_after is not None:
+            return outcome.retry_after
+        longest = BACKOFF_ANSWERED if outcome.answered else BACKOFF_AWAY
+        wait = min(longest, BACKOFF_FIRST * BACKOFF_FACTOR ** min(self._failures - 1, 30))
+        return wait * _random.uniform(0.5, 1.0)
+
+    def _answered(self) -> None:
+        if self._failures >= 3:
+            tell(
+                f"back {self.signal.value}", "delivering %s to %s again", self.signal.value, self.place,
+                level=logging.INFO,
+            )  # fmt: skip
+        self._reachable = True
+        self._failures = 0
+        self._retry_at = 0.0
+
+    # -- figures
+
+    def stats(self) -> SignalStats:
+        """How it stands."""
+        oldest = self.queue.oldest
+        return SignalStats(
+            accepted=self.queue.accepted,
+            sent=self._sent,
+            dropped=self.queue.dropped,
+            retries=self._retries,
+            requests=self._requests,
+            request_seconds=self._request_seconds,
+            queue_items=self.queue.items_in_hand,
+            queue_bytes=self.queue.bytes,
+            high_water=self.queue.high_water,
+            oldest_age=0.0 if oldest is None else time.monotonic() - oldest,
+            last_error=self._last_error,
+        )
+
+
+_AFTERWARDS: Final[Mapping[Fate, Callable[[Lane, Batch, Outcome], None]]] = {
+    Fate.DELIVERED: Lane._delivered,
+    Fate.REFUSED: Lane._refused,
+    Fate.RETRY: Lane._to_retry,
+}
+
+
+class MetricLane(Lane):
+    """Metrics are fetched, and never pile up: a newer collection says all that an older one did."""
+
+    def __init__(self, *args: Any, sources: Sequence[MetricSource], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sources = sources
+        self._collect_at = time.monotonic() + self._pace.delay
+
+    def due_in(self, now: float) -> float:
+        """See `Lane`."""
+        to_send = self._retry_at - now if len(self.queue) else float("inf")
+        return min(to_send, self._collect_at - now) if self._sources else to_send
+
+    def has_work(self) -> bool:
+        """See `Lane`."""
+        return bool(self._sources) or super().has_work()
+
+    def refill(self, *, now: bool = False) -> None:
+        """Collect, when it is time."""
+        started = time.monotonic()
+        if not self._sources or not (now or started >= self._collect_at):
+            return
+        self._collect_at = started + self._pace.delay
+        collected = [pair for source in self._sources for pair in _collected(source)]
+        self.queue.discard(reasons.SUPERSEDED)
+        for scope, item in collected:
+            self.queue.put(scope, item)
+
+
+def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
+    try:
+        return source()
+    except BaseException as error:  # callbacks are anybody's code, and `SystemExit` in one is not meant for this thread
+        if isinstance(error, KeyboardInterrupt) or (
+            isinstance(error, Exception) and not swallow("collecting metrics", error)
+        ):
+            raise
+        return ()
+
+
+class _Losses:
+    """Says when items begin to be lost, and when that is over."""
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+        self._seen = 0
+        self._since: float | None = None
+        self._last = 0.0
+        self._before = 0
+
+    def look(self, dropped: Mapping[str, int], *, over: bool) -> bool:
+        lost = sum(count for reason, count in dropped.items() if reason != reasons.SUPERSEDED)
+        now = time.monotonic()
+        if lost > self._seen:
+            if self._since is None:
+                self._since, self._before = now, self._seen
+                why = ", ".join(sorted(dropped))
+                tell(f"loss {self._signal.value}", "%s are being lost: %s", self._signal.value, why)
+            self._seen, self._last = lost, now
+        elif self._since is not None and over and now - self._last >= CALM:
+            tell(
+                f"loss over {self._signal.value}",
+                "%s are no longer lost; it was %d of them in %.0f s",
+                self._signal.value, lost - self._before, self._last - self._since,
+            )  # fmt: skip
+            self._since = None
+        return self._since is not None

@@ -1,0 +1,214 @@
+"""Where encoded items wait: bounded in items and in bytes, never blocking, every loss counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+# Why an item was lost; refusals by the receiver add `http_<status>` and `grpc_<code>`.
+QUEUE_FULL: Final = "queue_full"  # accepted, and pushed out by newer items
+SHUTDOWN: Final = "shutdown"  # accepted, and not delivered within the time that the end of the process may take
+REJECTED: Final = "rejected"  # delivered, and not taken (OTLP's partial success)
+SUPERSEDED: Final = "superseded"  # metrics: a newer collection holds the same and more
+TOO_LARGE: Final = "too_large"  # never accepted: larger than a request may be
+AFTER_SHUTDOWN: Final = "after_shutdown"  # never accepted: it came when all was over
+UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be encoded
+
+
+@dataclass(eq=False)
+class Batch:
+    """Items on their way: taken from the queue, still counted in its bytes."""
+
+    scopes: list[bytes] = field(default_factory=list)
+    items: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    size: int = 0
+    given_up: bool = False  # counted as lost already: whatever becomes of it is of no account
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Queue:
+    """First in, first out; when it is full the oldest goes.
+
+    Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
+    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
+    between the reading and the writing of a counter, so such an interruption does not spoil it.
+    """
+
+    def __init__(self, *, max_items: int, max_bytes: int, max_item: int, wake_items: int, wake_bytes: int) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._max_item = max_item  # bytes of an item with its scope
+        self._wake_items = wake_items
+        self._wake_bytes = wake_bytes
+        self._lock = threading.RLock()
+        self._scopes: deque[bytes] = deque()
+        self._items: deque[bytes] = deque()
+        self._times: deque[float] = deque()
+        self._dropped: dict[str, int] = {}
+        self._on_the_way: list[Batch] = []  # batches that were taken and are not settled
+        self._items_on_the_way = 0
+        self._closed = False
+        self.accepted = 0
+        self.bytes = 0  # waiting and on the way
+        self.high_water = 0
+
+    def put(self, scope: bytes, item: bytes) -> bool | None:
+        """Add an item.
+
+        Returns:
+            None when it was lost, else whether the worker should be woken: the queue was empty, or a batch is full.
+        """
+        size = len(item)
+        now = time.monotonic()
+        with self._lock:
+            if self._closed:
+                self.count(AFTER_SHUTDOWN)
+                return None
+            if size + len(scope) > self._max_item:
+                self.count(TOO_LARGE)
+                return None
+            self._scopes.append(scope)
+            self._items.append(item)
+            self._times.append(now)
+            self.accepted += 1
+            self.bytes += size
+            waiting = len(self._items)
+            if waiting + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes:
+                self._make_room()
+            if waiting > self.high_water:
+                self.high_water = waiting
+            return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
+
+    def count(self, reason: str, count: int = 1) -> None:
+        """Count a loss."""
+        with self._lock:
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    def _make_room(self) -> None:
+        dropped = 0
+        while self._items and (
+            len(self._items) + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes
+        ):
+            self._scopes.popleft()
+            self._times.popleft()
+            size = len(self._items.popleft())
+            self.bytes -= size
+            dropped += 1
+        if dropped:
+            self.count(QUEUE_FULL, dropped)
+
+    def take(self, max_items: int, max_bytes: int) -> Batch | None:
+        """Take the oldest items for one request; None when nothing waits. The first one comes whatever its size."""
+        batch = Batch()
+        with self._lock:
+            self._on_the_way.append(batch)
+        while len(batch) < max_items:
+            with self._lock:  # in short turns: whoever puts an item waits for this lock
+                if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
+                    break
+        if batch.items:
+            return batch
+        self.settle(batch)
+        return None
+
+    def _take_some(self, batch: Batch, until: int, max_bytes: int) -> bool:
+        before = len(batch)
+        while self._items and len(batch) < until:
+            size = len(self._items[0])
+            if batch.items and batch.size + size > max_bytes:
+                break
+            batch.scopes.append(self._scopes.popleft())
+            batch.items.append(self._items.popleft())
+            batch.times.append(self._times.popleft())
+            batch.size += size
+        taken = len(batch) - before
+        self._items_on_the_way += taken
+        return taken > 0
+
+    def settle(self, batch: Batch) -> bool:
+        """The batch has left us, one way or the other; False when it was given up before."""
+        with self._lock:
+            if batch.given_up:
+                return False
+            self._on_the_way.remove(batch)
+            self._items_on_the_way -= len(batch)
+            self.bytes -= batch.size
+            return True
+
+    def put_back(self, batch: Batch) -> None:
+        """The batch goes to the front again; over the bounds, its oldest items are dropped."""
+        with self._lock:
+            if not self.settle(batch):
+                return
+            self._scopes.extendleft(reversed(batch.scopes))
+            self._items.extendleft(reversed(batch.items))
+            self._times.extendleft(reversed(batch.times))
+            self.bytes += batch.size
+            self._make_room()
+
+    def give_up(self, reason: str) -> int:
+        """Drop what waits, and what is on the way with an outcome nobody will wait for; returns how many."""
+        with self._lock:
+            count = self.discard(reason)
+            for batch in self._on_the_way:
+                batch.given_up = True
+                self.bytes -= batch.size
+                self._items_on_the_way -= len(batch)
+                self.count(reason, len(batch))
+                count += len(batch)
+            self._on_the_way.clear()
+            return count
+
+    def discard(self, reason: str) -> int:
+        """Drop all that waits; returns how many."""
+        with self._lock:
+            count = len(self._items)
+            if count:
+                self.bytes -= sum(map(len, self._items))
+                self._scopes.clear()
+                self._items.clear()
+                self._times.clear()
+                self.count(reason, count)
+            return count
+
+    def close(self) -> None:
+        """Accept nothing from here on."""
+        with self._lock:
+            self._closed = True
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def items_in_hand(self) -> int:
+        """Items waiting or on the way."""
+        return len(self._items) + self._items_on_the_way
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest waiting item came (`time.monotonic`)."""
+        try:
+            return self._times[0]
+        except IndexError:
+            return None
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many items were lost, by reason."""
+        with self._lock:
+            return dict(self._dropped)
+
+
+def grouped(batch: Batch) -> Mapping[bytes, Sequence[bytes]]:
+    """The items by scope, in the order of their first appearance."""
+    groups: dict[bytes, list[bytes]] = {}
+    for scope, item in zip(batch.scopes, batch.items, strict=True):
+        groups.setdefault(scope, []).append(item)
+    return groups

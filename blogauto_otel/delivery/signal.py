@@ -1,0 +1,16 @@
+"""The three kinds of telemetry, as OpenTelemetry names them."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Signal(str, Enum):
+    """Traces, metrics or logs; equal to its name."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+    # Enum's own hash is a Python function, and this one is a dictionary key on every span and log record.
+    __hash__ = str.__hash__

@@ -1,0 +1,151 @@
+"""Log records: from the logger provider to encoded bytes in the queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk.resources import Resource
+
+from blogauto_otel._guard import swallow
+from blogauto_otel.config import Settings
+from blogauto_otel.delivery.otlp import Encoder
+from blogauto_otel.delivery.pipeline import Delivery
+from blogauto_otel.delivery.queue import UNSERIALISABLE
+from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.providers.scopes import Scopes
+
+
+class LogPipeline(LogRecordProcessor):
+    """Redacts, encodes and queues each record as it is emitted; nothing of the record outlives that."""
+
+    def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
+        self._delivery = delivery
+        self._encoder = encoder
+        self._scopes = Scopes()
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Queue the record."""
+        try:
+            item = self._encoder.log_record(log_record.log_record, dropped_attributes=log_record.dropped_attributes)
+            scope = self._scopes.encoded(log_record.instrumentation_scope)
+        except Exception as error:
+            self._delivery.lost(Signal.LOGS, UNSERIALISABLE)
+            if not swallow("encoding a log record", error):
+                raise
+            return
+        self._delivery.offer(Signal.LOGS, scope, item)
+
+    def shutdown(self) -> None:
+        """The end of delivery is the end of this."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Send what waits, of all signals."""
+        return self._delivery.force_flush(timeout_millis / 1000)
+
+
+class Guarded(LogRecordProcessor):
+    """A processor that somebody else wrote: what it raises does not reach the code that logs."""
+
+    def __init__(self, inner: LogRecordProcessor) -> None:
+        self.inner = inner
+        self._what = f"the log record processor {type(inner).__name__}"
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """See `LogRecordProcessor`."""
+        try:
+            self.inner.on_emit(log_record)
+        except Exception as error:
+            if not swallow(self._what, error):
+                raise
+
+    def enabled(self, **question: Any) -> bool:
+        """See `LogRecordProcessor`."""
+        try:
+            return self.inner.enabled(**question)
+        except Exception as error:
+            if not swallow(self._what, error):
+                raise
+            return True
+
+    def shutdown(self) -> None:
+        """See `LogRecordProcessor`."""
+        self.inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """See `LogRecordProcessor`."""
+        return self.inner.force_flush(timeout_millis)
+
+
+class _Provider(LoggerProvider):
+    def _handle_fork(self) -> None:
+        """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""
+
+    def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        """See `LoggerProvider`; what the processor raises stays with us."""
+        ours = isinstance(log_record_processor, (LogPipeline, Guarded))
+        super().add_log_record_processor(log_record_processor if ours else Guarded(log_record_processor))
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The logger provider."""
+
+    provider: LoggerProvider
+
+    def after_fork_in_child(self, resource: Resource) -> None:
+        """Fresh locks, and the child's resource, for loggers made before the fork too."""
+        provider = self.provider
+        provider._logger_cache_lock = threading.Lock()
+        provider._active_loggers_lock = threading.Lock()
+        provider._multi_log_record_processor._lock = threading.Lock()
+        provider._resource = resource
+        for logger in list(provider._active_loggers):
+            logger._set_resource(resource)
+
+
+def build_logs(
+    settings: Settings,
+    resource: Resource,
+    *,
+    delivery: Delivery,
+    redactor: Redactor,
+    processors: Sequence[LogRecordProcessor] = (),
+) -> Logs:
+    """Build the logger provider; it is not installed."""
+    provider = _Provider(resource=resource, shutdown_on_exit=False, log_record_limits=_limits(settings))
+    for processor in processors:
+        provider.add_log_record_processor(processor)
+    for name in settings.logs_exporter:
+        provider.add_log_record_processor(_EXPORTERS[name](settings, delivery, redactor))
+    return Logs(provider)
+
+
+def _limits(settings: Settings) -> LogRecordLimits:
+    """Counts only, and every one, for the reasons that spans have (`traces._limits`)."""
+    return LogRecordLimits(
+        max_attributes=settings.max_attributes,
+        max_attribute_length=LogRecordLimits.UNSET,
+        max_log_record_attributes=settings.max_log_attributes or settings.max_attributes,
+        max_log_record_attribute_length=LogRecordLimits.UNSET,
+    )
+
+
+def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:
+    length = settings.max_log_attribute_length or settings.max_attribute_length
+    return LogPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
+
+
+def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:  # noqa: ARG001 - one row of a table
+    from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter, SimpleLogRecordProcessor
+
+    from blogauto_otel.providers.console import redacted
+
+    return Guarded(SimpleLogRecordProcessor(ConsoleLogRecordExporter(formatter=redacted(redactor))))
+
+
+_EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, Redactor], Any]]] = {"otlp": _otlp, "console": _console}

@@ -1,0 +1,182 @@
+"""Metrics: one aggregation, collected by the export timer and by a scrape alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
+
+from blogauto_otel._guard import swallow, tell
+from blogauto_otel.config import Settings, complain
+from blogauto_otel.delivery.otlp import Encoder
+from blogauto_otel.delivery.pipeline import Delivery
+from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.errors import MissingDependencyError
+from blogauto_otel.providers import series
+
+_PATIENCE: Final = 10.0  # seconds that a collection may take, and that another one waits for it
+
+_EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
+    "trace_based": TraceBasedExemplarFilter,
+    "always_on": AlwaysOnExemplarFilter,
+    "always_off": AlwaysOffExemplarFilter,
+}
+
+
+class CollectingReader(MetricReader):
+    """Collects when somebody asks; cumulative, so that one asking twice disturbs nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turn = threading.Lock()
+        self._received = threading.local()
+
+    def collect_now(self, timeout: float = _PATIENCE) -> MetricsData | None:
+        """All metrics as they stand now. Safe to call from several threads at once.
+
+        Args:
+            timeout: seconds to wait for a collection that is under way, and for the callbacks of this one.
+
+        Returns:
+            None when there is nothing, or when a callback does not come back.
+        """
+        if not self._turn.acquire(timeout=timeout):
+            tell("collect stuck", "metrics cannot be collected: a metric callback has not returned for %.0f s", timeout)
+            return None
+        try:
+            self._received.data = None
+            self.collect(timeout_millis=timeout * 1000)
+            data: MetricsData | None = self._received.data
+            return data
+        except Exception as error:
+            if not swallow("collecting metrics", error):
+                raise
+            return None
+        finally:
+            self._received.data = None
+            self._turn.release()
+
+    def _receive_metrics(self, metrics_data: MetricsData, *_: Any, **__: Any) -> None:
+        self._received.data = metrics_data  # of this thread: `collect` calls back before it returns
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the interface
+        """Nothing waits in a reader that collects when asked."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """A last scrape after the end harms nobody."""
+
+    def after_fork_in_child(self) -> None:
+        """A fresh lock: the thread that may have held the old one does not exist here."""
+        self._turn = threading.Lock()
+
+
+class _Provider(MeterProvider):
+    flush: Callable[[float], bool] | None = None
+
+    def _handle_fork(self) -> None:
+        """The SDK's answer to a fork overwrites the user's instance id; ours is `Metering.after_fork_in_child`."""
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send what waits, of all signals."""
+        return self.flush(timeout_millis / 1000) if self.flush is not None else True
+
+
+@dataclass(frozen=True)
+class Metering:
+    """The meter provider, and the one reader of it that push and `/metrics` share."""
+
+    provider: MeterProvider
+    reader: CollectingReader
+
+    def after_fork_in_child(self, resource: Resource) -> None:
+        """All instruments, those made before the fork too, begin at zero, with fresh locks and the child's resource."""
+        self.reader.after_fork_in_child()
+        series.begin_anew(self.provider, resource)
+
+
+def build_metering(settings: Settings, resource: Resource, *, delivery: Delivery, redactor: Redactor) -> Metering:
+    """Build the meter provider; it is not installed.
+
+    Raises:
+        ConfigurationError: only when `strict` is set: an exporter needs a package that is missing.
+    """
+    reader = CollectingReader()
+    readers: list[MetricReader] = [reader]
+    sinks: list[Callable[[MetricsData], Sequence[tuple[bytes, bytes]]]] = []
+    for name in settings.metrics_exporter:
+        _EXPORTERS[name](settings, redactor, readers, sinks)
+    provider = _Provider(
+        metric_readers=readers,
+        resource=resource,
+        exemplar_filter=_EXEMPLAR_FILTERS[settings.exemplar_filter](),
+        shutdown_on_exit=False,
+    )
+    provider.flush = delivery.force_flush
+    series.bound(provider, limit=settings.series_limit, redactor=redactor, first=delivery.start)
+    if sinks:
+        delivery.add_metric_source(lambda: _fan_out(reader.collect_now(), sinks))
+    return Metering(provider, reader)
+
+
+def _fan_out(
+    data: MetricsData | None, sinks: Sequence[Callable[[MetricsData], Sequence[tuple[bytes, bytes]]]]
+) -> Sequence[tuple[bytes, bytes]]:
+    return [pair for sink in sinks for pair in sink(data)] if data is not None else ()
+
+
+# --- exporters -------------------------------------------------------------------------------------------------------
+
+
+def _otlp(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+    sinks.append(Encoder(redactor, Limits.of_text(settings.max_attribute_length)).metrics)
+
+
+def _console(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+    from blogauto_otel.providers.console import redacted
+
+    line = redacted(redactor)
+
+    def print_line(data: MetricsData) -> Sequence[tuple[bytes, bytes]]:
+        print(line(data), end="", flush=True)  # noqa: T201 - that is what a console exporter is for
+        return ()
+
+    sinks.append(print_line)
+
+
+def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+    """The official exporter: its own aggregation, and a server on OTEL_EXPORTER_PROMETHEUS_HOST and _PORT."""
+    try:
+        from opentelemetry.exporter.prometheus import _AutoPrometheusMetricReader
+
+        readers.append(_AutoPrometheusMetricReader())
+    except ImportError:
+        missing = MissingDependencyError(
+            "OTEL_METRICS_EXPORTER=prometheus", "opentelemetry-exporter-prometheus", extra="prometheus"
+        )
+        complain(settings, str(missing))
+    except OSError as error:  # a second worker finds the port taken
+        tell(
+            "prometheus port",
+            "OTEL_METRICS_EXPORTER=prometheus cannot listen: %s; %s is served in any case",
+            error,
+            settings.metrics_path,
+        )
+
+
+_EXPORTERS: Final[Mapping[str, Callable[[Settings, Redactor, list[MetricReader], list[Any]], None]]] = {
+    "otlp": _otlp,
+    "console": _console,
+    "prometheus": _prometheus,
+}
