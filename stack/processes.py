@@ -31,6 +31,7 @@ from stack.answers import Event, Exemplar, LogRecord, Sample, Span, logs_of, rea
 from stack.child import LOOPBACK, Process, StackError, eventually, free_port, get
 
 __all__ = [
+    "LOOPBACK",
     "Alertmanager",
     "Collector",
     "Event",
@@ -160,7 +161,8 @@ def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> 
         "PROMETHEUS_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
         "SENTRY_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/1/integration/otlp",
         "SENTRY_PUBLIC_KEY": "public",
-        "SAMPLER_HOST": "localhost",
+        "SAMPLER_HOST": LOOPBACK,
+        "SAMPLER_PORT": "9",
         **{f"OTELCOL_{name}_PORT": str(port) for name, port in (ports or {}).items()},
     }
 
@@ -281,6 +283,7 @@ def start_prometheus(
         f"--storage.tsdb.path={tmp / 'prometheus'}",
         f"--web.listen-address={LOOPBACK}:{port}",
         "--enable-feature=exemplar-storage",
+        "--scrape.discovery-reload-interval=1s",  # or the first scrape waits five seconds
         *(["--web.enable-otlp-receiver"] if push else []),
         *arguments,
     ]

@@ -40,6 +40,7 @@ PATHS: Mapping[type[Any], str] = {
 BLOG: Attributes = {"service.name": "blogauto-backend", "service.version": "1.0", "service.instance.id": "worker-1"}
 SCOPE = InstrumentationScope(name="tests")
 SERVER = Span.SPAN_KIND_SERVER
+CLIENT = Span.SPAN_KIND_CLIENT
 ERROR = Status.STATUS_CODE_ERROR
 MINUTE = 60_000_000_000  # nanoseconds
 
@@ -155,9 +156,8 @@ def histogram(
     buckets = [0] * (len(edges) + 1)
     for one in values:
         buckets[sum(one > edge for edge in edges)] += 1
-    exemplars = [
-        Exemplar(time_unix_nano=time.time_ns(), as_double=max(values), trace_id=trace_id, span_id=os.urandom(8))
-    ]
+    now = time.time_ns()
+    exemplars = [Exemplar(time_unix_nano=now, as_double=max(values), trace_id=trace_id, span_id=os.urandom(8))]
     point = HistogramDataPoint(
         start_time_unix_nano=now - MINUTE,
         time_unix_nano=now,

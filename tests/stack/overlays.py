@@ -1,0 +1,42 @@
+"""The Collector's overlays, and the combinations that make sense, with what each is for."""
+
+from __future__ import annotations
+
+from stack.processes import SHIPPED_OVERLAYS
+
+OVERLAYS = (
+    "process-redact",
+    "process-sampling",
+    "connect-red",
+    "receive-fluentd",
+    "export-jaeger",
+    "export-loki",
+    "export-prometheus-pull",
+    "export-prometheus-otlp",
+    "export-sentry",
+    "export-debug",
+    "export-file",
+    "tier-agent",
+)
+
+COMPOSE = ("process-redact", "receive-fluentd", "export-jaeger", "export-prometheus-pull", "export-loki")
+
+COMBINATIONS: dict[str, tuple[str, ...]] = {
+    "nothing but the base": (),
+    "a first look": ("export-debug",),
+    "docker-compose.yml": COMPOSE,
+    "docker-compose.yml with Sentry": (*COMPOSE, "export-sentry"),
+    "several Collectors": ("process-redact", "export-jaeger", "export-prometheus-otlp", "export-loki"),
+    "a service that sends every span": (
+        "process-redact",
+        "process-sampling",
+        "connect-red",
+        "export-jaeger",
+        "export-prometheus-pull",
+        "export-loki",
+    ),
+    "container output only": ("process-redact", "receive-fluentd", "export-loki"),
+    "first of two tiers": ("process-redact", "tier-agent"),
+    "the tests": SHIPPED_OVERLAYS,
+    "everything": OVERLAYS,
+}

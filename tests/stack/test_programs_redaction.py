@@ -1,0 +1,141 @@
+"""Secrets put everywhere a sender can put them: none comes out of the real Collector, and what is no secret does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from stack.processes import Collector, eventually, start_collector
+from tests.support import sending
+
+pytestmark = pytest.mark.stack
+
+# Made for this test; nothing here is shared with the expressions of the configuration.
+JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6.eyJzdWIiOiJjYW5hcnktMDEifQ.c2lnbmF0dXJlLWNhbmFyeS0wMQ"
+BEARER = "canary02-abcdefghijklmnop"
+OPENAI = "sk-canary03ABCDEFGHIJKLMNOP"
+GOOGLE = "AIzacanary04ABCDEFGHIJKLMNOPQRSTUVWXYZ1"
+CARD = "4111111111111111"
+PASSWORD = "canary05-hunter2"
+COOKIE = "canary06-session"
+DSN_PASSWORD = "canary07-dsn"
+QUERY = "canary08-query"
+PLAIN = "canary09-plain"
+EMAIL = "canary10@example.org"
+
+SECRETS = (JWT, BEARER, OPENAI, GOOGLE, CARD, PASSWORD, COOKIE, DSN_PASSWORD, QUERY, PLAIN, EMAIL)
+
+# key -> value, as attributes of anything
+ATTRIBUTES: dict[str, Any] = {
+    "note": f"called with Bearer {BEARER} today",
+    "jwt.in.text": f"got {JWT} back",
+    "openai.in.text": f"key {OPENAI} refused",
+    "google.in.text": f"key {GOOGLE} refused",
+    "card.in.text": f"paid with {CARD}",
+    "db.url": f"postgresql://blog:{DSN_PASSWORD}@db:5432/blog",
+    "password": PASSWORD,
+    "user_password_hash": PLAIN,
+    "http.request.header.cookie": COOKIE,
+    "http.request.header.authorization": f"Bearer {BEARER}",
+    "X-Api-Key": PLAIN,
+    "nested": {"deeper": {"note": f"Bearer {BEARER}"}},
+    "listed": [f"Bearer {BEARER}", "harmless"],
+}
+
+KEPT: dict[str, Any] = {
+    "gen_ai.usage.input_tokens": 120,
+    "gen_ai.usage.output_tokens": 80,
+    "http.route": "/api/content/{content_id}",
+    "keyword": "winter tyres",
+    "retries": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    with start_collector(("process-redact", "export-file"), tmp=tmp_path_factory.mktemp("redaction")) as collector:
+        yield collector
+
+
+def assert_no_secret(path: Path) -> None:
+    text = path.read_text()
+    assert [secret for secret in SECRETS if secret in text] == []
+
+
+def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
+    status = Status(code=sending.ERROR, message=f"login failed: password={PASSWORD}, Bearer {BEARER}, {JWT}, {OPENAI}")
+    exception = {
+        "exception.message": f"bad api_key={PLAIN}",
+        "exception.stacktrace": f"...\nValueError: token={QUERY}\n",
+    }
+    attributes = {
+        **ATTRIBUTES,
+        **KEPT,
+        "url.full": f"https://example.org/x?page=2&token={QUERY}&sig={QUERY}#top",
+        "url.query": f"api_key={QUERY}&page=2",
+        "user.email": EMAIL,
+    }
+    span = sending.span(
+        f"GET /reset Bearer {BEARER}",
+        attributes=attributes,
+        status=status,
+        events=[sending.event("exception", {**exception, **ATTRIBUTES})],
+    )
+    resource = {**sending.BLOG, **ATTRIBUTES}
+    assert sending.post(collector.endpoint, sending.traces([span], resource)) == 200
+    (arrived,) = eventually(collector.spans)
+    assert_no_secret(collector.files / "traces.jsonl")
+    assert arrived.attributes.items() >= KEPT.items()
+    assert arrived.attributes["url.full"] == "https://example.org/x?page=2&token=***&sig=***#top"
+    assert arrived.attributes["url.query"] == "api_key=***&page=2"
+    assert arrived.status_message.startswith("login failed: password=***")
+    assert arrived.name == "GET /reset ***"
+    assert len(arrived.attributes["user.hash"]) == 64
+    assert arrived.resource["service.name"] == "blogauto-backend"
+
+
+def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:
+    exception = {
+        "exception.message": f"bad api_key={PLAIN}",
+        "exception.stacktrace": f"...\nValueError: token={QUERY}\n",
+    }
+    records = [
+        sending.record(f"password={PASSWORD} and 'secret': '{PLAIN}'", attributes={**ATTRIBUTES, **KEPT, **exception}),
+        sending.record(f"Authorization: Bearer {BEARER}", attributes={"user.email": EMAIL}),
+        sending.record({"event": "login", "password": PASSWORD, "inner": {"token": PLAIN, "note": f"with {JWT}"}}),
+    ]
+    assert sending.post(collector.endpoint, sending.logs(records, {**sending.BLOG, **ATTRIBUTES})) == 200
+    arrived = eventually(collector.logs, lambda found: len(found) == 3)
+    assert_no_secret(collector.files / "logs.jsonl")
+    assert arrived[0].body == "password=*** and 'secret': '***'"
+    assert arrived[0].attributes.items() >= KEPT.items()
+    assert arrived[2].body["event"] == "login"
+
+
+def test_no_secret_leaves_on_a_metric(collector: Collector) -> None:
+    metric = sending.counter("blogauto_things", 1, {**ATTRIBUTES, "endpoint": "/api/keywords"})
+    assert sending.post(collector.endpoint, sending.metrics([metric], {**sending.BLOG, **ATTRIBUTES})) == 200
+    eventually(lambda: collector.documents("metrics"))
+    assert_no_secret(collector.files / "metrics.jsonl")
+    assert "/api/keywords" in (collector.files / "metrics.jsonl").read_text()
+
+
+def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tmp_path: Path) -> None:
+    """The hash has a key: the same secret is recognised again, but another Collector's key gives another hash."""
+
+    def hashed(of: Collector) -> list[str]:
+        before = len(of.spans())
+        sent = [sending.span(attributes={"password": PASSWORD}) for _ in range(2)]
+        assert sending.post(of.endpoint, sending.traces(sent)) == 200
+        found = eventually(of.spans, lambda found: len(found) == before + 2)
+        return [span.attributes["password"] for span in found[before:]]
+
+    first, second = hashed(collector)
+    assert first == second
+    environment = {"REDACTION_HMAC_KEY": "another-key-of-at-least-thirty-two-bytes"}
+    with start_collector(("process-redact", "export-file"), tmp=tmp_path, env=environment) as other:
+        assert hashed(other)[0] != first
