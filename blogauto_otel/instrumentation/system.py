@@ -1,7 +1,7 @@
 """How the machine stands, or the container when it has limits: CPU, memory, disk, connections.
 
 Read from /proc and the control groups; by psutil where there is no /proc. Values are taken when somebody collects,
-never on the event loop, and shared for a few seconds, so that a scrape beside the push does not shorten the CPU's window.
+never on the event loop, and shared for a few seconds: a scrape beside the push must not shorten the window of the CPU.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "http": semconv.SCOPE_HTTP,
     "system": semconv.SCOPE_SYSTEM,
     "operation": semconv.SCOPE_OPERATION,
+    "self": semconv.SCOPE_SELF,
 }
 
 

@@ -1,0 +1,139 @@
+"""Ourselves in metrics: what delivery took, sent, keeps and lost, and the errors that the guard swallowed.
+
+Everything is counted where it happens; here it is only read, when somebody collects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from blogauto_otel import _guard, semconv
+from blogauto_otel._guard import guard
+from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery.lane import SignalStats
+from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE
+from blogauto_otel.signals.spec import Kind
+
+NAME: Final = "selfmetrics"
+
+# One figure of one signal, by metric.
+_OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxyType(
+    {
+        "items.accepted": lambda stats: stats.accepted,
+        "items.sent": lambda stats: stats.sent,
+        "items.superseded": lambda stats: stats.dropped.get(reasons.SUPERSEDED, 0),
+        "export.requests": lambda stats: stats.requests,
+        "export.retries": lambda stats: stats.retries,
+        "export.duration": lambda stats: stats.request_seconds,
+        "queue.items": lambda stats: stats.queue_items,
+        "queue.bytes": lambda stats: stats.queue_bytes,
+        "queue.high_water": lambda stats: stats.high_water,
+        "queue.oldest_item_age": lambda stats: stats.oldest_age,
+    }
+)
+
+# There from the start at 0, so that the first loss is an increase: a series that begins above 0 shows none.
+_USUAL_LOSSES: Final = (
+    reasons.QUEUE_FULL,
+    reasons.REJECTED,
+    reasons.SHUTDOWN,
+    reasons.TOO_LARGE,
+    reasons.UNSERIALISABLE,
+)
+
+_context: Context | None = None
+_began = time.time()
+
+
+def instrument(context: Context) -> Report:
+    """Report on this process from now on."""
+    global _context, _began
+    _context, _began = context, time.time()
+    meter = context.meter_provider.get_meter(semconv.SCOPE_SELF)
+    for metric in SELF_METRICS:
+        _creator(meter, metric.kind)(
+            metric.otel_name(SELF_NAMESPACE),
+            [_observing(metric.name, context)],
+            unit=metric.unit,
+            description=metric.description,
+        )
+    return Report(NAME, State.ON)
+
+
+def uninstrument() -> None:
+    """Fall silent; the instruments stay."""
+    global _context
+    _context = None
+
+
+def after_fork_in_child() -> None:
+    """The child is a process of its own."""
+    global _began
+    _began = time.time()
+
+
+def _creator(meter: Meter, kind: Kind) -> Callable[..., object]:
+    create: Mapping[Kind, Callable[..., object]] = {
+        Kind.OBSERVABLE_COUNTER: meter.create_observable_counter,
+        Kind.OBSERVABLE_UP_DOWN_COUNTER: meter.create_observable_up_down_counter,
+        Kind.OBSERVABLE_GAUGE: meter.create_observable_gauge,
+    }
+    return create[kind]
+
+
+def _observing(name: str, context: Context) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        with guard("reporting on ourselves"):
+            return _OTHERS.get(name, _by_signal)(name, context) if _context is context else ()
+        return ()
+
+    return observe
+
+
+def _by_signal(name: str, context: Context) -> list[Observation]:
+    figure = _OF_A_SIGNAL[name]
+    return [
+        Observation(figure(stats), {"signal": signal.value})
+        for signal, stats in context.delivery.stats().signals.items()
+    ]
+
+
+def _dropped(_: str, context: Context) -> list[Observation]:
+    """By reason; metrics that a newer collection replaced are no loss."""
+    return [
+        Observation(count, {"signal": signal.value, "reason": reason})
+        for signal, stats in context.delivery.stats().signals.items()
+        for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **stats.dropped}.items()
+        if reason != reasons.SUPERSEDED
+    ]
+
+
+def _capacity(_: str, context: Context) -> list[Observation]:
+    return [
+        Observation(context.settings.queue_bytes, {"signal": signal.value})
+        for signal in context.delivery.stats().signals
+    ]
+
+
+def _swallowed(_: str, __: Context) -> list[Observation]:
+    return [Observation(count, {"where": where}) for where, count in _guard.swallowed().items()]
+
+
+def _start_time(_: str, __: Context) -> list[Observation]:
+    return [Observation(_began)]
+
+
+_OTHERS: Final[Mapping[str, Callable[[str, Context], list[Observation]]]] = MappingProxyType(
+    {
+        "items.dropped": _dropped,
+        "queue.capacity": _capacity,
+        "errors.swallowed": _swallowed,
+        "process.start_time": _start_time,
+    }
+)
