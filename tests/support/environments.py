@@ -1,0 +1,53 @@
+"""Environments with other versions than this one's, made once and kept in the checkout's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "environments"
+
+
+def environment(name: str, *requirements: str) -> Path:
+    """The Python of an environment with these requirements and nothing else; made at the first call.
+
+    Args:
+        name: what the folder is called; the requirements and this Python's version are part of it as a digest.
+        requirements: as `pip install` takes them.
+    """
+    wanted = "\n".join([sys.version, *requirements])
+    folder = CACHE / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    complete = folder / "complete"
+    with _alone(folder.with_suffix(".lock")):
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            venv.create(folder, with_pip=True)
+            if requirements:
+                install(python, *requirements)
+            complete.write_text(wanted)
+    return python
+
+
+def install(python: Path, *requirements: str) -> None:
+    """Install into an environment; the error says what pip said."""
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One at a time, among all test processes of the checkout."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
