@@ -24,8 +24,9 @@ _METHODS: Final[Mapping[Signal, str]] = {
 # https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED (8) only when the receiver says for how long.
 _RETRYABLE: Final = frozenset({1, 4, 10, 11, 14, 15})
 _RESOURCE_EXHAUSTED: Final = 8
-# The codes that grpcio itself gives when nobody answers in time, or at all.
-_UNANSWERED: Final = frozenset({4, 14})
+# grpcio gives the same codes whether the receiver said so or nobody was there; its words tell.
+_DEADLINE_EXCEEDED: Final = 4
+_NOBODY: Final = ("connect", "socket", "dns", "resol", "handshake")
 
 _OPTIONS: Final = (
     ("grpc.primary_user_agent", USER_AGENT),
@@ -120,7 +121,8 @@ def _failed(error: Any) -> Outcome:
     said = f"gRPC {name}: {(error.details() or '')[:500]}"
     wait = retry_delay(error.trailing_metadata())
     if code in _RETRYABLE or (code == _RESOURCE_EXHAUSTED and wait is not None):
-        return Outcome(Fate.RETRY, f"grpc_{code}", said, wait, answered=code not in _UNANSWERED or wait is not None)
+        answered = code != _DEADLINE_EXCEEDED and not any(word in said.lower() for word in _NOBODY)
+        return Outcome(Fate.RETRY, f"grpc_{code}", said, wait, answered=answered or wait is not None)
     return Outcome(Fate.REFUSED, f"grpc_{code}", said)
 
 
@@ -136,7 +138,7 @@ def retry_delay(metadata: Any) -> float | None:
 
 
 def _retry_delay(status: bytes) -> float | None:
-    """The numbers: Status.details 3; Any.type_url 1, .value 2; RetryInfo.retry_delay 1; Duration.seconds 1, .nanos 2."""
+    """Status.details has number 3; Any.type_url 1, .value 2; RetryInfo.retry_delay 1; Duration.seconds 1, .nanos 2."""
     for number, detail in wire.fields(status):
         if number != 3 or not isinstance(detail, bytes):
             continue

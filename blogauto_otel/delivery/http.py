@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import select
 import socket
 import time
@@ -15,9 +16,10 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from blogauto_otel.delivery.transport import (
+    TIMEOUT,
     USER_AGENT,
     DeadlineError,
     Destination,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD: Final = 65_536  # bytes of status line and headers
 MAX_BODY: Final = 65_536  # bytes of an answer: what is said in more is of no interest
+BODY_SECONDS: Final = 2.0
 SEND_PIECE: Final = 262_144  # bytes between two looks at the clock
 
 # https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes; all others are final.
@@ -90,7 +93,7 @@ class HttpTransport:
             return outcome(self._exchange(body, deadline))
         except DeadlineError as error:
             self.close()
-            return Outcome(Fate.RETRY, "timeout", f"{self._authority()}: {error}", answered=False)
+            return Outcome(Fate.RETRY, TIMEOUT, f"{self._authority()}: {error}", answered=False)
         except Exception as error:  # noqa: BLE001 - sockets, TLS and resolvers raise what they like
             self.close()
             said = f"{self._authority()}: {type(error).__name__}: {error}"
@@ -210,23 +213,26 @@ class HttpTransport:
             status, headers = self._read_head(deadline)
             if status >= 200:
                 break
-        body, keep = self._read_body(status, headers, deadline)
-        keep = keep and headers.get("connection", "").lower() != "close"
+        try:
+            # The status has decided already; the rest is told in passing, and not waited for.
+            body, keep = self._read_body(status, headers, min(deadline, time.monotonic() + BODY_SECONDS))
+        except (OSError, ValueError):
+            return Answer(status, headers, b""), False
         if headers.get("content-encoding") == "gzip":
             with contextlib.suppress(zlib.error):  # at most so much of it, however much it unpacks to
                 body = zlib.decompressobj(31).decompress(body, MAX_BODY)
-        return Answer(status, headers, body), keep
+        return Answer(status, headers, body), keep and headers.get("connection", "").lower() != "close"
 
     def _read_head(self, deadline: float) -> tuple[int, Mapping[str, str]]:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > MAX_HEAD:
-                raise OSError("the head of the answer has no end")
+            if len(self._buffer) > MAX_HEAD or not b"HTTP/1."[: len(self._buffer)] == self._buffer[:7]:
+                raise OSError(_not_http(self._buffer))
             self._read_more(deadline)
         head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         lines = head.decode("latin-1").split("\r\n")
         version, _, rest = lines[0].partition(" ")
-        if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-            raise OSError(f"no HTTP: {lines[0][:60]!r}")
+        if not version.startswith("HTTP/1.") or not re.match(r"[1-9][0-9]{2}\b", rest):
+            raise OSError(_not_http(head))
         pairs = (line.partition(":") for line in lines[1:])
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         if version == "HTTP/1.0":
@@ -249,6 +255,8 @@ class HttpTransport:
         body = b""
         while True:
             size = int(self._read_line(deadline).partition(b";")[0], 16)
+            if size < 0:
+                raise ValueError("a chunk of negative size")
             if size == 0:
                 while self._read_line(deadline):
                     pass
@@ -290,6 +298,21 @@ class HttpTransport:
             raise ConnectionResetError("closed before the answer was complete")
         self._heard = True
         self._buffer += received
+
+
+def _not_http(start: bytes) -> str:
+    """What speaks there instead, if we know it."""
+    for beginning, words in _OTHER_PROTOCOLS:
+        if start.startswith(beginning):
+            return words
+    return f"the answer is not HTTP/1.1: {start[:40]!r}"
+
+
+_OTHER_PROTOCOLS: Final = (
+    # The length of a SETTINGS frame is below 64 KiB, so that a connection of HTTP/2 begins with a zero.
+    (b"\x00", "HTTP/2 is spoken there, so it is for gRPC: use port 4318, or OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+    (b"\x15\x03", "TLS is spoken there: use https://"),
+)
 
 
 def outcome(answer: Answer) -> Outcome:
@@ -335,15 +358,16 @@ def retry_after(value: str | None, now: float | None = None) -> float | None:
 
 
 def _request_head(destination: Destination, path: str, query: str, authority: str) -> bytes:
+    own = {key: value for key, value in destination.headers.items() if key.lower() not in RESERVED}
     headers = {
         "Host": authority,
         "User-Agent": USER_AGENT,
         "Content-Type": "application/x-protobuf",
         **({"Content-Encoding": "gzip"} if destination.gzip else {}),
         **credentials(destination.url),
-        **{key: value for key, value in destination.headers.items() if key.lower() not in RESERVED},
+        **{key: value for key, value in own.items() if not re.search(r"[\r\n\0]", key + value)},
     }
-    target = f"{path}?{query}" if query else path
+    target = quote(f"{path}?{query}" if query else path, safe="/?%:@!$&'()*+,;=~-._")
     lines = [f"POST {target} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items()), "Content-Length: "]
     return "\r\n".join(lines).encode("utf-8")
 

@@ -15,7 +15,7 @@ from blogauto_otel.delivery import queue as reasons
 from blogauto_otel.delivery.otlp import ITEM
 from blogauto_otel.delivery.queue import Batch, Queue
 from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.transport import Fate, Outcome, Transport
+from blogauto_otel.delivery.transport import TIMEOUT, Fate, Outcome, Transport
 from blogauto_otel.delivery.wire import LENGTH, message, tag
 
 MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
@@ -110,8 +110,8 @@ class Lane:
             return False  # a flush is at it
         try:
             self.refill()
-            outcome = self._send_batch(time.monotonic() + self._pace.timeout)
-            return outcome is not None and outcome.fate is not Fate.RETRY
+            sent = self._send_batch(time.monotonic() + self._pace.timeout)
+            return sent is not None and sent[1].fate is not Fate.RETRY
         finally:
             self.sending.release()
 
@@ -160,23 +160,22 @@ class Lane:
         return self.sending.acquire(timeout=0.2)
 
     def _drain(self, deadline: float, allowance: float) -> bool:
-        to_go = len(self.queue)
+        to_go = len(self.queue)  # what comes later may wait for its turn
         unanswered = 0
         while to_go > 0:
             known = self._reachable
             now = time.monotonic()
-            waiting = len(self.queue)
-            outcome = self._send_batch(min(deadline, now + allowance, now + self._pace.timeout))
-            if outcome is None:
+            sent = self._send_batch(min(deadline, now + allowance, now + self._pace.timeout))
+            if sent is None:
                 return True
+            count, outcome = sent
             if outcome.fate is not Fate.RETRY:
-                to_go -= max(1, waiting - len(self.queue))
+                to_go -= count
                 continue
-            if not outcome.answered:
-                unanswered += 1
-                if not known or outcome.reason == "timeout" or unanswered == 3:
-                    self._gave_up_at = time.monotonic()
-                    return False
+            unanswered += not outcome.answered
+            if unanswered and (not known or outcome.reason == TIMEOUT or unanswered == 3):
+                self._gave_up_at = time.monotonic()
+                return False
             if self._retry_at >= deadline:
                 return False
             time.sleep(max(0.0, self._retry_at - time.monotonic()))
@@ -184,7 +183,8 @@ class Lane:
 
     # -- one request
 
-    def _send_batch(self, deadline: float) -> Outcome | None:
+    def _send_batch(self, deadline: float) -> tuple[int, Outcome] | None:
+        """How many items were sent, and what became of them; None when nothing waits."""
         batch = self.queue.take(self._pace.batch_items, self._pace.request_bytes)
         if batch is None:
             return None
@@ -197,7 +197,7 @@ class Lane:
         self._requests += 1
         self._request_seconds += time.monotonic() - started
         _AFTERWARDS[outcome.fate](self, batch, outcome)
-        return outcome
+        return len(batch), outcome
 
     def _request(self, batch: Batch) -> bytes:
         groups = reasons.grouped(batch)
@@ -320,12 +320,12 @@ class MetricLane(Lane):
 def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
     try:
         return source()
-    except BaseException as error:  # callbacks are anybody's code, and `SystemExit` in one is not meant for this thread
-        if isinstance(error, KeyboardInterrupt) or (
-            isinstance(error, Exception) and not swallow("collecting metrics", error)
-        ):
+    except SystemExit as error:  # callbacks are anybody's code, and this one did not mean our thread
+        tell("metrics exit", "a metric callback raised %r; its metrics are missing", error)
+    except Exception as error:
+        if not swallow("collecting metrics", error):
             raise
-        return ()
+    return ()
 
 
 class _Losses:

@@ -20,11 +20,10 @@ from blogauto_otel.delivery.lane import Lane, MetricLane, MetricSource, Pace, Si
 from blogauto_otel.delivery.otlp import encode_resource
 from blogauto_otel.delivery.queue import Queue
 from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.redaction import Redactor, build_redactor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-
-    from blogauto_otel.delivery.values import Redactor
 
 THREAD_NAME: Final = "blogauto-otel-delivery"
 
@@ -56,16 +55,18 @@ class DeliveryStats:
 class Delivery:
     """Takes encoded items, and sees to it that they arrive or are counted as lost. Nothing here blocks or raises."""
 
-    def __init__(self, settings: Settings, routes_: Sequence[Route], resource: bytes) -> None:
+    def __init__(self, settings: Settings, routes_: Sequence[Route], resource: Resource, redactor: Redactor) -> None:
         self._settings = settings
         self._routes = routes_
+        self._redactor = redactor
         self._sources: list[MetricSource] = []
         self._closed = False
         self._begin(resource)
 
-    def _begin(self, resource: bytes) -> None:
+    def _begin(self, resource: Resource) -> None:
         """All that a process must not share with its parent."""
-        self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, resource) for route in self._routes}
+        encoded = encode_resource(resource, self._redactor)
+        self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, encoded) for route in self._routes}
         self._queues = {signal: lane.queue for signal, lane in self._lanes.items()}
         self._wake = threading.Lock()  # as a binary semaphore: releasing it wakes the worker, and may be done anywhere
         self._wake.acquire()
@@ -255,7 +256,7 @@ class Delivery:
         """Begin anew: nothing that waits here is ours, no lock is to be trusted, no connection to be shared."""
         for lane in self._lanes.values():
             lane.transport.forget()
-        self._begin(encode_resource(resource, _redactor(self._settings)))
+        self._begin(resource)
 
     # -- figures
 
@@ -288,16 +289,10 @@ def _unobserved() -> Iterator[None]:
         otel_context.detach(token)
 
 
-def _redactor(settings: Settings) -> Redactor:
-    from blogauto_otel.redaction import build_redactor
-
-    return build_redactor(settings)
-
-
 def build_delivery(settings: Settings, resource: Resource) -> Delivery:
     """Build delivery from the settings. Starts no thread: the worker starts with the first item.
 
     Raises:
         ConfigurationError: only when `strict` is set: the protocol needs a package that is missing.
     """
-    return Delivery(settings, routes(settings), encode_resource(resource, _redactor(settings)))
+    return Delivery(settings, routes(settings), resource, build_redactor(settings))

@@ -19,6 +19,9 @@ AFTER_SHUTDOWN: Final = "after_shutdown"  # never accepted: it came when all was
 UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be encoded
 
 
+_FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
+
+
 @dataclass(eq=False)
 class Batch:
     """Items on their way: taken from the queue, still counted in its bytes."""
@@ -26,7 +29,8 @@ class Batch:
     scopes: list[bytes] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    size: int = 0
+    size: int = 0  # bytes of the items
+    weight: int = 0  # bytes that they will take in a request, with their scopes
     given_up: bool = False  # counted as lost already: whatever becomes of it is of no account
 
     def __len__(self) -> int:
@@ -122,12 +126,16 @@ class Queue:
         before = len(batch)
         while self._items and len(batch) < until:
             size = len(self._items[0])
-            if batch.items and batch.size + size > max_bytes:
+            weight = size
+            if not batch.scopes or self._scopes[0] is not batch.scopes[-1]:
+                weight += len(self._scopes[0]) + _FRAME
+            if batch.items and batch.weight + weight > max_bytes:
                 break
             batch.scopes.append(self._scopes.popleft())
             batch.items.append(self._items.popleft())
             batch.times.append(self._times.popleft())
             batch.size += size
+            batch.weight += weight
         taken = len(batch) - before
         self._items_on_the_way += taken
         return taken > 0

@@ -17,6 +17,9 @@ RETRY_AFTER_MIN: Final = 0.5  # seconds: a receiver that asks for less would be 
 RETRY_AFTER_MAX: Final = 60.0  # a receiver that asks for more would silence us for good
 
 
+TIMEOUT: Final = "timeout"  # the reason of an outcome: there was a connection, or nearly, but no answer in time
+
+
 class Fate(Enum):
     """What became of a request."""
 
