@@ -39,7 +39,8 @@ class Way:
             return self.prefix + _format_in_router(self.route, self.scope)
         if self.mount is not None and not self.mount.routes:
             return self.prefix + "/{path}"  # static files and foreign applications answer for all below
-        return _unannounced(self.prefix, self.scope)
+        found = _unannounced(self.scope, self.mount)
+        return self.prefix + found if found else None
 
     def redirect_target(self) -> str | None:
         """The template of the route that a slash more or less would match, which Starlette redirects to."""
@@ -64,15 +65,14 @@ def _format_in_router(route: Any, scope: Scope) -> str:
     return _format_of(route)
 
 
-def _unannounced(prefix: str, scope: Scope) -> str | None:
+def _unannounced(scope: Scope, mount: Any) -> str | None:
     """Routes of other classes: FastAPI's front-end files, and what the application puts in the scope."""
     inside = scope.get("fastapi", {})
     if "frontend_path" in inside:
-        included = getattr(inside.get("effective_route_context"), "frontend_prefix", "")
-        fixed = included if "{" in included else path_below_root(scope).removesuffix(inside["frontend_path"])
-        return f"{prefix}{fixed.rstrip('/')}/{{path}}"
-    declared = _format_of(scope.get("route"))
-    return prefix + declared if declared else None
+        folder = path_below_root(scope).removesuffix(inside["frontend_path"])  # without parameters, FastAPI sees to it
+        return f"{folder.rstrip('/')}/{{path}}"
+    declared = scope.get("route")
+    return None if declared is mount else _format_of(declared)
 
 
 def _all_routes(routes: Iterable[Any]) -> Iterable[Any]:

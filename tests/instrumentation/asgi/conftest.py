@@ -1,0 +1,34 @@
+"""Requests are watched in a test, and left alone after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from blogauto_otel.instrumentation import asgi
+from blogauto_otel.instrumentation.asgi import hooks
+from tests.support.requests import Watched
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watched]]:
+    """Begin to watch requests, with settings."""
+    before = dict(hooks._served), list(hooks._at_lifespan_end), list(hooks._at_request_error)
+
+    def begin(**settings: Any) -> Watched:
+        return Watched(**settings)
+
+    yield begin
+    asgi.uninstrument()
+    for registry, content in zip((hooks._at_lifespan_end, hooks._at_request_error), before[1:], strict=True):
+        registry[:] = content  # type: ignore[index]
+    hooks._served.clear()
+    hooks._served.update(before[0])
+
+
+@pytest.fixture
+def watched(watch: Callable[..., Watched]) -> Watched:
+    """Requests are watched with the default settings, every one sampled."""
+    return watch()
