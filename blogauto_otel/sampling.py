@@ -10,8 +10,8 @@ The first line that fits decides:
 | with a remote parent | the caller's |
 | any other root | `sample_rate` |
 
-Rules for routes stand above the caller's decision, because somebody wrote them for this very route. Rates are applied to the
-trace id, so services with one rate keep the same traces.
+Rules for routes stand above the caller's decision, because somebody wrote them for this very route. Rates are applied
+to the trace id, so services with one rate keep the same traces.
 """
 
 from __future__ import annotations
@@ -188,8 +188,8 @@ def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
 class RouteTable(Generic[T]):
     """What was said about routes, found by the path of a request; the first matching line wins.
 
-    Templates are the framework's (`/api/posts/{id}`, `{rest:path}` for any rest), or end in `*` for any rest. Looking up
-    takes time linear in the path, and what was found is remembered for as many paths as `MAX_REMEMBERED`.
+    Templates are the framework's (`/api/posts/{id}`, `{rest:path}` for any rest), or end in `*` for any rest. Looking
+    up takes time linear in the path, and what was found is remembered for as many paths as `MAX_REMEMBERED`.
     """
 
     MAX_REMEMBERED: Final = 1024

@@ -1,0 +1,103 @@
+"""What may not leave: secrets by the name they stand under and by what they look like, in text, URLs and structures.
+
+One redactor serves every exit. Each rule is a line of a table (`keys`, `shapes`) and each expression reads a text once.
+A cheap look for trigger words comes first: ordinary text costs about a microsecond and comes back as the same object.
+What was found is replaced by `[redacted:<what>]`; doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from blogauto_otel._guard import logger
+from blogauto_otel.config import Settings, load
+from blogauto_otel.redaction.pairs import MARKER
+from blogauto_otel.redaction.redactor import MAX_TEXT, UNREADABLE, Redactor
+
+__all__ = ["Finding", "Redactor", "build_redactor", "explain", "redact_own_log"]
+
+CONTEXT: Final = 24  # characters shown before what was redacted
+
+
+def build_redactor(settings: Settings) -> Redactor:
+    """The redactor that the settings describe."""
+    longest = max(MAX_TEXT, settings.max_attribute_length, settings.max_span_attribute_length or 0)
+    return Redactor(
+        keys=settings.redact_keys,
+        patterns=[re.compile(pattern) for pattern in settings.redact_patterns],
+        personal=settings.redact_personal,
+        max_text=max(longest, settings.max_log_attribute_length or 0),
+        enabled=settings.redact,
+    )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is redacted: what it is taken for, where it stands, and how the place looks afterwards."""
+
+    what: str
+    where: str
+    shown: str
+
+    def __str__(self) -> str:
+        return f"{self.what}{f' at {self.where}' if self.where else ''}: {self.shown}"
+
+
+def explain(subject: object, settings: Settings | None = None) -> tuple[Finding, ...]:
+    """What would be redacted in a text, or in a map of attributes; nothing of the secrets themselves.
+
+    Args:
+        subject: A text, a map, or anything that `Redactor.value` takes.
+        settings: By default those of the environment.
+    """
+    redactor = build_redactor(load().settings if settings is None else settings)
+    return tuple(_findings("", subject, redactor.value("", subject)))
+
+
+def _findings(where: str, before: object, after: object) -> Iterator[Finding]:
+    if after is before:
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for (_, old), (name, new) in zip(before.items(), after.items(), strict=False):
+            yield from _findings(f"{where}.{name}" if where else str(name), old, new)
+    elif isinstance(after, (list, tuple)) and isinstance(before, Iterable):
+        for index, (old, new) in enumerate(zip(before, after, strict=False)):
+            yield from _findings(f"{where}[{index}]", old, new)
+    else:
+        text = str(after)
+        for found in MARKER.finditer(text):
+            shown = text[max(0, found.start() - CONTEXT) : found.end()]
+            yield Finding(found[0][len("[redacted:") : -1], where, shown)
+
+
+# --- our own log lines ------------------------------------------------------------------------------------------------
+
+
+class _LogFilter(logging.Filter):
+    """Cleans a record before any handler sees it, the text of its exception included."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record in place; it always passes."""
+        try:
+            record.msg, record.args = self._redactor.text(record.getMessage()), None
+            if record.exc_info:
+                text = record.exc_text or logging.Formatter().formatException(record.exc_info)
+                record.exc_text, record.exc_info = self._redactor.text(text), None
+        except Exception:  # noqa: BLE001 - a message that cannot be read does not leave
+            record.msg, record.args, record.exc_info, record.exc_text = UNREADABLE, None, None, None
+        return True
+
+
+def redact_own_log(redactor: Redactor | None = None) -> None:
+    """Clean what this package logs, because an error of ours may quote an address with a password in it."""
+    for old in [known for known in logger.filters if isinstance(known, _LogFilter)]:
+        logger.removeFilter(old)
+    logger.addFilter(_LogFilter(redactor or Redactor()))

@@ -1,0 +1,155 @@
+"""Names under which secrets stand: `password`, `X-Api-Key`, `dbConnectionString`, `비밀번호`, and not `token_count`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+Table = Mapping[str, tuple[str, ...]]
+
+# fmt: off
+# A key is cut into words: `dbPassword`, `DB-PASSWORD` and `db.password` are the same two. One of these is enough ...
+WORDS: Final[Table] = {
+    "password": ("pwd", "pw", "비번"),
+    "secret": ("secret", "secrets"),
+    "token": ("jwt", "bearer", "csrf", "xsrf", "otp", "totp"),
+    "authorization": ("authorization",),
+    "cookie": ("cookie", "cookies"),
+    "session": ("session", "sess", "sid"),
+    "dsn": ("dsn",),
+    "personal-id": ("ssn", "rrn", "주민번호"),
+    "card": ("cvv", "cvc", "cvv2", "cvc2"),
+}
+# ... or these anywhere, however the rest is written ...
+ANYWHERE: Final[Table] = {
+    "password": ("password", "passwd", "passphrase", "passcode", "비밀번호", "패스워드"),
+    "personal-id": ("주민등록번호",),
+}
+# ... or the end of a word, because people write `accesstoken` ...
+ENDINGS: Final[Table] = {
+    "secret": ("secret",),
+    "token": ("token", "토큰"),
+    "cookie": ("cookie",),
+    "session": ("sessionid", "sessid"),
+    "credentials": ("credential", "credentials"),
+    "api-key": ("apikey", "accesskey", "secretkey", "privatekey", "accountkey"),
+    "password": ("암호",),
+    "card": ("creditcard", "cardnumber", "카드번호"),
+    "connection-string": ("connectionstring",),
+    "account": ("계좌번호",),
+}
+# ... or two words in a row ...
+PAIRS: Final[Table] = {
+    "api-key": (
+        "api key", "access key", "private key", "signing key", "encryption key", "account key", "auth key",
+        "shared key", "master key", "ssh key", "license key", "hmac key",
+    ),
+    "token": ("auth tokens", "access tokens", "refresh tokens", "recovery code", "backup code", "verification code"),
+    "connection-string": ("connection string", "conn string", "conn str"),
+    "card": ("credit card", "debit card", "card number", "card no"),
+    "account": ("account number", "bank account"),
+    "personal-id": ("resident registration", "resident number", "social security", "passport number"),
+}
+# ... or the last word.
+LAST: Final[Table] = {"password": ("pass",), "authorization": ("auth",), "pin": ("pin",)}
+# The last word of a parameter that carries a secret in a URL and nowhere else.
+PARAMETERS: Final[Table] = {
+    "parameter": ("key", "code", "sig", "signature", "assertion", "ticket", "saml", "keyid"),
+}
+
+# Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at`.
+HARMLESS: Final = frozenset((
+    "age", "algorithm", "at", "attempts", "budget", "changed", "consent", "cost", "count", "created", "deleted",
+    "duration", "enabled", "error", "errors", "exception", "expired", "expires", "expiry", "failed", "failure",
+    "failures", "field",
+    "index", "invalid", "kind", "length", "limit", "max", "min", "missing", "ms", "name", "names", "policy", "present",
+    "provider", "rate", "removed", "requested", "required", "rotated", "seconds", "size", "state", "status", "stored",
+    "strength", "total", "ttl", "type", "types", "updated", "usage", "used", "valid", "version", "warning",
+))
+# What every name above contains, unless it is Korean: for the look that comes before any reading.
+TRIGGERS: Final = (
+    "pass", "pw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "credential", "dsn", "jwt", "bearer",
+    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
+)
+# fmt: on
+
+_WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
+
+
+def words_of(key: str) -> tuple[str, ...]:
+    """The words of a key, in lower case."""
+    return tuple(word.lower() for word in _WORD.findall(key))
+
+
+class Keys:
+    """Says which secret a key names, and remembers the answer.
+
+    Args:
+        own: Further names; a key is secret when it contains all words of one of them in a row.
+        last: Further last words.
+    """
+
+    MAX_REMEMBERED: Final = 4_096
+    MAX_LENGTH: Final = 256
+
+    def __init__(self, own: Iterable[str] = (), *, last: Table = MappingProxyType({})) -> None:
+        self._last = _by_word({**last, **LAST})
+        self._own = tuple(words for words in map(words_of, own) if words)
+        self._remembered: dict[str, str | None] = {}
+        self.triggers: tuple[str, ...] = (*TRIGGERS, *(words[0] for words in self._own))
+
+    def what(self, key: str) -> str | None:
+        """The kind of secret that stands under this key, or None."""
+        try:
+            return self._remembered[key]
+        except KeyError:
+            pass
+        found = self._find(words_of(key[: self.MAX_LENGTH]))
+        if len(key) <= self.MAX_LENGTH:
+            if len(self._remembered) >= self.MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = found
+        return found
+
+    def _find(self, words: tuple[str, ...]) -> str | None:
+        if any(_contains(words, own) for own in self._own):
+            return "custom"
+        if not words or words[-1] in HARMLESS:
+            return None
+        return next(filter(None, (look(words) for look in _LOOKS)), self._last.get(words[-1]))
+
+
+def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    return any(words[start : start + len(part)] == part for start in range(len(words) - len(part) + 1))
+
+
+def _by_word(table: Table) -> dict[str, str]:
+    return {word: what for what, words in table.items() for word in words}
+
+
+_WORDS, _PAIRS = _by_word(WORDS), _by_word(PAIRS)
+
+
+def _look_at_words(words: tuple[str, ...]) -> str | None:
+    return next((_WORDS[word] for word in words if word in _WORDS), None)
+
+
+def _look_anywhere(words: tuple[str, ...]) -> str | None:
+    joined = "".join(words)
+    return next((what for what, parts in ANYWHERE.items() if any(part in joined for part in parts)), None)
+
+
+def _look_at_endings(words: tuple[str, ...]) -> str | None:
+    bare = [word.rstrip("0123456789") for word in words]
+    return next((what for what, endings in ENDINGS.items() if any(word.endswith(endings) for word in bare)), None)
+
+
+def _look_at_pairs(words: tuple[str, ...]) -> str | None:
+    singular = (*words[:-1], "key") if words[-1] == "keys" else words
+    return next(filter(None, (_PAIRS.get(" ".join(pair)) for pair in itertools.pairwise(singular))), None)
+
+
+_LOOKS: Final = (_look_at_words, _look_anywhere, _look_at_endings, _look_at_pairs)

@@ -1,0 +1,346 @@
+"""The redactor: one object that every exit asks, for text, URLs and structures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from blogauto_otel.redaction.keys import PARAMETERS, Keys
+from blogauto_otel.redaction.pairs import MARKER, Named, is_no_secret, next_flag, next_name, span_of_value
+from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, Shape
+
+# Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
+MAX_TEXT: Final = 16_384
+MAX_URL: Final = 8_192
+MAX_LINE: Final = 4_096  # what a user's own expression sees at a time: we cannot vouch for its running time
+MAX_SIGNS: Final = 1_000  # names with values in one text
+MAX_ENCODINGS: Final = 3
+MAX_PASSES: Final = 4
+MAX_DEPTH: Final = 8
+MAX_ITEMS: Final = 10_000
+SHORTEST: Final = 5  # "pw=ab"
+
+TOO_LONG: Final = "[redacted:too-long]"
+TOO_DEEP: Final = "[redacted:too-deep]"
+UNREADABLE: Final = "[redacted:unreadable]"
+
+URL_KEYS: Final = frozenset(
+    (
+        "url.full",
+        "http.url",
+        "http.target",
+        "url",
+        "uri",
+        "http.request.header.referer",
+        "http.response.header.location",
+    )
+)
+QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
+_PARAMETER: Final = re.compile(r"(?<=[?&;])([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)")
+
+
+def marker(what: str) -> str:
+    """What stands in the place of a secret."""
+    return f"[redacted:{what}]"
+
+
+class Redactor:
+    """Replaces secrets. Immutable, safe in any thread, and linear in the length of what it reads.
+
+    Args:
+        keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
+        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 4096
+            characters at a time, because we cannot vouch for its running time.
+        personal: Personal data beside secrets: any of `email`, `phone`, `rrn`.
+        max_text: Characters of one text that are looked at and may leave.
+        enabled: False: everything comes back as it is.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        patterns: Iterable[re.Pattern[str]] = (),
+        personal: Iterable[str] = (),
+        max_text: int = MAX_TEXT,
+        enabled: bool = True,
+    ) -> None:
+        self.enabled = enabled
+        own = tuple(keys)
+        self._keys = Keys(own)
+        self._parameter_keys = Keys(own, last=PARAMETERS)
+        self._patterns = tuple(patterns)
+        self._max_text = max_text
+        self._shapes = (*SHAPES, *(PERSONAL[name] for name in personal), CARD)
+        self._groups = _groups(self._shapes[:-1])
+
+    def text(self, value: str) -> str:
+        """The text without secrets; the same object when there are none."""
+        return self._look(value, self._max_text)
+
+    def url(self, value: str) -> str:
+        """The URL without user information, secret parameters, or secrets in its path."""
+        return self._look(value, MAX_URL)
+
+    def query(self, value: str) -> str:
+        """The query of a URL (`url.query`, without the question mark) without secret parameters."""
+        return self._query(value)
+
+    def value(self, key: str, value: object) -> object:
+        """What may leave under this key: by the key, then by the value; maps and sequences to a depth of 8.
+
+        The same object when nothing changed. An object that is neither text, number, map nor sequence comes back as it
+        is: make text of it first.
+        """
+        return self._value(key, value, _Budget()) if self.enabled else value
+
+    def is_secret_key(self, key: str) -> bool:
+        """True when whatever stands under this key is a secret."""
+        return self.enabled and self._keys.what(key) is not None
+
+    # --- structures ---------------------------------------------------------------------------------------------------
+
+    def _value(self, key: str, value: object, budget: _Budget) -> object:
+        what = self._keys.what(key)
+        if what is not None:
+            return _blank(value, what)
+        if isinstance(value, str):
+            return self._string(key, value)
+        if value is None or isinstance(value, (int, float)):
+            return value
+        try:
+            return self._nested(key, value, budget)
+        except Exception:  # noqa: BLE001 - somebody's map that cannot be read does not leave
+            return UNREADABLE
+
+    def _string(self, key: str, value: str) -> str:
+        if key in QUERY_KEYS:
+            return self._query(value)
+        return self._look(value, MAX_URL if key in URL_KEYS else self._max_text)
+
+    def _nested(self, key: str, value: object, budget: _Budget) -> object:
+        if isinstance(value, (bytes, bytearray)):
+            decoded = bytes(value).decode("utf-8", "replace")
+            cleaned = self._string(key, decoded)
+            return value if cleaned is decoded else cleaned
+        if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
+            return value
+        if not budget.enter(len(value)):
+            return TOO_DEEP
+        try:
+            if isinstance(value, Mapping):
+                return self._mapping(value, budget)
+            return self._sequence(key, value, budget)
+        finally:
+            budget.leave()
+
+    def _mapping(self, value: Mapping[Any, Any], budget: _Budget) -> object:
+        after: dict[Any, Any] = {}
+        is_changed = False
+        for name, inner in value.items():
+            key = _as_key(name)
+            cleaned_name = self.text(name) if isinstance(name, str) else name
+            cleaned = self._value(key, inner, budget)
+            is_changed = is_changed or cleaned is not inner or cleaned_name is not name
+            after[cleaned_name] = cleaned
+        return after if is_changed else value
+
+    def _sequence(self, key: str, value: Iterable[Any], budget: _Budget) -> object:
+        before = list(value)
+        keys = [key] * len(before)
+        if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
+            keys[1] = _as_key(before[0])
+        after = [self._value(name, inner, budget) for name, inner in zip(keys, before, strict=True)]
+        if all(new is old for new, old in zip(after, before, strict=True)):
+            return value
+        return tuple(after) if isinstance(value, tuple) else after
+
+    # --- text ---------------------------------------------------------------------------------------------------------
+
+    def _query(self, value: str) -> str:
+        given = "?" + value
+        cleaned = self._look(given, MAX_URL)
+        return value if cleaned is given else cleaned[1:]
+
+    def _look(self, value: str, longest: int) -> str:
+        if len(value) < SHORTEST or not self.enabled:
+            return value
+        if len(value) > longest:
+            return _shortened(self._clean(value[:longest]), longest)
+        return self._clean(value)
+
+    def _clean(self, value: str) -> str:
+        cleaned = self._pass(value)
+        if cleaned == value:
+            return value
+        for _ in range(MAX_PASSES):  # what stood too close to one secret to be seen stands alone once that has gone
+            before, cleaned = cleaned, self._pass(cleaned)
+            if cleaned == before:
+                break
+        return cleaned
+
+    def _pass(self, text: str) -> str:
+        if self._may_show(text):
+            text = self._shown(text)
+        if self._may_name(text):
+            text = self._named(text)
+        for pattern in self._patterns:
+            text = _own(pattern, text)
+        return text
+
+    def _may_name(self, value: str) -> bool:
+        if not ("=" in value or ":" in value or "--" in value):
+            return False
+        if "?" in value or not value.isascii():
+            return True
+        lowered = value.lower()
+        for trigger in self._keys.triggers:  # noqa: SIM110 - any() costs three times as much
+            if trigger in lowered:
+                return True
+        return False
+
+    def _named(self, text: str) -> str:
+        if "?" in text and "=" in text:
+            text = self._parameters(text)
+        if "--" in text:
+            text = self._pairs(text, next_flag)
+        return self._pairs(text, next_name)
+
+    def _may_show(self, value: str) -> bool:
+        for mark, triggers in self._groups:
+            if mark in value:
+                for trigger in triggers:
+                    if trigger in value:
+                        return True
+        return MANY_DIGITS.search(value) is not None
+
+    def _shown(self, text: str) -> str:
+        for shape in self._shapes:
+            if shape.may_match(text):
+                text = _substitute(shape, text)
+        return text
+
+    def _parameters(self, text: str) -> str:
+        """Parameters of URLs: names that mean something only there, and values that are encoded once more."""
+
+        def replace(found: re.Match[str]) -> str:
+            key, value = found.group(1, 2)
+            what = self._parameter(key, value)
+            if what is None or is_no_secret(value):
+                return found[0]
+            return f"{key}={marker(what)}"
+
+        return _PARAMETER.sub(replace, text)
+
+    def _parameter(self, key: str, value: str) -> str | None:
+        what = self._parameter_keys.what(unquote_plus(key) if "%" in key else key)
+        if what is not None or "%" not in value:
+            return what
+        for _ in range(MAX_ENCODINGS):
+            decoded = unquote_plus(value)
+            if decoded == value:
+                return None
+            value = decoded
+            if self._look(value, MAX_URL) is not value:
+                return "encoded"
+        return "encoded"
+
+    def _pairs(self, text: str, next_one: Callable[[str, int], Named | None]) -> str:
+        """Names of secrets with their values in running text."""
+        parts: list[str] = []
+        done = position = signs = 0
+        while (named := next_one(text, position)) is not None:
+            position = named.value_start
+            signs += named.name != "redacted"  # our own marks do not count
+            if signs > MAX_SIGNS:  # somebody wants us to be busy
+                return "".join((*parts, text[done : named.start], TOO_LONG))
+            what = self._keys.what(named.name)
+            start, end = span_of_value(text, named, what) if what else (0, 0)
+            if what and start < end:
+                parts += (text[done:start], marker(what))
+                done = position = end
+        return "".join((*parts, text[done:])) if parts else text
+
+
+class _Budget:
+    """How deep and how wide a structure may still be."""
+
+    __slots__ = ("depth", "items")
+
+    def __init__(self) -> None:
+        self.depth, self.items = MAX_DEPTH, MAX_ITEMS
+
+    def enter(self, items: int) -> bool:
+        """Pay for one structure; False when it is too much. To be paired with `leave` only when it was not."""
+        if self.depth <= 0 or self.items < items:
+            return False
+        self.depth -= 1
+        self.items -= items
+        return True
+
+    def leave(self) -> None:
+        """Come back up."""
+        self.depth += 1
+
+
+def _groups(shapes: Iterable[Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The triggers of all shapes by what must be there for any of them."""
+    by_mark: dict[str, list[str]] = {}
+    for shape in shapes:
+        by_mark.setdefault(shape.mark, []).extend(shape.triggers)
+    return tuple((mark, tuple(dict.fromkeys(triggers))) for mark, triggers in by_mark.items())
+
+
+def _as_key(name: object) -> str:
+    if isinstance(name, str):
+        return name
+    return name.decode("latin-1") if isinstance(name, bytes) else ""
+
+
+def _blank(value: object, what: str) -> object:
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and is_no_secret(value)):
+        return value
+    return marker(what)
+
+
+def _substitute(shape: Shape, text: str) -> str:
+    parts: list[str] = []
+    done = position = 0
+    while found := shape.pattern.search(text, position):
+        start = found.end("keep") if "keep" in shape.pattern.groupindex else found.start()
+        secret = text[start : found.end()]
+        if MARKER.fullmatch(secret) or (shape.confirm is not None and not shape.confirm(secret)):
+            position = found.start() + 1 if shape.overlaps else found.end()
+            continue
+        parts += (text[done:start], marker(shape.what))
+        done = position = found.end()
+    return "".join((*parts, text[done:])) if parts else text
+
+
+def _own(pattern: re.Pattern[str], text: str) -> str:
+    """Apply a user's expression line by line."""
+
+    def replace(found: re.Match[str]) -> str:
+        start, end = found.span("secret" if "secret" in pattern.groupindex else 0)
+        secret = found.string[start:end]
+        if not secret or MARKER.fullmatch(secret):
+            return found[0]
+        return found.string[found.start() : start] + marker("custom") + found.string[end : found.end()]
+
+    pieces = (
+        line[start : start + MAX_LINE]
+        for line in text.splitlines(keepends=True)
+        for start in range(0, len(line), MAX_LINE)
+    )
+    return "".join(pattern.sub(replace, piece) for piece in pieces)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """Cut, but never in the middle of a marker."""
+    kept = text[: longest - len(TOO_LONG)]
+    opened = kept.rfind("[redacted:")
+    if opened >= 0 and "]" not in kept[opened:]:
+        kept = kept[:opened]
+    return kept + TOO_LONG

@@ -1,0 +1,150 @@
+"""What secrets look like, whatever they are called: keys of the usual issuers, credentials, cards, personal data.
+
+Every expression is linear in the text: no repetition inside a repetition, and what may begin anywhere is bounded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of secret in a text.
+
+    Attributes:
+        what: Its name in the marker.
+        mark: What is there whenever one of the triggers is.
+        triggers: Pieces of text without one of which the expression cannot match.
+        pattern: A group `keep` stays, the rest of the match goes.
+        confirm: A second look at what would go.
+        overlaps: What failed the second look may hide the beginning of another match.
+    """
+
+    what: str
+    mark: str
+    triggers: tuple[str, ...]
+    pattern: re.Pattern[str]
+    confirm: Callable[[str], bool] | None = None
+    overlaps: bool = False
+
+    def may_match(self, text: str) -> bool:
+        """The cheap look that comes first."""
+        return self.mark in text and any(trigger in text for trigger in self.triggers)
+
+
+def _has_digit(secret: str) -> bool:
+    return re.search("[0-9]", secret) is not None
+
+
+def _is_no_word(secret: str) -> bool:
+    """`Bearer authentication` is no credential."""
+    return len(secret) >= 24 or not secret.isalpha() or not (secret.islower() or secret.istitle())
+
+
+def _is_basic(secret: str) -> bool:
+    """Base64 of `user:password`."""
+    try:
+        return b":" in base64.b64decode(secret + "=" * (-len(secret) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _doubled(digit: int) -> int:
+    return digit * 2 - 9 if digit > 4 else digit * 2
+
+
+_ZERO: Final = ord("0")
+_DOUBLED: Final = bytes.maketrans(b"0123456789", bytes(_doubled(digit) + _ZERO for digit in range(10)))
+
+
+def _is_card(number: str) -> bool:
+    """The check digit of ISO/IEC 7812."""
+    digits = number.replace(" ", "").replace("-", "").encode()[::-1]
+    total = sum(digits[0::2]) + sum(digits[1::2].translate(_DOUBLED)) - _ZERO * len(digits)
+    return total % 10 == 0
+
+
+def _has_birthday(number: str) -> bool:
+    """A resident registration number begins with a date; its check digit has meant nothing since October 2020."""
+    digits = number.replace("-", "").replace(" ", "")
+    century = "19" if digits[6] in "1256" else "20"
+    try:
+        dt.date(int(century + digits[:2]), int(digits[2:4]), int(digits[4:6]))
+    except ValueError:
+        return False
+    return True
+
+
+def _issued(*prefixes: str, characters: str = r"\w-", least: int = 16) -> re.Pattern[str]:
+    """A key that begins with the name of its issuer."""
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(prefixes)})[{characters}]{{{least},}}", re.ASCII)
+
+
+# fmt: off
+SHAPES: Final = (
+    Shape("private-key", "-", ("-----BEGIN ",), re.compile(
+        r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)", re.DOTALL,
+    )),
+    Shape("credentials", "@", ("://",), re.compile(r"(?<=://)[^\s/?#\"'<>]+(?=@)")),
+    # A database's password may hold an unescaped slash; in http that would be a path.
+    Shape("credentials", "@", ("://",), re.compile(
+        r"(?P<keep>\b(?!http)[a-z][a-z0-9+.]{1,20}://)[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}(?=@)", re.IGNORECASE,
+    )),
+    Shape("jwt", "eyJ", ("eyJ",), re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{10,}(?:\.[\w-]*){0,4}", re.ASCII)),
+    Shape("token", " ", ("earer ", "EARER "), re.compile(
+        r"(?P<keep>\bbearer\s{1,4})[\w.~+/=-]{8,}", re.ASCII | re.IGNORECASE,
+    ), _is_no_word),
+    Shape("credentials", " ", ("asic ", "ASIC "), re.compile(
+        r"(?P<keep>\bbasic\s{1,4})[\w+/]{6,}={0,2}", re.ASCII | re.IGNORECASE,
+    ), _is_basic),
+    Shape("api-key", "-", ("sk-",), _issued("sk-"), _has_digit),
+    Shape("api-key", "A", ("AIza", "AQ."), _issued("AIza", r"AQ\.", least=20)),
+    # The secret of an AWS key has no sign of its own: it is what stands beside the key.
+    Shape("aws-key", "A", ("AKIA", "ASIA"), re.compile(
+        r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
+    )),
+    Shape("api-key", "_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), _issued(
+        "gh[pousr]_", "github_pat_",
+    )),
+    Shape("api-key", "_", ("_live_", "_test_"), _issued("[srp]k_(?:live|test)_")),
+    Shape("api-key", "_", ("whsec_", "hf_", "npm_", "gsk_", "shpat_", "shpss_", "sntrys_", "sntryu_", "glsa_"), _issued(
+        "whsec_", "hf_", "npm_", "gsk_", "shp(?:at|ss)_", "sntry[su]_", "glsa_", characters=r"\w+/=",
+    )),
+    Shape("api-key", "-", ("xox", "xapp-", "glpat-", "pypi-", "pplx-", "xai-", "GOCSPX-"), _issued(
+        "xox[a-z]-", "xapp-", "glpat-", "pypi-", "pplx-", "xai-", "GOCSPX-", least=10,
+    ), _has_digit),
+    Shape("api-key", ".", ("SG.", "hvs.", "ya29."), _issued(
+        r"SG\.", r"hvs\.", r"ya29\.", characters=r"\w.-", least=20,
+    )),
+    Shape("webhook", "hooks", ("hooks.slack.com/", "/api/webhooks/"), re.compile(
+        r"(?P<keep>hooks\.slack\.com/services/|/api/webhooks/)[\w/-]{10,}", re.ASCII,
+    )),
+)
+
+MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
+CARD: Final = Shape("card-number", "", ("",), re.compile(
+    r"(?<![\w.])(?:(?:[3-6]|2[2-7])[0-9]{11,18}|(?:[3-6]|2[2-7])[0-9]{2,3}"
+    r"(?:([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|([ -])[0-9]{6}\2[0-9]{4,5}))(?!\w|\.[0-9])",
+), _is_card, overlaps=True)
+
+_DIGITS: Final = tuple("0123456789")
+PERSONAL: Final[Mapping[str, Shape]] = {
+    "email": Shape("email", "@", (".",), re.compile(
+        r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}",
+    )),
+    "phone": Shape("phone", "", _DIGITS, re.compile(
+        r"(?<![\w.-])(?:(?:\+82[ -]?\(?0?\)?|0)1[016789][ -]?[0-9]{3,4}[ -]?[0-9]{4}"
+        r"|0(?:2|[3-6][1-5]|70)[ )-][0-9]{3,4}[ -][0-9]{4})(?![\w-])",
+    )),
+    "rrn": Shape("personal-id", "", _DIGITS, re.compile(
+        r"(?<![\w.-])[0-9]{2}[01][0-9][0-3][0-9][ -]?[1-8][0-9]{6}(?![\w-])",
+    ), _has_birthday),
+}
+# fmt: on

@@ -1,0 +1,117 @@
+"""Who is speaking: names, precedence, an identity per process, and no secret among them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import pytest
+
+from blogauto_otel import config, resource
+from blogauto_otel.config import Settings
+
+
+def described(**environ: str) -> dict[str, object]:
+    return dict(resource.build_resource(config.load(environ).settings).attributes)
+
+
+def test_a_process_says_its_service_environment_sdk_host_and_runtime():
+    attributes = described(BLOGAUTO_OTEL_SERVICE_VERSION="1.2.3", ENVIRONMENT="production")
+    assert attributes["service.name"] == "blogauto-backend"
+    assert attributes["service.version"] == "1.2.3"
+    assert attributes["deployment.environment.name"] == "production"
+    assert attributes["telemetry.sdk.name"] == "opentelemetry"
+    assert attributes["telemetry.distro.name"] == "blogauto_otel"
+    assert attributes["process.pid"] == os.getpid()
+    assert attributes["host.name"]
+    assert attributes["process.runtime.name"]
+    assert "service.namespace" not in attributes  # Prometheus would make `job` of it
+
+
+def test_no_attribute_is_empty():
+    assert all(value not in ("", None) for value in described().values())
+
+
+def test_the_resource_has_no_schema_so_that_it_merges_with_any_other():
+    assert resource.build_resource(Settings()).schema_url == ""
+
+
+def test_each_process_gets_an_instance_id_of_its_own():
+    first, second = described(), described()
+    assert first["service.instance.id"] != second["service.instance.id"]
+    assert uuid.UUID(str(first["service.instance.id"])).version == 4
+
+
+def test_an_instance_id_of_the_user_is_kept():
+    assert described(OTEL_RESOURCE_ATTRIBUTES="service.instance.id=pod-7")["service.instance.id"] == "pod-7"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=from-attributes"}, "from-attributes"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x", "OTEL_SERVICE_NAME": "from-name"}, "from-name"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=x", "OTEL_SERVICE_NAME": "blogauto-backend"}, "blogauto-backend"),
+        ({}, "blogauto-backend"),
+    ],
+)
+def test_otel_service_name_wins_over_resource_attributes_which_win_over_the_default(
+    environ: dict[str, str], name: str
+):
+    assert described(**environ)["service.name"] == name
+
+
+def test_an_argument_wins_over_everything():
+    loaded = config.load(
+        {"OTEL_SERVICE_NAME": "a", "OTEL_RESOURCE_ATTRIBUTES": "service.name=b,service.version=9"}, service_name="c"
+    )
+    attributes = resource.build_resource(loaded.settings).attributes
+    assert attributes["service.name"] == "c"
+    assert attributes["service.version"] == "9"
+
+
+def test_further_attributes_are_taken_over_decoded():
+    assert described(OTEL_RESOURCE_ATTRIBUTES="team=blog%20auto,k8s.pod.name=p-1")["team"] == "blog auto"
+
+
+def test_what_was_detected_can_be_overruled():
+    assert described(OTEL_RESOURCE_ATTRIBUTES="host.name=node-a")["host.name"] == "node-a"
+
+
+def test_a_secret_among_the_users_attributes_does_not_leave():
+    attributes = described(
+        OTEL_RESOURCE_ATTRIBUTES="db.password=hunter2,backend=postgres://app:hunter2@db/blog,team=blog"
+    )
+    assert "hunter2" not in str(attributes)
+    assert attributes["team"] == "blog"
+
+
+def test_a_forked_child_is_somebody_else():
+    parent = resource.build_resource(Settings())
+    child = resource.child_resource(parent, Settings())
+    assert child.attributes["service.instance.id"] != parent.attributes["service.instance.id"]
+    assert child.attributes["service.name"] == parent.attributes["service.name"]
+
+
+def test_children_of_a_named_instance_carry_its_name_and_their_process_id():
+    settings = Settings(resource_attributes={"service.instance.id": "pod-7"})
+    parent = resource.build_resource(settings)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        child = resource.child_resource(resource.child_resource(parent, settings), settings)
+        os.write(write, f"{child.attributes['service.instance.id']} {child.attributes['process.pid']}".encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(read, 200).decode() == f"pod-7-{pid} {pid}"
+
+
+@pytest.mark.quiet_guard
+def test_a_host_without_a_name_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    def fail() -> str:
+        raise OSError("no name")
+
+    monkeypatch.setattr("socket.gethostname", fail)
+    attributes = described()
+    assert "host.name" not in attributes
+    assert attributes["service.name"] == "blogauto-backend"
