@@ -37,6 +37,7 @@ class _Holder:
 
 _NOTHING: Final = _Holder({})
 _current: Final[ContextVar[_Holder]] = ContextVar("blogauto_otel_bound", default=_NOTHING)
+Scope: TypeAlias = _Holder
 RequestToken: TypeAlias = Token[_Holder]
 
 
@@ -118,3 +119,14 @@ def _plain(value: object) -> Value:
     if type(value) in (bool, int, float):
         return value  # type: ignore[return-value]
     return str(value)[:MAX_VALUE_LENGTH]
+
+
+def scope() -> Scope | None:
+    """What is bound here, for `enter` in another thread; None when nothing is."""
+    holder = _current.get()
+    return None if holder is _NOTHING else holder
+
+
+def enter(scope: Scope) -> RequestToken:
+    """Work within `scope` until `end_request` is given what this returns."""
+    return _current.set(scope)

@@ -1,24 +1,63 @@
-"""Text of objects that are not ours: it never raises, whatever `__str__` does, and it is bounded."""
+"""Text and plain data from objects that are not ours: it never raises, whatever `__str__` does, and it is bounded."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
+MAX_TEXT: Final = 4_096
 MAX_STACKTRACE: Final = 16_384
 MAX_FRAMES: Final = 50
+MAX_ITEMS: Final = 1_000
+MAX_DEPTH: Final = 4
+_INT64: Final = 2**63
 
-ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-
-def safe_text(value: object, limit: int = 4096) -> str:
+def safe_text(value: object, limit: int = MAX_TEXT) -> str:
     """`str(value)`, cut to `limit` characters; where that raises, what it was."""
     try:
         text = value if type(value) is str else str(value)
     except Exception as error:  # noqa: BLE001 - the point of it
         return f"<{type(value).__name__} without text: {type(error).__name__}>"
     return text if len(text) <= limit else text[:limit]
+
+
+def plain(value: object) -> Any:
+    """What OTLP and JSON can say: text, numbers, truth values, lists and dicts of them; all else becomes its text.
+
+    Of a structure, at most 1000 items and four levels are kept.
+    """
+    return _plain(value, MAX_DEPTH, [MAX_ITEMS])
+
+
+def _plain(value: object, depth: int, left: list[int]) -> Any:
+    kind = type(value)
+    if kind is str:
+        return safe_text(value)
+    if kind is bool or kind is float or value is None:
+        return value
+    if kind is int:
+        return value if -_INT64 <= value < _INT64 else safe_text(value)  # type: ignore[operator]
+    try:
+        if not isinstance(value, (Mapping, Sequence)) or isinstance(value, (str, bytes, bytearray, memoryview)):
+            return safe_text(value)
+        if depth == 0:
+            return f"<{kind.__name__}>"
+        if isinstance(value, Mapping):
+            return {safe_text(key, 256): _plain(item, depth - 1, left) for key, item in _first(value.items(), left)}
+        return [_plain(item, depth - 1, left) for item in _first(value, left)]
+    except Exception as error:  # noqa: BLE001 - a lazy sequence whose database is gone
+        return f"<{kind.__name__} unreadable: {type(error).__name__}>"
+
+
+def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
+    for item in items:
+        left[0] -= 1
+        if left[0] < 0:
+            return
+        yield item
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -28,12 +67,17 @@ def type_name(kind: type[BaseException]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def stacktrace(error: BaseException, trace: TracebackType | None = None, *, limit: int = MAX_STACKTRACE) -> str:
+def stacktrace(error: BaseException, trace: TracebackType | None) -> str:
     """The traceback as Python prints it; a long one keeps its beginning and, what matters more, its end."""
     try:
         text = "".join(traceback.format_exception(type(error), error, trace, limit=-MAX_FRAMES))
     except Exception as broken:  # noqa: BLE001 - an exception with a hostile `__str__` or `__cause__`
         return f"{type_name(type(error))}: <no traceback: {type(broken).__name__}>"
+    return bounded(text.rstrip("\n"), MAX_STACKTRACE)
+
+
+def bounded(text: str, limit: int) -> str:
+    """The text, or a quarter of `limit` from its beginning and the rest from its end."""
     if len(text) <= limit:
         return text
     return f"{text[: limit // 4]}\n...\n{text[-(limit - limit // 4) :]}"

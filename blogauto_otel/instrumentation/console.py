@@ -1,0 +1,154 @@
+"""One line on stdout per log record: the application's console handlers write ours; where there is none, we do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TextIO
+
+from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel.config import Settings
+from blogauto_otel.signals.formatting import JsonFormatter, Redact, TextFormatter
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler
+
+# By class name: they print, or hand over to what prints, in a way that is the application's own.
+PRINT_THEMSELVES: Final = frozenset({"QueueHandler", "RichHandler", "InterceptHandler"})
+# Formatters that nobody chose for their looks: `auto` replaces these and leaves an application's own class alone.
+STOCK_FORMATTERS: Final = ("logging", "uvicorn.logging")
+
+
+class _Thread(threading.local):
+    """The record whose handlers are called in this thread, and whether one has printed it."""
+
+    record: logging.LogRecord | None = None
+    printed = False
+
+
+_thread: Final = _Thread()
+
+
+class _StdoutHandler(_StreamHandler):
+    """Writes to whatever `sys.stdout` is at the time."""
+
+    def __init__(self, level: int, formatter: logging.Formatter) -> None:
+        logging.Handler.__init__(self, level)
+        self.setFormatter(formatter)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Standard output."""
+        return sys.stdout
+
+
+class Console:
+    """Calls a record's handlers in the place of the standard library, and sees to its line.
+
+    Ours is no handler of the root logger, because `basicConfig` does nothing when that has one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        level: int,
+        redact: Redact,
+        call_handlers: Callable[[logging.Logger, logging.LogRecord], None],
+    ) -> None:
+        self._call_handlers = call_handlers
+        self.format = settings.console if settings.console != "auto" else "json" if settings.production else "text"
+        self._formatter = (
+            JsonFormatter(redact=redact)
+            if self.format == "json"
+            else TextFormatter(redact=redact, color=_shows_color(sys.stdout))
+        )
+        self._handler = _StdoutHandler(level, self._formatter)
+        self._takes_all = settings.console != "auto"
+        self._taken: list[tuple[weakref.ref[_StreamHandler], logging.Formatter | None, TextIO]] = []
+
+    def call_handlers(self, logger: logging.Logger, record: logging.LogRecord) -> None:
+        """What `Logger.callHandlers` does, and our line where no handler of the application prints one."""
+        found, printer, reaches_root = self._look_at(logger)
+        outer, printed = _thread.record, _thread.printed
+        _thread.record, _thread.printed = record, False
+        try:
+            # Without any handler the standard library prints warnings to stderr: ours is that line already.
+            if found or not reaches_root:
+                self._call_handlers(logger, record)
+        finally:
+            _thread.record, _thread.printed = outer, printed
+            if reaches_root and not printer and record.levelno >= self._handler.level:
+                self._handler.handle(record)
+
+    def _look_at(self, logger: logging.Logger) -> tuple[bool, bool, bool]:
+        """Whether the record meets a handler, one that prints, and the root logger."""
+        found = printer = False
+        here = logger
+        try:
+            while True:
+                for handler in here.handlers:
+                    found = True
+                    printer |= self._prints(handler)
+                if not here.propagate or here.parent is None:
+                    return found, printer, here.parent is None
+                here = here.parent
+        except Exception as error:
+            if not swallow("looking for console handlers", error):
+                raise
+            return True, True, False
+
+    def _prints(self, handler: logging.Handler) -> bool:
+        """Whether it writes to the console; one that does, and looks stock, is made to write our line."""
+        if not isinstance(handler, logging.StreamHandler):
+            return type(handler).__name__ in PRINT_THEMSELVES
+        formatter = handler.formatter
+        if formatter is self._formatter:
+            return True
+        if handler.stream is not sys.stdout and handler.stream not in (sys.stderr, sys.__stdout__, sys.__stderr__):
+            return False
+        if self._takes_all or formatter is None or type(formatter).__module__ in STOCK_FORMATTERS:
+            with guard("taking over a console handler"):
+                self._take(handler)
+        elif self.format == "json":
+            tell(
+                f"kept {type(formatter).__qualname__}",
+                "console lines keep the application's %s; BLOGAUTO_OTEL_CONSOLE=json replaces it",
+                type(formatter).__qualname__,
+                level=logging.INFO,
+            )
+        return True
+
+    def _take(self, handler: _StreamHandler) -> None:
+        self._taken = [taken for taken in self._taken if taken[0]() not in (None, handler)]
+        self._taken.append((weakref.ref(handler), handler.formatter, handler.stream))
+        handler.setFormatter(self._formatter)
+        handler.addFilter(_once)
+        handler.setStream(sys.stdout)
+
+    def give_back(self) -> None:
+        """Let the handlers look as they did."""
+        for reference, formatter, stream in self._taken:
+            handler = reference()
+            if handler is not None and handler.formatter is self._formatter:
+                handler.setFormatter(formatter)
+                handler.removeFilter(_once)
+                handler.setStream(stream)
+
+
+def _once(record: logging.LogRecord) -> bool:
+    """A filter: of several console handlers on a record's way, the first prints it."""
+    if record is not _thread.record:
+        return True
+    printed, _thread.printed = _thread.printed, True
+    return not printed
+
+
+def _shows_color(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR")

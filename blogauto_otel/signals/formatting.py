@@ -1,0 +1,149 @@
+"""Log lines: JSON for machines, one line a record, and text for people; both carry trace, request and user.
+
+A value cannot forge a line or move a terminal's cursor: control characters are escaped. Formatting never raises.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import time
+from typing import Any, Final, Protocol
+
+from opentelemetry import trace
+from opentelemetry.semconv.attributes import exception_attributes
+from opentelemetry.trace import format_span_id, format_trace_id
+
+from blogauto_otel._guard import swallow
+from blogauto_otel.signals.records import read
+
+# Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE_BUT_LINES: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
+
+_COLORS: Final = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+class Redact(Protocol):
+    """What takes secrets out of a line; `Redactor` does."""
+
+    def text(self, value: str, /) -> str:
+        """Free text."""
+
+    def value(self, key: str, value: object, /) -> object:
+        """A value under its key."""
+
+
+class _LineFormatter(logging.Formatter):
+    """What both have in common: read, redact, escape, and never raise."""
+
+    def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None) -> None:
+        super().__init__()
+        self._redact = redact
+        encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+        self._ascii_only = not encoding.startswith("utf") if ascii_only is None else ascii_only
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        try:
+            body, attributes = read(record)
+            if self._redact is not None:
+                body = self._redact.text(body)
+                attributes = {key: self._redact.value(key, value) for key, value in attributes.items()}
+            line = self._line(record, str(body), attributes)
+            return _NOT_ASCII.sub(_escaped, line) if self._ascii_only else line
+        except Exception as error:
+            if not swallow("formatting a log line", error):
+                raise
+            return f"{record.levelname} a log record of {record.name!a} that could not be written"
+
+    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+        raise NotImplementedError
+
+
+class JsonFormatter(_LineFormatter):
+    """One JSON object a line: `timestamp`, `level`, `logger`, `message`, `trace_id`, `span_id`, and the attributes.
+
+    The attributes have the names that they have in OTLP. Text outside ASCII stays readable.
+    """
+
+    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+        fields: dict[str, Any] = {
+            "timestamp": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": body,
+        }
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            fields["trace_id"] = format_trace_id(context.trace_id)
+            fields["span_id"] = format_span_id(context.span_id)
+        for key, value in attributes.items():
+            fields[f"extra.{key}" if key in fields else key] = value
+        try:
+            line = json.dumps(fields, ensure_ascii=False, allow_nan=False)
+        except ValueError:  # NaN and the infinities have no JSON
+            line = json.dumps(_finite(fields), ensure_ascii=False)
+        return line if line.isascii() and "\x7f" not in line else _UNSAFE.sub(_escaped, line)
+
+
+class TextFormatter(_LineFormatter):
+    """A line for people: time, level, logger, message, then `key=value`; a traceback follows, indented."""
+
+    def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None, color: bool = False) -> None:
+        super().__init__(redact=redact, ascii_only=ascii_only)
+        self._color = color
+
+    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+        traceback = attributes.pop(exception_attributes.EXCEPTION_STACKTRACE, None)
+        if traceback is not None:  # its last line says both
+            attributes.pop(exception_attributes.EXCEPTION_TYPE, None)
+            attributes.pop(exception_attributes.EXCEPTION_MESSAGE, None)
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            attributes["trace_id"] = format_trace_id(context.trace_id)
+        level = f"{record.levelname:<8}"
+        if self._color:
+            level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
+        words = "".join(f" {_UNSAFE.sub(_escaped, key)}={_word(value)}" for key, value in attributes.items())
+        name = _UNSAFE.sub(_escaped, record.name)
+        line = f"{_local(record.created)} {level} {name}: {_UNSAFE.sub(_escaped, body)}{words}"
+        if traceback is None:
+            return line
+        indented = _UNSAFE_BUT_LINES.sub(_escaped, str(traceback)).rstrip("\n").replace("\n", "\n    ")
+        return f"{line}\n    {indented}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"  # as JSON has it
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and value and not re.search(r"[\s\"=]", value):
+        return _UNSAFE.sub(_escaped, value)
+    return _UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in {float("inf"), float("-inf")}):
+        return str(value)
+    return value
+
+
+def _utc(seconds: float) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1e6):06d}Z"
+
+
+def _local(seconds: float) -> str:
+    return f"{time.strftime('%H:%M:%S', time.localtime(seconds))}.{int(seconds % 1 * 1e3):03d}"

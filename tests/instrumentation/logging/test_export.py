@@ -1,0 +1,472 @@
+"""Every record that is handled is exported once, with its trace, whatever it holds and whatever fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry._logs import NoOpLogger
+from opentelemetry.context import attach, create_key, detach, get_current, set_value
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+
+from blogauto_otel import _guard, bind
+from blogauto_otel.instrumentation import State
+from blogauto_otel.instrumentation import logging as instrumentation
+from blogauto_otel.instrumentation.logging import severity_of
+from blogauto_otel.signals.context import begin_request, end_request
+from tests.instrumentation.logging.conftest import Instrument
+
+log = logging.getLogger("shop.orders")
+
+
+@pytest.fixture(autouse=True)
+def _named_logger(fresh_logging: logging.Logger) -> None:
+    global log
+    log = logging.getLogger("shop.orders")
+
+
+@pytest.fixture
+def request_scope() -> Iterator[None]:
+    token = begin_request("r-1")
+    yield
+    end_request(token)
+
+
+# --- what a record becomes -------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_exported_under_its_logger_s_name(instrument: Instrument) -> None:
+    exported = instrument()
+    log.warning("order %s is late by %d days", "A7", 3)
+    assert exported.one.body == "order A7 is late by 3 days"
+    assert exported.one.scope == "shop.orders"
+    assert (exported.one.severity, exported.one.severity_text) == (13, "WARN")
+
+
+def test_a_record_carries_its_span(instrument: Instrument) -> None:
+    exported = instrument()
+    with TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("work") as span:
+        log.info("inside")
+    log.info("outside")
+    inside, outside = exported.records
+    assert (inside.trace_id, inside.span_id) == (span.get_span_context().trace_id, span.get_span_context().span_id)
+    assert outside.trace_id == 0
+
+
+def test_a_record_carries_request_and_user(instrument: Instrument, request_scope: None) -> None:
+    exported = instrument()
+    bind(user_id=42)
+    log.info("paid")
+    attributes = exported.one.attributes
+    assert (attributes["request.id"], attributes["user.id"]) == ("r-1", 42)
+
+
+def test_a_record_says_where_it_was_written(instrument: Instrument) -> None:
+    exported = instrument()
+    log.info("here")
+    attributes = exported.one.attributes
+    assert attributes["code.file.path"] == __file__
+    assert attributes["code.function.name"] == "test_a_record_says_where_it_was_written"
+    assert attributes["code.line.number"] > 1
+
+
+def test_extras_are_attributes_and_win_over_what_is_bound(instrument: Instrument, request_scope: None) -> None:
+    exported = instrument()
+    bind(site="bound")
+    log.info("saved", extra={"site": "extra", "posts": 3, "tags": ["a", "b"], "size": {"w": 1}})
+    attributes = exported.one.attributes
+    assert attributes["site"] == "extra"
+    assert attributes["posts"] == 3
+    assert list(attributes["tags"]) == ["a", "b"]
+    assert dict(attributes["size"]) == {"w": 1}
+
+
+def test_an_event_has_its_name(instrument: Instrument) -> None:
+    exported = instrument()
+    log.info("published", extra={"event.name": "post.published"})
+    assert exported.one.event_name == "post.published"
+    assert "event.name" not in exported.one.attributes
+
+
+def test_an_exception_has_its_qualified_type_message_and_traceback(instrument: Instrument) -> None:
+    exported = instrument()
+    try:
+        json.loads("{")
+    except ValueError:
+        log.exception("cannot read")
+    attributes = exported.one.attributes
+    assert attributes["exception.type"] == "json.decoder.JSONDecodeError"
+    assert attributes["exception.message"].startswith("Expecting property name")
+    assert "json.loads" in attributes["exception.stacktrace"]
+    assert exported.one.severity == 17
+
+
+def test_a_long_traceback_and_a_long_message_are_bounded(instrument: Instrument) -> None:
+    def deep(number: int) -> None:
+        if not number:
+            raise ValueError("x" * 1_000_000)
+        deep(number - 1)
+
+    exported = instrument()
+    try:
+        deep(300)
+    except ValueError:
+        log.exception("y" * 1_000_000)
+    record = exported.one
+    assert len(record.attributes["exception.message"]) <= 4_096
+    assert len(record.attributes["exception.stacktrace"]) <= 16_500
+    assert len(record.body) <= 33_000
+    assert record.attributes["blogauto.truncated"] is True
+
+
+@pytest.mark.parametrize(
+    ("level", "number"),
+    [(0, 0), (5, 1), (10, 5), (13, 8), (19, 8), (20, 9), (25, 12), (30, 13), (40, 17), (50, 21), (900, 24)],
+)
+def test_levels_map_to_severities(level: int, number: int) -> None:
+    assert severity_of(level).value == number
+
+
+def test_a_structured_message_of_structlog_s_kind_is_taken_apart(instrument: Instrument) -> None:
+    exported = instrument()
+    log.info({"event": "paid", "amount": 3, "level": "info", "logger": "shop"})
+    assert exported.one.body == "paid"
+    assert exported.one.attributes["amount"] == 3
+    assert "level" not in exported.one.attributes
+
+
+# --- which records ---------------------------------------------------------------------------------------------------
+
+
+def test_a_record_below_the_level_is_not_exported(instrument: Instrument) -> None:
+    exported = instrument(log_level="warning")
+    log.setLevel(logging.DEBUG)
+    log.info("low")
+    log.warning("high")
+    assert exported.bodies == ["high"]
+
+
+def test_the_root_logger_leaves_its_factory_level_and_an_application_s_level_stays(
+    instrument: Instrument, fresh_logging: logging.Logger
+) -> None:
+    logging.getLogger("quiet").setLevel(logging.ERROR)
+    exported = instrument(log_level="info")
+    log.info("heard")
+    logging.getLogger("quiet").warning("not heard")
+    assert exported.bodies == ["heard"]
+    instrumentation.uninstrument()
+    assert fresh_logging.level == logging.WARNING
+
+
+def test_a_root_level_that_the_application_chose_stays(instrument: Instrument, fresh_logging: logging.Logger) -> None:
+    fresh_logging.setLevel(logging.ERROR)
+    instrument(log_level="debug")
+    assert fresh_logging.level == logging.ERROR
+
+
+def test_a_logger_s_filter_is_obeyed(instrument: Instrument) -> None:
+    exported = instrument()
+    log.addFilter(lambda record: "secret" not in record.getMessage())
+    log.info("secret plan")
+    log.info("plan")
+    assert exported.bodies == ["plan"]
+
+
+def test_a_record_passed_on_by_a_handler_is_exported_once(
+    instrument: Instrument, fresh_logging: logging.Logger
+) -> None:
+    class PassOn(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logging.getLogger("elsewhere").handle(record)
+
+    exported = instrument()
+    log.addHandler(PassOn())
+    log.info("once")
+    assert exported.bodies == ["once"]
+
+
+def test_a_record_of_a_handler_is_a_record_too(instrument: Instrument) -> None:
+    class Chatty(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logging.getLogger("handler").info("handled %s", record.msg)
+
+    exported = instrument()
+    log.addHandler(Chatty())
+    log.info("one")
+    assert exported.bodies == ["one", "handled one"]
+
+
+def test_a_handler_of_opentelemetry_that_exports_already_is_left_to_it(
+    instrument: Instrument, fresh_logging: logging.Logger
+) -> None:
+    class LoggingHandler(logging.NullHandler):
+        pass
+
+    LoggingHandler.__module__ = "opentelemetry.instrumentation.logging.handler"
+    fresh_logging.addHandler(LoggingHandler())
+    exported = instrument(console="text")
+    log.info("twice?")
+    assert exported.bodies == []
+    assert exported.report is not None
+    assert exported.report.state is State.SKIPPED
+
+
+def test_switched_off_nothing_is_exported_and_nothing_patched(instrument: Instrument) -> None:
+    stock = logging.Logger.callHandlers
+    exported = instrument(logging=False)
+    log.info("unseen")
+    assert exported.bodies == []
+    assert exported.report is not None
+    assert exported.report.state is State.OFF
+    assert logging.Logger.callHandlers is stock
+
+
+def test_instrumented_twice_exports_once(instrument: Instrument) -> None:
+    instrument()
+    exported = instrument()
+    log.info("once")
+    assert exported.bodies == ["once"]
+
+
+def test_uninstrumented_logging_is_the_standard_library_s_again(instrument: Instrument) -> None:
+    stock = logging.Logger.callHandlers
+    exported = instrument()
+    assert logging.Logger.callHandlers is not stock
+    instrumentation.uninstrument()
+    log.warning("unseen")
+    assert exported.bodies == []
+    assert logging.Logger.callHandlers is stock
+
+
+def test_names_made_at_run_time_do_not_grow_without_end(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instrumentation, "MAX_LOGGERS", 10)
+    exported = instrument()
+    for number in range(30):
+        logging.getLogger(f"job-{number}").info("done")
+    assert len({record.scope for record in exported.records}) == 11
+    assert exported.records[-1].attributes["logger.name"] == "job-29"
+
+
+def test_many_threads_log_at_once_and_each_record_arrives_once(instrument: Instrument) -> None:
+    exported = instrument()
+
+    def work(name: int) -> None:
+        for number in range(100):
+            log.info("%d-%d", name, number)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(exported.bodies) == sorted(f"{name}-{number}" for name in range(8) for number in range(100))
+
+
+# --- it never raises -------------------------------------------------------------------------------------------------
+
+
+class Hostile:
+    def __str__(self) -> str:
+        raise RuntimeError("no text for you")
+
+    __repr__ = __str__
+
+
+class HostileError(Exception):
+    __str__ = __repr__ = Hostile.__str__
+
+
+def hostile_list() -> Any:
+    class Lazy(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            raise RuntimeError("the database is gone")
+
+    return Lazy([1])
+
+
+def a_circle() -> list[Any]:
+    circle: list[Any] = []
+    circle.append(circle)
+    return circle
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "extra"),
+    [
+        ("%d posts", ("many",), {}),
+        ("%s and %s", ("one",), {}),
+        ("none", ("one",), {}),
+        ("%(name)s", ({"other": 1},), {}),
+        ("%s", (Hostile(),), {}),
+        (Hostile(), (), {}),
+        (None, (), {}),
+        (b"bytes", (), {}),
+        ({"event": Hostile()}, (), {}),
+        ("extra", (), {"value": Hostile()}),
+        ("extra", (), {"value": hostile_list()}),
+        ("extra", (), {"value": a_circle()}),
+        ("extra", (), {"value": {Hostile(): Hostile()}}),
+        ("extra", (), {"value": {"deep": {"deep": {"deep": {"deep": {"deep": 1}}}}}}),
+        ("extra", (), {"value": range(10**9)}),
+        ("extra", (), {"value": 10**5000}),
+        ("extra", (), {"value": float("nan")}),
+        ("extra", (), {"extra": {Hostile(): 1}}),
+        ("lone \ud800", (), {"value": "\udfff"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_no_message_argument_or_extra_makes_logging_raise(
+    instrument: Instrument,
+    fresh_logging: logging.Logger,
+    message: Any,
+    arguments: tuple[Any, ...],
+    extra: dict[str, Any],
+) -> None:
+    fresh_logging.handlers.clear()  # pytest's raise where the standard library's print
+    for console in ("off", "json", "text"):
+        exported = instrument(console=console)
+        log.info(message, *arguments, extra=extra)
+        assert len(exported.records) == 1
+        assert isinstance(exported.one.body, str)
+        assert exported.delivery.losses == []
+
+
+def test_no_exception_makes_logging_raise(instrument: Instrument, fresh_logging: logging.Logger) -> None:
+    fresh_logging.handlers.clear()
+    for console in ("off", "json", "text"):
+        exported = instrument(console=console)
+        try:
+            raise HostileError
+        except HostileError:
+            log.exception("failed")
+        assert exported.one.attributes["exception.type"].endswith("HostileError")
+
+
+@pytest.mark.quiet_guard
+def test_a_provider_that_breaks_costs_the_record_counted(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(NoOpLogger):
+        def emit(self, *args: Any, **kwargs: Any) -> None:
+            raise RuntimeError("no emission today")
+
+    monkeypatch.setattr(LoggerProvider, "get_logger", lambda self, name, *a, **k: Broken(name))
+    exported = instrument()
+    reached: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: reached.append(record.getMessage())  # type: ignore[method-assign]
+    log.addHandler(handler)
+    log.info("one")
+    assert reached == ["one"]
+    # The record, and the line that told its loss.
+    assert exported.delivery.losses == [("logs", "translation"), ("logs", "translation")]
+    assert _guard.swallowed()["exporting a log record"] == 2
+
+
+def test_at_the_end_of_the_stack_logging_does_not_make_it_worse(instrument: Instrument) -> None:
+    instrument()
+
+    def deeper() -> int:
+        try:
+            log.info("how deep")
+            return deeper() + 1
+        except RecursionError:
+            return 0
+
+    assert deeper() > 50
+
+
+def test_an_exception_of_a_handler_is_the_application_s(instrument: Instrument) -> None:
+    class Strict(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise LookupError("on purpose")
+
+    exported = instrument()
+    log.addHandler(Strict())
+    with pytest.raises(LookupError, match="on purpose"):
+        log.info("seen")
+    log.handlers.clear()
+    log.info("and on")
+    assert exported.bodies == ["seen", "and on"]
+
+
+# --- it never feeds itself -------------------------------------------------------------------------------------------
+
+
+def test_what_is_logged_while_exporting_with_instrumentation_suppressed_is_not_exported(instrument: Instrument) -> None:
+    exported = instrument(log_level="debug")
+    with suppress_instrumentation():
+        logging.getLogger("urllib3.connectionpool").debug("http://localhost:4318 POST /v1/logs")
+    assert exported.bodies == []
+
+
+@pytest.mark.parametrize("key", ["suppress_instrumentation"])
+def test_either_key_suppresses(instrument: Instrument, key: str) -> None:
+    exported = instrument()
+    token = attach(set_value(key, True, get_current()))
+    log.warning("own")
+    detach(token)
+    token = attach(set_value(create_key("something else"), True))
+    log.warning("other")
+    detach(token)
+    assert exported.bodies == ["other"]
+
+
+def test_an_exporter_that_logs_as_it_exports_does_not_feed_itself(instrument: Instrument) -> None:
+    exported = instrument(log_level="debug")
+
+    def collector_is_down() -> None:
+        with suppress_instrumentation():
+            for number in range(600):
+                logging.getLogger("some.exporter").error("attempt %d failed", number)
+
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    worker = threading.Thread(target=collector_is_down)
+    worker.start()
+    worker.join(60)
+    assert exported.bodies == []
+    assert len(lines) == 10
+
+
+def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_told(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(instrumentation.time, "monotonic", lambda: now)
+    exported = instrument()
+    sdk = logging.getLogger("opentelemetry.attributes")
+    for number in range(500):
+        sdk.warning("invalid type %d", number)
+    log.info("the application's own are not counted")
+    assert len(exported.records) == 11
+    exported.clear()
+    now += 61
+    sdk.warning("again")
+    assert exported.bodies == ["490 lines of opentelemetry were withheld", "again"]
+
+
+def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[str] = []
+
+    class Talkative(NoOpLogger):
+        def emit(self, *args: Any, body: Any = None, **kwargs: Any) -> None:
+            emitted.append(body)
+            logging.getLogger("processor").warning("something about %s", body)
+
+    monkeypatch.setattr(LoggerProvider, "get_logger", lambda self, name, *a, **k: Talkative(name))
+    instrument()
+    log.info("one")
+    assert emitted == ["one", "something about one"]
