@@ -1,6 +1,6 @@
-"""The composition root, and the only global state: `configure()` builds, installs and patches; `Telemetry` is what it returns.
+"""The composition root, and the only global state: `configure()` builds, installs, patches, and returns `Telemetry`.
 
-The launcher's distro and the test capture call the same function, so there is one path, and it emits the same telemetry.
+The launcher's distro and the test capture call the same function: one path, and the same telemetry.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from blogauto_otel import _guard, config, instrumentation, propagation, redaction, resource, signals
+from blogauto_otel import _guard, config, instrumentation, integrations, propagation, redaction, resource, signals
 from blogauto_otel._guard import guard, logger, tell
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery.pipeline import Delivery, DeliveryStats, build_delivery
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.integrations import INTEGRATIONS
 from blogauto_otel.providers.logs import Logs, build_logs
 from blogauto_otel.providers.metrics import Metering, build_metering
 from blogauto_otel.providers.traces import Tracing, build_tracing
@@ -53,13 +52,17 @@ class Status:
 
     def __str__(self) -> str:
         places = ", ".join(f"{signal} to {place}" for signal, place in self.destinations.items())
-        on = ", ".join(report.name + _in_brackets(report.detail) for report in self.instrumentation if report.state is State.ON)
+        on = ", ".join(
+            report.name + _in_brackets(report.detail) for report in self.instrumentation if report.state is State.ON
+        )
         rest = ", ".join(
             f"{report.name} {report.state.value}{_in_brackets(report.detail)}"
             for report in self.instrumentation
             if report.state is not State.ON
         )
-        return f"{self.service} ({self.environment}): {places}; on: {on or 'nothing'}" + (f"; not: {rest}" if rest else "")
+        return f"{self.service} ({self.environment}): {places}; on: {on or 'nothing'}" + (
+            f"; not: {rest}" if rest else ""
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -111,10 +114,12 @@ class Telemetry:
     def __repr__(self) -> str:
         return f"<Telemetry {self.settings.service_name}{' (shut down)' if self._closed else ''}>"
 
-    def __enter__(self) -> Telemetry:
+    def __enter__(self) -> Telemetry:  # noqa: PYI034 - Self is not in typing before Python 3.11
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.shutdown()
 
     def force_flush(self, timeout: float = 5.0) -> bool:
@@ -152,7 +157,9 @@ class Telemetry:
     def status(self) -> Status:
         """Say what is instrumented, what is not and why, where each signal goes, and how delivery stands."""
         if self._parts is None:
-            return Status(self.settings.service_name, self.settings.environment, dict.fromkeys(SIGNALS, "nowhere (disabled)"))
+            return Status(
+                self.settings.service_name, self.settings.environment, dict.fromkeys(SIGNALS, "nowhere (disabled)")
+            )
         return Status(
             service=self.settings.service_name,
             environment=self.settings.environment,
@@ -166,7 +173,7 @@ class Telemetry:
     # --- the process ends, or forks --------------------------------------------------------------------------------
 
     def _flush_at_lifespan_end(self) -> None:
-        """uvicorn raises SIGTERM again after the lifespan, so `atexit` never runs: this is the last chance.
+        """The last chance: uvicorn raises SIGTERM again after the lifespan, and `atexit` never runs.
 
         The handle stays usable: a process may run several lifespans, one after another.
         """
@@ -200,7 +207,7 @@ class Telemetry:
             signals.start_at_zero()
 
 
-# --- the only global state ---------------------------------------------------------------------------------------------
+# --- the only global state -------------------------------------------------------------------------------------------
 
 _lock = threading.RLock()
 _telemetry: Telemetry | None = None
@@ -209,23 +216,23 @@ _arguments: Mapping[str, object] = MappingProxyType({})
 
 def configure(
     *,
-    app: object = None,
+    app: object = None,  # noqa: ARG001 - for clarity: its class is instrumented
     span_processors: Sequence[SpanProcessor] = (),
     log_processors: Sequence[LogRecordProcessor] = (),
     strict: bool | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> Telemetry:
-    """Switch telemetry on for this process: build the three providers, install them, patch the libraries that are there.
+    """Switch telemetry on for this process: build three providers, install them, patch the libraries that are there.
 
     Call it once, wherever it suits: before or after the application, the engines and the loggers exist. A second call
-    returns the same handle. It never raises unless `strict` says so, and it waits for nobody: the Collector may be away.
+    returns the same handle. It never raises unless `strict` says so, and waits for nobody: the Collector may be away.
 
     Args:
         app: the ASGI application; accepted for clarity, never required.
         span_processors: further span processors, called before ours.
         log_processors: further log record processors, called before ours.
         strict: raise `ConfigurationError` where a warning and the default would do. Default: `BLOGAUTO_OTEL_STRICT`.
-        settings: any field of `Settings` (docs/settings.md): an argument wins over the environment, durations are in seconds.
+        settings: any field of `Settings` (docs/settings.md), winning over the environment; durations in seconds.
 
     Returns:
         The handle of this process.
@@ -244,7 +251,7 @@ def configure(
         if _telemetry is not None:
             _tell_if_different(settings)
             return _telemetry
-        loaded = config.load(**settings, **({} if strict is None else {"strict": strict}))
+        loaded = config.load(**{**settings, "strict": strict})
         redaction.redact_own_log()
         for problem in loaded.problems:
             tell(f"setting {problem}", "%s", problem)
@@ -257,7 +264,7 @@ def configure(
                 if loaded.settings.strict or not _guard.swallow("configuring telemetry", error):
                     raise
         _telemetry, _arguments = telemetry, dict(settings)
-    _hook_into_process(telemetry)
+    _hook_into_process()
     logger.info("%s", telemetry.status())
     return telemetry
 
@@ -273,7 +280,7 @@ def _tell_if_different(settings: Mapping[str, object]) -> None:
         tell("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))
 
 
-# --- building and installing -------------------------------------------------------------------------------------------
+# --- building and installing -----------------------------------------------------------------------------------------
 
 
 def _compose(
@@ -307,13 +314,11 @@ def _compose(
     )
     with guard("declaring the domain metrics"):
         signals.attach(context.meter_provider, namespace=settings.namespace)
-    reports = list(instrumentation.instrument_all(context))
-    for name, link in INTEGRATIONS.items():
-        reports.append(_link(name, link, context, metering))
+    reports = (*instrumentation.instrument_all(context), *integrations.link_all(context, metering))
     owned = {"traces": tracing, "metrics": metering, "logs": logs}
     places = {signal.value: place for signal, place in delivery.destinations().items()}
     destinations = {name: places[name] if owned[name] else "a provider installed by somebody else" for name in SIGNALS}
-    return _Parts(resource_, delivery, tracing, metering, logs, tuple(reports), destinations)
+    return _Parts(resource_, delivery, tracing, metering, logs, reports, destinations)
 
 
 # The API's own stand-ins, by class name: what `get_*_provider()` returns while nobody has installed one.
@@ -323,26 +328,23 @@ _STAND_INS: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "Pr
 def _is_taken(provider: object, signal: str) -> bool:
     if type(provider).__name__ in _STAND_INS and type(provider).__module__.startswith("opentelemetry."):
         return False
-    tell(f"{signal} taken", "%s: %s is installed already; it is kept, and ours steps back", signal, type(provider).__qualname__, level=20)
+    tell(
+        f"{signal} taken",
+        "%s: %s is installed already; it is kept, and ours steps back",
+        signal,
+        type(provider).__qualname__,
+        level=20,
+    )
     return True
 
 
-def _link(name: str, link: Callable[[Context, Metering | None], Report], context: Context, metering: Metering | None) -> Report:
-    try:
-        return link(context, metering)
-    except Exception as error:
-        if context.settings.strict or not _guard.swallow(f"linking {name}", error):
-            raise
-        return Report(name, State.BROKEN, f"{type(error).__name__}: {error}")
-
-
-# --- the ends of a process ---------------------------------------------------------------------------------------------
+# --- the ends of a process -------------------------------------------------------------------------------------------
 
 _hooked = False
 
 
-def _hook_into_process(telemetry: Telemetry) -> None:
-    """Flush wherever a process can end, and begin anew in every forked child. Hooks look the handle up when they run."""
+def _hook_into_process() -> None:
+    """Flush wherever a process can end, begin anew in every forked child; hooks look the handle up when they run."""
     global _hooked
     with guard("hooking into the lifespan"):
         from blogauto_otel.instrumentation import asgi

@@ -28,7 +28,7 @@ _loud = False
 class guard:  # noqa: N801 - reads as a statement: `with guard("recording a request"):`
     """Swallow any `Exception` of the block, count it under `what`, and log it at most once a minute.
 
-    `BaseException` that is not an `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) passes: it is not ours to stop.
+    What is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) passes: it is not ours to stop.
     """
 
     __slots__ = ("what",)

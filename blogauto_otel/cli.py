@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from blogauto_otel import config, redaction
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="blogauto-otel", description="Ask the telemetry of this environment about itself.")
+    parser = argparse.ArgumentParser(
+        prog="blogauto-otel", description="Ask the telemetry of this environment about itself."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     settings = commands.add_parser("settings", help="print the settings as this environment makes them, secrets masked")
     settings.set_defaults(run=print_settings)
-    check = commands.add_parser("check", help="send one span, metric and log record, and say whether they were accepted")
+    check = commands.add_parser(
+        "check", help="send one span, metric and log record, and say whether they were accepted"
+    )
     check.set_defaults(run=check_delivery)
     redact = commands.add_parser("redact", help="show what would be redacted in a text (arguments, or standard input)")
     redact.add_argument("text", nargs="*")
@@ -43,7 +47,9 @@ def check_delivery(_: argparse.Namespace) -> int:
 
     from blogauto_otel._configure import configure
 
-    telemetry = configure(console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False)
+    telemetry = configure(
+        console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False
+    )
     with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
         _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")
     accepted = telemetry.force_flush(10.0)
@@ -69,7 +75,9 @@ def _plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return "" if value is None else str(dict(value)) if hasattr(value, "items") else str(value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={item}" for name, item in value.items())
+    return "" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,23 @@
-"""The launcher's way in: `opentelemetry-instrument uvicorn main:app` calls the same composition root as `configure()`."""
+"""The launcher's way in: `opentelemetry-instrument uvicorn main:app` ends in `configure()` as well."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # it is not typed at all
 
 from blogauto_otel import _configure
 from blogauto_otel._guard import guard
 
 
-class BlogautoDistro(BaseDistro):  # type: ignore[misc] # the launcher's package is not typed
+class BlogautoDistro(BaseDistro):  # type: ignore[misc]
     """First of the launcher's two entry points: it has nothing to prepare, and every instrumentor is already placed."""
 
     def _configure(self, **kwargs: Any) -> None:
         """Nothing: `BlogautoConfigurator` does it all, on the one path."""
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Nothing: `configure()` switched the instrumentors on, and skipped those that would double ours (see the status line)."""
+        """Nothing: `configure()` has switched on what is to be on; its status line says what was skipped."""
 
 
 class BlogautoConfigurator:
@@ -26,8 +26,7 @@ class BlogautoConfigurator:
     Not a subclass of the SDK's configurator, which takes no views, limits or shutdown control.
     """
 
-    def configure(self, **kwargs: Any) -> None:
+    def configure(self, **_: Any) -> None:
         """Configure this process; never raises, as an exception here would end the launcher's whole chain."""
         with guard("configuring under the launcher"):
             _configure.configure()
-

@@ -15,7 +15,7 @@ VARIABLE = "OTEL_PROPAGATORS"
 
 
 def import_safely() -> None:
-    """Import `opentelemetry.propagate`, which raises at import when the variable names a propagator that is not installed."""
+    """Import `opentelemetry.propagate`, which raises at import when the variable names one that is not installed."""
     if "opentelemetry.propagate" in sys.modules:
         return
     named = os.environ.pop(VARIABLE, None)

@@ -1,4 +1,4 @@
-"""What a test wants to know: which spans, points and log records did this code emit?
+"""What a test wants to know: which spans, points and log records this code emits.
 
     def test_a_wrong_password_is_one_refused_attempt(client):
         with capture_telemetry() as telemetry:
@@ -90,11 +90,11 @@ def _value(point: Any) -> float:
 
 
 @contextmanager
-def capture_telemetry(**settings: object) -> Iterator[Captured]:
+def capture_telemetry(**settings: Any) -> Iterator[Captured]:
     """Configure telemetry into memory for the block; a handle that stood before is shut down.
 
     Args:
-        settings: fields of `Settings`, as for `configure`; nothing is sampled away, nothing printed, unless they say so.
+        settings: fields of `Settings`, as for `configure`; by default nothing is sampled away or printed.
 
     Yields:
         What the block emits.
@@ -103,8 +103,8 @@ def capture_telemetry(**settings: object) -> Iterator[Captured]:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()
-    quiet: dict[str, object] = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none")
+    spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    quiet = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none")
     _configure.reset()
     handle = _configure.configure(
         span_processors=[SimpleSpanProcessor(spans)],
