@@ -68,13 +68,13 @@ class Child:
             time.sleep(0.05)
         raise AssertionError(f"no answer within {PATIENCE} s:\n{self.output}")
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+    def end(self, number: int = signal.SIGTERM) -> float:
         """Signal and wait; seconds until the process was gone."""
         began = time.monotonic()
-        self.signal(number)
+        self.send(number)
         self.wait()
         return time.monotonic() - began
 
