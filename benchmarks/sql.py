@@ -1,0 +1,228 @@
+"""What a SQL statement costs beside contrib's instrumentation: CPU of all threads, spans encoded to OTLP and dropped.
+
+    python -m benchmarks.sql
+
+Each round takes every configuration once, in random order, and is compared with the bare run of the same round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import sqlalchemy as sa
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from sqlalchemy.ext import asyncio as sa_asyncio
+from sqlalchemy.pool import StaticPool
+
+from benchmarks.table import print_table
+from blogauto_otel.config import Settings
+from blogauto_otel.instrumentation import Context, clients
+from blogauto_otel.instrumentation import sqlalchemy as ours
+from blogauto_otel.providers.traces import build_tracing
+from blogauto_otel.redaction import build_redactor
+
+ROUNDS, BATCH, WARM_UP = 15, 300, 60
+GOAL = 0.5
+
+posts = sa.Table("posts", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("title", sa.String))
+SELECT = sa.select(posts.c.id, posts.c.title).where(posts.c.id == 7)
+INSERT = sa.insert(posts)
+TEN = [{"title": f"title {number}"} for number in range(10)]
+
+
+# --- what is measured ---
+
+
+def connect_and_select() -> Iterator[Callable[[], Any]]:
+    engine = make_engine()
+
+    def run() -> None:
+        with engine.connect() as connection:
+            connection.execute(SELECT).first()
+
+    yield run
+    engine.dispose()
+
+
+def select() -> Iterator[Callable[[], Any]]:
+    engine = make_engine()
+    with engine.connect() as connection:
+        yield lambda: connection.execute(SELECT).first()
+    engine.dispose()
+
+
+def executemany() -> Iterator[Callable[[], Any]]:
+    engine = make_engine()
+    with engine.connect() as connection:
+        yield lambda: connection.execute(INSERT, TEN)
+    engine.dispose()
+
+
+STATEMENTS = {"connect and select": connect_and_select, "select": select, "executemany of 10": executemany}
+
+
+def make_engine() -> sa.Engine:
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+    posts.metadata.create_all(engine)
+    return engine
+
+
+# --- who instruments ---
+
+
+class EncodeAndDrop(SpanExporter):
+    """The stock way out as far as the socket."""
+
+    def export(self, spans: Any) -> SpanExportResult:
+        encode_spans(spans).SerializeToString()
+        return SpanExportResult.SUCCESS
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Callable[[], object]]:
+    yield lambda: None
+
+
+@contextlib.contextmanager
+def contrib() -> Iterator[Callable[[], object]]:
+    tracers = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
+    processor = BatchSpanProcessor(EncodeAndDrop(), max_queue_size=100_000)
+    tracers.add_span_processor(processor)
+    instrumentor = SQLAlchemyInstrumentor()
+    instrumentor.instrument(tracer_provider=tracers, meter_provider=meters(), skip_dep_check=True)
+    yield processor.force_flush
+    instrumentor.uninstrument()
+    processor.shutdown()
+
+
+@contextlib.contextmanager
+def own() -> Iterator[Callable[[], object]]:
+    settings = Settings()
+    redactor = build_redactor(settings)
+    delivery: Any = SimpleNamespace(offer=lambda *_: True)
+    tracing = build_tracing(settings, Resource({}), delivery=delivery, redactor=redactor)
+    context = Context(
+        settings, redactor, delivery, tracing.provider, meters(), NoOpLoggerProvider(), tracing.write_late
+    )
+    ours.instrument(context)
+    yield lambda: None
+    ours.uninstrument()
+
+
+def meters() -> MeterProvider:
+    return MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+
+
+CONFIGURATIONS = {
+    "bare": (bare, True),
+    "contrib": (contrib, True),
+    "contrib unsampled": (contrib, False),
+    "ours": (own, True),
+    "ours unsampled": (own, False),
+}
+
+
+@contextlib.contextmanager
+def in_a_request(*, sampled: bool) -> Iterator[None]:
+    """A request that costs nothing: only its decision counts."""
+    flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if sampled else 0)
+    span = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False, trace_flags=flags))
+    token = otel.attach(trace.set_span_in_context(span))
+    yield
+    otel.detach(token)
+
+
+def measure(configuration: str, statement: Callable[[], Iterator[Callable[[], Any]]]) -> float:
+    """Microseconds of CPU per statement."""
+    instrumented, sampled = CONFIGURATIONS[configuration]
+    with instrumented() as flush, in_a_request(sampled=sampled), contextlib.contextmanager(statement)() as run:
+        for _ in range(WARM_UP):
+            run()
+        flush()
+        started = time.process_time()
+        for _ in range(BATCH):
+            run()
+        flush()
+        return (time.process_time() - started) / BATCH * 1e6
+
+
+def added(statement: Callable[[], Iterator[Callable[[], Any]]]) -> dict[str, list[float]]:
+    """Microseconds on top of the bare statement of the same round; for the bare one, what it takes."""
+    found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
+    for _ in range(ROUNDS):
+        names = list(CONFIGURATIONS)
+        random.shuffle(names)
+        took = {name: measure(name, statement) for name in names}
+        for name in names:
+            found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
+    return found
+
+
+async def async_microseconds(configuration: str) -> float:
+    """The same for a select on an async engine, connection included."""
+    instrumented, sampled = CONFIGURATIONS[configuration]
+    with instrumented() as flush, in_a_request(sampled=sampled):
+        engine = sa_asyncio.create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+        async with engine.begin() as connection:
+            await connection.run_sync(posts.metadata.create_all)
+
+        async def run() -> None:
+            async with engine.connect() as connection:
+                (await connection.execute(SELECT)).first()
+
+        for _ in range(WARM_UP):
+            await run()
+        flush()
+        started = time.process_time()
+        for _ in range(BATCH):
+            await run()
+        flush()
+        took = (time.process_time() - started) / BATCH * 1e6
+        await engine.dispose()
+    return took
+
+
+def async_added() -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
+    for _ in range(ROUNDS // 2):
+        took = {name: asyncio.run(async_microseconds(name)) for name in CONFIGURATIONS}
+        for name in CONFIGURATIONS:
+            found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
+    return found
+
+
+def row(name: str, found: dict[str, list[float]]) -> list[str]:
+    median = {key: statistics.median(values) for key, values in found.items()}
+    ratios = [median["ours"] / median["contrib"], median["ours unsampled"] / median["contrib unsampled"]]
+    return [name, *(f"{median[key]:.1f}" for key in CONFIGURATIONS), *(f"{ratio:.2f}" for ratio in ratios)]
+
+
+def main() -> None:
+    clients.prefer_stable_conventions()
+    rows = [row(name, added(statement)) for name, statement in STATEMENTS.items()]
+    rows.append(row("async connect and select", async_added()))
+    print_table(
+        f"SQL: CPU microseconds added per statement, SQLAlchemy {sa.__version__} (goal: sampled ratio <= {GOAL})",
+        ["statement", "bare", *(f"+ {name}" for name in CONFIGURATIONS if name != "bare"), "ratio", "ratio unsampled"],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
