@@ -1,90 +1,104 @@
-"""What is bound to a request, on its later spans; and the request's context in the threads of an executor."""
+"""What is bound appears on later spans, and work handed to a thread pool belongs to the request that handed it over.
+
+`ThreadPoolExecutor.submit`, and `run_in_executor` through it, lose the context; `asyncio.to_thread` and sync endpoints
+keep it. Carried is ours alone (the current span, baggage and what is bound), because an application's own context
+variables in a thread that never had them would change what it does.
+
+`threading.Thread` is left as it is: a thread may outlive its request by days, as those of drivers and schedulers do,
+and would write into its trace and keep its objects alive for as long.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
-from opentelemetry import context as otel_context
-from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry import context as otel
+from opentelemetry.trace import TracerProvider
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.signals import context as bound_context
+from blogauto_otel.instrumentation.bound import BoundContextProcessor
+from blogauto_otel.signals.context import Scope, end_request, enter, scope
 
-P = ParamSpec("P")
-R = TypeVar("R")
+NAME: Final = "context"
 
-_active: BoundContextProcessor | None = None
-
-
-class BoundContextProcessor(SpanProcessor):
-    """Puts bound context on spans when they start."""
-
-    def __init__(self) -> None:
-        self.enabled = True
-
-    def on_start(self, span: Span, parent_context: otel_context.Context | None = None) -> None:  # noqa: ARG002
-        """Costs a dictionary's truth value when nothing is bound."""
-        try:
-            values = bound_context.bound()
-            if values and self.enabled:
-                span.set_attributes(values)
-        except Exception as error:
-            if not swallow("putting bound context on a span", error):
-                raise
-
-
-_stock_submit: Final = ThreadPoolExecutor.submit
-
-
-def _submit(self: ThreadPoolExecutor, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-    """In the place of `ThreadPoolExecutor.submit`, which leaves the context behind (so `loop.run_in_executor` does)."""
-    if _active is None:
-        return _stock_submit(self, function, *args, **kwargs)
-    return _stock_submit(self, _carrying(function), *args, **kwargs)
-
-
-def _carrying(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, with trace and bound context of here; other context variables stay those of the thread."""
-    context, scope = otel_context.get_current(), bound_context.scope()
-    if not context and scope is None:
-        return function
-
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        attached = otel_context.attach(context)
-        entered = bound_context.enter(scope) if scope is not None else None
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if entered is not None:
-                bound_context.end_request(entered)
-            otel_context.detach(attached)
-
-    return call
+_original: Callable[..., Any] | None = None
+_wrapper: Callable[..., Any] | None = None
+_on = False
+_processor: BoundContextProcessor | None = None
 
 
 def instrument(context: Context) -> Report:
-    """Add the processor to the tracer provider, whoever made it, and carry context into thread pools."""
-    global _active
-    uninstrument()
-    _active = BoundContextProcessor()
-    ThreadPoolExecutor.submit = _submit  # type: ignore[method-assign, assignment]
-    add: Any = getattr(context.tracer_provider, "add_span_processor", None)
+    """Carry the context from now on, in every pool of the process, and put what is bound on spans."""
+    global _original, _wrapper, _on
+    on_spans = _put_on_spans(context.tracer_provider)
+    if not context.settings.threads:
+        return Report(NAME, State.OFF, f"in threads, by BLOGAUTO_OTEL_THREADS{on_spans}")
+    _on = True
+    if _wrapper is None:
+        _original = ThreadPoolExecutor.submit
+        _wrapper = _carrying(_original)
+        ThreadPoolExecutor.submit = _wrapper  # type: ignore[method-assign]
+    return Report(NAME, State.ON, f"ThreadPoolExecutor{on_spans}")
+
+
+def _put_on_spans(provider: TracerProvider) -> str:
+    """Add the processor, whoever made the provider; says so when it takes none."""
+    global _processor
+    _let_processor_rest()
+    add: Callable[[BoundContextProcessor], None] | None = getattr(provider, "add_span_processor", None)
     if add is None:
-        return Report(
-            "context", State.ON, f"not on spans: {type(context.tracer_provider).__name__} takes no processors"
-        )
-    add(_active)
-    return Report("context", State.ON)
+        return f"; what is bound is not on spans: {type(provider).__name__} takes no processors"
+    _processor = BoundContextProcessor()
+    add(_processor)
+    return ""
+
+
+def _let_processor_rest() -> None:
+    global _processor
+    if _processor is not None:
+        _processor.enabled = False
+        _processor = None
 
 
 def uninstrument() -> None:
-    """A processor cannot be taken out again: it rests."""
-    global _active
-    if _active is not None:
-        _active.enabled = False
-        _active = None
-    if ThreadPoolExecutor.submit is _submit:
-        ThreadPoolExecutor.submit = _stock_submit  # type: ignore[method-assign]
+    """Put `submit` back; under somebody else's wrapper ours stays, and passes through."""
+    global _original, _wrapper, _on
+    _on = False
+    _let_processor_rest()
+    if _original is not None and ThreadPoolExecutor.submit is _wrapper:
+        ThreadPoolExecutor.submit = _original  # type: ignore[method-assign]
+        _original = _wrapper = None
+
+
+def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
+    def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        carried = _carried() if _on else None
+        if carried is None:
+            return original(self, fn, *args, **kwargs)
+        return original(self, _run, carried, fn, args, kwargs)
+
+    submit.__doc__ = original.__doc__
+    return submit
+
+
+def _carried() -> tuple[otel.Context, Scope | None] | None:
+    """The context at hand, or `None` where there is none, which is most often."""
+    current, bound = otel.get_current(), scope()
+    return (current, bound) if current or bound is not None else None
+
+
+def _run(carried: tuple[otel.Context, Scope | None], fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Run one piece of work in the context it was handed over in; the pool's thread is left as it was."""
+    current, bound = carried
+    attached = otel.attach(current)
+    entered = enter(bound) if bound is not None else None
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        with guard("leaving the context of a thread"):
+            if entered is not None:
+                end_request(entered)
+            otel.detach(attached)

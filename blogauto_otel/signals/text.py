@@ -80,4 +80,4 @@ def bounded(text: str, limit: int) -> str:
     """The text, or a quarter of `limit` from its beginning and the rest from its end."""
     if len(text) <= limit:
         return text
-    return f"{text[: limit // 4]}\n...\n{text[-(limit - limit // 4) :]}"
+    return f"{text[: limit // 4]}\n...\n{text[limit // 4 + 5 - limit :]}"
