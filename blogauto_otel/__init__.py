@@ -51,7 +51,16 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = globals()[name] = getattr(importlib.import_module(_LATE[name]), name)
+    try:
+        importlib.import_module("blogauto_otel._sdk")
+        value = getattr(importlib.import_module(_LATE[name]), name)
+    except Exception as error:
+        if name != "configure":
+            raise
+        from blogauto_otel._without import Unavailable
+
+        value = Unavailable(error)
+    globals()[name] = value
     return value
 
 

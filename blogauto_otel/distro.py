@@ -6,7 +6,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined] # it is not typed at all
 
-from blogauto_otel import _configure
+import blogauto_otel
 from blogauto_otel._guard import guard
 
 
@@ -29,4 +29,4 @@ class BlogautoConfigurator:
     def configure(self, **_: Any) -> None:
         """Configure this process; never raises, as an exception here would end the launcher's whole chain."""
         with guard("configuring under the launcher"):
-            _configure.configure()
+            blogauto_otel.configure()

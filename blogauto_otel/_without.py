@@ -1,0 +1,60 @@
+"""What stands in when the OpenTelemetry SDK itself cannot be imported: the application runs on, without telemetry.
+
+The module this package replaces took its application down with one import that failed; ours must not.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+from blogauto_otel._guard import tell
+from blogauto_otel.config import load
+from blogauto_otel.errors import ConfigurationError
+
+
+class Telemetry:
+    """A handle with nothing behind it: every call succeeds and does nothing."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __enter__(self) -> Telemetry:  # noqa: PYI034 - Self is not in typing before Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def force_flush(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - the signature of the real one
+        """Nothing waits."""
+        return True
+
+    def shutdown(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the signature of the real one
+        """Nothing runs."""
+        return True
+
+    def status(self) -> str:
+        """Say why there is no telemetry."""
+        return f"no telemetry: {self.reason}"
+
+
+class Unavailable:
+    """`configure` for a process whose SDK does not import."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __call__(self, *, strict: bool | None = None, **_: Any) -> Telemetry:
+        """Tell the reason once; with `strict`, raise it.
+
+        Raises:
+            ConfigurationError: only with `strict`.
+        """
+        reason = f"the OpenTelemetry SDK does not import ({type(self._error).__name__}: {self._error})"
+        if load(os.environ).settings.strict if strict is None else strict:
+            raise ConfigurationError(reason) from self._error
+        tell("no sdk", "%s; the application runs without telemetry", reason, error=self._error)
+        return Telemetry(reason)
