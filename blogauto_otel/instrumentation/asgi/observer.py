@@ -48,16 +48,20 @@ class Observer:
 
     def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
         """Open a request; None when that failed, and the application answers it unwatched."""
+        request = None
         try:
             if scope["type"] == "websocket":
-                request: Request = Session(scope, receive, send)
+                request = Session(scope, receive, send)
+                self._enter(request)
             else:
                 request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
+                self._enter(request)
                 self.metrics.open.add(request)
-            self._enter(request)
         except Exception as error:
             if not swallow("beginning a request", error):
                 raise
+            if request is not None:
+                _leave(request)
             return None
         return request
 
@@ -92,8 +96,8 @@ class Observer:
         """Say what is to be said of a request whose response is out; the first call does it."""
         if request.outcome is not None:
             return
-        request.outcome = outcome = request.judge()
         self.metrics.open.discard(request)
+        request.outcome = outcome = request.judge()
         context = request.context
         with guard("ending the span of a request"):
             context = self._end_span(request, outcome)
@@ -106,9 +110,7 @@ class Observer:
         """Finish a request, whose application has returned, and leave its context."""
         with guard("finishing a request"):
             self.finish(request)
-        with guard("leaving a request"):
-            request.leave()
-            request.release()
+        _leave(request)
 
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
@@ -170,6 +172,13 @@ class Observer:
             error=request.error if outcome.failed else None,
         )
         return set_span_in_context(span, request.context)
+
+
+def _leave(request: Request) -> None:
+    with guard("leaving a request"):
+        request.leave()
+    with guard("releasing a request"):
+        request.release()
 
 
 def _tell_of_failure(request: Request, span: Span) -> None:

@@ -32,7 +32,8 @@ def _noting_route(handle: Function) -> Function:
     def noting(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         request = current.get()
         if request is not None:
-            request.way.end_at(self, scope)
+            with guard("noting a route"):
+                request.way.end_at(self, scope)
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 
@@ -44,7 +45,8 @@ def _noting_mount(handle: Function) -> Function:
     def noting(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         request = current.get()
         if request is not None:
-            request.way.pass_mount(self, scope)
+            with guard("noting a mount"):
+                request.way.pass_mount(self, scope)
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 

@@ -130,7 +130,7 @@ async def test_a_task_run_in_the_middle_of_a_request_is_part_of_it(watched: Watc
 
 
 async def test_a_task_outside_any_request_is_left_alone(watched: Watched) -> None:
-    ran = []
+    ran: list[int] = []
     await BackgroundTask(ran.append, 1)()
     assert ran == [1]
     assert not watched.spans

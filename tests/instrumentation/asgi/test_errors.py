@@ -9,9 +9,11 @@ import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.trace import Span, StatusCode
+from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from blogauto_otel.instrumentation import asgi
 from tests.support.requests import Watched, ask
@@ -27,7 +29,12 @@ class Teapot(HTTPException):
 
 def application() -> FastAPI:
     app = FastAPI()
+    _add_answers(app)
+    _add_refusals(app)
+    return app
 
+
+def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(DomainError)
     async def by_class(request: Request, error: Exception) -> Response:
         return JSONResponse({"detail": "domain"}, 409)
@@ -38,10 +45,6 @@ def application() -> FastAPI:
 
     async def denied() -> None:
         raise HTTPException(401)
-
-    @app.get("/fine")
-    async def fine() -> str:
-        return "fine"
 
     @app.get("/http")
     async def http() -> None:
@@ -65,6 +68,12 @@ def application() -> FastAPI:
     async def status() -> None:
         raise Teapot(418)
 
+
+def _add_answers(app: FastAPI) -> None:
+    @app.get("/fine")
+    async def fine() -> str:
+        return "fine"
+
     @app.get("/crash")
     async def crash() -> None:
         raise ZeroDivisionError
@@ -72,8 +81,6 @@ def application() -> FastAPI:
     @app.get("/returned")
     async def returned() -> Response:
         return JSONResponse({}, 500)
-
-    return app
 
 
 CASES = {
@@ -177,7 +184,7 @@ async def test_a_dependency_that_fails_after_the_response_is_told_with_the_reque
         raise ConnectionResetError
 
     @app.get("/x")
-    async def x(used: str = Depends(session)) -> str:  # noqa: B008 - FastAPI's way
+    async def x(used: str = Depends(session)) -> str:
         return used
 
     await ask(app, "/x")
@@ -192,15 +199,12 @@ async def test_an_application_that_never_answers_is_counted_as_a_crash(watched: 
 
         return nothing
 
-    from starlette.applications import Starlette
-    from starlette.routing import Route
-
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
 
     async def send(message: Any) -> None: ...
 
-    app = Starlette(routes=[Route("/silent", silent)])  # type: ignore[arg-type]
+    app = Starlette(routes=[Route("/silent", silent)])
     scope = {"type": "http", "method": "GET", "path": "/silent", "headers": [], "query_string": b""}
     await app(scope, receive, send)
     assert watched.requests() == {("GET", "/silent", "500"): 1}

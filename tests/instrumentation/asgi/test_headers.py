@@ -128,7 +128,7 @@ async def test_what_is_bound_in_one_request_is_not_known_in_another(watched: Wat
 
 # --- trace context ----------------------------------------------------------------------------------------------------
 
-NETWORKS = {
+NETWORKS: dict[str, dict[tuple[str, int] | None, bool]] = {
     "private": {
         LOCAL: True,
         None: True,

@@ -131,18 +131,18 @@ async def test_a_crash_is_recorded_with_its_exception_and_raised_as_it_is(watche
 
 
 async def test_the_class_of_an_exception_is_told_with_its_module(watched: Watched) -> None:
-    class Upstream(Exception):
+    class UpstreamError(Exception):
         pass
 
     app = FastAPI()
 
-    @app.exception_handler(Upstream)
+    @app.exception_handler(UpstreamError)
     async def handle(request: Request, error: Exception) -> Response:
         return PlainTextResponse("busy", 503)
 
     @app.get("/handled")
     async def handled() -> None:
-        raise Upstream
+        raise UpstreamError
 
     @app.get("/refused")
     async def refused() -> None:
@@ -153,7 +153,7 @@ async def test_the_class_of_an_exception_is_told_with_its_module(watched: Watche
     handled_span, refused_span = watched.spans
     assert handled_span.attributes is not None
     assert refused_span.attributes is not None
-    assert handled_span.attributes["error.type"] == f"{__name__}.{Upstream.__qualname__}"
+    assert handled_span.attributes["error.type"] == f"{__name__}.{UpstreamError.__qualname__}"
     assert refused_span.attributes["error.type"] == "503"
 
 
@@ -198,7 +198,7 @@ async def test_a_span_begins_with_the_request_and_ends_with_the_last_byte(watche
 async def test_the_duration_keeps_the_trace_as_its_exemplar(watched: Watched) -> None:
     await ask(APP, "/things/7")
     (point,) = watched.metrics["blogauto.api.request.duration"].data.data_points
-    (exemplar,) = point.exemplars  # type: ignore[union-attr]
+    (exemplar,) = point.exemplars
     assert watched.span.context is not None
     assert (exemplar.trace_id, exemplar.span_id) == (watched.span.context.trace_id, watched.span.context.span_id)
     assert 2.0 in point.explicit_bounds  # type: ignore[union-attr]
