@@ -48,7 +48,7 @@ class Observer:
 
     def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
         """Open a request; None when that failed, and the application answers it unwatched."""
-        request = None
+        request: Request | None = None
         try:
             if scope["type"] == "websocket":
                 request = Session(scope, receive, send)

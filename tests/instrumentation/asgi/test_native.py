@@ -17,7 +17,7 @@ from starlette.routing import Mount
 from blogauto_otel.instrumentation.asgi import native, patches
 from tests.support.requests import Watched, ask
 
-records = InMemoryLogRecordExporter()
+records = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)
