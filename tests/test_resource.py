@@ -55,9 +55,7 @@ def test_an_instance_id_of_the_user_is_kept():
         ({}, "blogauto-backend"),
     ],
 )
-def test_otel_service_name_wins_over_resource_attributes_which_win_over_the_default(
-    environ: dict[str, str], name: str
-):
+def test_otel_service_name_wins_over_resource_attributes_which_win_over_the_default(environ: dict[str, str], name: str):
     assert described(**environ)["service.name"] == name
 
 

@@ -83,7 +83,7 @@ def is_no_secret(value: str) -> bool:
 def _is_placeholder(value: str, name: str) -> bool:
     """`password = :password_1` in an SQL statement."""
     found = _PLACEHOLDER.fullmatch(value)
-    return found is not None and found["name"].rstrip("_") in {name, name.rpartition(".")[2], "param"}
+    return found is not None and found["name"].rstrip("_") in {re.split("[ .]", name)[-1], "param"}
 
 
 def _extent(text: str, start: int, what: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, 
 # Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
-MAX_LINE: Final = 4_096  # what a user's own expression sees at a time: we cannot vouch for its running time
+MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
 MAX_SIGNS: Final = 1_000  # names with values in one text
 MAX_ENCODINGS: Final = 3
 MAX_PASSES: Final = 4
@@ -51,8 +51,8 @@ class Redactor:
 
     Args:
         keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
-        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 4096
-            characters at a time, because we cannot vouch for its running time.
+        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 1024
+            characters at a time, because it may need quadratic time.
         personal: Personal data beside secrets: any of `email`, `phone`, `rrn`.
         max_text: Characters of one text that are looked at and may leave.
         enabled: False: everything comes back as it is.
