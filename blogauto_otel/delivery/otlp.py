@@ -244,7 +244,7 @@ class Encoder:
             parts.append(_LOG_IDS(0x45, flags, 0x104A, trace_id, 0x0852, span_id))
         cut = self._body(parts, record.body)
         cut |= self._log_attributes.append(parts, copied(record.attributes))
-        if record.event_name:
+        if record.event_name is not None:
             parts.append(message(_LOG_EVENT_NAME, self._text(record.event_name)[0]))
         _count(parts, _LOG_DROPPED, dropped_attributes)
         if cut:
@@ -252,15 +252,20 @@ class Encoder:
         return message(ITEM, b"".join(parts))
 
     def _severity(self, record: LogRecord) -> bytes:
-        number = getattr(record.severity_number, "value", 0)
-        key = (number, record.severity_text)
-        known = self._severities.get(key)
+        number: Any = getattr(record.severity_number, "value", 0)
+        text = record.severity_text
+        if type(number) is not int or (text is not None and type(text) is not str):
+            return self._encoded_severity(0, text)
+        known = self._severities.get((number, text))
         if known is None:
-            text = message(_SEVERITY_TEXT, self._text(record.severity_text)[0]) if record.severity_text else b""
-            known = (_SEVERITY_NUMBER + varint(number) if number else b"") + text
+            known = self._encoded_severity(number, text)
             if len(self._severities) < _REMEMBERED:
-                self._severities[key] = known
+                self._severities[number, text] = known
         return known
+
+    def _encoded_severity(self, number: int, text: object) -> bytes:
+        encoded = _SEVERITY_NUMBER + varint(number) if number else b""
+        return encoded + message(_SEVERITY_TEXT, self._text(text)[0]) if text is not None else encoded
 
     def _body(self, parts: list[bytes], body: object) -> bool:
         if body is None:

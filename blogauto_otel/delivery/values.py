@@ -18,7 +18,7 @@ MAX_NODES: Final = 1000  # values inside one value
 MAX_KEY: Final = 256  # characters
 MAX_BITS: Final = 4096  # of a whole number that is written as text: the conversion takes quadratic time
 
-# What is cut is redacted first, with this much of what follows: half a secret looks like none.
+# What is cut is redacted first, together with this much of what follows: half a secret looks like none.
 SLACK: Final = 4096
 
 # Short values repeat (methods, routes, ports): their encoding is remembered, within these bounds.
@@ -54,14 +54,16 @@ class Limits:
 
 
 def shorten(text: str, limit: int, *, key: str = "") -> str:
-    """The first `limit` characters; of a stack trace rather its end, which says what happened and where."""
+    """The first `limit` characters; of a stack trace its beginning and, above all, its end: it says what happened."""
     if len(text) <= limit:
         return text
     if key != STACKTRACE:
         return text[:limit]
-    gap = f"\n... {len(text) - limit} characters cut ...\n"
-    head = limit // 4
-    return text[:head] + gap + text[head + len(gap) - limit :]
+    gap = f"... {len(text) - limit} characters cut ...\n"
+    # Whole lines: what is left of a secret after a cut in its middle looks like none.
+    head = text.rfind("\n", 0, limit // 4) + 1
+    tail = text.find("\n", len(text) - (limit - head - len(gap))) + 1
+    return text[:head] + gap + text[tail:] if head and tail else text[:limit]
 
 
 def utf8(text: str) -> bytes:
@@ -118,7 +120,7 @@ class Plain:
         if len(value) <= self._limit:
             return value
         self.cut = True
-        return shorten(value, self._limit + SLACK, key=self._key)
+        return shorten(value, self._limit + (0 if self._key == STACKTRACE else SLACK), key=self._key)
 
     def _bytes(self, value: bytes | bytearray | memoryview) -> bytes | str:
         content = bytes(value[: self._limit + SLACK])
