@@ -45,7 +45,7 @@ def backend(page: bytes = METRICS) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(page)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             pass
 
     with ThreadingHTTPServer((LOOPBACK, 0), Page) as server:
@@ -137,7 +137,7 @@ def test_a_program_that_cannot_start_says_why(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text("scrape_configs: 7\n")
     prometheus = start_prometheus(broken, tmp=tmp_path)
-    with pytest.raises(StackError, match="prometheus ended while starting:\n(.*\n)*.*cannot unmarshal"):
+    with pytest.raises(StackError, match=r"prometheus ended while starting:\n(.*\n)*.*cannot unmarshal"):
         prometheus.wait_ready()
 
 
@@ -150,11 +150,10 @@ def test_loki_indexes_by_what_does_not_change_with_every_start() -> None:
     """Loki itself is not to be had here; its file is read as it stands."""
     config = yaml.safe_load((BACKENDS / "loki" / "loki.yaml").read_text())
     otlp = config["limits_config"]["otlp_config"]["resource_attributes"]
-    labels = {
-        name for rule in otlp["attributes_config"] if rule["action"] == "index_label" for name in rule["attributes"]
-    }
+    (rule,) = otlp["attributes_config"]
     assert otlp["ignore_defaults"] is True
-    assert labels == {"service.name", "service.namespace", "deployment.environment.name"}
+    assert rule["action"] == "index_label"
+    assert set(rule["attributes"]) == {"service.name", "service.namespace", "deployment.environment.name"}
     (schema,) = config["schema_config"]["configs"]
     assert (schema["schema"], schema["store"]) == ("v13", "tsdb"), "what OTLP needs"
     assert config["limits_config"]["retention_period"] == "720h"

@@ -46,6 +46,11 @@ ATTRIBUTES: dict[str, Any] = {
     "listed": [f"Bearer {BEARER}", "harmless"],
 }
 
+EXCEPTION = {
+    "exception.message": f"bad api_key={PLAIN}",
+    "exception.stacktrace": f"...\nValueError: token={QUERY}\n",
+}
+
 KEPT: dict[str, Any] = {
     "gen_ai.usage.input_tokens": 120,
     "gen_ai.usage.output_tokens": 80,
@@ -68,10 +73,6 @@ def assert_no_secret(path: Path) -> None:
 
 def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
     status = Status(code=sending.ERROR, message=f"login failed: password={PASSWORD}, Bearer {BEARER}, {JWT}, {OPENAI}")
-    exception = {
-        "exception.message": f"bad api_key={PLAIN}",
-        "exception.stacktrace": f"...\nValueError: token={QUERY}\n",
-    }
     attributes = {
         **ATTRIBUTES,
         **KEPT,
@@ -83,7 +84,7 @@ def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
         f"GET /reset Bearer {BEARER}",
         attributes=attributes,
         status=status,
-        events=[sending.event("exception", {**exception, **ATTRIBUTES})],
+        events=[sending.event("exception", {**EXCEPTION, **ATTRIBUTES})],
     )
     resource = {**sending.BLOG, **ATTRIBUTES}
     assert sending.post(collector.endpoint, sending.traces([span], resource)) == 200
@@ -99,12 +100,8 @@ def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
 
 
 def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:
-    exception = {
-        "exception.message": f"bad api_key={PLAIN}",
-        "exception.stacktrace": f"...\nValueError: token={QUERY}\n",
-    }
     records = [
-        sending.record(f"password={PASSWORD} and 'secret': '{PLAIN}'", attributes={**ATTRIBUTES, **KEPT, **exception}),
+        sending.record(f"password={PASSWORD} and 'secret': '{PLAIN}'", attributes={**ATTRIBUTES, **KEPT, **EXCEPTION}),
         sending.record(f"Authorization: Bearer {BEARER}", attributes={"user.email": EMAIL}),
         sending.record({"event": "login", "password": PASSWORD, "inner": {"token": PLAIN, "note": f"with {JWT}"}}),
     ]

@@ -52,8 +52,7 @@ def send_metrics(stack: Stack) -> None:
 
 def application_series(stack: Stack) -> list[Sample]:
     send_metrics(stack)
-    found = stack.prometheus.wait_for('{__name__=~"blogauto_.+"}', lambda found: {name(one) for one in found} == SERIES)
-    return found
+    return stack.prometheus.wait_for('{__name__=~"blogauto_.+"}', lambda found: {name(one) for one in found} == SERIES)
 
 
 def name(sample: Sample) -> str:

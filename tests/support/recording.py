@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioB
 
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
+from blogauto_otel.providers.traces import Tracing
 
 Labels = tuple[tuple[str, Any], ...]
 
@@ -28,7 +29,9 @@ def no_secrets(text: str) -> str:
 class Recording:
     """What went through one tracer provider and one meter provider."""
 
-    def __init__(self, *, sampler: Sampler | None = None, delivery: object = None, **settings: Any) -> None:
+    def __init__(
+        self, *, sampler: Sampler | None = None, delivery: object = None, late: bool = False, **settings: Any
+    ) -> None:
         self._exporter = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         self.tracers = TracerProvider(sampler=sampler or ParentBased(TraceIdRatioBased(1.0)), shutdown_on_exit=False)
@@ -36,12 +39,13 @@ class Recording:
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self.tracer = self.tracers.get_tracer("tests")
         self.context = Context(
-            settings=Settings(**settings),
+            settings=Settings(**{"sampler": sampler and sampler.get_description(), **settings}),
             redactor=cast("Any", SimpleNamespace(text=no_secrets)),
             delivery=cast("Any", delivery),
             tracer_provider=self.tracers,
             meter_provider=self.meters,
             logger_provider=NoOpLoggerProvider(),
+            write_late=Tracing(self.tracers).write_late if late else None,
         )
 
     @property
