@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -130,7 +131,7 @@ class Console:
         self._taken.append((weakref.ref(handler), handler.formatter, handler.stream))
         handler.setFormatter(self._formatter)
         handler.addFilter(_once)
-        handler.setStream(sys.stdout)
+        _redirect(handler, sys.stdout)
 
     def give_back(self) -> None:
         """Let the handlers look as they did."""
@@ -139,7 +140,18 @@ class Console:
             if handler is not None and handler.formatter is self._formatter:
                 handler.setFormatter(formatter)
                 handler.removeFilter(_once)
-                handler.setStream(stream)
+                _redirect(handler, stream)
+
+
+def _redirect(handler: _StreamHandler, stream: TextIO) -> None:
+    """As `setStream` does, which fails when the old stream is closed."""
+    handler.acquire()
+    try:
+        with contextlib.suppress(ValueError, OSError):
+            handler.flush()
+        handler.stream = stream
+    finally:
+        handler.release()
 
 
 def _once(record: logging.LogRecord) -> bool:

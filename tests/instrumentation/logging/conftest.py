@@ -14,6 +14,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
+from blogauto_otel import _guard
 from blogauto_otel.config import load
 from blogauto_otel.instrumentation import Context, Report
 from blogauto_otel.instrumentation import logging as instrumentation
@@ -60,7 +61,7 @@ class Exported:
                 attributes=dict(log.log_record.attributes or {}),
                 severity=cast("Any", log.log_record.severity_number).value,
                 severity_text=str(log.log_record.severity_text),
-                scope=log.instrumentation_scope.name,
+                scope=log.instrumentation_scope.name if log.instrumentation_scope else "",
                 trace_id=log.log_record.trace_id or 0,
                 span_id=log.log_record.span_id or 0,
                 event_name=log.log_record.event_name,
@@ -92,6 +93,7 @@ def fresh_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
     monkeypatch.setattr(logging, "root", root)
     monkeypatch.setattr(logging.Logger, "root", root)
     monkeypatch.setattr(logging.Logger, "manager", manager)
+    monkeypatch.setattr(_guard, "logger", manager.getLogger("blogauto_otel"))
     monkeypatch.setattr(logging, "_handlers", logging._handlers.__class__())  # type: ignore[attr-defined]
     monkeypatch.setattr(logging, "_handlerList", [])
     yield root
@@ -103,7 +105,7 @@ def instrument() -> Iterator[Instrument]:
     """Switch the instrumentation on, with settings; returns what is exported from then on."""
 
     def switch_on(**settings: object) -> Exported:
-        exporter, delivery = InMemoryLogRecordExporter(), FakeDelivery()
+        exporter, delivery = InMemoryLogRecordExporter(), FakeDelivery()  # type: ignore[no-untyped-call]
         provider = LoggerProvider(shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
         loaded = load({}, **{"console": "off", **settings}).settings

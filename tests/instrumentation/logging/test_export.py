@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -443,7 +444,7 @@ def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_told(
     instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(instrumentation.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     exported = instrument()
     sdk = logging.getLogger("opentelemetry.attributes")
     for number in range(500):

@@ -1,0 +1,257 @@
+"""One line on stdout per record, in our format, wherever the application's configuration sends it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import logging.handlers
+import queue
+import sys
+from typing import Any
+
+import pytest
+
+from blogauto_otel.instrumentation import logging as instrumentation
+from tests.instrumentation.logging.conftest import Instrument
+
+
+class Terminal:
+    """What the process printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._out = self._err = ""
+
+    def _read(self) -> None:
+        out, err = self._capsys.readouterr()
+        self._out += out
+        self._err += err
+
+    @property
+    def lines(self) -> list[str]:
+        self._read()
+        return self._out.splitlines()
+
+    @property
+    def errors(self) -> list[str]:
+        self._read()
+        return self._err.splitlines()
+
+    @property
+    def messages(self) -> list[str]:
+        return [json.loads(line)["message"] for line in self.lines]
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(capsys)
+
+
+def test_without_handlers_of_the_application_each_record_is_a_line(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    fresh_logging.handlers.clear()  # pytest's, that nothing prints at all
+    instrument(console="json")
+    logging.getLogger("shop").info("one")
+    logging.getLogger("shop").warning("two")
+    assert terminal.messages == ["one", "two"]
+    # The standard library's last resort would have printed the warning.
+    assert terminal.errors == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "first"),
+    [
+        ({"console": "auto", "environment": "production"}, "{"),
+        ({"console": "json"}, "{"),
+        ({"console": "auto", "environment": "development"}, "0123456789"),
+        ({"console": "text", "environment": "production"}, "0123456789"),
+    ],
+    ids=str,
+)
+def test_production_prints_json_and_development_text_unless_told_otherwise(
+    instrument: Instrument, terminal: Terminal, settings: dict[str, str], first: str
+) -> None:
+    instrument(**settings)
+    logging.getLogger("shop").info("one")
+    (line,) = terminal.lines
+    assert line[0] in first
+
+
+def test_off_leaves_the_application_s_handlers_alone(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    fresh_logging.addHandler(logging.StreamHandler(sys.stderr))
+    exported = instrument(console="off")
+    logging.getLogger("shop").info("as before")
+    assert terminal.lines == []
+    assert terminal.errors == ["as before"]
+    assert exported.bodies == ["as before"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_basic_config_works_before_and_after_and_prints_no_line_twice(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, when: str
+) -> None:
+    fresh_logging.handlers.clear()
+    if when == "before":
+        logging.basicConfig(level=logging.INFO, format="MINE %(message)s")
+    instrument(console="json")
+    logging.getLogger("shop").info("early")
+    if when == "after":
+        logging.basicConfig(level=logging.INFO, format="MINE %(message)s")
+    logging.getLogger("shop").info("late")
+    assert terminal.messages == ["early", "late"]
+    assert terminal.errors == []
+    assert len(fresh_logging.handlers) == 1
+
+
+def test_basic_config_into_a_file_still_works_after(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, tmp_path: Any
+) -> None:
+    fresh_logging.handlers.clear()
+    instrument(console="json")
+    logging.getLogger("shop").info("early")
+    logging.basicConfig(filename=tmp_path / "app.log", format="MINE %(message)s", force=True)
+    logging.getLogger("shop").info("late")
+    assert (tmp_path / "app.log").read_text() == "MINE late\n"
+    assert terminal.messages == ["early", "late"]
+    logging.basicConfig(force=True, handlers=[logging.NullHandler()])
+
+
+def test_the_application_s_console_handler_decides_what_is_printed(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: "noise" not in record.getMessage())
+    fresh_logging.addHandler(handler)
+    exported = instrument(console="json")
+    for message in ("quiet", "noise"):
+        logging.getLogger("shop").info(message)
+    for message in ("noise", "loud"):
+        logging.getLogger("shop").warning(message)
+    assert terminal.messages == ["loud"]
+    assert exported.bodies == ["quiet", "noise", "noise", "loud"]
+
+
+def test_several_console_handlers_on_the_way_print_one_line(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    fresh_logging.addHandler(logging.StreamHandler(sys.stdout))
+    logging.getLogger("shop").addHandler(logging.StreamHandler(sys.stderr))
+    instrument(console="json")
+    logging.getLogger("shop.orders").info("one")
+    logging.getLogger("other").info("two")
+    assert terminal.messages == ["one", "two"]
+
+
+def test_a_logger_that_is_kept_off_the_console_stays_off_it(instrument: Instrument, terminal: Terminal) -> None:
+    audit = logging.getLogger("audit")
+    audit.propagate = False
+    audit.addHandler(logging.NullHandler())
+    exported = instrument(console="json")
+    audit.info("to the file only")
+    assert terminal.lines == []
+    assert exported.bodies == ["to the file only"]
+
+
+def test_a_file_handler_keeps_its_format_and_the_line_is_ours(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    file = io.StringIO()
+    handler = logging.StreamHandler(file)
+    handler.setFormatter(logging.Formatter("FILE %(message)s"))
+    fresh_logging.addHandler(handler)
+    instrument(console="json")
+    logging.getLogger("shop").info("one")
+    assert file.getvalue() == "FILE one\n"
+    assert terminal.messages == ["one"]
+
+
+class TheirFormatter(logging.Formatter):
+    """A format that somebody wrote."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"THEIRS {record.getMessage()}"
+
+
+def test_auto_keeps_a_formatter_of_the_application_s_own_and_says_how_to_replace_it(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(TheirFormatter())
+    fresh_logging.addHandler(handler)
+    instrument(console="auto", environment="production")
+    logging.getLogger("shop").info("one")
+    assert terminal.lines == []
+    assert "THEIRS one" in terminal.errors
+    assert "BLOGAUTO_OTEL_CONSOLE=json replaces it" in caplog.text
+    instrument(console="json")
+    logging.getLogger("shop").info("two")
+    assert terminal.messages == ["two"]
+
+
+def test_handlers_that_hand_over_print_themselves(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    waiting: queue.Queue[Any] = queue.Queue()
+    fresh_logging.addHandler(logging.handlers.QueueHandler(waiting))
+    exported = instrument(console="json")
+    logging.getLogger("shop").info("one")
+    assert terminal.lines == []
+    assert waiting.get_nowait().getMessage() == "one"
+    assert exported.bodies == ["one"]
+
+
+def test_uninstrumented_handlers_look_as_they_did(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("MINE %(message)s")
+    handler.setFormatter(formatter)
+    fresh_logging.addHandler(handler)
+    instrument(console="json")
+    logging.getLogger("shop").info("one")
+    assert handler.stream is sys.stdout
+    instrumentation.uninstrument()
+    assert (handler.stream, handler.formatter, handler.filters) == (sys.stderr, formatter, [])
+
+
+@pytest.mark.parametrize("stdout", [None, "closed"])
+def test_without_a_standard_output_logging_goes_on(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch, stdout: str | None, fresh_logging: logging.Logger
+) -> None:
+    fresh_logging.handlers.clear()
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stdout", None if stdout is None else closed)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    exported = instrument(console="json")
+    logging.getLogger("shop").warning("one")
+    assert exported.bodies == ["one"]
+
+
+@pytest.mark.quiet_guard
+def test_a_handler_whose_stream_cannot_be_looked_at_is_only_called(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+) -> None:
+    class Odd(logging.StreamHandler):  # type: ignore[type-arg]
+        seen = 0
+
+        @property
+        def stream(self) -> Any:
+            raise RuntimeError("not for you")
+
+        @stream.setter
+        def stream(self, value: Any) -> None:
+            pass
+
+        def emit(self, record: logging.LogRecord) -> None:
+            Odd.seen += record.name == "shop"
+
+    fresh_logging.addHandler(Odd())
+    instrument(console="json")
+    logging.getLogger("shop").info("one")
+    assert Odd.seen == 1
