@@ -114,20 +114,23 @@ def one_trace_id(terminal: Terminal, found: Found) -> None:
 
 
 def addresses(terminal: Terminal, running: Running, found: Found) -> None:
-    """Where to look further; the programs built here answer their APIs, their web pages come with the images."""
+    """Where to look further."""
     stack = running.stack
     prometheus, jaeger = stack.prometheus.url, stack.jaeger.url
-    query = urllib.parse.urlencode({"query": P95})
+    query = urllib.parse.urlencode({"query": "sum by (endpoint) (rate(blogauto_api_requests_total[1m]))"})
     rows = [
         ("what", "where"),
         ("the blog, and its own metrics", f"{running.blog.url}/docs   {running.blog.url}/metrics"),
         ("Prometheus: targets", f"{prometheus}/api/v1/targets"),
-        ("Prometheus: p95 by endpoint", f"{prometheus}/api/v1/query?{query}"),
+        ("Prometheus: requests/s by endpoint", f"{prometheus}/api/v1/query?{query}"),
         ("Jaeger: this trace", f"{jaeger}/api/v3/traces/{found.trace_id}"),
         ("Jaeger: services", f"{jaeger}/api/v3/services"),
         ("log records, spans, metrics as files", str(stack.collector.files)),
     ]
     terminal.table(rows)
+    terminal.line(
+        "\n  These programs answer their APIs; their web pages, and Grafana's, come with docker compose up -d."
+    )
 
 
 def keep(terminal: Terminal, running: Running) -> None:

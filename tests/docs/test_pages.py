@@ -57,7 +57,7 @@ def python_blocks() -> Iterator[object]:
             yield pytest.param(page, block, id=f"{page}-{number + 1}")
 
 
-@pytest.mark.parametrize(("page", "block"), python_blocks())
+@pytest.mark.parametrize(("page", "block"), list(python_blocks()))
 def test_an_example_of_a_page_runs(page: str, block: str) -> None:
     with capture_telemetry():
         exec(compile(block, page, "exec"), {"__name__": "example"})
