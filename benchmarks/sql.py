@@ -34,6 +34,7 @@ from benchmarks.table import print_table
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context, clients
 from blogauto_otel.instrumentation import sqlalchemy as ours
+from blogauto_otel.providers.metrics import build_metering
 from blogauto_otel.providers.traces import build_tracing
 from blogauto_otel.redaction import build_redactor
 
@@ -115,10 +116,13 @@ def contrib() -> Iterator[Callable[[], object]]:
 def own() -> Iterator[Callable[[], object]]:
     settings = Settings()
     redactor = build_redactor(settings)
-    delivery: Any = SimpleNamespace(offer=lambda *_: True)
-    tracing = build_tracing(settings, Resource({}), delivery=delivery, redactor=redactor)
+    nothing: Any = SimpleNamespace(
+        offer=lambda *_: True, start=lambda: None, force_flush=lambda _: True, add_metric_source=lambda _: None
+    )
+    tracing = build_tracing(settings, Resource({}), delivery=nothing, redactor=redactor)
+    metering = build_metering(settings, Resource({}), delivery=nothing, redactor=redactor)
     context = Context(
-        settings, redactor, delivery, tracing.provider, meters(), NoOpLoggerProvider(), tracing.write_late
+        settings, redactor, nothing, tracing.provider, metering.provider, NoOpLoggerProvider(), tracing.write_late
     )
     ours.instrument(context)
     yield lambda: None

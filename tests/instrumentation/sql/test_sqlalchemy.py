@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, event, exc, insert, select, text
 from sqlalchemy.engine import Connection
@@ -21,6 +22,8 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import State, sqlalchemy
+from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
+from blogauto_otel.signals.context import begin_request, end_request
 from tests.support.recording import Recording
 
 DURATION = "db.client.operation.duration"
@@ -198,6 +201,88 @@ def test_suppressed_instrumentation_records_nothing(engine: Engine, recording: R
     assert recording.points(DURATION) == {}
 
 
+# --- the short way to a span ---
+
+
+def said(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
+    """What the spans of a few statements say, ids and times aside."""
+    sqlalchemy.instrument(recording.context)
+    token = begin_request("r-1")
+    with recording.tracer.start_as_current_span("request") as request, engine.connect() as connection:
+        connection.execute(select(posts.c.id))
+        connection.execute(insert(posts), [{"title": "a"}, {"title": "b"}])
+        with pytest.raises(exc.IntegrityError):
+            connection.execute(insert(posts), {"title": "a"})
+    end_request(token)
+    sqlalchemy.uninstrument()
+    parent = request.get_span_context()
+    for span in recording.spans:
+        assert span.context is not None
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.context.span_id != parent.span_id
+        assert span.start_time < span.end_time
+    return [
+        {
+            "name": span.name,
+            "kind": span.kind,
+            "attributes": dict(span.attributes or {}),
+            "status": (span.status.status_code, span.status.description),
+            "scope": span.instrumentation_scope and span.instrumentation_scope.name,
+            "resource": span.resource.attributes["service.name"],
+            "parent": span.parent == parent,
+            "trace": span.context is not None and span.context.trace_id == parent.trace_id,
+            "flags": span.context is not None and span.context.trace_flags,
+        }
+        for span in recording.spans
+    ]
+
+
+def test_a_span_written_late_says_what_a_started_one_says(engine: Engine) -> None:
+    started, late = said(engine, Recording()), said(engine, Recording(late=True))
+    assert started == late
+    assert [span["name"] for span in late] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
+    assert {span["attributes"]["request.id"] for span in late} == {"r-1"}
+
+
+class Baggage(SpanProcessor):
+    """A processor of the application that marks spans as they start."""
+
+    def on_start(self, span: Span, parent_context: object = None) -> None:
+        span.set_attribute("tenant", "a")
+
+
+def test_a_processor_that_watches_starts_sees_every_statement_even_when_it_came_later(engine: Engine) -> None:
+    recording = Recording(late=True)
+    sqlalchemy.instrument(recording.context)
+    with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
+        connection.execute(text("select 1"))
+        recording.tracers.add_span_processor(Baggage())
+        connection.execute(text("select 1"))
+    sqlalchemy.uninstrument()
+    assert [(span.attributes or {}).get("tenant") for span in recording.spans] == [None, "a"]
+
+
+class Picky(Sampler):
+    """A sampler of the application that keeps no statements."""
+
+    def should_sample(self, parent_context: Any, trace_id: int, name: str, *args: Any, **kwargs: Any) -> SamplingResult:
+        keep = name == "request"
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if keep else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "picky"
+
+
+def test_a_sampler_of_the_application_is_asked_for_every_statement(engine: Engine) -> None:
+    recording = Recording(late=True, sampler=Picky())
+    sqlalchemy.instrument(recording.context)
+    with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
+        connection.execute(text("select 1"))
+    sqlalchemy.uninstrument()
+    assert recording.spans == []
+
+
 # --- failures ---
 
 
@@ -291,21 +376,21 @@ def test_a_message_says_what_went_wrong_and_quotes_no_value(
 ) -> None:
     error = exc.DBAPIError("INSERT ...", {"email": "kim@example.com"}, original)
     redactor: Any = SimpleNamespace(text=lambda value: value.replace("hunter2", "[redacted]"))
-    assert sqlalchemy._failure(error).get("db.response.status_code") == code
-    assert sqlalchemy._message(error, redactor) == message
+    assert failures.failure(error).get("db.response.status_code") == code
+    assert failures.message(error, redactor) == message
 
 
 def test_the_type_of_an_adapted_error_is_the_drivers_own() -> None:
     error = exc.DBAPIError("INSERT ...", {}, adapted())
-    assert str(sqlalchemy._failure(error)["error.type"]).endswith(".DriverError")
+    assert str(failures.failure(error)["error.type"]).endswith(".DriverError")
 
 
 @pytest.mark.quiet_guard
 def test_a_failure_of_ours_costs_the_application_nothing(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlalchemy._Recorder, "statement", lambda *_: 1 / 0)
-    monkeypatch.setattr(sqlalchemy._Recorder, "name_pool", lambda *_: 1 / 0)
+    monkeypatch.setattr(recorder.Recorder, "statement", lambda *_: 1 / 0)
+    monkeypatch.setattr(pools, "_name", lambda *_: 1 / 0)
     with engine.connect() as connection:
         assert connection.execute(text("select 1")).scalar() == 1
         with pytest.raises(exc.OperationalError):
@@ -409,7 +494,7 @@ def test_a_database_is_named_by_convention_and_without_credentials(
 
     name = url.partition(":")[0]
     fake: Any = SimpleNamespace(url=make_url(url), dialect=SimpleNamespace(name=name, is_mariadb=name == "mariadb"))
-    assert sqlalchemy._of_engine(fake, recording.context.redactor) == expected
+    assert databases.of_engine(fake, recording.context.redactor) == expected
 
 
 def test_a_statement_is_read_once(engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +504,7 @@ def test_a_statement_is_read_once(engine: Engine, recording: Recording, monkeypa
         read.append(text)
         return text
 
-    monkeypatch.setattr(sqlalchemy, "without_values", reading)
+    monkeypatch.setattr(databases, "without_values", reading)
     with engine.connect() as connection:
         for _ in range(10):
             connection.execute(select(posts.c.id))
@@ -429,8 +514,8 @@ def test_a_statement_is_read_once(engine: Engine, recording: Recording, monkeypa
 def test_what_is_remembered_of_statements_is_bounded(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlalchemy, "MAX_STATEMENTS", 10)
-    database = sqlalchemy._Database(engine, redactor=recording.context.redactor, max_text=100)
+    monkeypatch.setattr(databases, "MAX_STATEMENTS", 10)
+    database = databases.Database(engine, redactor=recording.context.redactor, max_text=100)
     hot = database.statement("SELECT hot", batched=False)
     for number in range(1000):
         database.statement(f"SELECT {number}", batched=False)
@@ -479,7 +564,7 @@ def test_a_quick_connect_and_commit_leave_no_span_and_slow_ones_do(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit, names in ((60.0, ["INSERT posts"]), (0.0, ["connect", "INSERT posts", "COMMIT"])):
-        monkeypatch.setattr(sqlalchemy, "WORTH_A_SPAN", limit)
+        monkeypatch.setattr(patches, "WORTH_A_SPAN", limit)
         recording.forget()
         with recording.tracer.start_as_current_span("request"), engine.begin() as connection:
             connection.execute(insert(posts), {"title": f"with limit {limit}"})

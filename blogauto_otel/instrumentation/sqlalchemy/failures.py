@@ -1,0 +1,71 @@
+"""What is said of a statement that failed: whose exception, the database's code, and its words without values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
+
+if TYPE_CHECKING:
+    from blogauto_otel.redaction import Redactor
+
+MAX_MESSAGE: Final = 256
+
+# Messages of databases quote the value that was refused: these are the ways they do it. A quoted value may hold quotes,
+# so it ends at the last one of the line; one that was cut has none.
+_QUOTED_VALUES: Final = re.compile(
+    r"""
+    (?<!\w)'(?:.*'(?!\w)|.*\Z)
+    | (?:(?<=value\ )|(?<=:\ ))"(?:.*"|.*\Z)
+    | (?:(?<=value\ is\ )|(?<==))\((?:.*\)|.*\Z)
+    """,
+    re.VERBOSE,
+)
+# SQLSTATE, or a number as Oracle writes it.
+_CODE: Final = re.compile(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
+
+
+def failure(error: BaseException) -> Attributes:
+    """`error.type`, the driver's own exception, and the database's code for it."""
+    cause = _driver_error(error)
+    found: Attributes = {"error.type": f"{type(cause).__module__}.{type(cause).__qualname__}"}
+    code = _status_code(_original(error))
+    if code:
+        found["db.response.status_code"] = code
+    return found
+
+
+def message(error: BaseException, redactor: Redactor) -> str:
+    """What the database said, without the statement, its parameters and the values it quotes."""
+    original = _original(error)
+    arguments: tuple[Any, ...] = getattr(original, "args", ())
+    said = str(arguments[1] if len(arguments) == 2 else original)  # MySQL and ODBC: a number, and the words for it
+    first_line = said.partition("\n")[0][: 4 * MAX_MESSAGE]  # PostgreSQL's DETAIL, on the second line, quotes the row
+    return redactor.text(_QUOTED_VALUES.sub("?", first_line))[:MAX_MESSAGE]
+
+
+def _original(error: BaseException) -> BaseException:
+    """What SQLAlchemy wrapped, if it wrapped it."""
+    original = getattr(error, "orig", None)
+    return original if isinstance(original, BaseException) else error
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """The driver's exception; SQLAlchemy wraps asyncpg's twice."""
+    original = _original(error)
+    is_adapter = type(original).__module__.startswith("sqlalchemy.dialects.")
+    return original.__cause__ if is_adapter and isinstance(original.__cause__, Exception) else original
+
+
+def _status_code(original: BaseException) -> str | None:
+    """SQLSTATE where there is one (PostgreSQL, ODBC), else the number or name of MySQL, Oracle and SQLite."""
+    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
+        value = getattr(original, attribute, None)
+        if isinstance(value, str) and value:
+            return value
+    first = original.args[0] if original.args else None
+    code = getattr(first, "full_code", first)
+    if isinstance(code, str):
+        return code if _CODE.fullmatch(code) else None
+    return str(code) if type(code) is int else None
