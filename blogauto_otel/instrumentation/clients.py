@@ -131,9 +131,13 @@ def _switch_on(point: EntryPoint, context: Context) -> Report:
     try:
         return _conflict_of(point) or _load(point, context)
     except ModuleNotFoundError as error:
-        return Report(point.name, State.MISSING, f"{error.name} is not installed")
+        return Report(point.name, State.MISSING, _said_by(error))
     except Exception as error:  # noqa: BLE001 - somebody else's code failed in whatever way: that costs its spans only
         return Report(point.name, State.BROKEN, f"{type(error).__name__}: {error}")
+
+
+def _said_by(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed" if error.name else str(error)
 
 
 def _conflict_of(point: EntryPoint) -> Report | None:
@@ -182,16 +186,17 @@ def _summary(all_reports: tuple[Report, ...]) -> Report:
 
 
 _IN_ORDER: Final = (State.ON, State.BROKEN, State.WRONG_VERSION, State.MISSING, State.SKIPPED, State.OFF)
-# States whose reason is the same for all, or told elsewhere.
+# States whose reason is the same for all, or told elsewhere. Of the missing, only what to install is worth the room.
 _WITHOUT_REASON: Final = frozenset({State.ON, State.SKIPPED, State.OFF})
 
 
 def _lines(all_reports: tuple[Report, ...]) -> Iterator[str]:
     for state in _IN_ORDER:
-        names = [
-            report.name + (f" ({report.detail})" if report.detail and state not in _WITHOUT_REASON else "")
-            for report in all_reports
-            if report.state is state
-        ]
+        names = [report.name + _reason(report) for report in all_reports if report.state is state]
         if names:
             yield ("" if state is State.ON else f"{state.value}: ") + ", ".join(names)
+
+
+def _reason(report: Report) -> str:
+    is_told = report.state not in _WITHOUT_REASON and (report.state is not State.MISSING or "pip" in report.detail)
+    return f" ({report.detail})" if is_told and report.detail else ""

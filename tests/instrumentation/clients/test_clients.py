@@ -176,9 +176,10 @@ def test_the_report_is_one_line_that_names_each(installed: dict[str, Any]) -> No
     installed["other"] = point("other", lambda: Instrumentor)
     installed["bad"] = point("bad", raising(OSError("no such file")))
     installed["fastapi"] = point("fastapi", Instrumentor)
+    installed["gone"] = point("gone", raising(ModuleNotFoundError("httpx2 is missing")))
     report = clients.instrument(Recording().context)
     assert report.state is State.ON
-    assert report.detail == "good, other; broken: bad (OSError: no such file); skipped: fastapi"
+    assert report.detail == "good, other; broken: bad (OSError: no such file); missing: gone; skipped: fastapi"
 
 
 def test_what_was_on_before_us_is_left_to_whoever_switched_it_on(installed: dict[str, Any]) -> None:
