@@ -10,7 +10,7 @@ import re
 import sys
 from importlib import metadata, util
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, guarded, tell
@@ -22,6 +22,7 @@ OLDEST: Final = (2, 0)
 
 _BASE: Final = "sqlalchemy.engine.base"
 _waiting = False
+_handed_over = False
 
 
 def instrument(context: Context) -> Report:
@@ -37,7 +38,16 @@ def instrument(context: Context) -> Report:
             return Report(NAME, State.ON, f"by the contrib instrumentor, SQLAlchemy {version}")
         ours = _instrument(context, version)
         return Report(NAME, refusal.state, f"{refusal.detail}; instead ours is {ours.state.value}")
+    if _contrib() is not None:
+        return Report(NAME, State.SKIPPED, "the contrib instrumentor is on already")
     return _instrument(context, version)
+
+
+def _contrib() -> Any:
+    """The contrib instrumentor, if it is on."""
+    module = sys.modules.get("opentelemetry.instrumentation.sqlalchemy")
+    instrumentor = getattr(module, "SQLAlchemyInstrumentor", lambda: None)()
+    return instrumentor if getattr(instrumentor, "is_instrumented_by_opentelemetry", False) else None
 
 
 def _instrument(context: Context, version: str) -> Report:
@@ -82,6 +92,7 @@ def _imported(base: ModuleType) -> None:
 
 def _hand_over(context: Context) -> Report | None:
     """Switch the contrib instrumentor on; a report says why it could not be."""
+    global _handed_over
     try:
         from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
     except ImportError as error:
@@ -98,21 +109,21 @@ def _hand_over(context: Context) -> Report | None:
         import sqlalchemy.ext.asyncio  # noqa: F401
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument(tracer_provider=context.tracer_provider, meter_provider=context.meter_provider)
+        _handed_over = True
     return None
 
 
 def uninstrument() -> None:
     """Put SQLAlchemy's methods back."""
+    global _handed_over
     recorder.active = None
     pools.forget()
     base = sys.modules.get(_BASE)
     if base is not None:
         patches.remove(base)
-    contrib = sys.modules.get("opentelemetry.instrumentation.sqlalchemy")
-    if contrib is not None:
-        instrumentor = contrib.SQLAlchemyInstrumentor()
-        if instrumentor.is_instrumented_by_opentelemetry:
-            instrumentor.uninstrument()
+    if _handed_over and _contrib() is not None:
+        _contrib().uninstrument()
+    _handed_over = False
 
 
 def after_fork_in_child() -> None:

@@ -95,8 +95,9 @@ def _around_connect(original: Callable[..., Any]) -> Callable[..., Any]:
     def raw_connection(self: Engine) -> Any:
         with _Wait("connect", self):
             connection = original(self)
-        if recorder.active is not None:
-            pools.know(self, recorder.active.redactor)
+        active = recorder.active
+        if active is not None:
+            pools.know(self, active.redactor)
         return connection
 
     return raw_connection
@@ -117,9 +118,10 @@ class _Wait:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         elapsed = perf_counter() - self.started
-        if recorder.active is not None and (error is not None or elapsed >= WORTH_A_SPAN):
+        active = recorder.active
+        if active is not None and (error is not None or elapsed >= WORTH_A_SPAN):
             with guard("recording a wait for the database"):
-                recorder.active.wait(self.name, self.engine, elapsed, error)
+                active.wait(self.name, self.engine, elapsed, error)
 
 
 @dataclass(frozen=True)

@@ -731,3 +731,16 @@ def test_contrib_that_accepts_this_version_is_used_and_ours_stays_away(monkeypat
         assert scopes == {"opentelemetry.instrumentation.sqlalchemy"}
     finally:
         sqlalchemy.uninstrument()
+
+
+def test_where_the_application_switched_contrib_on_ours_stays_away_and_leaves_it_on() -> None:
+    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
+
+    SQLAlchemyInstrumentor().instrument(skip_dep_check=True)
+    try:
+        report = sqlalchemy.instrument(Recording().context)
+        assert (report.state, report.detail) == (State.SKIPPED, "the contrib instrumentor is on already")
+        sqlalchemy.uninstrument()
+        assert SQLAlchemyInstrumentor().is_instrumented_by_opentelemetry
+    finally:
+        SQLAlchemyInstrumentor().uninstrument()
