@@ -1,0 +1,211 @@
+"""What a log record costs beside OpenTelemetry's own handler: CPU of all threads, records encoded to OTLP and dropped.
+
+    python -m benchmarks.logs
+
+Each round takes every configuration once, in random order, and is compared with the `NullHandler` of the same round.
+The handler of `opentelemetry-instrumentation-logging` is the yardstick when it is installed, or else the SDK's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import random
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import NoOpTracerProvider
+
+from benchmarks.table import print_table
+from blogauto_otel.config import Settings
+from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation import logging as ours
+from blogauto_otel.providers.logs import build_logs
+from blogauto_otel.redaction import build_redactor
+from blogauto_otel.signals.context import begin_request, bind, end_request
+from blogauto_otel.signals.formatting import JsonFormatter, TextFormatter
+
+ROUNDS, BATCH, WARM_UP = 15, 1000, 100
+GOAL = 1.0
+
+log = logging.getLogger("benchmark")
+
+
+# --- what is measured ---
+
+
+def message() -> None:
+    log.info("analyzing %d keywords for %s", 3, "example.com")
+
+
+def extras() -> None:
+    log.info("analyzing keywords", extra={"site": "example.com", "keywords": 3})
+
+
+def exception() -> None:
+    try:
+        int("no number")
+    except ValueError:
+        log.exception("cannot analyze")
+
+
+RECORDS = {"message with arguments": message, "two extras": extras, "exception": exception}
+
+
+# --- who handles ---
+
+
+class EncodeAndDrop(LogRecordExporter):
+    """The stock way out as far as the socket."""
+
+    def export(self, batch: Any) -> LogRecordExportResult:
+        encode_logs(batch).SerializeToString()
+        return LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:  # noqa: ARG002 - its interface
+        return True
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Callable[[], object]]:
+    yield lambda: None
+
+
+@contextlib.contextmanager
+def stock() -> Iterator[Callable[[], object]]:
+    provider = LoggerProvider(resource=Resource({}), shutdown_on_exit=False)
+    processor = BatchLogRecordProcessor(EncodeAndDrop(), max_queue_size=100_000)
+    provider.add_log_record_processor(processor)
+    handler = stock_handler(provider)
+    log.addHandler(handler)
+    yield processor.force_flush
+    log.removeHandler(handler)
+    processor.shutdown()
+
+
+def stock_handler(provider: LoggerProvider) -> logging.Handler:
+    with contextlib.suppress(ImportError):
+        from opentelemetry.instrumentation.logging.handler import LoggingHandler as ContribHandler
+
+        return ContribHandler(logger_provider=provider, log_code_attributes=True)
+    from opentelemetry.sdk._logs import LoggingHandler
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return LoggingHandler(logger_provider=provider)
+
+
+@contextlib.contextmanager
+def own(*, in_request: bool = False) -> Iterator[Callable[[], object]]:
+    settings = Settings(console="off")
+    redactor = build_redactor(settings)
+    nothing: Any = SimpleNamespace(offer=lambda *_: True, lost=lambda *_: None, force_flush=lambda _: True)
+    logs = build_logs(settings, Resource({}), delivery=nothing, redactor=redactor)
+    context = Context(settings, redactor, nothing, NoOpTracerProvider(), NoOpMeterProvider(), logs.provider)
+    ours.instrument(context)
+    token = begin_request("r-1") if in_request else None
+    if token is not None:
+        bind(user_id="42")
+    yield lambda: None
+    if token is not None:
+        end_request(token)
+    ours.uninstrument()
+
+
+CONFIGURATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[Callable[[], object]]]] = {
+    "bare": bare,
+    "stock": stock,
+    "ours": own,
+    "ours, with request and user": lambda: own(in_request=True),
+}
+
+
+@contextlib.contextmanager
+def within_a_span() -> Iterator[None]:
+    span = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False, trace_flags=trace.TraceFlags(1)))
+    token = otel.attach(trace.set_span_in_context(span))
+    yield
+    otel.detach(token)
+
+
+def measure(configuration: str, emit: Callable[[], None]) -> float:
+    """Microseconds of CPU per record."""
+    with CONFIGURATIONS[configuration]() as flush, within_a_span():
+        for _ in range(WARM_UP):
+            emit()
+        flush()
+        started = time.process_time()
+        for _ in range(BATCH):
+            emit()
+        flush()
+        return (time.process_time() - started) / BATCH * 1e6
+
+
+def added(emit: Callable[[], None]) -> dict[str, list[float]]:
+    """Microseconds on top of the bare record of the same round; for the bare one, what it takes."""
+    found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
+    for _ in range(ROUNDS):
+        names = list(CONFIGURATIONS)
+        random.shuffle(names)
+        took = {name: measure(name, emit) for name in names}
+        for name in names:
+            found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
+    return found
+
+
+def line_microseconds(formatter: logging.Formatter) -> float:
+    """Microseconds of CPU to format and write one line."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(formatter)
+    log.addHandler(handler)
+    try:
+        return statistics.median(measure("bare", message) for _ in range(ROUNDS))
+    finally:
+        log.removeHandler(handler)
+
+
+def main() -> None:
+    """Print what a record adds, and what a line on stdout takes."""
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+    rows = []
+    for name, emit in RECORDS.items():
+        found = added(emit)
+        middle = {configuration: statistics.median(values) for configuration, values in found.items()}
+        ratio = statistics.median(a / b for a, b in zip(found["ours"], found["stock"], strict=True))
+        rows.append(
+            (name, *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS), f"{ratio:.2f}", f"<= {GOAL}")
+        )
+    print_table(
+        f"a log record, encoded to OTLP: CPU in microseconds added to a NullHandler's; medians of {ROUNDS} paired runs",
+        ("record", *CONFIGURATIONS, "ours / stock", "goal"),
+        rows,
+    )
+    redactor = build_redactor(Settings())
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    lines = {"standard library": plain, "text": TextFormatter(redact=redactor), "JSON": JsonFormatter(redact=redactor)}
+    print_table(
+        "a line on stdout, redacted: CPU in microseconds",
+        ("format", "per record"),
+        [(name, f"{line_microseconds(formatter):.1f}") for name, formatter in lines.items()],
+    )
+
+
+if __name__ == "__main__":
+    main()
