@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blogauto_otel.signals.catalogue import CATALOGUE, Kind
+from blogauto_otel.signals.catalogue import CATALOGUE
+from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE, self_spec
+from blogauto_otel.signals.spec import MetricSpec
 from monitoring.parameters import Service
 
 # Put on every series by Prometheus, the Collector and the resource (collector/export-prometheus-pull.yaml).
@@ -28,22 +30,6 @@ class Metric:
 def _metric(name: str, kind: str, *labels: str) -> Metric:
     return Metric(name, kind, frozenset(labels) | TARGET_LABELS)
 
-
-# What the SDK says of itself (scope blogauto_otel.self).
-SELF: Final = (
-    _metric("blogauto_otel_items_accepted_total", "counter", "signal"),
-    _metric("blogauto_otel_items_sent_total", "counter", "signal"),
-    _metric("blogauto_otel_items_dropped_total", "counter", "signal", "reason"),
-    _metric("blogauto_otel_export_retries_total", "counter", "signal"),
-    _metric("blogauto_otel_export_duration_seconds", "histogram", "signal"),
-    _metric("blogauto_otel_queue_items", "gauge", "signal"),
-    _metric("blogauto_otel_queue_bytes", "gauge", "signal"),
-    _metric("blogauto_otel_queue_oldest_item_age_seconds", "gauge", "signal"),
-    _metric("blogauto_otel_spool_bytes", "gauge"),
-    _metric("blogauto_otel_spool_files", "gauge"),
-    _metric("blogauto_otel_items_redelivered_total", "counter", "signal"),
-    _metric("blogauto_otel_process_start_time_seconds", "gauge"),
-)
 
 # Read at :8888 of Collector 0.161.
 COLLECTOR: Final = (
@@ -81,19 +67,25 @@ OTHERS: Final = (
 )
 
 
+def of_self(name: str) -> str:
+    """What the SDK says of itself: `of_self("queue.bytes")` is `blogauto_otel_queue_bytes`.
+
+    Raises:
+        KeyError: the catalogue has none of that name.
+    """
+    return self_spec(name).prometheus_name(SELF_NAMESPACE)
+
+
 def known(service: Service) -> Mapping[str, Metric]:
     """Every series name by itself; a histogram stands under its three."""
-    metrics = [*_catalogue(service), *(part for metric in (*SELF, *COLLECTOR, *OTHERS) for part in _parts(metric))]
-    return {metric.name: metric for metric in metrics}
+    ours = [_declared(metric, service.namespace) for metric in CATALOGUE]
+    self = [_declared(metric, SELF_NAMESPACE) for metric in SELF_METRICS]
+    return {part.name: part for metric in (*ours, *self, *COLLECTOR, *OTHERS) for part in _parts(metric)}
 
 
-def _catalogue(service: Service) -> list[Metric]:
-    found = []
-    for metric in CATALOGUE:
-        kind = "histogram" if metric.kind is Kind.HISTOGRAM else metric.kind.prometheus_type
-        labels = frozenset(metric.attributes) | TARGET_LABELS | RESOURCE_LABELS
-        found += _parts(Metric(metric.prometheus_name(service.namespace), kind, labels))
-    return found
+def _declared(metric: MetricSpec, namespace: str) -> Metric:
+    labels = frozenset(metric.attributes) | TARGET_LABELS | RESOURCE_LABELS
+    return Metric(metric.prometheus_name(namespace), metric.kind.prometheus_type, labels)
 
 
 def _parts(metric: Metric) -> list[Metric]:

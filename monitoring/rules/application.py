@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitoring.metrics import of_self
 from monitoring.parameters import Service, percent, spell
 from monitoring.promql import counted, edge, zero_filled
 from monitoring.rules.conditions import Compare, Either, Every, Holds
@@ -86,7 +87,7 @@ def _recordings(service: Service, recorded: Recorded) -> tuple[Recording, ...]:
 
 def start_time(service: Service) -> str:
     """When each process of the service started, in Unix seconds."""
-    return f'blogauto_otel_process_start_time_seconds{{job="{service.job}"}}'
+    return f'{of_self("process.start_time")}{{job="{service.job}"}}'
 
 
 def _sum_counted(series: str, window: str, service: Service) -> str:

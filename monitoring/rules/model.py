@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from monitoring.rules.conditions import Condition
 
@@ -18,7 +19,7 @@ class Recording:
 
     name: str
     expression: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -70,3 +71,27 @@ class RuleFile:
     def recordings(self) -> tuple[Recording, ...]:
         """Its recording rules, in order."""
         return tuple(rule for group in self.groups for rule in group.rules if isinstance(rule, Recording))
+
+    def only(self, alert: Alert, *, instead: Alert | None = None) -> RuleFile:
+        """One alert, or another in its place, and the recording rules that it reads."""
+        kept = instead or alert
+        read = self.read_by(str(kept.condition))
+        groups = (
+            replace(group, rules=tuple(_kept(rule, alert, kept) for rule in group.rules if rule is alert or rule in read))
+            for group in self.groups
+        )
+        return replace(self, groups=tuple(group for group in groups if group.rules))
+
+    def read_by(self, expression: str) -> tuple[Recording, ...]:
+        """The recording rules that an expression reads, by itself or through others."""
+        names = set(_RECORDED.findall(expression))
+        found = tuple(recording for recording in self.recordings if recording.name in names)
+        deeper = " ".join(recording.expression for recording in found)
+        return tuple(dict.fromkeys((*found, *(self.read_by(deeper) if deeper else ()))))
+
+
+_RECORDED: Final = re.compile(r"\w+:\w+:\w+")
+
+
+def _kept(rule: Recording | Alert, alert: Alert, kept: Alert) -> Recording | Alert:
+    return kept if rule is alert else rule

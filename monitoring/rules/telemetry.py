@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.metrics import COLLECTOR_SIGNALS
+from monitoring.metrics import COLLECTOR_SIGNALS, of_self
 from monitoring.parameters import COLLECTOR_JOB, PROMETHEUS_JOB, TELEMETRY, Service, percent
 from monitoring.promql import counted, zero_filled
 from monitoring.rules.conditions import Compare, Either, Every, Holds
@@ -57,7 +57,7 @@ def _recordings() -> tuple[Recording, ...]:
         Recording(QUEUED, "sum by (job, exporter) (otelcol_exporter_queue_size)"),
         Recording(
             DROPPED,
-            f"sum by (job, signal, reason) {counted('blogauto_otel_items_dropped_total', '5m', alive='target_info')}",
+            f"sum by (job, signal, reason) {counted(of_self('items.dropped'), '5m', alive='target_info')}",
         ),
     )
 

@@ -1,0 +1,600 @@
+"""The panels that our boards are made of: a thin layer over Grafana's own types, so that each board reads as a list of questions.
+
+Units, thresholds, colours and descriptions are chosen here once; a board says what is asked, of which series, and who watches it.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import quote
+
+from grafana_foundation_sdk.builders import bargauge, heatmap, logs, stat, table, timeseries
+from grafana_foundation_sdk.builders import common as build_common
+from grafana_foundation_sdk.builders import loki as build_loki
+from grafana_foundation_sdk.builders import prometheus as build_prometheus
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common, dashboard, units
+from grafana_foundation_sdk.models import heatmap as heatmap_model
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from monitoring.rules.model import Alert
+
+GRID: Final = 24
+
+# Data sources are variables, so that a board can be used beside others; the provisioned uids are their first values.
+PROMETHEUS: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+LOKI: Final = common.DataSourceRef(type_val="loki", uid="${loki}")
+JAEGER_UID: Final = "${jaeger}"
+SOURCES: Final = (  # variable, kind, name, uid (collector/backends/grafana/provisioning/datasources)
+    ("datasource", "prometheus", "Prometheus", "blogauto-prometheus"),
+    ("loki", "loki", "Loki", "blogauto-loki"),
+    ("jaeger", "jaeger", "Jaeger", "blogauto-jaeger"),
+)
+
+GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "text"
+STATUS_COLOURS: Final = {"2xx": "green", "3xx": "blue", "4xx": "orange", "5xx": "red"}
+SEVERITY_COLOURS: Final = {"critical": RED, "warning": ORANGE, "none": GREY}
+
+UNITS: Final[Mapping[str, str]] = {
+    "requests/s": units.RequestsPerSecond,
+    "per second": units.CountsPerSecond,
+    "seconds": units.Seconds,
+    "percent": units.Percent,
+    "ratio": units.PercentUnit,
+    "bytes": units.BytesIEC,
+    "count": units.Short,
+    "number": units.NoUnit,
+}
+
+INTERVAL: Final = "$__rate_interval"
+
+
+@dataclass(frozen=True)
+class Query:
+    """One PromQL query and how its series are called."""
+
+    expr: str
+    legend: str = ""
+    exemplars: bool = False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """An alert that watches what a panel shows: the panel takes its threshold and names it."""
+
+    alert: Alert
+    limit: float
+    bad: Literal["above", "below"] = "above"
+
+    @property
+    def colour(self) -> str:
+        """The colour of trouble: red pages somebody, orange can wait."""
+        return SEVERITY_COLOURS[self.alert.severity]
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a click on a value leads."""
+
+    title: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A panel and how much room it takes on the grid of 24 columns."""
+
+    panel: dashboard.Panel
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A heading and the tiles below it, laid from left to right; without a title, no heading."""
+
+    title: str
+    tiles: tuple[Tile, ...] = field(default_factory=tuple)
+
+
+# --- panels -------------------------------------------------------------------------------------------------------------
+
+
+def figure(
+    title: str,
+    description: str,
+    unit: str,
+    expr: str,
+    *,
+    watch: Watch | None = None,
+    empty: str,
+    decimals: float | None = None,
+    words: Mapping[str, tuple[str, str]] | None = None,
+    colour: str = BLUE,
+    thresholds: Sequence[tuple[float | None, str]] | None = None,
+    spark: bool = True,
+    width: int = 3,
+    links: Sequence[Link] = (),
+    since: str | None = None,
+) -> Tile:
+    """One number that answers "is it fine?": its background has the colour of the alert that watches it."""
+    mode = common.BigValueColorMode.BACKGROUND if watch or words or thresholds else common.BigValueColorMode.VALUE
+    builder = (
+        stat.Panel()
+        .color_mode(mode)
+        .graph_mode(common.BigValueGraphMode.AREA if spark else common.BigValueGraphMode.NONE)
+        .text_mode(common.BigValueTextMode.VALUE)
+        .justify_mode(common.BigValueJustifyMode.AUTO)
+        .wide_layout(False)
+        .reduce_options(build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    )
+    panel = _panel(builder.build(), title, description, [_prometheus(Query(expr), 0, instant=not spark)], watch)
+    defaults = _defaults(panel, unit, decimals)
+    defaults.no_value = empty
+    defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
+    defaults.thresholds = _thresholds(thresholds or _steps(watch, colour))
+    if words:
+        defaults.mappings = [_words(words)]
+    defaults.links = _links(links)
+    panel.time_from = since
+    return Tile(panel, width, 4)
+
+
+def series(
+    title: str,
+    description: str,
+    unit: str,
+    queries: Sequence[Query],
+    *,
+    watch: Watch | None = None,
+    stacked: bool = False,
+    bars: bool = False,
+    colours: Mapping[str, str] | None = None,
+    dashed: Sequence[str] = (),
+    top: float | None = None,
+    decimals: float | None = None,
+    interval: str | None = None,
+    since: str | None = None,
+    links: Sequence[Link] = (),
+    calcs: Sequence[str] = ("mean", "lastNotNull", "max"),
+    width: int = 8,
+    height: int = 8,
+) -> Tile:
+    """Figures over time. The dashed line is the limit of the alert that watches them."""
+    style = common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE
+    stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
+    legend_mode = common.LegendDisplayMode.TABLE if calcs else common.LegendDisplayMode.LIST
+    builder = (
+        timeseries.Panel()
+        .draw_style(style)
+        .fill_opacity(80 if bars else 20 if stacked else 8)
+        .line_width(1 if bars else 1.5)
+        .show_points(common.VisibilityMode.NEVER)
+        .span_nulls(False)
+        .axis_soft_min(0)
+        .stacking(stacking.group("A"))
+        .thresholds_style(
+            build_common.GraphThresholdsStyleConfig().mode(
+                common.GraphThresholdsStyleMode.DASHED if watch else common.GraphThresholdsStyleMode.OFF
+            )
+        )
+        .legend(
+            build_common.VizLegendOptions()
+            .display_mode(legend_mode)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs(list(calcs))
+        )
+        .tooltip(
+            build_common.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+    )
+    targets = [_prometheus(query, index) for index, query in enumerate(queries)]
+    panel = _panel(builder.build(), title, description, targets, watch)
+    defaults = _defaults(panel, unit, decimals)
+    defaults.min_val = 0
+    defaults.max_val = top
+    defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.PALETTE_CLASSIC)
+    defaults.thresholds = _thresholds(_steps(watch, GREEN))
+    defaults.links = _links(links)
+    panel.interval = interval
+    panel.time_from = since
+    _fixed_colours(panel, colours or {})
+    for name in dashed:
+        _dashed(panel, name)
+    return Tile(panel, width, height)
+
+
+def ranking(
+    title: str,
+    description: str,
+    unit: str,
+    query: Query,
+    *,
+    watch: Watch | None = None,
+    decimals: float | None = None,
+    empty: str = "none",
+    width: int = 8,
+    height: int = 8,
+    since: str | None = None,
+    links: Sequence[Link] = (),
+) -> Tile:
+    """Bars side by side, as they stand now."""
+    builder = (
+        bargauge.Panel()
+        .orientation(common.VizOrientation.HORIZONTAL)
+        .display_mode(common.BarGaugeDisplayMode.BASIC)
+        .value_mode(common.BarGaugeValueMode.TEXT)
+        .name_placement(common.BarGaugeNamePlacement.LEFT)
+        .show_unfilled(True)
+        .min_viz_height(16)
+        .max_viz_height(32)
+        .reduce_options(build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+    )
+    panel = _panel(builder.build(), title, description, [_prometheus(query, 0, instant=True)], watch)
+    defaults = _defaults(panel, unit, decimals)
+    defaults.min_val = 0
+    defaults.no_value = empty
+    defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
+    defaults.thresholds = _thresholds(_steps(watch, BLUE))
+    defaults.links = _links(links)
+    panel.time_from = since
+    return Tile(panel, width, height)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: a query, its heading and unit; with a watch, its cells take colours."""
+
+    title: str
+    unit: str
+    expr: str
+    watch: Watch | None = None
+    decimals: float | None = None
+
+
+def columns(
+    title: str,
+    description: str,
+    by: Mapping[str, str],
+    queries: Sequence[Column],
+    *,
+    watch: Watch | None = None,
+    empty: str = "none",
+    links: Sequence[Link] = (),
+    sort: str = "",
+    hidden: Sequence[str] = (),
+    width: int = 16,
+    height: int = 8,
+) -> Tile:
+    """A table: one line for each value of the labels `by` (label to heading), one column for each query."""
+    builder = table.Panel().show_header(True).cell_height(common.TableCellHeight.SM)
+    if sort:
+        builder = builder.sort_by([build_common.TableSortByFieldState(sort).desc(True)])
+    targets = [_prometheus(Query(query.expr), index, instant=True, kind=PromQueryFormat.TABLE) for index, query in enumerate(queries)]
+    panel = _panel(builder.build(), title, description, targets, watch)
+    defaults = _defaults(panel, "number", None)
+    defaults.no_value = empty
+    defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
+    defaults.thresholds = _thresholds([(None, GREY)])
+    values = ["Value"] if len(queries) == 1 else [f"Value #{letter}" for letter in string.ascii_uppercase[: len(queries)]]
+    names = {**by, **dict(zip(values, (query.title for query in queries), strict=True))}
+    panel.transformations = [
+        dashboard.DataTransformerConfig(id_val="merge", options={}),
+        dashboard.DataTransformerConfig(
+            id_val="organize",
+            options={
+                "excludeByName": {name: True for name in ("Time", *hidden)},
+                "indexByName": {name: index for index, name in enumerate(names)},
+                "renameByName": names,
+            },
+        ),
+    ]
+    for query in queries:
+        _override(panel, query.title, _column(query))
+    if links:
+        _override(panel, next(iter(by.values())), {"links": [link.to_json() for link in _links(links) or ()]})
+    return Tile(panel, width, height)
+
+
+def distribution(title: str, description: str, expr: str, *, width: int = 12, height: int = 8) -> Tile:
+    """How many requests took how long, over time: a heatmap of a histogram's buckets."""
+    builder = (
+        heatmap.Panel()
+        .calculate(False)
+        .color(heatmap.HeatmapColorOptions().mode(heatmap_model.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
+        .cell_gap(1)
+        .filter_values(heatmap.FilterValueRange().le(1e-9))
+        .y_axis(heatmap.YAxisConfig().unit(units.Seconds).axis_placement(common.AxisPlacement.LEFT))
+        .rows_frame(heatmap.RowsHeatmapOptions().layout(common.HeatmapCellLayout.LE))
+        .cell_values(heatmap.CellValues().unit(units.RequestsPerSecond))
+        .exemplars_color("rgba(255,0,255,0.7)")
+        .show_legend()
+    )
+    query = Query(expr, "{{le}}", exemplars=True)
+    panel = _panel(builder.build(), title, description, [_prometheus(query, 0, kind=PromQueryFormat.HEATMAP)], None)
+    _defaults(panel, "requests/s", None)
+    return Tile(panel, width, height)
+
+
+def lines(title: str, description: str, expr: str, *, width: int = 24, height: int = 9) -> Tile:
+    """Log lines, newest first; a trace id in one leads to Jaeger."""
+    builder = (
+        logs.Panel()
+        .show_time(True)
+        .show_labels(False)
+        .wrap_log_message(True)
+        .enable_log_details(True)
+        .sort_order(common.LogsSortOrder.DESCENDING)
+        .dedup_strategy(common.LogsDedupStrategy.NONE)
+    )
+    query = build_loki.Dataquery().datasource(LOKI).expr(expr).ref_id("A").query_type("range").max_lines(200).build()
+    panel = builder.build()
+    panel.title, panel.description, panel.datasource, panel.targets = title, description, LOKI, [query]
+    return Tile(panel, width, height)
+
+
+# --- links ---------------------------------------------------------------------------------------------------------------
+
+
+def board_link(title: str, uid: str, **variables: str) -> Link:
+    """Another board, with the same time range; a variable's value may be a field, such as `${__field.labels.endpoint}`."""
+    parts = "".join(f"&var-{name}={value}" for name, value in variables.items())
+    return Link(title, f"/d/{uid}?${{__url_time_range}}{parts}")
+
+
+def traces_link(title: str, **query: str) -> Link:
+    """A search in Jaeger: `service`, `operation`, `tags`, `minDuration`."""
+    return Link(title, _explore("jaeger", JAEGER_UID, {"queryType": "search", "service": "${job}", **query}))
+
+
+def logs_link(title: str, expr: str) -> Link:
+    """A search in Loki."""
+    return Link(title, _explore("loki", "${loki}", {"expr": expr}))
+
+
+def _explore(kind: str, uid: str, query: Mapping[str, object]) -> str:
+    queries = [{"refId": "A", "datasource": {"type": kind, "uid": uid}, **query}]
+    pane = {"p": {"datasource": uid, "queries": queries, "range": {"from": "${__from}", "to": "${__to}"}}}
+    return "/explore?schemaVersion=1&orgId=1&panes=" + quote(json.dumps(pane, separators=(",", ":")), safe="${}:.")
+
+
+# --- pieces --------------------------------------------------------------------------------------------------------------
+
+
+def _panel(
+    panel: dashboard.Panel,
+    title: str,
+    description: str,
+    targets: Sequence[object],
+    watch: Watch | None,
+) -> dashboard.Panel:
+    panel.title = title
+    panel.description = description + (f" Watched by {watch.alert.name}." if watch else "")
+    panel.datasource = PROMETHEUS
+    panel.targets = list(targets)  # type: ignore[arg-type]  # the SDK's Dataquery is a protocol without members
+    return panel
+
+
+def _prometheus(query: Query, index: int, *, instant: bool = False, kind: PromQueryFormat | None = None) -> object:
+    target = build_prometheus.Dataquery().datasource(PROMETHEUS).expr(query.expr).ref_id(string.ascii_uppercase[index])
+    target = target.instant(True).range(False) if instant else target.range(True).instant(False)
+    if query.legend:
+        target = target.legend_format(query.legend)
+    if query.exemplars:
+        target = target.exemplar(True)
+    if kind is not None:
+        target = target.format(kind)
+    return target.build()
+
+
+def _defaults(panel: dashboard.Panel, unit: str, decimals: float | None) -> dashboard.FieldConfig:
+    if panel.field_config is None:
+        panel.field_config = dashboard.FieldConfigSource()
+    defaults = panel.field_config.defaults
+    defaults.unit = UNITS[unit]
+    defaults.decimals = decimals
+    return defaults
+
+
+def _steps(watch: Watch | None, calm: str) -> list[tuple[float | None, str]]:
+    if watch is None:
+        return [(None, calm)]
+    if watch.bad == "above":
+        return [(None, GREEN), (watch.limit, watch.colour)]
+    return [(None, watch.colour), (watch.limit, GREEN)]
+
+
+def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
+    return dashboard.ThresholdsConfig(
+        mode=dashboard.ThresholdsMode.ABSOLUTE,
+        steps=[dashboard.Threshold(value=value, color=colour) for value, colour in steps],
+    )
+
+
+def _words(words: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
+    return dashboard.ValueMap(
+        options={
+            value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, (text, colour)) in enumerate(words.items())
+        }
+    )
+
+
+def _links(links: Sequence[Link]) -> list[dashboard.DashboardLink] | None:
+    return [dashboard.DashboardLink(title=link.title, url=link.url) for link in links] or None
+
+
+def _override(panel: dashboard.Panel, name: str, properties: Mapping[str, object], *, regex: bool = False) -> None:
+    assert panel.field_config is not None
+    matcher = dashboard.MatcherConfig(id_val="byRegexp" if regex else "byName", options=name)
+    values = [dashboard.DynamicConfigValue(id_val=key, value=value) for key, value in properties.items()]
+    panel.field_config.overrides.append(
+        dashboard.DashboardFieldConfigSourceOverrides(matcher=matcher, properties=values)
+    )
+
+
+def _fixed_colours(panel: dashboard.Panel, colours: Mapping[str, str]) -> None:
+    for name, colour in colours.items():
+        _override(panel, name, {"color": {"mode": "fixed", "fixedColor": colour}})
+
+
+def _dashed(panel: dashboard.Panel, name: str) -> None:
+    style = {"fill": "dash", "dash": [8, 6]}
+    _override(panel, name, {"custom.lineStyle": style, "custom.fillOpacity": 0, "color": {"mode": "fixed", "fixedColor": "text"}})
+
+
+def _column(column: Column) -> dict[str, object]:
+    properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": "0"}
+    if column.decimals is not None:
+        properties["decimals"] = column.decimals
+    if column.watch is not None:
+        steps = [{"value": value, "color": colour} for value, colour in _steps(column.watch, GREEN)]
+        properties["thresholds"] = {"mode": "absolute", "steps": steps}
+        properties["custom.cellOptions"] = {"type": "color-text"}
+    return properties
+
+
+# --- boards --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What can be chosen at the top of a board: the values of a label, `query` being `label_values(...)`."""
+
+    name: str
+    label: str
+    query: str
+    first: str = ""
+    several: bool = False
+
+
+def board(
+    uid: str,
+    title: str,
+    description: str,
+    rows: Sequence[Row],
+    *,
+    tag: str,
+    variables: Sequence[Variable],
+    annotations: Sequence[dashboard.AnnotationQuery],
+    since: str = "now-1h",
+) -> dict[str, object]:
+    """A board as Grafana's classic JSON, read-only, with its panels numbered and placed."""
+    built = dashboard.Dashboard(
+        uid=uid,
+        title=title,
+        description=description,
+        tags=[tag],
+        timezone="browser",
+        editable=False,
+        graph_tooltip=dashboard.DashboardCursorSync.CROSSHAIR,
+        time=dashboard.DashboardDashboardTime(from_val=since, to="now"),
+        refresh="30s",
+        panels=_placed(rows),
+        templating=dashboard.DashboardDashboardTemplating(
+            list_val=[*(_source(*source) for source in SOURCES), *map(_variable, variables)]
+        ),
+        annotations=dashboard.AnnotationContainer(list_val=list(annotations)),
+        links=[_siblings(tag)],
+    )
+    document: dict[str, object] = json.loads(json.dumps(built, cls=JSONEncoder))
+    return _without_placement(document)
+
+
+def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
+    panels: list[dashboard.Panel | dashboard.RowPanel] = []
+    top = 0
+    for row in rows:
+        if row.title:
+            place = dashboard.GridPos(h=1, w=GRID, x=0, y=top)
+            panels.append(dashboard.RowPanel(title=row.title, collapsed=False, grid_pos=place, panels=[]))
+            top += 1
+        left, tallest = 0, 0
+        for tile in row.tiles:
+            if left + tile.width > GRID:
+                left, top, tallest = 0, top + tallest, 0
+            tile.panel.grid_pos = dashboard.GridPos(h=tile.height, w=tile.width, x=left, y=top)
+            panels.append(tile.panel)
+            left, tallest = left + tile.width, max(tallest, tile.height)
+        top += tallest
+    for number, panel in enumerate(panels, start=1):
+        panel.id_val = number
+    return panels
+
+
+def _variable(variable: Variable) -> dashboard.VariableModel:
+    everything = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+    first = dashboard.VariableOption(selected=True, text=variable.first, value=variable.first)
+    return dashboard.VariableModel(
+        type_val=dashboard.VariableType.QUERY,
+        name=variable.name,
+        label=variable.label,
+        datasource=PROMETHEUS,
+        query={"qryType": 1, "query": variable.query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+        definition=variable.query,
+        current=everything if variable.several else first,
+        multi=variable.several,
+        include_all=variable.several,
+        all_value=".+" if variable.several else None,
+        refresh=dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED,
+        sort=dashboard.VariableSort.ALPHABETICAL_ASC,
+    )
+
+
+def _source(name: str, kind: str, label: str, uid: str) -> dashboard.VariableModel:
+    hide = dashboard.VariableHide.DONT_HIDE if name == "datasource" else dashboard.VariableHide.HIDE_VARIABLE
+    return dashboard.VariableModel(
+        type_val=dashboard.VariableType.DATASOURCE,
+        name=name,
+        label=label,
+        query=kind,
+        hide=hide,
+        current=dashboard.VariableOption(selected=True, text=label, value=uid),
+    )
+
+
+def annotation(name: str, expr: str, *, title: str, colour: str) -> dashboard.AnnotationQuery:
+    """Marks in every chart while `expr` has a result."""
+    return dashboard.AnnotationQuery(
+        name=name,
+        datasource=PROMETHEUS,
+        enable=True,
+        icon_color=colour,
+        expr=expr,
+        title_format=title,
+        step="30s",
+        target=None,
+    )
+
+
+def _siblings(tag: str) -> dashboard.DashboardLink:
+    """One dropdown that leads to the other boards, with time and choices kept."""
+    return dashboard.DashboardLink(
+        title="Boards",
+        type_val=dashboard.DashboardLinkType.DASHBOARDS,
+        icon="external link",
+        tags=[tag],
+        as_dropdown=True,
+        include_vars=True,
+        keep_time=True,
+    )
+
+
+def _without_placement(document: Mapping[str, object]) -> dict[str, object]:
+    """The SDK hides each link and annotation in a menu by `placement`; ours are to be seen."""
+    cleaned = _cleaned(document)
+    assert isinstance(cleaned, dict)
+    return cleaned
+
+
+def _cleaned(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _cleaned(entry) for key, entry in value.items() if key != "placement"}
+    return [_cleaned(entry) for entry in value] if isinstance(value, list) else value
