@@ -223,7 +223,8 @@ def _ways_of(operator: str, argument: Any) -> int:
         inner = _ways(body)
         return (high - low + 1) * (1 if inner == 1 else inner ** min(high, 20))
     parts = argument if isinstance(argument, tuple) else ()
-    return int(math.prod(_ways(part) for part in parts if isinstance(part, _regex_parser.SubPattern)))
+    ways: int = math.prod(_ways(part) for part in parts if isinstance(part, _regex_parser.SubPattern))
+    return ways
 
 
 def any_of(*known: str) -> Parser:

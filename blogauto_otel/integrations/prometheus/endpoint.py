@@ -1,0 +1,150 @@
+"""The page that Prometheus fetches: read in a thread of its own, and once for all who ask at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gzip
+import hmac
+import os
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from opentelemetry.sdk.metrics.export import MetricsData
+
+from blogauto_otel._guard import guard, swallow
+from blogauto_otel.integrations.prometheus import text
+from blogauto_otel.integrations.prometheus.families import families_of
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Collect = Callable[[], MetricsData | None]
+
+PATIENCE: Final = 15.0  # seconds; Prometheus gives up after 10
+PLAIN: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    content_type: str = PLAIN
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+NOT_ALLOWED: Final = Answer(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
+WHO_ARE_YOU: Final = Answer(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
+BROKEN: Final = Answer(500, b"metrics cannot be shown; the application's log says why\n")
+TOO_SLOW: Final = Answer(503, b"metrics cannot be collected in time; the application's log says why\n")
+
+
+class MetricsEndpoint:
+    """Answers GET and HEAD with the metrics as they are now.
+
+    Args:
+        collect: The reader's `collect_now`; called in a thread of ours, never by two at once.
+        token: What a scrape must carry as `Authorization: Bearer ...`; None lets everybody read.
+    """
+
+    def __init__(self, collect: Collect, token: str | None = None) -> None:
+        self._collect = collect
+        self._token = token.encode() if token else None
+        self._renderings = _Renderings(self._render)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application; whatever goes wrong in here is an answer, never an exception."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        answer = await self._answer(scope)
+        with guard("answering a scrape"):
+            await _send(send, answer, with_body=scope["method"] != "HEAD")
+
+    async def _answer(self, scope: Scope) -> Answer:
+        try:
+            headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            if not self._may_read(headers):
+                return WHO_ARE_YOU
+            if scope["method"] not in {"GET", "HEAD"}:
+                return NOT_ALLOWED
+            wanted = text.chosen_format(headers.get(b"accept", ""))
+            return await self._renderings.of(wanted, text.accepts_gzip(headers.get(b"accept-encoding", "")))
+        except (asyncio.TimeoutError, TimeoutError):
+            return TOO_SLOW
+        except Exception as error:
+            if not swallow("answering a scrape", error):
+                raise
+            return BROKEN
+
+    def _may_read(self, headers: Mapping[bytes, str]) -> bool:
+        if self._token is None:
+            return True
+        scheme, _, given = headers.get(b"authorization", "").partition(" ")
+        is_right = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
+        return is_right and scheme.lower() == "bearer"
+
+    def _render(self, content_type: str, compress: bool) -> Answer:
+        body = text.render(families_of(self._collect()), content_type)
+        if not compress:
+            return Answer(200, body, content_type)
+        packed = gzip.compress(body, compresslevel=1)
+        return Answer(200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
+
+
+class _Renderings:
+    """Renderings in flight: who asks while one is under way waits for that one."""
+
+    def __init__(self, render: Callable[[str, bool], Answer]) -> None:
+        self._render = render
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Answer]] = {}
+
+    async def of(self, content_type: str, compress: bool) -> Answer:
+        future = self._join((content_type, compress))
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), PATIENCE)
+
+    def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Answer]:
+        if self._pid != os.getpid():  # a forked child: the thread that would have answered is not here
+            self._lock, self._pid, self._in_flight = threading.Lock(), os.getpid(), {}
+        with self._lock:
+            future = self._in_flight.get(key)
+            if future is None:
+                future = self._in_flight[key] = concurrent.futures.Future()
+                self._start(key, future)
+            return future
+
+    def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
+        # A thread of its own and a daemon: a pool's would be waited for when the process ends.
+        thread = threading.Thread(target=self._run, args=(key, future), name="blogauto_otel-metrics", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no threads left: slow is better than blind
+            self._run(key, future)
+
+    def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
+        try:
+            answer = self._render(*key)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
+            self._in_flight.pop(key, None)
+            future.set_exception(error)
+        else:
+            self._in_flight.pop(key, None)
+            future.set_result(answer)
+
+
+async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:
+    headers = [
+        (b"content-type", answer.content_type.encode()),
+        (b"content-length", str(len(answer.body)).encode()),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
