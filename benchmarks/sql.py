@@ -109,7 +109,7 @@ def contrib() -> Iterator[Callable[[], object]]:
     instrumentor.instrument(tracer_provider=tracers, meter_provider=meters(), skip_dep_check=True)
     yield processor.force_flush
     instrumentor.uninstrument()
-    processor.shutdown()
+    processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
