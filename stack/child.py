@@ -6,6 +6,7 @@ import atexit
 import ctypes
 import fcntl
 import os
+import pwd
 import random
 import signal
 import socket
@@ -132,7 +133,17 @@ def _kill_all() -> None:
 
 
 class Process:
-    """One program of the stack from start to end, its log in a file, its group killed when we go."""
+    """One program of the stack from start to end, its log in a file, its group killed when we go.
+
+    Args:
+        name: For messages.
+        command: Program and arguments.
+        ready_url: Answers 200 when the program is ready; `tcp:` when an open port must do.
+        log: Takes its output; appended to by each start.
+        url: Of the program, ending in its port.
+        env: Variables beside those of this process.
+        user: Runs it, when this process is root.
+    """
 
     def __init__(
         self,
@@ -143,6 +154,7 @@ class Process:
         log: Path,
         url: str,
         env: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> None:
         self.name = name
         self.command = list(command)
@@ -150,6 +162,7 @@ class Process:
         self.log = log
         self._ready_url = ready_url
         self._env = dict(env or {})
+        self._user = user
         self._child: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -183,6 +196,9 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **self._env},
                 start_new_session=True,
+                user=self._user,
+                group=self._user and pwd.getpwnam(self._user).pw_gid,
+                extra_groups=[] if self._user else None,
                 preexec_fn=_die_with_parent if main else None,  # noqa: PLW1509 one prctl call, made before any thread exists in the child
             )
         _running.add(self)
@@ -203,6 +219,9 @@ class Process:
 
     def _ready(self) -> bool:
         try:
+            if self._ready_url.startswith("tcp:"):
+                socket.create_connection((LOOPBACK, self.port), timeout=2.0).close()
+                return True
             status, body = get(self._ready_url, timeout=2.0)
         except OSError:
             return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,10 +15,9 @@ import yaml
 
 from stack import build
 from stack.processes import collector_environment, ensure_programs
+from tests.support.compose import BASE, WITH_APPS, example_environment, load, model
 
 ROOT = build.ROOT
-BASE = ("docker-compose.yml",)
-WITH_APPS = ("docker-compose.yml", "docker-compose.apps.yml")
 REQUIRED = ("GRAFANA_USER", "GRAFANA_PASSWORD", "REDACTION_HMAC_KEY")
 REQUIRED_BY_APPS = ("DB_USER", "DB_PASSWORD", "REDIS_PASSWORD")
 
@@ -45,26 +43,6 @@ WANTED_FINDINGS = {
 }
 CREDENTIALS = {"CL-0020", "CL-0021"}
 OWN_OUTPUT = {"prepare", "otel-collector", "loki", "backend"}  # the last sends its logs by OTLP
-
-
-def example_environment() -> dict[str, str]:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def load(files: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Compose's own loader: interpolation, merge, schema."""
-    program = build.ensure([build.COMPOSE_CONFIG], lambda _: None)["compose-config"]
-    command = [str(program), *files]
-    env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-
-
-def model(files: tuple[str, ...], **changes: str) -> dict[str, Any]:
-    environment = {**example_environment(), **changes}
-    done = load(files, environment)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
 
 
 APPS_SECRETS = {"DB_USER": "reader", "DB_PASSWORD": "secret-1", "REDIS_PASSWORD": "secret-2"}

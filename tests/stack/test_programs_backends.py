@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +19,7 @@ from stack.processes import (
     start_jaeger,
     start_prometheus,
 )
+from tests.stack.pages import serve_page
 
 pytestmark = pytest.mark.stack
 
@@ -32,26 +29,6 @@ blogauto_api_requests_total{endpoint="/api/keywords",method="GET",status="200"} 
 process_open_fds 12
 # EOF
 """
-
-
-@contextmanager
-def backend(page: bytes = METRICS) -> Iterator[str]:
-    """An application with a /metrics page of its own; `host:port`."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/metrics" else 404)
-            self.send_header("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            pass
-
-    with ThreadingHTTPServer((LOOPBACK, 0), Page) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"{LOOPBACK}:{server.server_port}"
-        server.shutdown()
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -103,7 +80,7 @@ def test_jaeger_starts_with_the_shipped_file_and_keeps_its_spans_on_disk(tmp_pat
 
 
 def test_all_targets_are_up_and_prometheus_knows_its_alertmanager(tmp_path: Path) -> None:
-    with backend() as address, Stack(tmp_path, backend=address, alertmanager=True) as stack:
+    with serve_page(METRICS) as address, Stack(tmp_path, backend=address, alertmanager=True) as stack:
         jobs = {"otel-apps", "otel-collector", "blogauto-backend", "prometheus", "alertmanager", "jaeger"}
         stack.prometheus.wait_for("up == 1", lambda found: {sample.labels["job"] for sample in found} == jobs)
         assert set(stack.prometheus.targets().values()) == {"up"}
@@ -112,7 +89,7 @@ def test_all_targets_are_up_and_prometheus_knows_its_alertmanager(tmp_path: Path
 
 
 def test_the_backend_is_watched_but_its_own_figures_are_left_to_the_collector(tmp_path: Path) -> None:
-    with backend() as address, Stack(tmp_path, backend=address) as stack:
+    with serve_page(METRICS) as address, Stack(tmp_path, backend=address) as stack:
         stack.prometheus.wait_for('up{job="blogauto-backend"} == 1')
         scraped = stack.prometheus.wait_for('scrape_samples_scraped{job="blogauto-backend"}')
         assert scraped[0].value == 2, "the page was read"
