@@ -44,8 +44,8 @@ bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios 
 
 .PHONY: docs
 docs: $(VENV)/.installed ## write the generated pages and the golden telemetry anew
-	$(BIN)/python tools/generate_docs.py
 	$(BIN)/python -m pytest -q tests/golden --update-golden
+	$(BIN)/python tools/generate_docs.py
 
 .PHONY: clean
 clean: ## remove what the targets made here
