@@ -79,7 +79,7 @@ class Database:
             point["db.operation.name"] = batch + about.operation
         if about.collection:
             point["db.collection.name"] = about.collection
-        span = {**point, "db.query.text": bare if whole else bare + "..."}
+        span = {**point, "db.query.text": bare if whole else bare[: self._max_text - 3] + "..."}
         if about.summary:
             span["db.query.summary"] = batch + about.summary
         return Statement(batch + about.summary if about.summary else str(point["db.system.name"]), span, point)
