@@ -75,7 +75,7 @@ def decide(name: str, settings: Settings) -> Report | None:
         return Report(name, State.OFF, "by OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")
     if name in DOUBLES:
         return Report(name, State.SKIPPED, DOUBLES[name])
-    if name in DRIVERS and settings.sqlalchemy != "off" and _is_there("sqlalchemy"):
+    if name in DRIVERS and settings.sqlalchemy != "off" and "sqlalchemy" not in disabled and _is_there("sqlalchemy"):
         return Report(name, State.SKIPPED, _STATEMENTS)
     return None
 

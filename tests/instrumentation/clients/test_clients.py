@@ -107,6 +107,7 @@ def test_what_ours_records_is_not_recorded_twice(name: str, installed: dict[str,
 def test_a_driver_is_recorded_where_sqlalchemy_is_not() -> None:
     assert clients.decide("asyncpg", Settings()) is not None
     assert clients.decide("asyncpg", Settings(sqlalchemy="off")) is None
+    assert clients.decide("asyncpg", Settings(disabled_instrumentations=("sqlalchemy",))) is None
 
 
 @pytest.mark.parametrize("disabled", [("redis",), ("*",)])
