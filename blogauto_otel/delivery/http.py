@@ -79,6 +79,7 @@ class HttpTransport:
         self._socket: socket.socket | None = None
         self._buffer = b""
         self._heard = False  # whether the peer has said anything about the current request
+        self._aborted = False
 
     def _authority(self) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -86,6 +87,7 @@ class HttpTransport:
 
     def send(self, body: bytes, deadline: float) -> Outcome:
         """See `Transport`."""
+        self._aborted = False
         try:
             if self._destination.gzip:
                 packer = zlib.compressobj(1, zlib.DEFLATED, 31)
@@ -101,6 +103,7 @@ class HttpTransport:
 
     def abort(self) -> None:
         """See `Transport`."""
+        self._aborted = True
         connection = self._socket
         if connection is not None:
             with contextlib.suppress(OSError):
@@ -130,7 +133,7 @@ class HttpTransport:
             raise
         except OSError:
             # A kept-alive connection may close just as we use it; that says nothing of the receiver. A fresh one does.
-            if not reused or self._heard:
+            if not reused or self._heard or self._aborted:
                 raise
             self.close()
             self._connect(deadline)
@@ -164,6 +167,8 @@ class HttpTransport:
                 self.close()
                 if isinstance(error, TimeoutError):
                     raise DeadlineError("no time left connecting") from error
+                if self._aborted:
+                    raise
                 problem = error
         raise problem or OSError("no address")
 

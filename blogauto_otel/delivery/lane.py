@@ -81,11 +81,13 @@ class Lane:
         self.queue = queue
         self.transport = transport
         self.sending = threading.Lock()
+        self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
         self._pace = pace
         self._resource = resource
         self._reachable: bool | None = None  # unknown before the first request
         self._failures = 0
         self._retry_at = 0.0
+        self._busy_since = 0.0  # when the request under way, or what precedes it, began
         self._gave_up_at = float("-inf")  # when a flush found nobody
         self._sent = 0
         self._retries = 0
@@ -106,9 +108,10 @@ class Lane:
 
     def work(self) -> bool:
         """Send one request; True when that went well and there may be more to do."""
-        if not self.sending.acquire(blocking=False):
-            return False  # a flush is at it
+        if self._flushes or not self.sending.acquire(blocking=False):
+            return False  # a flush is at it, or waits for its turn
         try:
+            self._busy_since = time.monotonic()
             self.refill()
             sent = self._send_batch(time.monotonic() + self._pace.timeout)
             return sent is not None and sent[1].fate is not Fate.RETRY
@@ -126,18 +129,23 @@ class Lane:
 
     def has_work(self) -> bool:
         """Whether a flush has anything to do here."""
-        return len(self.queue) > 0 or self.sending.locked()
+        return self.queue.items_in_hand > 0
 
     def drain(self, deadline: float, *, last: bool) -> bool:
         """Send all that waits now; True when it was taken. A receiver that does not answer costs `PATIENCE` at most.
 
         With `last` there is no later: one attempt is made even if the receiver asked to be left alone.
         """
-        started = time.monotonic()
-        allowance = self._allowance(started, deadline)
-        if not self._seize(min(deadline, started + allowance)):
-            return False
+        self._flushes.append(None)
         try:
+            allowance = self._allowance(deadline)
+            return self._seize(deadline, allowance) and self._drain_and_release(deadline, allowance, last=last)
+        finally:
+            self._flushes.pop()
+
+    def _drain_and_release(self, deadline: float, allowance: float, *, last: bool) -> bool:
+        try:
+            self._busy_since = time.monotonic()
             self.refill(now=True)
             if not last and self._failures and self._reachable and self._retry_at > deadline:
                 return False
@@ -145,19 +153,27 @@ class Lane:
         finally:
             self.sending.release()
 
-    def _allowance(self, now: float, deadline: float) -> float:
+    def _allowance(self, deadline: float) -> float:
         """How long to wait for an answer."""
+        now = time.monotonic()
         if self._reachable:
             return max(PATIENCE, (deadline - now) / 2)
         return PATIENCE_AGAIN if now - self._gave_up_at < SOON else PATIENCE
 
-    def _seize(self, until: float) -> bool:
-        """Take over from the worker; a request of its that is stuck is broken off."""
-        if self.sending.acquire(timeout=max(0.0, until - time.monotonic())):
-            return True
-        self._gave_up_at = time.monotonic()
-        self.transport.abort()
-        return self.sending.acquire(timeout=0.2)
+    def _seize(self, deadline: float, allowance: float) -> bool:
+        """Take over from whoever sends. A request that is stuck is broken off, and was the attempt."""
+        waited_for = -1.0
+        while self._busy_since != waited_for:  # another request has begun: it is getting on
+            waited_for = self._busy_since
+            until = min(deadline, waited_for + allowance)
+            if self.sending.acquire(timeout=max(0.0, until - time.monotonic())):
+                return True
+        if time.monotonic() - waited_for >= allowance:
+            self._gave_up_at = time.monotonic()
+            self.transport.abort()
+            if self.sending.acquire(timeout=0.2):  # its items are back in the queue
+                self.sending.release()
+        return False
 
     def _drain(self, deadline: float, allowance: float) -> bool:
         to_go = len(self.queue)  # what comes later may wait for its turn
@@ -181,6 +197,14 @@ class Lane:
             time.sleep(max(0.0, self._retry_at - time.monotonic()))
         return True
 
+    def end(self) -> None:
+        """Close the connection, or break off what is still under way on it."""
+        if self.sending.acquire(blocking=False):
+            self.transport.close()
+            self.sending.release()
+        else:
+            self.transport.abort()
+
     # -- one request
 
     def _send_batch(self, deadline: float) -> tuple[int, Outcome] | None:
@@ -188,7 +212,7 @@ class Lane:
         batch = self.queue.take(self._pace.batch_items, self._pace.request_bytes)
         if batch is None:
             return None
-        started = time.monotonic()
+        started = self._busy_since = time.monotonic()
         try:
             outcome = self.transport.send(self._request(batch), deadline)
         except BaseException:

@@ -131,9 +131,9 @@ class Delivery:
             return  # another thread is at it
         try:
             if not self._running:
-                self._running = True
-                self._running = _started(self._run, THREAD_NAME) is not None
-                if not self._running:
+                self._running = True  # before it runs: when it ends it says so, and may be quick
+                if _started(self._run, THREAD_NAME) is None:
+                    self._running = False
                     self._no_thread_until = time.monotonic() + _NO_THREAD
                     tell(
                         "no thread",
@@ -202,7 +202,7 @@ class Delivery:
             timeout: seconds, for all of it. A receiver that does not answer costs less.
 
         Returns:
-            True when nothing that waited was lost.
+            True when everything was collected and taken.
         """
         if self._closed:
             return True
@@ -211,18 +211,16 @@ class Delivery:
         for signal, queue in self._queues.items():
             if signal is not Signal.METRICS:  # the last collection is still to come
                 queue.close()
-        self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
+        drained = self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
         self._wake_up()
-        return self._end()
+        return self._end() and drained
 
     def _end(self) -> bool:
         lost = {}
         for signal, lane in self._lanes.items():
             lane.queue.close()
             lost[signal.value] = lane.queue.give_up(reasons.SHUTDOWN)
-            if lane.sending.acquire(blocking=False):
-                lane.transport.close()
-                lane.sending.release()
+            lane.end()
         words = ", ".join(f"{count} {name}" for name, count in lost.items() if count)
         if words:
             tell("lost at shutdown", "not delivered before the end of the process, and lost: %s", words)
