@@ -127,11 +127,17 @@ class Console:
         return True
 
     def _take(self, handler: _StreamHandler) -> None:
-        self._taken = [taken for taken in self._taken if taken[0]() not in (None, handler)]
-        self._taken.append((weakref.ref(handler), handler.formatter, handler.stream))
-        handler.setFormatter(self._formatter)
-        handler.addFilter(_once)
-        _redirect(handler, sys.stdout)
+        handler.acquire()  # against a second thread, which would remember our formatter as the handler's own
+        try:
+            if handler.formatter is self._formatter:
+                return
+            self._taken = [taken for taken in self._taken if taken[0]() not in (None, handler)]
+            self._taken.append((weakref.ref(handler), handler.formatter, handler.stream))
+            handler.setFormatter(self._formatter)
+            handler.addFilter(_once)
+            _redirect(handler, sys.stdout)
+        finally:
+            handler.release()
 
     def give_back(self) -> None:
         """Let the handlers look as they did."""

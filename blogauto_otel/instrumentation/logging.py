@@ -40,6 +40,7 @@ NEVER_DISABLED: Final = (
 )
 # What telemetry says of itself must neither flood the application's log nor feed itself.
 OWN_LOGGERS: Final = ("opentelemetry", "blogauto_otel")
+_OWN_PREFIXES: Final = tuple(f"{name}." for name in OWN_LOGGERS)
 OWN_LINES_A_MINUTE: Final = 10
 MAX_LOGGERS: Final = 1_000
 MAX_NESTING: Final = 2  # a record emitted while one is exported is exported too; one emitted during that is not
@@ -164,7 +165,8 @@ class _Bridge:
     def pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         context = get_current()
         suppressed = context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_BY_NAME))
-        if record.name.startswith(OWN_LOGGERS) and not self.throttles[_own_logger(record.name)].allows():
+        own = record.name in OWN_LOGGERS or record.name.startswith(_OWN_PREFIXES)
+        if own and not self.throttles[record.name.partition(".")[0]].allows():
             return
         if suppressed and not self.throttles["the exporters"].allows():
             return
@@ -174,10 +176,6 @@ class _Bridge:
             self.console.call_handlers(logger, record)
         else:
             _stock_call_handlers(logger, record)
-
-
-def _own_logger(name: str) -> str:
-    return OWN_LOGGERS[0] if name.startswith(OWN_LOGGERS[0]) else OWN_LOGGERS[1]
 
 
 _active: _Bridge | None = None

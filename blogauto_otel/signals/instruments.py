@@ -19,7 +19,6 @@ import inspect
 import itertools
 import math
 import sys
-import threading
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -342,19 +341,19 @@ _MAKERS: Final[Mapping[Kind, Callable[[Meter, str, MetricSpec], Record]]] = {
 
 _AnyInstrument = TypeVar("_AnyInstrument", bound=Instrument[Any])
 
-_lock = threading.Lock()
 _declarations: dict[str, Instrument[Any]] = {}
 _provider: MeterProvider | None = None
 _namespace = ""
 
 
 def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
-    """Remember it for the provider that comes later, or give it the one that is there."""
-    with _lock:
-        _declarations[instrument.spec.name] = instrument
-        provider, namespace = _provider, _namespace
-    if provider is not None:
-        instrument._bind(provider, namespace)
+    """Remember it for the provider that comes later, or give it the one that is there.
+
+    In this order no lock is needed: whoever comes second, `attach` or the declaration, sees the other.
+    """
+    _declarations[instrument.spec.name] = instrument
+    if _provider is not None:
+        instrument._bind(_provider, _namespace)
         with guard(f"starting {instrument.spec.name} at zero"):
             instrument._start_at_zero()
     return instrument
@@ -363,10 +362,8 @@ def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
 def attach(provider: MeterProvider, *, namespace: str) -> None:
     """Create every declared instrument with `provider` under `namespace`, and those to come; counters begin at 0."""
     global _provider, _namespace
-    with _lock:
-        _provider, _namespace = provider, namespace
-        declared = tuple(_declarations.values())
-    for instrument in declared:
+    _namespace, _provider = namespace, provider
+    for instrument in tuple(_declarations.values()):
         instrument._bind(provider, namespace)
     start_at_zero()
 
@@ -374,10 +371,8 @@ def attach(provider: MeterProvider, *, namespace: str) -> None:
 def detach() -> None:
     """Undo `attach`: instruments record nothing until the next one."""
     global _provider
-    with _lock:
-        _provider = None
-        declared = tuple(_declarations.values())
-    for instrument in declared:
+    _provider = None
+    for instrument in tuple(_declarations.values()):
         instrument._record = _ignore
 
 
@@ -389,9 +384,3 @@ def start_at_zero() -> None:
     for instrument in tuple(_declarations.values()):
         with guard(f"starting {instrument.spec.name} at zero"):
             instrument._start_at_zero()
-
-
-def after_fork_in_child() -> None:
-    """A lock that another thread of the parent held would never be free again."""
-    global _lock
-    _lock = threading.Lock()

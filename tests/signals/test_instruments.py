@@ -370,7 +370,6 @@ def test_a_forked_child_begins_at_zero_again(meters: Meters) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            instruments.after_fork_in_child()
             reader = InMemoryMetricReader()
             provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
             instruments.attach(provider, namespace="blogauto")
