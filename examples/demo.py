@@ -5,6 +5,7 @@ The blog runs under a real uvicorn and sends OTLP over HTTP to a receiver in thi
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -26,10 +27,10 @@ OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 
 # What of /metrics is shown: the first line of each that begins so.
 EXCERPT: Final = (
-    "# TYPE blogauto_api_requests",
+    "# TYPE blogauto_api_requests counter",
     'blogauto_api_requests_total{endpoint="/api/content/generate"',
     "# TYPE blogauto_api_request_duration_seconds",
-    "blogauto_api_request_duration_seconds_bucket",
+    'blogauto_api_request_duration_seconds_bucket{endpoint="/api/content/generate"',
     "blogauto_content_generated_total",
     "blogauto_wordpress_posts_published_total",
     "blogauto_security_events_total",
@@ -101,7 +102,12 @@ def exposition(terminal: Terminal, page: str) -> None:
         found = [line for line in lines if line.startswith(beginning)]
         chosen = next((line for line in found if "# {" in line), found[0] if found else None)
         if chosen is not None:
-            terminal.line(f"  {fitted(chosen, 140).rstrip()}")
+            terminal.line(f"  {fitted(without_resource(chosen), 140).rstrip()}")
+
+
+def without_resource(line: str) -> str:
+    """A line of /metrics without the labels that are the same on each."""
+    return re.sub(r',?(deployment_environment_name|service_name)="[^"]*"', "", line).replace("{}", "")
 
 
 def received(receiver: Receiver) -> Mapping[str, int]:
