@@ -276,7 +276,7 @@ def columns(
     """A table: one line for each value of the labels `by` (label to heading), one column for each query."""
     builder = table.Panel().show_header(True).cell_height(common.TableCellHeight.SM)
     if sort:
-        builder = builder.sort_by([build_common.TableSortByFieldState(sort).desc(True)])
+        builder = builder.sort_by([build_common.TableSortByFieldState().display_name(sort).desc(True)])
     targets = [_prometheus(Query(query.expr), index, instant=True, kind=PromQueryFormat.TABLE) for index, query in enumerate(queries)]
     panel = _panel(builder.build(), title, description, targets, watch)
     defaults = _defaults(panel, "number", None)
@@ -384,7 +384,7 @@ def _panel(
 
 def _prometheus(query: Query, index: int, *, instant: bool = False, kind: PromQueryFormat | None = None) -> object:
     target = build_prometheus.Dataquery().datasource(PROMETHEUS).expr(query.expr).ref_id(string.ascii_uppercase[index])
-    target = target.instant(True).range(False) if instant else target.range(True).instant(False)
+    target = target.instant() if instant else target.range()
     if query.legend:
         target = target.legend_format(query.legend)
     if query.exemplars:

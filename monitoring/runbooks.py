@@ -1,0 +1,115 @@
+"""Runbooks: written by people, with the rule, its numbers and the common parts put in, so that they cannot go stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import promql_parser
+
+from monitoring.drill import PROVOCATIONS
+from monitoring.parameters import Service, percent, spell
+from monitoring.rules.model import Alert, RuleFile
+from monitoring.rules.write import HEADER, dashboard_url
+
+SOURCES: Final = Path(__file__).parent / "runbooks"
+SECTIONS: Final = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Provoke it", "False alarms", "Silence")
+
+_PLACEHOLDER: Final = re.compile(r"%\{(\w+)\}")
+_FENCED: Final = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def runbooks(service: Service, files: tuple[RuleFile, ...]) -> dict[str, str]:
+    """Every page by file name, the list of contents included."""
+    by_name: dict[str, list[Alert]] = {}
+    for file in files:
+        for alert in file.alerts:
+            by_name.setdefault(alert.name, []).append(alert)
+    owners = {alert.name: file.service for file in files for alert in file.alerts}
+    pages = {f"{name}.md": _page(alerts, service, owners[name]) for name, alerts in sorted(by_name.items())}
+    return {"README.md": _contents(by_name), **pages}
+
+
+def fenced(page: str, language: str) -> list[str]:
+    """The code blocks of one language."""
+    return [text.strip() for kind, text in _FENCED.findall(page) if kind == language]
+
+
+def values(service: Service) -> Mapping[str, str]:
+    """What a page may mention by `%{name}`: every threshold, ratios also as `<name>_percent`, and the service's names."""
+    numbers = {field.name: getattr(service.thresholds, field.name) for field in dataclasses.fields(service.thresholds)}
+    shares = {f"{name}_percent": percent(value) for name, value in numbers.items() if name.endswith("_ratio")}
+    objective = service.objective
+    names = {
+        "namespace": service.namespace,
+        "job": service.job,
+        "frontend_job": service.frontend_job,
+        "grafana": service.grafana_url,
+        "secure_endpoints": service.secure_endpoints,
+        "content_endpoints": service.content_endpoints,
+        "login_endpoints": service.login_endpoints,
+        "objective": percent(objective.share),
+        "budget": percent(objective.budget),
+        "objective_seconds": spell(objective.seconds),
+    }
+    return {**{name: spell(value) for name, value in numbers.items()}, **shares, **names}
+
+
+def _page(alerts: list[Alert], service: Service, owner: str) -> str:
+    source = (SOURCES / f"{alerts[0].name}.md").read_text()
+    written = _sections(_PLACEHOLDER.sub(lambda match: values(service)[match[1]], source))
+    common = {"Provoke it": _provoke(alerts[0].name), "Silence": _silence(alerts[0], owner)}
+    body = "\n\n".join(f"## {title}\n\n{(written | common)[title].strip()}" for title in SECTIONS)
+    note = HEADER.strip().removeprefix("# ").replace("change monitoring/", f"change monitoring/runbooks/{alerts[0].name}.md")
+    return f"<!-- {note} -->\n# {alerts[0].name}\n\n{_rules(alerts, service)}\n\n{body}\n"
+
+
+def _sections(source: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)\n", source, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _rules(alerts: list[Alert], service: Service) -> str:
+    return "\n\n".join(_rule(alert, service) for alert in alerts)
+
+
+def _rule(alert: Alert, service: Service) -> str:
+    expression = promql_parser.parse(str(alert.condition)).prettify()
+    told = {"critical": "pages", "warning": "opens a ticket", "none": "goes to the dead man's switch"}[alert.severity]
+    wait = "at once" if alert.wait == "0s" else f"after {alert.wait}"
+    kept = "" if alert.hold == "0s" else f", and stays up for {alert.hold} after it ended"
+    board = f"[{alert.board}]({dashboard_url(dataclasses.replace(alert, variables={}), service)})"
+    return f"**{alert.severity}**: {told} {wait}{kept}. Board: {board}.\n\n```promql\n{expression}\n```"
+
+
+def _provoke(name: str) -> str:
+    provocation = PROVOCATIONS[name]
+    lines = []
+    if provocation.traffic:
+        lines.append(f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {provocation.how}:")
+        lines.append(f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(provocation.traffic)} --seconds 900\n```")
+    else:
+        lines.append(f"{provocation.how[0].upper()}{provocation.how[1:]}:")
+        lines.append(f"```sh\n{provocation.command}\n```")
+    if provocation.drilled:
+        lines.append("Or all of it in a minute, with real programs on this machine and every time shortened sixtyfold:")
+        lines.append(f"```sh\npython -m monitoring drill {name}\n```")
+    return "\n\n".join(lines)
+
+
+def _silence(alert: Alert, owner: str) -> str:
+    command = f'amtool --alertmanager.url=http://localhost:9093 silence add alertname={alert.name} service={owner} --duration=2h --comment="who, why, until when"'
+    return f"For as long as the work takes, never without an end:\n\n```sh\n{command}\n```"
+
+
+def _contents(by_name: Mapping[str, list[Alert]]) -> str:
+    return "\n".join(["# Runbooks", "", "| alert | severity | about |", "|---|---|---|", *_lines(by_name), ""])
+
+
+def _lines(by_name: Mapping[str, list[Alert]]) -> Iterator[str]:
+    for name, alerts in sorted(by_name.items()):
+        severities = " / ".join(dict.fromkeys(alert.severity for alert in alerts))
+        yield f"| [{name}]({name}.md) | {severities} | {alerts[0].category} |"
