@@ -382,6 +382,7 @@ class Stack:
         rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules.
         targets: Further targets by their compose name, e.g. `{"redis-exporter:9121": "127.0.0.1:9121"}`.
         env: Further variables for the Collector.
+        extra: Further configuration URIs for the Collector, after the overlays.
     """
 
     collector: Collector
@@ -400,6 +401,7 @@ class Stack:
         rules: Sequence[str] = SHIPPED_RULES,
         targets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         self._tmp = tmp
         self._overlays = overlays
@@ -407,6 +409,7 @@ class Stack:
         self._alertmanager = alertmanager
         self._rules = rules
         self._env = env or {}
+        self._extra = extra
         self._targets = {**({"backend:8000": backend} if backend else {}), **(targets or {})}
         self._ending = ExitStack()
 
@@ -431,7 +434,7 @@ class Stack:
         env = {"JAEGER_OTLP_ENDPOINT": self.jaeger.otlp_endpoint, **self._env}
         if "export-prometheus-otlp" in self._overlays:
             env["PROMETHEUS_OTLP_ENDPOINT"] = f"http://{LOOPBACK}:{port}/api/v1/otlp"
-        self.collector = start_collector(self._overlays, tmp=self._tmp, env=env)
+        self.collector = start_collector(self._overlays, tmp=self._tmp, env=env, extra=self._extra)
         yield self.collector
         targets = {
             "localhost:9090": f"{LOOPBACK}:{port}",
