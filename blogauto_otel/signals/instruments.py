@@ -99,8 +99,9 @@ class Instrument(Generic[P]):
         if unknown:
             self._complain(f"has no attribute {min(unknown)!r}")
         labels = self._within_limit(labels)
-        plain = not args and not unknown and all(type(value) is str for value in attributes.values())
-        if plain and OTHER_VALUE not in labels.values() and len(self._known) < MAX_REMEMBERED:
+        # As it stands: what was cut, mended or made text would be remembered at its full length, or under `1 == True`.
+        as_given = not args and not unknown and all(labels[name] is value for name, value in attributes.items())
+        if as_given and len(self._known) < MAX_REMEMBERED:
             self._known[tuple(attributes.items())] = labels
         return labels
 
