@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ from blogauto_otel.delivery.values import Redactor
 # https://opentelemetry.io/docs/specs/otel/metrics/sdk/#overflow-attribute
 OVERFLOW: Final = {"otel.metric.overflow": True}
 _OVERFLOW_KEY: Final = _hash_attributes(OVERFLOW)
+
+# Seconds that an exemplar stays after it was collected first: longer than the usual intervals of push and scrape.
+EXEMPLAR_SECONDS: Final = 60.0
 
 
 class _Bounds:
@@ -79,8 +83,12 @@ class BoundedMatch(_ViewInstrumentMatch):
         aggregation = self._view._aggregation
         if isinstance(aggregation, DefaultAggregation):
             aggregation = self._instrument_class_aggregation[self._instrument.__class__]
-        reservoirs = self._view._exemplar_reservoir_factory
-        return aggregation._create_aggregation(self._instrument, attributes, reservoirs, time.time_ns())
+        reservoirs: Any = self._view._exemplar_reservoir_factory
+
+        def lasting(kind: Any) -> Callable[..., Any]:
+            return lambda **arguments: _LastingReservoir(reservoirs(kind)(**arguments))
+
+        return aggregation._create_aggregation(self._instrument, attributes, lasting, time.time_ns())
 
     def _tell_overflow(self) -> None:
         tell(
@@ -88,6 +96,29 @@ class BoundedMatch(_ViewInstrumentMatch):
             "the metric %s has more than %d series; further ones are counted together (BLOGAUTO_OTEL_SERIES_LIMIT)",
             self._name, self._bounds.limit,
         )  # fmt: skip
+
+
+class _LastingReservoir:
+    """Exemplars that several may read: the SDK's are gone after one collection, and a scrape would take the push's.
+
+    The newest of each bucket is kept, and given to every collection for a minute. Prometheus ignores repeats.
+    """
+
+    __slots__ = ("_bounds", "_collect", "_kept", "offer")
+
+    def __init__(self, reservoir: Any) -> None:
+        self.offer = reservoir.offer  # bound: what is called for every measurement costs nothing more
+        self._collect = reservoir.collect
+        self._bounds: tuple[float, ...] = tuple(getattr(reservoir, "_boundaries", ()))
+        self._kept: dict[int, tuple[float, Any]] = {}
+
+    def collect(self, point_attributes: Any) -> list[Any]:
+        now = time.monotonic()
+        for place, exemplar in enumerate(self._collect(point_attributes)):
+            bucket = bisect_left(self._bounds, exemplar.value) if self._bounds else place
+            self._kept[bucket] = (now + EXEMPLAR_SECONDS, exemplar)
+        self._kept = {bucket: kept for bucket, kept in sorted(self._kept.items()) if kept[0] > now}
+        return [exemplar for _, exemplar in self._kept.values()]
 
 
 class _Storage(MetricReaderStorage):
