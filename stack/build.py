@@ -376,12 +376,16 @@ def _locked(target: Path) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the named programs (all by default); 1 with one clear message when that cannot be."""
-    names = [program.name for program in PROGRAMS]
+    # With an engine instead of Go, `docker compose config` stands in for the last.
+    programs = [*PROGRAMS, *([COMPOSE_CONFIG] if go_problem() is None else [])]
+    known = {program.name: program for program in programs}
     parser = argparse.ArgumentParser(description="Build the real programs of the stack into a cache.")
-    parser.add_argument("program", nargs="*", choices=[*names, []], help=f"default: {', '.join(names)}")
-    chosen = parser.parse_args(arguments).program or names
+    parser.add_argument("program", nargs="*", help=f"by default all: {', '.join(known)}")
+    chosen = parser.parse_args(arguments).program or list(known)
+    if not known.keys() >= set(chosen):
+        parser.error(f"unknown program; choose from {', '.join(known)}")
     try:
-        ensure([program for program in PROGRAMS if program.name in chosen], lambda line: print(line, flush=True))
+        ensure([known[name] for name in chosen], lambda line: print(line, flush=True))
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

@@ -17,6 +17,8 @@ from stack import build
 from stack.processes import collector_environment, ensure_programs
 from tests.support.compose import BASE, WITH_APPS, example_environment, load, model
 
+pytestmark = pytest.mark.stack
+
 ROOT = build.ROOT
 REQUIRED = ("GRAFANA_USER", "GRAFANA_PASSWORD", "REDACTION_HMAC_KEY")
 REQUIRED_BY_APPS = ("DB_USER", "DB_PASSWORD", "REDIS_PASSWORD")
@@ -309,7 +311,6 @@ def test_the_boards_are_mounted_where_they_are_looked_for(services: dict[str, di
 # --- the Collector of the compose file -----------------------------------------------------------------------------
 
 
-@pytest.mark.stack
 @pytest.mark.parametrize("extra", ["", "file:/etc/otelcol/export-sentry.yaml"])
 def test_the_collector_accepts_its_command_line(extra: str, tmp_path: Path) -> None:
     service = model(BASE, OTELCOL_EXTRA_CONFIG=extra)["services"]["otel-collector"]

@@ -22,9 +22,17 @@ def example_environment() -> dict[str, str]:
 
 def load(files: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run Compose's own loader: interpolation, merge, schema."""
-    program = build.ensure([build.COMPOSE_CONFIG], lambda _: None)["compose-config"]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
-    return subprocess.run([str(program), *files], cwd=build.ROOT, env=env, capture_output=True, text=True, check=False)
+    command = loader(files)
+    return subprocess.run(command, cwd=build.ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def loader(files: Sequence[str]) -> list[str]:
+    """The command that prints them as JSON: Compose's library built with Go, else Compose itself."""
+    if build.go_problem() is None or not build.missing([build.COMPOSE_CONFIG]):
+        return [str(build.ensure([build.COMPOSE_CONFIG], lambda _: None)["compose-config"]), *files]
+    chosen = [part for name in files for part in ("--file", name)]
+    return ["docker", "compose", "--env-file", os.devnull, "--profile", "*", *chosen, "config", "--format", "json"]
 
 
 def model(files: Sequence[str], **changes: str) -> dict[str, Any]:
