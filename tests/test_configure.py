@@ -1,0 +1,230 @@
+"""`configure()`: one call, one handle, whatever the order, whatever is wrong with the settings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from opentelemetry import metrics, propagate, trace
+
+import blogauto_otel
+from blogauto_otel import ConfigurationError
+from blogauto_otel.testing import capture_telemetry
+from tests.support.children import environment, python
+
+QUIET = {"traces_exporter": "none", "metrics_exporter": "none", "logs_exporter": "none", "console": "off"}
+HEADER = "import blogauto_otel, json\nQUIET = " + repr(QUIET) + "\n"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a script in a process of its own, because providers are installed once per process."""
+
+    def run(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            python("-c", HEADER + script), capture_output=True, text=True, env=environment(**variables), timeout=120
+        )
+
+    return run
+
+
+def succeeds(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_second_call_returns_the_same_handle(run: Run) -> None:
+    script = "a = blogauto_otel.configure(**QUIET); b = blogauto_otel.configure(**QUIET); assert a is b"
+    assert succeeds(run(script)) == ""
+
+
+def test_a_second_call_that_differs_is_told(run: Run) -> None:
+    done = run("""
+blogauto_otel.configure(**QUIET)
+blogauto_otel.configure(service_name="other", **QUIET)
+""")
+    succeeds(done)
+    assert "configure() was called before; service_name of this call not used" in done.stderr
+
+
+def test_an_unknown_argument_is_told_with_the_nearest_name(run: Run) -> None:
+    done = run('blogauto_otel.configure(service_nam="x", **QUIET)')
+    succeeds(done)
+    assert "has no setting 'service_nam'; did you mean service_name?" in done.stderr
+
+
+def test_strict_raises_what_would_have_been_told(run: Run) -> None:
+    done = run("blogauto_otel.configure(strict=True, **QUIET)", OTEL_METRIC_EXPORT_INTERVAL="soon")
+    assert done.returncode != 0
+    assert "ConfigurationError: OTEL_METRIC_EXPORT_INTERVAL='soon': expected a number" in done.stderr
+
+
+def test_a_provider_of_somebody_else_is_kept(run: Run) -> None:
+    out = succeeds(
+        run("""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+theirs = TracerProvider()
+trace.set_tracer_provider(theirs)
+telemetry = blogauto_otel.configure(**QUIET)
+assert trace.get_tracer_provider() is theirs
+print(telemetry.status().destinations["traces"])
+""")
+    )
+    assert out.strip() == "a provider installed by somebody else"
+
+
+def test_requests_are_recorded_with_a_provider_of_somebody_else(run: Run) -> None:
+    script = """
+import asyncio
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+theirs, spans = TracerProvider(), InMemorySpanExporter()
+theirs.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(theirs)
+blogauto_otel.configure(**QUIET)
+import httpx
+from fastapi import FastAPI
+app = FastAPI()
+@app.get("/x/{y}")
+async def x(y: str) -> str:
+    return y
+async def main():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        await client.get("/x/1")
+asyncio.run(main())
+print(json.dumps([span.name for span in spans.get_finished_spans() if span.kind is trace.SpanKind.SERVER]))
+"""
+    assert json.loads(succeeds(run(script)).splitlines()[-1]) == ["GET /x/{y}"]
+
+
+def test_disabled_means_nothing_is_recorded_patched_or_sent(run: Run) -> None:
+    out = succeeds(
+        run(
+            """
+import logging, threading, starlette.applications
+before = starlette.applications.Starlette.__call__, logging.Logger.callHandlers
+telemetry = blogauto_otel.configure()
+assert before == (starlette.applications.Starlette.__call__, logging.Logger.callHandlers)
+assert threading.active_count() == 1
+blogauto_otel.metrics.business.keywords_analyzed.add(1)
+assert telemetry.force_flush() and telemetry.shutdown()
+print(telemetry.status())
+""",
+            OTEL_SDK_DISABLED="true",
+        )
+    )
+    assert "nowhere (disabled)" in out
+
+
+def test_leaving_the_block_shuts_down(run: Run) -> None:
+    succeeds(
+        run("""
+with blogauto_otel.configure(**QUIET) as telemetry:
+    pass
+assert "shut down" in repr(telemetry)
+assert telemetry.shutdown() and telemetry.force_flush()
+blogauto_otel.metrics.business.keywords_analyzed.add(1)
+""")
+    )
+
+
+def test_an_unknown_propagator_costs_a_line_not_the_import(run: Run) -> None:
+    done = run(
+        """
+blogauto_otel.configure(**QUIET)
+from opentelemetry import propagate
+print(sorted(propagate.get_global_textmap().fields))
+""",
+        OTEL_PROPAGATORS="tracecontext,carrier-pigeon",
+    )
+    assert succeeds(done).strip() == "['traceparent', 'tracestate']"
+    assert "OTEL_PROPAGATORS='carrier-pigeon': no such propagator is installed" in done.stderr
+
+
+def test_secrets_are_masked_wherever_settings_are_printed(run: Run) -> None:
+    done = run("""
+telemetry = blogauto_otel.configure(**QUIET)
+print(telemetry.settings, telemetry.status(), telemetry.status().as_dict())
+""", OTEL_EXPORTER_OTLP_HEADERS="api-key=canary-1", BLOGAUTO_OTEL_METRICS_TOKEN="canary-2",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://user:canary-3@127.0.0.1:4318")  # fmt: skip
+    succeeds(done)
+    assert "canary" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_forked_child_has_an_id_of_its_own_and_counts_from_zero(run: Run) -> None:
+    out = succeeds(
+        run("""
+import os
+telemetry = blogauto_otel.configure(**QUIET)
+blogauto_otel.metrics.business.keywords_analyzed.add(5)
+
+def seen():
+    data = telemetry._parts.metering.reader.collect_now()
+    (resource,) = data.resource_metrics
+    values = [point.value for scope in resource.scope_metrics for metric in scope.metrics
+              if metric.name == "blogauto.keywords.analyzed" for point in metric.data.data_points]
+    return resource.resource.attributes["service.instance.id"], values[0]
+
+read, write = os.pipe()
+if os.fork() == 0:
+    blogauto_otel.metrics.business.keywords_analyzed.add(2)
+    os.write(write, json.dumps(seen()).encode())
+    os._exit(0)
+child, parent = json.loads(os.read(read, 10_000)), seen()
+print(json.dumps([child, parent]))
+""")
+    )
+    (child_id, child_count), (parent_id, parent_count) = json.loads(out.splitlines()[-1])
+    assert child_id != parent_id
+    assert (child_count, parent_count) == (2, 5)
+
+
+def test_what_a_block_emits_is_captured_and_everything_is_put_back() -> None:
+    before = trace.get_tracer_provider()
+    with capture_telemetry() as telemetry:
+        with trace.get_tracer("test").start_as_current_span("one"):
+            blogauto_otel.metrics.security.security_events.add(type="auth_failure")
+        assert telemetry.span("one").name == "one"
+    assert telemetry.points("blogauto.security.events") == {(("type", "auth_failure"),): 1}
+    assert trace.get_tracer_provider() is before
+
+
+def test_two_captures_one_after_the_other_see_their_own() -> None:
+    for number in (1, 2):
+        with capture_telemetry() as telemetry:
+            blogauto_otel.metrics.business.keywords_analyzed.add(number)
+        assert telemetry.points("blogauto.keywords.analyzed") == {(): number}
+
+
+def test_a_missing_span_is_told_with_the_names_there_are() -> None:
+    with capture_telemetry() as telemetry, trace.get_tracer("test").start_as_current_span("one"):
+        pass
+    with pytest.raises(LookupError, match=r"0 spans named 'two' among \['one'\]"):
+        telemetry.span("two")
+
+
+@pytest.mark.quiet_guard
+def test_an_error_of_ours_while_configuring_is_swallowed(run: Run) -> None:
+    done = run("""
+from blogauto_otel import _configure
+_configure.build_tracing = lambda *a, **k: 1 / 0
+telemetry = blogauto_otel.configure(**QUIET)
+print(telemetry.status())
+""")
+    succeeds(done)
+    assert "configuring telemetry failed; the application is not affected" in done.stderr
+
+
+def test_globals_are_those_of_the_api() -> None:
+    with capture_telemetry():
+        assert "SDK" not in type(metrics.get_meter_provider()).__name__
+        assert {"traceparent", "baggage"} <= set(propagate.get_global_textmap().fields)
+    assert ConfigurationError.__mro__[1].__name__ == "BlogautoOtelError"
