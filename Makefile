@@ -10,6 +10,7 @@ help: ## this list
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed; PYTHON=/path/to/python3 make ... chooses one")'
+	@echo "making $(VENV) with the package and everything its tests need: a minute or two, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
@@ -46,6 +47,7 @@ bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios 
 docs: $(VENV)/.installed ## write the generated pages and the golden telemetry anew
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python -m tools.readme
 
 .PHONY: clean
 clean: ## remove what the targets made here
