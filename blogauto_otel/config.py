@@ -221,10 +221,9 @@ def _ways_of(operator: str, argument: Any) -> int:
         low, high, body = argument
         high = min(high, _WAYS_OF_UNLIMITED)
         inner = _ways(body)
-        return (high - low + 1) * (1 if inner == 1 else inner ** min(high, 20))
+        return int((high - low + 1) * (1 if inner == 1 else inner ** min(high, 20)))
     parts = argument if isinstance(argument, tuple) else ()
-    ways: int = math.prod(_ways(part) for part in parts if isinstance(part, _regex_parser.SubPattern))
-    return ways
+    return math.prod(_ways(part) for part in parts if isinstance(part, _regex_parser.SubPattern))
 
 
 def any_of(*known: str) -> Parser:
