@@ -212,7 +212,7 @@ def _wrong(context: BoardContext) -> tuple[Tile, ...]:
 def _host(context: BoardContext) -> tuple[Tile, ...]:
     return (
         series(
-            "CPU",
+            "CPU over time",
             "CPU in use, of the container's quota or of the host. Near 100 % everything waits.",
             "percent",
             [Query(f"max by (job) ({context.select('cpu.usage')})", "CPU")],
@@ -220,7 +220,7 @@ def _host(context: BoardContext) -> tuple[Tile, ...]:
             top=100,
         ),
         series(
-            "Memory",
+            "Memory over time",
             "Memory in use and all there is. What lies between them is left; below the alert's share the kernel starts to kill.",
             "bytes",
             [
@@ -230,7 +230,7 @@ def _host(context: BoardContext) -> tuple[Tile, ...]:
             dashed=("all",),
         ),
         series(
-            "Disk",
+            "Disk over time",
             "Space in use on the root filesystem. A steady climb says when it will be full.",
             "percent",
             [Query(f"max by (job) ({context.select('disk.usage')})", "disk")],

@@ -109,7 +109,7 @@ def _rate_limit(context: BoardContext) -> tuple[Tile, ...]:
             [Query(context.share(context.rate("rate_limit.rejected"), context.rate("api.requests")), "refused")],
         ),
         series(
-            "Blocked addresses",
+            "Blocked addresses over time",
             "How many are kept out. It falls as blocks expire.",
             "count",
             [Query(f"max by (job) ({context.select('blocked_ips_total')})", "blocked")],

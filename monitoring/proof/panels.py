@@ -1,0 +1,93 @@
+"""Every query of every panel, asked of a real Prometheus: with the replayed hour, and with nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from monitoring.lint.boards import Board, Panel, targets
+from monitoring.lint.queries import expanded
+from monitoring.parameters import SCRAPE_INTERVAL
+from monitoring.proof.hour import BEGIN, END
+from monitoring.proof.store import seconds
+from stack.processes import Prometheus, get
+
+# Figures of trouble that the scripted hour does not have.
+MAY_BE_EMPTY: Final = frozenset(
+    {"Dropped", "Lost or refused", "Errors of our own that the application was spared", "Alerts firing", "Lost by the Collector", "annotation Starts"}
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Prometheus said to one query."""
+
+    board: str
+    panel: Panel
+    target: Mapping[str, Any]
+    result: list[Any]
+    problems: tuple[str, ...]
+
+
+def ask(prometheus: Prometheus, boards: Mapping[str, Board]) -> Iterator[Answer]:
+    """Every query to Prometheus, variables and annotations included."""
+    for uid, board in boards.items():
+        for panel, target in targets(board, "prometheus"):
+            yield _ask(prometheus, uid, panel, target)
+        for annotation in board["annotations"]["list"]:
+            panel = {"title": f"annotation {annotation['name']}", "type": "annotation", "targets": []}
+            yield _ask(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True})
+
+
+def step(panel: Panel) -> int:
+    """Seconds between two points, as Grafana would choose them for an hour or for the panel's own range."""
+    return seconds(panel["interval"]) if panel.get("interval") else SCRAPE_INTERVAL
+
+
+def _ask(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any]) -> Answer:
+    expr = expanded(target["expr"])
+    if target.get("instant"):
+        path, parameters = "query", {"query": expr, "time": END}
+    else:
+        begin = END - 30 * 86400 if panel.get("timeFrom") == "30d" else BEGIN
+        path, parameters = "query_range", {"query": expr, "start": begin, "end": END, "step": step(panel)}
+    _, body = get(f"{prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60)
+    document = json.loads(body)
+    problems = [*_said(document), *_values(panel, document)]
+    return Answer(uid, panel, target, document.get("data", {}).get("result", []), tuple(problems))
+
+
+def _said(document: Mapping[str, Any]) -> Iterator[str]:
+    if document["status"] != "success":
+        yield f"error: {document.get('error')}"
+    yield from (f"warning: {warning}" for warning in document.get("warnings", []))
+    yield from (f"info: {info}" for info in document.get("infos", []))
+
+
+def _values(panel: Panel, document: Mapping[str, Any]) -> Iterator[str]:
+    """A chart may have a gap; a number, a table and a bar may not."""
+    for series in document.get("data", {}).get("result", []):
+        values = [float(value) for _, value in series.get("values", [series.get("value", (0, "0"))])]
+        if any(map(math.isinf, values)):
+            yield "an infinite value"
+        if panel["type"] in {"stat", "table", "bargauge"} and any(map(math.isnan, values)):
+            yield "NaN"
+
+
+def missing(answers: list[Answer]) -> list[str]:
+    """Panels that should have shown the hour and showed nothing."""
+    shown: dict[tuple[str, str], bool] = {}
+    for answer in answers:
+        key = (answer.board, answer.panel["title"])
+        finite = any(re.fullmatch(r"[-+.\deE]+", value) for series in answer.result for value in _texts(series))
+        shown[key] = shown.get(key, False) or finite
+    return [f"{board}: {title}" for (board, title), has in shown.items() if not has and title not in MAY_BE_EMPTY]
+
+
+def _texts(series: Mapping[str, Any]) -> list[str]:
+    return [value for _, value in series.get("values", [series.get("value", (0, "NaN"))])]
