@@ -15,7 +15,7 @@ def described(**environ: str) -> dict[str, object]:
     return dict(resource.build_resource(config.load(environ).settings).attributes)
 
 
-def test_a_process_says_its_service_environment_sdk_host_and_runtime():
+def test_a_process_says_its_service_environment_sdk_host_and_runtime() -> None:
     attributes = described(BLOGAUTO_OTEL_SERVICE_VERSION="1.2.3", ENVIRONMENT="production")
     assert attributes["service.name"] == "blogauto-backend"
     assert attributes["service.version"] == "1.2.3"
@@ -28,21 +28,21 @@ def test_a_process_says_its_service_environment_sdk_host_and_runtime():
     assert "service.namespace" not in attributes  # Prometheus would make `job` of it
 
 
-def test_no_attribute_is_empty():
+def test_no_attribute_is_empty() -> None:
     assert all(value not in ("", None) for value in described().values())
 
 
-def test_the_resource_has_no_schema_so_that_it_merges_with_any_other():
+def test_the_resource_has_no_schema_so_that_it_merges_with_any_other() -> None:
     assert resource.build_resource(Settings()).schema_url == ""
 
 
-def test_each_process_gets_an_instance_id_of_its_own():
+def test_each_process_gets_an_instance_id_of_its_own() -> None:
     first, second = described(), described()
     assert first["service.instance.id"] != second["service.instance.id"]
     assert uuid.UUID(str(first["service.instance.id"])).version == 4
 
 
-def test_an_instance_id_of_the_user_is_kept():
+def test_an_instance_id_of_the_user_is_kept() -> None:
     assert described(OTEL_RESOURCE_ATTRIBUTES="service.instance.id=pod-7")["service.instance.id"] == "pod-7"
 
 
@@ -55,11 +55,13 @@ def test_an_instance_id_of_the_user_is_kept():
         ({}, "blogauto-backend"),
     ],
 )
-def test_otel_service_name_wins_over_resource_attributes_which_win_over_the_default(environ: dict[str, str], name: str):
+def test_otel_service_name_wins_over_resource_attributes_which_win_over_the_default(
+    environ: dict[str, str], name: str
+) -> None:
     assert described(**environ)["service.name"] == name
 
 
-def test_an_argument_wins_over_everything():
+def test_an_argument_wins_over_everything() -> None:
     loaded = config.load(
         {"OTEL_SERVICE_NAME": "a", "OTEL_RESOURCE_ATTRIBUTES": "service.name=b,service.version=9"}, service_name="c"
     )
@@ -68,15 +70,15 @@ def test_an_argument_wins_over_everything():
     assert attributes["service.version"] == "9"
 
 
-def test_further_attributes_are_taken_over_decoded():
+def test_further_attributes_are_taken_over_decoded() -> None:
     assert described(OTEL_RESOURCE_ATTRIBUTES="team=blog%20auto,k8s.pod.name=p-1")["team"] == "blog auto"
 
 
-def test_what_was_detected_can_be_overruled():
+def test_what_was_detected_can_be_overruled() -> None:
     assert described(OTEL_RESOURCE_ATTRIBUTES="host.name=node-a")["host.name"] == "node-a"
 
 
-def test_a_secret_among_the_users_attributes_does_not_leave():
+def test_a_secret_among_the_users_attributes_does_not_leave() -> None:
     attributes = described(
         OTEL_RESOURCE_ATTRIBUTES="db.password=hunter2,backend=postgres://app:hunter2@db/blog,team=blog"
     )
@@ -84,28 +86,28 @@ def test_a_secret_among_the_users_attributes_does_not_leave():
     assert attributes["team"] == "blog"
 
 
-def test_a_forked_child_is_somebody_else():
+def test_a_forked_child_is_somebody_else() -> None:
     parent = resource.build_resource(Settings())
     child = resource.child_resource(parent, Settings())
     assert child.attributes["service.instance.id"] != parent.attributes["service.instance.id"]
     assert child.attributes["service.name"] == parent.attributes["service.name"]
 
 
-def test_children_of_a_named_instance_carry_its_name_and_their_process_id():
+def test_children_of_a_named_instance_carry_its_name_and_their_process_id() -> None:
     settings = Settings(resource_attributes={"service.instance.id": "pod-7"})
     parent = resource.build_resource(settings)
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         child = resource.child_resource(resource.child_resource(parent, settings), settings)
-        os.write(write, f"{child.attributes['service.instance.id']} {child.attributes['process.pid']}".encode())
+        os.write(write, f"{child.attributes['service.instance.id']!s} {child.attributes['process.pid']!s}".encode())
         os._exit(0)
     os.waitpid(pid, 0)
     assert os.read(read, 200).decode() == f"pod-7-{pid} {pid}"
 
 
 @pytest.mark.quiet_guard
-def test_a_host_without_a_name_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch):
+def test_a_host_without_a_name_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> str:
         raise OSError("no name")
 

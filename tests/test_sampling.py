@@ -45,22 +45,22 @@ def share(settings: Settings, path: str = "/api/posts") -> float:
 
 
 class TestTheGeneralRate:
-    def test_development_keeps_everything(self):
+    def test_development_keeps_everything(self) -> None:
         assert kept(Settings(), trace_id=HIGH)
 
-    def test_production_keeps_a_tenth(self):
+    def test_production_keeps_a_tenth(self) -> None:
         assert share(Settings(environment="production")) == pytest.approx(0.1, abs=0.02)
 
-    def test_the_rate_of_the_settings_wins_over_that_of_the_environment(self):
+    def test_the_rate_of_the_settings_wins_over_that_of_the_environment(self) -> None:
         assert share(Settings(environment="production", sample_rate=0.5)) == pytest.approx(0.5, abs=0.03)
 
-    def test_two_services_with_one_rate_keep_the_same_traces(self):
+    def test_two_services_with_one_rate_keep_the_same_traces(self) -> None:
         one, other = (Settings(sample_rate=0.3, service_name=name) for name in "ab")
         assert all(kept(one, trace_id=i << 55) == kept(other, trace_id=i << 55) for i in range(512))
 
     @pytest.mark.parametrize("remote", [True, False])
     @pytest.mark.parametrize("sampled", [True, False])
-    def test_a_parent_decides(self, sampled: bool, remote: bool):
+    def test_a_parent_decides(self, sampled: bool, remote: bool) -> None:
         context = parent(sampled=sampled, remote=remote)
         assert kept(Settings(sample_rate=0.0), context=context) is sampled
         assert kept(Settings(sample_rate=1.0), context=context) is sampled
@@ -72,60 +72,60 @@ class TestRoutes:
         sample_routes={"/api/content/*": 1.0, "/api/posts/{id}": 1.0, "/api/posts/{id}/raw": 0.0, "/api/*": 0.5},
     )
 
-    def test_a_route_has_its_own_rate(self):
+    def test_a_route_has_its_own_rate(self) -> None:
         assert kept(self.SETTINGS, path="/api/content/saved/7", trace_id=HIGH)
         assert kept(self.SETTINGS, path="/api/posts/7", trace_id=HIGH)
         assert not kept(self.SETTINGS, path="/api/posts/7/raw")
         assert not kept(self.SETTINGS, path="/about")
 
-    def test_the_first_matching_line_wins(self):
+    def test_the_first_matching_line_wins(self) -> None:
         assert share(self.SETTINGS, path="/api/other") == pytest.approx(0.5, abs=0.03)
 
     @pytest.mark.parametrize("sampled", [True, False])
-    def test_a_rule_for_a_route_stands_above_the_callers_flag(self, sampled: bool):
+    def test_a_rule_for_a_route_stands_above_the_callers_flag(self, sampled: bool) -> None:
         context = parent(sampled=sampled)
         assert kept(self.SETTINGS, path="/api/content/x", context=context)
         assert not kept(self.SETTINGS, path="/api/posts/7/raw", context=context)
 
-    def test_inside_the_process_the_parent_decides(self):
+    def test_inside_the_process_the_parent_decides(self) -> None:
         context = parent(sampled=False, remote=False)
         assert not kept(self.SETTINGS, path="/api/content/x", context=context)
 
-    def test_a_client_span_is_not_a_request_of_ours(self):
+    def test_a_client_span_is_not_a_request_of_ours(self) -> None:
         assert not kept(self.SETTINGS, path="/api/content/x", kind=SpanKind.CLIENT)
 
-    def test_a_span_without_a_path_goes_by_the_general_rate(self):
+    def test_a_span_without_a_path_goes_by_the_general_rate(self) -> None:
         assert kept(Settings(), path=None)
 
 
 class TestUntracedRoutes:
     @pytest.mark.parametrize("path", ["/health", "/healthz", "/livez", "/readyz", "/ping", "/api/health", "/metrics"])
-    def test_health_checks_and_metrics_are_never_traced(self, path: str):
+    def test_health_checks_and_metrics_are_never_traced(self, path: str) -> None:
         assert not kept(Settings(), path=path)
         assert not kept(Settings(), path=path, context=parent(sampled=True))
         assert build_sampler(Settings()).is_untraced(path)
         assert untraced_matcher(Settings())(path)
 
-    def test_everything_else_is(self):
+    def test_everything_else_is(self) -> None:
         assert not build_sampler(Settings()).is_untraced("/healthy-food")
         assert not untraced_matcher(Settings())("/api/health/deep")
 
-    def test_a_list_of_ones_own_replaces_the_default_and_keeps_metrics_out(self):
+    def test_a_list_of_ones_own_replaces_the_default_and_keeps_metrics_out(self) -> None:
         matches = untraced_matcher(Settings(untraced_routes=("/internal/*",), metrics_path="/telemetry"))
         assert matches("/internal/a/b")
         assert matches("/telemetry")
         assert not matches("/health")
         assert not matches("/metrics")
 
-    def test_nothing_is_left_out_when_the_user_says_so(self):
+    def test_nothing_is_left_out_when_the_user_says_so(self) -> None:
         matches = untraced_matcher(Settings(untraced_routes=(), metrics_path=""))
         assert not matches("/health")
         assert not matches("")
 
-    def test_a_rate_for_a_health_check_does_not_bring_it_back(self):
+    def test_a_rate_for_a_health_check_does_not_bring_it_back(self) -> None:
         assert not kept(Settings(sample_routes={"/health": 1.0}), path="/health")
 
-    def test_the_trace_state_of_the_caller_travels_on(self):
+    def test_the_trace_state_of_the_caller_travels_on(self) -> None:
         state = TraceState([("vendor", "x")])
         sampler = build_sampler(Settings())
         context = parent(sampled=True, state=state)
@@ -150,15 +150,15 @@ class TestNamedSamplers:
     )
     def test_the_specifications_names_win_over_our_rates(
         self, name: str, argument: str | None, root: bool, with_sampled_parent: bool
-    ):
+    ) -> None:
         settings = Settings(sampler=name, sampler_arg=argument, sample_rate=0.5)
         assert kept(settings, trace_id=HIGH) is root
         assert kept(settings, trace_id=HIGH, context=parent(sampled=True)) is with_sampled_parent
 
-    def test_they_do_not_bring_health_checks_back(self):
+    def test_they_do_not_bring_health_checks_back(self) -> None:
         assert not kept(Settings(sampler="always_on"), path="/health")
 
-    def test_an_unknown_name_is_told_once_and_ours_decides(self, caplog: pytest.LogCaptureFixture):
+    def test_an_unknown_name_is_told_once_and_ours_decides(self, caplog: pytest.LogCaptureFixture) -> None:
         assert kept(Settings(sampler="alwayson"), trace_id=HIGH)
         [message] = [record.getMessage() for record in caplog.records]
         assert "OTEL_TRACES_SAMPLER='alwayson'" in message
@@ -168,28 +168,28 @@ class TestNamedSamplers:
     @pytest.mark.parametrize("argument", ["a lot", "1.5", "-1", "nan"])
     def test_an_argument_that_is_no_share_is_told_and_everything_kept(
         self, argument: str, caplog: pytest.LogCaptureFixture
-    ):
+    ) -> None:
         assert kept(Settings(sampler="traceidratio", sampler_arg=argument), trace_id=HIGH)
         assert "OTEL_TRACES_SAMPLER_ARG" in caplog.text
         assert argument in caplog.text
 
-    def test_rates_by_route_beside_a_named_sampler_are_told(self, caplog: pytest.LogCaptureFixture):
+    def test_rates_by_route_beside_a_named_sampler_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
         settings = Settings(sampler="always_off", sample_routes={"/api/*": 1.0})
         assert not kept(settings, path="/api/x")
         assert "BLOGAUTO_OTEL_SAMPLE_ROUTES has no effect" in caplog.text
 
-    def test_strict_raises_instead(self):
+    def test_strict_raises_instead(self) -> None:
         with pytest.raises(ConfigurationError, match="OTEL_TRACES_SAMPLER='alwayson'"):
             build_sampler(Settings(sampler="alwayson", strict=True))
 
-    def test_a_sampler_that_another_package_brings_is_used(self, monkeypatch: pytest.MonkeyPatch):
+    def test_a_sampler_that_another_package_brings_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         install(monkeypatch, lambda argument: ALWAYS_ON if argument == "x" else None)
         assert kept(Settings(sampler="theirs", sampler_arg="x", sample_rate=0.0))
 
     @pytest.mark.parametrize("factory", [lambda _: None, lambda _: 1 / 0])
     def test_a_sampler_that_cannot_be_made_is_told_and_ours_decides(
         self, factory: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ):
+    ) -> None:
         install(monkeypatch, factory)
         assert kept(Settings(sampler="theirs"))
         assert "its factory" in caplog.text
@@ -220,16 +220,16 @@ class TestRouteTable:
             ("/*", ["/", "/x/y"], []),
         ],
     )
-    def test_templates(self, route: str, matching: list[str], other: list[str]):
+    def test_templates(self, route: str, matching: list[str], other: list[str]) -> None:
         table = RouteTable([(route, True)])
         assert [path for path in matching if not table.find(path)] == []
         assert [path for path in other if table.find(path)] == []
 
-    def test_the_first_line_wins_also_over_an_exact_one(self):
+    def test_the_first_line_wins_also_over_an_exact_one(self) -> None:
         table = RouteTable([("/a/exact", 1), ("/a/*", 2), ("/a/late", 3)])
         assert (table.find("/a/exact"), table.find("/a/late"), table.find("/a/x")) == (1, 2, 2)
 
-    def test_what_it_remembers_is_bounded(self):
+    def test_what_it_remembers_is_bounded(self) -> None:
         table = RouteTable([("/a/*", 1)])
         for number in range(5 * RouteTable.MAX_REMEMBERED):
             assert table.find(f"/a/{number}") == 1
@@ -237,7 +237,7 @@ class TestRouteTable:
         assert len(table._remembered) <= RouteTable.MAX_REMEMBERED
         assert max(map(len, table._remembered)) <= RouteTable.MAX_REMEMBERED_LENGTH
 
-    def test_no_path_makes_it_slow(self):
+    def test_no_path_makes_it_slow(self) -> None:
         table = RouteTable([("/{a}-{b}-{c}-{d}/{e}.x/*", 1), ("/a/*/b/*/c/*", 2)])
         began = time.perf_counter()
         for path in ("/" + "-" * 100_000, "/a" * 50_000, "/" + "a-" * 50_000 + "/", "/" * 100_000):
@@ -245,7 +245,7 @@ class TestRouteTable:
         assert time.perf_counter() - began < 1.0
 
 
-def test_the_sampler_serves_a_tracer_provider():
+def test_the_sampler_serves_a_tracer_provider() -> None:
     provider = TracerProvider(sampler=build_sampler(Settings(sample_rate=0.0, sample_routes={"/api/*": 1.0})))
     tracer = provider.get_tracer("test")
     wanted = tracer.start_span("GET", kind=SpanKind.SERVER, attributes={"url.path": "/api/x"})
@@ -255,7 +255,7 @@ def test_the_sampler_serves_a_tracer_provider():
     provider.shutdown()
 
 
-def test_settings_by_environment_reach_the_sampler():
+def test_settings_by_environment_reach_the_sampler() -> None:
     settings = config.load(
         {"BLOGAUTO_OTEL_SAMPLE_ROUTES": "/api/content/*=1.0,/api/posts/{id}=0", "BLOGAUTO_OTEL_SAMPLE_RATE": "0"}
     ).settings

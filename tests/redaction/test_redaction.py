@@ -85,22 +85,22 @@ CANARIES: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("canary", "text"), [row[1:] for row in CANARIES], ids=[row[0] for row in CANARIES])
 class TestCanaries:
-    def test_text(self, canary: str, text: str):
+    def test_text(self, canary: str, text: str) -> None:
         cleaned = REDACTOR.text(text)
         assert canary not in cleaned
         assert "[redacted:" in cleaned
 
-    def test_in_the_middle_of_a_stack_trace(self, canary: str, text: str):
+    def test_in_the_middle_of_a_stack_trace(self, canary: str, text: str) -> None:
         trace = f'Traceback (most recent call last):\n  File "x.py", line 1, in f\n    {text}\nRuntimeError: {text}\n'
         assert canary not in REDACTOR.text(trace)
 
-    def test_deep_in_a_structure(self, canary: str, text: str):
+    def test_deep_in_a_structure(self, canary: str, text: str) -> None:
         assert canary not in str(REDACTOR.value("body", {"a": [{"b": ("x", text)}], "raw": text.encode()}))
 
-    def test_as_the_key_of_a_map(self, canary: str, text: str):
+    def test_as_the_key_of_a_map(self, canary: str, text: str) -> None:
         assert canary not in str(REDACTOR.value("body", {text: 1}))
 
-    def test_twice_is_once(self, canary: str, text: str):
+    def test_twice_is_once(self, canary: str, text: str) -> None:
         once = REDACTOR.text(text)
         assert REDACTOR.text(once) == once
 
@@ -138,11 +138,11 @@ INNOCENT = [
 
 
 @pytest.mark.parametrize("text", INNOCENT)
-def test_innocent_text_comes_back_as_the_same_object(text: str):
+def test_innocent_text_comes_back_as_the_same_object(text: str) -> None:
     assert REDACTOR.text(text) is text
 
 
-def test_what_was_found_is_named_and_the_rest_stays():
+def test_what_was_found_is_named_and_the_rest_stays() -> None:
     assert REDACTOR.text("GET /x?token=abc&page=2 by bob") == "GET /x?token=[redacted:token]&page=2 by bob"
     assert REDACTOR.text('{"password": "a b", "age": 5}') == '{"password": "[redacted:password]", "age": 5}'
     assert REDACTOR.text("Settings(password=abc)") == "Settings(password=[redacted:password])"
@@ -167,7 +167,7 @@ class TestKeys:
             *("ssn", "resident_registration_number", "비밀번호", "주민등록번호", "접속토큰", "jwt", "otp", "pin"),
         ],
     )
-    def test_names_of_secrets(self, key: str):
+    def test_names_of_secrets(self, key: str) -> None:
         assert REDACTOR.is_secret_key(key)
         assert REDACTOR.value(key, "c4n4ry") != "c4n4ry"
         assert REDACTOR.value(key, 123456) != 123456
@@ -184,15 +184,15 @@ class TestKeys:
             *("api_keys_stored", "secretary", "passenger", "compass", "status_code", "code.function.name", "", "."),
         ],
     )
-    def test_harmless_names(self, key: str):
+    def test_harmless_names(self, key: str) -> None:
         assert not REDACTOR.is_secret_key(key)
         assert REDACTOR.value(key, "value") == "value"
 
     @pytest.mark.parametrize("value", [None, True, False, "", "None", "null", "***", "?", "%s"])
-    def test_no_secret_is_no_secret(self, value: object):
+    def test_no_secret_is_no_secret(self, value: object) -> None:
         assert REDACTOR.value("password", value) is value
 
-    def test_every_name_of_the_tables_is_found_in_running_text(self):
+    def test_every_name_of_the_tables_is_found_in_running_text(self) -> None:
         from blogauto_otel.redaction import keys
 
         tables = [keys.WORDS, keys.ANYWHERE, keys.ENDINGS, keys.PAIRS, keys.LAST]
@@ -200,7 +200,7 @@ class TestKeys:
         assert [name for name in names if "c4n4ry" in REDACTOR.text(f"{name}=c4n4ry")] == []
         assert [name for name in names if "c4n4ry" in REDACTOR.text(f'"{name.upper()}": "c4n4ry"')] == []
 
-    def test_what_it_remembers_is_bounded(self):
+    def test_what_it_remembers_is_bounded(self) -> None:
         redactor = Redactor()
         for number in range(20_000):
             redactor.is_secret_key(f"key{number}")
@@ -209,11 +209,11 @@ class TestKeys:
 
 
 class TestStructures:
-    def test_the_same_object_comes_back_when_there_is_nothing_to_hide(self):
+    def test_the_same_object_comes_back_when_there_is_nothing_to_hide(self) -> None:
         for value in ({"a": [1, "x", (2.5, None)]}, ["a"], ("a", b"b"), {"a"}, 5, 2.5, None, b"plain", object()):
             assert REDACTOR.value("body", value) is value
 
-    def test_keys_count_at_every_depth(self):
+    def test_keys_count_at_every_depth(self) -> None:
         cleaned = REDACTOR.value("body", {"user": {"password": "c", "name": "bob"}, "list": [{"api_key": "c"}]})
         assert cleaned == {
             "user": {"password": "[redacted:password]", "name": "bob"},
@@ -221,16 +221,16 @@ class TestStructures:
         }
 
     @pytest.mark.parametrize("header", [("authorization", "c4n4ry"), (b"cookie", b"c4n4ry"), ["x-api-key", "c4n4ry"]])
-    def test_headers_as_pairs(self, header: Any):
+    def test_headers_as_pairs(self, header: Any) -> None:
         cleaned = REDACTOR.value("headers", [header, (b"accept", b"*/*")])
         assert "c4n4ry" not in str(cleaned)
         assert isinstance(cleaned, list)
         assert cleaned[1] == (b"accept", b"*/*")
 
-    def test_bytes(self):
+    def test_bytes(self) -> None:
         assert REDACTOR.value("body", b"password=c4n4ry") == "password=[redacted:password]"
 
-    def test_a_cycle_ends(self):
+    def test_a_cycle_ends(self) -> None:
         cyclic: dict[str, Any] = {"password": "c4n4ry"}
         cyclic["self"] = cyclic
         cyclic["more"] = [cyclic] * 10
@@ -238,14 +238,14 @@ class TestStructures:
         assert "c4n4ry" not in str(REDACTOR.value("body", cyclic))
         assert time.perf_counter() - began < 2.0
 
-    def test_too_deep_and_too_wide_do_not_leave(self):
+    def test_too_deep_and_too_wide_do_not_leave(self) -> None:
         deep: Any = "password=c4n4ry"
         for _ in range(50):
             deep = [deep]
         assert "c4n4ry" not in str(REDACTOR.value("body", deep))
         assert REDACTOR.value("body", list(range(1_000_000))) == "[redacted:too-deep]"
 
-    def test_a_map_that_raises_does_not_leave(self):
+    def test_a_map_that_raises_does_not_leave(self) -> None:
         class Hostile(Mapping[str, str]):
             def __getitem__(self, key: str) -> str:
                 raise RuntimeError
@@ -260,13 +260,13 @@ class TestStructures:
 
 
 class TestUrls:
-    def test_query(self):
+    def test_query(self) -> None:
         assert REDACTOR.query("token=abc&page=2") == "token=[redacted:token]&page=2"
         assert REDACTOR.query("page=2&sort=x") == "page=2&sort=x"
         assert REDACTOR.query("code=abc;key=def") == "code=[redacted:parameter];key=[redacted:parameter]"
         assert REDACTOR.query("") == ""
 
-    def test_url(self):
+    def test_url(self) -> None:
         assert REDACTOR.url("https://u:p@h/x?sig=a#access_token=b") == (
             "https://[redacted:credentials]@h/x?sig=[redacted:parameter]#access_token=[redacted:token]"
         )
@@ -274,18 +274,18 @@ class TestUrls:
         assert REDACTOR.url(plain) is plain
 
     @pytest.mark.parametrize("key", ["url.query", "http.query"])
-    def test_attributes_that_hold_a_query(self, key: str):
+    def test_attributes_that_hold_a_query(self, key: str) -> None:
         assert REDACTOR.value(key, "key=abc&x=1") == "key=[redacted:parameter]&x=1"
 
-    def test_attributes_that_hold_a_url(self):
+    def test_attributes_that_hold_a_url(self) -> None:
         assert REDACTOR.value("url.full", "http://h/?key=abc") == "http://h/?key=[redacted:parameter]"
 
-    def test_a_url_in_running_text(self):
+    def test_a_url_in_running_text(self) -> None:
         assert "abc" not in REDACTOR.text("GET http://h/?key=abc failed")
 
 
 class TestOptions:
-    def test_off_is_off(self):
+    def test_off_is_off(self) -> None:
         redactor = build_redactor(config.load({"BLOGAUTO_OTEL_REDACT": "false"}).settings)
         assert redactor.text("password=x") == "password=x"
         assert redactor.value("password", "x") == "x"
@@ -295,17 +295,17 @@ class TestOptions:
         assert not redactor.enabled
 
     @pytest.mark.parametrize("key", ["customer_ref", "customerRef", "my.customer-ref", "CUSTOMER_REF"])
-    def test_keys_of_the_user(self, key: str):
+    def test_keys_of_the_user(self, key: str) -> None:
         redactor = build_redactor(config.load({"BLOGAUTO_OTEL_REDACT_KEYS": "customer ref, iban"}).settings)
         assert redactor.value(key, "c4n4ry") == "[redacted:custom]"
         assert redactor.text(f"{key}=c4n4ry") == f"{key}=[redacted:custom]"
         assert redactor.value("customer", "bob") == "bob"
         assert redactor.text("IBAN: DE12") == "IBAN: [redacted:custom]"
 
-    def test_a_key_of_the_user_stands_above_what_we_take_for_harmless(self):
+    def test_a_key_of_the_user_stands_above_what_we_take_for_harmless(self) -> None:
         assert Redactor(keys=["token count"]).value("token_count", 5) == "[redacted:custom]"
 
-    def test_patterns_of_the_user(self):
+    def test_patterns_of_the_user(self) -> None:
         settings = config.load({"BLOGAUTO_OTEL_REDACT_PATTERNS": r"ORD-\d{4,6} ref=(?P<secret>\w+)"}).settings
         redactor = build_redactor(settings)
         assert redactor.text("x ORD-12345 ref=abc y") == "x [redacted:custom] ref=[redacted:custom] y"
@@ -315,7 +315,7 @@ class TestOptions:
         "good",
         [r"ORD-\d+", r"(?:\d{1,3}\.){3}\d{1,3}", r"[\w.]{1,60}@[\w.]{1,60}", "a.*?b", "(?:foo|bar){1,5}x?", r"\bx\b"],
     )
-    def test_patterns_whose_time_is_bounded_are_taken(self, good: str):
+    def test_patterns_whose_time_is_bounded_are_taken(self, good: str) -> None:
         loaded = config.load({"BLOGAUTO_OTEL_REDACT_PATTERNS": good})
         assert loaded.problems == ()
         assert loaded.settings.redact_patterns == (good,)
@@ -327,13 +327,13 @@ class TestOptions:
             *("(?:a{1,50}){1,50}b", "(?=(a+)+)b", "((((a|b)+)))*", "(x)(?(1)a+|b+)*"),
         ],
     )
-    def test_a_bad_pattern_is_told_and_costs_nothing_else(self, bad: str):
+    def test_a_bad_pattern_is_told_and_costs_nothing_else(self, bad: str) -> None:
         loaded = config.load({"BLOGAUTO_OTEL_REDACT_PATTERNS": bad})
         [problem] = loaded.problems
         assert "BLOGAUTO_OTEL_REDACT_PATTERNS" in problem
         assert "password=[redacted:password]" in build_redactor(loaded.settings).text("password=x")
 
-    def test_a_slow_pattern_of_the_user_sees_a_bounded_piece(self):
+    def test_a_slow_pattern_of_the_user_sees_a_bounded_piece(self) -> None:
         redactor = build_redactor(config.load({}, redact_patterns=[r"a.*b"]).settings)
         began = time.perf_counter()
         redactor.text("ab" * 100_000)
@@ -351,14 +351,14 @@ class TestOptions:
             ("rrn", "0501013234567", "신청자 0501013234567"),
         ],
     )
-    def test_personal_data_by_option(self, kind: str, canary: str, text: str):
+    def test_personal_data_by_option(self, kind: str, canary: str, text: str) -> None:
         assert REDACTOR.text(text) is text
         redactor = build_redactor(config.load({"BLOGAUTO_OTEL_REDACT_PERSONAL": kind}).settings)
         assert canary not in redactor.text(text)
         assert canary not in str(redactor.value("note", [text]))
 
     @pytest.mark.parametrize("text", ["991332-1234567", "trace 123456789012345", "v1.0-2-3", "a@b", "01-02-2026", "x@"])
-    def test_what_only_resembles_it_stays(self, text: str):
+    def test_what_only_resembles_it_stays(self, text: str) -> None:
         assert Redactor(personal=("email", "phone", "rrn")).text(text) is text
 
 
@@ -392,7 +392,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("ask", ["text", "url", "query"])
-def test_no_text_makes_it_slow_and_none_leaves_longer_than_what_was_looked_at(text: str, ask: str):
+def test_no_text_makes_it_slow_and_none_leaves_longer_than_what_was_looked_at(text: str, ask: str) -> None:
     """Row 63 of the fault matrix: 5 ms an item; here with the slack that a busy machine needs."""
     redactor = Redactor(personal=("email", "phone", "rrn"))
     best = min(_seconds(getattr(redactor, ask), text) for _ in range(3))
@@ -421,7 +421,7 @@ ANY_TEXT = st.lists(FRAGMENTS | st.text(max_size=6), max_size=20).map("".join)
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANY_TEXT)
-def test_doing_it_twice_changes_nothing(text: str):
+def test_doing_it_twice_changes_nothing(text: str) -> None:
     redactor = Redactor(personal=("email", "phone", "rrn"))
     for ask in (redactor.text, redactor.url, redactor.query):
         once = ask(text)
@@ -436,7 +436,7 @@ def test_doing_it_twice_changes_nothing(text: str):
         max_leaves=20,
     )
 )
-def test_any_structure_is_taken_and_comes_back_clean(value: object):
+def test_any_structure_is_taken_and_comes_back_clean(value: object) -> None:
     once = REDACTOR.value("body", value)
     assert repr(REDACTOR.value("body", once)) == repr(once)
 
@@ -447,31 +447,31 @@ def test_any_structure_is_taken_and_comes_back_clean(value: object):
     st.sampled_from(["=", ": ", " = ", '": "', "': '", "=>"]),
     st.text(st.characters(categories=("L", "N")), min_size=6, max_size=30),
 )
-def test_any_password_of_letters_and_digits_goes(key: str, sign: str, secret: str):
+def test_any_password_of_letters_and_digits_goes(key: str, sign: str, secret: str) -> None:
     if secret.lower() != "undefined":
         assert secret not in REDACTOR.text(f"1 {key}{sign}{secret} 2")
 
 
 class TestExplain:
-    def test_it_says_what_and_where_and_not_the_secret(self):
+    def test_it_says_what_and_where_and_not_the_secret(self) -> None:
         found = explain({"user": {"password": "hunter2"}, "url": "http://u:hunter2@h/", "n": 1}, config.Settings())
         assert [(one.what, one.where) for one in found] == [("password", "user.password"), ("credentials", "url")]
         assert "hunter2" not in str(found)
         assert str(found[1]) == "credentials at url: http://[redacted:credentials]"
 
-    def test_text(self):
+    def test_text(self) -> None:
         [found] = explain("login with password=hunter2 failed", config.Settings())
         assert found == Finding("password", "", "login with password=[redacted:password]")
 
-    def test_sequences(self):
+    def test_sequences(self) -> None:
         [found] = explain(["ok", "token=abc"], config.Settings())
         assert found.where == "[1]"
 
-    def test_nothing(self):
+    def test_nothing(self) -> None:
         assert explain("all is well", config.Settings()) == ()
         assert explain("password=x", config.Settings(redact=False)) == ()
 
-    def test_the_settings_of_the_environment_are_the_default(self, monkeypatch: pytest.MonkeyPatch):
+    def test_the_settings_of_the_environment_are_the_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BLOGAUTO_OTEL_REDACT_KEYS", "iban")
         assert [one.what for one in explain("iban=DE12")] == ["custom"]
 
@@ -484,7 +484,7 @@ class TestOwnLog:
         for one in list(_guard.logger.filters):
             _guard.logger.removeFilter(one)
 
-    def test_messages_arguments_and_exceptions(self, caplog: pytest.LogCaptureFixture):
+    def test_messages_arguments_and_exceptions(self, caplog: pytest.LogCaptureFixture) -> None:
         try:
             raise RuntimeError("cannot reach http://user:c4n4ry@collector:4318")
         except RuntimeError as error:
@@ -494,25 +494,25 @@ class TestOwnLog:
         assert "RuntimeError: cannot reach" in caplog.text
         assert "c4n4ry" not in repr(vars(record))
 
-    def test_installed_twice_it_is_there_once(self):
+    def test_installed_twice_it_is_there_once(self) -> None:
         redact_own_log()
         assert len(_guard.logger.filters) == 1
 
-    def test_a_message_that_cannot_be_made_does_not_break_the_logging(self, caplog: pytest.LogCaptureFixture):
+    def test_a_message_that_cannot_be_made_does_not_break_the_logging(self, caplog: pytest.LogCaptureFixture) -> None:
         _guard.logger.warning("%d", "password=c4n4ry")
         assert "c4n4ry" not in caplog.text
         assert "[redacted:unreadable]" in caplog.text
 
-    def test_other_loggers_are_not_ours(self, caplog: pytest.LogCaptureFixture):
+    def test_other_loggers_are_not_ours(self, caplog: pytest.LogCaptureFixture) -> None:
         logging.getLogger("app").warning("password=%s", "visible")
         assert "visible" in caplog.text
 
-    def test_settings_of_the_user_apply(self, caplog: pytest.LogCaptureFixture):
+    def test_settings_of_the_user_apply(self, caplog: pytest.LogCaptureFixture) -> None:
         redact_own_log(Redactor(keys=["iban"]))
         _guard.logger.warning("iban=DE12")
         assert "DE12" not in caplog.text
 
 
-def test_surrogates_and_controls_pass():
+def test_surrogates_and_controls_pass() -> None:
     assert REDACTOR.text("\ud800 password=\udfff\x00 x") == "\ud800 password=[redacted:password] x"
     assert sys.getsizeof(REDACTOR) > 0

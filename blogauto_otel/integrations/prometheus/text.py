@@ -114,9 +114,9 @@ def bound_texts(bounds: tuple[float, ...]) -> tuple[str, ...]:
 
 def _bound_text(bound: float) -> str:
     text = number(bound)
-    if text in _SPECIAL.values() or not 1e6 <= abs(bound) < 1e16:
+    whole, _, fraction = text.lstrip("-").partition(".")
+    if len(whole) <= 6 or not whole.isdigit():
         return text
-    digits = f"{abs(bound):.0f}"
-    fraction = repr(abs(bound)).partition(".")[2].rstrip("0")
-    mantissa = f"{digits[0]}.{digits[1:]}{fraction}".rstrip("0").rstrip(".")
-    return f"{'-' if bound < 0 else ''}{mantissa}e+{len(digits) - 1:02d}"
+    digits = (whole + fraction).rstrip("0")
+    mantissa = f"{digits[0]}.{digits[1:]}".rstrip(".")
+    return f"{'-' if bound < 0 else ''}{mantissa}e+{len(whole) - 1:02d}"
