@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from blogauto_otel import cli, config
 from blogauto_otel.signals.catalogue import CATALOGUE
 from blogauto_otel.testing import capture_telemetry
+from tests.support.children import free_port, running
 from tools import readme
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,12 +65,35 @@ def test_an_example_of_a_page_runs(page: str, block: str) -> None:
         exec(compile(block, page, "exec"), {"__name__": "example"})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["opentelemetry-instrument"]], ids=["call", "launcher"])
+def test_the_five_minutes_work_as_they_stand(launcher: list[str], tmp_path: Path) -> None:
+    (application,) = (block for block in blocks("README.md", "python") if "FastAPI()" in block)
+    (tmp_path / "main.py").write_text(application)
+    port = free_port()
+    words = [*launcher, "uvicorn", "main:app"]
+    command = [str(Path(sys.executable).with_name(word)) if ":" not in word else word for word in words]
+    with running([*command, "--port", str(port), "--app-dir", str(tmp_path)], tmp_path / "log", port=port) as child:
+        child.wait_until_it_answers("/posts/1")
+        status, page = child.get("/metrics")
+    assert status == 200
+    assert b'blogauto_api_requests_total{endpoint="/posts/{post_id}",method="GET",status="200"' in page
+    assert "traces to http://localhost:4318/v1/traces" in child.output
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_of_the_repository(page: str) -> None:
     links = re.findall(r"\]\(([^)#][^)]*)\)", text_of(page))
     local = [link.partition("#")[0] for link in links if "://" not in link]
     missing = [link for link in local if not (ROOT / page).parent.joinpath(link).exists()]
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_on_a_page_exist(page: str) -> None:
+    spans = re.findall(r"`([^`\n]+)`", text_of(page)) + [word for b in blocks(page, "bash") for word in b.split()]
+    files = {span for span in spans if re.fullmatch(r"\.env\.example|(?!https?:)[\w./-]+\.(ya?ml|md|toml)", span)}
+    assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
