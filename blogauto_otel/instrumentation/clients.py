@@ -7,11 +7,14 @@ because ours records the same.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import util
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
@@ -65,7 +68,20 @@ EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
     {"httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp-client", "redis": "redis"}
 )
 
+# What to wait for, where the entry point is not called like the library.
+LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "aiohttp-client": "aiohttp",
+        "aiohttp-server": "aiohttp",
+        "grpc_aio_client": "grpc",
+        "grpc_aio_server": "grpc",
+        "grpc_client": "grpc",
+        "grpc_server": "grpc",
+    }
+)
+
 _switched_on: list[Any] = []
+_awaited: set[str] = set()  # entry points whose library nobody has imported yet
 
 
 def decide(name: str, settings: Settings) -> Report | None:
@@ -112,6 +128,7 @@ def reports(context: Context) -> tuple[Report, ...]:
 
 def uninstrument() -> None:
     """Switch off what `instrument` switched on."""
+    _awaited.clear()
     while _switched_on:
         with guard("switching an instrumentation off"):
             _switched_on.pop().uninstrument()
@@ -129,7 +146,7 @@ def _switch_on(point: EntryPoint, context: Context) -> Report:
     if decided is not None:
         return decided
     try:
-        return _conflict_of(point) or _load(point, context)
+        return _conflict_of(point) or _when_imported(point, context)
     except ModuleNotFoundError as error:
         return Report(point.name, State.MISSING, _said_by(error))
     except Exception as error:  # noqa: BLE001 - somebody else's code failed in whatever way: that costs its spans only
@@ -156,6 +173,30 @@ def _conflict_of(point: EntryPoint) -> Report | None:
 
 def _without_marker(requirement: object) -> str:
     return str(requirement).partition(";")[0].strip()
+
+
+def _when_imported(point: EntryPoint, context: Context) -> Report:
+    """Now, if the library is imported; else when it is: importing redis and httpx for nobody costs a quarter second."""
+    library = LIBRARIES.get(point.name, point.name)
+    if not _is_there(library) and library in _wanted_by(point):  # one package for httpx and httpx2, and one is there
+        return Report(point.name, State.MISSING, f"{library} is not installed")
+    if library in sys.modules or not _is_there(library):
+        return _load(point, context)
+
+    def load(_: object) -> None:
+        if point.name in _awaited:
+            _awaited.discard(point.name)
+            with guard(f"instrumenting {point.name}"):
+                _load(point, context)
+
+    _awaited.add(point.name)
+    wrapt.register_post_import_hook(load, library)
+    return Report(point.name, State.ON, "when it is imported")
+
+
+def _wanted_by(point: EntryPoint) -> frozenset[str]:
+    requires = point.dist.requires if point.dist is not None else None
+    return frozenset(re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in requires or ())
 
 
 def _load(point: EntryPoint, context: Context) -> Report:

@@ -227,3 +227,32 @@ def test_nothing_is_imported_for_a_library_that_the_application_does_not_have(in
     before = set(sys.modules)
     clients.reports(Recording().context)
     assert set(sys.modules) - before == set()
+
+
+def test_a_library_that_nobody_has_imported_yet_is_instrumented_when_it_is(
+    installed: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Importing clients that the application never uses would double the time it takes to start."""
+    (tmp_path / "rarely_used.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    instrumentor = Instrumentor()
+    installed["rarely_used"] = point("rarely_used", lambda: lambda: instrumentor)
+    report = clients.instrument(Recording().context)
+    assert report.state is State.ON
+    assert "rarely_used" not in sys.modules
+    assert instrumentor.calls == []
+    __import__("rarely_used")
+    assert len(instrumentor.calls) == 1
+
+
+def test_after_uninstrument_a_library_imported_later_stays_as_it_is(
+    installed: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "never_used.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    instrumentor = Instrumentor()
+    installed["never_used"] = point("never_used", lambda: lambda: instrumentor)
+    clients.instrument(Recording().context)
+    clients.uninstrument()
+    __import__("never_used")
+    assert instrumentor.calls == []
