@@ -52,7 +52,7 @@ def pair(tmp: Path) -> Iterator[tuple[Collector, Jaeger]]:
 
 
 def test_no_acknowledged_span_is_lost_when_the_collector_is_killed_while_jaeger_is_down(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path,
 ) -> None:
     with pair(tmp_path) as (collector, jaeger):
         jaeger.kill()
@@ -66,14 +66,13 @@ def test_no_acknowledged_span_is_lost_when_the_collector_is_killed_while_jaeger_
         collector.wait_ready()
         assert_all_arrive(jaeger, acknowledged, spans=250)
         repeats = jaeger.received() - 40 * 250
-        record_property("spans", 40 * 250)
-        record_property("repeats", repeats)
+        print(f"10000 spans acknowledged, all there, {repeats:.0f} repeated")
         assert 0 <= repeats <= UNDER_WAY
 
 
 @pytest.mark.slow
 def test_no_acknowledged_span_is_lost_when_the_collector_is_killed_again_and_again_while_it_delivers(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path,
 ) -> None:
     acknowledged: list[bytes] = []
     ending = threading.Event()
@@ -96,8 +95,8 @@ def test_no_acknowledged_span_is_lost_when_the_collector_is_killed_again_and_aga
             thread.join()
         assert len(acknowledged) > 20
         assert_all_arrive(jaeger, acknowledged, spans=50)
-        record_property("spans", len(acknowledged) * 50)
-        record_property("repeats", jaeger.received() - len(acknowledged) * 50)
+        spans = len(acknowledged) * 50
+        print(f"{spans} spans acknowledged, all there, {jaeger.received() - spans:.0f} repeated since Jaeger started")
 
 
 def test_spans_wait_while_jaeger_is_down_and_across_a_restart(tmp_path: Path) -> None:
