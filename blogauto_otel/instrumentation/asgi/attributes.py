@@ -20,7 +20,7 @@ from opentelemetry.semconv.attributes import (
 from blogauto_otel import semconv
 from blogauto_otel.instrumentation.asgi.headers import header
 from blogauto_otel.instrumentation.asgi.protocol import Scope
-from blogauto_otel.instrumentation.asgi.request import Outcome
+from blogauto_otel.instrumentation.asgi.request import Request
 from blogauto_otel.redaction import Redactor
 
 Attributes: TypeAlias = dict[str, str | int | bool]
@@ -36,21 +36,23 @@ PROTOCOL_VERSION: Final = network_attributes.NETWORK_PROTOCOL_VERSION
 DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-def for_sampling(scope: Scope, method: str | None) -> Attributes:
+def for_sampling(request: Request) -> Attributes:
     """The few that a sampler may decide by; a request that is not sampled pays for no more."""
-    few: Attributes = {SCHEME: scope.get("scheme", "http"), PATH: scope["path"]}
-    if method is not None:
-        few[METHOD] = method
+    scope = request.scope
+    few: Attributes = {METHOD: request.method, SCHEME: scope.get("scheme", "http"), PATH: scope["path"]}
+    if request.is_session:
+        del few[METHOD]
     return few
 
 
-def of_request(scope: Scope, method: str | None, request_id: str, redactor: Redactor) -> Attributes:
+def of_request(request: Request, redactor: Redactor) -> Attributes:
     """The rest of what is known when the request begins."""
-    found: Attributes = {semconv.REQUEST_ID: request_id}
+    scope = request.scope
+    found: Attributes = {semconv.REQUEST_ID: request.id.decode("ascii")}
     _add_server(found, scope)
-    if scope["type"] == "websocket":
+    if request.is_session:
         found[network_attributes.NETWORK_PROTOCOL_NAME] = "websocket"
-    elif method == semconv.OTHER_METHOD:
+    elif request.method == semconv.OTHER_METHOD:
         found[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] = scope["method"]
     if version := scope.get("http_version"):
         found[PROTOCOL_VERSION] = version
@@ -87,15 +89,15 @@ def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
     return name.strip("[]"), int(digits)
 
 
-def of_response(outcome: Outcome, *, client_left: bool) -> Attributes:
+def of_response(request: Request) -> Attributes:
     """What is known when the request has ended."""
     found: Attributes = {}
-    if outcome.route is not None:
-        found[ROUTE] = outcome.route
-    if outcome.code is not None:
-        found[STATUS_CODE] = outcome.code
-    if outcome.error_type is not None:
-        found[ERROR_TYPE] = outcome.error_type
-    if client_left:
+    if request.template is not None:
+        found[ROUTE] = request.template
+    if request.code is not None:
+        found[STATUS_CODE] = request.code
+    if request.error_type is not None:
+        found[ERROR_TYPE] = request.error_type
+    if request.left:
         found[semconv.CLIENT_LEFT] = True
     return found

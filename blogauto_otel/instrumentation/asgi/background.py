@@ -58,7 +58,7 @@ def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at:
         span.set_attribute(attributes.ERROR_TYPE, name_of(error))
         span.record_exception(error)
         span.set_status(StatusCode.ERROR)
-    if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request, None):
+    if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
         return
     late = LateSpan(span.get_span_context())
     hooks.request_failed(error, late)

@@ -70,7 +70,7 @@ class Headers:
         self._peers = Peers(trusted)
         self._context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
 
-    def read(self, scope: Scope) -> tuple[str, Context | None]:
+    def read(self, scope: Scope) -> tuple[bytes, Context | None]:
         """The request's id, taken over when well-formed and made up otherwise, and the context it brings, if any."""
         request_id = None
         brings_context = False
@@ -79,12 +79,12 @@ class Headers:
             if name in names:
                 brings_context = True
             elif name == REQUEST_ID and request_id is None and _WELL_FORMED.fullmatch(value):
-                request_id = value.decode("ascii")
+                request_id = value
         context = None
         if brings_context and self._peers.trusts(scope.get("client")):
             with guard("reading the trace context of a request"):
                 context = propagate.extract(_carrier(scope["headers"]), otel_context.get_current())
-        return request_id or uuid.uuid4().hex, context
+        return request_id or uuid.uuid4().hex.encode("ascii"), context
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

@@ -11,12 +11,20 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv.attributes import exception_attributes
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.asgi.request import Outcome, Request, Session, name_of
+from blogauto_otel.instrumentation.asgi.request import Request, name_of
 from blogauto_otel.sampling import untraced_matcher
 
 ERROR: Final = "error"
@@ -44,26 +52,35 @@ class LateSpans:
     """Decides which requests get their span afterwards, and writes it."""
 
     def __init__(self, context: Context) -> None:
+        self.slow = context.settings.slow_request_seconds or float("inf")
         self._write = context.write_late
-        self._slow = context.settings.slow_request_seconds or float("inf")
         self._is_untraced = untraced_matcher(context.settings)
         self._scope = InstrumentationScope(semconv.SCOPE_HTTP)
 
-    def reason(self, request: Request, outcome: Outcome) -> str | None:
+    def reason(self, request: Request) -> str | None:
         """Why this request deserves a span although it was not sampled; None when it does not."""
-        if outcome.failed:
-            reason = ERROR
-        elif outcome.seconds > self._slow and not isinstance(request, Session):
-            reason = SLOW
-        else:
-            return None
-        return reason if self.can_write(request, outcome.route) else None
+        if request.failed:
+            return ERROR
+        return SLOW if request.seconds > self.slow and not request.is_session else None
 
-    def can_write(self, request: Request, route: str | None) -> bool:
+    def can_write(self, request: Request) -> bool:
         """False for routes that are never traced, and where the tracer provider is somebody else's."""
         if self._write is None or not request.span.get_span_context().is_valid:
             return False
+        route = request.template
         return not (self._is_untraced(request.scope["path"]) or (route is not None and self._is_untraced(route)))
+
+    def write_request(self, span: LateSpan, request: Request) -> None:
+        """Write the span of a request."""
+        self.write(
+            span,
+            name=request.span_name(),
+            kind=SpanKind.SERVER,
+            parent=get_current_span(request.parent).get_span_context(),
+            times=(request.began_at, request.ended_at),
+            failed=request.failed,
+            error=request.error if request.failed else None,
+        )
 
     def write(
         self,

@@ -14,19 +14,30 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
 from blogauto_otel import semconv
+from blogauto_otel._guard import swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.asgi import attributes
 from blogauto_otel.instrumentation.asgi.cells import Cells, Key, Series
+from blogauto_otel.providers.bound import BoundHistogram
 from blogauto_otel.signals import catalogue
 
 if TYPE_CHECKING:
-    from blogauto_otel.instrumentation.asgi.request import Outcome, Request
+    from blogauto_otel.instrumentation.asgi.request import Request
 
 Callback: TypeAlias = Callable[[CallbackOptions], Iterable[Observation]]
 Read: TypeAlias = Callable[[], list[Observation]]
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 SEMCONV_BOUNDARIES: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+SEMCONV_ATTRIBUTES: Final = (
+    attributes.METHOD,
+    attributes.SCHEME,
+    attributes.ROUTE,
+    attributes.STATUS_CODE,
+    attributes.PROTOCOL_VERSION,
+    attributes.ERROR_TYPE,
+)
 
 
 class RequestMetrics:
@@ -36,42 +47,39 @@ class RequestMetrics:
         self._namespace = settings.namespace
         self._requests = Cells(("method", "endpoint", "status"), settings.series_limit)
         self._errors = Cells(("type", "endpoint"), settings.series_limit)
-        self._routes = Series(("method", "endpoint"), settings.series_limit)
         self.open: set[Request] = set()
         self.active = True
         meter = provider.get_meter(semconv.SCOPE_HTTP)
         self._observe(meter.create_observable_counter, "api.requests", lambda: _counted(self._requests))
         self._observe(meter.create_observable_counter, "errors", lambda: _counted(self._errors))
         self._observe(meter.create_observable_up_down_counter, "api.requests.in_progress", self._in_progress)
-        self._duration = self._create_duration(meter)
+        self._durations = Durations(_request_duration(meter, settings), ("method", "endpoint"), settings.series_limit)
         self._semconv = SemconvMetrics(meter, self, settings.series_limit) if settings.http_semconv_metrics else None
 
     def reset(self) -> None:
         """Begin at zero, as a forked child does: what its parent counted is the parent's."""
         self._requests.clear()
         self._errors.clear()
+        self._durations.reset()
+        if self._semconv is not None:
+            self._semconv.reset()
         self.open = set()
 
-    def record(self, request: Request, outcome: Outcome, context: Context) -> None:
+    def record(self, request: Request, context: Context) -> None:
         """Count a finished request and its time; `context` names the trace that an exemplar points to."""
-        endpoint = outcome.route or semconv.UNMATCHED
-        self._requests.add((request.method, endpoint, outcome.status))
-        self._duration.record(outcome.seconds, self._routes.labels((request.method, endpoint)), context)
-        if self._semconv is not None:
-            self._semconv.record(request, outcome, context)
+        try:
+            endpoint = request.template or semconv.UNMATCHED
+            self._requests.add((request.method, endpoint, request.status))
+            self._durations.record((request.method, endpoint), request.seconds, context)
+            if self._semconv is not None:
+                self._semconv.record(request, context)
+        except Exception as error:
+            if not swallow("counting a request", error):
+                raise
 
     def count_error(self, name: str, route: str | None) -> None:
         """Count a request that ended in an exception of the class `name`."""
         self._errors.add((name, route or semconv.UNMATCHED))
-
-    def _create_duration(self, meter: Meter) -> Histogram:
-        spec = catalogue.spec("api.request.duration")
-        return meter.create_histogram(
-            spec.otel_name(self._namespace),
-            spec.unit,
-            spec.description,
-            explicit_bucket_boundaries_advisory=spec.boundaries,
-        )
 
     def _observe(self, create: Callable[..., object], name: str, read: Read) -> None:
         spec = catalogue.spec(name)
@@ -85,21 +93,56 @@ class RequestMetrics:
 
     def unanswered(self) -> list[Request]:
         """The HTTP requests whose response is not complete."""
-        return [request for request in tuple(self.open) if request.ended is None]
+        return [request for request in tuple(self.open) if request.ended is None and not request.is_session]
 
     def _in_progress(self) -> list[Observation]:
         """Open requests by route, and zero for every route seen before: a gauge that vanishes looks like a lost one.
 
         A request that no route has taken yet, because a middleware still holds it, is `unmatched`.
         """
-        now: Counter[Key] = Counter(dict.fromkeys(self._routes, 0))
+        routes = self._durations.series
+        now: Counter[Key] = Counter(dict.fromkeys(routes, 0))
         for request in self.unanswered():
-            now[self._routes.key((request.method, request.way.template() or semconv.UNMATCHED))] += 1
-        return [Observation(count, self._routes.labels(key)) for key, count in now.items()]
+            now[routes.key((request.method, request.find_template() or semconv.UNMATCHED))] += 1
+        return [Observation(count, routes.labels(key)) for key, count in now.items()]
 
 
 def _counted(cells: Cells) -> list[Observation]:
     return [Observation(count, labels) for labels, count in cells.read()]
+
+
+def _request_duration(meter: Meter, settings: Settings) -> Histogram:
+    spec = catalogue.spec("api.request.duration")
+    return meter.create_histogram(
+        spec.otel_name(settings.namespace),
+        spec.unit,
+        spec.description,
+        explicit_bucket_boundaries_advisory=spec.boundaries,
+    )
+
+
+class Durations:
+    """A histogram whose series are found once each."""
+
+    def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
+        self.series = Series(names, limit)
+        self._histogram = histogram
+        self._bound: dict[Key, BoundHistogram] = {}
+
+    def record(self, values: Key, seconds: float, context: Context) -> None:
+        """Record a duration in the series of `values`."""
+        bound = self._bound.get(values)
+        if bound is None:
+            bound = self._bind(values)
+        bound.record(seconds, context)
+
+    def _bind(self, values: Key) -> BoundHistogram:
+        key = self.series.key(values)
+        return self._bound.setdefault(key, BoundHistogram(self._histogram, self.series.labels(key)))
+
+    def reset(self) -> None:
+        """Find every series anew, as a forked child must; those seen stay known."""
+        self._bound = {}
 
 
 class SemconvMetrics:
@@ -107,24 +150,15 @@ class SemconvMetrics:
 
     def __init__(self, meter: Meter, requests: RequestMetrics, limit: int) -> None:
         self._requests = requests
-        self._series = Series(
-            (
-                attributes.METHOD,
-                attributes.SCHEME,
-                attributes.ROUTE,
-                attributes.STATUS_CODE,
-                attributes.PROTOCOL_VERSION,
-                attributes.ERROR_TYPE,
-            ),
-            limit,
-        )
         self._active = Series((attributes.METHOD, attributes.SCHEME), limit)
-        self._duration = meter.create_histogram(
+        duration = meter.create_histogram(
             "http.server.request.duration",
             "s",
             "Duration of HTTP server requests.",
             explicit_bucket_boundaries_advisory=SEMCONV_BOUNDARIES,
         )
+        self._durations = Durations(duration, SEMCONV_ATTRIBUTES, limit)
+        self.reset = self._durations.reset
         meter.create_observable_up_down_counter(
             "http.server.active_requests",
             [requests.while_active(self._active_requests)],
@@ -132,18 +166,18 @@ class SemconvMetrics:
             "Number of active HTTP server requests.",
         )
 
-    def record(self, request: Request, outcome: Outcome, context: Context) -> None:
+    def record(self, request: Request, context: Context) -> None:
         """Record the duration of a finished request."""
         scope = request.scope
         values = (
             request.method,
             scope.get("scheme", "http"),
-            outcome.route,
-            outcome.code,
+            request.template,
+            request.code,
             scope.get("http_version"),
-            outcome.error_type,
+            request.error_type,
         )
-        self._duration.record(outcome.seconds, self._series.labels(values), context)
+        self._durations.record(values, request.seconds, context)
 
     def _active_requests(self) -> list[Observation]:
         now: Counter[Key] = Counter(dict.fromkeys(self._active, 0))

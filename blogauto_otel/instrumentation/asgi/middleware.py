@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
@@ -30,46 +30,41 @@ def around(call: Call) -> Call:
             return
         scope[MARK] = True
         try:
-            pass_through = _BY_KIND.get(scope["type"])
-            app = functools.partial(call, self)
-            if pass_through is None:
-                await app(scope, receive, send)
-            else:
-                await pass_through(self, app, scope, receive, send)
+            other = _not_a_request(call, self, scope)
+            if other is not None:
+                await other(scope, receive, send)
+                return
+            watching = observer
+            request = watching.begin(scope, receive, send) if watching is not None else None
+            if watching is None or request is None:
+                await call(self, scope, receive, send)
+                return
+            scope.setdefault(native.KEY, None)
+            try:
+                await call(self, scope, request.receive, request.send)
+            except BaseException as error:
+                watching.fail(request, error)
+                raise
+            finally:
+                watching.close(request)
         finally:
-            scope.pop(MARK, None)
+            del scope[MARK]
+            if scope.get(native.KEY, scope) is None:
+                del scope[native.KEY]
 
     return __call__
 
 
-async def _http(instance: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    page = hooks.page_for(scope, instance)
-    if page is None:
-        await _watched(instance, app, scope, receive, send)
-    else:
-        await _answer(page, scope, receive, send)
-
-
-async def _watched(_: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    watching = observer
-    request = watching.begin(scope, receive, send) if watching is not None else None
-    if watching is None or request is None:
-        await app(scope, receive, send)
-        return
-    scope.setdefault(native.KEY, None)
-    try:
-        await app(scope, request.receive, request.send)
-    except BaseException as error:
-        watching.fail(request, error)
-        raise
-    finally:
-        watching.close(request)
-        if scope.get(native.KEY, True) is None:
-            del scope[native.KEY]
-
-
-async def _lifespan(_: Any, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await lifespan.watch(app, scope, receive, send)
+def _not_a_request(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
+    """Who answers what is no request to the application: a page of ours, a lifespan, a kind that we do not know."""
+    kind = scope["type"]
+    if kind == "http":
+        page = hooks.page_for(scope, app)
+        return None if page is None else functools.partial(_answer, page)
+    if kind == "websocket":
+        return None
+    alone = functools.partial(call, app)
+    return functools.partial(lifespan.watch, alone) if kind == "lifespan" else alone
 
 
 async def _answer(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +84,3 @@ async def _answer(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> 
         if not started:
             await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
-
-
-_BY_KIND: Final = {"http": _http, "websocket": _watched, "lifespan": _lifespan}

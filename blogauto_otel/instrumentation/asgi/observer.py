@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.trace import (
-    INVALID_SPAN,
-    Span,
-    SpanKind,
-    StatusCode,
-    get_current_span,
-    set_span_in_context,
-)
+from opentelemetry.context import attach, detach, get_current
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.asgi import attributes, hooks
-from blogauto_otel.instrumentation.asgi.attributes import Attributes
 from blogauto_otel.instrumentation.asgi.headers import Headers
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan, LateSpans
 from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
-from blogauto_otel.instrumentation.asgi.request import Outcome, Request, Session, is_the_clients
+from blogauto_otel.instrumentation.asgi.request import Request, Session, current, is_the_clients
 from blogauto_otel.signals import catalogue
-from blogauto_otel.signals.context import begin_request
+from blogauto_otel.signals.context import begin_request, end_request
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
@@ -52,139 +44,142 @@ class Observer:
         try:
             if scope["type"] == "websocket":
                 request = Session(scope, receive, send)
-                self._enter(request)
             else:
                 request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
-                self._enter(request)
-                self.metrics.open.add(request)
+            self._enter(request)
         except Exception as error:
             if not swallow("beginning a request", error):
                 raise
             if request is not None:
-                _leave(request)
+                self._leave(request)
             return None
         return request
 
     def _enter(self, request: Request) -> None:
+        """Be the current request of this task, and of all tasks and threads it starts."""
         request.id, brought = self._headers.read(request.scope)
-        parent = otel_context.get_current() if brought is None else brought
-        request.parent = get_current_span(parent).get_span_context()
-        request.span = self._start_span(request, parent)
-        request.context = set_span_in_context(request.span, parent)
-        with guard("binding the request id"):
-            request.binding = begin_request(request.id)
-        request.enter()
+        request.parent = get_current() if brought is None else brought
+        try:
+            self._start_span(request)
+        except Exception as error:
+            if not swallow("starting the span of a request", error):
+                raise
+        request.context = set_span_in_context(request.span, request.parent)
+        request.attached = attach(request.context)
+        request.binding = begin_request(request.id.decode("ascii"))
+        request.previous = current.set(request)
+        self.metrics.open.add(request)
 
-    def _start_span(self, request: Request, parent: OtelContext) -> Span:
-        span: Span = INVALID_SPAN
-        with guard("starting the span of a request"):
-            few = attributes.for_sampling(request.scope, request.http_method)
-            name = request.span_name(None)
-            span = self.tracer.start_span(name, parent, SpanKind.SERVER, few, start_time=request.began_at)
-            if span.is_recording():
-                span.set_attributes(
-                    attributes.of_request(request.scope, request.http_method, request.id, self._redactor)
-                )
-        return span
-
-    def _of_request(self, request: Request) -> Attributes:
-        return attributes.of_request(request.scope, request.http_method, request.id, self._redactor)
+    def _start_span(self, request: Request) -> None:
+        few = attributes.for_sampling(request)
+        name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
+        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, few, start_time=request.began_at)
+        request.recording = span.is_recording()
+        request.sampled = span.get_span_context().trace_flags.sampled
+        request.span = span
+        if request.recording:
+            span.set_attributes(attributes.of_request(request, self._redactor))
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def finish(self, request: Request) -> None:
-        """Say what is to be said of a request whose response is out; the first call does it."""
-        if request.outcome is not None:
-            return
-        self.metrics.open.discard(request)
-        request.outcome = outcome = request.judge()
-        context = request.context
-        with guard("ending the span of a request"):
-            context = self._end_span(request, outcome)
-        with guard("counting a request"):
-            if not isinstance(request, Session):
-                self.metrics.record(request, outcome, context)
-        self._count_exception(request, outcome.route)
-
     def close(self, request: Request) -> None:
         """Finish a request, whose application has returned, and leave its context."""
-        with guard("finishing a request"):
+        try:
             self.finish(request)
-        _leave(request)
+        except Exception as error:
+            if not swallow("finishing a request", error):
+                raise
+        self._leave(request)
+
+    def finish(self, request: Request) -> None:
+        """Say what is to be said of a request whose response is out; the first call does it."""
+        if request.finished:
+            return
+        self.metrics.open.discard(request)
+        request.judge()
+        context = request.context
+        try:
+            if request.recording:
+                self._end_span(request)
+            if not request.sampled and (request.failed or request.seconds > self.late.slow):
+                context = self._write_late(request, context)
+        except Exception as error:
+            if not swallow("ending the span of a request", error):
+                raise
+        if not request.is_session:
+            self.metrics.record(request, context)
+        if request.error is not None or request.handled is not None:
+            self._count_exception(request)
 
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
         request.error = error
-        outcome = request.outcome
-        if outcome is None:
+        if not request.finished:
             return
         with guard("telling of a failure after the response"):
-            self._count_exception(request, outcome.route)
-            if request.is_sampled or request.is_written or not self.late.can_write(request, outcome.route):
-                _tell_of_failure(request, request.span)
-            else:
-                self._write_late(request, outcome, ERROR)
+            self._count_exception(request)
+            if not request.sampled and not request.is_written:
+                self._write_late(request, request.context, ERROR)
+            _tell_of_failure(request, request.span)
 
-    def _count_exception(self, request: Request, route: str | None) -> None:
+    def _leave(self, request: Request) -> None:
+        """Give the task back the context it had."""
+        try:
+            if request.previous is not None:
+                current.reset(request.previous)
+        except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
+            current.set(None)
+        try:
+            if request.binding is not None:
+                end_request(request.binding)
+            if request.attached is not None:
+                detach(request.attached)
+            request.release()
+        except Exception as error:
+            if not swallow("leaving a request", error):
+                raise
+
+    def _count_exception(self, request: Request) -> None:
         error = request.exception
-        if error is None or request.error_is_counted or (isinstance(request, Session) and is_the_clients(error)):
+        if error is None or request.is_counted or (request.is_session and is_the_clients(error)):
             return
-        request.error_is_counted = True
+        request.is_counted = True
         with guard("counting an error"):
-            self.metrics.count_error(type(error).__name__, route)
+            self.metrics.count_error(type(error).__name__, request.template)
 
     # --- spans ----------------------------------------------------------------------------------------------------
 
-    def _end_span(self, request: Request, outcome: Outcome) -> OtelContext:
-        """End the span, or write one; the context returned is what an exemplar points to."""
+    def _end_span(self, request: Request) -> None:
         span = request.span
-        if span.is_recording():
-            span.update_name(request.span_name(outcome.route))
-            span.set_attributes(attributes.of_response(outcome, client_left=request.left))
-            if outcome.failed:
-                self._mark_failed(request, span)
-            span.end(request.ended_at)
-        if not request.is_sampled and (reason := self.late.reason(request, outcome)):
-            return self._write_late(request, outcome, reason)
-        return request.context
+        span.update_name(request.span_name())
+        span.set_attributes(attributes.of_response(request))
+        if request.failed:
+            if request.error is not None:
+                span.record_exception(request.error, timestamp=request.ended_at)
+            _tell_of_failure(request, span)
+            span.set_status(StatusCode.ERROR)
+        span.end(request.ended_at)
 
-    def _mark_failed(self, request: Request, span: Span) -> None:
-        if request.error is not None:
-            span.record_exception(request.error, timestamp=request.ended_at)
-        _tell_of_failure(request, span)
-        span.set_status(StatusCode.ERROR)
-
-    def _write_late(self, request: Request, outcome: Outcome, reason: str) -> OtelContext:
+    def _write_late(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
+        """Write the span of a request that was not sampled, if it deserves one; an exemplar may point to it."""
+        reason = reason or self.late.reason(request)
+        if reason is None or not self.late.can_write(request):
+            return context
         request.is_written = True
         span = LateSpan(request.span.get_span_context())
-        span.set_attributes(attributes.for_sampling(request.scope, request.http_method))
-        span.set_attributes(self._of_request(request))
-        span.set_attributes(attributes.of_response(outcome, client_left=request.left))
+        span.set_attributes(attributes.for_sampling(request))
+        span.set_attributes(attributes.of_request(request, self._redactor))
+        span.set_attributes(attributes.of_response(request))
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _tell_of_failure(request, span)
-        self.late.write(
-            span,
-            name=request.span_name(outcome.route),
-            kind=SpanKind.SERVER,
-            parent=request.parent,
-            times=(request.began_at, request.ended_at),
-            failed=outcome.failed,
-            error=request.error if outcome.failed else None,
-        )
-        return set_span_in_context(span, request.context)
-
-
-def _leave(request: Request) -> None:
-    with guard("leaving a request"):
-        request.leave()
-    with guard("releasing a request"):
-        request.release()
+        self.late.write_request(span, request)
+        return set_span_in_context(span, context)
 
 
 def _tell_of_failure(request: Request, span: Span) -> None:
     """Once per exception: a background task may have told of it before it came here."""
     error = request.exception
-    failed = request.outcome is not None and request.outcome.failed
-    if isinstance(error, Exception) and error is not request.told and (failed or request.error is not None):
+    is_failure = request.failed or request.error is not None
+    if isinstance(error, Exception) and error is not request.told and is_failure:
         request.told = error
         hooks.request_failed(error, span)

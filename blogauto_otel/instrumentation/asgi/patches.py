@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import wrapt
 
-from blogauto_otel._guard import guard, tell
+from blogauto_otel._guard import guard, swallow, tell
 from blogauto_otel.instrumentation.asgi import background, middleware, native
 from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.request import current
@@ -32,8 +32,11 @@ def _noting_route(handle: Function) -> Function:
     def noting(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         request = current.get()
         if request is not None:
-            with guard("noting a route"):
-                request.way.end_at(self, scope)
+            try:
+                request.end_at(self, scope)
+            except Exception as error:
+                if not swallow("noting a route", error):
+                    raise
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 
@@ -46,7 +49,7 @@ def _noting_mount(handle: Function) -> Function:
         request = current.get()
         if request is not None:
             with guard("noting a mount"):
-                request.way.pass_mount(self, scope)
+                request.pass_mount(self, scope)
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 

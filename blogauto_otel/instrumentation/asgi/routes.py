@@ -14,39 +14,40 @@ from blogauto_otel.instrumentation.asgi.protocol import Scope, path_below_root
 
 
 class Way:
-    """The way that routing took for one request: the mounts it passed, and the route it ended at."""
+    """The way that routing takes: the mounts it passes, and the route it ends at.
 
-    __slots__ = ("mount", "prefix", "route", "scope")
+    The scope of the last step is kept, because FastAPI leaves the prefix of an included router there.
+    """
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.prefix = ""
-        self.mount: Any = None
-        self.route: Any = None
+    prefix = ""
+    mount: Any = None
+    route: Any = None
+    route_scope: Scope
 
     def pass_mount(self, mount: Any, scope: Scope) -> None:
         """Note that routing goes on inside `mount`."""
         self.prefix += _format_of(mount).removesuffix("/{path}")
-        self.mount, self.route, self.scope = mount, None, scope
+        self.mount, self.route, self.route_scope = mount, None, scope
 
     def end_at(self, route: Any, scope: Scope) -> None:
-        """Note the route; the scope is kept because FastAPI leaves the prefix of an included router there."""
-        self.route, self.scope = route, scope
+        """Note the route."""
+        self.route, self.route_scope = route, scope
 
-    def template(self) -> str | None:
+    def find_template(self) -> str | None:
         """The template of the route, or None when there is none (yet)."""
         if self.route is not None:
-            return self.prefix + _format_in_router(self.route, self.scope)
+            return self.prefix + _format_in_router(self.route, self.route_scope)
         if self.mount is not None and not self.mount.routes:
             return self.prefix + "/{path}"  # static files and foreign applications answer for all below
-        found = _unannounced(self.scope, self.mount)
+        found = _unannounced(self.route_scope, self.mount)
         return self.prefix + found if found else None
 
     def redirect_target(self) -> str | None:
         """The template of the route that a slash more or less would match, which Starlette redirects to."""
-        routes = getattr(self.mount or self.scope.get("app"), "routes", ())
-        path = self.scope["path"]
-        turned = {**self.scope, "path": path.rstrip("/") if path.endswith("/") else path + "/"}
+        scope = self.route_scope
+        routes = getattr(self.mount or scope.get("app"), "routes", ())
+        path = scope["path"]
+        turned = {**scope, "path": path.rstrip("/") if path.endswith("/") else path + "/"}
         for route in _all_routes(routes):
             if route.matches(turned)[0].value:
                 return self.prefix + _format_of(route)
@@ -59,7 +60,8 @@ def _format_of(route: Any) -> str:
 
 def _format_in_router(route: Any, scope: Scope) -> str:
     """FastAPI knows the prefix of an included router in the scope only (0.165: `routing._EffectiveRouteContext`)."""
-    included = scope.get("fastapi", {}).get("effective_route_context")
+    inside = scope.get("fastapi")
+    included = inside.get("effective_route_context") if inside else None
     if included is not None and included.original_route is route:
         return _format_of(included)
     return _format_of(route)

@@ -76,14 +76,15 @@ PARTS: dict[str, tuple[Any, str]] = {
     "redactor": (Redactor, "query"),
     "request id": (observer, "begin_request"),
     "span in context": (observer, "set_span_in_context"),
-    "entering": (request.Request, "enter"),
-    "leaving": (request.Request, "leave"),
+    "entering": (observer, "attach"),
+    "leaving": (observer, "detach"),
     "judging": (request.Request, "judge"),
     "reading a response": (request.Request, "_is_last"),
     "adding a header": (request.Request, "_started"),
     "naming": (request.Request, "span_name"),
     "releasing": (request.Request, "release"),
-    "template": (routes.Way, "template"),
+    "template": (routes.Way, "find_template"),
+    "judging trouble": (request.Request, "_judge_trouble"),
     "noting a route": (routes.Way, "end_at"),
     "redirect": (routes.Way, "redirect_target"),
     "cells": (Cells, "add"),
@@ -165,7 +166,7 @@ async def test_with_a_broken_tracer_requests_are_still_counted(watched: Watched,
 
 async def test_with_broken_metrics_there_are_still_spans(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     assert middleware.observer is not None
-    monkeypatch.setattr(middleware.observer.metrics, "_duration", None)
+    monkeypatch.setattr(middleware.observer.metrics, "_durations", None)
     await ask(application(), "/refused")
     assert watched.names == ["GET /refused"]
 

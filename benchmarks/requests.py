@@ -1,0 +1,261 @@
+"""What a request costs beside contrib's and FastAPI's own instrumentation: CPU of all threads, delivery included.
+
+    python -m benchmarks.requests
+
+The application does nothing, so that a microsecond shows. Each round takes every configuration once, in random order,
+and is compared with the bare run of the same round. Spans go over HTTP to a process of its own, whose CPU is not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import multiprocessing
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from benchmarks.table import print_table
+
+ROUNDS, BATCH, WARM_UP = 21, 1024, 200
+GOALS = {"ours": ("contrib", 0.55), "ours unsampled": ("contrib unsampled", 0.25)}
+RESOURCE = Resource({"service.name": "benchmark"})
+
+
+# --- what is measured ---
+
+
+async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-length", b"15"), (b"content-type", b"application/json")],
+    })  # fmt: skip
+    await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
+
+
+class Answer:
+    """An endpoint that is an ASGI application, so that routing adds nothing."""
+
+    __call__ = staticmethod(answer)
+
+
+ROUTE = Route("/api/status", Answer())
+HEADERS = [
+    (b"host", b"api.example.com"),
+    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"),
+    (b"accept", b"application/json"),
+    (b"accept-encoding", b"gzip, br"),
+    (b"x-request-id", b"4f6c1c1e"),
+    (b"x-forwarded-for", b"203.0.113.7"),
+]
+
+
+def application(kind: Callable[[], Any] = Starlette, stack: Any = None) -> Any:
+    app = kind()
+    app.middleware_stack = stack or _handle
+    return app
+
+
+async def _handle(scope: Any, receive: Any, send: Any) -> None:
+    scope["route"] = ROUTE
+    await ROUTE.handle(scope, receive, send)
+
+
+async def requests(app: Any, number: int) -> None:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None: ...
+
+    for _ in range(number):
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "server": ("10.0.0.5", 8000),
+            "client": ("203.0.113.7", 51234), "scheme": "http", "method": "GET", "root_path": "", "path": "/api/status",
+            "raw_path": b"/api/status", "query_string": b"", "headers": HEADERS, "state": {},
+        }  # fmt: skip
+        await app(scope, receive, send)
+
+
+# --- who instruments ---
+
+
+@contextlib.contextmanager
+def stock(endpoint: str, *, sampled: bool) -> Iterator[tuple[TracerProvider, MeterProvider, Callable[[], object]]]:
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    tracers = TracerProvider(ALWAYS_ON if sampled else ALWAYS_OFF, RESOURCE, shutdown_on_exit=False)
+    exporter = OTLPSpanExporter(endpoint + "/v1/traces", compression=Compression.NoCompression)
+    processor = BatchSpanProcessor(exporter, max_queue_size=100_000)
+    tracers.add_span_processor(processor)
+    meters = MeterProvider([InMemoryMetricReader()], RESOURCE, shutdown_on_exit=False)
+    yield tracers, meters, processor.force_flush
+    processor.shutdown()
+
+
+@contextlib.contextmanager
+def bare(_: str) -> Iterator[tuple[Any, Callable[[], object]]]:
+    yield application(), lambda: None
+
+
+def contrib(*, sampled: bool) -> Any:
+    @contextlib.contextmanager
+    def instrumented(endpoint: str) -> Iterator[tuple[Any, Callable[[], object]]]:
+        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+
+        with stock(endpoint, sampled=sampled) as (tracers, meters, flush):
+            watched = OpenTelemetryMiddleware(
+                _handle,
+                tracer_provider=tracers,
+                meter_provider=meters,
+                exclude_spans=["receive", "send"],
+                default_span_details=lambda _: ("GET /api/status", {"http.route": "/api/status"}),
+            )
+            yield application(stack=watched), flush
+
+    return instrumented
+
+
+@contextlib.contextmanager
+def native(endpoint: str) -> Iterator[tuple[Any, Callable[[], object]]]:
+    from fastapi import FastAPI
+
+    with stock(endpoint, sampled=True) as (tracers, meters, flush):
+        telemetry = {"tracer_provider": tracers, "meter_provider": meters, "logs": False, "operation_spans": False}
+        yield application(lambda: FastAPI(openapi_url=None, telemetry=telemetry)), flush  # type: ignore[arg-type]
+
+
+def own(*, sampled: bool) -> Any:
+    @contextlib.contextmanager
+    def instrumented(endpoint: str) -> Iterator[tuple[Any, Callable[[], object]]]:
+        from blogauto_otel.config import Settings
+        from blogauto_otel.delivery.pipeline import build_delivery
+        from blogauto_otel.instrumentation import Context, asgi
+        from blogauto_otel.providers.metrics import build_metering
+        from blogauto_otel.providers.traces import build_tracing
+        from blogauto_otel.redaction import build_redactor
+
+        settings = Settings(endpoint=endpoint, sample_rate=float(sampled), metric_interval=3600.0)
+        redactor = build_redactor(settings)
+        delivery = build_delivery(settings, RESOURCE)
+        tracing = build_tracing(settings, RESOURCE, delivery=delivery, redactor=redactor)
+        metering = build_metering(settings, RESOURCE, delivery=delivery, redactor=redactor)
+        providers = (tracing.provider, metering.provider, NoOpLoggerProvider())
+        asgi.instrument(Context(settings, redactor, delivery, *providers, tracing.write_late))
+        yield application(), lambda: delivery.force_flush(10.0)
+        asgi.uninstrument()
+        delivery.shutdown(1.0)
+
+    return instrumented
+
+
+CONFIGURATIONS: dict[str, Any] = {
+    "bare": bare,
+    "contrib": contrib(sampled=True),
+    "contrib unsampled": contrib(sampled=False),
+    "FastAPI native": native,
+    "ours": own(sampled=True),
+    "ours unsampled": own(sampled=False),
+}
+
+
+# --- the sink ---
+
+
+class Sink(BaseHTTPRequestHandler):
+    """Takes everything."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def _serve(port: Any) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Sink)
+    port.send(server.server_port)
+    server.serve_forever()
+
+
+@contextlib.contextmanager
+def sink() -> Iterator[str]:
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    yield f"http://127.0.0.1:{ours.recv()}"
+    process.terminate()
+    process.join()
+
+
+# --- measuring ---
+
+
+def microseconds(loop: asyncio.AbstractEventLoop, configuration: str, endpoint: str) -> float:
+    """CPU microseconds per request."""
+    with CONFIGURATIONS[configuration](endpoint) as (app, flush):
+        loop.run_until_complete(requests(app, WARM_UP))
+        flush()
+        gc.collect()
+        started = time.process_time()
+        loop.run_until_complete(requests(app, BATCH))
+        flush()
+        return (time.process_time() - started) / BATCH * 1e6
+
+
+def added(rounds: int = ROUNDS) -> dict[str, list[float]]:
+    """Microseconds on top of the bare request of the same round; for the bare one, what it takes."""
+    loop, found = asyncio.new_event_loop(), {name: list[float]() for name in CONFIGURATIONS}
+    with sink() as endpoint:
+        for _ in range(rounds):
+            names = list(CONFIGURATIONS)
+            random.shuffle(names)
+            took = {name: microseconds(loop, name, endpoint) for name in names}
+            for name in names:
+                found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
+    loop.close()
+    return found
+
+
+def main(rounds: int = ROUNDS) -> None:
+    """Print the table."""
+    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
+    logging.disable(logging.CRITICAL)
+    found = added(rounds)
+    logging.disable(logging.NOTSET)
+    median = {name: statistics.median(values) for name, values in found.items()}
+    rows = []
+    for name, values in found.items():
+        low, _, high = statistics.quantiles(values, n=4)
+        rival, goal = GOALS.get(name, ("contrib", None))
+        ratio = "-" if name == "bare" else f"{median[name] / median[rival]:.2f} of {rival}"
+        rows.append(
+            [name, f"{median[name]:.1f}", f"{low:.1f}..{high:.1f}", ratio, "" if goal is None else f"<= {goal}"]
+        )
+    header = ["who watches", "us added (bare: us)", "quartiles", "ratio", "goal"]
+    print_table(f"a request: CPU microseconds, medians of {rounds} paired rounds of {BATCH}", header, rows)
+
+
+if __name__ == "__main__":
+    main()
