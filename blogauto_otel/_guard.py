@@ -93,8 +93,9 @@ def tell(
         last = _told.get(key)
         if last is not None and now - last < QUIET_SECONDS:
             return False
+        _told.pop(key, None)
         if len(_told) >= MAX_KEYS:
-            _told.clear()
+            del _told[next(iter(_told))]  # the one told longest ago
         _told[key] = now
     try:
         logger.log(level, message, *args, exc_info=error)

@@ -14,7 +14,7 @@ import math
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args
@@ -43,8 +43,10 @@ Compression = Literal["none", "gzip"]
 
 
 def text(raw: str) -> str:
-    """Any non-empty text."""
-    return raw
+    """Any text, without blanks around it."""
+    if not raw.strip():
+        raise ValueError("expected some text")
+    return raw.strip()
 
 
 def flag(raw: str) -> bool:
@@ -139,7 +141,7 @@ def pairs(raw: str) -> Mapping[str, str]:
         if not separator or not key.strip():
             raise ValueError("expected key=value pairs separated by commas")
         found[key.strip()] = urllib.parse.unquote(value.strip())
-    return found
+    return MappingProxyType(found)
 
 
 def header_pairs(raw: str) -> Mapping[str, str]:
@@ -148,7 +150,7 @@ def header_pairs(raw: str) -> Mapping[str, str]:
     for key, value in found.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", key) or re.search(r"[\r\n\0]", value):
             raise ValueError("expected header names and values without line breaks")
-    return found
+    return MappingProxyType(found)
 
 
 def url(raw: str) -> str:
@@ -173,7 +175,7 @@ def rates(raw: str) -> Mapping[str, float]:
         if not separator or not route.startswith("/"):
             raise ValueError("expected /route=rate pairs separated by commas")
         found[route] = parse_rate(rate)
-    return found
+    return MappingProxyType(found)
 
 
 def routes(raw: str) -> tuple[str, ...]:
@@ -258,7 +260,7 @@ def metric_namespace(raw: str) -> str:
 
 def url_path(raw: str) -> str:
     """A path beginning with a slash, or `off`."""
-    if raw.strip().lower() == "off":
+    if raw.strip().lower() in {"", "off"}:
         return ""
     if not re.fullmatch(r"/[!-~]*", raw):
         raise ValueError("expected a path such as /metrics, or off")
@@ -442,11 +444,20 @@ _FIELDS: Final[dict[str, dataclasses.Field[Any]]] = {field.name: field for field
 
 def _masked(field: dataclasses.Field[Any], value: object) -> object:
     declared = cast("Option", field.metadata["option"])
-    if declared.secret and value:
-        return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
-    if isinstance(value, str) and "://" in value:
-        return re.sub(r"(?<=://)[^/@\s]*@", MASK + "@", value)
-    return value
+    if isinstance(value, Mapping):
+        return {
+            key: MASK if declared.secret or _SECRET_KEY.search(key) else _shown(item) for key, item in value.items()
+        }
+    return MASK if declared.secret and value else _shown(value)
+
+
+# A coarse look, because the redactor is above us; what is masked without need can be read in the environment.
+_SECRET_KEY: Final = re.compile("pass|pwd|secret|token|key|credential|auth|cookie|dsn", re.IGNORECASE)
+
+
+def _shown(value: Any) -> Any:
+    """A value without the user information of an address."""
+    return re.sub(r"(^|(?<=://))[^/\s]*@", MASK + "@", value) if isinstance(value, str) else value
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
@@ -482,6 +493,8 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
                 values[name] = found[0]
         except ConfigurationError as error:
             problems.append(str(error))
+        except Exception as error:  # noqa: BLE001 - an argument that cannot even be read
+            problems.append(f"{name}: expected something else than a {type(given).__name__} ({type(error).__name__})")
     problems.extend(_misspelt(source))
     settings = Settings(**_from_resource(values))
     if settings.strict and problems:
@@ -559,7 +572,10 @@ def _parse(name: str, declared: Option, raw: str, *, shown_as: str) -> object:
     try:
         return declared.parse(raw)
     except ValueError as error:
-        shown = MASK if declared.secret else raw if len(raw) <= 80 else raw[:80] + "..."
+        shown = MASK if declared.secret else _shown(raw)
+        if declared.parse is pairs:
+            shown = re.sub("=[^,]*", f"={MASK}", shown)
+        shown = shown if len(shown) <= 80 else shown[:80] + "..."
         fallback = default_of(name)
         tail = "" if fallback is None or declared.secret else f"; using {_spelled(fallback)}"
         raise ConfigurationError(f"{shown_as}={shown!r}: {error}{tail}") from None
@@ -568,7 +584,7 @@ def _parse(name: str, declared: Option, raw: str, *, shown_as: str) -> object:
 def _spelled(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, Mapping)):
         return ",".join(map(str, value)) or "none"
     return str(value)
 
@@ -577,16 +593,17 @@ def _misspelt(source: Environment) -> list[str]:
     known = {
         variable for option_ in map(option_of, _FIELDS) for variable in (option_.variable, option_.fallback) if variable
     }
+    ours = {name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)}
     return [
-        f"{variable} is not a setting{_nearest(variable, known)}"
+        f"{variable} is not a setting{_nearest(variable.removeprefix(PREFIX), ours, PREFIX)}"
         for variable in sorted(source)
         if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES
     ]
 
 
-def _nearest(word: str, known: Any) -> str:
+def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 # Ours, but read elsewhere than in Settings: by scripts of the repository.

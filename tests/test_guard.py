@@ -1,0 +1,191 @@
+"""The one place that swallows: what it swallows, counts and tells, and what it lets pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from blogauto_otel import _guard
+from blogauto_otel._guard import guard, guarded, swallow, swallowed, tell
+
+quiet = pytest.mark.quiet_guard
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Time that stands still until a test moves it."""
+    now = [1000.0]
+    monkeypatch.setattr("blogauto_otel._guard.time.monotonic", lambda: now[0])
+    return now
+
+
+@quiet
+class TestSwallowing:
+    def test_an_error_of_ours_ends_in_the_block_is_counted_and_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        with guard("recording a request"):
+            raise ValueError("ours")
+        assert swallowed() == {"recording a request": 1}
+        [record] = caplog.records
+        assert record.name == "blogauto_otel"
+        assert record.levelno == logging.WARNING
+        assert "recording a request failed; the application is not affected" in record.getMessage()
+        assert record.exc_info is not None
+        assert "ours" in caplog.text
+
+    def test_the_second_time_it_is_counted_and_not_told(self, caplog: pytest.LogCaptureFixture) -> None:
+        for _ in range(1000):
+            with guard("x"):
+                raise ValueError
+        assert swallowed() == {"x": 1000}
+        assert len(caplog.records) == 1
+
+    def test_another_kind_of_error_at_the_same_place_is_told_too(self, caplog: pytest.LogCaptureFixture) -> None:
+        for error in (ValueError(), KeyError(), ValueError()):
+            with guard("x"):
+                raise error
+        assert len(caplog.records) == 2
+
+    def test_a_block_without_an_error_runs_to_its_end(self) -> None:
+        done = False
+        with guard("x"):
+            done = True
+        assert done
+        assert swallowed() == {}
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+    def test_what_ends_a_program_or_a_task_passes(self, error: type[BaseException]) -> None:
+        with pytest.raises(error), guard("x"):
+            raise error
+        assert swallowed() == {}
+        assert not swallow("x", error())
+
+    def test_a_decorated_function_returns_its_default(self) -> None:
+        @guarded("reading", 7)
+        def read(value: int) -> int:
+            """Says what."""
+            return 10 // value
+
+        assert read(5) == 2
+        assert read(0) == 7
+        assert read.__name__ == "read"
+        assert swallowed() == {"reading": 1}
+
+    def test_a_decorated_function_lets_the_end_of_the_program_pass(self) -> None:
+        @guarded("reading", None)
+        def read() -> None:
+            raise SystemExit
+
+        with pytest.raises(SystemExit):
+            read()
+
+    def test_an_error_that_cannot_be_printed_is_swallowed_too(self) -> None:
+        class UnprintableError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError("no")
+
+        with guard("x"):
+            raise UnprintableError
+        assert swallowed() == {"x": 1}
+
+    def test_a_handler_of_the_application_that_raises_is_not_its_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Broken(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                raise OSError("stderr is closed")
+
+        handler = Broken()
+        _guard.logger.addHandler(handler)
+        try:
+            with guard("x"):
+                raise ValueError
+            assert not tell("k", "message")
+        finally:
+            _guard.logger.removeHandler(handler)
+        assert swallowed() == {"x": 1}
+
+    def test_a_handler_that_fails_in_a_guard_of_its_own_does_not_recurse(self) -> None:
+        class Ours(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                with guard("exporting a record"):
+                    raise ValueError
+
+        handler = Ours()
+        _guard.logger.addHandler(handler)
+        try:
+            with guard("x"):
+                raise ValueError
+        finally:
+            _guard.logger.removeHandler(handler)
+        assert swallowed() == {"x": 1, "exporting a record": 2}  # for the two that were told
+
+    def test_what_is_counted_is_a_copy(self) -> None:
+        counts: Any = swallowed()
+        counts["x"] = 5
+        assert swallowed() == {}
+
+    def test_counting_in_many_threads_forgets_none(self) -> None:
+        def fail() -> None:
+            for _ in range(500):
+                with guard("x"):
+                    raise ValueError
+
+        threads = [threading.Thread(target=fail) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert swallowed() == {"x": 4000}
+
+
+class TestLoud:
+    def test_a_loud_guard_hides_nothing(self) -> None:
+        with pytest.raises(ValueError, match="ours"), guard("x"):
+            raise ValueError("ours")
+
+        @guarded("x", None)
+        def fail() -> None:
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            fail()
+
+
+class TestTelling:
+    def test_once_a_minute_per_key(self, clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+        assert tell("k", "said %s", "first")
+        clock[0] += 59.0
+        assert not tell("k", "said %s", "second")
+        assert tell("other", "said %s", "third")
+        clock[0] += 1.0
+        assert tell("k", "said %s", "fourth")
+        assert [record.getMessage() for record in caplog.records] == ["said first", "said third", "said fourth"]
+
+    def test_at_the_level_it_is_given(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.INFO, "blogauto_otel"):
+            tell("k", "message", level=logging.INFO)
+        assert caplog.records[0].levelno == logging.INFO
+
+    def test_a_message_that_does_not_fit_its_arguments_does_not_raise(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(logging, "raiseExceptions", False)
+        tell("k", "%d", "x")
+
+    def test_keys_without_end_are_bounded_and_the_newest_stay_quiet(self, clock: list[float]) -> None:
+        for number in range(10 * _guard.MAX_KEYS):
+            clock[0] += 0.001
+            assert tell(f"k{number}", "message", level=logging.DEBUG)
+        assert len(_guard._told) <= _guard.MAX_KEYS
+        assert not tell(f"k{10 * _guard.MAX_KEYS - 1}", "message")
+
+
+@quiet
+def test_a_forked_child_begins_anew() -> None:
+    with guard("x"):
+        raise ValueError
+    tell("k", "message")
+    _guard._lock.acquire()  # as a thread of the parent may have at the time of the fork
+    _guard.reset()
+    assert swallowed() == {}
+    assert tell("k", "message")
