@@ -75,7 +75,8 @@ def cost(setup: str) -> list[float]:
 def exit_seconds(setup: str, endpoint: str, spans: int = 100) -> float:
     """Seconds from the end of the main program to the end of the process."""
     script = EXIT.format(before=BEFORE, setup=setup.format(endpoint=endpoint), spans=spans)
-    return time.time() - float(_last_line(script))
+    ended = float(_last_line(script))
+    return time.time() - ended
 
 
 def _last_line(script: str) -> Any:
