@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
-from blogauto_otel.delivery.values import AttributeEncoder, Limits, Plain, Redactor, any_value, key_text, shorten, utf8
+from blogauto_otel.delivery.values import (
+    NOTHING_SECRET,
+    AttributeEncoder,
+    Limits,
+    Plain,
+    Redactor,
+    any_value,
+    key_text,
+    shorten,
+    utf8,
+)
 from blogauto_otel.delivery.wire import DOUBLE, FIXED64, LENGTH, U64, VARINT, message, tag, varint, zigzag
 
 if TYPE_CHECKING:
@@ -77,7 +87,7 @@ def encode_scope(scope: InstrumentationScope | None) -> bytes:
     parts = [message(_HEAD, utf8(key_text(scope.name or "")))]
     if scope.version:
         parts.append(message(ITEM, utf8(key_text(scope.version))))
-    AttributeEncoder(3, _NOTHING_SECRET, Limits()).append(parts, scope.attributes)
+    AttributeEncoder(3, NOTHING_SECRET, Limits()).append(parts, scope.attributes)
     return message(_HEAD, b"".join(parts)) + _schema_url(scope.schema_url)
 
 
@@ -90,19 +100,6 @@ def encode_resource(resource: Resource, redactor: Redactor) -> bytes:
 
 def _schema_url(url: str | None) -> bytes:
     return message(_SCHEMA_URL, utf8(url)) if url else b""
-
-
-class _NothingSecret:
-    """Scopes are named by libraries, not by users."""
-
-    def text(self, value: str) -> str:
-        return value
-
-    def value(self, key: str, value: object) -> object:  # noqa: ARG002 - the interface
-        return value
-
-
-_NOTHING_SECRET: Final = _NothingSecret()
 
 
 class Names:

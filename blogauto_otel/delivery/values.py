@@ -36,6 +36,18 @@ class Redactor(Protocol):
         """Replace a secret by its key, or secrets inside the value; the same object when there are none."""
 
 
+class _NothingSecret:
+    def text(self, value: str) -> str:
+        return value
+
+    def value(self, key: str, value: object) -> object:  # noqa: ARG002 - the interface
+        return value
+
+
+# For what libraries say of themselves, and for what will be redacted later.
+NOTHING_SECRET: Final = _NothingSecret()
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much of a text is kept, in characters."""

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.sdk._logs import (
+    LoggerProvider,
+    LogRecordLimits,
+    LogRecordProcessor,
+    ReadableLogRecord,
+    ReadWriteLogRecord,
+)
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import swallow
@@ -17,6 +23,7 @@ from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.queue import UNSERIALISABLE
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.providers.console import printer
 from blogauto_otel.providers.scopes import Scopes
 
 
@@ -87,7 +94,7 @@ class _Provider(LoggerProvider):
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """See `LoggerProvider`; what the processor raises stays with us."""
-        ours = isinstance(log_record_processor, (LogPipeline, Guarded))
+        ours = isinstance(log_record_processor, (LogPipeline, ConsolePipeline, Guarded))
         super().add_log_record_processor(log_record_processor if ours else Guarded(log_record_processor))
 
 
@@ -140,12 +147,27 @@ def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogReco
     return LogPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
 
 
-def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:  # noqa: ARG001 - one row of a table
-    from opentelemetry.sdk._logs.export import ConsoleLogRecordExporter, SimpleLogRecordProcessor
+class ConsolePipeline(LogRecordProcessor):
+    """Prints each record as it is emitted."""
 
-    from blogauto_otel.providers.console import redacted
+    def __init__(self, redactor: Redactor) -> None:
+        self._print = printer(redactor)
 
-    return Guarded(SimpleLogRecordProcessor(ConsoleLogRecordExporter(formatter=redacted(redactor))))
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Print the record."""
+        resource = log_record.resource or Resource({})
+        self._print(ReadableLogRecord(log_record.log_record, resource, log_record.instrumentation_scope))
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the interface
+        """Nothing is kept."""
+        return True
+
+
+def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:  # noqa: ARG001
+    return ConsolePipeline(redactor)
 
 
 _EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, Redactor], Any]]] = {"otlp": _otlp, "console": _console}

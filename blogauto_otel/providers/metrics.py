@@ -144,15 +144,10 @@ def _otlp(settings: Settings, redactor: Redactor, readers: list[MetricReader], s
 
 
 def _console(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
-    from blogauto_otel.providers.console import redacted
+    from blogauto_otel.providers.console import printer
 
-    line = redacted(redactor)
-
-    def print_line(data: MetricsData) -> Sequence[tuple[bytes, bytes]]:
-        print(line(data), end="", flush=True)  # noqa: T201 - that is what a console exporter is for
-        return ()
-
-    sinks.append(print_line)
+    print_item = printer(redactor)
+    sinks.append(lambda data: print_item(data) or ())
 
 
 def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001

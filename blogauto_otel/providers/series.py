@@ -182,6 +182,8 @@ def begin_anew(provider: MeterProvider, resource: Resource) -> None:
         meter._instrument_registration_lock = threading.Lock()
     consumer = provider._measurement_consumer
     consumer._lock = threading.Lock()
+    # Another map with the same storages: whoever keeps aggregations sees by it that they are not in use any more.
+    consumer._reader_storages = dict(consumer._reader_storages)
     for storage in consumer._reader_storages.values():
         storage._lock = threading.RLock()
         storage._instrument_view_instrument_matches = {}

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags
@@ -23,7 +24,9 @@ from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.queue import UNSERIALISABLE
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.providers.console import printer
 from blogauto_otel.providers.scopes import Scopes
+from blogauto_otel.providers.spans import TolerantTracer
 from blogauto_otel.sampling import build_sampler
 
 _SAMPLED: Final = TraceFlags.SAMPLED
@@ -116,9 +119,16 @@ class _Provider(TracerProvider):
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Tracing.after_fork_in_child`."""
 
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
+        """See `TracerProvider`; what the tracer starts takes anything."""
+        tracer = super().get_tracer(*args, **kwargs)
+        if type(tracer) is Tracer:
+            tracer.__class__ = TolerantTracer
+        return tracer
+
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """See `TracerProvider`; what the processor raises stays with us."""
-        ours = isinstance(span_processor, (SpanPipeline, Guarded))
+        ours = isinstance(span_processor, (SpanPipeline, ConsolePipeline, Guarded))
         super().add_span_processor(span_processor if ours else Guarded(span_processor))
 
 
@@ -209,12 +219,20 @@ def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanPro
     return SpanPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
 
 
-def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:  # noqa: ARG001 - one row of a table
-    from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+class ConsolePipeline(SpanProcessor):
+    """Prints each sampled span as it ends."""
 
-    from blogauto_otel.providers.console import redacted
+    def __init__(self, redactor: Redactor) -> None:
+        self._print = printer(redactor)
 
-    return Guarded(SimpleSpanProcessor(ConsoleSpanExporter(formatter=redacted(redactor))))
+    def on_end(self, span: ReadableSpan) -> None:
+        """Print the span."""
+        if span.context is not None and span.context.trace_flags & _SAMPLED:
+            self._print(span)
+
+
+def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:  # noqa: ARG001 - a row of a table
+    return ConsolePipeline(redactor)
 
 
 _EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, Redactor], Any]]] = {"otlp": _otlp, "console": _console}
