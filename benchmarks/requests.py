@@ -3,7 +3,7 @@
     python -m benchmarks.requests
 
 The application does nothing, so that a microsecond shows. Each round takes every configuration once, in random order,
-and is compared with the bare run of the same round. Spans go over HTTP to a process of its own, whose CPU is not counted.
+and is compared with the bare run of the same round. Spans go over HTTP to another process, whose CPU is not counted.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from blogauto_otel.instrumentation.asgi import attributes, hooks
 from blogauto_otel.instrumentation.asgi.headers import Headers
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan, LateSpans
 from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
-from blogauto_otel.instrumentation.asgi.request import Request, Session, current, is_the_clients
+from blogauto_otel.instrumentation.asgi.request import Request, Session, alone, current, is_the_clients
 from blogauto_otel.signals import catalogue
 from blogauto_otel.signals.context import begin_request, end_request
 
@@ -113,7 +113,7 @@ class Observer:
 
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
-        request.error = error
+        request.error = alone(error)
         if not request.finished:
             return
         with guard("telling of a failure after the response"):

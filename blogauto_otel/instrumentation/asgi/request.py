@@ -31,6 +31,7 @@ _LAST: Final = {
 }
 
 _CLIENT_ERRORS: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})
+_GROUPS: Final = frozenset({"ExceptionGroup", "BaseExceptionGroup"})  # by name: Python 3.10 has them from a package
 _CANCELLED: Final = frozenset({"CancelledError", "Cancelled"})
 
 
@@ -226,6 +227,13 @@ _NO_SCOPE: Final[Scope] = {}
 
 # The status that the client sees of a handshake; a refusal with a response of its own (ASGI extension) says its status.
 _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}
+
+
+def alone(error: BaseException) -> BaseException:
+    """The exception in a group of one, which is how task groups raise what was raised in them."""
+    while type(error).__name__ in _GROUPS and len(error.exceptions) == 1:  # type: ignore[attr-defined]
+        error = error.exceptions[0]  # type: ignore[attr-defined]
+    return error
 
 
 def is_the_clients(error: BaseException) -> bool:

@@ -16,9 +16,10 @@ import starlette.applications
 import starlette.background
 import starlette.routing
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette import _exception_handler
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.instrumentation import Report, State, asgi
@@ -39,7 +40,7 @@ def application(kind: Any = FastAPI) -> FastAPI:
 
 def functions() -> list[Any]:
     return [
-        vars(importlib.import_module(patch.module) if patch.owner is None else _owner(patch))[patch.function]
+        vars(importlib.import_module(patch.module) if patch.owner is None else _owner(patch)).get(patch.function)
         for patch in patches.PATCHES
     ]
 
@@ -94,7 +95,7 @@ async def test_after_uninstrument_everything_is_as_it_was(watch: Callable[..., W
     asgi.uninstrument()
     before = functions()
     watched = watch()
-    assert not any(now is was for now, was in zip(functions(), before, strict=True))
+    assert not any(now is was for now, was in zip(functions(), before, strict=True) if was is not None)
     asgi.uninstrument()
     asgi.uninstrument()
     assert functions() == before
@@ -177,6 +178,7 @@ watched = Watched()
 assert "starlette.applications" not in sys.modules, "imported by us"
 import asyncio
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 app = FastAPI()
 app.get("/x")(lambda: 1)
 asyncio.run(ask(app, "/x"))
@@ -262,5 +264,5 @@ def test_the_places_we_change_are_where_we_think(watched: Watched) -> None:
         starlette.applications,
     ):
         assert module.__name__ in {patch.module for patch in patches.PATCHES}
-    assert len(patches._originals) == len(patches.PATCHES)
-    assert starlette.routing.Route is Route
+    inherited = {patch for patch in patches.PATCHES if patch.owner == "APIRoute" and "handle" not in vars(APIRoute)}
+    assert set(patches._originals) == set(patches.PATCHES) - inherited

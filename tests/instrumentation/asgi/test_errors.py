@@ -176,6 +176,28 @@ async def test_a_crash_after_the_first_byte_counts_as_a_500_though_the_client_sa
     assert watched.span.status.status_code is StatusCode.ERROR
 
 
+async def test_an_exception_that_a_task_group_wraps_is_told_as_itself(watched: Watched) -> None:
+    class ExceptionGroup(Exception):  # noqa: N818 - its name
+        """As Python 3.11 has it, and a package for those before."""
+
+        def __init__(self, *exceptions: Exception) -> None:
+            self.exceptions = exceptions
+
+    app = FastAPI()
+
+    @app.get("/one")
+    async def one() -> None:
+        raise ExceptionGroup(ExceptionGroup(ZeroDivisionError()))
+
+    @app.get("/two")
+    async def two() -> None:
+        raise ExceptionGroup(ZeroDivisionError(), KeyError())
+
+    await ask(app, "/one")
+    await ask(app, "/two")
+    assert watched.errors() == {("ZeroDivisionError", "/one"): 1, ("ExceptionGroup", "/two"): 1}
+
+
 async def test_a_dependency_that_fails_after_the_response_is_told_with_the_request(watched: Watched) -> None:
     app = FastAPI()
 

@@ -97,16 +97,6 @@ async def test_the_key_is_gone_after_the_request(watched: Watched) -> None:
     assert not any("blogauto" in key for key in set(scope) - keys)
 
 
-async def test_it_tells_of_requests_that_nobody_else_watches(
-    watch: Callable[..., Watched], install: Callable[[Watched], None]
-) -> None:
-    watched = watch(requests="off")
-    install(watched)
-    await ask(application(), "/x/no")
-    assert "http.server.request.duration" in watched.metrics
-    assert len(records.get_finished_logs()) == 1
-
-
 async def test_it_steps_aside_for_contrib(watch: Callable[..., Watched], install: Callable[[Watched], None]) -> None:
     watched = watch(requests="contrib")
     install(watched)
@@ -118,10 +108,12 @@ async def test_it_steps_aside_for_contrib(watch: Callable[..., Watched], install
     assert watched.names == ["GET /x"]
 
 
-def test_whether_it_stands_down_is_tried_out() -> None:
-    call = FastAPI.__call__
-    assert native.stands_down(FastAPI, call, {native.KEY: None})
-    assert not native.stands_down(FastAPI, call, {})
+def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
+    class Older:
+        def __init__(self, openapi_url: str | None) -> None:
+            assert openapi_url is None
+
+    assert native.stands_down(Older, FastAPI.__call__, {})
 
 
 def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
@@ -131,3 +123,20 @@ def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
     watch()
     assert "requests are told twice" in caplog.text
     assert patches._originals
+
+
+if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
+
+    async def test_it_tells_of_requests_that_nobody_else_watches(
+        watch: Callable[..., Watched], install: Callable[[Watched], None]
+    ) -> None:
+        watched = watch(requests="off")
+        install(watched)
+        await ask(application(), "/x/no")
+        assert "http.server.request.duration" in watched.metrics
+        assert len(records.get_finished_logs()) == 1
+
+    def test_whether_it_stands_down_is_tried_out() -> None:
+        call = FastAPI.__call__
+        assert native.stands_down(FastAPI, call, {native.KEY: None})
+        assert not native.stands_down(FastAPI, call, {})
