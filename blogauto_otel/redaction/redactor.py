@@ -16,6 +16,9 @@ MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
 MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
 MAX_SIGNS: Final = 1_000  # names with values in one text
+MAX_FOUND: Final = 400  # pieces around secrets in one text
+MAX_REMEMBERED: Final = 4_096
+MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
 MAX_PASSES: Final = 4
 MAX_DEPTH: Final = 8
@@ -73,6 +76,7 @@ class Redactor:
         self._parameter_keys = Keys(own, last=PARAMETERS)
         self._patterns = tuple(patterns)
         self._max_text = max_text
+        self._innocent: set[str] = set()
         self._shapes = (*SHAPES, *(PERSONAL[name] for name in personal), CARD)
         self._groups = _groups(self._shapes[:-1])
 
@@ -94,7 +98,11 @@ class Redactor:
         The same object when nothing changed. An object that is neither text, number, map nor sequence comes back as it
         is: make text of it first.
         """
-        return self._value(key, value, _Budget()) if self.enabled else value
+        if not self.enabled:
+            return value
+        if type(value) is str and self._keys.what(key) is None:
+            return self._string(key, value)
+        return self._value(key, value, _Budget())
 
     def is_secret_key(self, key: str) -> bool:
         """True when whatever stands under this key is a secret."""
@@ -106,7 +114,7 @@ class Redactor:
         what = self._keys.what(key)
         if what is not None:
             return _blank(value, what)
-        if isinstance(value, str):
+        if type(value) is str:
             return self._string(key, value)
         if value is None or isinstance(value, (int, float)):
             return value
@@ -118,11 +126,23 @@ class Redactor:
     def _string(self, key: str, value: str) -> str:
         if key in QUERY_KEYS:
             return self._query(value)
-        return self._look(value, MAX_URL if key in URL_KEYS else self._max_text)
+        return self._short(value, MAX_URL if key in URL_KEYS else self._max_text)
+
+    def _short(self, value: str, longest: int) -> str:
+        """A look that remembers short innocent texts: most attributes say what others have said."""
+        if value in self._innocent:
+            return value
+        cleaned = self._look(value, longest)
+        if cleaned is value and len(value) <= MAX_REMEMBERED_LENGTH:
+            if len(self._innocent) >= MAX_REMEMBERED:
+                self._innocent.clear()
+            self._innocent.add(value)
+        return cleaned
 
     def _nested(self, key: str, value: object, budget: _Budget) -> object:
-        if isinstance(value, (bytes, bytearray)):
-            decoded = bytes(value).decode("utf-8", "replace")
+        if isinstance(value, (bytes, bytearray, str)):
+            # A class of the user's may lie about itself: look at what is in it.
+            decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
             cleaned = self._string(key, decoded)
             return value if cleaned is decoded else cleaned
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
@@ -161,7 +181,7 @@ class Redactor:
 
     def _query(self, value: str) -> str:
         given = "?" + value
-        cleaned = self._look(given, MAX_URL)
+        cleaned = self._short(given, MAX_URL)
         return value if cleaned is given else cleaned[1:]
 
     def _look(self, value: str, longest: int) -> str:
@@ -169,6 +189,8 @@ class Redactor:
             return value
         if len(value) > longest:
             return _shortened(self._clean(value[:longest]), longest)
+        if not (self._may_show(value) or self._may_name(value) or self._patterns):
+            return value
         return self._clean(value)
 
     def _clean(self, value: str) -> str:
@@ -224,6 +246,9 @@ class Redactor:
 
     def _parameters(self, text: str) -> str:
         """Parameters of URLs: names that mean something only there, and values that are encoded once more."""
+        pieces = text.split("=", MAX_SIGNS)
+        if len(pieces) > MAX_SIGNS:  # somebody wants us to be busy
+            text = "=".join(pieces[:-1]) + TOO_LONG
 
         def replace(found: re.Match[str]) -> str:
             key, value = found.group(1, 2)
@@ -254,7 +279,7 @@ class Redactor:
         while (named := next_one(text, position)) is not None:
             position = named.value_start
             signs += named.name != "redacted"  # our own marks do not count
-            if signs > MAX_SIGNS:  # somebody wants us to be busy
+            if signs > MAX_SIGNS or len(parts) > MAX_FOUND:
                 return "".join((*parts, text[done : named.start], TOO_LONG))
             what = self._keys.what(named.name)
             start, end = span_of_value(text, named, what) if what else (0, 0)

@@ -245,6 +245,23 @@ class TestStructures:
         assert "c4n4ry" not in str(REDACTOR.value("body", deep))
         assert REDACTOR.value("body", list(range(1_000_000))) == "[redacted:too-deep]"
 
+    def test_text_of_a_class_that_lies_is_read_all_the_same(self) -> None:
+        class Liar(str):
+            __slots__ = ()
+
+            def __hash__(self) -> int:
+                raise RuntimeError
+
+            def __contains__(self, part: object) -> bool:
+                return False
+
+            def __str__(self) -> str:
+                return "nothing"
+
+        assert REDACTOR.value("note", Liar("password=c4n4ry")) == "password=[redacted:password]"
+        innocent = Liar("all is well")
+        assert REDACTOR.value("note", innocent) is innocent
+
     def test_a_map_that_raises_does_not_leave(self) -> None:
         class Hostile(Mapping[str, str]):
             def __getitem__(self, key: str) -> str:
@@ -282,6 +299,22 @@ class TestUrls:
 
     def test_a_url_in_running_text(self) -> None:
         assert "abc" not in REDACTOR.text("GET http://h/?key=abc failed")
+
+
+class TestRemembering:
+    def test_what_is_innocent_under_one_key_is_looked_at_under_another(self) -> None:
+        redactor = Redactor()
+        assert redactor.value("note", "code=abc") == "code=abc"
+        assert redactor.value("url.query", "code=abc") == "code=[redacted:parameter]"
+        assert redactor.value("password", "code=abc") == "[redacted:password]"
+
+    def test_secrets_are_not_remembered_and_the_rest_is_bounded(self) -> None:
+        redactor = Redactor()
+        for number in range(20_000):
+            assert redactor.value("note", f"text {number}") == f"text {number}"
+            assert "c4n4ry" not in str(redactor.value("note", f"password=c4n4ry{number}"))
+        assert len(redactor._innocent) <= 4_096
+        assert not any("c4n4ry" in text for text in redactor._innocent)
 
 
 class TestOptions:
