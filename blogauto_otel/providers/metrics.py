@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,21 +155,22 @@ def _console(settings: Settings, redactor: Redactor, readers: list[MetricReader]
 def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
     """The official exporter: its own aggregation, and a server on OTEL_EXPORTER_PROMETHEUS_HOST and _PORT."""
     try:
-        from opentelemetry.exporter.prometheus import _AutoPrometheusMetricReader
-
-        readers.append(_AutoPrometheusMetricReader())
+        prometheus: Any = importlib.import_module("opentelemetry.exporter.prometheus")
     except ImportError:
         missing = MissingDependencyError(
             "OTEL_METRICS_EXPORTER=prometheus", "opentelemetry-exporter-prometheus", extra="prometheus"
         )
-        complain(settings, str(missing))
-    except OSError as error:  # a second worker finds the port taken
-        tell(
-            "prometheus port",
-            "OTEL_METRICS_EXPORTER=prometheus cannot listen: %s; %s is served in any case",
-            error,
-            settings.metrics_path,
-        )
+        return complain(settings, str(missing))
+    host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost"
+    port = os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or "9464"
+    try:
+        prometheus.start_http_server(port=int(port), addr=host)
+    except (OSError, OverflowError, ValueError) as error:  # no number, or a second worker finds the port taken
+        elsewhere = settings.metrics_path or "nothing else"
+        problem = f"OTEL_METRICS_EXPORTER=prometheus cannot listen on {host}:{port}: {error}"
+        return complain(settings, f"{problem}; {elsewhere} is served in its place")
+    readers.append(prometheus.PrometheusMetricReader())
+    return None
 
 
 _EXPORTERS: Final[Mapping[str, Callable[[Settings, Redactor, list[MetricReader], list[Any]], None]]] = {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,6 +20,7 @@ from blogauto_otel.providers.bound import BoundHistogram
 from stack.receiver import Receiver
 from tests.delivery.deliveries import wait_for, workers
 from tests.providers.providing import Providers, providing
+from tests.support.children import free_port
 from tests.support.forking import in_child
 
 OVERFLOW = {"otel.metric.overflow": True}
@@ -230,6 +233,34 @@ def test_without_an_exporter_nothing_is_sent_and_a_scrape_still_works(receiver: 
         providers.flush()
         assert points(providers, "sold") == {(): 1}
     assert receiver.requests == []
+
+
+def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_is_told_that_it_is_taken(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = str(free_port())
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
+    with providing(receiver, metrics_exporter="otlp,prometheus") as first:
+        meter(first).create_counter("sold").add(3)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert b"sold_total" in answer.read()
+        assert caplog.text == ""
+        with providing(receiver, metrics_exporter="otlp,prometheus") as second:
+            meter(second).create_counter("sold").add(4)
+            second.flush()
+    assert "cannot listen on 127.0.0.1" in caplog.text
+    assert receiver.point("sold").value == 4
+
+
+def test_the_prometheus_exporter_without_its_package_says_how_to_get_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.prometheus", None)
+    with providing(receiver, metrics_exporter="prometheus") as providers:
+        meter(providers).create_counter("sold").add(1)
+        assert points(providers, "sold") == {(): 1}
+    assert 'pip install "blogauto_otel[prometheus]"' in caplog.text
 
 
 # --- fork -----------------------------------------------------------------------------------------------------------
