@@ -10,8 +10,19 @@ from tests.support.children import environment, python
 
 pytestmark = pytest.mark.slow
 
-PARTS = ("fastapi.telemetry", "sqlalchemy", "psutil", "prometheus_client", "sentry_sdk", "redis", "httpx", "wrapt", "structlog",
-    "opentelemetry.sdk", "opentelemetry.instrumentation")  # fmt: skip
+PARTS = (
+    "fastapi.telemetry",
+    "sqlalchemy",
+    "psutil",
+    "prometheus_client",
+    "sentry_sdk",
+    "redis",
+    "httpx",
+    "wrapt",
+    "structlog",
+    "opentelemetry.sdk",
+    "opentelemetry.instrumentation",
+)
 FAILURES = {
     "missing": "ModuleNotFoundError(f'No module named {name!r}', name=name)",
     "broken": "TypeError('duplicate base class TimeoutError')",
@@ -46,8 +57,9 @@ async def main():
         return {{"type": "http.request", "body": b""}}
     async def send(message):
         sent.append(message)
-    scope = {{"type": "http", "asgi": {{"version": "3.0"}}, "http_version": "1.1", "method": "GET", "scheme": "http", "path": "/",
-              "raw_path": b"/", "query_string": b"", "root_path": "", "headers": [], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}}
+    scope = {{"type": "http", "asgi": {{"version": "3.0"}}, "http_version": "1.1", "method": "GET", "scheme": "http",
+              "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "", "headers": [],
+              "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}}
     await app(scope, receive, send)
 
 asyncio.run(main())

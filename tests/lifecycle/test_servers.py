@@ -1,4 +1,4 @@
-"""Real servers, real signals: what was finished is delivered, and the end does not wait for a Collector that is away."""
+"""Real servers, real signals: what was finished is delivered; the end does not wait for a Collector that is away."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def delivered(receiver: Receiver) -> dict[str, float]:
         "inner spans": names["inner"],
         "logs": sum(record.body == "hit" for record in receiver.logs),
         "count": receiver.total("blogauto.keywords.analyzed"),
-        "requests": receiver.total(
-            "blogauto.api.requests", {"method": "GET", "endpoint": "/hit", "status": "200"}
-        ),
+        "requests": receiver.total("blogauto.api.requests", {"method": "GET", "endpoint": "/hit", "status": "200"}),
     }
 
 

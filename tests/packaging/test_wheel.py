@@ -5,24 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.children import ROOT, environment
 from tests.support.environments import environment as clean_environment
+from tests.support.environments import install
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, env=environment())
     (built,) = folder.glob("*.whl")
-    yield built
+    return built
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -35,7 +35,10 @@ IMPORT = """
 import sys, threading
 before = set(sys.modules)
 opened = []
-sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "open" and str(args[1]).startswith(("w", "a")) else None)
+def watch(event, args):
+    if event == "open" and str(args[1]).startswith(("w", "a")):
+        opened.append(args[0])
+sys.addaudithook(watch)
 import blogauto_otel
 assert blogauto_otel.__file__.startswith(sys.prefix), blogauto_otel.__file__
 assert threading.active_count() == 1
@@ -51,8 +54,8 @@ telemetry.shutdown()
 
 def test_it_imports_and_configures_with_only_the_plain_dependencies(wheel: Path, tmp_path: Path) -> None:
     python = clean_environment("plain")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel)], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    install(python, "--force-reinstall", "--no-deps", str(wheel))
+    install(python, str(wheel))
     done = subprocess.run([python, "-c", IMPORT], capture_output=True, text=True, cwd=tmp_path, env=_bare())
     assert done.returncode == 0, done.stderr
     assert "asgi missing" in done.stdout
@@ -60,8 +63,8 @@ def test_it_imports_and_configures_with_only_the_plain_dependencies(wheel: Path,
 
 
 def test_the_launcher_of_the_wheel_finds_our_entry_points(wheel: Path, tmp_path: Path) -> None:
-    python = Path(clean_environment("plain"))
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    python = clean_environment("plain")
+    install(python, str(wheel))
     script = "import blogauto_otel._configure as c; t = c.current(); assert t is not None; print(t.status())"
     done = subprocess.run(
         [python.parent / "opentelemetry-instrument", python, "-c", script],

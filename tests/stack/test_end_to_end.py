@@ -56,8 +56,10 @@ QUERIES = (
     "sum(rate(blogauto_api_requests_total[1m])) by (endpoint)",
     'sum(rate(blogauto_api_requests_total{status=~"5.."}[5m])) / sum(rate(blogauto_api_requests_total[5m]))',
     "increase(blogauto_content_generated_total[1d])",
-    'sum(rate(blogauto_wordpress_posts_published_total{status="success"}[1h]))'
-    " / sum(rate(blogauto_wordpress_posts_published_total[1h]))",
+    (
+        'sum(rate(blogauto_wordpress_posts_published_total{status="success"}[1h]))'
+        " / sum(rate(blogauto_wordpress_posts_published_total[1h]))"
+    ),
     "topk(5, sum(rate(blogauto_api_requests_total[1h])) by (endpoint))",
     "sum(rate(blogauto_rate_limit_rejected_total[5m])) by (endpoint)",
     "blogauto_blocked_ips_total",

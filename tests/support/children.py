@@ -90,7 +90,12 @@ def running(command: Sequence[str], log: Path, *, port: int = 0, **variables: st
     """Run a command in a process group that is gone after the block."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(**variables), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=environment(**variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         yield Child(process, log, port)

@@ -16,7 +16,7 @@ from tests.support.environments import environment as made_with
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
