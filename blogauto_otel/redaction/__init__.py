@@ -68,10 +68,11 @@ def _findings(where: str, before: object, after: object) -> Iterator[Finding]:
         for index, (old, new) in enumerate(zip(before, after, strict=False)):
             yield from _findings(f"{where}[{index}]", old, new)
     else:
-        text = str(after)
+        text, seen = str(after), 0
         for found in MARKER.finditer(text):
-            shown = text[max(0, found.start() - CONTEXT) : found.end()]
-            yield Finding(found[0][len("[redacted:") : -1], where, shown)
+            shown = text[max(seen, found.start() - CONTEXT) : found.end()]
+            yield Finding(found[0][len("[redacted:") : -1], where, shown.strip())
+            seen = found.end()
 
 
 # --- our own log lines ------------------------------------------------------------------------------------------------

@@ -496,6 +496,10 @@ class TestExplain:
         [found] = explain("login with password=hunter2 failed", config.Settings())
         assert found == Finding("password", "", "login with password=[redacted:password]")
 
+    def test_what_stands_before_each_is_shown(self) -> None:
+        found = explain("password=a and token=b", config.Settings())
+        assert [one.shown for one in found] == ["password=[redacted:password]", "and token=[redacted:token]"]
+
     def test_sequences(self) -> None:
         [found] = explain(["ok", "token=abc"], config.Settings())
         assert found.where == "[1]"
