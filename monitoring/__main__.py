@@ -107,7 +107,7 @@ def _pictures(command: argparse.ArgumentParser) -> None:
 
 
 def _alert(command: argparse.ArgumentParser) -> None:
-    from monitoring.drill import PROVOCATIONS
+    from monitoring.provocations import PROVOCATIONS
 
     names = [name for name, provocation in PROVOCATIONS.items() if provocation.drilled]
     command.add_argument("alert", choices=[*names, "all"], metavar="alert", help=f"{', '.join(names)}, or all")

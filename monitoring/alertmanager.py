@@ -31,7 +31,11 @@ INHIBITIONS: Final[tuple[tuple[str, str, str], ...]] = (
         'alertname="BackendServiceDown"',
         'alertname=~"HighApi.*|Api.*BudgetBurn|BackendTelemetryAbsent|BackendRestarting"',
     ),
-    ("errors now are told once, by the quicker alert", 'alertname="HighApiErrorRate"', 'alertname="ApiErrorBudgetBurn"'),
+    (
+        "errors now are told once, by the quicker alert",
+        'alertname="HighApiErrorRate"',
+        'alertname="ApiErrorBudgetBurn"',
+    ),
 )
 
 
@@ -49,7 +53,10 @@ def configuration() -> str:
         "inhibit_rules": [_inhibition(source, target) for _why, source, target in INHIBITIONS]
         + [
             # Without the Collector nobody's telemetry arrives, whatever the job: nothing to compare.
-            {"source_matchers": ['alertname="OtelCollectorDown"'], "target_matchers": ['alertname="BackendTelemetryAbsent"']}
+            {
+                "source_matchers": ['alertname="OtelCollectorDown"'],
+                "target_matchers": ['alertname="BackendTelemetryAbsent"'],
+            }
         ],
         "receivers": [_receiver(name) for name in RECEIVERS],
     }

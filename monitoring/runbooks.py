@@ -10,8 +10,8 @@ from typing import Final
 
 import promql_parser
 
-from monitoring.drill import PROVOCATIONS
 from monitoring.parameters import Service, percent, spell
+from monitoring.provocations import PROVOCATIONS
 from monitoring.rules.model import Alert, RuleFile
 from monitoring.rules.write import HEADER, dashboard_url
 
@@ -63,7 +63,11 @@ def _page(alerts: list[Alert], service: Service, owner: str) -> str:
     written = _sections(_PLACEHOLDER.sub(lambda match: values(service)[match[1]], source))
     common = {"Provoke it": _provoke(alerts[0].name), "Silence": _silence(alerts[0], owner)}
     body = "\n\n".join(f"## {title}\n\n{(written | common)[title].strip()}" for title in SECTIONS)
-    note = HEADER.strip().removeprefix("# ").replace("change monitoring/", f"change monitoring/runbooks/{alerts[0].name}.md")
+    note = (
+        HEADER.strip()
+        .removeprefix("# ")
+        .replace("change monitoring/", f"change monitoring/runbooks/{alerts[0].name}.md")
+    )
     return f"<!-- {note} -->\n# {alerts[0].name}\n\n{_rules(alerts, service)}\n\n{body}\n"
 
 
@@ -89,8 +93,12 @@ def _provoke(name: str) -> str:
     provocation = PROVOCATIONS[name]
     lines = []
     if provocation.traffic:
-        lines.append(f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {provocation.how}:")
-        lines.append(f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(provocation.traffic)} --seconds 900\n```")
+        lines.append(
+            f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {provocation.how}:"
+        )
+        lines.append(
+            f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(provocation.traffic)} --seconds 900\n```"
+        )
     else:
         lines.append(f"{provocation.how[0].upper()}{provocation.how[1:]}:")
         lines.append(f"```sh\n{provocation.command}\n```")

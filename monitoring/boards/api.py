@@ -173,7 +173,12 @@ def _duration(context: BoardContext) -> tuple[Tile, ...]:
             "In progress by endpoint",
             "Requests being answered. One endpoint that climbs alone waits for its own database query or provider.",
             "count",
-            [Query(f"topk(10, sum by (endpoint) ({context.select('api.requests.in_progress', ENDPOINT)}))", "{{endpoint}}")],
+            [
+                Query(
+                    f"topk(10, sum by (endpoint) ({context.select('api.requests.in_progress', ENDPOINT)}))",
+                    "{{endpoint}}",
+                )
+            ],
             calcs=("mean", "max"),
             decimals=0,
             width=12,
@@ -222,12 +227,12 @@ def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
         ),
         ranking(
             "Time spent, by endpoint",
-            "Seconds of answering per second: rate times duration. The first one is where work on speed pays most.",
-            "number",
+            "How long it answers in each second: rate times duration. The first is where work on speed pays most.",
+            "seconds",
             Query(
-                f"sort_desc(topk(8, {by} ({context.rate('api.request.duration', ENDPOINT, suffix='_sum')})))", "{{endpoint}}"
+                f"sort_desc(topk(8, {by} ({context.rate('api.request.duration', ENDPOINT, suffix='_sum')})))",
+                "{{endpoint}}",
             ),
-            decimals=2,
             empty="no traffic",
             height=10,
         ),
@@ -241,11 +246,11 @@ def _objective(context: BoardContext) -> tuple[Tile, ...]:
         tile
         for of, what, alert in (
             ("errors", "errors", "ApiErrorBudgetBurn"),
-            ("slow", "slow answers", "ApiLatencyBudgetBurn"),
+            ("slow", "slow", "ApiLatencyBudgetBurn"),
         )
         for tile in (
             series(
-                f"Burn rate of {what}",
+                f"Burn rate: {what}",
                 "How many times faster than allowed the budget is spent, over growing windows. 1 lasts exactly 30 days;"
                 " at the dashed line it is gone in two.",
                 "number",
@@ -254,7 +259,7 @@ def _objective(context: BoardContext) -> tuple[Tile, ...]:
                 width=9,
             ),
             figure(
-                f"Budget left for {what}",
+                f"Left: {what}",
                 "The share of bad requests that is still allowed in the 30 days that end now. Below 0 the objective is missed.",
                 "ratio",
                 f"min({recorded.budget_left(of=of)}{{{JOB}}})",
@@ -262,6 +267,7 @@ def _objective(context: BoardContext) -> tuple[Tile, ...]:
                 decimals=0,
                 empty="no traffic",
                 width=3,
+                height=9,
             ),
         )
     )

@@ -74,7 +74,8 @@ class BoardContext:
         """From a series with an endpoint to everything about it."""
         uid = self.service.board("api")
         return Link(
-            "This endpoint", f"/d/{uid}?var-job=${{job}}&var-endpoint=${{__field.labels.endpoint:percentencode}}&${{__url_time_range}}"
+            "This endpoint",
+            f"/d/{uid}?var-job=${{job}}&var-endpoint=${{__field.labels.endpoint:percentencode}}&${{__url_time_range}}",
         )
 
     @property

@@ -9,7 +9,7 @@ import json
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from grafana_foundation_sdk.builders import bargauge, heatmap, logs, stat, table, timeseries
@@ -50,6 +50,7 @@ UNITS: Final[Mapping[str, str]] = {
     "number": units.NoUnit,
 }
 
+HIDDEN: Final = ("placement", "inControlsMenu")
 INTERVAL: Final = "$__rate_interval"
 
 
@@ -95,10 +96,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """A heading and the tiles below it, laid from left to right; without a title, no heading."""
+    """A heading and the tiles below it, laid from left to right, tuples of tiles on top of each other; without a title, no heading."""
 
     title: str
-    tiles: tuple[Tile, ...] = field(default_factory=tuple)
+    tiles: tuple[Tile | tuple[Tile, ...], ...] = field(default_factory=tuple)
 
 
 # --- panels -------------------------------------------------------------------------------------------------------------
@@ -118,6 +119,7 @@ def figure(
     thresholds: Sequence[tuple[float | None, str]] | None = None,
     spark: bool = True,
     width: int = 3,
+    height: int = 4,
     links: Sequence[Link] = (),
     since: str | None = None,
 ) -> Tile:
@@ -141,7 +143,7 @@ def figure(
         defaults.mappings = [_words(words)]
     defaults.links = _links(links)
     panel.time_from = since
-    return Tile(panel, width, 4)
+    return Tile(panel, width, height)
 
 
 def series(
@@ -162,7 +164,7 @@ def series(
     links: Sequence[Link] = (),
     calcs: Sequence[str] = ("mean", "lastNotNull", "max"),
     width: int = 8,
-    height: int = 8,
+    height: int = 9,
 ) -> Tile:
     """Figures over time. The dashed line is the limit of the alert that watches them."""
     style = common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE
@@ -190,9 +192,7 @@ def series(
             .calcs(list(calcs))
         )
         .tooltip(
-            build_common.VizTooltipOptions()
-            .mode(common.TooltipDisplayMode.MULTI)
-            .sort(common.SortOrder.DESCENDING)
+            build_common.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
         )
     )
     targets = [_prometheus(query, index) for index, query in enumerate(queries)]
@@ -221,7 +221,7 @@ def ranking(
     decimals: float | None = None,
     empty: str = "none",
     width: int = 8,
-    height: int = 8,
+    height: int = 9,
     since: str | None = None,
     links: Sequence[Link] = (),
 ) -> Tile:
@@ -270,20 +270,26 @@ def columns(
     links: Sequence[Link] = (),
     sort: str = "",
     hidden: Sequence[str] = (),
+    first_width: int = 260,
     width: int = 16,
-    height: int = 8,
+    height: int = 9,
 ) -> Tile:
     """A table: one line for each value of the labels `by` (label to heading), one column for each query."""
     builder = table.Panel().show_header(True).cell_height(common.TableCellHeight.SM)
     if sort:
         builder = builder.sort_by([build_common.TableSortByFieldState().display_name(sort).desc(True)])
-    targets = [_prometheus(Query(query.expr), index, instant=True, kind=PromQueryFormat.TABLE) for index, query in enumerate(queries)]
+    targets = [
+        _prometheus(Query(query.expr), index, instant=True, kind=PromQueryFormat.TABLE)
+        for index, query in enumerate(queries)
+    ]
     panel = _panel(builder.build(), title, description, targets, watch)
     defaults = _defaults(panel, "number", None)
     defaults.no_value = empty
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
     defaults.thresholds = _thresholds([(None, GREY)])
-    values = ["Value"] if len(queries) == 1 else [f"Value #{letter}" for letter in string.ascii_uppercase[: len(queries)]]
+    values = (
+        ["Value"] if len(queries) == 1 else [f"Value #{letter}" for letter in string.ascii_uppercase[: len(queries)]]
+    )
     names = {**by, **dict(zip(values, (query.title for query in queries), strict=True))}
     panel.transformations = [
         dashboard.DataTransformerConfig(id_val="merge", options={}),
@@ -298,12 +304,16 @@ def columns(
     ]
     for query in queries:
         _override(panel, query.title, _column(query))
+    first: dict[str, object] = {"custom.width": first_width}
     if links:
-        _override(panel, next(iter(by.values())), {"links": [link.to_json() for link in _links(links) or ()]})
+        first["links"] = [link.to_json() for link in _links(links) or ()]
+    _override(panel, next(iter(by.values())), first)
+    if "Severity" in by.values():
+        _override(panel, "Severity", {"mappings": _severities(), "custom.cellOptions": {"type": "color-text"}})
     return Tile(panel, width, height)
 
 
-def distribution(title: str, description: str, expr: str, *, width: int = 12, height: int = 8) -> Tile:
+def distribution(title: str, description: str, expr: str, *, width: int = 12, height: int = 9) -> Tile:
     """How many requests took how long, over time: a heatmap of a histogram's buckets."""
     builder = (
         heatmap.Panel()
@@ -447,11 +457,20 @@ def _fixed_colours(panel: dashboard.Panel, colours: Mapping[str, str]) -> None:
 
 def _dashed(panel: dashboard.Panel, name: str) -> None:
     style = {"fill": "dash", "dash": [8, 6]}
-    _override(panel, name, {"custom.lineStyle": style, "custom.fillOpacity": 0, "color": {"mode": "fixed", "fixedColor": "text"}})
+    _override(
+        panel,
+        name,
+        {"custom.lineStyle": style, "custom.fillOpacity": 0, "color": {"mode": "fixed", "fixedColor": "text"}},
+    )
+
+
+def _severities() -> list[object]:
+    options = {name: {"color": colour, "index": index} for index, (name, colour) in enumerate(SEVERITY_COLOURS.items())}
+    return [{"type": "value", "options": options}]
 
 
 def _column(column: Column) -> dict[str, object]:
-    properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": "0"}
+    properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": "0%" if column.unit == "ratio" else "0"}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
     if column.watch is not None:
@@ -504,8 +523,8 @@ def board(
         annotations=dashboard.AnnotationContainer(list_val=list(annotations)),
         links=[_siblings(tag)],
     )
-    document: dict[str, object] = json.loads(json.dumps(built, cls=JSONEncoder))
-    return _without_placement(document)
+    document: dict[str, Any] = json.loads(json.dumps(built, cls=JSONEncoder))
+    return {key: _shown(value) for key, value in document.items()}
 
 
 def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
@@ -517,12 +536,16 @@ def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
             panels.append(dashboard.RowPanel(title=row.title, collapsed=False, grid_pos=place, panels=[]))
             top += 1
         left, tallest = 0, 0
-        for tile in row.tiles:
-            if left + tile.width > GRID:
+        for entry in row.tiles:
+            stack = (entry,) if isinstance(entry, Tile) else entry
+            if left + stack[0].width > GRID:
                 left, top, tallest = 0, top + tallest, 0
-            tile.panel.grid_pos = dashboard.GridPos(h=tile.height, w=tile.width, x=left, y=top)
-            panels.append(tile.panel)
-            left, tallest = left + tile.width, max(tallest, tile.height)
+            below = top
+            for tile in stack:
+                tile.panel.grid_pos = dashboard.GridPos(h=tile.height, w=tile.width, x=left, y=below)
+                panels.append(tile.panel)
+                below += tile.height
+            left, tallest = left + stack[0].width, max(tallest, below - top)
         top += tallest
     for number, panel in enumerate(panels, start=1):
         panel.id_val = number
@@ -587,14 +610,8 @@ def _siblings(tag: str) -> dashboard.DashboardLink:
     )
 
 
-def _without_placement(document: Mapping[str, object]) -> dict[str, object]:
-    """The SDK hides each link and annotation in a menu by `placement`; ours are to be seen."""
-    cleaned = _cleaned(document)
-    assert isinstance(cleaned, dict)
-    return cleaned
-
-
-def _cleaned(value: object) -> object:
+def _shown(value: object) -> object:
+    """The SDK hides each link and annotation in a menu; ours are to be seen."""
     if isinstance(value, dict):
-        return {key: _cleaned(entry) for key, entry in value.items() if key != "placement"}
-    return [_cleaned(entry) for entry in value] if isinstance(value, list) else value
+        return {key: _shown(entry) for key, entry in value.items() if (key, entry) != HIDDEN}
+    return [_shown(entry) for entry in value] if isinstance(value, list) else value

@@ -101,7 +101,7 @@ def _answers(context: BoardContext) -> tuple[Tile, ...]:
             empty="no data",
         ),
         figure(
-            "Memory available",
+            "Memory left",
             "Memory that can still be taken, as a share of all. Below the limit the kernel will soon kill a process.",
             "ratio",
             f"min(avg_over_time({context.select('memory.available')}[5m]) / {context.select('memory.total')})",
@@ -183,7 +183,12 @@ def _wrong(context: BoardContext) -> tuple[Tile, ...]:
             "The ten endpoints with the most traffic. Coloured: above the limit of the alert. A click on a name opens its board.",
             {"endpoint": "Endpoint"},
             [
-                Column("Requests/s", "requests/s", f"topk(10, sum by (endpoint) ({context.rate('api.requests')}))", decimals=2),
+                Column(
+                    "Requests/s",
+                    "requests/s",
+                    f"topk(10, sum by (endpoint) ({context.rate('api.requests')}))",
+                    decimals=2,
+                ),
                 Column(
                     "Failing",
                     "ratio",
@@ -192,7 +197,10 @@ def _wrong(context: BoardContext) -> tuple[Tile, ...]:
                     decimals=1,
                 ),
                 Column(
-                    "p95", "seconds", f"{context.quantile(0.95, by=['endpoint'])} >= 0", watch=context.watch("HighApiResponseTime")
+                    "p95",
+                    "seconds",
+                    f"{context.quantile(0.95, by=['endpoint'])} >= 0",
+                    watch=context.watch("HighApiResponseTime"),
                 ),
             ],
             watch=context.watch("HighApiResponseTime"),
@@ -240,7 +248,7 @@ def _host(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _business(context: BoardContext) -> tuple[Tile, ...]:
+def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
     service = context.service
     counted = {
         "keywords.analyzed": "keywords analyzed",
@@ -256,43 +264,52 @@ def _business(context: BoardContext) -> tuple[Tile, ...]:
             "count",
             [Query(f"sum(increase({context.select(metric)}[{INTERVAL}]))", name) for metric, name in counted.items()],
             bars=True,
+            stacked=True,
             decimals=0,
             interval="1m",
             calcs=("sum",),
-            width=10,
+            width=11,
         ),
         series(
             "WordPress posts",
             "Posts per interval by result. Red: articles are written and do not appear.",
             "count",
-            [Query(f"sum by (status) (increase({context.select('wordpress.posts.published')}[{INTERVAL}]))", "{{status}}")],
+            [
+                Query(
+                    f"sum by (status) (increase({context.select('wordpress.posts.published')}[{INTERVAL}]))",
+                    "{{status}}",
+                )
+            ],
             bars=True,
             stacked=True,
             decimals=0,
             interval="1m",
             colours={"success": "green", "failed": "red"},
             calcs=("sum",),
-            width=8,
+            width=10,
         ),
-        figure(
-            "Failed posts",
-            "Posts that did not reach WordPress in five minutes. Above the limit somebody is paged.",
-            "count",
-            f"round(sum(increase({context.select('wordpress.posts.published', failed)}[5m])))",
-            watch=context.watch("WordPressPublishFailure"),
-            decimals=0,
-            empty="no data",
-            links=[board_link("Business", service.board("business"), job="${job}")],
-        ),
-        figure(
-            "Published today",
-            "Posts that reached WordPress in 24 hours, about. Zero on a working day: nothing is published.",
-            "count",
-            f"round(sum(increase({context.select('wordpress.posts.published', success)}[24h])))",
-            decimals=0,
-            empty="no data",
-            spark=False,
-            links=[board_link("Business", service.board("business"), job="${job}")],
+        (
+            figure(
+                "Failed posts",
+                "Posts that did not reach WordPress in five minutes. Above the limit somebody is paged.",
+                "count",
+                f"round(sum(increase({context.select('wordpress.posts.published', failed)}[5m])))",
+                watch=context.watch("WordPressPublishFailure"),
+                decimals=0,
+                empty="no data",
+                links=[board_link("Business", service.board("business"), job="${job}")],
+            ),
+            figure(
+                "Published today",
+                "Posts that reached WordPress in 24 hours, about. Zero on a working day: nothing is published.",
+                "count",
+                f"round(sum(increase({context.select('wordpress.posts.published', success)}[24h])))",
+                decimals=0,
+                empty="no data",
+                spark=False,
+                links=[board_link("Business", service.board("business"), job="${job}")],
+                height=5,
+            ),
         ),
     )
 

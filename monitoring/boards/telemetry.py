@@ -79,20 +79,20 @@ def _answers(context: BoardContext) -> tuple[Tile, ...]:
             empty="none",
         ),
         figure(
-            "Refused by the Collector",
-            "Items that the Collector did not take in five minutes. Senders repeat them as long as they have room.",
+            "Refused, 5 min",
+            "Items that the Collector did not take. Senders repeat them as long as they have room.",
             "count",
-            f"round(sum({rules.REFUSED}))",
+            f"round(sum({rules.REFUSED}) or 0 * max(up{collector}))",
             watch=context.watch("OtelCollectorRefusing"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
             empty="none",
         ),
         figure(
-            "Lost by the Collector",
-            "Items lost in five minutes on the way to a backend: refused for good, or a queue was full.",
+            "Lost, 5 min",
+            "Items that the Collector lost on the way to a backend: refused for good, or a queue was full.",
             "count",
-            f"round(sum({rules.LOST}))",
+            f"round(sum({rules.LOST}) or 0 * max(up{collector}))",
             watch=context.watch("OtelCollectorExportFailing"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
@@ -130,7 +130,7 @@ def _answers(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _sdk() -> tuple[Tile, ...]:
+def _sdk() -> tuple[Tile | tuple[Tile, ...], ...]:
     def by_signal(name: str, of: str = "rate") -> str:
         return f"sum by (signal) ({of}({self_select(name)}[{INTERVAL}]))"
 
@@ -140,8 +140,8 @@ def _sdk() -> tuple[Tile, ...]:
             "Items per second that the SDK queued and that the receiver took. They part when the Collector is away.",
             "per second",
             [
-                Query(by_signal("items.accepted"), "{{signal}} accepted"),
-                Query(by_signal("items.sent"), "{{signal}} sent"),
+                Query(f"sum(rate({self_select('items.accepted')}[{INTERVAL}]))", "accepted"),
+                Query(f"sum(rate({self_select('items.sent')}[{INTERVAL}]))", "sent"),
             ],
             calcs=("mean", "lastNotNull"),
         ),
@@ -157,7 +157,12 @@ def _sdk() -> tuple[Tile, ...]:
             "Dropped",
             "Items lost per interval, by signal and reason. Always 0 in health.",
             "count",
-            [Query(f"sum by (signal, reason) (increase({self_select('items.dropped')}[{INTERVAL}])) > 0", "{{signal}}: {{reason}}")],
+            [
+                Query(
+                    f"sum by (signal, reason) (increase({self_select('items.dropped')}[{INTERVAL}])) > 0",
+                    "{{signal}}: {{reason}}",
+                )
+            ],
             bars=True,
             decimals=0,
             interval="1m",
@@ -177,25 +182,37 @@ def _sdk() -> tuple[Tile, ...]:
             [Query(f"{by_signal('export.duration')} / ({by_signal('export.requests')} > 0)", "{{signal}}")],
             calcs=("mean", "max"),
         ),
-        ranking(
-            "Repeated exports, 1 h",
-            "Export requests that had to be sent again. A few are a restart of the Collector.",
-            "count",
-            Query(f"sort_desc(sum by (signal) (round(increase({self_select('export.retries')}[1h]))))", "{{signal}}"),
-            decimals=0,
-            empty="none",
+        (
+            ranking(
+                "Repeated exports, 1 h",
+                "Export requests that had to be sent again. A few are a restart of the Collector.",
+                "count",
+                Query(
+                    f"sort_desc(sum by (signal) (round(increase({self_select('export.retries')}[1h]))))", "{{signal}}"
+                ),
+                decimals=0,
+                empty="none",
+                height=4,
+            ),
+            columns(
+                "Errors of our own that the application was spared",
+                "Where the SDK swallowed an exception in 24 hours. Each is a defect worth a report.",
+                {"where": "Where"},
+                [
+                    Column(
+                        "Count",
+                        "count",
+                        f"sum by (where) (round(increase({self_select('errors.swallowed')}[24h]))) > 0",
+                        decimals=0,
+                    )
+                ],
+                empty="none",
+                sort="Count",
+                width=8,
+                height=5,
+            ),
         ),
         *_spool(),
-        columns(
-            "Errors of our own that the application was spared",
-            "Where the SDK swallowed an exception in 24 hours. Each is a defect worth a report.",
-            {"where": "Where"},
-            [Column("Count", "count", f"sum by (where) (round(increase({self_select('errors.swallowed')}[24h]))) > 0", decimals=0)],
-            empty="none",
-            sort="Count",
-            width=24 if not _spool() else 8,
-            height=6,
-        ),
     )
 
 
@@ -210,6 +227,7 @@ def _spool() -> tuple[Tile, ...]:
             "bytes",
             [Query(f"max by (job) ({self_select('spool.bytes')})", "on disk")],
             calcs=("lastNotNull", "max"),
+            width=24,
             height=6,
         ),
     )
@@ -280,7 +298,13 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
             "Every target. 0: it does not answer. Slow ones delay their figures.",
             {"job": "Job", "instance": "Instance"},
             [
-                Column("Up", "number", "max by (job, instance) (up)", watch=context.watch("OtelCollectorDown", bad="below"), decimals=0),
+                Column(
+                    "Up",
+                    "number",
+                    "max by (job, instance) (up)",
+                    watch=context.watch("OtelCollectorDown", bad="below"),
+                    decimals=0,
+                ),
                 Column("Scrape", "seconds", "max by (job, instance) (scrape_duration_seconds)"),
             ],
             watch=context.watch("OtelCollectorDown", bad="below"),
@@ -301,7 +325,7 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
             "seconds",
             [
                 Query(
-                    'topk(5, max by (rule_group) (label_replace(prometheus_rule_group_last_duration_seconds'
+                    "topk(5, max by (rule_group) (label_replace(prometheus_rule_group_last_duration_seconds"
                     f'{prometheus}, "rule_group", "$1", "rule_group", ".*;(.+)")))',
                     "{{rule_group}}",
                 )

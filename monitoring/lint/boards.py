@@ -17,6 +17,8 @@ Panel = Mapping[str, Any]
 # Metrics that Prometheus, Alertmanager and the Collector have of themselves are not those of a chosen job.
 SHARED: Final = ("otelcol_", "prometheus_", "alertmanager_", "ALERTS", "up", "scrape_duration_seconds", "job_")
 
+LONGEST_TITLE: Final = 20  # letters over three columns, read off the pictures
+
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 _BUILTIN: Final = re.compile(r"^(__\w+|1)$")
 _WATCHED: Final = re.compile(r"Watched by (\w+)\.")
@@ -38,7 +40,10 @@ def targets(board: Board, kind: str) -> Iterator[tuple[Panel, Mapping[str, Any]]
 
 
 def problems(
-    boards: Mapping[str, Board], known: Mapping[str, Metric], recorded: Mapping[str, frozenset[str]], alerts: list[Alert]
+    boards: Mapping[str, Board],
+    known: Mapping[str, Metric],
+    recorded: Mapping[str, frozenset[str]],
+    alerts: list[Alert],
 ) -> list[str]:
     """Everything wrong with a set of boards, each with its board and panel."""
     found = [f"{uid}: {problem}" for uid, board in boards.items() for problem in _board(uid, board, set(boards))]
@@ -54,7 +59,7 @@ def _board(uid: str, board: Board, uids: set[str]) -> Iterator[str]:
         yield f"uid {board['uid']}"
     if board["editable"] or board["schemaVersion"] != 42 or board["refresh"] != "30s" or board["graphTooltip"] != 1:
         yield "not read-only, or another schema, refresh or crosshair than the others"
-    if "placement" in str(board):
+    if "inControlsMenu" in str(board):
         yield "something is hidden in a menu (placement)"
     yield from _numbers(board)
     yield from _grid(board)
@@ -69,7 +74,9 @@ def _numbers(board: Board) -> Iterator[str]:
     if ids != list(range(1, len(ids) + 1)):
         yield f"panel ids {ids}"
     titles = [panel["title"] for panel in panels(board)]
-    yield from (f"two panels called {title}" for title in sorted({title for title in titles if titles.count(title) > 1}))
+    yield from (
+        f"two panels called {title}" for title in sorted({title for title in titles if titles.count(title) > 1})
+    )
 
 
 def _grid(board: Board) -> Iterator[str]:
@@ -91,7 +98,9 @@ def _gaps(board: Board) -> Iterator[str]:
     """A row that does not reach the right edge looks broken."""
     widths: dict[int, int] = {}
     for panel in board["panels"]:
-        widths[panel["gridPos"]["y"]] = widths.get(panel["gridPos"]["y"], 0) + panel["gridPos"]["w"]
+        place = panel["gridPos"]
+        for y in range(place["y"], place["y"] + place["h"]):
+            widths[y] = widths.get(y, 0) + place["w"]
     yield from (f"line {y} is {width} of 24 columns wide" for y, width in widths.items() if width != 24)
 
 
@@ -102,7 +111,9 @@ def _variables(board: Board) -> Iterator[str]:
     for name, variable in variables.items():
         if variable["type"] == "query" and variable["refresh"] != 2:
             yield f"variable {name} does not follow the time range"
-    used = {name for name in _VARIABLE.findall(str({**board, "templating": _queried(board)})) if not _BUILTIN.match(name)}
+    used = {
+        name for name in _VARIABLE.findall(str({**board, "templating": _queried(board)})) if not _BUILTIN.match(name)
+    }
     yield from (f"${name} is not a variable" for name in sorted(used - set(variables)))
     yield from (f"variable {name} is not used" for name in sorted(set(variables) - used - {"jaeger", "loki"}))
 
@@ -114,6 +125,8 @@ def _queried(board: Board) -> list[object]:
 def _panel(panel: Panel) -> Iterator[str]:
     if not panel["title"] or len(panel.get("description", "")) < 20:
         yield "no title, or a description that says nothing"
+    if panel["gridPos"]["w"] == 3 and len(panel["title"]) > LONGEST_TITLE:
+        yield "its title does not fit"
     if not panel.get("targets"):
         yield "no query"
     if "uid" not in panel.get("datasource", {}):
@@ -123,6 +136,8 @@ def _panel(panel: Panel) -> Iterator[str]:
         yield "no unit"
     if panel["type"] == "timeseries" and defaults.get("min") != 0:
         yield "its axis does not begin at 0"
+    if panel["type"] == "timeseries" and panel["options"]["legend"].get("placement") != "bottom":
+        yield "no place for its legend"
     if panel["type"] in {"stat", "table", "bargauge"} and not defaults.get("noValue"):
         yield "says nothing when there is nothing"
     if defaults.get("unit") == "percent" and not all("_percent" in target["expr"] for target in panel["targets"]):

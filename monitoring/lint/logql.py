@@ -14,7 +14,9 @@ from monitoring.node import packages
 SCRIPT: Final = Path(__file__).parent / "logql.mjs"
 
 # Loki 3's index labels for OTLP that our Collector can set (limits_config.otlp_config, default resource attributes).
-INDEX_LABELS: Final = frozenset({"service_name", "service_namespace", "deployment_environment_name", "service_instance_id"})
+INDEX_LABELS: Final = frozenset(
+    {"service_name", "service_namespace", "deployment_environment_name", "service_instance_id"}
+)
 
 # Structured metadata: what each OTLP record has, dots as underscores.
 METADATA: Final = frozenset(
@@ -50,7 +52,9 @@ def problems(queries: Sequence[str]) -> list[str]:
         if parsed.error:
             found.append(f"not LogQL ({parsed.error}): {query}")
         found += [f"no index label {label}: {query}" for label in parsed.stream if label not in INDEX_LABELS]
-        found += [f"no such metadata {label}: {query}" for label in parsed.filters if label not in METADATA | INDEX_LABELS]
+        found += [
+            f"no such metadata {label}: {query}" for label in parsed.filters if label not in METADATA | INDEX_LABELS
+        ]
         if "service_name" not in parsed.stream:
             found.append(f"reads the logs of every service: {query}")
     return found

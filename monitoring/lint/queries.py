@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import promql_parser as pql
 
@@ -44,7 +44,7 @@ def nodes(expr: pql.Expr) -> Iterator[pql.Expr]:
     """The expression and everything in it."""
     yield expr
     for name in ("expr", "lhs", "rhs", "param", "vector_selector"):
-        child = getattr(expr, name, None)
+        child: Any = getattr(expr, name, None)
         if hasattr(child, "prettify"):
             yield from nodes(child)
     if isinstance(expr, pql.Call):
@@ -69,7 +69,7 @@ def problems(expr: str, known: Mapping[str, Metric], recorded: frozenset[str]) -
 
 def _unknown(tree: pql.Expr, known: Mapping[str, Metric], recorded: frozenset[str]) -> Iterator[str]:
     for selector in selectors(tree):
-        name = selector.name
+        name = selector.name or ""
         if name in recorded:
             continue
         if name not in known:
@@ -90,7 +90,11 @@ def _raw_counters(tree: pql.Expr, known: Mapping[str, Metric]) -> Iterator[str]:
                     metric = known.get(selector.name or "")
                     if metric is not None and metric.type != "counter":
                         yield f"{node.func.name}() of {selector.name}, which is a {metric.type}"
-        if isinstance(node, pql.AggregateExpr) and isinstance(node.expr, pql.VectorSelector) and node.expr.name in counters:
+        if (
+            isinstance(node, pql.AggregateExpr)
+            and isinstance(node.expr, pql.VectorSelector)
+            and node.expr.name in counters
+        ):
             yield f"{node.expr.name} is a counter and is read without rate()"
 
 
@@ -102,7 +106,9 @@ def _fragile(tree: pql.Expr) -> Iterator[str]:
             yield "irate(): two samples say nothing about a window"
 
 
-def result_labels(tree: pql.Expr, known: Mapping[str, Metric], recorded: Mapping[str, frozenset[str]]) -> frozenset[str]:
+def result_labels(
+    tree: pql.Expr, known: Mapping[str, Metric], recorded: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
     """The labels that the result may have: what a template may use, and what `by` may name."""
     if isinstance(tree, pql.AggregateExpr):
         return _aggregated(tree, known, recorded)

@@ -98,11 +98,7 @@ def _seconds(duration: str) -> int:
 
 
 def _duplicates(files: tuple[RuleFile, ...]) -> Iterator[str]:
-    seen = set()
-    for file in files:
-        for rule in (*file.recordings, *file.alerts):
-            extra = rule.labels if isinstance(rule, Recording) else labels(rule, file)
-            key = (rule.name, tuple(sorted(extra.items())))
-            if key in seen:
-                yield f"{rule.name}: two rules write the same series"
-            seen.add(key)
+    written = [(rule.name, tuple(sorted(rule.labels.items()))) for file in files for rule in file.recordings]
+    written += [(rule.name, tuple(sorted(labels(rule, file).items()))) for file in files for rule in file.alerts]
+    for name, extra in sorted({key for key in written if written.count(key) > 1}):
+        yield f"{name} {dict(extra)}: two rules write the same series"

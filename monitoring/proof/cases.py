@@ -116,7 +116,9 @@ RESPONSE_TIME = Table(
             ),
         ),
         Case("four of a hundred are few", _slow(0.04), "20m"),
-        Case("all take nearly two seconds", {**_slow(0), **duration("/a", "0+3x400", "0+3x400", faster="0x400")}, "20m"),
+        Case(
+            "all take nearly two seconds", {**_slow(0), **duration("/a", "0+3x400", "0+3x400", faster="0x400")}, "20m"
+        ),
         Case(
             "twelve requests are enough to tell",
             _slow(1, rate=0.6),
@@ -336,7 +338,11 @@ KEY_STORAGE = Table(
 
 def _generated(failed: str, succeeded: str) -> dict[str, str]:
     where = "/api/content/generate"
-    return {**alive(), **requests("502", where, failed, method="POST"), **requests("200", where, succeeded, method="POST")}
+    return {
+        **alive(),
+        **requests("502", where, failed, method="POST"),
+        **requests("200", where, succeeded, method="POST"),
+    }
 
 
 CONTENT = Table(
@@ -601,7 +607,11 @@ RESTARTING = Table(
             ),
         ),
         Case("two restarts are a deployment and its repair", _started("100x20 400x16 650x400"), "15m"),
-        Case("four workers that start together count once", _started("100x20 400x400", "100x20 401x400", "100x20 401x400"), "15m"),
+        Case(
+            "four workers that start together count once",
+            _started("100x20 400x400", "100x20 401x400", "100x20 401x400"),
+            "15m",
+        ),
         Case("it runs", _started("100x400"), "20m"),
         Case("no data", {}, "20m"),
     ),
@@ -864,7 +874,14 @@ def _burn_table(alert: str, kind: str, burn: _Burn) -> Table:
     late = burn.late
     over = burn.ratio * 1.2
 
-    def case(name: str, *phases: tuple[int, float], at: int = late, rate: float = 600, told: bool = False, pending: bool = False) -> Case:
+    def case(
+        name: str,
+        *phases: tuple[int, float],
+        at: int = late,
+        rate: float = 600,
+        told: bool = False,
+        pending: bool = False,
+    ) -> Case:
         shares = tuple((minutes, share * times) for minutes, share in phases)
         series = burn.load(*shares, rate=rate, latency=latency)
         return Case(name, series, f"{at}m", (_burning(burn, kind, over),) if told else (), pending)
@@ -874,7 +891,13 @@ def _burn_table(alert: str, kind: str, burn: _Burn) -> Table:
     cases = (
         case(f"{burn.times} times the budget for {burn.long}", (always, over), told=True),
         case("just below", (always, burn.ratio * 0.9)),
-        case("pending before the wait is over", (always, over), at=max(burn.wait - max(1, round(burn.every)), 2), rate=60_000, pending=True),
+        case(
+            "pending before the wait is over",
+            (always, over),
+            at=max(burn.wait - max(1, round(burn.every)), 2),
+            rate=60_000,
+            pending=True,
+        ),
         case("just enough requests to tell", (always, over), rate=burn.requests_for(130), told=True),
         case("too few requests to tell", (always, over), rate=burn.requests_for(75)),
         case("it is over: the short window is good enough", (late - after, 0.4), (after + 10, burn.ratio * 0.75)),
@@ -1058,7 +1081,9 @@ EXPORT_FAILING = Table(
             "10m30s",
             pending=True,
         ),
-        Case("nothing was lost lately", _collector("exporter_send_failed_spans_total", "500x400", 'exporter="x"'), "13m"),
+        Case(
+            "nothing was lost lately", _collector("exporter_send_failed_spans_total", "500x400", 'exporter="x"'), "13m"
+        ),
         Case(
             "an old Collector that Prometheus sees for the first time",
             {
@@ -1175,13 +1200,18 @@ DROPPED = Table(
                 ),
             ),
         ),
-        Case("it stays up for five minutes after the loss", _dropped("_x40 12x400"), "18m", (
-            Told(
-                {**BACKEND, "signal": "traces", "reason": "queue_full"},
-                "blogauto-backend lost traces.",
-                "12 traces were dropped by the SDK in 5 minutes: queue_full.",
+        Case(
+            "it stays up for five minutes after the loss",
+            _dropped("_x40 12x400"),
+            "18m",
+            (
+                Told(
+                    {**BACKEND, "signal": "traces", "reason": "queue_full"},
+                    "blogauto-backend lost traces.",
+                    "12 traces were dropped by the SDK in 5 minutes: queue_full.",
+                ),
             ),
-        )),
+        ),
         Case("and not longer", _dropped("_x40 12x400"), "21m"),
         Case("nothing was lost lately", _dropped("12x400"), "11m"),
         Case(

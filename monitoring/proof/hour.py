@@ -17,14 +17,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from examples import traffic
 from monitoring.metrics import known
 from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB, SCRAPE_INTERVAL
 from stack.build import ROOT
 from stack.processes import LOOPBACK, Process, Stack, free_port, get
-from stack.receiver import Receiver
+from stack.receiver import LogRecord, Receiver
 
 STEPS: Final = 240
 PACE: Final = 0.2  # seconds lived for each fifteen replayed
@@ -69,16 +69,16 @@ Act = Callable[[str], traffic.Statuses]
 
 # What happens when: kind of traffic, first and last step, how many at once, pause in seconds lived between two.
 SCRIPT: Final[tuple[tuple[Act, int, int, int, float], ...]] = (
-    (traffic.normal, 0, STEPS, 1, 0.25),
+    (traffic.normal, 0, STEPS, 2, 0.2),
     (traffic.lost, 0, STEPS, 1, 1.5),
     (traffic.slow, 60, 78, 3, 0.0),
-    (traffic.bugs, 110, 128, 1, 0.05),
-    (traffic.content_failures, 114, 130, 1, 0.3),
-    (traffic.wordpress_failures, 140, 156, 1, 0.4),
+    (traffic.bugs, 110, 128, 1, 0.1),
+    (traffic.content_failures, 114, 130, 1, 0.8),
+    (traffic.wordpress_failures, 140, 156, 1, 0.8),
     (traffic.failed_logins, 162, 180, 1, 0.3),
     (traffic.attacks, 165, 190, 1, 0.3),
     (traffic.rate_limited, 196, 206, 1, 0.6),
-    (traffic.api_key_failures, 212, 222, 1, 0.3),
+    (traffic.api_key_failures, 212, 222, 1, 0.8),
 )
 
 
@@ -111,7 +111,7 @@ def live(folder: Path) -> Hour:
         stack = ending.enter_context(
             Stack(
                 folder,
-                overlays=("export-jaeger", "export-loki", "export-file", "export-prometheus-pull"),
+                overlays=("export-jaeger", "export-loki", "export-prometheus-pull"),
                 backend=f"{LOOPBACK}:{port}",
                 alertmanager=True,
                 env={"LOKI_OTLP_ENDPOINT": loki.url},
@@ -119,14 +119,16 @@ def live(folder: Path) -> Hour:
         )
         blog = ending.enter_context(example(folder, stack.collector.endpoint, port=port))
         readings, began = _watch(stack, blog)
-        logs = _logs(stack, began)
+        logs = _logs(loki, began)
     return Hour(readings, logs)
 
 
 def _watch(stack: Stack, blog: Process) -> tuple[list[Reading], float]:
     over = threading.Event()
     step = 0
-    actors = [threading.Thread(target=_act, args=(lambda: step, over, blog.url, *line), daemon=True) for line in _cast()]
+    actors = [
+        threading.Thread(target=_act, args=(lambda: step, over, blog.url, *line), daemon=True) for line in _cast()
+    ]
     for actor in actors:
         actor.start()
     began = time.time()
@@ -146,7 +148,9 @@ def _cast() -> Iterator[tuple[Act, int, int, float]]:
             yield act, first, last, pause
 
 
-def _act(step: Callable[[], int], over: threading.Event, url: str, act: Act, first: int, last: int, pause: float) -> None:
+def _act(
+    step: Callable[[], int], over: threading.Event, url: str, act: Act, first: int, last: int, pause: float
+) -> None:
     while not over.is_set() and step() < last:
         if step() >= first:
             act(url)
@@ -196,21 +200,15 @@ def read(text: str, when: int) -> Iterator[Reading]:
         yield Reading(when, match[1], labels, float(match[3]), exemplar.get("trace_id", ""), value)
 
 
-def _logs(stack: Stack, began: float) -> list[LogLine]:
-    found = []
-    for document in stack.collector.documents("logs"):
-        for resource in document.get("resourceLogs", []):
-            for scope in resource.get("scopeLogs", []):
-                found += [_log(record, began) for record in scope.get("logRecords", [])]
-    return sorted((line for line in found if BEGIN <= line.time <= END), key=lambda line: line.time)
+def _logs(loki: Receiver, began: float) -> list[LogLine]:
+    lines = [_line(record, began) for record in loki.logs]
+    return sorted((line for line in lines if BEGIN <= line.time <= END), key=lambda line: line.time)
 
 
-def _log(record: Mapping[str, Any], began: float) -> LogLine:
-    lived = int(record.get("timeUnixNano") or record.get("observedTimeUnixNano", 0)) / 1e9
-    body = record.get("body", {})
-    text = body.get("stringValue", json.dumps(body))
+def _line(record: LogRecord, began: float) -> LogLine:
+    lived = (record.time or record.observed_time) / 1e9
     replayed = BEGIN + (lived - began) / PACE * SCRAPE_INTERVAL
-    return LogLine(replayed, record.get("severityText", "").lower(), text, record.get("traceId", ""))
+    return LogLine(replayed, record.severity.lower(), str(record.body), record.trace_id)
 
 
 # --- keeping it --------------------------------------------------------------------------------------------------------

@@ -19,7 +19,13 @@ from stack.processes import Prometheus, get
 
 # Figures of trouble that the scripted hour does not have.
 MAY_BE_EMPTY: Final = frozenset(
-    {"Dropped", "Lost or refused", "Errors of our own that the application was spared", "Alerts firing", "Lost by the Collector", "annotation Starts"}
+    {
+        "Dropped",
+        "Lost or refused",
+        "Errors of our own that the application was spared",
+        "Alerts firing",
+        "annotation Starts",
+    }
 )
 
 

@@ -36,7 +36,9 @@ def test_file(table: Table, rules: str, *, groups: Sequence[str]) -> str:
 
 def _test(table: Table, case: Case) -> dict[str, Any]:
     pending = [{"labels": "{}", "value": 1}] if case.pending else []
-    waiting = f'group(ALERTS{{alertname="{table.alert}",alertstate="pending",severity="{table.severity}"{_static(table)}}})'
+    waiting = (
+        f'group(ALERTS{{alertname="{table.alert}",alertstate="pending",severity="{table.severity}"{_static(table)}}})'
+    )
     return {
         "name": f"{table.alert}{''.join(f' {value}' for value in table.labels.values())}: {case.name}",
         "interval": case.step,
@@ -76,9 +78,7 @@ def run(promtool: Path, files: Mapping[str, str], folder: Path) -> list[Outcome]
     verdicts = list(zip(parts[::2], parts[1::2], strict=True))
     if len(verdicts) != len(files):
         raise RuntimeError(f"promtool judged {len(verdicts)} of {len(files)} files:\n{done.stdout}")
-    return [
-        Outcome(name, verdict == "SUCCESS", text) for name, (verdict, text) in zip(files, verdicts, strict=True)
-    ]
+    return [Outcome(name, verdict == "SUCCESS", text) for name, (verdict, text) in zip(files, verdicts, strict=True)]
 
 
 def check_rules(promtool: Path, files: Sequence[Path]) -> None:

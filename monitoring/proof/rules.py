@@ -125,7 +125,8 @@ def _name(recording: Recording) -> str:
 
 def _exchanged(file: RuleFile, recording: Recording, wrong: Recording) -> RuleFile:
     groups = (
-        replace(group, rules=tuple(wrong if rule is recording else rule for rule in group.rules)) for group in file.groups
+        replace(group, rules=tuple(wrong if rule is recording else rule for rule in group.rules))
+        for group in file.groups
     )
     return replace(file, groups=tuple(groups))
 

@@ -40,7 +40,14 @@ def stored(folder: Path, hour: Hour | None) -> Iterator[Prometheus]:
 def _import(readings: Sequence[Reading], folder: Path) -> None:
     source = folder / "hour.om"
     source.write_text(openmetrics(readings))
-    command = [str(ensure_programs().promtool), "tsdb", "create-blocks-from", "openmetrics", str(source), str(folder / "prometheus")]
+    command = [
+        str(ensure_programs().promtool),
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        str(source),
+        str(folder / "prometheus"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)

@@ -77,7 +77,9 @@ class RuleFile:
         kept = instead or alert
         read = self.read_by(str(kept.condition))
         groups = (
-            replace(group, rules=tuple(_kept(rule, alert, kept) for rule in group.rules if rule is alert or rule in read))
+            replace(
+                group, rules=tuple(_kept(rule, alert, kept) for rule in group.rules if rule is alert or rule in read)
+            )
             for group in self.groups
         )
         return replace(self, groups=tuple(group for group in groups if group.rules))

@@ -1,0 +1,1 @@
+"""Pictures of the boards, drawn by Grafana's Apache-licensed components in a headless browser, without a Grafana."""

@@ -1,0 +1,138 @@
+"""Draws each board from the replayed hour, as one picture."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from monitoring.boards.all import boards
+from monitoring.lint.boards import Board, panels
+from monitoring.node import packages
+from monitoring.parameters import BLOGAUTO
+from monitoring.proof import hour as hours
+from monitoring.proof.hour import BEGIN, END, Hour, LogLine
+from monitoring.proof.panels import ask, step
+from monitoring.proof.store import stored
+from stack.processes import Prometheus
+
+HERE: Final = Path(__file__).parent
+SOURCES: Final = ("board.jsx", "scrollbars.mjs")
+WIDTH: Final = 1532
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+# A diamond for every request would hide the lines.
+MOST_EXEMPLARS: Final = 60
+
+
+def draw(out: Path) -> int:
+    """Live the hour, ask for it, and write one PNG a board; 1 when a panel could not be drawn."""
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        print("Chromium is not installed (Debian: apt-get install chromium).", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        script = _bundle(work)
+        print("living the hour", flush=True)
+        (work / "hour").mkdir()
+        hour = hours.live(work / "hour")
+        with stored(work / "store", hour) as prometheus:
+            sheets = {uid: _sheet(board, hour, prometheus) for uid, board in boards(BLOGAUTO).items()}
+        failed = [uid for uid, sheet in sheets.items() if not _picture(uid, sheet, script, browser, work, out)]
+    return 1 if failed else 0
+
+
+def _bundle(work: Path) -> str:
+    modules = packages("render")
+    for name in SOURCES:
+        shutil.copy(HERE / name, modules)  # beside node_modules, where imports are looked up
+    target = work / "board.js"
+    command = [
+        str(modules / "node_modules" / ".bin" / "esbuild"),
+        SOURCES[0],
+        "--bundle",
+        "--minify",
+        f"--outfile={target}",
+        "--loader:.svg=text",
+        "--loader:.css=text",
+        '--define:process.env.NODE_ENV="production"',
+        "--external:monaco-editor",
+        "--alias:react-custom-scrollbars-2=./scrollbars.mjs",
+        "--log-level=error",
+    ]
+    subprocess.run(command, cwd=modules, check=True)
+    return target.name
+
+
+def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
+    answers: dict[int, list[dict[str, Any]]] = {}
+    marks: list[dict[str, Any]] = []
+    for answer in ask(prometheus, {str(board["uid"]): board}):
+        if answer.panel["type"] == "annotation":
+            marks += _marks(answer.result, board, answer.panel["title"])
+        else:
+            one = {"target": dict(answer.target), "result": answer.result, "step": step(answer.panel)}
+            answers.setdefault(int(answer.panel["id"]), []).append(one)
+    return {
+        "board": board,
+        "answers": answers,
+        "marks": marks,
+        "exemplars": _exemplars(hour),
+        "logs": {panel["id"]: list(_logs(hour.logs, panel)) for panel in panels(board) if panel["type"] == "logs"},
+        "range": [BEGIN, END],
+    }
+
+
+def _marks(result: Sequence[Mapping[str, Any]], board: Board, title: str) -> Iterator[dict[str, Any]]:
+    colours = {f"annotation {one['name']}": one["iconColor"] for one in board["annotations"]["list"]}
+    if title == "annotation Versions":
+        return  # at the beginning of all time every version is new
+    for series in result:
+        yield {"time": int(series["values"][0][0]) * 1000, "colour": colours[title]}
+
+
+def _exemplars(hour: Hour) -> list[dict[str, float]]:
+    found = {
+        reading.trace_id: reading
+        for reading in hour.readings
+        if reading.trace_id and reading.name.startswith("blogauto_api")
+    }
+    chosen = list(found.values())[:: max(1, len(found) // MOST_EXEMPLARS)]
+    return [{"time": reading.time * 1000, "value": reading.exemplar} for reading in chosen]
+
+
+def _logs(lines: Sequence[LogLine], panel: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What Loki would select is told by its own tests; here: the levels and, where asked for, the words."""
+    expr = panel["targets"][0]["expr"]
+    words = expr.split("(?i)")[1].split('"')[0].split("|") if "(?i)" in expr else [""]
+    own = "scope_name" in expr
+    for line in reversed(lines):
+        serious = line.level in {"warning", "warn", "error", "critical"}
+        if serious and (any(word in line.text.lower() for word in words)) and not own:
+            yield {"time": line.time, "level": line.level, "text": line.text, "trace_id": line.trace_id}
+
+
+def _picture(uid: str, sheet: Mapping[str, Any], script: str, browser: str, work: Path, out: Path) -> bool:
+    page = work / f"{uid}.html"
+    data = json.dumps(sheet).replace("</", "<\\/")
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><body><div id="board"></div><script>window.SHEET={data}</script><script src="{script}"></script>'
+    )
+    height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in sheet["board"]["panels"]) * 38 + 90
+    common = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=8000"]
+    common += ["--allow-file-access-from-files", f"--window-size={WIDTH},{height}"]
+    dom = subprocess.run([*common, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True).stdout
+    out.mkdir(parents=True, exist_ok=True)
+    target = (out / f"board-{uid.split('-', 1)[1]}.png").resolve()
+    subprocess.run([*common, f"--screenshot={target}", page.as_uri()], capture_output=True, check=True)
+    broken = dom.count('class="broken"')
+    print(
+        f"{target.name}: {len(panels(sheet['board']))} panels, {broken} not drawn, {target.stat().st_size // 1024} kB",
+        flush=True,
+    )
+    return broken == 0
