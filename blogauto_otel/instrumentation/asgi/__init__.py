@@ -15,9 +15,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from importlib import util
+from importlib import metadata, util
 from typing import Final
 
 from blogauto_otel.config import complain
@@ -59,7 +59,15 @@ def instrument(context: Context) -> Report:
 def _own(context: Context) -> Report:
     middleware.observer = Observer(context)
     patches.apply()
-    return Report(NAME, State.ON)
+    return Report(NAME, State.ON, ", ".join(_versions()))
+
+
+def _versions() -> Iterator[str]:
+    for name in ("FastAPI", "Starlette"):
+        try:
+            yield f"{name} {metadata.version(name.lower())}"
+        except metadata.PackageNotFoundError:
+            continue
 
 
 def _contrib(context: Context) -> Report:

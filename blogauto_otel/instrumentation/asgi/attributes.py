@@ -100,4 +100,6 @@ def of_response(request: Request) -> Attributes:
         found[ERROR_TYPE] = request.error_type
     if request.left:
         found[semconv.CLIENT_LEFT] = True
+    if request.notes is not None:
+        found.update(request.notes)
     return found

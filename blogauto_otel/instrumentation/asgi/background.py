@@ -54,11 +54,11 @@ def _start(observer: Observer, task: Any) -> Span:
 def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at: int, error: Exception) -> None:
     request.told = error
     if span.is_recording():
-        hooks.request_failed(error, span)
         span.set_attribute(attributes.ERROR_TYPE, name_of(error))
         span.record_exception(error)
         span.set_status(StatusCode.ERROR)
     if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
+        hooks.request_failed(error, span)
         return
     late = LateSpan(span.get_span_context())
     hooks.request_failed(error, late)

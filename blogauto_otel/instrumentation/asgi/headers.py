@@ -75,7 +75,10 @@ class Headers:
         request_id = None
         brings_context = False
         names = self._context_names
-        for name, value in scope["headers"]:
+        headers = scope["headers"]
+        if type(headers) is not list:  # any iterable will do, also one that can be read only once
+            headers = scope["headers"] = list(headers)
+        for name, value in headers:
             if name in names:
                 brings_context = True
             elif name == REQUEST_ID and request_id is None and _WELL_FORMED.fullmatch(value):
@@ -83,7 +86,7 @@ class Headers:
         context = None
         if brings_context and self._peers.trusts(scope.get("client")):
             with guard("reading the trace context of a request"):
-                context = propagate.extract(_carrier(scope["headers"]), otel_context.get_current())
+                context = propagate.extract(_carrier(headers), otel_context.get_current())
         return request_id or uuid.uuid4().hex.encode("ascii"), context
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from contextvars import ContextVar, Token
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import Span
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Scope, path_below_root
 
+Make: TypeAlias = Callable[[], Any]
+Tokens: TypeAlias = list[tuple[ContextVar[Any], Token[Any]]]
+
 _served: Final[dict[str, ASGIApp]] = {}
 _at_lifespan_end: Final[list[Callable[[], None]]] = []
 _at_request_error: Final[list[Callable[[BaseException, Span], None]]] = []
+_variables: Final[dict[ContextVar[Any], Make]] = {}
 
 
 def serve(path: str, app: ASGIApp) -> None:
@@ -44,6 +49,41 @@ def on_request_error(callback: Callable[[BaseException, Span], None]) -> None:
     """
     if callback not in _at_request_error:
         _at_request_error.append(callback)
+
+
+def not_on_request_error(callback: Callable[[BaseException, Span], None]) -> None:
+    """Call it no longer."""
+    if callback in _at_request_error:
+        _at_request_error.remove(callback)
+
+
+def in_requests(variable: ContextVar[Any], make: Make) -> None:
+    """Set somebody's context variable to something new at the beginning of each request, and back at its end."""
+    _variables[variable] = make
+
+
+def not_in_requests(variable: ContextVar[Any]) -> None:
+    """Leave the variable alone."""
+    _variables.pop(variable, None)
+
+
+def enter_request() -> Tokens | None:
+    """Set what `in_requests` was told of."""
+    if not _variables:
+        return None
+    tokens: Tokens = []
+    with guard("setting the variables of a request"):
+        tokens.extend((variable, variable.set(make())) for variable, make in tuple(_variables.items()))
+    return tokens
+
+
+def leave_request(tokens: Tokens) -> None:
+    """Set it back."""
+    for variable, token in tokens:
+        try:
+            variable.reset(token)
+        except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
+            pass
 
 
 def page_for(scope: Scope, app: object) -> ASGIApp | None:

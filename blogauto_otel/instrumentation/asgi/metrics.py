@@ -1,7 +1,7 @@
 """The request metrics: plain counts that observable instruments read, and one histogram that keeps exemplars.
 
 A counter of the SDK costs 6 us per addition and per reader, a count in a dictionary a tenth of one
-(docs/decisions/0021). Requests in progress are the set of those that are open, asked for their route when collected.
+(docs/decisions/0025). Requests in progress are the set of those that are open, asked for their route when collected.
 """
 
 from __future__ import annotations

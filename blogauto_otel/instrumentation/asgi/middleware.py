@@ -6,10 +6,13 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from opentelemetry.trace import get_current_span
+
 from blogauto_otel._guard import swallow
 from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
 from blogauto_otel.instrumentation.asgi.observer import Observer
 from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Message, Receive, Scope, Send
+from blogauto_otel.instrumentation.asgi.request import is_the_clients
 
 # Who watches requests; None while nobody does, when all that is left to us are our own pages and the lifespan.
 observer: Observer | None = None
@@ -37,7 +40,7 @@ def around(call: Call) -> Call:
             watching = observer
             request = watching.begin(scope, receive, send) if watching is not None else None
             if watching is None or request is None:
-                await call(self, scope, receive, send)
+                await _unwatched(call, self, scope, receive, send)
                 return
             scope.setdefault(native.KEY, None)
             try:
@@ -53,6 +56,20 @@ def around(call: Call) -> Call:
                 del scope[native.KEY]
 
     return __call__
+
+
+async def _unwatched(call: Call, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """A request that somebody else watches: who wants to know of failures is told of those that nobody handled."""
+    tokens = hooks.enter_request()
+    try:
+        await call(app, scope, receive, send)
+    except Exception as error:
+        if not is_the_clients(error):
+            hooks.request_failed(error, get_current_span())
+        raise
+    finally:
+        if tokens:
+            hooks.leave_request(tokens)
 
 
 def _not_a_request(call: Call, app: Any, scope: Scope) -> ASGIApp | None:

@@ -18,6 +18,7 @@ from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
 from blogauto_otel.instrumentation.asgi.request import Request, Session, alone, current, is_the_clients
 from blogauto_otel.signals import catalogue
 from blogauto_otel.signals.context import begin_request, end_request
+from blogauto_otel.signals.failures import remember
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
@@ -68,6 +69,7 @@ class Observer:
         request.attached = attach(request.context)
         request.binding = begin_request(request.id.decode("ascii"))
         request.previous = current.set(request)
+        request.tokens = hooks.enter_request()
         self.metrics.open.add(request)
 
     def _start_span(self, request: Request) -> None:
@@ -106,6 +108,8 @@ class Observer:
         except Exception as error:
             if not swallow("ending the span of a request", error):
                 raise
+        if request.failed:
+            _tell_of_failure(request, request.span)  # unless its span was told of
         if not request.is_session:
             self.metrics.record(request, context)
         if request.error is not None or request.handled is not None:
@@ -114,6 +118,8 @@ class Observer:
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
         request.error = alone(error)
+        with guard("remembering a failed request"):
+            _remember(request, error)
         if not request.finished:
             return
         with guard("telling of a failure after the response"):
@@ -130,6 +136,8 @@ class Observer:
         except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
             current.set(None)
         try:
+            if request.tokens:
+                hooks.leave_request(request.tokens)
             if request.binding is not None:
                 end_request(request.binding)
             if request.attached is not None:
@@ -176,10 +184,19 @@ class Observer:
         return set_span_in_context(span, context)
 
 
+def _remember(request: Request, error: BaseException) -> None:
+    """The server tells of it when this request is over: in a group of one it is the group that it tells of."""
+    for one in (request.error, error):
+        if isinstance(one, Exception):
+            remember(one, request.span.get_span_context())
+
+
 def _tell_of_failure(request: Request, span: Span) -> None:
     """Once per exception: a background task may have told of it before it came here."""
     error = request.exception
     is_failure = request.failed or request.error is not None
-    if isinstance(error, Exception) and error is not request.told and is_failure:
+    if not isinstance(error, Exception) or error is request.told or is_the_clients(error):
+        return
+    if is_failure:
         request.told = error
         hooks.request_failed(error, span)

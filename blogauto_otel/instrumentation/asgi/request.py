@@ -5,6 +5,7 @@ This is the path that every request takes, so it is written flat: a call costs w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from time import perf_counter_ns, time_ns
 from typing import Any, Final
@@ -54,6 +55,7 @@ class Request(Way):
     binding: Token[Any] | None = None
     attached: Token[Any] | None = None
     previous: Token[Any] | None = None
+    tokens: Any = None  # of the variables that are set for it
 
     # What was seen of it.
     ended: int | None = None
@@ -62,6 +64,7 @@ class Request(Way):
     handled: BaseException | None = None  # that a handler of the application turned into a response
     left = False  # the client, before all was sent
     left_early = False  # the client, before anything was sent
+    notes: Mapping[str, str] | None = None  # attributes that its span is to have, sampled or written afterwards
 
     # The judgement.
     finished = False
@@ -131,7 +134,7 @@ class Request(Way):
         self.left_early = self.code is None
 
     def _started(self, message: Message) -> Message:
-        self.code = message["status"]
+        self.code = int(message["status"])  # applications put members of `HTTPStatus` there
         self._trailers = "trailers" in message and message["trailers"]
         headers = message.get("headers") or ()
         for name, _ in headers:

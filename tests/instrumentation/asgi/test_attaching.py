@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import fastapi
 import fastapi.applications
 import fastapi.routing
 import pytest
+import starlette
 import starlette.applications
 import starlette.background
 import starlette.routing
@@ -148,6 +150,11 @@ async def test_other_kinds_of_scope_pass_through(watched: Watched) -> None:
 
     await Odd()({"type": "odd"}, nothing, nothing)
     assert seen == ["odd"]
+
+
+def test_the_report_names_the_frameworks(watched: Watched) -> None:
+    assert watched.report.state is State.ON
+    assert watched.report.detail == f"FastAPI {fastapi.__version__}, Starlette {starlette.__version__}"
 
 
 def test_switched_off_nothing_is_said(watch: Callable[..., Watched]) -> None:

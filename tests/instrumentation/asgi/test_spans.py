@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -83,6 +84,28 @@ async def test_a_scope_with_only_what_asgi_demands_is_enough(watched: Watched) -
     assert watched.span.attributes is not None
     assert "client.address" not in watched.span.attributes
     assert watched.requests() == {("GET", "/things/{thing}", "200"): 1}
+
+
+async def test_headers_that_can_be_read_only_once_reach_the_application(watched: Watched) -> None:
+    async def echo(request: Request) -> Response:
+        return PlainTextResponse(request.headers["x-mine"])
+
+    scope = _scope("/")
+    scope["headers"] = iter([(b"x-mine", b"1"), (b"x-request-id", b"abc")])
+    sent = await _call(Starlette(routes=[Route("/", echo)]), scope)
+    assert sent[1]["body"] == b"1"
+    assert watched.span.attributes is not None
+    assert watched.span.attributes["request.id"] == "abc"
+
+
+async def test_a_status_may_be_a_member_of_the_enumeration(watched: Watched) -> None:
+    async def teapot(request: Request) -> Response:
+        return PlainTextResponse("", HTTPStatus.IM_A_TEAPOT)
+
+    await ask(Starlette(routes=[Route("/", teapot)]), "/")
+    assert watched.requests() == {("GET", "/", "418"): 1}
+    assert watched.span.attributes is not None
+    assert type(watched.span.attributes["http.response.status_code"]) is int
 
 
 async def test_secrets_of_the_query_do_not_leave(watched: Watched) -> None:
