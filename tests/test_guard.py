@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,14 @@ from blogauto_otel import _guard
 from blogauto_otel._guard import guard, guarded, swallow, swallowed, tell
 
 quiet = pytest.mark.quiet_guard
+
+
+@pytest.fixture(autouse=True)
+def _nobody_filters() -> Iterator[None]:
+    """`configure` leaves its filter on our logger."""
+    before, _guard.logger.filters[:] = list(_guard.logger.filters), []
+    yield
+    _guard.logger.filters[:] = before
 
 
 @pytest.fixture
