@@ -15,7 +15,7 @@ from typing import Final
 
 from blogauto_otel._guard import logger
 from blogauto_otel.config import Settings, load
-from blogauto_otel.redaction.pairs import MARKER
+from blogauto_otel.redaction.keys import MARKER
 from blogauto_otel.redaction.redactor import MAX_TEXT, UNREADABLE, Redactor
 
 __all__ = ["Finding", "Redactor", "build_redactor", "explain", "redact_own_log"]

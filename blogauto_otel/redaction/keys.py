@@ -79,9 +79,13 @@ TRIGGERS: Final = (
 _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
 
 
+MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
+
+
 def words_of(key: str) -> tuple[str, ...]:
-    """The words of a key, in lower case."""
-    return tuple(word.lower() for word in _WORD.findall(key))
+    """The words of a key, in lower case; what we put there ourselves is none of them."""
+    own = MARKER.sub("", key) if "[redacted:" in key else key
+    return tuple(word.lower() for word in _WORD.findall(own))
 
 
 class Keys:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
+from blogauto_otel.redaction.keys import MARKER
+
 MAX_BRACKETS: Final = 256
 
 # password=x, "password": "x", 'password' => 'x', os.environ["PASSWORD"] = "x", Api Key: x

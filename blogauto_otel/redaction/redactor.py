@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from blogauto_otel.redaction.keys import PARAMETERS, Keys
-from blogauto_otel.redaction.pairs import MARKER, Named, is_no_secret, next_flag, next_name, span_of_value
+from blogauto_otel.redaction.keys import MARKER, PARAMETERS, Keys
+from blogauto_otel.redaction.pairs import Named, is_no_secret, next_flag, next_name, span_of_value
 from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, Shape
 
 # Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.

@@ -228,6 +228,10 @@ class TestStructures:
         assert isinstance(cleaned, list)
         assert cleaned[1] == (b"accept", b"*/*")
 
+    def test_our_own_marks_in_a_key_name_nothing(self) -> None:
+        once = REDACTOR.value("body", [["Basic dXNlcjpwYXNz", []], {"Basic dXNlcjpwYXNz": "x"}])
+        assert REDACTOR.value("body", once) is once
+
     def test_bytes(self) -> None:
         assert REDACTOR.value("body", b"password=c4n4ry") == "password=[redacted:password]"
 
