@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import StatusCode
+
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
 from blogauto_otel.delivery.values import (
@@ -54,7 +56,7 @@ _TRACE_ID: Final = 0x100A
 _SPAN_ID: Final = 0x0812
 
 _TRACE_STATE: Final = tag(3, LENGTH)
-_PARENT: Final = tag(4, LENGTH)
+_PARENT_ID: Final = b"\x22\x08"
 _NAME: Final = tag(5, LENGTH)
 _KINDS: Final = tuple(b"\x30" + bytes((number,)) for number in range(1, 6))  # SpanKind.INTERNAL.value is 0, OTLP's is 1
 _DROPPED_ATTRIBUTES: Final = tag(10, VARINT)
@@ -162,32 +164,42 @@ class Encoder:
         Raises:
             ValueError: it has no ids, and so can be part of no trace.
         """
-        context = span.context
+        context, parent = span.context, span.parent
         if context is None:
             raise ValueError("a span without a context")
-        parent = span.parent
         parts = [_span_head(span, context, parent), self._span_name(span.name), _kind(span)]
         if parent is not None:
-            parts.append(message(_PARENT, parent.span_id.to_bytes(8, "big")))
+            parts.append(_PARENT_ID + parent.span_id.to_bytes(8, "big"))
         if context.trace_state:
             parts.append(message(_TRACE_STATE, utf8(context.trace_state.to_header())))
-        cut = self._span_attributes.append(parts, copied(span.attributes))
-        for event in span.events:
-            cut |= self._each(parts, "encoding an event", self._event, event)
-        for link in span.links:
-            cut |= self._each(parts, "encoding a link", self._link, link)
+        cut = self._attributes(parts, span)
+        cut |= self._all(parts, span, "events", self._event, _DROPPED_EVENTS)
+        cut |= self._all(parts, span, "links", self._link, _DROPPED_LINKS)
         cut |= self._status(parts, span.status)
-        _counts(parts, span)
         if cut:
             parts.append(self._span_cut)
         return message(ITEM, b"".join(parts))
 
+    def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
+        attributes = _kept(span, "attributes")
+        _count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
+        return self._span_attributes.append(parts, copied(attributes))
+
+    def _all(
+        self, parts: list[bytes], span: ReadableSpan, what: str, encode: Callable[[list[bytes], Any], bool], tag_: bytes
+    ) -> bool:
+        """Events or links; one that is broken costs itself, never the span."""
+        found = _kept(span, what)
+        _count(parts, tag_, getattr(found, "dropped", 0))
+        if not found:
+            return False
+        return sum([self._each(parts, what, encode, item) for item in found]) > 0
+
     def _each(self, parts: list[bytes], what: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
-        """One broken event or link costs itself, never the span."""
         try:
             return encode(parts, item)
         except Exception as error:
-            if not swallow(what, error):
+            if not swallow(f"encoding one of the {what} of a span", error):
                 raise
             return False
 
@@ -210,13 +222,13 @@ class Encoder:
         return cut
 
     def _status(self, parts: list[bytes], status: Status) -> bool:
-        code = status.status_code.value
-        if not code and not status.description:
+        code, description = status.status_code, status.description
+        if code is StatusCode.UNSET and not description:
             return False
-        inner = _STATUS_CODE + varint(code)
+        inner = _STATUS_CODE + varint(code.value)
         cut = False
-        if status.description:
-            text, cut = self._text(status.description)
+        if description:
+            text, cut = self._text(description)
             inner += message(_STATUS_MESSAGE, text)
         parts.append(message(_STATUS, inner))
         return cut
@@ -293,13 +305,17 @@ class Encoder:
         return encoded
 
 
+def _kept(span: ReadableSpan, what: str) -> Any:
+    """Attributes, events or links: what the SDK's span keeps itself, for its properties copy them at every look."""
+    kept = getattr(span, "_" + what, None)
+    return getattr(span, what) if kept is None else kept
+
+
 def copied(attributes: Any) -> Mapping[str, Any] | None:
     """The attributes as a dict: the SDK's own mapping takes a lock and a Python call for every item."""
-    if not attributes:
-        return None
     copy = getattr(attributes, "copy", None)
-    copied_ = copy() if copy is not None else attributes
-    return copied_ if type(copied_) is dict else dict(copied_)
+    copied_ = attributes if copy is None else copy()
+    return copied_ if type(copied_) is dict or copied_ is None else dict(copied_)
 
 
 def _span_head(span: ReadableSpan, context: SpanContext, parent: SpanContext | None) -> bytes:
@@ -321,15 +337,9 @@ def _flags(context: SpanContext, other: SpanContext | None) -> int:
 
 def _kind(span: ReadableSpan) -> bytes:
     try:
-        return _KINDS[span.kind.value]
+        return _KINDS[span.kind._value_]  # of an Enum, `value` is a Python function
     except (AttributeError, IndexError, TypeError):
         return _KINDS[0]
-
-
-def _counts(parts: list[bytes], span: ReadableSpan) -> None:
-    _count(parts, _DROPPED_ATTRIBUTES, span.dropped_attributes)
-    _count(parts, _DROPPED_EVENTS, span.dropped_events)
-    _count(parts, _DROPPED_LINKS, span.dropped_links)
 
 
 def _count(parts: list[bytes], tag_: bytes, count: int) -> None:

@@ -7,7 +7,10 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from blogauto_otel.delivery.spool import Held
 
 # Why an item was lost; refusals by the receiver add `http_<status>` and `grpc_<code>`.
 QUEUE_FULL: Final = "queue_full"  # accepted, and pushed out by newer items
@@ -20,7 +23,7 @@ UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be enco
 
 
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
-
+_BETWEEN_ALARMS: Final = 0.05  # seconds
 
 @dataclass(eq=False)
 class Batch:
@@ -31,7 +34,8 @@ class Batch:
     times: list[float] = field(default_factory=list)
     size: int = 0  # bytes of the items
     weight: int = 0  # bytes that they will take in a request, with their scopes
-    given_up: bool = False  # counted as lost already: whatever becomes of it is of no account
+    given_up: bool = False  # accounted for already: whatever becomes of it is of no account
+    kept: Held | None = None  # its copy on disk
 
     def __len__(self) -> int:
         return len(self.items)
@@ -45,9 +49,21 @@ class Queue:
     between the reading and the writing of a counter, so such an interruption does not spoil it.
     """
 
-    def __init__(self, *, max_items: int, max_bytes: int, max_item: int, wake_items: int, wake_bytes: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_items: int,
+        max_bytes: int,
+        max_item: int,
+        wake_items: int,
+        wake_bytes: int,
+        crowded_from: float = 1.0,
+    ) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
+        self._many_items = int(max_items * crowded_from)  # from here on somebody else should take some
+        self._many_bytes = int(max_bytes * crowded_from)
+        self._alarmed_at = float("-inf")
         self._max_item = max_item  # bytes of an item with its scope
         self._wake_items = wake_items
         self._wake_bytes = wake_bytes
@@ -67,7 +83,8 @@ class Queue:
         """Add an item.
 
         Returns:
-            None when it was lost, else whether the worker should be woken: the queue was empty, or a batch is full.
+            None when it was lost, else whether somebody should be woken: the queue was empty, a batch is full, or all
+            is getting crowded.
         """
         size = len(item)
         now = time.monotonic()
@@ -84,16 +101,30 @@ class Queue:
             self.accepted += 1
             self.bytes += size
             waiting = len(self._items)
-            if waiting + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes:
-                self._make_room()
             if waiting > self.high_water:
                 self.high_water = waiting
+            if (waiting + self._items_on_the_way > self._many_items or self.bytes > self._many_bytes) and (
+                self._crowd(now)
+            ):
+                return True
             return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
 
     def count(self, reason: str, count: int = 1) -> None:
         """Count a loss."""
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
+
+    def _crowd(self, now: float) -> bool:
+        self._make_room()
+        if now - self._alarmed_at < _BETWEEN_ALARMS or not self.crowded:
+            return False
+        self._alarmed_at = now
+        return True
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is in hand that somebody else should take some."""
+        return self.items_in_hand > self._many_items or self.bytes > self._many_bytes
 
     def _make_room(self) -> None:
         dropped = 0
@@ -150,16 +181,43 @@ class Queue:
             self.bytes -= batch.size
             return True
 
-    def put_back(self, batch: Batch) -> None:
-        """The batch goes to the front again; over the bounds, its oldest items are dropped."""
+    def put_back(self, batch: Batch) -> bool:
+        """The batch goes to the front again; over the bounds, its oldest items are dropped.
+
+        Returns:
+            False when it need not wait here: it was given up before, or is on disk.
+        """
         with self._lock:
-            if not self.settle(batch):
-                return
+            if not self.settle(batch) or batch.kept is not None:
+                return False
             self._scopes.extendleft(reversed(batch.scopes))
             self._items.extendleft(reversed(batch.items))
             self._times.extendleft(reversed(batch.times))
             self.bytes += batch.size
             self._make_room()
+            return True
+
+    def only_here(self) -> Sequence[Batch]:
+        """What is on the way and not on disk."""
+        with self._lock:
+            return [batch for batch in self._on_the_way if batch.kept is None and batch.items]
+
+    def attach(self, batch: Batch, kept: Held) -> bool:
+        """The batch has a copy on disk; False when its outcome was there before."""
+        with self._lock:
+            if batch.given_up or batch not in self._on_the_way:
+                return False
+            batch.kept = kept
+            return True
+
+    def leave(self) -> Sequence[Batch]:
+        """Let go of what is on the way and on disk too, whatever its outcome will be."""
+        with self._lock:
+            left = [batch for batch in self._on_the_way if batch.kept is not None]
+            for batch in left:
+                self.settle(batch)
+                batch.given_up = True
+            return left
 
     def give_up(self, reason: str) -> int:
         """Drop what waits, and what is on the way with an outcome nobody will wait for; returns how many."""
@@ -198,6 +256,15 @@ class Queue:
     def items_in_hand(self) -> int:
         """Items waiting or on the way."""
         return len(self._items) + self._items_on_the_way
+
+    @property
+    def oldest_only_here(self) -> float | None:
+        """When the oldest item came that is neither delivered nor on disk (`time.monotonic`)."""
+        with self._lock:
+            times = [batch.times[0] for batch in self.only_here()]
+            if self._times:
+                times.append(self._times[0])
+            return min(times, default=None)
 
     @property
     def oldest(self) -> float | None:

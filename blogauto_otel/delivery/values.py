@@ -246,8 +246,11 @@ class AttributeEncoder:
         if not key:
             return False
         limit = self._limits.of(key)
-        plain = Plain(self._redactor, limit, key)
-        original = plain.convert(value)
+        original, cut = value, False
+        if type(value) is not str or len(value) > limit:  # nearly every value is short text
+            plain = Plain(self._redactor, limit, key)
+            original = plain.convert(value)
+            cut = plain.cut
         redacted = self._redactor.value(key, original)
         encoded = message(self._tag, key_value(key, redacted, limit))
         parts.append(encoded)
@@ -255,4 +258,4 @@ class AttributeEncoder:
             if len(self._seen) >= REMEMBERED:
                 self._seen.clear()
             self._seen[key, value] = encoded
-        return plain.cut
+        return cut
