@@ -60,7 +60,7 @@ def tools() -> tuple[str, ...]:
     """The tests' own requirements, without those that the table above decides and without type checkers."""
     groups: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     decided = {re.split(r"[=<>\[]", line)[0] for line in (*OLDEST, *NEWEST)}
-    unwanted = {"mypy", "ruff", "import-linter", "types-protobuf", "types-psutil"}
+    unwanted = {"mypy", "ruff", "import-linter", "types-protobuf", "types-psutil", "types-PyYAML", "compose-lint"}
     return tuple(line for line in groups["dev"] if re.split(r"[=<>\[]", line)[0] not in decided | unwanted)
 
 
