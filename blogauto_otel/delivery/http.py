@@ -15,7 +15,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from blogauto_otel.delivery.transport import (
@@ -152,25 +152,29 @@ class HttpTransport:
     def _connect(self, deadline: float) -> None:
         # Resolving cannot be interrupted; that is one reason why a thread of our own does it.
         addresses = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        problem: OSError | None = None
-        for family, kind, protocol, _, address in addresses:
-            connection = socket.socket(family, kind, protocol)
-            self._socket = connection  # now, so that `abort` finds it
+        problem = OSError("no address")
+        for index, address in enumerate(addresses):
+            # A share of the time for each: the first may be a network that swallows everything (half-working IPv6).
+            share = remaining(deadline, "connecting") / (len(addresses) - index)
             try:
-                connection.settimeout(remaining(deadline, "connecting"))
-                connection.connect(address)
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self._secure:
-                    self._secure_connection(connection, deadline)
-                return
+                return self._connect_to(address, time.monotonic() + share)
             except OSError as error:
                 self.close()
-                if isinstance(error, TimeoutError):
-                    raise DeadlineError("no time left connecting") from error
                 if self._aborted:
                     raise
                 problem = error
-        raise problem or OSError("no address")
+        if isinstance(problem, TimeoutError):
+            raise DeadlineError("no time left connecting") from problem
+        raise problem
+
+    def _connect_to(self, address: tuple[Any, ...], deadline: float) -> None:
+        family, kind, protocol, _, target = address
+        connection = self._socket = socket.socket(family, kind, protocol)  # kept at once, so that `abort` finds it
+        connection.settimeout(remaining(deadline, "connecting"))
+        connection.connect(target)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._secure:
+            self._secure_connection(connection, deadline)
 
     def _secure_connection(self, connection: socket.socket, deadline: float) -> None:
         if self._tls is None:

@@ -156,6 +156,24 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(to("http://collector.invalid:4318/v1/traces")).reason == "connection"
 
 
+def test_an_address_that_swallows_everything_does_not_take_the_time_of_the_next(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as full:  # a backlog that is full answers no further connection
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        addresses = [(*stream, full.getsockname()), (*stream, ("127.0.0.1", receiver.port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        assert send(to("http://two.example/v1/traces"), within=2.0).fate is Fate.DELIVERED
+        for filler in fillers:
+            filler.close()
+
+
 @pytest.mark.parametrize("answer", [peer.silence(), peer.drip(0.05)], ids=["silent", "dripping"])
 def test_the_deadline_holds_against_an_answer_that_does_not_end(receiver: Receiver, answer: peer.Answer) -> None:
     receiver.answer(answer)
