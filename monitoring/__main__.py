@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
-
-# The SDK recommends a format that Grafana's file provisioning does not read yet (docs/decisions/0030).
-warnings.filterwarnings("ignore", message="Prefer using dashboardv2", category=DeprecationWarning)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -296,7 +296,7 @@ def columns(
         dashboard.DataTransformerConfig(
             id_val="organize",
             options={
-                "excludeByName": {name: True for name in ("Time", *hidden)},
+                "excludeByName": dict.fromkeys(("Time", *hidden), True),
                 "indexByName": {name: index for index, name in enumerate(names)},
                 "renameByName": names,
             },

@@ -1,4 +1,4 @@
-"""Overview: is it fine, and if not, where do I look?"""
+"""Whether it is fine, and if not, where to look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telemetry health: is it the application, or is it the monitoring?"""
+"""Whether it is the application that is ill, or the monitoring."""
 
 from __future__ import annotations
 

@@ -1,0 +1,170 @@
+"""The boards show what was promised, from series that exist, in the colours of the alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from blogauto_otel.config import default_of
+from monitoring.generate import ROOT
+from monitoring.lint import boards as lint
+from monitoring.lint.rules import recorded_labels
+from monitoring.metrics import known
+from monitoring.parameters import BLOGAUTO, SCRAPE_INTERVAL
+from monitoring.rules.model import Alert, RuleFile
+
+Boards = Mapping[str, dict[str, Any]]
+BACKENDS = ROOT / "collector" / "backends"
+PROVISIONING = BACKENDS / "grafana" / "provisioning"
+
+
+def wrong(boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]) -> list[str]:
+    return lint.problems(boards, known(BLOGAUTO), recorded_labels(files, known(BLOGAUTO)), alerts)
+
+
+def test_nothing_is_wrong_with_the_boards(
+    boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]
+) -> None:
+    assert wrong(boards, files, alerts) == []
+
+
+def first(board: dict[str, Any], kind: str) -> dict[str, Any]:
+    panel: dict[str, Any] = next(panel for panel in board["panels"] if panel["type"] == kind)
+    return panel
+
+
+def _query(expr: str) -> Callable[[dict[str, Any]], None]:
+    return lambda board: first(board, "timeseries")["targets"][0].update(expr=expr)
+
+
+FAULTS: Mapping[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "a metric that nobody emits": (_query('rate(blogauto_nonsense_total{job=~"$job"}[5m])'), "no metric is called"),
+    "a label that the metric lacks": (_query('rate(blogauto_errors_total{job=~"$job",status="500"}[5m])'), "has no label status"),
+    "a counter read raw": (_query('sum(blogauto_errors_total{job=~"$job"})'), "without rate()"),
+    "no job": (_query("sum(rate(blogauto_errors_total[5m]))"), "of every job"),
+    "a fixed window": (_query('sum(rate(blogauto_errors_total{job=~"$job"}[1m]))'), "use $__rate_interval"),
+    "not PromQL": (_query('sum(rate(blogauto_errors_total{job=~"$job"}[5m])'), "not PromQL"),
+    "an unknown variable": (_query('sum(rate(blogauto_errors_total{job=~"$job",type="$kind"}[5m]))'), "$kind is not a variable"),
+    "a legend of nothing": (lambda board: first(board, "timeseries")["targets"][0].update(legendFormat="{{pod}}"), "names pod"),
+    "no unit": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("unit"), "no unit"),
+    "no description": (lambda board: first(board, "stat").update(description=""), "a description that says nothing"),
+    "no words for nothing": (lambda board: first(board, "stat")["fieldConfig"]["defaults"].pop("noValue"), "says nothing"),
+    "an axis that begins anywhere": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("min"), "begin at 0"),
+    "percent of a ratio": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].update(unit="percent"), "percentunit"),
+    "two panels in one place": (lambda board: first(board, "timeseries")["gridPos"].update(x=8), "lies on"),
+    "a panel over the edge": (lambda board: first(board, "timeseries")["gridPos"].update(w=25), "does not fit"),
+    "a number used twice": (lambda board: first(board, "stat").update(id=2), "panel ids"),
+    "a board to be edited": (lambda board: board.update(editable=True), "not read-only"),
+    "a hidden link": (lambda board: board["links"][0].update(placement="inControlsMenu"), "hidden in a menu"),
+    "a link to nowhere": (
+        lambda board: first(board, "stat")["fieldConfig"]["defaults"].update(links=[{"title": "x", "url": "/d/nowhere"}]),
+        "which is not there",
+    ),
+    "a colour that no alert has": (
+        lambda board: next(p for p in board["panels"] if p["title"] == "Failing")["fieldConfig"]["defaults"]["thresholds"]["steps"][1].update(value=0.07),
+        "changes colour at",
+    ),
+    "an alert that is not there": (lambda board: first(board, "stat").update(description="Watched by NobodyAtAll. Really."), "no alert is called"),
+    "logs of everybody": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_namespace="x"}'), "every service"),
+    "LogQL that does not parse": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_name="x" |'), "not LogQL"),
+    "a legend that covers the chart": (lambda board: first(board, "timeseries")["options"]["legend"].pop("placement"), "no place for its legend"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_lint_finds(fault: str, boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]) -> None:
+    break_it, said = FAULTS[fault]
+    break_it(boards["blogauto-overview"])
+    try:
+        found = wrong(boards, files, alerts)
+    except ValueError as error:
+        found = [f"not PromQL: {error}"]
+    assert any(said in problem for problem in found), found
+
+
+# What the contract promises of each board, by words in the titles of its panels.
+PROMISED = {
+    "overview": ("CPU", "Memory", "Disk", "Requests", "Response time", "Failing", "What was made", "WordPress posts"),
+    "api": ("Distribution of response times", "p95 by endpoint", "Status codes", "Throughput by endpoint"),
+    "security": ("Refusals by endpoint", "Blocked addresses", "Suspicious patterns", "Failed logins"),
+    "business": ("By hour", "By day", "Success rate", "API keys by service"),
+    "telemetry": ("Waiting in memory", "Refused", "Lost", "Dropped", "Queues"),
+}
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_a_board_shows_what_was_promised(name: str, boards: Boards) -> None:
+    titles = [panel["title"] for panel in lint.panels(boards[BLOGAUTO.board(name)])]
+    assert [words for words in PROMISED[name] if not any(title.startswith(words) for title in titles)] == []
+
+
+def test_each_board_answers_first_and_shows_logs_last(boards: Boards) -> None:
+    for board in boards.values():
+        kinds = [panel["type"] for panel in lint.panels(board)]
+        assert kinds[:6] == ["stat"] * 6
+        assert kinds[-1] == "logs"
+
+
+def test_latency_carries_exemplars_from_raw_buckets(boards: Boards) -> None:
+    for uid in ("blogauto-overview", "blogauto-api"):
+        asked = [target["expr"] for _, target in lint.targets(boards[uid], "prometheus") if target.get("exemplar")]
+        assert asked
+        assert all("_bucket{" in expr for expr in asked)
+
+
+# --- provisioning -------------------------------------------------------------------------------------------------------
+
+
+def sources() -> dict[str, dict[str, Any]]:
+    path = PROVISIONING / "datasources" / "blogauto.yaml"
+    return {source["name"]: source for source in yaml.safe_load(path.read_text())["datasources"]}
+
+
+def test_figures_are_exported_scraped_and_charted_at_one_pace() -> None:
+    """Unequal, every `rate()` over `$__rate_interval` would be empty."""
+    prometheus = yaml.safe_load((BACKENDS / "prometheus" / "prometheus.yml").read_text())
+    paces = {
+        prometheus["global"]["scrape_interval"],
+        sources()["Prometheus"]["jsonData"]["timeInterval"],
+        f"{default_of('metric_interval'):g}s",
+    }
+    assert paces == {f"{SCRAPE_INTERVAL}s"}
+
+
+def test_boards_and_data_sources_agree_on_uids(boards: Boards) -> None:
+    provided = {source["uid"] for source in sources().values()}
+    for board in boards.values():
+        chosen = {v["current"]["value"] for v in board["templating"]["list"] if v["type"] == "datasource"}
+        assert chosen <= provided
+
+
+def test_the_three_links_between_data_sources_are_those_that_work() -> None:
+    jaeger, loki, prometheus = (sources()[name]["jsonData"] for name in ("Jaeger", "Loki", "Prometheus"))
+    assert (
+        "tags" not in jaeger["tracesToLogsV2"]
+    )  # Jaeger keeps service.name from the tags, and a link without its tag is not drawn
+    assert "$${__trace.traceId}" in jaeger["tracesToLogsV2"]["query"]
+    (field,) = loki["derivedFields"]
+    assert field["matcherRegex"] == "^trace_id$"  # unanchored it would take parent_trace_id as well
+    (destination,) = prometheus["exemplarTraceIdDestinations"]
+    assert destination["name"] == "trace_id"
+    assert destination["datasourceUid"] == field["datasourceUid"] == sources()["Jaeger"]["uid"]
+
+
+def test_boards_are_provisioned_read_only_and_the_overview_is_home() -> None:
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards" / "blogauto.yaml").read_text())["providers"]
+    assert (provider["allowUiUpdates"], provider["disableDeletion"], provider["folder"]) == (False, True, "BlogAuto")
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    mounts = {target: source for source, target, *_ in (volume.split(":") for volume in compose["volumes"])}
+    assert mounts[provider["options"]["path"]] == "./collector/backends/grafana/dashboards"
+    home = compose["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert (ROOT / "collector/backends/grafana/dashboards" / home.rsplit("/", 1)[1]).is_file()
+
+
+def test_grafana_serves_the_runbooks_that_alerts_link_to() -> None:
+    volumes = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]["volumes"]
+    assert "./docs/runbooks:/usr/share/grafana/public/runbooks:ro" in volumes
+    assert BLOGAUTO.runbooks_url == f"{BLOGAUTO.grafana_url}/public/runbooks"
