@@ -107,7 +107,7 @@ def stock(endpoint: str, *, sampled: bool) -> Iterator[tuple[TracerProvider, Met
     tracers.add_span_processor(processor)
     meters = MeterProvider([InMemoryMetricReader()], RESOURCE, shutdown_on_exit=False)
     yield tracers, meters, processor.force_flush
-    processor.shutdown()
+    processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -67,8 +67,8 @@ class LateSpans:
         """False for routes that are never traced, and where the tracer provider is somebody else's."""
         if self._write is None or not request.span.get_span_context().is_valid:
             return False
-        route = request.template
-        return not (self._is_untraced(request.scope["path"]) or (route is not None and self._is_untraced(route)))
+        path = request.scope.get("path", "")  # gone when the request has been let go of
+        return not (self._is_untraced(path) or self._is_untraced(request.template or path))
 
     def write_request(self, span: LateSpan, request: Request) -> None:
         """Write the span of a request."""

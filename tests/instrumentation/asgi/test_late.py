@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,12 @@ from fastapi import BackgroundTasks, FastAPI, HTTPException
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, StatusCode
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from blogauto_otel.instrumentation import asgi
 from blogauto_otel.sampling import build_sampler
+from blogauto_otel.testing import capture_telemetry
 from tests.support.requests import LOCAL, Watched, ask
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -218,3 +221,44 @@ async def test_a_background_task_that_fails_is_written_with_its_request(unsample
     assert [late.attributes["blogauto.sampling.reason"] for late in (task, request)] == ["error", "error"]
     assert unsampled.requests() == {("GET", "/post", "200"): 1}
     assert unsampled.errors() == {("ZeroDivisionError", "/post"): 1}
+
+
+async def test_a_background_task_that_outlives_its_request_is_written_when_it_fails(unsampled: Watched) -> None:
+    app, released = FastAPI(), asyncio.Event()
+
+    async def publish() -> None:
+        await released.wait()
+        raise ZeroDivisionError
+
+    @app.get("/post")
+    async def post() -> None:
+        app.state.task = asyncio.create_task(BackgroundTask(publish)())
+
+    await ask(app, "/post")
+    released.set()
+    with pytest.raises(ZeroDivisionError):
+        await app.state.task
+    (late,) = unsampled.late
+    assert late.name == "background publish"
+
+
+async def test_span_log_record_and_exemplar_of_an_unsampled_failure_have_one_trace_id() -> None:
+    app = FastAPI()
+
+    @app.get("/crash")
+    async def crash() -> None:
+        logging.getLogger("shop").error("about to crash")
+        raise ZeroDivisionError
+
+    with capture_telemetry(sample_rate=0.0) as telemetry:
+        assert (await ask(app, "/crash")).status_code == 500
+        span = telemetry.span("GET /crash")
+        (record,) = [record.log_record for record in telemetry.logs if record.log_record.body == "about to crash"]
+        (duration,) = [metric for metric in telemetry.metrics if metric.name == "blogauto.api.request.duration"]
+    assert span.context is not None
+    (point,) = duration.data.data_points
+    (exemplar,) = point.exemplars
+    assert span.context.trace_id == record.trace_id == exemplar.trace_id
+    assert span.context.span_id == record.span_id == exemplar.span_id
+    assert span.attributes is not None
+    assert span.attributes["blogauto.sampling.reason"] == "error"
