@@ -188,6 +188,7 @@ def test_the_deadline_holds_against_a_peer_that_reads_nothing(receiver: Receiver
     receiver.thaw()
 
 
+@pytest.mark.slow
 def test_the_status_counts_when_only_the_body_drips() -> None:
     with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", close=False) as slow:
         started = time.monotonic()

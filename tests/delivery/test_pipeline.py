@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -156,6 +157,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "BACKOFF_ANSWERED", 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver: Receiver) -> None:
     chance = random.Random(7)
@@ -287,6 +289,7 @@ def test_a_flush_sends_what_waits_without_a_worker(receiver: Receiver) -> None:
         assert delivery.force_flush(5.0) is True  # nothing to do
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refused", "silent", "frozen", "dripping"])
 def test_a_flush_gives_up_on_a_receiver_that_is_not_there(receiver: Receiver, trouble: str) -> None:
     _make(receiver, trouble)
@@ -369,6 +372,7 @@ def test_a_flush_while_items_keep_coming_comes_to_an_end(receiver: Receiver) -> 
 # --- the end --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_shutdown_delivers_everything_and_says_nothing(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     with delivering(receiver, span_delay=600.0, span_batch_items=100) as delivery:
         offer(delivery, range(5000))
@@ -378,6 +382,7 @@ def test_shutdown_delivers_everything_and_says_nothing(receiver: Receiver, caplo
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refused", "silent", "frozen", "dripping"])
 def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
     receiver: Receiver, trouble: str, caplog: pytest.LogCaptureFixture
@@ -394,6 +399,7 @@ def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
     assert caplog.text.count("lost: 10 traces, 1 logs") == 1
 
 
+@pytest.mark.slow
 def test_shutdown_breaks_off_a_request_of_the_worker_that_is_stuck(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         offer(delivery, ["fine"])
@@ -407,6 +413,21 @@ def test_shutdown_breaks_off_a_request_of_the_worker_that_is_stuck(receiver: Rec
         assert figures(delivery).dropped == {reasons.SHUTDOWN: 10}
         wait_for(lambda: workers() == [])
         assert balance(figures(delivery)) == 0
+
+
+@pytest.mark.slow
+def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hanging.wait(30.0) and [])
+    with delivering("http://collector.example:4318") as delivery:
+        started = time.monotonic()
+        offer(delivery, range(10))
+        assert seconds(started) < 1.0
+        wait_for(lambda: delivery._queues[Signal.TRACES]._on_the_way)
+        assert delivery.shutdown(4.0) is False
+        assert seconds(started) < 2.0 + 1.5
+        assert figures(delivery).dropped == {reasons.SHUTDOWN: 10}
+        hanging.set()
 
 
 def test_after_shutdown_items_are_counted_and_not_kept(receiver: Receiver) -> None:
@@ -561,6 +582,7 @@ def test_a_worker_survives_whatever_is_raised_in_it(
         assert balance(figures(delivery)) == 0
 
 
+@pytest.mark.slow
 def test_many_threads_may_offer_while_others_flush(receiver: Receiver) -> None:
     with delivering(receiver, span_batch_items=100) as delivery:
         threads = [threading.Thread(target=offer, args=(delivery, range(500))) for _ in range(8)]
@@ -574,6 +596,7 @@ def test_many_threads_may_offer_while_others_flush(receiver: Receiver) -> None:
     assert Counter(names(receiver)) == Counter({str(index): 8 for index in range(500)})
 
 
+@pytest.mark.slow
 def test_a_signal_handler_may_offer_in_the_middle_of_an_offer(receiver: Receiver) -> None:
     signals = 0
     with delivering(receiver, span_delay=600.0, span_batch_items=100_000) as delivery:

@@ -162,6 +162,7 @@ def test_observed_series_are_bounded_too_with_exact_totals(receiver: Receiver) -
             assert sum(found.values()) == sum(range(100))
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_label_sets_cost_little_memory(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         counter = meter(providers).create_counter("m")
