@@ -1,12 +1,16 @@
-"""What is bound to a request appears on each of its later spans."""
+"""What a span takes from its surroundings when it starts, and what it leaves on the exception that ends it."""
 
 from __future__ import annotations
 
+import sys
+
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import StatusCode
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.signals.context import bound
+from blogauto_otel.signals.failures import remember
 
 
 class BoundContextProcessor(SpanProcessor):
@@ -23,4 +27,16 @@ class BoundContextProcessor(SpanProcessor):
                 span.set_attributes(values)
         except Exception as error:
             if not swallow("putting bound context on a span", error):
+                raise
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """A span that an exception ends is ended while that exception passes by: it remembers the span."""
+        failure = sys.exc_info()[1]
+        if failure is None or span.status.status_code is not StatusCode.ERROR or not isinstance(failure, Exception):
+            return
+        try:
+            if self.enabled and span.context is not None:
+                remember(failure, span.context)
+        except Exception as error:
+            if not swallow("remembering a failed span", error):
                 raise

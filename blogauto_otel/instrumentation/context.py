@@ -6,19 +6,22 @@ variables in a thread that never had them would change what it does.
 
 `threading.Thread` is left as it is: a thread may outlive its request by days, as those of drivers and schedulers do,
 and would write into its trace and keep its objects alive for as long.
+
+An exception remembers the span that it ended, for those who tell of it later (`signals/failures.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from contextvars import ContextVar, Token
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel
 from opentelemetry.trace import TracerProvider
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation import Context, Report, State, abandoned, unsampled
 from blogauto_otel.instrumentation.bound import BoundContextProcessor
 from blogauto_otel.signals.context import Scope, end_request, enter, scope
 
@@ -28,12 +31,27 @@ _original: Callable[..., Any] | None = None
 _wrapper: Callable[..., Any] | None = None
 _on = False
 _processor: BoundContextProcessor | None = None
+_variables: Final[list[ContextVar[Any]]] = []
+
+
+def carry(variable: ContextVar[Any]) -> None:
+    """Carry this variable as well, for a part of ours that keeps something there for each request."""
+    if variable not in _variables:
+        _variables.append(variable)
+
+
+def drop(variable: ContextVar[Any]) -> None:
+    """Carry it no longer."""
+    if variable in _variables:
+        _variables.remove(variable)
 
 
 def instrument(context: Context) -> Report:
     """Carry the context from now on, in every pool of the process, and put what is bound on spans."""
     global _original, _wrapper, _on
     on_spans = _put_on_spans(context.tracer_provider)
+    abandoned.patch()
+    unsampled.patch()
     if not context.settings.threads:
         return Report(NAME, State.OFF, f"in threads, by BLOGAUTO_OTEL_THREADS{on_spans}")
     _on = True
@@ -68,6 +86,8 @@ def uninstrument() -> None:
     global _original, _wrapper, _on
     _on = False
     _let_processor_rest()
+    abandoned.unpatch()
+    unsampled.unpatch()
     if _original is not None and ThreadPoolExecutor.submit is _wrapper:
         ThreadPoolExecutor.submit = _original  # type: ignore[method-assign]
         _original = _wrapper = None
@@ -84,21 +104,37 @@ def _carrying(original: Callable[..., Any]) -> Callable[..., Any]:
     return submit
 
 
-def _carried() -> tuple[otel.Context, Scope | None] | None:
+class _Carried(NamedTuple):
+    """What goes along to another thread."""
+
+    context: otel.Context
+    bound: Scope | None
+    variables: list[tuple[ContextVar[Any], Any]]
+
+
+def _carried() -> _Carried | None:
     """The context at hand, or `None` where there is none, which is most often."""
     current, bound = otel.get_current(), scope()
-    return (current, bound) if current or bound is not None else None
+    if not current and bound is None:
+        return None
+    return _Carried(current, bound, [(variable, variable.get(None)) for variable in _variables])
 
 
-def _run(carried: tuple[otel.Context, Scope | None], fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _run(carried: _Carried, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Run one piece of work in the context it was handed over in; the pool's thread is left as it was."""
-    current, bound = carried
-    attached = otel.attach(current)
-    entered = enter(bound) if bound is not None else None
+    attached = otel.attach(carried.context)
+    entered = enter(carried.bound) if carried.bound is not None else None
+    tokens = [(variable, variable.set(value)) for variable, value in carried.variables]
     try:
         return fn(*args, **kwargs)
     finally:
         with guard("leaving the context of a thread"):
+            _reset(tokens)
             if entered is not None:
                 end_request(entered)
             otel.detach(attached)
+
+
+def _reset(tokens: list[tuple[ContextVar[Any], Token[Any]]]) -> None:
+    for variable, token in tokens:
+        variable.reset(token)

@@ -15,17 +15,19 @@ import logging
 import logging.config
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.semconv.attributes import code_attributes
 
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import guard, swallow, tell
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.console import Console
+from blogauto_otel.signals.failures import where_it_happened
 from blogauto_otel.signals.records import EVENT_NAME, read
 
 # Silenced by any `dictConfig` or `fileConfig` that keeps the default of `disable_existing_loggers`; nobody means these.
@@ -163,6 +165,14 @@ class _Bridge:
         self.throttles = {name: _Throttle(name) for name in (*OWN_LOGGERS, "the exporters")}
 
     def pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is None:
+            self._pass_on(logger, record)
+        else:
+            with where_it_happened(error):
+                self._pass_on(logger, record)
+
+    def _pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         context = get_current()
         suppressed = context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_BY_NAME))
         own = record.name in OWN_LOGGERS or record.name.startswith(_OWN_PREFIXES)
@@ -170,6 +180,10 @@ class _Bridge:
             return
         if suppressed and not self.throttles["the exporters"].allows():
             return
+        if not own and not suppressed:
+            for watch in _watching:
+                with guard("showing a log record"):
+                    watch(record)
         if self.exporter is not None and not suppressed:
             self.exporter.export(record, context)
         if self.console is not None:
@@ -179,6 +193,7 @@ class _Bridge:
 
 
 _active: _Bridge | None = None
+_watching: Final[list[Callable[[logging.LogRecord], None]]] = []
 _stock_call_handlers: Final = logging.Logger.callHandlers
 _stock_handle_existing: Final = getattr(logging.config, "_handle_existing_loggers", None)
 _root_level_set: int | None = None
@@ -215,15 +230,13 @@ def _enable() -> None:
 
 def instrument(context: Context) -> Report:
     """Hook into the standard library's logging; again is the same with the new context."""
-    global _active
     uninstrument()
     settings = context.settings
     other = _other_exporter()
     bridge = _Bridge(context, exports=settings.logging and other is None)
     if bridge.exporter is None and bridge.console is None:
         return Report("logging", State.OFF, "by BLOGAUTO_OTEL_LOGGING and BLOGAUTO_OTEL_CONSOLE")
-    _active = bridge
-    logging.Logger.callHandlers = _call_handlers  # type: ignore[method-assign]
+    _hook_in(bridge)
     if _stock_handle_existing is not None:
         logging.config._handle_existing_loggers = _handle_existing  # type: ignore[attr-defined]
     _enable()
@@ -233,6 +246,29 @@ def instrument(context: Context) -> Report:
     if other is not None:
         return Report("logging", State.SKIPPED, f"{other} exports already; {console}")
     return Report("logging", State.ON if settings.logging else State.OFF, console)
+
+
+def watch_records(context: Context, watch: Callable[[logging.LogRecord], None]) -> None:
+    """Call `watch` with every record that is not telemetry's own, before it is exported, printed or handled.
+
+    What it puts into the record's `__dict__` is exported with it. It is called where nothing is exported as well.
+    """
+    if watch not in _watching:
+        _watching.append(watch)
+    if _active is None:
+        _hook_in(_Bridge(replace(context, settings=replace(context.settings, console="off")), exports=False))
+
+
+def unwatch_records(watch: Callable[[logging.LogRecord], None]) -> None:
+    """Call it no longer."""
+    if watch in _watching:
+        _watching.remove(watch)
+
+
+def _hook_in(bridge: _Bridge) -> None:
+    global _active
+    _active = bridge
+    logging.Logger.callHandlers = _call_handlers  # type: ignore[method-assign]
 
 
 def uninstrument() -> None:

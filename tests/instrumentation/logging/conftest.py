@@ -48,9 +48,10 @@ class Record:
 class Exported:
     """What went to the logger provider."""
 
-    def __init__(self, exporter: InMemoryLogRecordExporter, delivery: FakeDelivery) -> None:
+    def __init__(self, exporter: InMemoryLogRecordExporter, delivery: FakeDelivery, context: Context) -> None:
         self._exporter = exporter
         self.delivery = delivery
+        self.context = context
         self.report: Report | None = None
 
     @property
@@ -117,7 +118,7 @@ def instrument() -> Iterator[Instrument]:
             meter_provider=MeterProvider(shutdown_on_exit=False),
             logger_provider=provider,
         )
-        exported = Exported(exporter, delivery)
+        exported = Exported(exporter, delivery, context)
         exported.report = instrumentation.instrument(context)
         return exported
 

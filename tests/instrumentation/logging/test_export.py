@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry._logs import NoOpLogger
@@ -15,12 +15,14 @@ from opentelemetry.context import attach, create_key, detach, get_current, set_v
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from blogauto_otel import _guard, bind
 from blogauto_otel.instrumentation import State
 from blogauto_otel.instrumentation import logging as instrumentation
 from blogauto_otel.instrumentation.logging import severity_of
 from blogauto_otel.signals.context import begin_request, end_request
+from blogauto_otel.signals.failures import remember
 from tests.instrumentation.logging.conftest import Instrument
 
 log = logging.getLogger("shop.orders")
@@ -471,3 +473,46 @@ def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
     instrument()
     log.info("one")
     assert emitted == ["one", "something about one"]
+
+
+def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instrument: Instrument) -> None:
+    """As uvicorn does, when the request is over and its context gone."""
+    exported = instrument()
+    error = ValueError("x")
+    remember(error, SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))
+    logging.getLogger("server").error("it failed", exc_info=error)
+    assert (exported.one.trace_id, exported.one.span_id) == (7, 8)
+
+
+def test_who_watches_records_may_put_something_on_them_before_they_are_exported(instrument: Instrument) -> None:
+    exported = instrument()
+
+    def watch(record: logging.LogRecord) -> None:
+        record.__dict__["sentry.event_id"] = "e1"
+
+    instrumentation.watch_records(cast("Any", None), watch)
+    try:
+        logging.getLogger("app").warning("seen")
+    finally:
+        instrumentation.unwatch_records(watch)
+    logging.getLogger("app").warning("not seen")
+    assert [record.attributes.get("sentry.event_id") for record in exported.records] == ["e1", None]
+
+
+def test_records_are_watched_where_none_are_exported_or_printed(instrument: Instrument) -> None:
+    exported = instrument(logging=False)
+    assert exported.report is not None
+    assert exported.report.state is State.OFF
+    seen: list[str] = []
+
+    def watch(record: logging.LogRecord) -> None:
+        seen.append(record.getMessage())
+
+    instrumentation.watch_records(exported.context, watch)
+    try:
+        logging.getLogger("app").warning("seen")
+        logging.getLogger("blogauto_otel").warning("our own")
+    finally:
+        instrumentation.unwatch_records(watch)
+    assert seen == ["seen"]
+    assert exported.records == []
