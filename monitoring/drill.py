@@ -30,11 +30,11 @@ FASTER: Final = 60  # five minutes become five seconds
 _DURATION: Final = re.compile(r"(?<=[\[ ])(\d+)([smhd])(?=[\]\s,)])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# Limits that every machine is beyond: what a host does cannot be provoked without hurting it.
-MOVED: Final[Mapping[str, Mapping[str, float]]] = {
-    "HighCpuUsage": {"cpu_percent": -1},
-    "LowMemoryAvailable": {"memory_available_ratio": 2},
-    "LowDiskSpace": {"disk_percent": -1},
+# What a host does cannot be provoked without hurting it: limits that every machine is beyond, and none is.
+MOVED: Final[Mapping[str, tuple[str, float, float]]] = {
+    "HighCpuUsage": ("cpu_percent", -1, 101),
+    "LowMemoryAvailable": ("memory_available_ratio", 2, 0),
+    "LowDiskSpace": ("disk_percent", -1, 101),
 }
 
 # One after the other: fast failures of an endpoint hide slow answers of the same.
@@ -165,7 +165,7 @@ class Drill:
         return self.notices
 
     def _stack(self, phone: Phone, port: int) -> Stack:
-        self._write_rules(moved=True)
+        self._write_rules(beyond=True)
         return Stack(
             self._folder,
             overlays=("process-redact", "export-prometheus-pull"),
@@ -178,10 +178,9 @@ class Drill:
     def _example(self, stack: Stack, port: int) -> AbstractContextManager[Process]:
         return example(self._folder, stack.collector.endpoint, port=port, OTEL_METRIC_EXPORT_INTERVAL="500")
 
-    def _write_rules(self, *, moved: bool) -> None:
-        service = BLOGAUTO
-        for name in self._names if moved else ():
-            service = replace(service, thresholds=replace(service.thresholds, **MOVED.get(name, {})))
+    def _write_rules(self, *, beyond: bool) -> None:
+        limits = {field: low if beyond else high for name, (field, low, high) in MOVED.items() if name in self._names}
+        service = replace(BLOGAUTO, thresholds=replace(BLOGAUTO.thresholds, **limits))
         write({f"rules/{name}": faster(text) for name, text in rules(service).items()}, self._folder)
 
     def _settle(self, stack: Stack) -> None:
@@ -203,7 +202,7 @@ class Drill:
                 self._wait(phone, wanted, "firing")
 
     def _behave(self, phone: Phone, stack: Stack) -> None:
-        self._write_rules(moved=False)
+        self._write_rules(beyond=False)
         os.kill(stack.prometheus.pid, signal.SIGHUP)
         self._wait(phone, [name for name in self._names if name != "BackendServiceDown"], "resolved")
 
