@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
@@ -211,7 +211,6 @@ class Telemetry:
 
 _lock = threading.RLock()
 _telemetry: Telemetry | None = None
-_arguments: Mapping[str, object] = MappingProxyType({})
 
 
 def configure(
@@ -246,10 +245,10 @@ def configure(
         >>> telemetry.status().service
         'shop-backend'
     """
-    global _telemetry, _arguments
+    global _telemetry
     with _lock:
         if _telemetry is not None:
-            _tell_if_different(settings)
+            _tell_if_different(_telemetry.settings, settings)
             return _telemetry
         loaded = config.load(**{**settings, "strict": strict})
         redaction.redact_own_log()
@@ -263,7 +262,7 @@ def configure(
             except Exception as error:
                 if loaded.settings.strict or not _guard.swallow("configuring telemetry", error):
                     raise
-        _telemetry, _arguments = telemetry, dict(settings)
+        _telemetry = telemetry
     _hook_into_process()
     logger.info("%s", telemetry.status())
     return telemetry
@@ -274,8 +273,9 @@ def current() -> Telemetry | None:
     return _telemetry
 
 
-def _tell_if_different(settings: Mapping[str, object]) -> None:
-    different = sorted(name for name, value in settings.items() if _arguments.get(name) != value)
+def _tell_if_different(chosen: Settings, arguments: Mapping[str, object]) -> None:
+    wanted = config.load(**{**arguments, "strict": False}).settings
+    different = sorted(name for name in arguments if getattr(wanted, name, None) != getattr(chosen, name, None))
     if different:
         tell("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))
 
@@ -290,6 +290,7 @@ def _compose(
     from opentelemetry import propagate
 
     redactor = redaction.build_redactor(settings)
+    redaction.redact_own_log(redactor)
     resource_ = resource.build_resource(settings)
     delivery = build_delivery(settings, resource_)
     tracing = metering = logs = None
@@ -394,9 +395,9 @@ def _before_fork() -> None:
 
 def reset() -> None:
     """Undo everything `configure` did, and give the API back its stand-ins: for tests only."""
-    global _telemetry, _arguments
+    global _telemetry
     with _lock:
-        telemetry, _telemetry, _arguments = _telemetry, None, MappingProxyType({})
+        telemetry, _telemetry = _telemetry, None
     if telemetry is not None:
         telemetry.shutdown(0.5)
         instrumentation.uninstrument_all()

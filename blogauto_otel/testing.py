@@ -111,6 +111,7 @@ def capture_telemetry(**settings: Any) -> Iterator[Captured]:
         log_processors=[SimpleLogRecordProcessor(records)],
         **{**quiet, "console": "off", "sample_rate": 1.0, **settings},
     )
+    records.clear()  # what telemetry said of its own start
     captured = Captured(handle, spans, records)
     try:
         yield captured

@@ -48,3 +48,9 @@ def test_redact_shows_what_would_leave_and_why() -> None:
     done = blogauto_otel("redact", "Authorization: Bearer abcdefghijklmnop.canary")
     assert "canary" not in done.stdout + done.stderr
     assert "[redacted:" in done.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = " ".join([*python("-m", "blogauto_otel.cli", "settings"), "| head -1"])
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), timeout=60)
+    assert "Traceback" not in done.stderr
