@@ -318,19 +318,17 @@ def test_an_abort_ends_a_request_that_is_stuck(receiver: Receiver) -> None:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate authority, a server for 127.0.0.1 and a client that it signed, and a stranger."""
     folder = tmp_path_factory.mktemp("tls")
-    _certificate(folder, "ca", "/CN=test CA", "-x509", "-days", "2")
+    _certificate(folder, "ca", "/CN=test CA", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     for name, extra in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
         _certificate(folder, name, f"/CN={name}", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-addext", extra)
-    _certificate(folder, "stranger", "/CN=stranger", "-x509", "-days", "2")
+    _certificate(folder, "stranger", "/CN=stranger", "-days", "2")
     return folder
 
 
 def _certificate(folder: Path, name: str, subject: str, *options: str) -> None:
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     files = ["-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", subject]
-    subprocess.run(
-        [*command, *files, *(o for o in options if o != "-x509")], cwd=folder, check=True, capture_output=True
-    )
+    subprocess.run([*command, *files, *options], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture
