@@ -180,7 +180,8 @@ class Telemetry:
         self._deadline = None
         with guard("flushing at the end of the lifespan"):
             if self._parts is not None and not self._closed:
-                self._parts.delivery.force_flush(self._remaining())
+                if not self._parts.delivery.force_flush(self._remaining()):
+                    self._parts.delivery.keep_on_disk()
 
     def _remaining(self) -> float:
         """One budget for all that happens at the end: the lifespan's flush, then `atexit`."""

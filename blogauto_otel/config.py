@@ -267,6 +267,15 @@ def url_path(raw: str) -> str:
     return raw
 
 
+def spool_directory(raw: str) -> str:
+    """A directory, or `off`."""
+    if raw.strip().lower() == "off":
+        return "off"
+    if "\0" in raw:
+        raise ValueError("expected a directory, or off")
+    return raw
+
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +405,10 @@ class Settings:
     log_batch_items: int = option("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", whole(1, 100_000), 2048, "Log records per request.", section=DELIVERY)
     queue_bytes: int = option(PREFIX + "QUEUE_BYTES", whole(65_536, 2**40), 32 * 2**20, "Bytes that may wait in memory, per signal.", section=DELIVERY, unit="By")
     max_request_bytes: int = option(PREFIX + "MAX_REQUEST_BYTES", whole(16_384, 64 * 2**20), 3_500_000, "Bytes of one export request before compression; the Collector's gRPC receiver refuses 4 MiB.", section=DELIVERY, unit="By")
+    spool_dir: str | None = option(PREFIX + "SPOOL_DIR", spool_directory, None, "Directory where what cannot be sent waits, one subdirectory per service and environment; `off` to keep it in memory alone. Unset: `$XDG_STATE_HOME/blogauto-otel` (`~/.local/state`), or under `$TMPDIR` when that cannot be written to.", section=DELIVERY)
+    spool_bytes: int = option(PREFIX + "SPOOL_BYTES", whole(65_536, 2**40), 64 * 2**20, "Bytes that may wait on disk, of all processes of the service on this host; beyond, the oldest are lost.", section=DELIVERY, unit="By")
+    spool_age: float = option(PREFIX + "SPOOL_AGE", number(60.0, 31_536_000.0, "seconds"), 86_400.0, "Time that telemetry may wait on disk; metrics wait an hour at most.", section=DELIVERY, unit="s")
+    spool_fsync: bool = option(PREFIX + "SPOOL_FSYNC", flag, False, "Flush every file of the spool through to the disk: it then survives a loss of power, not only the end of the process.", section=DELIVERY)
     shutdown_timeout: float = option(PREFIX + "SHUTDOWN_TIMEOUT", number(0.0, 600.0, "seconds"), 4.0, "Total time that the end of the process may take.", section=DELIVERY, unit="s")
 
     redact: bool = option(PREFIX + "REDACT", flag, True, "Replace secrets in everything that leaves.", section=PRIVACY)

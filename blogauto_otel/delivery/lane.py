@@ -6,17 +6,22 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import swallow, tell
 from blogauto_otel.delivery import queue as reasons
 from blogauto_otel.delivery.otlp import ITEM
 from blogauto_otel.delivery.queue import Batch, Queue
 from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.spoolfile import Kept
 from blogauto_otel.delivery.transport import TIMEOUT, Fate, Outcome, Transport
 from blogauto_otel.delivery.wire import LENGTH, message, tag
+
+if TYPE_CHECKING:
+    from blogauto_otel.delivery.spool import Held
 
 MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
 
@@ -32,6 +37,16 @@ PATIENCE_AGAIN: Final = 0.3  # seconds that the next flush spends on it, when it
 SOON: Final = 5.0
 CALM: Final = 10.0  # seconds without a loss, after which a loss is over
 
+# Beyond its delay, an item is in memory alone for so many seconds at most; then it goes to disk.
+GRACE_AWAY: Final = 1.0  # while the receiver is away
+GRACE_SLOW: Final = 5.0  # while it may merely be slow
+
+# Refusals that are about the way, or about us, not about what was sent: what is on disk waits until they are mended.
+MENDABLE: Final = frozenset(
+    f"http_{status}" for status in (301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 501)
+) | frozenset({"grpc_7", "grpc_12", "grpc_16"})
+MENDING: Final = 60.0  # seconds before trying that again
+
 _random = random.SystemRandom()  # jitter that an application's `random.seed` does not align between its processes
 
 
@@ -39,8 +54,9 @@ _random = random.SystemRandom()  # jitter that an application's `random.seed` do
 class SignalStats:
     """How delivery of one signal stands.
 
-    `accepted` = `sent` + `queue_items` + `dropped`, except for the reasons `too_large`, `unserialisable` and
-    `after_shutdown`: those items were never accepted.
+    `accepted` = `sent` + `spooled` + `queue_items` + `dropped`, except for the reasons `too_large`, `unserialisable`
+    and `after_shutdown` (those items were never accepted), and `spool_full`, `spool_expired` and `spool_damaged` (those
+    had been spooled, by this process or another).
     """
 
     accepted: int  # items that were queued
@@ -54,6 +70,8 @@ class SignalStats:
     high_water: int  # the most items that ever waited
     oldest_age: float  # seconds that the oldest one has been waiting
     last_error: str | None  # what the receiver, or the way to it, said last
+    spooled: int = 0  # items that went to disk instead
+    redelivered: int = 0  # items from disk that the receiver took, whichever process put them there
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -74,16 +92,30 @@ class Lane:
     """One signal on its way out. `sending` is held by whoever takes from the queue: the worker, or a flush."""
 
     def __init__(
-        self, signal: Signal, place: str, transport: Transport, queue: Queue, pace: Pace, resource: bytes
+        self,
+        signal: Signal,
+        place: str,
+        transport: Transport,
+        queue: Queue,
+        pace: Pace,
+        resource: bytes,
+        kept_resource: bytes,
     ) -> None:
         self.signal = signal
         self.place = place
         self.queue = queue
         self.transport = transport
+        self.recovered: Callable[[], None] = _nothing  # called when the receiver is back
+        self.finished: Callable[[Held, bool], None] = _nothing  # called when a file is done with; True: for good
         self.sending = threading.Lock()
         self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
         self._pace = pace
         self._resource = resource
+        self._kept_resource = kept_resource  # of what is sent from disk
+        self._handed: deque[tuple[Held, Kept]] = deque()  # from disk, to be sent; at most one
+        self._mending_until = 0.0
+        self._spooled = 0
+        self._redelivered = 0
         self._reachable: bool | None = None  # unknown before the first request
         self._failures = 0
         self._retry_at = 0.0
@@ -100,6 +132,10 @@ class Lane:
 
     def due_in(self, now: float) -> float:
         """Seconds until something is to be sent; infinite when nothing waits."""
+        return min(self._due_in(now), max(0.0, self._retry_at - now) if self._handed else float("inf"))
+
+    def _due_in(self, now: float) -> float:
+        """The same for what is in memory."""
         oldest = self.queue.oldest
         if oldest is None:
             return float("inf")
@@ -107,13 +143,17 @@ class Lane:
         return max((now if full else oldest + self._pace.delay), self._retry_at) - now
 
     def work(self) -> bool:
-        """Send one request; True when that went well and there may be more to do."""
+        """Send one request, and one from disk; True when that went well and there may be more to do."""
         if self._flushes or not self.sending.acquire(blocking=False):
             return False  # a flush is at it, or waits for its turn
         try:
             self._busy_since = time.monotonic()
             self.refill()
-            sent = self._send_batch(time.monotonic() + self._pace.timeout)
+            sent = None
+            if self._due_in(time.monotonic()) <= 0:
+                sent = self._send_batch(time.monotonic() + self._pace.timeout)
+            if self._handed and self._retry_at <= time.monotonic():
+                self._send_handed(time.monotonic() + self._pace.timeout)
             return sent is not None and sent[1].fate is not Fate.RETRY
         finally:
             self.sending.release()
@@ -212,28 +252,31 @@ class Lane:
         batch = self.queue.take(self._pace.batch_items, self._pace.request_bytes)
         if batch is None:
             return None
-        started = self._busy_since = time.monotonic()
         try:
-            outcome = self.transport.send(self._request(batch), deadline)
+            outcome = self._post(_request(self._resource, batch), deadline)
         except BaseException:
-            self.queue.put_back(batch)
+            self._put_back(batch)
             raise
-        self._requests += 1
-        self._request_seconds += time.monotonic() - started
         _AFTERWARDS[outcome.fate](self, batch, outcome)
         return len(batch), outcome
 
-    def _request(self, batch: Batch) -> bytes:
-        groups = reasons.grouped(batch)
-        scopes = [message(ITEM, scope + b"".join(items)) for scope, items in groups.items()]
-        return message(_RESOURCE, self._resource + b"".join(scopes))
+    def _post(self, body: bytes, deadline: float) -> Outcome:
+        started = self._busy_since = time.monotonic()
+        outcome = self.transport.send(body, deadline)
+        self._requests += 1
+        self._request_seconds += time.monotonic() - started
+        return outcome
 
     def _delivered(self, batch: Batch, outcome: Outcome) -> None:
         self._answered()
-        if not self.queue.settle(batch):
+        if not self._settle(batch):
             return
-        rejected = min(outcome.rejected, len(batch))
+        rejected = self._rejected(len(batch), outcome)
         self._sent += len(batch) - rejected
+
+    def _rejected(self, items: int, outcome: Outcome) -> int:
+        """How many of a request that was taken were not."""
+        rejected = min(outcome.rejected, items)
         if rejected:
             self.queue.count(reasons.REJECTED, rejected)
         if outcome.message or rejected:
@@ -241,13 +284,14 @@ class Lane:
             tell(
                 f"rejected {self.signal.value}",
                 "%s rejected %d of %d %s: %s",
-                self.place, rejected, len(batch), self.signal.value, outcome.message or "no reason given",
+                self.place, rejected, items, self.signal.value, outcome.message or "no reason given",
             )  # fmt: skip
+        return rejected
 
     def _refused(self, batch: Batch, outcome: Outcome) -> None:
         self._answered()
         self._last_error = outcome.message
-        if self.queue.settle(batch):
+        if self._settle(batch):
             self.queue.count(outcome.reason, len(batch))
         tell(
             f"refused {self.signal.value} {outcome.reason}",
@@ -255,8 +299,22 @@ class Lane:
             self.place, self.signal.value, outcome.message,
         )  # fmt: skip
 
+    def _settle(self, batch: Batch) -> bool:
+        settled = self.queue.settle(batch)
+        if settled and batch.kept is not None:
+            self.finished(batch.kept, True)
+        return settled
+
+    def _put_back(self, batch: Batch) -> None:
+        if not self.queue.put_back(batch) and batch.kept is not None and not batch.given_up:
+            self._spooled += len(batch)
+            self.finished(batch.kept, False)
+
     def _to_retry(self, batch: Batch, outcome: Outcome) -> None:
-        self.queue.put_back(batch)
+        self._put_back(batch)
+        self._away(outcome)
+
+    def _away(self, outcome: Outcome) -> None:
         self._retries += 1
         self._failures += 1
         self._reachable = outcome.answered
@@ -282,8 +340,97 @@ class Lane:
                 level=logging.INFO,
             )  # fmt: skip
         self._reachable = True
-        self._failures = 0
         self._retry_at = 0.0
+        if self._failures:
+            self._failures = 0
+            self.recovered()
+
+    # -- disk: what the keeper takes from here, and what it brings back
+
+    latest_only = False  # whether a newer item makes all older ones needless
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the last request failed in a way that leaves hope."""
+        return self._failures > 0
+
+    def keep_in(self, now: float) -> float:
+        """Seconds until memory should not hold what it does; infinite when it holds nothing."""
+        return 0.0 if self.queue.crowded and len(self.queue) else self.overdue_in(now)
+
+    def overdue_in(self, now: float) -> float:
+        """Seconds until something has been in memory alone for too long."""
+        oldest = self.queue.oldest_only_here
+        return float("inf") if oldest is None else oldest + self._pace.delay + self._grace() - now
+
+    def _grace(self) -> float:
+        return GRACE_AWAY if self.is_away else GRACE_SLOW
+
+    def take(self) -> Batch | None:
+        """Items for one request, to be kept; `spooled` or the queue's `put_back` must follow."""
+        return self.queue.take(self._pace.batch_items, self._pace.request_bytes)
+
+    def kept(self, batch: Batch) -> Kept:
+        """The batch as it will be sent when it comes back."""
+        return Kept(self.signal, len(batch), _request(self._kept_resource, batch))
+
+    def spooled(self, batch: Batch) -> None:
+        """The batch is on disk."""
+        if self.queue.settle(batch):
+            self._spooled += len(batch)
+
+    def leave(self) -> None:
+        """Let go of what is on disk as well, under way or about to be."""
+        for batch in self.queue.leave():
+            self._spooled += len(batch)
+            if batch.kept is not None:
+                self.finished(batch.kept, False)
+        while self._handed:
+            try:
+                self.finished(self._handed.popleft()[0], False)
+            except IndexError:  # it is being sent after all
+                break
+
+    def wants_kept_in(self, now: float) -> float:
+        """Seconds until something from disk could be sent; infinite while something is about to be."""
+        return float("inf") if self._handed else max(self._retry_at, self._mending_until) - now
+
+    def hand(self, held: Held, kept: Kept) -> None:
+        """Something from disk to be sent next; `finished` will be called with it."""
+        self._handed.append((held, kept))
+
+    def _send_handed(self, deadline: float) -> None:
+        try:
+            held, kept = self._handed.popleft()
+        except IndexError:
+            return
+        gone = False
+        try:
+            outcome = self._post(kept.content, deadline)
+            gone = self._after_handed(kept, outcome)
+        finally:
+            self.finished(held, gone)
+
+    def _after_handed(self, kept: Kept, outcome: Outcome) -> bool:
+        if outcome.fate is Fate.RETRY:
+            self._away(outcome)
+            return False
+        self._answered()
+        if outcome.fate is Fate.DELIVERED:
+            self._redelivered += kept.items - self._rejected(kept.items, outcome)
+            return True
+        self._last_error = outcome.message
+        if outcome.reason in MENDABLE:
+            self._mending_until = time.monotonic() + MENDING
+        else:
+            self.queue.count(outcome.reason, kept.items)
+        tell(
+            f"refused kept {self.signal.value} {outcome.reason}",
+            "%s refuses %s that were kept on disk, %s: %s",
+            self.place, self.signal.value,
+            "where they stay for now" if outcome.reason in MENDABLE else "and they are lost", outcome.message,
+        )  # fmt: skip
+        return outcome.reason not in MENDABLE
 
     # -- figures
 
@@ -302,7 +449,19 @@ class Lane:
             high_water=self.queue.high_water,
             oldest_age=0.0 if oldest is None else time.monotonic() - oldest,
             last_error=self._last_error,
+            spooled=self._spooled,
+            redelivered=self._redelivered,
         )
+
+
+def _request(resource: bytes, batch: Batch) -> bytes:
+    groups = reasons.grouped(batch)
+    scopes = [message(ITEM, scope + b"".join(items)) for scope, items in groups.items()]
+    return message(_RESOURCE, resource + b"".join(scopes))
+
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 _AFTERWARDS: Final[Mapping[Fate, Callable[[Lane, Batch, Outcome], None]]] = {
@@ -320,8 +479,14 @@ class MetricLane(Lane):
         self._sources = sources
         self._collect_at = time.monotonic() + self._pace.delay
 
-    def due_in(self, now: float) -> float:
-        """See `Lane`."""
+    latest_only = True
+
+    def overdue_in(self, now: float) -> float:
+        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will."""
+        oldest = self.queue.oldest
+        return float("inf") if oldest is None else oldest + self._grace() - now
+
+    def _due_in(self, now: float) -> float:
         to_send = self._retry_at - now if len(self.queue) else float("inf")
         return min(to_send, self._collect_at - now) if self._sources else to_send
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextvars
-import threading
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import context as otel_context
-
+from blogauto_otel import semconv
 from blogauto_otel._guard import swallow, tell
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery import queue as reasons
@@ -20,25 +18,21 @@ from blogauto_otel.delivery.lane import Lane, MetricLane, MetricSource, Pace, Si
 from blogauto_otel.delivery.otlp import encode_resource
 from blogauto_otel.delivery.queue import Queue
 from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.worker import Worker, started, unobserved
 from blogauto_otel.redaction import Redactor, build_redactor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
+
+    from blogauto_otel.delivery.keeper import Keeper, SpoolStats
 
 THREAD_NAME: Final = "blogauto-otel-delivery"
 
 _LONGEST_SLEEP: Final = 60.0  # seconds
 _SHORTEST_SLEEP: Final = 0.02  # a lane that a flush is working on looks due
 _WATCHFUL: Final = 5.0  # seconds between two looks while something waits, or is being lost
-_AFTER_A_SURPRISE: Final = 1.0
-_NO_THREAD: Final = 10.0  # seconds before trying again to start a thread where none could be had
-
-# Both spellings that instrumentations of HTTP clients, sockets and logging look for.
-_SUPPRESSED: Final = otel_context.Context({
-    otel_context._SUPPRESS_INSTRUMENTATION_KEY: True,
-    "suppress_instrumentation": True,
-    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY: True,
-})  # fmt: skip
+_CROWDED: Final = 0.5  # of the bounds of a queue: from here on items go to disk, if there is one
+_DISK_SECONDS: Final = 1.0  # what writing to disk may take at the end, however little of the budget is left
 
 
 @dataclass(frozen=True)
@@ -46,10 +40,12 @@ class DeliveryStats:
     """How delivery stands, by signal."""
 
     signals: Mapping[Signal, SignalStats]
+    spool: SpoolStats | None = None  # None: nothing is kept on disk
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data by signal name, ready for JSON."""
-        return {signal.value: stats.as_dict() for signal, stats in self.signals.items()}
+        """Plain data by signal name, and the spool's, ready for JSON."""
+        by_signal = {signal.value: stats.as_dict() for signal, stats in self.signals.items()}
+        return by_signal | ({"spool": asdict(self.spool)} if self.spool else {})
 
 
 class Delivery:
@@ -65,18 +61,19 @@ class Delivery:
 
     def _begin(self, resource: Resource) -> None:
         """All that a process must not share with its parent."""
-        encoded = encode_resource(resource, self._redactor)
-        self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, encoded) for route in self._routes}
-        self._queues = {signal: lane.queue for signal, lane in self._lanes.items()}
-        self._wake = threading.Lock()  # as a binary semaphore: releasing it wakes the worker, and may be done anywhere
-        self._wake.acquire()
-        self._starting = threading.Lock()
-        self._running = False
         self._stopping = self._closed
-        self._no_thread_until = float("-inf")
+        self._sender = Worker(THREAD_NAME, self._turn, "delivering telemetry")
+        self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, resource) for route in self._routes}
+        self._queues = {signal: lane.queue for signal, lane in self._lanes.items()}
+        self._keeper = _build_keeper(self._settings, self._lanes, self._sender.wake)
+        if self._closed:
+            self._stop()
 
-    def _lane(self, route: Route, resource: bytes) -> Lane:
+    def _lane(self, route: Route, resource_: Resource) -> Lane:
         settings = self._settings
+        resource = encode_resource(resource_, self._redactor)
+        # What waited on disk says so, except for metrics: there it would make other series of them.
+        marked = resource_ if route.signal is Signal.METRICS else _marked(resource_)
         pace = Pace(route.delay, route.batch_items, settings.max_request_bytes, route.destination.timeout)
         queue = Queue(
             max_items=route.queue_items,
@@ -84,10 +81,12 @@ class Delivery:
             max_item=min(settings.max_request_bytes - len(resource) - 64, settings.queue_bytes),
             wake_items=route.batch_items,
             wake_bytes=settings.max_request_bytes,
+            crowded_from=_CROWDED if _has_spool(settings) else 1.0,
         )
         if self._closed:
             queue.close()
-        parts = (route.signal, route.place, route.transport(), queue, pace, resource)
+        kept_resource = encode_resource(marked, self._redactor)
+        parts = (route.signal, route.place, route.transport(), queue, pace, resource, kept_resource)
         return MetricLane(*parts, sources=self._sources) if route.signal is Signal.METRICS else Lane(*parts)
 
     # -- called by the application's threads
@@ -107,7 +106,7 @@ class Delivery:
             wake = self._queues[signal].put(scope, item)
             if wake is None:
                 return False
-            if wake or not self._running:
+            if wake or not self._sender.running:
                 self._wake_up()
         except Exception as error:
             if not swallow("queueing telemetry", error):
@@ -124,55 +123,31 @@ class Delivery:
         self._sources.append(collect)
 
     def start(self) -> None:
-        """Start the worker, unless it runs. The first item does it; where there are only metrics, somebody has to."""
-        if self._running or self._stopping or time.monotonic() < self._no_thread_until:
-            return
-        if not self._starting.acquire(blocking=False):
-            return  # another thread is at it
-        try:
-            if not self._running:
-                self._running = True  # before it runs: when it ends it says so, and may be quick
-                if _started(self._run, THREAD_NAME) is None:
-                    self._running = False
-                    self._no_thread_until = time.monotonic() + _NO_THREAD
-                    tell(
-                        "no thread",
-                        "no thread can be started: telemetry waits for a flush, or for the end of the process",
-                    )
-        finally:
-            self._starting.release()
+        """Start our threads, unless they run. The first item does it; where there are only metrics, somebody has to."""
+        self._sender.start()
+        if self._keeper is not None:
+            self._keeper.worker.start()
 
     def _wake_up(self) -> None:
-        if not self._running:
-            self.start()
-        try:
-            self._wake.release()
-        except RuntimeError:
-            pass  # it is awake
+        self._sender.wake()
+        if self._keeper is not None:
+            self._keeper.worker.wake()
+
+    def _stop(self) -> None:
+        self._sender.stop()
+        if self._keeper is not None:
+            self._keeper.worker.stop()
 
     # -- the worker
 
-    def _run(self) -> None:
-        otel_context.attach(_SUPPRESSED)
-        try:
-            while not self._stopping:
-                self._wake.acquire(timeout=self._turn())
-        finally:
-            self._running = False
-
     def _turn(self) -> float:
-        """Do what is due; returns for how long there is nothing to do. Survives whatever happens in it."""
-        try:
-            self._work()
-            watch = sum(lane.tell_losses() for lane in self._lanes.values()) > 0  # each, not just up to the first
-            now = time.monotonic()
-            soonest = min(lane.due_in(now) for lane in self._lanes.values())
-            waiting = watch or any(len(queue) for queue in self._queues.values())
-            return max(_SHORTEST_SLEEP, min(soonest, _WATCHFUL if waiting else _LONGEST_SLEEP))
-        except BaseException as error:  # this thread is ours alone: there is nobody above to stop
-            if isinstance(error, Exception) and not swallow("delivering telemetry", error):
-                raise
-            return _AFTER_A_SURPRISE
+        """Do what is due; returns for how long there is nothing to do."""
+        self._work()
+        watch = sum(lane.tell_losses() for lane in self._lanes.values()) > 0  # each, not just up to the first
+        now = time.monotonic()
+        soonest = min(lane.due_in(now) for lane in self._lanes.values())
+        waiting = watch or any(len(queue) for queue in self._queues.values())
+        return max(_SHORTEST_SLEEP, min(soonest, _WATCHFUL if waiting else _LONGEST_SLEEP))
 
     def _work(self) -> None:
         busy = True
@@ -193,16 +168,27 @@ class Delivery:
             True when all that waited has been taken.
         """
         deadline = time.monotonic() + max(timeout, 0.0)
-        return self._in_parallel(lambda lane: lane.drain(deadline, last=False), deadline)
+        failed = self._in_parallel(lambda lane: lane.drain(deadline, last=False), deadline)
+        if failed and self._keeper is not None and not self._keeper.worker.running:
+            self._keep(self._keeper.keep_all)  # without a thread there is no better moment
+        return not failed
+
+    def keep_on_disk(self) -> bool:
+        """Write to disk what waits in memory, because the process may be about to end; it may also go on.
+
+        Returns:
+            True when nothing is in memory alone any more; False also when there is no disk to be used.
+        """
+        return self._keeper is not None and self._keep(self._keeper.keep_all)
 
     def shutdown(self, timeout: float) -> bool:
-        """Send what waits, and stop. What cannot be sent in time is counted, and told once.
+        """Send what waits, and stop. What cannot be sent in time is kept on disk, else counted as lost; either is told.
 
         Args:
             timeout: seconds, for all of it. A receiver that does not answer costs less.
 
         Returns:
-            True when everything was collected and taken.
+            True when everything was collected, and has been taken or is on disk.
         """
         if self._closed:
             return True
@@ -211,42 +197,71 @@ class Delivery:
         for signal, queue in self._queues.items():
             if signal is not Signal.METRICS:  # the last collection is still to come
                 queue.close()
-        drained = self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
-        self._wake_up()
-        return self._end() and drained
+        before = self._spooled()
+        failed = self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
+        self._stop()
+        if self._keeper is not None:
+            self._keep(self._keeper.end)
+        after = self._spooled()
+        return self._end() and all(after[signal] > before[signal] for signal in failed)
+
+    def _spooled(self) -> Mapping[Signal, int]:
+        return {signal: lane.stats().spooled for signal, lane in self._lanes.items()}
+
+    def _keep(self, keep: Callable[[float], None]) -> bool:
+        """In a short-lived thread: a disk may hang as a network does."""
+        before = self._spooled()
+        thread = started(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, _DISK_SECONDS)
+        if thread is None:
+            _observed_by_nobody(keep, _DISK_SECONDS)
+        else:
+            thread.join(_DISK_SECONDS)
+        after = self._spooled()
+        words = _in_words({signal: after[signal] - before[signal] for signal in after})
+        if words and self._keeper is not None:
+            tell(
+                "kept on disk",
+                "not delivered in time, and kept on disk for the next start (%s): %s",
+                self._keeper.stats().directory, words,
+            )  # fmt: skip
+        return not any(queue.oldest_only_here for queue in self._queues.values())
 
     def _end(self) -> bool:
         lost = {}
         for signal, lane in self._lanes.items():
             lane.queue.close()
-            lost[signal.value] = lane.queue.give_up(reasons.SHUTDOWN)
+            lost[signal] = lane.queue.give_up(reasons.SHUTDOWN)
             lane.end()
-        words = ", ".join(f"{count} {name}" for name, count in lost.items() if count)
+        words = _in_words(lost)
         if words:
             tell("lost at shutdown", "not delivered before the end of the process, and lost: %s", words)
         return not words
 
-    def _in_parallel(self, work: Callable[[Lane], bool], deadline: float) -> bool:
-        """Each lane in a short-lived thread: resolving a name, or a metric callback, knows no deadline."""
+    def _in_parallel(self, work: Callable[[Lane], bool], deadline: float) -> Sequence[Signal]:
+        """Each lane in a short-lived thread: resolving a name, or a metric callback, knows no deadline.
+
+        Returns:
+            The signals of the lanes that did not get done.
+        """
         lanes = [lane for lane in self._lanes.values() if lane.has_work()]
         results: dict[Signal, bool] = {}
 
         def run(lane: Lane) -> None:
-            with _unobserved():
+            with unobserved():
                 try:
                     results[lane.signal] = work(lane)
                 except Exception as error:
                     if not swallow("flushing telemetry", error):
                         raise
 
-        threads = [(lane, _started(run, f"{THREAD_NAME}-flush", lane)) for lane in lanes]
+        threads = [(lane, started(run, f"{THREAD_NAME}-flush", lane)) for lane in lanes]
         for lane, thread in threads:
             if thread is None:
                 run(lane)
         for _, thread in threads:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()) + 0.25)
-        return all(results.get(lane.signal, False) for lane in lanes)
+        return [lane.signal for lane in lanes if not results.get(lane.signal)]
 
     # -- fork
 
@@ -254,37 +269,58 @@ class Delivery:
         """Begin anew: nothing that waits here is ours, no lock is to be trusted, no connection to be shared."""
         for lane in self._lanes.values():
             lane.transport.forget()
+        if self._keeper is not None:
+            self._keeper.forget()
         self._begin(resource)
 
     # -- figures
 
     def stats(self) -> DeliveryStats:
         """How delivery stands."""
-        return DeliveryStats({signal: lane.stats() for signal, lane in self._lanes.items()})
+        spool = None if self._keeper is None else self._keeper.stats()
+        return DeliveryStats({signal: lane.stats() for signal, lane in self._lanes.items()}, spool)
 
     def destinations(self) -> Mapping[Signal, str]:
         """Where each signal goes, in words, without credentials."""
         return {route.signal: route.place for route in self._routes}
 
 
-def _started(target: Callable[..., None], name: str, *args: object) -> threading.Thread | None:
-    """A running daemon thread, or None when none can be had (limits, a process that is ending)."""
-    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
-    try:
-        # In an empty context: instrumentations of `threading` would keep the current request alive in ours for good.
-        contextvars.Context().run(thread.start)
-    except RuntimeError:
+def _observed_by_nobody(work: Callable[[float], None], timeout: float) -> None:
+    with unobserved():
+        try:
+            work(timeout)
+        except Exception as error:
+            if not swallow("keeping telemetry on disk", error):
+                raise
+
+
+def _in_words(counts: Mapping[Signal, int]) -> str:
+    return ", ".join(f"{count} {signal.value}" for signal, count in counts.items() if count)
+
+
+def _marked(resource: Resource) -> Resource:
+    from opentelemetry.sdk.resources import Resource
+
+    return Resource({**resource.attributes, semconv.REDELIVERED: True}, resource.schema_url)
+
+
+def _has_spool(settings: Settings) -> bool:
+    return settings.spool_dir != "off" and os.name == "posix"
+
+
+def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callable[[], None]) -> Keeper | None:
+    if not _has_spool(settings):
         return None
-    return thread
+    from blogauto_otel.delivery.keeper import Keeper
+    from blogauto_otel.delivery.spool import Limits
+    from blogauto_otel.delivery.spoolplace import candidates
 
-
-@contextmanager
-def _unobserved() -> Iterator[None]:
-    token = otel_context.attach(_SUPPRESSED)
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
+    sent = frozenset(signal for signal in lanes if "otlp" in getattr(settings, f"{signal.value}_exporter"))
+    limits = Limits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync)
+    keeper = Keeper(lanes.values(), partial(candidates, settings, os.environ), limits, drained=sent, wake_sender=wake)
+    for lane in lanes.values():
+        lane.recovered, lane.finished = keeper.worker.wake, keeper.finished
+    return keeper
 
 
 def build_delivery(settings: Settings, resource: Resource) -> Delivery:

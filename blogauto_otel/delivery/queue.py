@@ -25,6 +25,7 @@ UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be enco
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
 _BETWEEN_ALARMS: Final = 0.05  # seconds
 
+
 @dataclass(eq=False)
 class Batch:
     """Items on their way: taken from the queue, still counted in its bytes."""
@@ -35,6 +36,7 @@ class Batch:
     size: int = 0  # bytes of the items
     weight: int = 0  # bytes that they will take in a request, with their scopes
     given_up: bool = False  # accounted for already: whatever becomes of it is of no account
+    complete: bool = False  # nothing is added to it any more
     kept: Held | None = None  # its copy on disk
 
     def __len__(self) -> int:
@@ -149,6 +151,7 @@ class Queue:
                 if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
                     break
         if batch.items:
+            batch.complete = True
             return batch
         self.settle(batch)
         return None
@@ -200,7 +203,7 @@ class Queue:
     def only_here(self) -> Sequence[Batch]:
         """What is on the way and not on disk."""
         with self._lock:
-            return [batch for batch in self._on_the_way if batch.kept is None and batch.items]
+            return [batch for batch in self._on_the_way if batch.kept is None and batch.complete]
 
     def attach(self, batch: Batch, kept: Held) -> bool:
         """The batch has a copy on disk; False when its outcome was there before."""

@@ -25,10 +25,16 @@ ENCODER = Encoder(Nothing())
 
 @contextmanager
 def delivering(receiver: Receiver | str, **settings: Any) -> Iterator[Delivery]:
-    """A delivery with quick defaults; what it leaves behind is thrown away."""
+    """A delivery with quick defaults and without a disk; what it leaves behind is thrown away."""
     url = receiver if isinstance(receiver, str) else receiver.url
-    given = {"endpoint": url, "span_delay": 0.05, "log_delay": 0.05, "metric_interval": 3600.0, **settings}
-    delivery = build_delivery(config.load({}, **given).settings, RESOURCE)
+    given: dict[str, Any] = {
+        "endpoint": url,
+        "span_delay": 0.05,
+        "log_delay": 0.05,
+        "metric_interval": 3600.0,
+        "spool_dir": "off",
+    }
+    delivery = build_delivery(config.load({}, **{**given, **settings}).settings, RESOURCE)
     try:
         yield delivery
     finally:

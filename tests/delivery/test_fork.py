@@ -109,7 +109,7 @@ def _hold_all_locks(delivery: Delivery) -> threading.Event:
         locks = [queue._lock for queue in delivery._queues.values()]
         for lock in locks:
             lock.acquire()
-        with delivery._starting:
+        with delivery._sender._starting:
             held.set()
             release.wait(30.0)
         for lock in locks:

@@ -1,0 +1,51 @@
+"""Where the spool is: what the user said, or the first of the usual places that can be written to."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from blogauto_otel.config import Settings
+
+
+def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
+    """The directories to try, best first.
+
+    https://specifications.freedesktop.org/basedir-spec/: state is what survives a restart and is worth no backup.
+    """
+    own = _own_name(settings)
+    if settings.spool_dir:
+        return (Path(settings.spool_dir).absolute() / own,)
+    temporary = Path(environ.get("TMPDIR") or "/tmp")  # noqa: S108 - a name with our uid, and whose it is is checked
+    places = [temporary.absolute() / f"blogauto-otel-{os.geteuid()}-{own}"]
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        state = environ.get("XDG_STATE_HOME", "")
+        home = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
+        places.insert(0, home / "blogauto-otel" / own)
+    return places
+
+
+def _own_name(settings: Settings) -> str:
+    """One directory for a service in an environment: staging does not deliver what production wrote."""
+    wanted = f"{settings.service_name}.{settings.environment}"
+    safe = re.sub(r"[^A-Za-z0-9._-]|^\.", "_", wanted)[:100]
+    return safe if safe == wanted else f"{safe}-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
+
+
+def choose(places: Sequence[Path]) -> Path:
+    """The first place that can be written to, or may be made; the first of all when none can."""
+    return next(filter(_is_usable, places), places[0])
+
+
+def _is_usable(place: Path) -> bool:
+    try:
+        if place.exists():
+            return place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK)
+        above = next(path for path in place.parents if path.exists())
+        return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+    except OSError:
+        return False
