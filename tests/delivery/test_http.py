@@ -320,7 +320,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     _certificate(folder, "ca", "/CN=test CA", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     for name, extra in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
-        _certificate(folder, name, f"/CN={name}", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", "-addext", extra)
+        extensions = ("-addext", "basicConstraints=critical,CA:FALSE", "-addext", extra)
+        _certificate(folder, name, f"/CN={name}", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2", *extensions)
     _certificate(folder, "stranger", "/CN=stranger", "-days", "2")
     return folder
 
