@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 
+# Of the time that is left at the end; they come first, because they write log records of what they send.
+OTHERS_SHARE: Final = 0.25
+
 
 @dataclass(frozen=True)
 class Status:
@@ -133,8 +136,10 @@ class Telemetry:
         """
         if self._parts is None or self._closed:
             return True
+        deadline = time.monotonic() + timeout
         with guard("flushing"):
-            return self._parts.delivery.force_flush(timeout)
+            integrations.flush_all(timeout * OTHERS_SHARE)
+            return self._parts.delivery.force_flush(deadline - time.monotonic())
         return False
 
     def shutdown(self, timeout: float | None = None) -> bool:
@@ -150,8 +155,11 @@ class Telemetry:
         if self._parts is None or self._closed:
             return True
         self._closed = True
+        if timeout is not None:
+            self._deadline = time.monotonic() + timeout
         with guard("shutting down"):
-            return self._parts.delivery.shutdown(self._remaining() if timeout is None else timeout)
+            integrations.shutdown_all(self._remaining() * OTHERS_SHARE)
+            return self._parts.delivery.shutdown(self._remaining())
         return False
 
     def status(self) -> Status:
@@ -180,6 +188,7 @@ class Telemetry:
         self._deadline = None
         with guard("flushing at the end of the lifespan"):
             if self._parts is not None and not self._closed:
+                integrations.flush_all(self._remaining() * OTHERS_SHARE)
                 if not self._parts.delivery.force_flush(self._remaining()):
                     self._parts.delivery.keep_on_disk()
 
@@ -204,6 +213,7 @@ class Telemetry:
                 with guard(f"beginning anew in a forked child: {type(part).__name__}"):
                     part.after_fork_in_child(child)
         instrumentation.after_fork_in_child()
+        integrations.after_fork_in_child()
         with guard("counting from zero in a forked child"):
             signals.start_at_zero()
 
@@ -401,6 +411,7 @@ def reset() -> None:
         telemetry, _telemetry = _telemetry, None
     if telemetry is not None:
         telemetry.shutdown(0.5)
+        integrations.unlink_all()
         instrumentation.uninstrument_all()
     _guard.reset()
     from opentelemetry.util._once import Once

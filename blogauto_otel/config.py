@@ -36,6 +36,8 @@ Parser = Callable[[str], Any]
 Instrumentation = Literal["own", "contrib", "off"]
 ConsoleFormat = Literal["auto", "json", "text", "off"]
 Protocol = Literal["http/protobuf", "grpc"]
+SentryTraces = Literal["collector", "direct", "off"]
+SentryProfiles = Literal["process", "trace"]
 Compression = Literal["none", "gzip"]
 
 
@@ -164,6 +166,31 @@ def url(raw: str) -> str:
     if not port_is_valid or parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
         raise ValueError("expected an absolute http:// or https:// URL")
     return value
+
+
+def dsn(raw: str) -> str:
+    """What Sentry calls a DSN: a URL with a public key and a project's number."""
+    try:
+        parts = urllib.parse.urlsplit(url(raw))
+    except ValueError:
+        parts = urllib.parse.urlsplit("")
+    if not parts.username or not re.fullmatch(r".*/\d+", parts.path) or parts.query or parts.fragment:
+        raise ValueError("expected https://PUBLIC_KEY@HOST/PROJECT_NUMBER")
+    return raw.strip()
+
+
+def template(*names: str) -> Parser:
+    """A parser for URLs with one of `names` in braces."""
+    expected = f"expected an absolute URL with {' or '.join('{' + name + '}' for name in names)} in it"
+
+    def parse(raw: str) -> str:
+        found = re.findall(r"\{([^{}]*)\}", raw)
+        if not found or not set(found) <= set(names) or re.search(r"[{}]", re.sub(r"\{\w+\}", "", raw)):
+            raise ValueError(expected)
+        url(re.sub(r"[{}]", "", raw))
+        return raw.strip()
+
+    return parse
 
 
 def rates(raw: str) -> Mapping[str, float]:
@@ -416,7 +443,15 @@ class Settings:
     redact_patterns: tuple[str, ...] = option(PREFIX + "REDACT_PATTERNS", patterns, (), "Further regular expressions whose matches are secrets, with blanks between; a group named `secret` limits what goes.", section=PRIVACY)
     redact_personal: tuple[str, ...] = option(PREFIX + "REDACT_PERSONAL", any_of("email", "phone", "rrn"), (), "Personal data to be replaced as well: `email`, `phone` (Korean numbers), `rrn` (Korean resident registration numbers).", section=PRIVACY)
 
-    sentry_dsn: str | None = option("SENTRY_DSN", text, None, "Where Sentry's events go; unset, Sentry stays out of it.", section=SENTRY, secret=True)
+    sentry_dsn: str | None = option("SENTRY_DSN", dsn, None, "Where Sentry's events go; unset, Sentry stays out of it.", section=SENTRY, secret=True)
+    sentry_traces: SentryTraces = option(PREFIX + "SENTRY_TRACES", one_of(SentryTraces), "collector", "How spans get to Sentry: `collector` (its overlay `export-sentry.yaml`), `direct` from this process, `off`.", section=SENTRY)
+    sentry_traces_rate: float = option(PREFIX + "SENTRY_TRACES_RATE", number(0.0, 1.0), 0.1, "Share of all traces that `direct` sends.", section=SENTRY)
+    sentry_profiles: SentryProfiles = option(PREFIX + "SENTRY_PROFILES", one_of(SentryProfiles), "process", "What is profiled: a share of the processes, all their life, or of the traces (`trace`).", section=SENTRY)
+    sentry_profiles_rate: float = option(PREFIX + "SENTRY_PROFILES_RATE", number(0.0, 1.0), 0.1, "That share; a process under profile uses 3 to 14 % of a core for it.", section=SENTRY)
+    sentry_events_per_minute: float = option(PREFIX + "SENTRY_EVENTS_PER_MINUTE", number(0.0, 60_000.0), 10.0, "Events of one error at one place in the code; the rest is counted and logged.", section=SENTRY)
+    sentry_frame_variables: bool = option(PREFIX + "SENTRY_FRAME_VARIABLES", flag, False, "Send the local variables of each frame, redacted.", section=SENTRY)
+    sentry_event_url: str | None = option(PREFIX + "SENTRY_EVENT_URL", template("event_id"), None, "Address of an event, put on spans and log records: `https://acme.sentry.io/issues/?query={event_id}`.", section=SENTRY)
+    sentry_trace_url: str | None = option(PREFIX + "SENTRY_TRACE_URL", template("trace_id", "span_id"), None, "Address of a trace, put on events: `http://localhost:16686/trace/{trace_id}?uiFind={span_id}`.", section=SENTRY)
     # fmt: on
 
     @property

@@ -13,6 +13,7 @@ SCOPE_SYSTEM: Final = "blogauto_otel.system"
 SCOPE_SELF: Final = "blogauto_otel.self"
 SCOPE_DOMAIN: Final = "blogauto_otel.domain"
 SCOPE_OPERATION: Final = "blogauto_otel.operation"
+SCOPE_SENTRY: Final = "blogauto_otel.sentry"
 
 # Attributes on spans and log records.
 SAMPLING_REASON: Final = "blogauto.sampling.reason"  # "error" or "slow": why a request that was not sampled has a span
@@ -22,6 +23,8 @@ TRUNCATED: Final = "blogauto.truncated"  # true on an item of which a value was 
 REQUEST_ID: Final = "request.id"
 USER_ID: Final = "user.id"
 SENTRY_EVENT_ID: Final = "sentry.event_id"
+SENTRY_EVENT_URL: Final = "sentry.event_url"  # by BLOGAUTO_OTEL_SENTRY_EVENT_URL
+SENTRY_PROFILER_ID: Final = "sentry.profiler_id"  # on the root span of a process that is profiled
 
 # Label values of the request metrics.
 UNMATCHED: Final = "unmatched"

@@ -17,11 +17,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.semconv.attributes import code_attributes
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel._guard import guard, swallow, tell
 from blogauto_otel.delivery.signal import Signal
@@ -58,6 +59,9 @@ _LEVELS: Final[Mapping[str | None, int]] = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
+
+
+Watch: TypeAlias = Callable[[logging.LogRecord], "SpanContext | None"]
 
 
 class _Thread(threading.local):
@@ -181,9 +185,7 @@ class _Bridge:
         if suppressed and not self.throttles["the exporters"].allows():
             return
         if not own and not suppressed:
-            for watch in _watching:
-                with guard("showing a log record"):
-                    watch(record)
+            context = _shown(record, context)
         if self.exporter is not None and not suppressed:
             self.exporter.export(record, context)
         if self.console is not None:
@@ -193,10 +195,20 @@ class _Bridge:
 
 
 _active: _Bridge | None = None
-_watching: Final[list[Callable[[logging.LogRecord], None]]] = []
+_watching: Final[list[Watch]] = []
 _stock_call_handlers: Final = logging.Logger.callHandlers
 _stock_handle_existing: Final = getattr(logging.config, "_handle_existing_loggers", None)
 _root_level_set: int | None = None
+
+
+def _shown(record: logging.LogRecord, context: Any) -> Any:
+    """Show the record to those who watch; the context it is to be exported with."""
+    for watch in _watching:
+        with guard("showing a log record"):
+            place = watch(record)
+            if place is not None:
+                return set_span_in_context(NonRecordingSpan(place), context)
+    return context
 
 
 def _call_handlers(self: logging.Logger, record: logging.LogRecord) -> None:
@@ -248,10 +260,11 @@ def instrument(context: Context) -> Report:
     return Report("logging", State.ON if settings.logging else State.OFF, console)
 
 
-def watch_records(context: Context, watch: Callable[[logging.LogRecord], None]) -> None:
+def watch_records(context: Context, watch: Watch) -> None:
     """Call `watch` with every record that is not telemetry's own, before it is exported, printed or handled.
 
-    What it puts into the record's `__dict__` is exported with it. It is called where nothing is exported as well.
+    What it puts into the record's `__dict__` is exported with it, and the span that it returns, if it does, is the one
+    that the record belongs to. It is called where nothing is exported as well.
     """
     if watch not in _watching:
         _watching.append(watch)
@@ -259,7 +272,7 @@ def watch_records(context: Context, watch: Callable[[logging.LogRecord], None]) 
         _hook_in(_Bridge(replace(context, settings=replace(context.settings, console="off")), exports=False))
 
 
-def unwatch_records(watch: Callable[[logging.LogRecord], None]) -> None:
+def unwatch_records(watch: Watch) -> None:
     """Call it no longer."""
     if watch in _watching:
         _watching.remove(watch)

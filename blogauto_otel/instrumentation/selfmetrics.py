@@ -49,6 +49,17 @@ _USUAL_LOSSES: Final = (
 
 _context: Context | None = None
 _began = time.time()
+_further: Final[dict[str, Callable[[], SignalStats]]] = {}
+
+
+def report_also(signal: str, read: Callable[[], SignalStats]) -> None:
+    """Show the figures of another way out of the process beside those of delivery, as a signal of that name."""
+    _further[signal] = read
+
+
+def report_no_longer(signal: str) -> None:
+    """Show them no longer."""
+    _further.pop(signal, None)
 
 
 def instrument(context: Context) -> Report:
@@ -96,19 +107,21 @@ def _observing(name: str, context: Context) -> Callable[[CallbackOptions], Itera
     return observe
 
 
+def _all_stats(context: Context) -> dict[str, SignalStats]:
+    stats = {signal.value: of_it for signal, of_it in context.delivery.stats().signals.items()}
+    return {**stats, **{signal: read() for signal, read in tuple(_further.items())}}
+
+
 def _by_signal(name: str, context: Context) -> list[Observation]:
     figure = _OF_A_SIGNAL[name]
-    return [
-        Observation(figure(stats), {"signal": signal.value})
-        for signal, stats in context.delivery.stats().signals.items()
-    ]
+    return [Observation(figure(stats), {"signal": signal}) for signal, stats in _all_stats(context).items()]
 
 
 def _dropped(_: str, context: Context) -> list[Observation]:
     """By reason; metrics that a newer collection replaced are no loss."""
     return [
-        Observation(count, {"signal": signal.value, "reason": reason})
-        for signal, stats in context.delivery.stats().signals.items()
+        Observation(count, {"signal": signal, "reason": reason})
+        for signal, stats in _all_stats(context).items()
         for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **stats.dropped}.items()
         if reason != reasons.SUPERSEDED
     ]

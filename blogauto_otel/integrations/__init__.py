@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+import time
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation import Context, Report, State
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 INTEGRATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "prometheus": "blogauto_otel.integrations.prometheus",
+        "sentry": "blogauto_otel.integrations.sentry",
     }
 )
 
@@ -37,3 +40,38 @@ def _link(name: str, module: str, context: Context, metering: Metering | None) -
             raise
         return Report(name, State.BROKEN, f"{type(error).__name__}: {error}")
     return report
+
+
+# --- what some of them have -------------------------------------------------------------------------------------------
+
+
+def unlink_all() -> None:
+    """Undo what `link_all` did."""
+    _each("unlink", lambda unlink: unlink())
+
+
+def after_fork_in_child() -> None:
+    """Let them begin anew in a forked child."""
+    _each("after_fork_in_child", lambda begin: begin())
+
+
+def flush_all(timeout: float) -> None:
+    """Let them send what waits, for at most `timeout` seconds all together."""
+    _each_until("flush", time.monotonic() + timeout)
+
+
+def shutdown_all(timeout: float) -> None:
+    """Let them send what waits, and count as lost what they could not."""
+    _each_until("shutdown", time.monotonic() + timeout)
+
+
+def _each_until(function: str, deadline: float) -> None:
+    _each(function, lambda end: end(max(0.0, deadline - time.monotonic())))
+
+
+def _each(function: str, use: Callable[[Callable[..., Any]], object]) -> None:
+    for name, module in INTEGRATIONS.items():
+        found = getattr(sys.modules.get(module), function, None)
+        if found is not None:
+            with guard(f"{function} of {name}"):
+                use(found)

@@ -12,7 +12,7 @@ from blogauto_otel.signals.spec import AttributeSpec, Kind, MetricSpec
 # These are ours in every service: the namespace of the application's metrics does not apply.
 SELF_NAMESPACE: Final = semconv.DISTRO_NAME
 
-_SIGNAL: Final = {"signal": AttributeSpec(values=("traces", "metrics", "logs"))}
+_SIGNAL: Final = {"signal": AttributeSpec(values=("traces", "metrics", "logs", "sentry", "sentry_traces"))}
 _WHY: Final = {**_SIGNAL, "reason": AttributeSpec(max_values=40)}
 _WHERE: Final = {"where": AttributeSpec(max_values=100)}
 

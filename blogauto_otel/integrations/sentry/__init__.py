@@ -1,0 +1,118 @@
+"""Sentry linked both ways: an error event names the span that failed, and the span and the log name the event.
+
+| module | what for |
+|---|---|
+| `clients` | Sentry's client: ours, or the application's own |
+| `capture`, `budget`, `threads` | what becomes an event, and how many of them |
+| `events`, `trail`, `privacy` | what an event says, and what it does not |
+| `ledger` | what became of it |
+| `scopes` | one request's tags are not another's |
+| `traces`, `profiles`, `dsn` | spans and profiles to Sentry |
+
+Nothing here is imported, and Sentry's SDK is not, where there is neither a DSN nor an application that imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import util
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
+
+from blogauto_otel._guard import guard, tell
+from blogauto_otel.config import complain
+from blogauto_otel.errors import MissingDependencyError
+from blogauto_otel.instrumentation import Context, Report, State
+
+if TYPE_CHECKING:
+    from blogauto_otel.integrations.sentry.linking import Link
+    from blogauto_otel.providers.metrics import Metering
+
+__all__ = ["after_fork_in_child", "flush", "link", "shutdown", "unlink"]
+
+NAME: Final = "sentry"
+PACKAGE: Final = "sentry_sdk"
+
+_context: Context | None = None
+_link: Link | None = None
+
+
+def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - its interface
+    """Link Sentry's SDK with OpenTelemetry: when there is a DSN at once, else when the application imports it.
+
+    An application may call `sentry_sdk.init` itself, before or after: its client is linked and keeps its options.
+
+    Raises:
+        MissingDependencyError: there is a DSN and no `sentry_sdk`, and `strict` is on.
+    """
+    global _context
+    unlink()
+    settings = context.settings
+    if util.find_spec(PACKAGE) is None:
+        if settings.sentry_dsn is None:
+            return Report(NAME, State.OFF, "no SENTRY_DSN")
+        return _missing(context)
+    _context = context
+    if settings.sentry_dsn is None and PACKAGE not in sys.modules:
+        wrapt.register_post_import_hook(_imported, PACKAGE)
+        return Report(NAME, State.OFF, "no SENTRY_DSN")
+    return _begin(context)
+
+
+def _missing(context: Context) -> Report:
+    error = MissingDependencyError("SENTRY_DSN", "sentry-sdk", extra="sentry")
+    if context.settings.strict:
+        raise error
+    complain(context.settings, str(error))
+    return Report(NAME, State.MISSING, "sentry_sdk is not installed")
+
+
+def _begin(context: Context) -> Report:
+    global _link
+    try:
+        from blogauto_otel.integrations.sentry.linking import Link
+    except ImportError as error:
+        problem = f"this version of sentry_sdk cannot be linked ({error})"
+        complain(context.settings, problem)
+        return Report(NAME, State.WRONG_VERSION, problem)
+    _link = Link(context)
+    return Report(NAME, *_link.start())
+
+
+def _imported(_: ModuleType) -> None:
+    """The application has imported Sentry's SDK, after `configure`; its `init` comes next, or never."""
+    if _context is not None and _link is None:
+        with guard("linking Sentry when it is imported"):
+            _begin(_context)
+            tell("sentry imported", "sentry: imported by the application; its client will be linked", level=20)
+
+
+def unlink() -> None:
+    """Undo what `link` did; Sentry's SDK keeps a callback that does nothing."""
+    global _context, _link
+    made, _link, _context = _link, None, None
+    if made is not None:
+        made.stop()
+
+
+def flush(timeout: float) -> bool:
+    """Let Sentry send what waits, for at most `timeout` seconds; True when all of it was sent."""
+    return _call("flush", timeout)
+
+
+def shutdown(timeout: float) -> bool:
+    """The same, and count what is left as lost."""
+    return _call("shutdown", timeout)
+
+
+def after_fork_in_child() -> None:
+    """A child has an empty queue, and a budget of its own."""
+    if _link is not None:
+        _link.after_fork_in_child()
+
+
+def _call(name: str, timeout: float) -> bool:
+    call: Any = getattr(_link, name, None)
+    return True if call is None else bool(call(timeout))

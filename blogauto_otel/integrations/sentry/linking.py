@@ -1,0 +1,170 @@
+"""The link while it lasts: its parts, and what hangs where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import sentry_sdk
+from sentry_sdk import scope as sentry
+
+from blogauto_otel._guard import guard, tell
+from blogauto_otel.delivery.pipeline import Delivery
+from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.instrumentation import Context, State, logging, selfmetrics
+from blogauto_otel.instrumentation.asgi import hooks
+from blogauto_otel.integrations.sentry import scopes, threads
+from blogauto_otel.integrations.sentry.budget import Budget
+from blogauto_otel.integrations.sentry.capture import Capture
+from blogauto_otel.integrations.sentry.clients import Clients
+from blogauto_otel.integrations.sentry.dsn import host_of
+from blogauto_otel.integrations.sentry.events import Event, Events, Hint
+from blogauto_otel.integrations.sentry.ledger import SHUTDOWN, Ledger
+from blogauto_otel.integrations.sentry.profiles import Profiles
+from blogauto_otel.integrations.sentry.traces import SentryTraces, build_traces
+from blogauto_otel.integrations.sentry.trail import Trail
+
+SIGNAL: Final = "sentry"
+TRACES_SIGNAL: Final = "sentry_traces"
+
+
+class Link:
+    """From `link` to `unlink`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._ledger = Ledger()
+        self._trail = Trail()
+        self._events = Events(context, self._trail)
+        self._clients = Clients(self._events, self._ledger)
+        self._budget = Budget(self._settings.sentry_events_per_minute)
+        self._capture = Capture(self._events, self._trail, self._budget, self._ledger, self._clients.level_of)
+        self._profiles: Profiles | None = None
+        self._traces: tuple[Delivery, SentryTraces] | None = None
+
+    def start(self) -> tuple[State, str]:
+        """Hang in everywhere; returns what the status line says."""
+        global _events
+        _events = self._events
+        _watch_events()
+        self._clients.start(self._settings, self._resource())
+        hooks.on_request_error(self._capture.failed_request)
+        logging.watch_records(self._context, self._capture.record)
+        threads.watch(self._capture.failed_thread)
+        selfmetrics.report_also(SIGNAL, self._ledger.stats)
+        self._separate_requests()
+        return self._state()
+
+    def _state(self) -> tuple[State, str]:
+        client = sentry_sdk.get_client()
+        said = [self._clients.describe(client)] if client.is_active() else []
+        if self._settings.sentry_dsn is not None:
+            said += [f"to {host_of(self._settings.sentry_dsn)}", self._start_traces()]
+        if self._clients.own is not None:
+            self._profiles = Profiles(self._settings, self._context.tracer_provider)
+            said.append(self._profiles.start())
+        return (State.ON, ", ".join(filter(None, said))) if said else (State.OFF, "no SENTRY_DSN")
+
+    def _separate_requests(self) -> None:
+        try:
+            scopes.separate_requests()
+        except Exception as error:  # noqa: BLE001 - it stands on what Sentry promises nobody
+            tell(
+                "sentry scopes",
+                "this version of sentry_sdk keeps its scopes in another way (%s): tags and users that are set in "
+                "one request may appear on events of another",
+                error,
+            )
+
+    def _start_traces(self) -> str:
+        provider: Any = self._context.tracer_provider
+        if self._settings.sentry_traces != "direct":
+            return {"collector": "traces by the Collector", "off": "no traces"}[self._settings.sentry_traces]
+        resource = getattr(provider, "resource", None)
+        if resource is None or not hasattr(provider, "add_span_processor"):
+            return "no traces: the tracer provider is somebody else's"
+        delivery, processor = self._traces = build_traces(self._settings, resource, self._context.redactor)
+        provider.add_span_processor(processor)
+        selfmetrics.report_also(TRACES_SIGNAL, lambda: delivery.stats().signals[Signal.TRACES])
+        return f"{self._settings.sentry_traces_rate:.0%} of traces"
+
+    def _resource(self) -> dict[str, Any]:
+        resource = getattr(self._context.tracer_provider, "resource", None)
+        return dict(resource.attributes) if resource is not None else {}
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float) -> bool:
+        """Send what waits: spans first, in a thread of ours, then events, in Sentry's."""
+        deadline = time.monotonic() + timeout
+        sent = self._traces is None or self._traces[0].force_flush(timeout / 2)
+        if self._ledger.waiting or self._profiles is not None:
+            sentry_sdk.get_client().flush(timeout=max(0.1, deadline - time.monotonic()))
+        return sent and not self._ledger.waiting
+
+    def shutdown(self, timeout: float) -> bool:
+        """Send what waits; what is left is lost, and counted."""
+        deadline = time.monotonic() + timeout
+        if self._profiles is not None:
+            self._profiles.stop()
+        sent = self.flush(timeout)
+        if self._ledger.waiting:
+            self._ledger.lose(SHUTDOWN, self._ledger.waiting)
+        if self._traces is not None:
+            self._traces[0].shutdown(max(0.1, deadline - time.monotonic()))
+        return sent
+
+    def stop(self) -> None:
+        """Take out what hangs where it can be taken out; what cannot does nothing any more."""
+        global _events
+        _events = None
+        hooks.not_on_request_error(self._capture.failed_request)
+        logging.unwatch_records(self._capture.record)
+        threads.unwatch()
+        for signal in (SIGNAL, TRACES_SIGNAL):
+            selfmetrics.report_no_longer(signal)
+        scopes.stop()
+        if self._profiles is not None:
+            self._profiles.stop()
+        if self._traces is not None:
+            self._traces[1].enabled = False
+            self._traces[0].shutdown(0.1)
+        self._clients.stop()
+
+    def after_fork_in_child(self) -> None:
+        """What waits in the parent's queue is the parent's to send, and its locks may be held for ever."""
+        self._ledger.clear()
+        self._budget.clear()
+        with guard("a fresh queue for Sentry"):
+            _renew_worker(sentry_sdk.get_client().transport)
+        if self._traces is not None:
+            self._traces[0].after_fork_in_child(self._context.tracer_provider.resource)  # type: ignore[attr-defined]
+        if self._profiles is not None:
+            self._profiles.after_fork_in_child()
+
+
+def _renew_worker(transport: Any) -> None:
+    worker = getattr(transport, "_worker", None)
+    if worker is None:
+        return
+    create: Callable[[Any], Any] | None = getattr(transport, "_create_worker", None)
+    if create is not None:
+        transport._worker = create(transport.options)
+    else:  # before sentry-sdk 2.44
+        transport._worker = type(worker)(queue_size=transport.options["transport_queue_size"])
+
+
+# --- Sentry's list of event processors: nothing can be taken out of it ------------------------------------------------
+
+_events: Events | None = None
+
+
+def _process(event: Event, hint: Hint) -> Event | None:
+    return event if _events is None else _events.process(event, hint)
+
+
+def _watch_events() -> None:
+    if _process not in sentry.global_event_processors:
+        sentry.add_global_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs

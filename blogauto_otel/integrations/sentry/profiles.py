@@ -1,0 +1,110 @@
+"""Profiles: a share of the processes, or of the traces; root spans say which profiler watched them.
+
+Sentry's own share is of its transactions, of which there are none: this is its continuous profiler.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from opentelemetry.context import Context as OtelContext
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import TracerProvider
+
+from blogauto_otel import semconv
+from blogauto_otel._guard import guarded
+from blogauto_otel.config import Settings
+from blogauto_otel.integrations.sentry.traces import Share
+
+MAX_PROFILED: Final = 1_000  # traces at once; of more the end may be missed, and the profiler runs on
+
+_random: Final = random.SystemRandom()
+
+
+class Profiles:
+    """Starts and stops the profiler of this process."""
+
+    def __init__(self, settings: Settings, provider: TracerProvider) -> None:
+        self._settings = settings
+        self._processor: _RootSpans | None = None
+        self._provider = provider
+
+    def start(self) -> str:
+        """Decide whether this process is profiled; returns what is to be said of it."""
+        rate = self._settings.sentry_profiles_rate
+        if self._settings.sentry_profiles == "trace" and rate:
+            self._watch(_PerTrace(Share(rate)))
+            return f"profiles of {rate:.0%} of traces"
+        if _random.random() >= rate:
+            return "no profile of this process"
+        from sentry_sdk.profiler import start_profiler
+
+        start_profiler()
+        self._watch(_RootSpans())
+        return "this process is profiled"
+
+    def stop(self) -> None:
+        """Stop watching; the profiler ends with Sentry's client, or here."""
+        if self._processor is not None:
+            self._processor.enabled = False
+        from sentry_sdk.profiler import stop_profiler
+
+        stop_profiler()
+
+    def after_fork_in_child(self) -> None:
+        """The profiler's thread stayed with the parent; whether there is one here is decided anew."""
+        self.stop()
+        self.start()
+
+    def _watch(self, processor: _RootSpans) -> None:
+        add: Callable[[SpanProcessor], None] | None = getattr(self._provider, "add_span_processor", None)
+        self._processor = processor
+        if add is not None:
+            add(processor)
+
+
+class _RootSpans(SpanProcessor):
+    """Puts the profiler's id on the first span of each trace in this process."""
+
+    enabled = True
+
+    @guarded("naming the profiler on a span", None)
+    def on_start(self, span: Span, parent_context: OtelContext | None = None) -> None:  # noqa: ARG002 - its interface
+        """See `SpanProcessor`."""
+        if self.enabled and (span.parent is None or span.parent.is_remote):
+            self._begin(span)
+
+    def _begin(self, span: Span) -> None:
+        from sentry_sdk.profiler.continuous_profiler import get_profiler_id
+
+        profiler_id = get_profiler_id()
+        if profiler_id:
+            span.set_attribute(semconv.SENTRY_PROFILER_ID, profiler_id)
+
+
+class _PerTrace(_RootSpans):
+    """Keeps the profiler running while a chosen trace has its root span open."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._running: dict[int, Any] = {}  # by span id
+
+    def _begin(self, span: Span) -> None:
+        context = span.get_span_context()
+        if context.trace_id not in self._share or len(self._running) >= MAX_PROFILED:
+            return
+        from sentry_sdk.profiler.continuous_profiler import try_profile_lifecycle_trace_start
+
+        profile = try_profile_lifecycle_trace_start()
+        if profile is not None:
+            self._running[context.span_id] = profile
+            super()._begin(span)
+
+    @guarded("ending the profile of a trace", None)
+    def on_end(self, span: ReadableSpan) -> None:
+        """See `SpanProcessor`."""
+        profile = self._running.pop(span.context.span_id, None) if span.context is not None else None
+        if profile is not None:
+            profile.stop()

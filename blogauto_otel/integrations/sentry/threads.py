@@ -1,0 +1,85 @@
+"""Threads that a request starts: their errors belong to its span, though its context does not follow them.
+
+Only ids are kept, on the thread, so that nothing of a request lives as long as the thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.trace import SpanContext, get_current_span
+
+from blogauto_otel._guard import guard
+
+_ATTRIBUTE: Final = "_blogauto_otel_started_by"
+# A thread that lives longer is no request's: drivers, schedulers and the like are started by the first that needs them.
+ONE_REQUESTS_SECONDS: Final = 300.0
+# Threads of pools work for everybody; what they do carries its own context.
+_POOLS: Final = ("concurrent.futures.", "anyio.", "sentry_sdk.")
+
+
+class _Origin(NamedTuple):
+    span: SpanContext
+    when: float
+
+
+_tell: Callable[[BaseException], None] | None = None
+_before: dict[str, Callable[..., Any]] = {}  # what was there, by name; somebody may have wrapped ours since
+
+
+def watch(tell: Callable[[BaseException], None]) -> None:
+    """Note who starts threads, and call `tell` with the exception that ends one."""
+    global _tell
+    _tell = tell
+    if "start" not in _before:
+        _before["start"] = threading.Thread.start
+        threading.Thread.start = _start  # type: ignore[method-assign]
+    if "excepthook" not in _before:
+        _before["excepthook"] = threading.excepthook
+        threading.excepthook = _excepthook
+
+
+def unwatch() -> None:
+    """Put back what is still ours."""
+    global _tell
+    _tell = None
+    if threading.Thread.start is _start:
+        threading.Thread.start = _before.pop("start")  # type: ignore[method-assign]
+    if threading.excepthook is _excepthook:
+        threading.excepthook = _before.pop("excepthook")
+
+
+def started_by(*, is_over: bool) -> SpanContext | None:
+    """The span in which this thread was started, while it can be taken for a part of that work.
+
+    Args:
+        is_over: the thread ends by the exception in question: then its age does not matter.
+    """
+    origin: _Origin | None = getattr(threading.current_thread(), _ATTRIBUTE, None)
+    if origin is None or not (is_over or time.monotonic() - origin.when < ONE_REQUESTS_SECONDS):
+        return None
+    return origin.span
+
+
+def _start(self: threading.Thread) -> None:
+    with guard("noting who starts a thread"):
+        span = get_current_span().get_span_context()
+        if _tell is not None and span.is_valid and not _is_of_a_pool(self):
+            setattr(self, _ATTRIBUTE, _Origin(span, time.monotonic()))
+    _before["start"](self)
+
+
+def _is_of_a_pool(thread: threading.Thread) -> bool:
+    modules = (type(thread).__module__, getattr(getattr(thread, "_target", None), "__module__", None))
+    return any(str(module).startswith(_POOLS) for module in modules)
+
+
+def _excepthook(args: Any) -> None:
+    """In the place of `threading.excepthook`."""
+    if _tell is not None and isinstance(args.exc_value, Exception):
+        with guard("telling of a thread that failed"):
+            _tell(args.exc_value)
+    _before["excepthook"](args)

@@ -1,0 +1,71 @@
+"""Spans to Sentry from this process, without a Collector: a share of all traces, each of them whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+
+from blogauto_otel.config import Settings
+from blogauto_otel.delivery.otlp import Encoder
+from blogauto_otel.delivery.pipeline import Delivery, build_delivery
+from blogauto_otel.delivery.values import Limits
+from blogauto_otel.integrations.sentry.dsn import otlp_destination
+from blogauto_otel.providers.traces import SpanPipeline
+from blogauto_otel.redaction import Redactor
+
+_LOW_64: Final = (1 << 64) - 1
+
+
+class Share:
+    """Trace ids that belong to a share of all.
+
+    The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process agrees, and what a sampler of a higher rate
+    has kept is cut down to this rate, not to this rate of it.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.below = round(rate * (1 << 64))
+
+    def __contains__(self, trace_id: int) -> bool:
+        return trace_id & _LOW_64 < self.below
+
+
+class SentryTraces(SpanPipeline):
+    """Queues the spans of that share for Sentry, before anything is encoded."""
+
+    def __init__(self, delivery: Delivery, encoder: Encoder, share: Share) -> None:
+        super().__init__(delivery, encoder)
+        self._share = share
+        self.enabled = True
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """See `SpanProcessor`."""
+        if self.enabled and span.context is not None and span.context.trace_id in self._share:
+            super().on_end(span)
+
+
+def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> tuple[Delivery, SentryTraces]:
+    """A delivery of its own, because Sentry must not hold up the others; and what feeds it."""
+    assert settings.sentry_dsn is not None
+    destination = otlp_destination(settings.sentry_dsn)
+    theirs = replace(
+        settings,
+        protocol="http/protobuf",
+        traces_endpoint=f"{destination.endpoint}/v1/traces",
+        traces_headers={"x-sentry-auth": destination.auth},
+        certificate=None,
+        client_certificate=None,
+        client_key=None,
+        headers={},
+        traces_exporter=("otlp",),
+        metrics_exporter=(),
+        logs_exporter=(),
+    )
+    delivery = build_delivery(theirs, resource)
+    length = settings.max_span_attribute_length or settings.max_attribute_length
+    return delivery, SentryTraces(
+        delivery, Encoder(redactor, Limits.of_text(length)), Share(settings.sentry_traces_rate)
+    )

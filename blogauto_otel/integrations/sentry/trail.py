@@ -1,0 +1,90 @@
+"""The last log lines of the process: those of a trace are an event's breadcrumbs.
+
+Sentry's own way makes a dictionary of each line that might precede an error, 15 µs a line. These are tuples of text and
+numbers, which the garbage collector forgets about, and they become breadcrumbs when an error needs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple
+
+from opentelemetry.trace import get_current_span
+
+from blogauto_otel.signals.text import safe_text
+
+MAX_LINES: Final = 1_000  # of the process; 300 kB when all are as long as may be
+MAX_TEXT: Final = 300
+MAX_CRUMBS: Final = 50  # of one event
+_QUIET: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # they say of a request that it was
+
+
+class _Line(NamedTuple):
+    trace_id: int
+    thread_id: int
+    created: float
+    level: int
+    logger: str
+    text: str
+
+
+class Trail:
+    """Lives as long as the link."""
+
+    def __init__(self) -> None:
+        self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
+
+    def note(self, record: logging.LogRecord) -> None:
+        """Keep what a record says."""
+        if record.levelno < logging.INFO or record.name in _QUIET:
+            return
+        trace_id = get_current_span().get_span_context().trace_id
+        thread_id = 0 if trace_id else threading.get_ident()
+        text = _text(record)[:MAX_TEXT]
+        self._lines.append(_Line(trace_id, thread_id, record.created, record.levelno, record.name, text))
+
+    def breadcrumbs(self, trace_id: int, *, but: logging.LogRecord | None) -> list[dict[str, Any]]:
+        """What was said in this trace, or outside any by this thread; without the record that is the event itself."""
+        place = (trace_id, 0 if trace_id else threading.get_ident())
+        last = None if but is None else (but.created, but.name)
+        lines = [line for line in self._lines.copy() if line[:2] == place and (line.created, line.logger) != last]
+        return [_breadcrumb(line) for line in lines[-MAX_CRUMBS:]]
+
+
+def _text(record: logging.LogRecord) -> str:
+    if not record.args:
+        return safe_text(record.msg)
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - arguments that do not fit; whoever prints the record says so
+        return safe_text(record.msg)
+
+
+def _breadcrumb(line: _Line) -> dict[str, Any]:
+    """https://develop.sentry.dev/sdk/data-model/event-payloads/breadcrumbs/."""
+    return {
+        "type": "log",
+        "category": line.logger,
+        "level": level_name(line.level),
+        "message": line.text,
+        "timestamp": datetime.fromtimestamp(line.created, timezone.utc),
+    }
+
+
+def level_name(level: int) -> str:
+    """Sentry's word for a level of logging."""
+    for least, word in _WORDS:
+        if level >= least:
+            return word
+    return "debug"
+
+
+_WORDS: Final = (
+    (logging.CRITICAL, "fatal"),
+    (logging.ERROR, "error"),
+    (logging.WARNING, "warning"),
+    (logging.INFO, "info"),
+)

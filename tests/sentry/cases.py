@@ -1,0 +1,72 @@
+"""The table: each way to fail, how many events it is, and which span failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SERVER = "the request's own span"
+SQL = "the statement's span"
+BACKGROUND = "the background task's span"
+NONE = "there is none"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to fail.
+
+    Args:
+        path: of its route in `blame.py`; also what its exception says.
+        span: what failed when the trace is sampled: a span's name, or one of the words above.
+        written: whether a span is written afterwards when the trace is not sampled: then that is the one linked.
+        events: how many.
+        kept: what failed when only the span written afterwards exists.
+    """
+
+    path: str
+    span: str = SERVER
+    written: bool = True
+    events: int = 1
+    kept: str = SERVER
+
+
+CASES: tuple[Case, ...] = (
+    Case("unhandled-async"),
+    Case("unhandled-sync"),
+    Case("inner-async", "inner-async"),
+    Case("inner-sync", "inner-sync"),
+    Case("operation", "operation"),
+    Case("database-sync", SQL),
+    Case("database-async", SQL),
+    Case("wrapped"),
+    Case("shared"),
+    Case("http-503"),
+    Case("http-404", events=0),
+    Case("validation", events=0),
+    Case("handled-500"),
+    Case("handled-409", events=0),
+    Case("health", NONE, written=False),  # never traced, and so without a span even where the caller samples
+    Case("log-error", written=False),
+    Case("log-error-sync", "log-error-sync", written=False),
+    Case("log-exception", "log-exception", written=False),
+    Case("log-and-raise-async"),
+    Case("log-and-raise-sync"),
+    Case("by-hand", written=False),
+    Case("by-hand-and-raised"),
+    Case("background-async", BACKGROUND, kept=BACKGROUND),
+    Case("background-sync", BACKGROUND, kept=BACKGROUND),
+    Case("thread-raises", written=False),
+    Case("thread-logs", written=False),
+    Case("pool-raises"),
+    Case("pool-logs", written=False),
+    Case("executor-raises"),
+    Case("to-thread-raises"),
+    Case("task-awaited"),
+    Case("task-later", written=False),
+    Case("task-abandoned", written=False),
+    Case("task-abandoned-inner", "task-abandoned-inner", written=False),
+    Case("group-of-one", "group-of-one"),
+    Case("group-of-two", "group-of-two"),
+    Case("websocket"),
+    Case("stream"),
+    Case("teardown"),
+)

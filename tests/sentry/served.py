@@ -1,0 +1,133 @@
+"""`blame.py` behind a real uvicorn, every case asked for twice: in a trace that is sampled, and in one that is not."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from stack.receiver import LogRecord, Receiver, Span
+from tests.sentry.cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
+from tests.sentry.sink import Event, Sink
+from tests.support.children import PATIENCE, Child, free_port, running
+
+SCRIPTS = Path(sys.executable).parent
+UVICORN = [str(SCRIPTS / "uvicorn"), "tests.sentry.blame:app", "--ws", "websockets-sansio"]
+
+VARIANTS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "plain": (UVICORN, {}),
+    "BaseHTTPMiddleware": (UVICORN, {"BLAME_MIDDLEWARE": "yes"}),
+    "launcher": ([str(SCRIPTS / "opentelemetry-instrument"), *UVICORN], {"BLAME_CONFIGURES": "no"}),
+}
+SAMPLED = {"sampled": True, "not sampled": False}
+
+
+def trace_of(case: Case, *, sampled: bool) -> str:
+    """The trace that the caller of a case gives it."""
+    return hashlib.sha256(f"{case.path} {sampled}".encode()).hexdigest()[:32]
+
+
+@dataclass
+class Run:
+    """All that came of one server."""
+
+    events: list[Event]
+    spans: list[Span]
+    logs: list[LogRecord]
+    output: str
+    said: dict[str, str] = field(default_factory=dict)  # the request's span by trace, as its response said it
+    sink: Sink | None = None
+
+    def events_of(self, case: Case, *, sampled: bool) -> list[Event]:
+        """Its events in its trace."""
+        trace_id = trace_of(case, sampled=sampled)
+        return [event for event in self._all_of(case) if event.trace_id == trace_id]
+
+    def strays_of(self, case: Case) -> list[Event]:
+        """Its events in traces of others."""
+        its_own = {trace_of(case, sampled=sampled) for sampled in (True, False)}
+        return [event for event in self._all_of(case) if event.trace_id not in its_own]
+
+    def _all_of(self, case: Case) -> list[Event]:
+        return [event for event in self.events if re.search(rf"case:{case.path}(?![\w-])", event.text)]
+
+    def failed_span(self, case: Case, *, sampled: bool) -> str | None:
+        """The id of the span that the table says has failed; None where there is no way to know it."""
+        trace_id = trace_of(case, sampled=sampled)
+        wanted = case.span if sampled else case.kept
+        if wanted == NONE or not (sampled or case.written):
+            return self.said.get(trace_id)
+        found = [span for span in self.spans if span.trace_id == trace_id and _is(span, wanted)]
+        assert len(found) == 1, f"{wanted}: {[span.name for span in self.spans if span.trace_id == trace_id]}"
+        return found[0].span_id
+
+
+def _is(span: Span, wanted: str) -> bool:
+    return {
+        SERVER: span.kind == "SERVER",
+        SQL: span.scope == "blogauto_otel.sql",
+        BACKGROUND: span.name.startswith("background "),
+    }.get(wanted, span.name == wanted)
+
+
+def run(variant: str, folder: Path, **variables: str) -> Run:
+    """Start the server, fail in every way, and stop it."""
+    command, own = VARIANTS[variant]
+    port = free_port()
+    with Sink() as sink, Receiver() as receiver:
+        environment = {
+            "SENTRY_DSN": sink.dsn,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "BLOGAUTO_OTEL_SENTRY_PROFILES_RATE": "0",
+            "BLOGAUTO_OTEL_SENTRY_EVENTS_PER_MINUTE": "100",
+            **own,
+            **variables,
+        }
+        with running([*command, "--port", str(port)], folder / f"{variant}.log", port=port, **environment) as child:
+            child.wait_until_it_answers("/ready")
+            said: dict[str, str] = {}
+            for case in CASES:
+                for sampled in (True, False):
+                    said.update(ask(child, case, sampled=sampled))
+            _collect(child)
+            time.sleep(0.5)  # what is logged after its response
+            _collect(child)
+            child.end()
+            return Run(sink.events, list(receiver.spans), list(receiver.logs), child.output, said, sink)
+
+
+def _collect(child: Child) -> None:
+    for _ in range(2):
+        child.get("/collect", {"traceparent": f"00-{'c' * 32}-{'1' * 16}-01"})
+
+
+def ask(child: Child, case: Case, *, sampled: bool) -> dict[str, str]:
+    """Ask for one case, whatever becomes of the answer; which span it said it had."""
+    trace_id = trace_of(case, sampled=sampled)
+    headers = {"traceparent": f"00-{trace_id}-{'2' * 16}-{'01' if sampled else '00'}"}
+    if case.path == "websocket":
+        with (
+            contextlib.suppress(ConnectionClosed),
+            connect(f"ws://127.0.0.1:{child.port}/websocket", additional_headers=headers) as socket,
+        ):
+            socket.send("fail")
+            socket.recv(PATIENCE)
+        return {}
+    connection = http.client.HTTPConnection("127.0.0.1", child.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", f"/{case.path}", headers=headers)
+        response = connection.getresponse()
+        with contextlib.suppress(http.client.IncompleteRead):
+            response.read()
+        span_id = response.headers.get("x-span")
+        return {trace_id: span_id} if span_id else {}
+    finally:
+        connection.close()
