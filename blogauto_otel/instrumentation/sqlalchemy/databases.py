@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -14,6 +14,7 @@ from blogauto_otel.instrumentation.sqlalchemy.text import gist, without_values
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+    from blogauto_otel.providers.bound import BoundHistogram
     from blogauto_otel.redaction import Redactor
 
 Attributes = dict[str, AttributeValue]
@@ -39,20 +40,24 @@ MAX_STATEMENTS: Final = 500
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as its spans and its points name it."""
+    """A statement as its spans and its points name it, and the series of its duration."""
 
     name: str
     span: Attributes
     point: Attributes
+    duration: BoundHistogram
 
 
 class Database:
     """Where statements of one engine go, and the statements seen there."""
 
-    def __init__(self, engine: Engine, *, redactor: Redactor, max_text: int) -> None:
+    def __init__(
+        self, engine: Engine, *, redactor: Redactor, max_text: int, series: Callable[[Attributes], BoundHistogram]
+    ) -> None:
         self._dialect = engine.dialect.name
         self._redactor = redactor
         self._max_text = max_text
+        self._series = series
         self.attributes = of_engine(engine, redactor)
         self._recent: dict[tuple[str, bool], Statement] = {}
         self._older: dict[tuple[str, bool], Statement] = {}
@@ -82,7 +87,8 @@ class Database:
         span = {**point, "db.query.text": bare if whole else bare[: self._max_text - 3] + "..."}
         if about.summary:
             span["db.query.summary"] = batch + about.summary
-        return Statement(batch + about.summary if about.summary else str(point["db.system.name"]), span, point)
+        name = batch + about.summary if about.summary else str(point["db.system.name"])
+        return Statement(name, span, point, self._series(point))
 
 
 def of_engine(engine: Engine, redactor: Redactor) -> Attributes:

@@ -15,6 +15,7 @@ from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import failure, message
+from blogauto_otel.providers.bound import BoundHistogram
 from blogauto_otel.signals.context import bound
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Recorder:
             return  # SQLAlchemy asks a new connection for its version and the like: no statement of the application
         statement = self.database(connection.engine).statement(text, batched=size > 1)
         failed = failure(error) if error is not None else None
-        self._duration.record(elapsed, {**statement.point, **failed} if failed else statement.point, context)
+        if failed:
+            self._duration.record(elapsed, {**statement.point, **failed}, context)
+        else:
+            statement.duration.record(elapsed, context)
         parent = get_current_span(context).get_span_context()
         if self._root_spans or parent.trace_flags & 1:
             batch: Attributes = {"db.operation.batch.size": size} if size > 1 else {}
@@ -74,9 +78,12 @@ class Recorder:
         """What is known of an engine's database; options of an engine make it another engine with the same dialect."""
         found = self._databases.get(engine.dialect)
         if found is None:
-            found = Database(engine, redactor=self.redactor, max_text=self._max_text)
+            found = Database(engine, redactor=self.redactor, max_text=self._max_text, series=self._series)
             self._databases[engine.dialect] = found
         return found
+
+    def _series(self, point: Attributes) -> BoundHistogram:
+        return BoundHistogram(self._duration, point)
 
     def _span(
         self, name: str, attributes: Attributes, parent: SpanContext, elapsed: float, error: BaseException | None

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import State, sqlalchemy
 from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
+from blogauto_otel.providers.bound import BoundHistogram
 from blogauto_otel.signals.context import begin_request, end_request
 from tests.support.recording import Recording
 
@@ -515,7 +516,13 @@ def test_what_is_remembered_of_statements_is_bounded(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(databases, "MAX_STATEMENTS", 10)
-    database = databases.Database(engine, redactor=recording.context.redactor, max_text=100)
+    histogram = recording.context.meter_provider.get_meter("test").create_histogram("duration")
+    database = databases.Database(
+        engine,
+        redactor=recording.context.redactor,
+        max_text=100,
+        series=lambda point: BoundHistogram(histogram, point),
+    )
     hot = database.statement("SELECT hot", batched=False)
     for number in range(1000):
         database.statement(f"SELECT {number}", batched=False)
@@ -685,6 +692,7 @@ def test_a_sqlalchemy_too_old_or_too_new_is_reported(monkeypatch: pytest.MonkeyP
     assert "Connection._exec_single_context" in report.detail
 
 
+@pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
 def test_contrib_as_it_is_takes_2_0_and_refuses_2_1_and_statements_are_recorded_either_way() -> None:
     import sqlalchemy as library
 
@@ -701,6 +709,7 @@ def test_contrib_as_it_is_takes_2_0_and_refuses_2_1_and_statements_are_recorded_
         sqlalchemy.uninstrument()
 
 
+@pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
 def test_contrib_that_refuses_this_version_is_said_and_ours_is_on_instead(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -730,6 +739,7 @@ def test_contrib_that_is_not_installed_is_said_and_ours_is_on_instead(monkeypatc
     assert report.detail.endswith('pip install "blogauto_otel[sqlalchemy]"; instead ours is on')
 
 
+@pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
 def test_contrib_that_accepts_this_version_is_used_and_ours_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
@@ -750,6 +760,7 @@ def test_contrib_that_accepts_this_version_is_used_and_ours_stays_away(monkeypat
         sqlalchemy.uninstrument()
 
 
+@pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
 def test_where_the_application_switched_contrib_on_ours_stays_away_and_leaves_it_on() -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
