@@ -45,6 +45,7 @@ class SpoolStats:
     directory: str
     files: int  # that wait, of all processes
     bytes: int
+    oldest_age: float  # seconds
     quarantined: int  # files that this process could not read
     errors: int  # times that this process could not use the disk
 
@@ -104,8 +105,10 @@ class Keeper:
         """How the spool stands; asks no disk."""
         spool = self._made
         if spool is None:
-            return SpoolStats("", 0, 0, 0, self._errors)
-        return SpoolStats(str(spool.directory), spool.files, spool.bytes, spool.quarantined, self._errors)
+            return SpoolStats("", 0, 0, 0.0, 0, self._errors)
+        return SpoolStats(
+            str(spool.directory), spool.files, spool.bytes, spool.oldest_age, spool.quarantined, self._errors
+        )
 
     # -- the thread
 

@@ -20,6 +20,9 @@ SUPERSEDED: Final = "superseded"  # metrics: a newer collection holds the same a
 TOO_LARGE: Final = "too_large"  # never accepted: larger than a request may be
 AFTER_SHUTDOWN: Final = "after_shutdown"  # never accepted: it came when all was over
 UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be encoded
+SPOOL_FULL: Final = "spool_full"  # on disk, and pushed out by newer files
+SPOOL_EXPIRED: Final = "spool_expired"  # on disk for longer than it may be
+SPOOL_DAMAGED: Final = "spool_damaged"  # on disk, in a file that cannot be read
 
 
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from blogauto_otel.delivery.owner import is_gone, new_owner, retire
+from blogauto_otel.delivery.queue import SPOOL_DAMAGED, SPOOL_EXPIRED, SPOOL_FULL
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import (
     CLAIMED,
@@ -33,11 +34,6 @@ from blogauto_otel.delivery.spoolfile import (
     parse,
     unpack,
 )
-
-# Why what was kept is lost all the same; counted by the process that found it so.
-SPOOL_FULL: Final = "spool_full"
-SPOOL_EXPIRED: Final = "spool_expired"
-SPOOL_DAMAGED: Final = "spool_damaged"
 
 METRICS_AGE: Final = 3600.0  # seconds; backends refuse samples that are much older
 MAX_FILES: Final = 4096  # a directory is read as a whole, and often
@@ -155,6 +151,7 @@ class Spool:
         self.quarantined = 0  # files that could not be read
         self.files = 0  # all that wait, as of the last look
         self.bytes = 0
+        self.oldest_age = 0.0  # seconds
         self._limits = limits
         self._lost = lost
         self._disk = disk or Disk()
@@ -197,8 +194,9 @@ class Spool:
         return entries
 
     def _figure(self, entries: Sequence[Entry]) -> None:
-        kept = [entry.size for entry in entries if entry.name.state in (FREE, CLAIMED)]
-        self.files, self.bytes = len(kept), sum(kept)
+        kept = [entry for entry in entries if entry.name.state in (FREE, CLAIMED)]
+        self.files, self.bytes = len(kept), sum(entry.size for entry in kept)
+        self.oldest_age = max((self._clock.age(entry.name) for entry in kept), default=0.0)
 
     # -- writing
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -20,6 +20,9 @@ from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE
 from blogauto_otel.signals.spec import Kind
 
+if TYPE_CHECKING:
+    from blogauto_otel.delivery.keeper import SpoolStats
+
 NAME: Final = "selfmetrics"
 
 # One figure of one signal, by metric.
@@ -27,6 +30,8 @@ _OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxy
     {
         "items.accepted": lambda stats: stats.accepted,
         "items.sent": lambda stats: stats.sent,
+        "items.spooled": lambda stats: stats.spooled,
+        "items.redelivered": lambda stats: stats.redelivered,
         "items.superseded": lambda stats: stats.dropped.get(reasons.SUPERSEDED, 0),
         "export.requests": lambda stats: stats.requests,
         "export.retries": lambda stats: stats.retries,
@@ -38,11 +43,24 @@ _OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxy
     }
 )
 
+_OF_THE_SPOOL: Final[Mapping[str, Callable[[SpoolStats], float]]] = MappingProxyType(
+    {
+        "spool.files": lambda spool: spool.files,
+        "spool.bytes": lambda spool: spool.bytes,
+        "spool.oldest_file_age": lambda spool: spool.oldest_age,
+        "spool.damaged": lambda spool: spool.quarantined,
+        "spool.errors": lambda spool: spool.errors,
+    }
+)
+
 # There from the start at 0, so that the first loss is an increase: a series that begins above 0 shows none.
 _USUAL_LOSSES: Final = (
     reasons.QUEUE_FULL,
     reasons.REJECTED,
     reasons.SHUTDOWN,
+    reasons.SPOOL_DAMAGED,
+    reasons.SPOOL_EXPIRED,
+    reasons.SPOOL_FULL,
     reasons.TOO_LARGE,
     reasons.UNSERIALISABLE,
 )
@@ -134,6 +152,15 @@ def _capacity(_: str, context: Context) -> list[Observation]:
     ]
 
 
+def _spool(name: str, context: Context) -> list[Observation]:
+    spool = context.delivery.stats().spool
+    return [] if spool is None else [Observation(_OF_THE_SPOOL[name](spool))]
+
+
+def _spool_capacity(_: str, context: Context) -> list[Observation]:
+    return [] if context.delivery.stats().spool is None else [Observation(context.settings.spool_bytes)]
+
+
 def _swallowed(_: str, __: Context) -> list[Observation]:
     return [Observation(count, {"where": where}) for where, count in _guard.swallowed().items()]
 
@@ -146,6 +173,8 @@ _OTHERS: Final[Mapping[str, Callable[[str, Context], list[Observation]]]] = Mapp
     {
         "items.dropped": _dropped,
         "queue.capacity": _capacity,
+        **dict.fromkeys(_OF_THE_SPOOL, _spool),
+        "spool.capacity": _spool_capacity,
         "errors.swallowed": _swallowed,
         "process.start_time": _start_time,
     }

@@ -31,6 +31,8 @@ def _self(
 SELF_METRICS: Final[tuple[MetricSpec, ...]] = (
     _self("items.accepted", _COUNTER, "{item}", "Items that were queued for delivery.", _SIGNAL),
     _self("items.sent", _COUNTER, "{item}", "Items that the receiver took.", _SIGNAL),
+    _self("items.spooled", _COUNTER, "{item}", "Items that went to disk because they could not be sent.", _SIGNAL),
+    _self("items.redelivered", _COUNTER, "{item}", "Items from disk that the receiver took.", _SIGNAL),
     _self("items.dropped", _COUNTER, "{item}", "Items that were lost, by reason.", _WHY),
     _self("items.superseded", _COUNTER, "{item}", "Items that newer ones made needless.", _SIGNAL),
     _self("export.requests", _COUNTER, "{request}", "Export requests sent.", _SIGNAL),
@@ -41,6 +43,12 @@ SELF_METRICS: Final[tuple[MetricSpec, ...]] = (
     _self("queue.capacity", _LEVEL, "By", "Bytes that may wait.", _SIGNAL),
     _self("queue.high_water", _GAUGE, "{item}", "The most items that ever waited at once.", _SIGNAL),
     _self("queue.oldest_item_age", _GAUGE, "s", "How long the oldest item has been waiting.", _SIGNAL),
+    _self("spool.files", _GAUGE, "{file}", "Files that wait on disk, of all processes of the service on this host."),
+    _self("spool.bytes", _GAUGE, "By", "Bytes that wait on disk, of all processes of the service on this host."),
+    _self("spool.capacity", _GAUGE, "By", "Bytes that may wait on disk."),
+    _self("spool.oldest_file_age", _GAUGE, "s", "How long the oldest file has been waiting on disk."),
+    _self("spool.damaged", _COUNTER, "{file}", "Files on disk that could not be read and were put aside."),
+    _self("spool.errors", _COUNTER, "{error}", "Times that the disk could not be used."),
     _self("errors.swallowed", _COUNTER, "{error}", "Errors of our own that the application was spared.", _WHERE),
     _self("process.start_time", _GAUGE, "s", "When this process began to record, in seconds since 1970."),
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from blogauto_otel import _guard, semconv
+from blogauto_otel.delivery.keeper import SpoolStats
 from blogauto_otel.delivery.lane import SignalStats
 from blogauto_otel.delivery.pipeline import DeliveryStats
 from blogauto_otel.delivery.signal import Signal
@@ -29,19 +30,22 @@ FIGURES = SignalStats(
     high_water=50,
     oldest_age=2.5,
     last_error="secret",
+    spooled=7,
+    redelivered=6,
 )
+SPOOL = SpoolStats(directory="secret", files=4, bytes=1000, oldest_age=60.0, quarantined=1, errors=2)
 QUIET = replace(FIGURES, dropped={}, accepted=0, sent=0)
 
 
 def delivery(**signals: SignalStats) -> Any:
     stats = {signal: signals.get(signal.value, QUIET) for signal in Signal}
-    return SimpleNamespace(stats=lambda: DeliveryStats(stats))
+    return SimpleNamespace(stats=lambda: DeliveryStats(stats, SPOOL))
 
 
 @pytest.fixture
 def recording() -> Iterator[Recording]:
     superseding = replace(QUIET, dropped={"superseded": 9})
-    made = Recording(delivery=delivery(traces=FIGURES, metrics=superseding), queue_bytes=1_000_000)
+    made = Recording(delivery=delivery(traces=FIGURES, metrics=superseding), queue_bytes=1_000_000, spool_bytes=5000)
     assert selfmetrics.instrument(made.context).state is State.ON
     yield made
     selfmetrics.uninstrument()
@@ -59,6 +63,8 @@ def of_traces(recording: Recording, name: str) -> float:
         ("export.requests", 12),
         ("export.retries", 3),
         ("export.duration", 1.5),
+        ("items.spooled", 7),
+        ("items.redelivered", 6),
         ("queue.items", 13),
         ("queue.bytes", 4096),
         ("queue.capacity", 1_000_000),
@@ -69,6 +75,21 @@ def of_traces(recording: Recording, name: str) -> float:
 def test_each_figure_of_delivery_is_a_metric_by_signal(recording: Recording, name: str, value: float) -> None:
     assert of_traces(recording, name) == value
     assert len(recording.points(f"blogauto_otel.{name}")) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("files", 4), ("bytes", 1000), ("capacity", 5000), ("oldest_file_age", 60), ("damaged", 1), ("errors", 2)],
+)
+def test_each_figure_of_the_spool_is_a_metric(recording: Recording, name: str, value: float) -> None:
+    assert recording.points(f"blogauto_otel.spool.{name}") == {(): value}
+
+
+def test_without_a_spool_there_are_no_figures_of_one() -> None:
+    made = Recording(delivery=SimpleNamespace(stats=lambda: DeliveryStats({})))
+    selfmetrics.instrument(made.context)
+    assert [name for name in made.metrics if ".spool." in name] == []
+    selfmetrics.uninstrument()
 
 
 def losses(recording: Recording, signal: str) -> Mapping[str, float]:
@@ -82,6 +103,9 @@ def test_losses_are_told_by_reason_and_the_usual_ones_are_there_from_the_start(r
         "http_413": 2,
         "rejected": 0,
         "shutdown": 0,
+        "spool_damaged": 0,
+        "spool_expired": 0,
+        "spool_full": 0,
         "too_large": 0,
         "unserialisable": 0,
     }
@@ -148,6 +172,8 @@ def test_their_names_in_prometheus() -> None:
     assert {metric.prometheus_name(SELF_NAMESPACE) for metric in SELF_METRICS} == {
         "blogauto_otel_items_accepted_total",
         "blogauto_otel_items_sent_total",
+        "blogauto_otel_items_spooled_total",
+        "blogauto_otel_items_redelivered_total",
         "blogauto_otel_items_dropped_total",
         "blogauto_otel_items_superseded_total",
         "blogauto_otel_export_requests_total",
@@ -158,6 +184,12 @@ def test_their_names_in_prometheus() -> None:
         "blogauto_otel_queue_capacity_bytes",
         "blogauto_otel_queue_high_water",
         "blogauto_otel_queue_oldest_item_age_seconds",
+        "blogauto_otel_spool_files",
+        "blogauto_otel_spool_bytes",
+        "blogauto_otel_spool_capacity_bytes",
+        "blogauto_otel_spool_oldest_file_age_seconds",
+        "blogauto_otel_spool_damaged_total",
+        "blogauto_otel_spool_errors_total",
         "blogauto_otel_errors_swallowed_total",
         "blogauto_otel_process_start_time_seconds",
     }
