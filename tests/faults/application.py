@@ -1,0 +1,83 @@
+"""The application that faults are injected into: it makes telemetry, does a deed when asked, and says how it stands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from opentelemetry import trace
+
+import blogauto_otel
+from tests.faults import deeds
+
+for name in filter(None, os.environ.get("DEEDS_BEFORE", "").split(",")):
+    deeds.DEEDS[name]()
+
+began = time.monotonic()
+telemetry = blogauto_otel.configure(**deeds.arguments())
+configuring = time.monotonic() - began
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    for name in filter(None, os.environ.get("DEEDS_AT_THE_END", "").split(",")):
+        deeds.DEEDS[name]()
+
+
+app = FastAPI(lifespan=lifespan)
+tracer = trace.get_tracer("faults")
+log = logging.getLogger("faults")
+
+
+@app.get("/ready")
+async def ready() -> float:
+    return configuring
+
+
+@app.get("/hit/{number}")
+async def hit(number: int) -> list[str]:
+    """Two spans, a log record and a count; the answer is the ids of the spans."""
+    server = trace.get_current_span().get_span_context()
+    with tracer.start_as_current_span("inner") as inner:
+        log.warning("hit %d", number)
+        blogauto_otel.metrics.business.keywords_analyzed.add(1)
+    return [f"{context.span_id:016x}" for context in (server, inner.get_span_context())]
+
+
+@app.get("/do/{name}")
+def do(name: str, given: str = "{}") -> Any:
+    """Run a deed, in a thread as FastAPI runs what is no coroutine; the answer is what it returned."""
+    return deeds.DEEDS[name](**json.loads(given))
+
+
+@app.get("/wait")
+async def wait(seconds: float) -> list[str]:
+    import asyncio
+
+    await asyncio.sleep(seconds)
+    return [f"{trace.get_current_span().get_span_context().span_id:016x}"]
+
+
+@app.get("/block")
+def block(seconds: float = 30.0) -> None:
+    time.sleep(seconds)
+
+
+@app.get("/state")
+async def state() -> dict[str, Any]:
+    """How this process and its telemetry stand."""
+    return {
+        "pid": os.getpid(),
+        "files": len(list(Path("/proc/self/fd").iterdir())),
+        "threads": threading.active_count(),
+        **telemetry.status().as_dict(),
+    }

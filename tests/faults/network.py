@@ -1,0 +1,205 @@
+"""Rows of the Collector and the network: away, silent, refusing, mad; nothing of it reaches the application."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import random
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from blogauto_otel import semconv
+from stack import receiver as peer
+from stack.receiver import Answer, Receiver
+from tests.delivery.peers import refusing, saying
+from tests.faults import certificates
+from tests.faults.lab import Lab, Service, wait_until
+from tests.faults.rule import LOSSES, Rule
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+LOAD = 100  # requests of the application while the fault lasts; the rule asks for more
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[str]:
+    """Connections are made, by the kernel, and nobody ever accepts one: a stopped process."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def refused_for_ever(lab: Lab) -> None:
+    with refusing() as nowhere, lab.service(nowhere) as service:
+        assert service.get("/ready") < 2.0  # seconds for `configure`: it waits for nobody
+        service.hit(LOAD)
+
+
+def silent(lab: Lab) -> None:
+    with _deaf() as nowhere, lab.service(nowhere) as service:
+        assert service.get("/ready") < 2.0
+        service.hit(LOAD)
+
+
+def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        service.hit(LOAD)
+        receiver.stop()
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            service.hit(20)
+            time.sleep(0.2)
+        receiver.start()
+        service.hit(LOAD)
+        _all_arrive(service, receiver, within=45.0)
+        assert service.arrived().duplicates == 0
+        for came_from_disk in (True, False):
+            numbers = _numbers(receiver, came_from_disk=came_from_disk)
+            assert numbers, came_from_disk
+            assert numbers == sorted(numbers), (came_from_disk, numbers)
+
+
+def _numbers(receiver: Receiver, *, came_from_disk: bool) -> list[int]:
+    """Those of the requests that log records speak of, in the order of their arrival."""
+    bodies = [str(r.body) for r in receiver.logs if (semconv.REDELIVERED in r.resource) is came_from_disk]
+    return [int(body.removeprefix("hit ")) for body in bodies if body.startswith("hit ")]
+
+
+def flapping(lab: Lab) -> None:
+    dice = random.Random(4)
+    with Receiver() as receiver, lab.service(receiver) as service:
+        receiver.answer(lambda _: peer.status(503) if dice.random() < 0.7 else peer.ok())
+        for _ in range(10):
+            service.hit(30)
+            time.sleep(0.2)
+        _all_arrive(service, receiver, within=10.0)
+
+
+def refused_for_good(lab: Lab) -> None:
+    codes = (400, 401, 404, 413)
+    with Receiver() as receiver, lab.service(receiver, rule=LOSSES) as service:
+        for code in codes:
+            receiver.answer(peer.status(code))
+            service.hit(LOAD)
+            wait_until(lambda code=code: f"http_{code}" in service.delivery()["dropped"])  # type: ignore[misc]
+            service.hit(20)
+        assert service.delivery()["retries"] == 0
+        receiver.answer(peer.ok())
+    spans = Counter(
+        span.span_id
+        for request in receiver.requests
+        if "traces" in request.path
+        for span in peer.decode_spans(request.payload)
+    )
+    assert set(spans.values()) == {1}  # no retry
+    for code in codes:
+        assert len(service.told(f"refuses traces, and what it refuses is lost: HTTP {code}")) <= 1
+
+
+def asked_to_wait(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        service.hit(10)
+        _all_arrive(service, receiver)
+        receiver.answer(lambda path: peer.status(503 if "logs" in path else 429, retry_after=30))
+        service.hit(LOAD)
+        receiver.wait_for(lambda r: any(q.answered == 429 for q in r.requests))
+        receiver.wait_for(lambda r: any(q.answered == 503 for q in r.requests))
+        for _ in range(5):
+            service.hit(40)
+            time.sleep(0.6)
+        asked = Counter(request.path for request in receiver.requests if request.answered in (429, 503))
+        assert max(asked.values()) == 1, asked  # one batch after the other remembers
+
+
+def retry_after_of_all_kinds(lab: Lab) -> None:
+    past = email.utils.formatdate(time.time() - 3600, usegmt=True)
+    with Receiver() as receiver, lab.service(receiver) as service:
+        for value in ("0", "-5", past, "NaN", "soon", ""):
+            receiver.answer(peer.status(503, retry_after=value), times=2)
+        service.hit(LOAD)
+        _all_arrive(service, receiver, within=30.0)
+        receiver.answer(peer.status(503, retry_after="1e9"), times=1)
+        service.hit(20)
+    for path in ("/v1/traces", "/v1/logs"):
+        asked = [request for request in receiver.requests if request.path == path]
+        pauses = [later.time - sooner.time for sooner, later in zip(asked, asked[1:]) if sooner.answered == 503]
+        assert all(pause > 0.04 for pause in pauses), pauses
+
+
+def partial_success(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver, rule=LOSSES) as service:
+        receiver.answer(peer.partial_success(3, "too old"), times=4)
+        service.hit(LOAD)
+        wait_until(lambda: service.delivery()["dropped"].get("rejected", 0) % 3 == 0 and service.delivery()["dropped"])
+        service.hit(LOAD)
+    assert service.last["delivery"]["traces"]["dropped"].keys() <= {"rejected"}
+    assert len(service.told("rejected 3 of")) <= 3  # one a signal
+
+
+def larger_than_the_limit(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        limit = 4 * 2**20
+        made = service.do("many_large_spans", count=1500, size=4000)
+        _all_arrive(service, receiver)
+        receiver.wait_for(lambda r: sum(span.name == "large" for span in r.spans) == made, timeout=20.0)
+    assert max(len(request.payload) for request in receiver.requests) < limit
+
+
+def huge_answers(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        for answer in (peer.huge_body(), peer.gzip_bomb()):
+            receiver.answer(answer)
+            service.hit(LOAD)
+            _all_arrive(service, receiver)
+        receiver.answer(peer.ok())
+        assert service.arrived().duplicates == 0
+
+
+def broken_connections(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        for answer in (peer.reset("reading"), peer.closing(), peer.reset("reading"), peer.closing()):
+            receiver.answer(answer, times=3)
+            service.hit(LOAD)
+            _all_arrive(service, receiver, within=20.0)
+        assert service.arrived().duplicates == 0
+
+
+def names_that_do_not_resolve(lab: Lab) -> None:
+    for deed in ("", "resolving_takes_for_ever"):
+        with lab.service("http://collector.invalid:4318", DEEDS_BEFORE=deed) as service:
+            assert service.get("/ready") < 2.0
+            service.hit(LOAD)
+
+
+def tls_of_all_kinds(lab: Lab) -> None:
+    made = certificates.make(lab.folder)
+    troubles = {
+        "a stranger signed it": (made.server, str(made.stranger)),
+        "it has expired": (made.expired, str(made.authority)),
+        "no such file": (made.server, str(lab.folder / "missing.pem")),
+        "it is no certificate": (made.server, __file__),
+    }
+    for trouble, (served, trusted) in troubles.items():
+        with Receiver(tls=served()) as receiver:
+            with lab.service(receiver, OTEL_EXPORTER_OTLP_CERTIFICATE=trusted) as service:
+                service.hit(20)
+                wait_until(lambda: service.told("cannot deliver"))
+            assert not receiver.requests, trouble
+    with Receiver() as plain:
+        with lab.service(plain.url.replace("http", "https")) as service:
+            service.hit(20)
+            wait_until(lambda: service.told("cannot deliver"))
+
+
+def lost_acknowledgements(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        receiver.answer(peer.lost_acknowledgement(), times=6)
+        service.hit(LOAD)
+        _all_arrive(service, receiver)
+        wait_until(lambda: service.delivery()["queue_items"] == 0)
+        assert service.arrived().duplicates > 0
+        assert service.delivery()["retries"] + service.delivery("logs")["retries"] > 0
+
+
+def _all_arrive(service: Service, receiver: Receiver, *, within: float = 10.0) -> None:
+    receiver.wait_for(lambda _: not service.missing(), timeout=within)

@@ -1,0 +1,1 @@
+"""Scripts that rows run to their end."""
