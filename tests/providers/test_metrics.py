@@ -236,6 +236,7 @@ def test_without_an_exporter_nothing_is_sent_and_a_scrape_still_works(receiver: 
     assert receiver.requests == []
 
 
+@pytest.mark.needs("opentelemetry-exporter-prometheus")
 def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_is_told_that_it_is_taken(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

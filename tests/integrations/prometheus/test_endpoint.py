@@ -188,10 +188,10 @@ class TestAtOnce:
 
     async def test_ten_thousand_series(self) -> None:
         app = MetricsEndpoint(Source(series=10_000).collect)
-        began = time.perf_counter()
+        began = time.process_time()
         response = await fetch(app)
         assert response.text.count("\nc_total{") == 10_000
-        assert time.perf_counter() - began < 3.0  # about 0.1 s on a quiet machine
+        assert time.process_time() - began < 3.0  # about 0.1 s on a quiet machine
 
 
 def _status_in_a_new_loop(app: MetricsEndpoint) -> int:
