@@ -95,14 +95,15 @@ def stock() -> Iterator[Callable[[], object]]:
     log.addHandler(handler)
     yield processor.force_flush
     log.removeHandler(handler)
-    processor.shutdown()
+    processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 def stock_handler(provider: LoggerProvider) -> logging.Handler:
     with contextlib.suppress(ImportError):
         from opentelemetry.instrumentation.logging.handler import LoggingHandler as ContribHandler
 
-        return ContribHandler(logger_provider=provider, log_code_attributes=True)
+        contrib: logging.Handler = ContribHandler(logger_provider=provider, log_code_attributes=True)
+        return contrib
     from opentelemetry.sdk._logs import LoggingHandler
 
     with warnings.catch_warnings():

@@ -1,6 +1,6 @@
 """What a process pays once: CPU to import and configure, memory, threads, and the time its exit takes.
 
-    python -m benchmarks.process
+python -m benchmarks.process
 """
 
 from __future__ import annotations

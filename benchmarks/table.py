@@ -10,4 +10,7 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     widths = [max(len(str(row[column])) for row in [header, *rows]) for column in range(len(header))]
     print(f"\n{title}\n")
     for row in [header, ["-" * width for width in widths], *rows]:
-        print("| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |", flush=True)
+        print(
+            "| " + " | ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)) + " |",
+            flush=True,
+        )
