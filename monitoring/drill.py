@@ -115,9 +115,9 @@ class Phone:
             self.notices.append(notice)
 
     def heard(self, name: str, status: str) -> bool:
-        """Whether the last word about an alert is that status."""
-        words = [notice.status for notice in list(self.notices) if notice.name == name]
-        return bool(words) and words[-1] == status
+        """Whether an alert fires (in one of its instances), or is resolved (in all)."""
+        last = {tuple(sorted(one.labels.items())): one.status for one in list(self.notices) if one.name == name}
+        return status in last.values() if status == "firing" else set(last.values()) == {status}
 
 
 def rehearse(alert: str, tell: Tell = lambda line: print(line, flush=True)) -> int:

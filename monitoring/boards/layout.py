@@ -46,7 +46,7 @@ UNITS: Final[Mapping[str, str]] = {
     "percent": units.Percent,
     "ratio": units.PercentUnit,
     "bytes": units.BytesIEC,
-    "count": units.Short,
+    "count": units.Locale,
     "number": units.NoUnit,
 }
 
@@ -303,7 +303,8 @@ def columns(
         ),
     ]
     for query in queries:
-        _override(panel, query.title, _column(query))
+        narrow = {"custom.width": 112} if len(queries) > 3 else {}
+        _override(panel, query.title, _column(query) | narrow)
     first: dict[str, object] = {"custom.width": first_width}
     if links:
         first["links"] = [link.to_json() for link in _links(links) or ()]

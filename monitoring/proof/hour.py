@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -69,7 +70,7 @@ Act = Callable[[str], traffic.Statuses]
 
 # What happens when: kind of traffic, first and last step, how many at once, pause in seconds lived between two.
 SCRIPT: Final[tuple[tuple[Act, int, int, int, float], ...]] = (
-    (traffic.normal, 0, STEPS, 2, 0.2),
+    (partial(traffic.normal, rounds=2), 0, STEPS, 1, 0.2),
     (traffic.lost, 0, STEPS, 1, 1.5),
     (traffic.slow, 60, 78, 3, 0.0),
     (traffic.bugs, 110, 128, 1, 0.1),

@@ -40,14 +40,14 @@ class Answer:
     problems: tuple[str, ...]
 
 
-def ask(prometheus: Prometheus, boards: Mapping[str, Board]) -> Iterator[Answer]:
-    """Every query to Prometheus, variables and annotations included."""
+def ask(prometheus: Prometheus, boards: Mapping[str, Board], *, begin: int = BEGIN) -> Iterator[Answer]:
+    """Every query to Prometheus, annotations included; charts begin at `begin`."""
     for uid, board in boards.items():
         for panel, target in targets(board, "prometheus"):
-            yield _ask(prometheus, uid, panel, target)
+            yield _ask(prometheus, uid, panel, target, begin)
         for annotation in board["annotations"]["list"]:
             panel = {"title": f"annotation {annotation['name']}", "type": "annotation", "targets": []}
-            yield _ask(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True})
+            yield _ask(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True}, BEGIN)
 
 
 def step(panel: Panel) -> int:
@@ -55,12 +55,12 @@ def step(panel: Panel) -> int:
     return seconds(panel["interval"]) if panel.get("interval") else SCRAPE_INTERVAL
 
 
-def _ask(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any]) -> Answer:
+def _ask(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any], begin: int) -> Answer:
     expr = expanded(target["expr"])
     if target.get("instant"):
         path, parameters = "query", {"query": expr, "time": END}
     else:
-        begin = END - 30 * 86400 if panel.get("timeFrom") == "30d" else BEGIN
+        begin = END - 30 * 86400 if panel.get("timeFrom") == "30d" else begin
         path, parameters = "query_range", {"query": expr, "start": begin, "end": END, "step": step(panel)}
     _, body = get(f"{prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60)
     document = json.loads(body)

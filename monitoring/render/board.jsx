@@ -114,7 +114,7 @@ function Chart({ panel, answers, width, height }) {
       ctx.save();
       for (const mark of sheet.marks) {
         ctx.strokeStyle = ctx.fillStyle = theme.visualization.getColorByName(mark.colour);
-        ctx.globalAlpha = 0.8;
+        ctx.globalAlpha = 0.5;
         ctx.setLineDash([4, 4]);
         ctx.beginPath(); ctx.moveTo(at(mark.time), plot.bbox.top); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.stroke();
         ctx.beginPath(); ctx.moveTo(at(mark.time) - 4, plot.bbox.top + plot.bbox.height + 6); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.lineTo(at(mark.time) + 4, plot.bbox.top + plot.bbox.height + 6); ctx.fill();
@@ -205,7 +205,7 @@ function Heatmap({ answers, width, height, panel }) {
       }
     });
     ctx.textAlign = "center"; ctx.fillStyle = theme.colors.text.secondary;
-    for (let time = FROM; time <= TO; time += 600e3) ctx.fillText(new Date(time).toISOString().slice(11, 16), x(time), h + 16);
+    for (let time = FROM + 600e3; time < TO; time += 600e3) ctx.fillText(new Date(time).toISOString().slice(11, 16), x(time), h + 16);
     const band = (value) => { const at = rows.findIndex((row) => value <= row.le); return h - tall * (at + 0.5); };
     ctx.fillStyle = "rgb(255,0,255)";
     for (const { time, value } of sheet.exemplars) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
@@ -219,6 +219,7 @@ const LEVELS = { error: "red", critical: "purple", warning: "orange", warn: "ora
 
 function Lines({ panel, height }) {
   const lines = sheet.logs[panel.id] ?? [];
+  if (!lines.length) return <Nothing text="No lines" />;
   return <div style={{ height, overflow: "hidden", fontFamily: theme.typography.fontFamilyMonospace, fontSize: 12, lineHeight: "20px" }}>
     {lines.slice(0, Math.floor(height / 20)).map(({ time, level, text, trace_id }, index) => (
       <div key={index} style={{ display: "flex", gap: 10, whiteSpace: "nowrap", overflow: "hidden", borderLeft: `3px solid ${theme.visualization.getColorByName(LEVELS[level] ?? "blue")}`, paddingLeft: 8 }}>
@@ -259,7 +260,7 @@ function Board() {
     <div style={{ display: "flex", gap: 10, alignItems: "center", marginBottom: 14 }}>
       <b style={{ ...theme.typography.h4, flex: 1 }}>{board.title}</b>
       {board.templating.list.filter(({ hide }) => hide !== 2).map(({ name, label, current }) => <span key={name} style={chip}>{label}: <b>{[current.text].flat().join(", ")}</b></span>)}
-      <span style={chip}>{new Date(FROM).toISOString().slice(0, 16).replace("T", " ")} to {new Date(TO).toISOString().slice(11, 16)}</span>
+      <span style={chip}>{[FROM, TO].map((time) => new Date(time).toISOString().slice(0, 16).replace("T", " ")).join(" to ")}</span>
     </div>
     <div style={{ position: "relative", height }}>{board.panels.map((panel) => <Placed key={panel.id} panel={panel} />)}</div>
   </div>;

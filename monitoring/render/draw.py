@@ -19,11 +19,13 @@ from monitoring.proof import hour as hours
 from monitoring.proof.hour import BEGIN, END, Hour, LogLine
 from monitoring.proof.panels import ask, step
 from monitoring.proof.store import stored
+from monitoring.render.history import with_history
 from stack.processes import Prometheus
 
 HERE: Final = Path(__file__).parent
 SOURCES: Final = ("board.jsx", "scrollbars.mjs")
 WIDTH: Final = 1532
+RANGES: Final = {"now-1h": END - BEGIN, "now-24h": 86400}
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # A diamond for every request would hide the lines.
 MOST_EXEMPLARS: Final = 60
@@ -41,7 +43,7 @@ def draw(out: Path) -> int:
         print("living the hour", flush=True)
         (work / "hour").mkdir()
         hour = hours.live(work / "hour")
-        with stored(work / "store", hour) as prometheus:
+        with stored(work / "store", with_history(hour)) as prometheus:
             sheets = {uid: _sheet(board, hour, prometheus) for uid, board in boards(BLOGAUTO).items()}
         failed = [uid for uid, sheet in sheets.items() if not _picture(uid, sheet, script, browser, work, out)]
     return 1 if failed else 0
@@ -72,7 +74,8 @@ def _bundle(work: Path) -> str:
 def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
     answers: dict[int, list[dict[str, Any]]] = {}
     marks: list[dict[str, Any]] = []
-    for answer in ask(prometheus, {str(board["uid"]): board}):
+    begin = END - RANGES[board["time"]["from"]]
+    for answer in ask(prometheus, {str(board["uid"]): board}, begin=begin):
         if answer.panel["type"] == "annotation":
             marks += _marks(answer.result, board, answer.panel["title"])
         else:
@@ -84,7 +87,7 @@ def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
         "marks": marks,
         "exemplars": _exemplars(hour),
         "logs": {panel["id"]: list(_logs(hour.logs, panel)) for panel in panels(board) if panel["type"] == "logs"},
-        "range": [BEGIN, END],
+        "range": [begin, END],
     }
 
 
@@ -102,7 +105,8 @@ def _exemplars(hour: Hour) -> list[dict[str, float]]:
         for reading in hour.readings
         if reading.trace_id and reading.name.startswith("blogauto_api")
     }
-    chosen = list(found.values())[:: max(1, len(found) // MOST_EXEMPLARS)]
+    slowest = sorted(found.values(), key=lambda reading: -reading.exemplar)
+    chosen = [*slowest[:10], *slowest[10 :: max(1, len(slowest) // MOST_EXEMPLARS)]]
     return [{"time": reading.time * 1000, "value": reading.exemplar} for reading in chosen]
 
 
@@ -130,6 +134,7 @@ def _picture(uid: str, sheet: Mapping[str, Any], script: str, browser: str, work
     out.mkdir(parents=True, exist_ok=True)
     target = (out / f"board-{uid.split('-', 1)[1]}.png").resolve()
     subprocess.run([*common, f"--screenshot={target}", page.as_uri()], capture_output=True, check=True)
+    subprocess.run(["node", str(HERE / "squeeze.mjs"), str(packages("render")), str(target)], check=True)
     broken = dom.count('class="broken"')
     print(
         f"{target.name}: {len(panels(sheet['board']))} panels, {broken} not drawn, {target.stat().st_size // 1024} kB",
