@@ -46,7 +46,7 @@ UNITS: Final[Mapping[str, str]] = {
     "percent": units.Percent,
     "ratio": units.PercentUnit,
     "bytes": units.BytesIEC,
-    "count": units.Locale,
+    "count": units.LocaleFormat,
     "number": units.NoUnit,
 }
 
