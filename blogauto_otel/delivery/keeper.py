@@ -21,7 +21,7 @@ from blogauto_otel.delivery.lane import Lane
 from blogauto_otel.delivery.queue import Batch
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spool import Entry, Held, Limits, Spool
-from blogauto_otel.delivery.spoolfile import Kept
+from blogauto_otel.delivery.spoolfile import FREE, Kept
 from blogauto_otel.delivery.spoolplace import choose
 from blogauto_otel.delivery.worker import Worker
 
@@ -58,6 +58,7 @@ class _Shelf:
         self.files: deque[Entry] = deque()
         self.segment: Held | None = None  # a file that is added to as long as it is small
         self.kept = Kept(lane.signal, 0, b"")  # what is in it
+        self.older = False  # whether files before it wait for whoever drains: then it is not its turn
         self.was_away = False
         self.handed_at = 0.0
 
@@ -82,6 +83,7 @@ class Keeper:
         self._places = places
         self._limits = limits
         self._segment = min(SEGMENT, limits.bytes // 8)
+        self._at_once = min(limits.content, limits.bytes // 4)  # bytes of a file
         self._drained = drained
         self._wake_sender = wake_sender
         self._working = threading.Lock()  # held by whoever uses the spool: the thread, or a flush
@@ -175,7 +177,7 @@ class Keeper:
                 self._spool.discard(held)
         if shelf.lane.latest_only and len(queue):
             shelf.kept = Kept(shelf.lane.signal, 0, b"")  # what is in the file is replaced, not added to
-        while (batch := shelf.lane.take()) is not None:
+        while (batch := shelf.lane.take(self._at_once)) is not None:
             try:
                 self._store(shelf, batch)
             except BaseException:
@@ -194,23 +196,25 @@ class Keeper:
             return
         self._close_segment(shelf)
         self._spool.write(kept)
+        shelf.older = True
 
     def _close_segment(self, shelf: _Shelf) -> None:
         """Let it go: nothing is added to it any more. Metrics that a newer collection has outdone are of no use."""
-        segment = shelf.segment
-        if segment is None:
+        if shelf.segment is None:
             return
-        shelf.begin_segment()
         if shelf.lane.latest_only and not shelf.lane.is_away:
-            self._spool.discard(segment)
+            self._spool.discard(shelf.segment)
         else:
-            self._spool.release(segment)
+            self._spool.release(shelf.segment)
+        shelf.begin_segment()
 
     # -- from disk to the receiver
 
     def _look(self, now: float) -> None:
         found = self._spool.scan()
         waits = self._spool.has_work(found)
+        for signal, shelf in self._shelves.items():
+            shelf.older = any(entry.name.signal is signal and entry.name.state == FREE for entry in found)
         self._look_at = now + (LOOK_AGAIN if waits else LOOK_EVERY) * _random.uniform(0.8, 1.2)
         can_send = any(self._shelves[signal].lane.wants_kept_in(now) <= 0 for signal in self._drained)
         if not (waits and can_send and self._spool.lock()):
@@ -221,19 +225,27 @@ class Keeper:
             self._shelves[signal].files = deque(entry for entry in free if entry.name.signal is signal)
 
     def _has(self, shelf: _Shelf) -> bool:
-        return bool(shelf.files) or (shelf.segment is not None and not shelf.lane.latest_only)
+        its_turn = shelf.segment is not None and not shelf.older and not shelf.lane.latest_only
+        return bool(shelf.files) or its_turn
 
     def _hand_out(self, now: float) -> None:
         """Give the sender the next file of each signal that it wants one of."""
         for shelf in sorted(self._shelves.values(), key=lambda shelf: shelf.handed_at):
             while now >= self._hand_out_at and self._has(shelf) and shelf.lane.wants_kept_in(now) <= 0:
                 held = self._next(shelf)
-                kept = self._spool.read(held) if held is not None else None
+                kept = None if held is None else self._read(held)
                 if held is not None and kept is not None:
                     self._hand_out_at = now + len(kept.content) / RATE
                     shelf.handed_at = now
                     shelf.lane.hand(held, kept)
                     self._wake_sender()
+
+    def _read(self, held: Held) -> Kept | None:
+        try:
+            return self._spool.read(held)
+        except OSError:
+            self._finished.append((held, False))  # nothing is wrong with the file: no descriptor left, for one
+            raise
 
     def _next(self, shelf: _Shelf) -> Held | None:
         """The oldest file, and where there is none, the one that we are still adding to."""
@@ -250,8 +262,9 @@ class Keeper:
 
     def _clear_away(self) -> None:
         while self._finished:
-            held, gone = self._finished.popleft()
+            held, gone = self._finished[0]
             (self._spool.discard if gone else self._spool.release)(held)
+            self._finished.popleft()  # now, and not when the disk could not be used
             if not any(shelf.files for shelf in self._shelves.values()):
                 self._look_at = 0.0  # is there more, and does anybody else want to drain it?
 

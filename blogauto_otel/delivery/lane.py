@@ -366,9 +366,9 @@ class Lane:
     def _grace(self) -> float:
         return GRACE_AWAY if self.is_away else GRACE_SLOW
 
-    def take(self) -> Batch | None:
-        """Items for one request, to be kept; `spooled` or the queue's `put_back` must follow."""
-        return self.queue.take(self._pace.batch_items, self._pace.request_bytes)
+    def take(self, max_bytes: int) -> Batch | None:
+        """Items to be kept; `spooled` or the queue's `put_back` must follow."""
+        return self.queue.take(self._pace.batch_items, max_bytes)
 
     def kept(self, batch: Batch) -> Kept:
         """The batch as it will be sent when it comes back."""

@@ -10,14 +10,17 @@ from typing import Final
 # Claims of a process that we cannot see (another container on the same volume) are its own while they are younger.
 UNSEEN_SECONDS: Final = 60.0
 
+_PROC: Final = Path("/proc")  # where there is none, a pid that answers is taken for the process
+
+_UNKNOWN: Final = "0"
+
 _serials: Final = itertools.count(1)
 _living: Final[set[str]] = set()  # owners in this process, and what a forked child inherits without being asked
 
 
 def new_owner() -> str:
     """A mark for claims: pid, start of the process, its pid namespace, and which owner of this process it is."""
-    pid = os.getpid()
-    owner = f"{pid}-{_start_of(pid) or 0}-{_namespace()}-{next(_serials)}"
+    owner = f"{os.getpid()}-{_own_start()}-{_namespace()}-{next(_serials)}"
     _living.add(owner)
     return owner
 
@@ -35,41 +38,48 @@ def is_gone(owner: str, age: float) -> bool:
         return age > UNSEEN_SECONDS
     if int(pid) == os.getpid():
         return owner not in _living
-    found = _start_of(int(pid))
-    return found is None or str(found) != start
+    return not _runs(int(pid), start)
 
 
-def _start_of(pid: int) -> int | None:
-    """When the process began, in clock ticks since the machine did; None when it has ended.
-
-    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: field 22; field 3 is the state. A zombie has ended.
-    """
+def _runs(pid: int, start: str) -> bool:
+    """Whether that very process runs; when it cannot be told, it does."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
-        return None if fields[0] in (b"Z", b"X") else int(fields[19])
-    except FileNotFoundError:
-        return None if _has_proc() else _runs(pid)
+        state, found = _state_and_start(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return not (_PROC / "self").exists() and _answers(pid)
     except (OSError, ValueError, IndexError):
-        return _runs(pid)
+        return True
+    return start in (found, _UNKNOWN) and state not in ("Z", "X")
 
 
-def _has_proc() -> bool:
-    return Path("/proc/self/stat").exists()
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """Fields 3 and 22: a letter, of which Z and X mean an end; and the clock ticks of the machine at the beginning.
+
+    https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
+    fields = (_PROC / str(pid) / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
+    return fields[0], fields[19]
 
 
-def _runs(pid: int) -> int | None:
-    """Without /proc: 0 for a process that is there, whenever it began."""
+def _own_start() -> str:
+    try:
+        return _state_and_start(os.getpid())[1]
+    except (OSError, ValueError, IndexError):
+        return _UNKNOWN
+
+
+def _answers(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except (OSError, OverflowError):
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
         pass
-    return 0
+    return True
 
 
 def _namespace() -> str:
     try:
-        return f"{Path('/proc/self/ns/pid').stat().st_ino:x}"
+        return f"{(_PROC / 'self/ns/pid').stat().st_ino:x}"
     except OSError:
         return "0"

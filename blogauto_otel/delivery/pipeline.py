@@ -224,7 +224,7 @@ class Delivery:
                 "not delivered in time, and kept on disk for the next start (%s): %s",
                 self._keeper.stats().directory, words,
             )  # fmt: skip
-        return not any(queue.oldest_only_here for queue in self._queues.values())
+        return all(queue.oldest_only_here is None for queue in self._queues.values())
 
     def _end(self) -> bool:
         lost = {}
@@ -317,7 +317,9 @@ def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callab
 
     sent = frozenset(signal for signal in lanes if "otlp" in getattr(settings, f"{signal.value}_exporter"))
     limits = Limits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync)
-    keeper = Keeper(lanes.values(), partial(candidates, settings, os.environ), limits, drained=sent, wake_sender=wake)
+    keeper = Keeper(
+        lanes.values(), partial(candidates, settings, os.environ.copy()), limits, drained=sent, wake_sender=wake
+    )
     for lane in lanes.values():
         lane.recovered, lane.finished = keeper.worker.wake, keeper.finished
     return keeper

@@ -47,6 +47,11 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe would block
 
+# What reading says of the file, and not of this process or the system: a link, a socket, a directory, a bad sector.
+_UNREADABLE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EIO})
+
+_serials: Final = itertools.count(1)  # of all files of this process
+
 Lost = Callable[[Signal, str, int], None]
 
 
@@ -157,7 +162,6 @@ class Spool:
         self._disk = disk or Disk()
         self._clock = clock or Clock()
         self._owner = new_owner()
-        self._serials = itertools.count(1)
         self._latest = 0
         self._drain_lock: int | None = None
 
@@ -229,7 +233,7 @@ class Spool:
             boot=self._clock.boot or "0" * 8,
             up=self._clock.up(),
             pid=os.getpid(),
-            serial=next(self._serials),
+            serial=next(_serials),
             items=kept.items,
             signal=kept.signal,
         )
@@ -332,21 +336,25 @@ class Spool:
 
     def _read(self, directory: int, name: Name) -> Kept:
         try:
-            file = os.open(str(name), _READ, dir_fd=directory)
-        except FileNotFoundError:
-            raise
+            data = self._bytes(directory, str(name))
         except OSError as error:
-            raise DamagedError(str(error)) from None  # a symbolic link, for one
+            if error.errno in _UNREADABLE:
+                raise DamagedError(str(error)) from None
+            raise
+        kept = unpack(data, max_content=self._limits.file)
+        if kept.signal is not name.signal:
+            raise DamagedError("under another's name")
+        return kept
+
+    def _bytes(self, directory: int, name: str) -> bytes:
+        file = os.open(name, _READ, dir_fd=directory)
         try:
             facts = os.fstat(file)
             if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_size > self._limits.file:
                 raise DamagedError("not a file of ours")
-            kept = unpack(_all_of(file, facts.st_size), max_content=self._limits.file)
+            return _all_of(file, facts.st_size)
         finally:
             os.close(file)
-        if kept.signal is not name.signal:
-            raise DamagedError("under another's name")
-        return kept
 
     def release(self, held: Held) -> None:
         """Let others have it."""
@@ -378,13 +386,13 @@ class Spool:
         """Become the one who drains; False while somebody else is."""
         if self._drain_lock is not None:
             return True
-        with self._opened() as directory:
+        with contextlib.suppress(FileNotFoundError), self._opened() as directory:
             lock = os.open(_DRAIN_LOCK, _LOCK, 0o600, dir_fd=directory)
             if _locked(lock):
                 self._drain_lock = lock
                 return True
             os.close(lock)
-            return False
+        return False
 
     def unlock(self) -> None:
         """Let somebody else drain. In a forked child: forget that the parent does."""
@@ -402,7 +410,7 @@ class Spool:
     def recover(self) -> list[Entry]:
         """Take back what ended processes had claimed, drop what is too old; returns the free files, oldest first."""
         free = []
-        with self._opened() as directory:
+        with contextlib.suppress(FileNotFoundError), self._opened() as directory:
             for entry in _entries(directory):
                 name = entry.name
                 if name.owner and self._is_orphan(entry):

@@ -24,8 +24,8 @@ def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]
     places = [temporary.absolute() / f"blogauto-otel-{os.geteuid()}-{own}"]
     with contextlib.suppress(RuntimeError):  # a user without a home
         state = environ.get("XDG_STATE_HOME", "")
-        home = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
-        places.insert(0, home / "blogauto-otel" / own)
+        home = Path(environ.get("HOME") or "~").expanduser() / ".local" / "state"
+        places.insert(0, (Path(state) if state.startswith("/") else home) / "blogauto-otel" / own)
     return places
 
 
