@@ -175,7 +175,7 @@ def dsn(raw: str) -> str:
     except ValueError:
         parts = urllib.parse.urlsplit("")
     if not parts.username or not re.fullmatch(r".*/\d+", parts.path) or parts.query or parts.fragment:
-        raise ValueError("expected https://PUBLIC_KEY@HOST/PROJECT_NUMBER")
+        raise ValueError("expected the DSN of a Sentry project: scheme, public key, host and project number")
     return raw.strip()
 
 

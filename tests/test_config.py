@@ -173,6 +173,9 @@ WRONG: dict[str, list[str]] = {
     "redact": ["maybe"],
     "redact_patterns": ["(a+)+", "("],
     "redact_personal": ["address"],
+    "sentry_dsn": ["x", "https://host/1", "https://key@host/x", "ftp://key@host/1", "https://key@host/1?x=1"],
+    "sentry_event_url": ["https://host/{id}", "/{event_id}", "https://host/", "https://host/{event_id}/{"],
+    "sentry_trace_url": ["https://host/{event_id}", "x"],
 }
 FITTING = (
     *(

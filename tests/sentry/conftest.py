@@ -1,12 +1,100 @@
-"""One server for all cases of a variant."""
+"""Sentry linked in this process, or one server for all cases of a variant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import sentry_sdk
 
+from blogauto_otel.testing import Captured, capture_telemetry
 from tests.sentry.served import Run, run
+from tests.sentry.sink import Event, Sink
+
+
+class Linked:
+    """Telemetry in memory, and a Sentry on loopback."""
+
+    def __init__(self, telemetry: Captured, sink: Sink) -> None:
+        self.telemetry = telemetry
+        self.sink = sink
+
+    @property
+    def report(self) -> str:
+        """What the status line says of Sentry."""
+        return str(self.telemetry.handle.status().as_dict()["instrumentation"]["sentry"])
+
+    @property
+    def events(self) -> list[Event]:
+        """What has arrived, when all has."""
+        self.telemetry.handle.force_flush(20.0)
+        return self.sink.events
+
+    @property
+    def event(self) -> Event:
+        """The only one."""
+        (only,) = self.events
+        return only
+
+    def dropped(self) -> dict[str, float]:
+        """Losses of events by reason, as the self-metrics show them."""
+        points = self.telemetry.points("blogauto_otel.items.dropped")
+        of_sentry = {str(dict(key)["reason"]): lost for key, lost in points.items() if ("signal", "sentry") in key}
+        return {reason: lost for reason, lost in of_sentry.items() if lost}
+
+    def figure(self, name: str) -> float:
+        """One of the self-metrics, for Sentry."""
+        return self.telemetry.points(f"blogauto_otel.{name}")[(("signal", "sentry"),)]
+
+
+Link = Callable[..., Any]
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    with Sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def no_client() -> Iterator[None]:
+    """Sentry's client of one test is not another's."""
+    yield
+    sentry_sdk.get_client().close(timeout=0.0)
+    scope = sentry_sdk.get_global_scope()
+    scope.clear()
+    scope.set_client(None)
+    sentry_sdk.get_isolation_scope().clear()
+    sentry_sdk.get_current_scope().clear()
+
+
+@pytest.fixture
+def link(sink: Sink, no_client: None) -> Link:
+    """Configure with a DSN, for a block."""
+
+    @contextmanager
+    def link(**settings: Any) -> Iterator[Linked]:
+        chosen = {"sentry_dsn": sink.dsn, "sentry_profiles_rate": 0.0, **settings}
+        with capture_telemetry(**chosen) as telemetry:
+            yield Linked(telemetry, sink)
+
+    return link
+
+
+@pytest.fixture
+def linked(link: Link) -> Iterator[Linked]:
+    """Configured with a DSN, and everything else by default."""
+    with link() as linked:
+        yield linked
+
+
+@pytest.fixture
+def log() -> logging.Logger:
+    """An application's logger."""
+    return logging.getLogger("shop.orders")
 
 
 @pytest.fixture(scope="session")

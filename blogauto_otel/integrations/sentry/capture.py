@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sentry_sdk
 from opentelemetry.trace import Span, SpanContext, get_current_span
+from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, tell
@@ -25,8 +26,6 @@ MECHANISM: Final = "blogauto_otel"
 # Where the log would tell of what sends it. Sentry ignores its own and urllib3's as well.
 OWN_LOGGERS: Final = ("opentelemetry", "opentelemetry.*", "blogauto_otel", "blogauto_otel.*")
 
-MakeEvent = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
-
 
 class Capture:
     """Lives as long as the link.
@@ -43,7 +42,7 @@ class Capture:
         self._budget = budget
         self._ledger = ledger
         self._level_of = level_of
-        self._filter = EventHandler()
+        self._is_listened_to: Callable[[logging.LogRecord], bool] = getattr(EventHandler(), "_can_record", bool)
 
     @guarded("capturing a failed request", None)
     def failed_request(self, error: BaseException, span: Span) -> None:
@@ -96,7 +95,7 @@ class Capture:
 
     def _is_wanted(self, record: logging.LogRecord) -> bool:
         level = self._level_of(sentry_sdk.get_client())
-        return level is not None and record.levelno >= level and self._filter._can_record(record)
+        return level is not None and record.levelno >= level and self._is_listened_to(record)
 
     def _capture(
         self,
@@ -117,9 +116,11 @@ class Capture:
             failure.event_id = WITHHELD
         if not self._may(_place(error)):
             return None
-        kind = {"type": mechanism, "handled": handled}
-        event, made = event_from(error, client_options=client.options, mechanism=kind)
-        self._send({**event, **(said or {})}, {**made, **hint, OURS: True})
+        made = _as_event(client, error, handled=handled, mechanism=mechanism)
+        if made is None:
+            sentry_sdk.capture_exception(error)
+        else:
+            self._send({**made[0], **(said or {})}, {**made[1], **hint, OURS: True})
         return failure.event_id if failure is not None else None
 
     def _send(self, event: dict[str, Any], hint: dict[str, Any]) -> None:
@@ -133,11 +134,13 @@ class Capture:
         return False
 
 
-def event_from(error: BaseException, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The event of an exception, and its hint, as Sentry's own integrations make them."""
-    from sentry_sdk.utils import event_from_exception
-
-    made: tuple[Any, Any] = event_from_exception(error, **options)
+def _as_event(client: Any, error: BaseException, *, handled: bool, mechanism: str) -> tuple[Any, Any] | None:
+    """The event of an exception and its hint, as Sentry's own integrations make them; None where there is no such way."""
+    make = getattr(utils, "event_from_exception", None)
+    if make is None:
+        return None
+    kind = {"type": mechanism, "handled": handled}
+    made: tuple[Any, Any] = make(error, client_options=client.options, mechanism=kind)
     return made
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import sentry_sdk
-from sentry_sdk import scope as sentry
 
 from blogauto_otel._guard import guard, tell
 from blogauto_otel.delivery.pipeline import Delivery
@@ -156,7 +155,7 @@ def _renew_worker(transport: Any) -> None:
         transport._worker = type(worker)(queue_size=transport.options["transport_queue_size"])
 
 
-# --- Sentry's list of event processors: nothing can be taken out of it ------------------------------------------------
+# --- Sentry's list of event processors: what is in it stays, and does nothing after us --------------------------------
 
 _events: Events | None = None
 
@@ -165,6 +164,12 @@ def _process(event: Event, hint: Hint) -> Event | None:
     return event if _events is None else _events.process(event, hint)
 
 
+_is_watching = False
+
+
 def _watch_events() -> None:
-    if _process not in sentry.global_event_processors:
-        sentry.add_global_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs
+    """Once per process: the global scope outlives clients."""
+    global _is_watching
+    if not _is_watching:
+        _is_watching = True
+        sentry_sdk.get_global_scope().add_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs

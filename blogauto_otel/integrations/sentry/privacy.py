@@ -24,6 +24,8 @@ DATA_COLLECTION: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 
+REQUEST: Final = "[redacted:request]"
+
 # Made by Sentry or by us, and nothing else: ids, names and times.
 _AS_IT_IS: Final = frozenset(
     ("contexts", "dist", "environment", "event_id", "level", "modules", "platform", "release", "sdk", "server_name")
@@ -62,5 +64,26 @@ def _clean_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
         return
     frames = stacktrace.get("frames")
     if isinstance(frames, list):
-        stacktrace["frames"] = [redactor.value("", frame) for frame in frames]
+        stacktrace["frames"] = [redactor.value("", _without_requests(frame)) for frame in frames]
     part["stacktrace"] = stacktrace
+
+
+def _without_requests(frame: Any) -> Any:
+    """Variables of a framework's or driver's frame hold whole requests and rows: no key says what is in them."""
+    if isinstance(frame, MutableMapping) and "vars" in frame:
+        if frame.get("in_app"):
+            frame["vars"] = _shortened(frame["vars"])
+        else:
+            del frame["vars"]
+    return frame
+
+
+def _shortened(value: Any) -> Any:
+    """Variables as Sentry has serialised them, without requests: Starlette's are mappings, and so written out."""
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "query_string" in value and "headers" in value:
+        return REQUEST
+    return {key: _shortened(item) for key, item in value.items()}

@@ -12,6 +12,8 @@ from typing import Any, Final
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import TracerProvider
+from sentry_sdk import profiler
+from sentry_sdk.profiler import continuous_profiler
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guarded
@@ -34,24 +36,23 @@ class Profiles:
     def start(self) -> str:
         """Decide whether this process is profiled; returns what is to be said of it."""
         rate = self._settings.sentry_profiles_rate
+        if not hasattr(profiler, "start_profiler"):
+            return "no profiles: this version of sentry_sdk cannot"
         if self._settings.sentry_profiles == "trace" and rate:
             self._watch(_PerTrace(Share(rate)))
             return f"profiles of {rate:.0%} of traces"
         if _random.random() >= rate:
             return "no profile of this process"
-        from sentry_sdk.profiler import start_profiler
-
-        start_profiler()
+        profiler.start_profiler()
         self._watch(_RootSpans())
         return "this process is profiled"
 
     def stop(self) -> None:
-        """Stop watching; the profiler ends with Sentry's client, or here."""
+        """Stop watching, and the profiler, which hands over what it has."""
         if self._processor is not None:
             self._processor.enabled = False
-        from sentry_sdk.profiler import stop_profiler
-
-        stop_profiler()
+            self._processor = None
+            profiler.stop_profiler()
 
     def after_fork_in_child(self) -> None:
         """The profiler's thread stayed with the parent; whether there is one here is decided anew."""
@@ -77,9 +78,7 @@ class _RootSpans(SpanProcessor):
             self._begin(span)
 
     def _begin(self, span: Span) -> None:
-        from sentry_sdk.profiler.continuous_profiler import get_profiler_id
-
-        profiler_id = get_profiler_id()
+        profiler_id = continuous_profiler.get_profiler_id()
         if profiler_id:
             span.set_attribute(semconv.SENTRY_PROFILER_ID, profiler_id)
 
@@ -95,9 +94,7 @@ class _PerTrace(_RootSpans):
         context = span.get_span_context()
         if context.trace_id not in self._share or len(self._running) >= MAX_PROFILED:
             return
-        from sentry_sdk.profiler.continuous_profiler import try_profile_lifecycle_trace_start
-
-        profile = try_profile_lifecycle_trace_start()
+        profile = continuous_profiler.try_profile_lifecycle_trace_start()
         if profile is not None:
             self._running[context.span_id] = profile
             super()._begin(span)

@@ -48,7 +48,7 @@ class SentryTraces(SpanPipeline):
 
 
 def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> tuple[Delivery, SentryTraces]:
-    """A delivery of its own, because Sentry must not hold up the others; and what feeds it."""
+    """A delivery of its own, in memory, because Sentry must not hold up the others; and what feeds it."""
     assert settings.sentry_dsn is not None
     destination = otlp_destination(settings.sentry_dsn)
     theirs = replace(
@@ -63,6 +63,7 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         traces_exporter=("otlp",),
         metrics_exporter=(),
         logs_exporter=(),
+        spool_dir="off",
     )
     delivery = build_delivery(theirs, resource)
     length = settings.max_span_attribute_length or settings.max_attribute_length

@@ -1,0 +1,86 @@
+"""An application that calls `sentry_sdk.init` itself: `python -m tests.sentry.own_client WHEN OPTIONS`.
+
+WHEN is `before` or `after` our `configure`; OPTIONS are those of `init`, as JSON. It fails in three ways and says on
+stdout, as JSON, what its status line says of Sentry and what is left of its options.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+import blogauto_otel
+
+log = logging.getLogger("shop")
+
+
+def initialise(options: dict[str, Any]) -> None:
+    import sentry_sdk
+
+    def before_send(event: Any, hint: Any) -> Any:
+        event.setdefault("tags", {})["by"] = "the application"
+        event.setdefault("extra", {})["password"] = "hunter2"
+        return event
+
+    sentry_sdk.init(os.environ["THEIR_DSN"], before_send=before_send, **options)
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/crash")
+    def crash() -> None:
+        password = "hunter2"
+        raise ValueError(f"case:crash {len(password)}")
+
+    @app.get("/logged")
+    async def logged() -> None:
+        log.error("case:logged")
+
+    @app.get("/both")
+    def both() -> None:
+        try:
+            raise ValueError("case:both")
+        except ValueError:
+            log.exception("it failed")
+            raise
+
+    return app
+
+
+async def ask(app: FastAPI) -> None:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        for number, path in enumerate(("crash", "logged", "both"), 1):
+            await client.get(f"/{path}", headers={"traceparent": f"00-{number:032x}-{1:016x}-01"})
+
+
+def main(when: str, options: str) -> None:
+    if when == "before":
+        initialise(json.loads(options))
+    telemetry = blogauto_otel.configure()
+    imported = "sentry_sdk" in sys.modules
+    if when == "after":
+        initialise(json.loads(options))
+    asyncio.run(ask(application()))
+    telemetry.force_flush(20.0)
+    said = telemetry.status().as_dict()["instrumentation"]["sentry"]
+    print(json.dumps({"sentry": said, "imported": imported, "dropped": dropped(telemetry)}))
+
+
+def dropped(telemetry: Any) -> dict[str, int]:
+    from blogauto_otel.integrations import sentry
+
+    link = sentry._link
+    return dict(link._ledger.dropped) if link is not None else {}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

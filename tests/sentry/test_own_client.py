@@ -1,0 +1,168 @@
+"""An application's own `sentry_sdk.init`, before or after ours: client and options stay, and its events are linked."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from importlib import util
+from typing import Any
+
+import pytest
+
+import blogauto_otel
+from blogauto_otel import _configure
+from blogauto_otel.errors import MissingDependencyError
+from stack.receiver import Receiver, Span
+from tests.sentry.sink import Event, Sink
+from tests.support.children import ROOT, environment, python
+
+slow = pytest.mark.slow
+
+
+@dataclass
+class Told:
+    """What came of such an application."""
+
+    events: list[Event]
+    kinds: set[str]
+    spans: list[Span]
+    said: dict[str, Any]
+    output: str
+
+    def event(self, case: str) -> Event:
+        (only,) = [event for event in self.events if f"case:{case}" in event.text]
+        return only
+
+
+def tell(when: str, options: dict[str, Any] | None = None, *, dsn: bool = False, **variables: str) -> Told:
+    """Run it, with our own DSN beside its own or without one."""
+    with Sink() as sink, Sink() as ours, Receiver() as receiver:
+        chosen = {
+            "THEIR_DSN": sink.dsn,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "BLOGAUTO_OTEL_SENTRY_PROFILES_RATE": "0",
+            **({"SENTRY_DSN": ours.dsn} if dsn else {}),
+            **variables,
+        }
+        command = python("-m", "tests.sentry.own_client", when, json.dumps(options or {}))
+        done = subprocess.run(command, cwd=ROOT, env=environment(**chosen), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert ours.items == []
+        kinds = {item.kind for item in sink.items}
+        return Told(sink.events, kinds, list(receiver.spans), said, done.stdout + done.stderr)
+
+
+CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
+
+
+@slow
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("dsn", [True, False], ids=["with SENTRY_DSN", "without"])
+def test_its_events_are_linked_once_each(when: str, dsn: bool) -> None:
+    """With Sentry's default integrations, which tell of crashes and log records as well."""
+    told = tell(when, dsn=dsn)
+    assert len(told.events) == len(CASES), [event.text for event in told.events]
+    for case, number in CASES.items():
+        event = told.event(case)
+        assert int(event.trace_id, 16) == number
+        spans = [span for span in told.spans if span.trace_id == event.trace_id and span.kind == "SERVER"]
+        assert [span.span_id for span in spans] == [event.span_id]
+        assert [span.attributes["sentry.event_id"] for span in spans] == [event.id]
+    assert told.said["dropped"] == {}, "what is told twice is no loss"
+
+
+@slow
+def test_its_before_send_runs_first_and_nothing_private_leaves_after_it() -> None:
+    """Sentry collects frame variables by default: they leave redacted."""
+    event = tell("before").event("crash")
+    assert event.data["tags"]["by"] == "the application"
+    assert event.data["extra"]["password"] == "[redacted:password]"
+    assert "hunter2" not in json.dumps(event.data)
+    frames = [frame for frame in event.exceptions[-1]["stacktrace"]["frames"] if frame["function"] == "crash"]
+    assert frames[0]["vars"] == {"password": "[redacted:password]"}
+
+
+@slow
+def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed() -> None:
+    said = tell("before").said["sentry"]
+    assert said.startswith("on (the application's own client, its options kept; ")
+    assert "its integrations starlette, fastapi build each error a second time" in said
+    assert "it collects frame variables, which are redacted" in said
+
+
+@slow
+def test_its_tracing_stays_on_and_its_errors_are_in_the_trace_of_opentelemetry() -> None:
+    told = tell("before", {"traces_sample_rate": 1.0})
+    assert "its tracing stays on, beside OpenTelemetry's" in told.said["sentry"]
+    assert "transaction" in told.kinds
+    assert {int(event.trace_id, 16) for event in told.events} == set(CASES.values())
+
+
+@slow
+def test_a_client_that_makes_no_events_of_log_records_gets_none() -> None:
+    told = tell("before", {"default_integrations": False, "auto_enabling_integrations": False})
+    assert [event.text.split()[1] for event in told.events] == ["case:crash", "case:both"]
+
+
+@slow
+def test_without_a_dsn_sentrys_sdk_is_not_even_imported() -> None:
+    told = tell("never")
+    assert told.said == {"sentry": "off (no SENTRY_DSN)", "imported": False, "dropped": {}}
+    assert told.events == []
+
+
+# --- absent -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_sentry_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_spec = util.find_spec
+    monkeypatch.setattr(util, "find_spec", lambda name, *more: None if name == "sentry_sdk" else find_spec(name, *more))
+
+
+QUIET: dict[str, Any] = {
+    "traces_exporter": "none",
+    "metrics_exporter": "none",
+    "logs_exporter": "none",
+    "console": "off",
+}
+
+
+@pytest.mark.usefixtures("no_sentry_sdk")
+def test_a_dsn_without_the_package_is_one_warning_and_everything_else_works(caplog: pytest.LogCaptureFixture) -> None:
+    _configure.reset()
+    try:
+        telemetry = blogauto_otel.configure(sentry_dsn="https://key@sentry.example.org/1", **QUIET)
+        reports = telemetry.status().as_dict()["instrumentation"]
+    finally:
+        _configure.reset()
+    assert reports["sentry"] == "missing (sentry_sdk is not installed)"
+    assert reports["asgi"].startswith("on")
+    warnings = [record.getMessage() for record in caplog.records if "sentry" in record.getMessage().lower()]
+    assert len([said for said in warnings if 'pip install "blogauto_otel[sentry]"' in said]) == 1
+
+
+@pytest.mark.usefixtures("no_sentry_sdk")
+def test_strict_raises_instead() -> None:
+    _configure.reset()
+    try:
+        with pytest.raises(MissingDependencyError, match="SENTRY_DSN needs the package sentry-sdk"):
+            blogauto_otel.configure(sentry_dsn="https://key@sentry.example.org/1", strict=True, **QUIET)
+    finally:
+        _configure.reset()
+
+
+def test_an_invalid_dsn_is_one_warning_without_the_dsn_in_it(caplog: pytest.LogCaptureFixture) -> None:
+    _configure.reset()
+    try:
+        telemetry = blogauto_otel.configure(sentry_dsn="https://c4nary@", **QUIET)
+        assert telemetry.status().as_dict()["instrumentation"]["sentry"] == "off (no SENTRY_DSN)"
+    finally:
+        _configure.reset()
+    warnings = [record.getMessage() for record in caplog.records if "sentry_dsn" in record.getMessage()]
+    assert warnings == [
+        "sentry_dsn='****': expected the DSN of a Sentry project: scheme, public key, host and project number"
+    ]
+    assert "c4nary" not in caplog.text
