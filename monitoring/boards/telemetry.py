@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from blogauto_otel.signals.catalogue_self import SELF_METRICS
 from monitoring.boards.context import JOB, BoardContext
 from monitoring.boards.layout import (
     INTERVAL,
@@ -217,18 +216,42 @@ def _sdk() -> tuple[Tile | tuple[Tile, ...], ...]:
 
 
 def _spool() -> tuple[Tile, ...]:
-    """What waits on disk, once the catalogue says so."""
-    if "spool.bytes" not in {metric.name for metric in SELF_METRICS}:
-        return ()
     return (
         series(
             "Waiting on disk",
-            "Bytes that the SDK keeps on disk until the Collector takes them. It must fall to 0 after an outage.",
+            "Bytes that the SDK keeps on disk until the Collector takes them. They must fall to 0 after an outage.",
             "bytes",
-            [Query(f"max by (job) ({self_select('spool.bytes')})", "on disk")],
+            [
+                Query(f"max by (job) ({self_select('spool.bytes')})", "on disk"),
+                Query(f"max by (job) ({self_select('spool.capacity')})", "room"),
+            ],
+            dashed=("room",),
             calcs=("lastNotNull", "max"),
-            width=24,
-            height=6,
+            height=7,
+        ),
+        series(
+            "To disk and back",
+            "Items per second that went to disk, and that the receiver took from there. The second follows the first, later.",
+            "per second",
+            [
+                Query(f"sum(rate({self_select('items.spooled')}[{INTERVAL}]))", "to disk"),
+                Query(f"sum(rate({self_select('items.redelivered')}[{INTERVAL}]))", "from disk"),
+            ],
+            calcs=("mean", "max"),
+            height=7,
+        ),
+        series(
+            "Trouble with the disk",
+            "Files that could not be read, and times that the disk could not be used, per interval. Then only memory keeps what waits.",
+            "count",
+            [
+                Query(f"sum(increase({self_select('spool.damaged')}[{INTERVAL}]))", "damaged files"),
+                Query(f"sum(increase({self_select('spool.errors')}[{INTERVAL}]))", "errors"),
+            ],
+            decimals=0,
+            interval="1m",
+            calcs=("sum",),
+            height=7,
         ),
     )
 
