@@ -17,6 +17,7 @@ import httpx
 from fastapi import FastAPI
 
 import blogauto_otel
+from blogauto_otel.integrations import sentry
 
 log = logging.getLogger("shop")
 
@@ -44,6 +45,12 @@ def application() -> FastAPI:
     async def logged() -> None:
         log.error("case:logged")
 
+    @app.get("/calls")
+    async def calls() -> None:
+        """Outgoing, to whoever shows the headers."""
+        async with httpx.AsyncClient() as client:
+            await client.post(os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/called")
+
     @app.get("/both")
     def both() -> None:
         try:
@@ -58,7 +65,7 @@ def application() -> FastAPI:
 async def ask(app: FastAPI) -> None:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
-        for number, path in enumerate(("crash", "logged", "both"), 1):
+        for number, path in enumerate(("crash", "logged", "both", "calls"), 1):
             await client.get(f"/{path}", headers={"traceparent": f"00-{number:032x}-{1:016x}-01"})
 
 
@@ -71,13 +78,20 @@ def main(when: str, options: str) -> None:
         initialise(json.loads(options))
     asyncio.run(ask(application()))
     telemetry.force_flush(20.0)
-    said = telemetry.status().as_dict()["instrumentation"]["sentry"]
-    print(json.dumps({"sentry": said, "imported": imported, "dropped": dropped(telemetry)}))
+    said = telemetry.status().as_dict()
+    print(
+        json.dumps(
+            {
+                "sentry": said["instrumentation"]["sentry"],
+                "imported": imported,
+                "dropped": dropped(),
+                "swallowed": said["swallowed"],
+            }
+        )
+    )
 
 
-def dropped(telemetry: Any) -> dict[str, int]:
-    from blogauto_otel.integrations import sentry
-
+def dropped() -> dict[str, int]:
     link = sentry._link
     return dict(link._ledger.dropped) if link is not None else {}
 

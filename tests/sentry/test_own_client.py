@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.sentry.sink import Event, Sink
 from tests.support.children import ROOT, environment, python
 
 slow = pytest.mark.slow
+pytestmark = pytest.mark.xdist_group("sentry own client")
 
 
 @dataclass
@@ -28,30 +30,31 @@ class Told:
     kinds: set[str]
     spans: list[Span]
     said: dict[str, Any]
-    output: str
+    headers: list[tuple[str, set[str]]]  # of what was asked of the Collector, by path
 
     def event(self, case: str) -> Event:
         (only,) = [event for event in self.events if f"case:{case}" in event.text]
         return only
 
 
-def tell(when: str, options: dict[str, Any] | None = None, *, dsn: bool = False, **variables: str) -> Told:
-    """Run it, with our own DSN beside its own or without one."""
+@functools.cache
+def tell(when: str, options: str = "{}", *, dsn: bool = False) -> Told:
+    """Run it once, with our own DSN beside its own or without one."""
     with Sink() as sink, Sink() as ours, Receiver() as receiver:
         chosen = {
             "THEIR_DSN": sink.dsn,
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "BLOGAUTO_OTEL_SENTRY_PROFILES_RATE": "0",
             **({"SENTRY_DSN": ours.dsn} if dsn else {}),
-            **variables,
         }
-        command = python("-m", "tests.sentry.own_client", when, json.dumps(options or {}))
+        command = python("-m", "tests.sentry.own_client", when, options)
         done = subprocess.run(command, cwd=ROOT, env=environment(**chosen), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout.splitlines()[-1])
         assert ours.items == []
         kinds = {item.kind for item in sink.items}
-        return Told(sink.events, kinds, list(receiver.spans), said, done.stdout + done.stderr)
+        headers = [(request.path, {name.lower() for name in request.headers}) for request in receiver.requests]
+        return Told(sink.events, kinds, list(receiver.spans), said, headers)
 
 
 CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
@@ -71,6 +74,17 @@ def test_its_events_are_linked_once_each(when: str, dsn: bool) -> None:
         assert [span.span_id for span in spans] == [event.span_id]
         assert [span.attributes["sentry.event_id"] for span in spans] == [event.id]
     assert told.said["dropped"] == {}, "what is told twice is no loss"
+    assert told.said["swallowed"] == {}
+
+
+@slow
+def test_sentry_puts_its_headers_on_no_request_of_ours_or_of_the_application() -> None:
+    """Its patch of `http.client` does so by default, on our own exports too; the trace context is W3C's alone."""
+    headers = tell("before").headers
+    assert {path for path, _ in headers} >= {"/called", "/v1/traces", "/v1/logs"}
+    for path, names in headers:
+        assert "sentry-trace" not in names, path
+        assert ("traceparent" in names) is (path == "/called")
 
 
 @slow
@@ -94,7 +108,7 @@ def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed()
 
 @slow
 def test_its_tracing_stays_on_and_its_errors_are_in_the_trace_of_opentelemetry() -> None:
-    told = tell("before", {"traces_sample_rate": 1.0})
+    told = tell("before", '{"traces_sample_rate": 1.0}')
     assert "its tracing stays on, beside OpenTelemetry's" in told.said["sentry"]
     assert "transaction" in told.kinds
     assert {int(event.trace_id, 16) for event in told.events} == set(CASES.values())
@@ -102,14 +116,14 @@ def test_its_tracing_stays_on_and_its_errors_are_in_the_trace_of_opentelemetry()
 
 @slow
 def test_a_client_that_makes_no_events_of_log_records_gets_none() -> None:
-    told = tell("before", {"default_integrations": False, "auto_enabling_integrations": False})
+    told = tell("before", '{"default_integrations": false, "auto_enabling_integrations": false}')
     assert [event.text.split()[1] for event in told.events] == ["case:crash", "case:both"]
 
 
 @slow
 def test_without_a_dsn_sentrys_sdk_is_not_even_imported() -> None:
     told = tell("never")
-    assert told.said == {"sentry": "off (no SENTRY_DSN)", "imported": False, "dropped": {}}
+    assert (told.said["sentry"], told.said["imported"]) == ("off (no SENTRY_DSN)", False)
     assert told.events == []
 
 

@@ -37,7 +37,9 @@ def stands_down(fastapi: Callable[..., Any], call: Callable[..., Coroutine[Any, 
         pass
 
     app.middleware_stack = answer
-    running = call(app, {"type": "http", "path": "/", "root_path": "", MARK: True, **scope}, None, None)
+    # As complete as a server's, because somebody else's wrapper may be on the way and read it.
+    asked = {"method": "GET", "path": "/", "root_path": "", "query_string": b"", "headers": [], MARK: True}
+    running = call(app, {"type": "http", **asked, **scope}, None, None)
     try:
         running.send(None)  # nothing in it waits, so one step is all of it
     except StopIteration:

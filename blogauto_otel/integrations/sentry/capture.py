@@ -135,7 +135,7 @@ class Capture:
 
 
 def _as_event(client: Any, error: BaseException, *, handled: bool, mechanism: str) -> tuple[Any, Any] | None:
-    """The event of an exception and its hint, as Sentry's own integrations make them; None where there is no such way."""
+    """The event of an exception and its hint, as Sentry's own integrations make them; None where that is not known."""
     make = getattr(utils, "event_from_exception", None)
     if make is None:
         return None
