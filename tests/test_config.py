@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blogauto_otel import config
+from blogauto_otel import config, parsers
 from blogauto_otel.config import Settings, default_of, load, option_of
 from blogauto_otel.errors import ConfigurationError
 
@@ -78,6 +78,8 @@ READ: dict[str, tuple[str, object]] = {
     "requests": ("contrib", "contrib"),
     "sqlalchemy": ("off", "off"),
     "sql_root_spans": ("1", True),
+    "spool_dir": ("/var/spool/shop", "/var/spool/shop"),
+    "spool_bytes": ("1000000", 1_000_000),
     "logging": ("false", False),
     "system_metrics": ("off", False),
     "clients": ("0", False),
@@ -211,7 +213,7 @@ def read_of(field: str) -> tuple[str, object]:
 
 
 def mistakes() -> Iterator[tuple[str, str]]:
-    accept_anything = {config.text, config.words}
+    accept_anything = {parsers.text, parsers.words}
     for field in FIELDS:
         if option_of(field).parse not in accept_anything:
             yield from ((field, raw) for raw in WRONG.get(field, [NO_FIT]))
@@ -274,7 +276,7 @@ class TestMistakes:
         [problem] = loaded.problems
         assert problem.startswith(f"{option.variable}=")
         assert "expected" in problem
-        if not option.secret and option.parse is not config.pairs:
+        if not option.secret and option.parse is not parsers.pairs:
             assert repr(raw[:80])[:-1] in problem
         assert getattr(loaded.settings, field) == default_of(field)
         assert "\n" not in problem

@@ -20,7 +20,7 @@ class OtlpDestination:
 
 
 def otlp_destination(dsn: str) -> OtlpDestination:
-    """Read a DSN that `config.dsn` has accepted.
+    """Read a DSN that `parsers.dsn` has accepted.
 
     Example:
         >>> otlp_destination("https://key@o1.ingest.sentry.io/42").endpoint
