@@ -48,6 +48,11 @@ class _StdoutHandler(_StreamHandler):
         """Standard output."""
         return sys.stdout
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """Say so on stderr, as the standard library does; it does not expect that one to be closed as well."""
+        with contextlib.suppress(ValueError):
+            super().handleError(record)
+
 
 class Console:
     """Calls a record's handlers in the place of the standard library, and sees to its line.

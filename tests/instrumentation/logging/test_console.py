@@ -219,15 +219,20 @@ def test_uninstrumented_handlers_look_as_they_did(
     assert (handler.stream, handler.formatter, handler.filters) == (sys.stderr, formatter, [])
 
 
+@pytest.mark.parametrize("stderr", ["open", "closed"])
 @pytest.mark.parametrize("stdout", [None, "closed"])
 def test_without_a_standard_output_logging_goes_on(
-    instrument: Instrument, monkeypatch: pytest.MonkeyPatch, stdout: str | None, fresh_logging: logging.Logger
+    instrument: Instrument,
+    monkeypatch: pytest.MonkeyPatch,
+    stdout: str | None,
+    stderr: str,
+    fresh_logging: logging.Logger,
 ) -> None:
     fresh_logging.handlers.clear()
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stdout", None if stdout is None else closed)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys, "stderr", closed if stderr == "closed" else io.StringIO())
     exported = instrument(console="json")
     logging.getLogger("shop").warning("one")
     assert exported.bodies == ["one"]
