@@ -51,7 +51,7 @@ def around(call: Call) -> Call:
             finally:
                 watching.close(request)
         finally:
-            del scope[MARK]
+            scope.pop(MARK, None)  # an application may have emptied it
             if scope.get(native.KEY, scope) is None:
                 del scope[native.KEY]
 

@@ -117,8 +117,9 @@ class Observer:
 
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
-        request.error = alone(error)
+        request.error = error
         with guard("remembering a failed request"):
+            request.error = alone(error)
             _remember(request, error)
         if not request.finished:
             return

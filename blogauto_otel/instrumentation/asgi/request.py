@@ -33,6 +33,7 @@ _LAST: Final = {
 
 _CLIENT_ERRORS: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})
 _GROUPS: Final = frozenset({"ExceptionGroup", "BaseExceptionGroup"})  # by name: Python 3.10 has them from a package
+_MAX_GROUPS: Final = 100  # within each other
 _CANCELLED: Final = frozenset({"CancelledError", "Cancelled"})
 
 
@@ -115,7 +116,8 @@ class Request(Way):
         try:
             kind = message["type"]
             if kind == "http.response.start":
-                message = self._started(message)
+                if self.code is None:  # a second one is refused by the server
+                    message = self._started(message)
             elif kind in _LAST and not message.get(_LAST[kind]) and self._is_last(kind):
                 last = self._last_is_on_its_way = True
         except Exception as error:
@@ -136,10 +138,13 @@ class Request(Way):
     def _started(self, message: Message) -> Message:
         self.code = int(message["status"])  # applications put members of `HTTPStatus` there
         self._trailers = "trailers" in message and message["trailers"]
-        headers = message.get("headers") or ()
-        for name, _ in headers:
-            if name == REQUEST_ID:
-                return message
+        given = message.get("headers") or ()
+        # Any iterable will do, also one that can be read only once: what was read from that is what must go on.
+        headers = given if type(given) in (list, tuple) else list(given)
+        for header in headers:
+            name = header[0]
+            if name == REQUEST_ID or (len(name) == len(REQUEST_ID) and name.lower() == REQUEST_ID):
+                return message if headers is given else {**message, "headers": headers}
         # A new message, because the headers may belong to a response object that is sent again.
         return {**message, "headers": [*headers, (REQUEST_ID, self.id)]}
 
@@ -213,8 +218,9 @@ class Session(Request):
     async def send(self, message: Message) -> None:
         """The server's `send`, watched for the answer to the handshake."""
         if self.code is None:
-            status = _HANDSHAKES.get(message["type"])
-            self.code = message.get("status") if status is None else status
+            with guard("reading the answer to a handshake"):
+                status = _HANDSHAKES.get(message["type"])
+                self.code = message.get("status") if status is None else status
         await self._send(message)
 
     def judge(self) -> None:
@@ -234,8 +240,11 @@ _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}
 
 def alone(error: BaseException) -> BaseException:
     """The exception in a group of one, which is how task groups raise what was raised in them."""
-    while type(error).__name__ in _GROUPS and len(error.exceptions) == 1:  # type: ignore[attr-defined]
-        error = error.exceptions[0]  # type: ignore[attr-defined]
+    for _ in range(_MAX_GROUPS):
+        inside: Any = getattr(error, "exceptions", ()) if type(error).__name__ in _GROUPS else ()
+        if len(inside) != 1:
+            break
+        error = inside[0]
     return error
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from blogauto_otel._guard import swallow
 from blogauto_otel.instrumentation.asgi.protocol import Scope, path_below_root
 
 
@@ -34,12 +35,22 @@ class Way:
         self.route, self.route_scope = route, scope
 
     def find_template(self) -> str | None:
-        """The template of the route, or None when there is none (yet)."""
-        if self.route is not None:
-            return self.prefix + _format_in_router(self.route, self.route_scope)
-        if self.mount is not None and not self.mount.routes:
+        """The template of the route, or None when there is none (yet), or a class of the application's hides it."""
+        try:
+            return self._find_template()
+        except Exception as error:
+            if not swallow("finding a route", error):
+                raise
+            return None
+
+    def _find_template(self) -> str | None:
+        # Read once each: the thread that collects metrics asks too, and the request may end meanwhile.
+        route, mount, scope = self.route, self.mount, self.route_scope
+        if route is not None:
+            return self.prefix + _format_in_router(route, scope)
+        if mount is not None and not mount.routes:
             return self.prefix + "/{path}"  # static files and foreign applications answer for all below
-        found = _unannounced(self.route_scope, self.mount)
+        found = _unannounced(scope, mount)
         return self.prefix + found if found else None
 
     def redirect_target(self) -> str | None:
