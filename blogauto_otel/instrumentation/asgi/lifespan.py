@@ -40,4 +40,7 @@ async def _tell() -> None:
     with guard("the end of the lifespan"):
         from anyio import CapacityLimiter, to_thread
 
-        await to_thread.run_sync(hooks.lifespan_ended, limiter=CapacityLimiter(1))
+        try:
+            await to_thread.run_sync(hooks.lifespan_ended, limiter=CapacityLimiter(1))
+        except RuntimeError:  # no thread can be had; the application has ended, and nobody is held up
+            hooks.lifespan_ended()

@@ -71,6 +71,19 @@ async def test_it_is_called_once_whoever_registers_it_and_whatever_is_mounted(wa
     assert calls == [1]
 
 
+async def test_it_is_called_even_when_no_thread_can_be_had_for_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    events: list[str] = []
+    asgi.on_lifespan_shutdown(lambda: events.append("flushed"))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    await Server(events).run(Starlette(lifespan=lifespan(events)))
+    assert events == ["up", "lifespan.startup.complete", "down", "flushed", "lifespan.shutdown.complete"]
+
+
 async def test_the_event_loop_runs_on_meanwhile(watched: Watched) -> None:
     steps: list[float] = []
     threads: list[threading.Thread] = []
