@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -284,7 +284,7 @@ def current() -> Telemetry | None:
     return _telemetry
 
 
-def _tell_if_different(chosen: Settings, arguments: Mapping[str, object]) -> None:
+def _tell_if_different(chosen: Settings, arguments: Mapping[str, Any]) -> None:
     wanted = config.load(**{**arguments, "strict": False}).settings
     different = sorted(name for name in arguments if getattr(wanted, name, None) != getattr(chosen, name, None))
     if different:
@@ -305,13 +305,13 @@ def _compose(
     resource_ = resource.build_resource(settings)
     delivery = build_delivery(settings, resource_)
     tracing = metering = logs = None
-    if not _is_taken(trace.get_tracer_provider(), "traces"):
+    if not _is_taken(trace.get_tracer_provider, "traces", settings):
         tracing = build_tracing(settings, resource_, delivery=delivery, redactor=redactor, processors=span_processors)
         trace.set_tracer_provider(tracing.provider)
-    if not _is_taken(metrics.get_meter_provider(), "metrics"):
+    if not _is_taken(metrics.get_meter_provider, "metrics", settings):
         metering = build_metering(settings, resource_, delivery=delivery, redactor=redactor)
         metrics.set_meter_provider(metering.provider)
-    if not _is_taken(_logs.get_logger_provider(), "logs"):
+    if not _is_taken(_logs.get_logger_provider, "logs", settings):
         logs = build_logs(settings, resource_, delivery=delivery, redactor=redactor, processors=log_processors)
         _logs.set_logger_provider(logs.provider)
     propagate.set_global_textmap(propagation.build_propagator(settings.propagators))
@@ -337,7 +337,15 @@ def _compose(
 _STAND_INS: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
 
 
-def _is_taken(provider: object, signal: str) -> bool:
+def _is_taken(get_provider: Callable[[], object], signal: str, settings: Settings) -> bool:
+    try:
+        provider = get_provider()
+    except Exception as error:  # noqa: BLE001 - the API passes on whatever loading an entry point raises
+        config.complain(
+            settings,
+            f"{signal}: what OTEL_PYTHON_*_PROVIDER names cannot be loaded ({type(error).__name__}); using ours",
+        )
+        return False
     if type(provider).__name__ in _STAND_INS and type(provider).__module__.startswith("opentelemetry."):
         return False
     tell(
@@ -366,8 +374,19 @@ def _hook_into_process() -> None:
         return
     _hooked = True
     atexit.register(_at_exit)
+    with guard("hooking into multiprocessing"):
+        _hook_into_multiprocessing()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_in_child)
+
+
+def _hook_into_multiprocessing() -> None:
+    """A child that configures telemetry itself; under `forkserver` it ends with `os._exit` too."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing import util
+
+        util.Finalize(None, _at_exit, exitpriority=0)
 
 
 def _at_exit() -> None:

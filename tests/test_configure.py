@@ -78,6 +78,21 @@ print(telemetry.status().destinations["traces"])
     assert out.strip() == "a provider installed by somebody else"
 
 
+@pytest.mark.parametrize("kind", ["TRACER", "METER"])
+def test_a_provider_that_is_named_and_cannot_be_loaded_is_told_and_ours_is_used(run: Run, kind: str) -> None:
+    """The API would raise out of `get_tracer` and `get_meter` for good."""
+    script = """
+from opentelemetry import metrics, trace
+telemetry = blogauto_otel.configure(**QUIET)
+trace.get_tracer("t").start_span("s").end()
+metrics.get_meter("m").create_counter("c").add(1)
+print(len(telemetry.status().instrumentation) > 0)
+"""
+    done = run(script, **{f"OTEL_PYTHON_{kind}_PROVIDER": "nobody"})
+    assert succeeds(done).strip() == "True"
+    assert "cannot be loaded (StopIteration); using ours" in done.stderr
+
+
 def test_requests_are_recorded_with_a_provider_of_somebody_else(run: Run) -> None:
     script = """
 import asyncio
