@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections import Counter
 from pathlib import Path
@@ -24,6 +25,7 @@ class FailingDisk(Disk):
     def __init__(self) -> None:
         self.crash_in: int | None = None
         self.error: OSError | None = None  # raised instead, by every change
+        self.full_after: int | None = None  # so many further files
 
     def _next(self) -> None:
         if self.error is not None:
@@ -35,6 +37,10 @@ class FailingDisk(Disk):
 
     def create(self, directory: int, name: str) -> int:
         self._next()
+        if self.full_after is not None:
+            self.full_after -= 1
+            if self.full_after < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
         return super().create(directory, name)
 
     def write(self, file: int, data: memoryview) -> int:
