@@ -18,11 +18,12 @@ from opentelemetry import trace
 import blogauto_otel
 from tests.faults import deeds
 
+configure = blogauto_otel.configure  # this imports the SDK, which wants threads already
 for name in filter(None, os.environ.get("DEEDS_BEFORE", "").split(",")):
     deeds.DEEDS[name]()
 
 began = time.monotonic()
-telemetry = blogauto_otel.configure(**deeds.arguments())
+telemetry = configure(**deeds.arguments())
 configuring = time.monotonic() - began
 
 
@@ -67,9 +68,9 @@ async def wait(seconds: float) -> list[str]:
     return [f"{trace.get_current_span().get_span_context().span_id:016x}"]
 
 
-@app.get("/block")
-def block(seconds: float = 30.0) -> None:
-    time.sleep(seconds)
+@app.get("/freeze")
+async def freeze(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: ASYNC251 - the event loop stands still, as a worker's does that times out
 
 
 @app.get("/state")

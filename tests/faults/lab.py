@@ -69,6 +69,13 @@ class Line:
         """Lines that differ only in their figures are of one kind; the status of an answer is no figure."""
         return re.sub(r"(?<!HTTP )\b\d+", "#", self.text)
 
+    @property
+    def is_trouble(self) -> bool:
+        """Whether an exception got here, by whatever way."""
+        if self.is_record:
+            return self.level in {"ERROR", "CRITICAL"}
+        return re.search(r"Traceback|Exception|Error|Segmentation", self.text) is not None
+
 
 def read_lines(output: str) -> list[Line]:
     return [_line(text) for text in output.splitlines() if text.strip()]
@@ -97,7 +104,9 @@ class Arrived:
 
     @property
     def duplicates(self) -> int:
-        return sum(count - 1 for counter in (self.spans, self.logs) for count in counter.values())
+        """Of spans, and of records that belong to one: those that do not may say the same twice."""
+        in_spans = (count for (span, _), count in self.logs.items() if span)
+        return sum(count - 1 for count in (*self.spans.values(), *in_spans))
 
 
 class Asking:
@@ -116,12 +125,20 @@ class Asking:
         """
         if not self._keep or time.monotonic() - self._asked_at > IDLE:
             self._connection.close()
+        try:
+            status, body = self._exchange(path)
+        except ConnectionError:
+            if self._keep:
+                raise
+            status, body = self._exchange(path)  # a worker that is being replaced hangs up
+        self._asked_at = time.monotonic()
+        assert status == 200, f"{path}: {status} {body!r}"
+        return json.loads(body)
+
+    def _exchange(self, path: str) -> tuple[int, bytes]:
         self._connection.request("GET", path)
         response = self._connection.getresponse()
-        body = response.read()
-        self._asked_at = time.monotonic()
-        assert response.status == 200, f"{path}: {response.status} {body!r}"
-        return json.loads(body)
+        return response.status, response.read()
 
     def close(self) -> None:
         self._connection.close()
@@ -230,6 +247,12 @@ class Service:
     def own_lines(self) -> list[Line]:
         """What telemetry said of itself."""
         return [line for line in self.lines if line.logger.partition(".")[0] == "blogauto_otel"]
+
+    @property
+    def processes(self) -> int:
+        """How many have spoken: each configures telemetry, or was forked from one that did."""
+        starts = sum("traces to " in line.text for line in self.own_lines)
+        return max(starts, len(self._warm))
 
     def told(self, words: str) -> list[str]:
         """Own lines with these words in them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import network
+from tests.faults import life_cycle, network
 from tests.faults.lab import Lab
 
 
@@ -80,5 +80,26 @@ NETWORK = (
     ),
 )
 
-SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType({"Collector and network": NETWORK})
+LIFE_CYCLE = (
+    Row(18, life_cycle.terminated, "SIGTERM to uvicorn", "all finished items delivered, the last counts too"),
+    Row(19, life_cycle.terminated_with_workers, "SIGTERM to uvicorn and gunicorn with workers, preloaded or not", "the same of each worker"),
+    Row(20, life_cycle.terminated_while_the_collector_is_dead, "SIGTERM while the Collector is dead", "everything on disk; delivered by the next start"),
+    Row(21, life_cycle.signalled_twice, "a second SIGTERM or SIGINT during the flush", "the end is no later; what is on disk is whole"),
+    Row(22, life_cycle.killed, "SIGKILL at a random moment", "what is older than the window is delivered or on disk, whole", at_length={"times": 50}),
+    Row(23, life_cycle.worker_timed_out, "gunicorn aborts a worker that hangs", "as with SIGKILL"),
+    Row(24, life_cycle.request_in_flight, "SIGTERM while a request is in flight", "its span is delivered too"),
+    Row(25, life_cycle.children_that_end, "children of multiprocessing that end, `os._exit`", "the former flush; of the latter what is older than the window"),
+    Row(26, life_cycle.forked, "fork before and after `configure`, fork of a fork", "each exports under an id of its own; a given id is kept, with a suffix"),
+    Row(29, life_cycle.forked_during_export, "forks while others record and export", "no child hangs, no connection is shared, nothing lost", at_length={"forks": 300}),
+    Row(30, life_cycle.workers_recycled, "gunicorn recycles workers (max-requests)", "nothing lost"),
+    Row(31, life_cycle.configured_twice, "`configure` twice, uvicorn --reload, spawn", "one pipeline; nothing twice"),
+    Row(32, life_cycle.too_early_and_too_late, "the API before `configure` and after `shutdown`", "nothing happens, nothing is raised"),
+    Row(33, life_cycle.no_threads, "no thread can be started", "delivered by the flush at the end; told once"),
+    Row(34, life_cycle.no_descriptors_and_no_memory, "no file descriptors, no memory", "delivered when there are again"),
+    Row(35, life_cycle.output_gone, "stdout and stderr broken, closed, full", "nothing is raised, nothing floods"),
+    Row(36, life_cycle.settings_that_cannot_be_used, "every variable with values that cannot be used", "the application starts; one line each"),
+    Row(37, life_cycle.instrumentation_refuses, "an instrumentation refuses the library's version", "the self-check says so; ours takes SQLAlchemy 2.1"),
+)
+
+SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType({"Collector and network": NETWORK, "Process life cycle": LIFE_CYCLE})
 ROWS = tuple(sorted((row for rows in SECTIONS.values() for row in rows), key=lambda row: row.number))

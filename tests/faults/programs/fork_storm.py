@@ -1,0 +1,65 @@
+"""Forks while other threads record and the sender sends: every lock may be held by a thread that the child lacks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from opentelemetry import trace
+
+import blogauto_otel
+from tests.faults.programs.said import say
+
+PATIENCE = 10.0  # seconds for a child to flush and end
+SPANS = 3
+
+telemetry = blogauto_otel.configure(span_delay=0.05)
+tracer = trace.get_tracer("faults")
+stop = threading.Event()
+made = 0
+
+
+def load() -> None:
+    global made
+    while not stop.is_set():
+        with lock, tracer.start_as_current_span("parent"):
+            made += 1
+        stop.wait(0.002)
+
+
+def child() -> None:
+    for _ in range(SPANS):
+        with tracer.start_as_current_span("child"):
+            pass
+    os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
+
+
+def ends(pid: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status == 0
+        time.sleep(0.005)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    return False
+
+
+lock = threading.Lock()
+threads = [threading.Thread(target=load) for _ in range(3)]
+for thread in threads:
+    thread.start()
+forks, hung = int(sys.argv[1]), 0
+for _ in range(forks):
+    pid = os.fork()
+    if pid == 0:
+        child()
+    hung += not ends(pid)
+stop.set()
+for thread in threads:
+    thread.join()
+telemetry.shutdown(10.0)
+say({"hung": hung, "children": forks * SPANS, "parent": made})
