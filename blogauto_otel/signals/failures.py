@@ -2,10 +2,14 @@
 
 uvicorn logs an exception that nobody handled when its request is over; asyncio logs one of a task that nobody awaited
 when the garbage collector finds it.
+
+What is remembered stands beside the exception, not in it: applications answer with `vars(error)`, copy it into another
+exception, and compare it.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -17,6 +21,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span,
 from blogauto_otel._guard import guard
 from blogauto_otel.signals.context import Scope, end_request, enter, scope
 
+# Of exceptions that can be pointed at weakly, which those of Python's own classes cannot: these carry it.
+_beside: Final[dict[int, tuple[weakref.ref[BaseException], Failure]]] = {}
 _ATTRIBUTE: Final = "__blogauto_otel__"
 MAX_INSIDE: Final = 100  # exceptions of a group that are looked at
 
@@ -53,10 +59,20 @@ def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
         return known
     failure = Failure(span_context)
     try:
-        error.__dict__[_ATTRIBUTE] = failure
+        _keep(error, failure)
     except Exception:  # noqa: BLE001 - somebody's exception with ways of its own
         return None
     return failure
+
+
+def _keep(error: BaseException, failure: Failure) -> None:
+    key = id(error)
+    try:
+        reference = weakref.ref(error, lambda _: _beside.pop(key, None))
+    except TypeError:
+        error.__dict__[_ATTRIBUTE] = failure
+    else:
+        _beside[key] = reference, failure
 
 
 def _is_elsewhere(known: Failure, span_context: SpanContext) -> bool:
@@ -65,6 +81,9 @@ def _is_elsewhere(known: Failure, span_context: SpanContext) -> bool:
 
 def failure_of(error: object) -> Failure | None:
     """What an exception remembers."""
+    beside = _beside.get(id(error))
+    if beside is not None and beside[0]() is error:
+        return beside[1]
     try:
         found = error.__dict__.get(_ATTRIBUTE)
     except Exception:  # noqa: BLE001 - no exception at all, or one with ways of its own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from typing import Any
 
@@ -10,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, get_current_span
 
+from blogauto_otel.signals import failures
 from blogauto_otel.signals.context import begin_request, bind, bound, end_request
 from blogauto_otel.signals.failures import failure_of, first_failure_of, remember, where_it_happened
 
@@ -74,8 +76,35 @@ def test_it_travels_to_other_processes_without_what_it_remembers() -> None:
         assert failure_of(one) is None
 
 
+class OwnError(Exception):
+    """An application's."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def test_an_applications_exception_looks_as_it_did() -> None:
+    error = OwnError("taken")
+    remember(error, a_span())
+    assert vars(error) == {"code": "taken"}
+    assert failure_of(error) is not None
+    assert failure_of(copy.copy(error)) is None
+
+
+def test_what_an_exception_remembers_goes_with_it() -> None:
+    error = OwnError("gone")
+    remember(error, a_span())
+    kept = len(failures._beside)
+    del error
+    gc.collect()
+    assert len(failures._beside) == kept - 1
+
+
 def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:
-    class ProudError(Exception):
+    class ProudError(ValueError):
+        __slots__ = ()
+
         @property
         def __dict__(self) -> Any:  # type: ignore[override]
             raise RuntimeError("no attributes")
