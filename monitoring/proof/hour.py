@@ -28,7 +28,7 @@ from stack.processes import LOOPBACK, Process, Stack, free_port, get
 from stack.receiver import LogRecord, Receiver
 
 STEPS: Final = 240
-PACE: Final = 0.15  # seconds lived for each fifteen replayed
+PACE: Final = 0.12  # seconds lived for each fifteen replayed
 BEGIN: Final = int(datetime(2026, 11, 2, 9, 0, tzinfo=timezone.utc).timestamp())
 END: Final = BEGIN + STEPS * SCRAPE_INTERVAL
 

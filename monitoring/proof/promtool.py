@@ -14,6 +14,9 @@ import yaml
 from monitoring.proof.cases import BOARDS, RUNBOOKS, Case, Table, Told
 
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where libyaml is there
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What promtool said about one test file."""
@@ -31,7 +34,7 @@ def test_file(table: Table, rules: str, *, groups: Sequence[str]) -> str:
         "group_eval_order": list(groups),
         "tests": [_test(table, case) for case in table.cases],
     }
-    return yaml.safe_dump(document, sort_keys=False, width=1000)
+    return yaml.dump(document, Dumper=_DUMPER, sort_keys=False, width=1000)
 
 
 def _test(table: Table, case: Case) -> dict[str, Any]:

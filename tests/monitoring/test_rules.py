@@ -14,7 +14,7 @@ from monitoring.lint import rules as lint
 from monitoring.parameters import BLOGAUTO
 from monitoring.proof import promtool
 from monitoring.proof.cases import TABLES, Table, cases
-from monitoring.proof.rules import Mutant, all_mutants, find, rule_files, run_tables, survivors
+from monitoring.proof.rules import Mutant, all_mutants, find, isolated, rule_files, run_tables, survivors
 from monitoring.rules.conditions import Compare, Every, Holds, mutants
 from monitoring.rules.model import Alert, Recording, RuleFile
 from monitoring.rules.write import rule_file
@@ -175,8 +175,7 @@ def test_no_wrong_rule_passes_the_unit_tests(programs: Programs) -> None:
 @pytest.mark.stack
 def test_a_mutant_that_nobody_notices_would_be_reported(programs: Programs) -> None:
     table = next(table for table in TABLES if table.alert == "LowDiskSpace")
-    file, alert = find(table, BLOGAUTO)
-    harmless = Mutant("the rule as it is", ((table, file.only(alert)),))
+    harmless = Mutant("the rule as it is", ((table, isolated(table, BLOGAUTO)),))
     assert survivors(programs.promtool, [harmless]) == ["the rule as it is"]
 
 
