@@ -60,9 +60,9 @@ def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
         yield item
 
 
-def type_name(kind: type[BaseException]) -> str:
-    """The qualified name, as `exception.type` wants it: `json.decoder.JSONDecodeError`, but `ValueError`."""
-    if kind.__module__ in {"builtins", "__main__"}:
+def type_name(kind: type[object]) -> str:
+    """The name of a class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, `ValueError`."""
+    if kind.__module__ == "builtins":
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"
 

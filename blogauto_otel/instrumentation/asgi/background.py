@@ -19,7 +19,8 @@ from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation.asgi import attributes, hooks
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan
 from blogauto_otel.instrumentation.asgi.observer import Observer
-from blogauto_otel.instrumentation.asgi.request import Request, name_of
+from blogauto_otel.instrumentation.asgi.request import Request
+from blogauto_otel.signals.text import type_name
 
 
 async def run(observer: Observer, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]) -> None:
@@ -54,7 +55,7 @@ def _start(observer: Observer, task: Any) -> Span:
 def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at: int, error: Exception) -> None:
     request.told = error
     if span.is_recording():
-        span.set_attribute(attributes.ERROR_TYPE, name_of(error))
+        span.set_attribute(attributes.ERROR_TYPE, type_name(type(error)))
         span.record_exception(error)
         span.set_status(StatusCode.ERROR)
     if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
@@ -65,7 +66,7 @@ def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at:
     late.set_attributes(
         {
             CODE_FUNCTION_NAME: _function_name(task),
-            attributes.ERROR_TYPE: name_of(error),
+            attributes.ERROR_TYPE: type_name(type(error)),
             semconv.SAMPLING_REASON: ERROR,
         }
     )

@@ -5,7 +5,6 @@ Nothing was recorded of it, so it has no children; its trace id and span id are 
 
 from __future__ import annotations
 
-import traceback
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event
@@ -24,8 +23,9 @@ from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.asgi.request import Request, name_of
+from blogauto_otel.instrumentation.asgi.request import Request
 from blogauto_otel.sampling import untraced_matcher
+from blogauto_otel.signals.text import safe_text, stacktrace, type_name
 
 ERROR: Final = "error"
 SLOW: Final = "slow"
@@ -115,9 +115,9 @@ def _exception_event(error: BaseException, timestamp: int) -> Event:
     return Event(
         "exception",
         {
-            exception_attributes.EXCEPTION_TYPE: name_of(error),
-            exception_attributes.EXCEPTION_MESSAGE: str(error),
-            exception_attributes.EXCEPTION_STACKTRACE: "".join(traceback.format_exception(error)),
+            exception_attributes.EXCEPTION_TYPE: type_name(type(error)),
+            exception_attributes.EXCEPTION_MESSAGE: safe_text(error),
+            exception_attributes.EXCEPTION_STACKTRACE: stacktrace(error, error.__traceback__),
         },
         timestamp,
     )

@@ -18,6 +18,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.asgi.headers import REQUEST_ID
 from blogauto_otel.instrumentation.asgi.protocol import Message, Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.routes import Way
+from blogauto_otel.signals.text import type_name
 
 # What nginx says of a client that left before anything was sent to it; the status code has no official name for it.
 CLIENT_LEFT: Final = "499"
@@ -172,7 +173,7 @@ class Request(Way):
         code = self.code
         self.status = str(code)
         if self.crashed:
-            self._fail(name_of(self.error), self.status if self.ended else CRASHED)
+            self._fail(type_name(type(self.error)), self.status if self.ended else CRASHED)
         elif self.left_early:
             self.status, self.code = CLIENT_LEFT, None
         elif code is None:
@@ -229,7 +230,7 @@ class Session(Request):
         self.seconds = (perf_counter_ns() - self.began) / 1e9
         self.template = self.find_template()
         if self.crashed:
-            self._fail(name_of(self.error), "")
+            self._fail(type_name(type(self.error)), "")
 
 
 _NO_SCOPE: Final[Scope] = {}
@@ -253,17 +254,11 @@ def is_the_clients(error: BaseException) -> bool:
     return type(error).__name__ in _CLIENT_ERRORS and type(error).__module__.startswith(("starlette.", "fastapi."))
 
 
-def name_of(error: BaseException | None) -> str:
-    """The class of an exception as `error.type` and `exception.type` have it."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
 def _failure(handled: BaseException | None, code: int) -> str:
     """An HTTPException says no more than its status code."""
     if handled is None or hasattr(handled, "status_code"):
         return str(code)
-    return name_of(handled)
+    return type_name(type(handled))
 
 
 # The request that is being answered in this task or thread; kept in copies of the context like everything bound.

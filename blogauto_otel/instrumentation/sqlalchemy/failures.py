@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
+from blogauto_otel.signals.text import type_name
 
 if TYPE_CHECKING:
     from blogauto_otel.redaction import Redactor
@@ -29,7 +30,7 @@ _CODE: Final = re.compile(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
 def failure(error: BaseException) -> Attributes:
     """`error.type`, the driver's own exception, and the database's code for it."""
     cause = _driver_error(error)
-    found: Attributes = {"error.type": f"{type(cause).__module__}.{type(cause).__qualname__}"}
+    found: Attributes = {"error.type": type_name(type(cause))}
     code = _status_code(_original(error))
     if code:
         found["db.response.status_code"] = code

@@ -262,3 +262,21 @@ async def test_span_log_record_and_exemplar_of_an_unsampled_failure_have_one_tra
     assert span.context.span_id == record.span_id == exemplar.span_id
     assert span.attributes is not None
     assert span.attributes["blogauto.sampling.reason"] == "error"
+
+
+async def test_an_exception_that_cannot_say_anything_is_written_too(unsampled: Watched) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("what it is about is gone")
+
+    app = FastAPI()
+
+    @app.get("/mute")
+    async def mute() -> None:
+        raise MuteError
+
+    assert (await ask(app, "/mute")).status_code == 500
+    (written,) = unsampled.late
+    (event,) = written.events
+    assert event.attributes["exception.message"] == "<MuteError without text: RuntimeError>"
+    assert "in mute" in event.attributes["exception.stacktrace"]
