@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from blogauto_otel import _guard
+from blogauto_otel.signals import bound, unbind
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +32,13 @@ def _loud_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     _guard.set_loud(request.node.get_closest_marker("quiet_guard") is None)
     yield
     _guard.set_loud(False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_bound() -> Iterator[None]:
+    """What a test bound outside of requests ends with it."""
+    yield
+    unbind(*bound())
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
-
 from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.imports import when_imported
 
 Function = Callable[..., Any]
 
@@ -32,7 +31,7 @@ def patch() -> None:
     global _wanted
     _wanted = True
     for module, name in LOOPS:
-        wrapt.register_post_import_hook(functools.partial(_change, name), module)
+        when_imported(module, functools.partial(_change, name))
 
 
 def unpatch() -> None:

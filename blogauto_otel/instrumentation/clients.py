@@ -14,10 +14,9 @@ from importlib import util
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -190,7 +189,7 @@ def _when_imported(point: EntryPoint, context: Context) -> Report:
                 _load(point, context)
 
     _awaited.add(point.name)
-    wrapt.register_post_import_hook(load, library)
+    when_imported(library, load)
     return Report(point.name, State.ON, "when it is imported")
 
 

@@ -2,7 +2,7 @@
 
 The classes are changed when their module is imported, or at once when it is: importing a web framework for a process
 that serves nothing would cost it a third of a second, and importing it before the application does can change its
-behaviour (gevent's monkey patching). wrapt has hooks for that; OpenTelemetry's instrumentation base brings wrapt.
+behaviour (gevent's monkey patching).
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-import wrapt
-
 from blogauto_otel._guard import guard, swallow, tell
 from blogauto_otel.instrumentation.asgi import background, middleware, native
 from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.request import current
+from blogauto_otel.instrumentation.imports import when_imported
 
 Function = Callable[..., Any]
 
@@ -118,7 +117,7 @@ def apply(patches: Iterable[Patch] = PATCHES) -> None:
     global _wanted
     _wanted = True
     for patch in patches:
-        wrapt.register_post_import_hook(functools.partial(_change, patch), patch.module)
+        when_imported(patch.module, functools.partial(_change, patch))
 
 
 def remove() -> None:

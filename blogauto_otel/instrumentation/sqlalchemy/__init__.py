@@ -15,6 +15,7 @@ from typing import Any, Final
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, guarded, tell
 from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation.imports import when_imported
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
 
 NAME: Final = "sqlalchemy"
@@ -75,10 +76,8 @@ def _patch_when_imported() -> None:
     """Importing SQLAlchemy for an application that may never use it would cost every process of it 100 ms and more."""
     global _waiting
     if not _waiting:
-        from wrapt import register_post_import_hook
-
         _waiting = True
-        register_post_import_hook(_imported, _BASE)
+        when_imported(_BASE, _imported)
 
 
 @guarded("instrumenting SQLAlchemy", None)

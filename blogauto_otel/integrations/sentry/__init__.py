@@ -19,12 +19,11 @@ from importlib import util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
 from blogauto_otel._guard import guard, tell
 from blogauto_otel.config import complain
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import Link
@@ -56,7 +55,7 @@ def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001
         return _missing(context)
     _context = context
     if settings.sentry_dsn is None and PACKAGE not in sys.modules:
-        wrapt.register_post_import_hook(_imported, PACKAGE)
+        when_imported(PACKAGE, _imported)
         return Report(NAME, State.OFF, "no SENTRY_DSN")
     return _begin(context)
 
