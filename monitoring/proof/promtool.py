@@ -13,7 +13,6 @@ import yaml
 
 from monitoring.proof.cases import BOARDS, RUNBOOKS, Case, Table, Told
 
-
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, where libyaml is there
 
 

@@ -79,7 +79,7 @@ def find(table: Table, service: Service) -> tuple[RuleFile, Alert]:
 def isolated(table: Table, service: Service, *, instead: Alert | None = None) -> RuleFile:
     """The rule that a table tests, or another in its place, and what it reads, except for what the table gives as recorded already."""
     file, alert = find(table, service)
-    given = {series.split("{")[0] for case in table.cases for series in case.series}
+    given = {_OURS.sub(service.namespace, series.split("{")[0]) for case in table.cases for series in case.series}
     alone = file.only(alert, instead=instead)
     groups = (
         replace(group, rules=tuple(rule for rule in group.rules if rule.name not in given)) for group in alone.groups
