@@ -39,6 +39,19 @@ check: $(VENV)/.installed ## the fast half of the tests, under a minute
 test: $(VENV)/.installed ## everything
 	.ci/run all
 
+.PHONY: test-long
+test-long: $(VENV)/.installed ## what takes minutes: many kills, the whole fault matrix
+	.ci/run long
+
+.PHONY: boards
+boards: $(VENV)/.installed ## write boards, rules and runbooks anew, and prove them (pictures: python -m monitoring render)
+	$(BIN)/python -m monitoring generate
+	$(BIN)/python -m monitoring report
+
+.PHONY: soak
+soak: $(VENV)/.installed ## twenty minutes of load, faults, forks and restarts; prints what was sent, received and used
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios to stock OpenTelemetry
 	$(BIN)/python -m benchmarks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,6 +15,13 @@ from packaging.requirements import Requirement
 
 from blogauto_otel import _guard
 from blogauto_otel.signals import bound, unbind
+
+# The boards' SDK needs Python 3.11: on 3.10 everything else is tested, and the header of the run says so.
+collect_ignore = ["monitoring"] if sys.version_info < (3, 11) else []
+
+
+def pytest_report_header() -> str:
+    return "tests/monitoring needs Python 3.11 and is left out" if collect_ignore else ""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

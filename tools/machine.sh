@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# What the whole test run needs of a machine, checked before anything is built: one message, all that is missing.
+set -u
+missing=()
+
+at_least() { # WANTED FOUND
+    [ -n "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
+}
+
+go=$(go version 2>/dev/null | sed -nE 's/.*go([0-9.]+).*/\1/p')
+if ! at_least 1.26 "$go" && ! docker info >/dev/null 2>&1; then
+    missing+=("Go 1.26 or newer (found: ${go:-none}), or a Docker engine: for the Collector, Prometheus, Alertmanager and Jaeger")
+fi
+node=$(node --version 2>/dev/null | tr -d v)
+at_least 20 "$node" || missing+=("Node 20 or newer with npm (found: ${node:-none}): LogQL is parsed with Grafana's own grammar")
+command -v npm >/dev/null || missing+=("npm")
+command -v openssl >/dev/null || missing+=("openssl: for certificates of the TLS tests")
+
+if [ ${#missing[@]} -gt 0 ]; then
+    printf 'This machine lacks:\n' >&2
+    printf '  - %s\n' "${missing[@]}" >&2
+    printf 'make demo and make check need none of it.\n' >&2
+    exit 1
+fi
+printf 'Go %s, Node %s, openssl: all there\n' "${go:-(Docker instead)}" "$node"
