@@ -202,6 +202,33 @@ print(json.dumps([child, parent]))
     assert (child_count, parent_count) == (2, 5)
 
 
+def test_a_child_can_resolve_names_although_a_thread_was_importing_their_codec_when_it_was_forked(run: Run) -> None:
+    """The first connection of a process imports it; half imported, it stays so in the child for ever."""
+    out = succeeds(
+        run("""
+import builtins, os, sys, threading, time
+blogauto_otel.configure(**QUIET)
+begun, original = threading.Event(), builtins.__import__
+
+def slow_import(name, *rest, **named):
+    if name == "stringprep":  # in the middle of encodings.idna
+        begun.set()
+        time.sleep(0.5)
+    return original(name, *rest, **named)
+
+assert "encodings.idna" not in sys.modules
+builtins.__import__ = slow_import
+threading.Thread(target=lambda: "a".encode("idna")).start()
+assert begun.wait(10)
+if os.fork() == 0:
+    os.write(1, "localhost".encode("idna"))
+    os._exit(0)
+os.wait()
+""")
+    )
+    assert out.splitlines()[-1] == "localhost"
+
+
 def test_what_a_block_emits_is_captured_and_everything_is_put_back() -> None:
     before = trace.get_tracer_provider()
     with capture_telemetry() as telemetry:
