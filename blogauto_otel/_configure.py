@@ -417,8 +417,8 @@ _anchored: weakref.WeakSet[_Anchor] = weakref.WeakSet()
 def _before_fork() -> None:
     """Two things that a child cannot do for itself any more.
 
-    A thread that imports the codec of host names meanwhile would leave it half imported, and no name resolvable. A child
-    of `multiprocessing` ends with `os._exit`, past `atexit`: its own finalizers are the last chance.
+    A thread that imports the codec of host names meanwhile would leave it half imported, and no name resolvable. A
+    child of `multiprocessing` ends with `os._exit`, past `atexit`: its own finalizers are the last chance.
     """
     with guard("importing the codec of host names"):
         "localhost".encode("idna")

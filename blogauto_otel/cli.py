@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     redact = commands.add_parser("redact", help="show what would be redacted in a text (arguments, or standard input)")
     redact.add_argument("text", nargs="*")
     redact.set_defaults(run=show_redaction)
+    sentry = commands.add_parser(
+        "sentry-variables", help="print what collector/export-sentry.yaml needs, taken from SENTRY_DSN; lines for .env"
+    )
+    sentry.set_defaults(run=print_sentry_variables)
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
@@ -73,6 +77,24 @@ def show_redaction(chosen: argparse.Namespace) -> int:
     print(redaction.build_redactor(settings).text(text))
     for found in redaction.explain(text, settings):
         print(f"  {found}", file=sys.stderr)
+    return 0
+
+
+def print_sentry_variables(_: argparse.Namespace) -> int:
+    """Print the variables of the Collector's overlay; a DSN is taken apart here, and never in a shell."""
+    from blogauto_otel.integrations.sentry.dsn import otlp_destination
+    from blogauto_otel.integrations.sentry.traces import Share
+
+    loaded = config.load()
+    for problem in loaded.problems:
+        print(f"! {problem}", file=sys.stderr)
+    if loaded.settings.sentry_dsn is None:
+        print("SENTRY_DSN is not set", file=sys.stderr)
+        return 1
+    destination = otlp_destination(loaded.settings.sentry_dsn)
+    print(f"SENTRY_OTLP_ENDPOINT={destination.endpoint}")
+    print(f"SENTRY_PUBLIC_KEY={destination.public_key}")
+    print(f"SENTRY_TRACES_BELOW={Share(loaded.settings.sentry_traces_rate).below_in_hex}")
     return 0
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from stack.processes import Collector, eventually, start_collector
 from stack.receiver import Receiver, silence, status
@@ -93,13 +95,21 @@ def test_what_loki_will_never_take_is_dropped_and_counted(to_loki: Collector, si
 # --- Sentry --------------------------------------------------------------------------------------------------------
 
 
-def test_sentry_gets_traces_and_error_logs_with_its_key(to_sentry: Collector, sink: Receiver) -> None:
+# The last halves of trace ids around the bound of the tenth.
+BOUND = TraceIdRatioBased(0.1).bound
+TENTH = tuple(enumerate((0, BOUND - 1, BOUND, 2**64 - 1)))
+
+
+def test_sentry_gets_a_tenth_of_the_traces_and_error_logs_with_its_key(to_sentry: Collector, sink: Receiver) -> None:
     records = [sending.record("all is well"), sending.record("it failed", severity=17, text="ERROR")]
     assert sending.post(to_sentry.endpoint, sending.logs(records)) == 200
-    assert sending.post(to_sentry.endpoint, sending.traces([sending.span("GET /x")])) == 200
+    spans = [
+        sending.span(f"GET /{number}", trace_id=os.urandom(8) + below.to_bytes(8, "big")) for number, below in TENTH
+    ]
+    assert sending.post(to_sentry.endpoint, sending.traces(spans)) == 200
     sink.wait_for(lambda sink: sink.logs and sink.spans, timeout=60.0)
     assert [record.body for record in sink.logs] == ["it failed"]
-    assert [span.name for span in sink.spans] == ["GET /x"]
+    assert [span.name for span in sink.spans] == ["GET /0", "GET /1"], "those that TraceIdRatioBased(0.1) keeps"
     assert {request.path for request in sink.requests} == {
         "/api/7/integration/otlp/v1/logs",
         "/api/7/integration/otlp/v1/traces",
@@ -109,7 +119,7 @@ def test_sentry_gets_traces_and_error_logs_with_its_key(to_sentry: Collector, si
 
 def test_metrics_do_not_go_to_sentry(to_sentry: Collector, sink: Receiver) -> None:
     assert sending.post(to_sentry.endpoint, sending.metrics([sending.counter("things", 1)])) == 200
-    assert sending.post(to_sentry.endpoint, sending.traces([sending.span()])) == 200
+    assert sending.post(to_sentry.endpoint, sending.traces([sending.span(trace_id=b"\1" + bytes(15))])) == 200
     sink.wait_for(lambda sink: sink.spans, timeout=60.0)
     assert {request.path.rpartition("/")[2] for request in sink.requests} == {"traces"}
 
@@ -123,7 +133,7 @@ def test_a_silent_sentry_refuses_nothing_to_anybody(sink: Receiver, tmp_path: Pa
     short = (
         "{timeout: 1s, retry_on_failure: {max_interval: 1s, max_elapsed_time: 1s}, sending_queue: {queue_size: 6000}}"
     )
-    environment = {"SENTRY_OTLP_ENDPOINT": sink.url}
+    environment = {"SENTRY_OTLP_ENDPOINT": sink.url, "SENTRY_TRACES_BELOW": "g"}
     extra = [f"yaml:{{exporters: {{otlp_http/sentry: {short}}}}}"]
     sink.answer(silence())
     with start_collector(("export-sentry",), tmp=tmp_path, env=environment, extra=extra) as collector:

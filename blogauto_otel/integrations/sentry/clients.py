@@ -161,7 +161,7 @@ def _hooks(client: Client) -> tuple[str, ...]:
 
 
 def _leave_headers_to_us() -> Callable[[], object]:
-    """With a propagation context from outside Sentry puts no `sentry-trace` on requests (sentry-sdk 2.43 and later)."""
+    """With a propagation context from outside Sentry puts no `sentry-trace` on requests (since sentry-sdk 2.48)."""
     register = getattr(sentry, "register_external_propagation_context", None)
     if register is None:
         return lambda: None

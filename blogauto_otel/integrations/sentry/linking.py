@@ -151,7 +151,7 @@ def _renew_worker(transport: Any) -> None:
     create: Callable[[Any], Any] | None = getattr(transport, "_create_worker", None)
     if create is not None:
         transport._worker = create(transport.options)
-    else:  # before sentry-sdk 2.44
+    else:  # before sentry-sdk 2.58
         transport._worker = type(worker)(queue_size=transport.options["transport_queue_size"])
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from blogauto_otel.redaction import Redactor
 
-# Every field is given: what is left out, Sentry collects (`data_collection`, sentry-sdk 2.71 and later).
+# Every field is given: what is left out, Sentry collects (`data_collection`, since sentry-sdk 2.65).
 _NOTHING: Final = {"mode": "off"}
 DATA_COLLECTION: Final[Mapping[str, Any]] = MappingProxyType(
     {

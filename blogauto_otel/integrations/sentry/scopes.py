@@ -6,7 +6,7 @@ Sentry forks two scopes for every request that might fail. These fork when they 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from sentry_sdk import scope as sentry
 from sentry_sdk.client import NonRecordingClient
@@ -15,7 +15,8 @@ from sentry_sdk.scope import Scope
 from blogauto_otel.instrumentation import context
 from blogauto_otel.instrumentation.asgi import hooks
 
-_NO_CLIENT = NonRecordingClient()
+_NO_CLIENT: Final = NonRecordingClient()
+_separated: Final[list[ContextVar[Any]]] = []
 
 
 class LazyScope(Scope):
@@ -57,17 +58,19 @@ def separate_requests() -> None:
     Raises:
         Exception: Sentry keeps its scopes in another way than we know.
     """
-    variables = _variables()
-    for variable, kind in variables.items():
-        make = _lazily(variable, kind)
-        _try(make, kind)
+    makes = {variable: _lazily(variable, kind) for variable, kind in _variables().items()}
+    for make in makes.values():
+        _try(make)
+    for variable, make in makes.items():
         hooks.in_requests(variable, make)
         context.carry(variable)
+        _separated.append(variable)
 
 
 def stop() -> None:
     """Leave requests alone."""
-    for variable in _variables():
+    while _separated:
+        variable = _separated.pop()
         hooks.not_in_requests(variable)
         context.drop(variable)
 
@@ -79,11 +82,11 @@ def _variables() -> dict[ContextVar[Scope | None], Any]:
     }
 
 
-def _try(make: hooks.Make, kind: Any) -> None:
+def _try(make: hooks.Make) -> None:
     """A tag that is set in one of them is in it, and not in the next."""
     one, other = make(), make()
     one.set_tag("tried", "yes")
-    merged = Scope(ty=kind)
+    merged = Scope()
     merged.update_from_scope(one)
     if merged._tags.get("tried") != "yes" or "tried" in other.fork()._tags:
         raise TypeError("sentry_sdk's scopes are not what they were")

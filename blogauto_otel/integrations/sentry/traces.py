@@ -29,6 +29,11 @@ class Share:
     def __init__(self, rate: float) -> None:
         self.below = round(rate * (1 << 64))
 
+    @property
+    def below_in_hex(self) -> str:
+        """For comparisons of text: the last 16 hexadecimal digits of a kept trace id come before it."""
+        return f"{self.below:016x}" if self.below < 1 << 64 else "g"
+
     def __contains__(self, trace_id: int) -> bool:
         return trace_id & _LOW_64 < self.below
 
