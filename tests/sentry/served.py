@@ -79,7 +79,7 @@ def _is(span: Span, wanted: str) -> bool:
 
 
 def run(variant: str, folder: Path, **variables: str) -> Run:
-    """Start the server, fail in every way, and stop it."""
+    """Start the server, fail in every way, and stop it; another `SENTRY_DSN` sends its events elsewhere."""
     command, own = VARIANTS[variant]
     port = free_port()
     with Sink() as sink, Receiver() as receiver:

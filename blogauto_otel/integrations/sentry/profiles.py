@@ -6,6 +6,7 @@ Sentry's own share is of its transactions, of which there are none: this is its 
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from blogauto_otel._guard import guarded
 from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry.traces import Share
 
+THREAD_ID: Final = "thread.id"
 MAX_PROFILED: Final = 1_000  # traces at once; of more the end may be missed, and the profiler runs on
 
 _random: Final = random.SystemRandom()
@@ -80,7 +82,8 @@ class _RootSpans(SpanProcessor):
     def _begin(self, span: Span) -> None:
         profiler_id = continuous_profiler.get_profiler_id()
         if profiler_id:
-            span.set_attribute(semconv.SENTRY_PROFILER_ID, profiler_id)
+            # The thread too: a profile is of all of them.
+            span.set_attributes({semconv.SENTRY_PROFILER_ID: profiler_id, THREAD_ID: threading.get_ident()})
 
 
 class _PerTrace(_RootSpans):
