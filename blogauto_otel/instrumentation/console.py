@@ -90,8 +90,12 @@ class Console:
                 self._call_handlers(logger, record)
         finally:
             _thread.record, _thread.printed = outer, printed
-            if reaches_root and not printer and record.levelno >= self._handler.level:
+            if reaches_root and not printer and self._is_shown(record.levelno):
                 self._handler.handle(record)
+
+    def _is_shown(self, level: object) -> bool:
+        """Whether our line is due; a process without standard output has none, and a record without level neither."""
+        return isinstance(level, int) and level >= self._handler.level and sys.stdout is not None
 
     def _look_at(self, logger: logging.Logger) -> tuple[bool, bool, bool]:
         """Whether the record meets a handler, one that prints, and the root logger."""

@@ -86,11 +86,12 @@ class _Exporter:
         self._loggers: dict[str, Logger] = {}
 
     def export(self, record: logging.LogRecord, context: Any) -> None:
-        if record.levelno < self._level or _thread.exporting >= MAX_NESTING:
+        if _thread.exporting >= MAX_NESTING:
             return
         _thread.exporting += 1
         try:
-            self._emit(record, context)
+            if record.levelno >= self._level:
+                self._emit(record, context)
         except Exception as error:
             self._context.delivery.lost(Signal.LOGS, "translation")
             # At the end of the stack there is no room to tell it either.
@@ -169,7 +170,8 @@ class _Bridge:
         self.throttles = {name: _Throttle(name) for name in (*OWN_LOGGERS, "the exporters")}
 
     def pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        info = getattr(record, "exc_info", None)
+        error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
         if error is None:
             self._pass_on(logger, record)
         else:
@@ -177,21 +179,34 @@ class _Bridge:
                 self._pass_on(logger, record)
 
     def _pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
-        context = get_current()
-        suppressed = context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_BY_NAME))
-        own = record.name in OWN_LOGGERS or record.name.startswith(_OWN_PREFIXES)
-        if own and not self.throttles[record.name.partition(".")[0]].allows():
+        try:
+            is_withheld = self._tell(record)
+        except Exception as error:  # a record that somebody put together by hand may lack anything
+            if not swallow("passing on a log record", error):
+                raise
+            is_withheld = False
+        if is_withheld:
             return
-        if suppressed and not self.throttles["the exporters"].allows():
-            return
-        if not own and not suppressed:
-            context = _shown(record, context)
-        if self.exporter is not None and not suppressed:
-            self.exporter.export(record, context)
         if self.console is not None:
             self.console.call_handlers(logger, record)
         else:
             _stock_call_handlers(logger, record)
+
+    def _tell(self, record: logging.LogRecord) -> bool:
+        """Export the record; True when it is one too many of telemetry's own."""
+        context = get_current()
+        suppressed = context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_BY_NAME))
+        name = record.name or ""
+        own = name in OWN_LOGGERS or name.startswith(_OWN_PREFIXES)
+        if own and not self.throttles[name.partition(".")[0]].allows():
+            return True
+        if suppressed and not self.throttles["the exporters"].allows():
+            return True
+        if not own and not suppressed:
+            context = _shown(record, context)
+        if self.exporter is not None and not suppressed:
+            self.exporter.export(record, context)
+        return False
 
 
 _active: _Bridge | None = None

@@ -105,11 +105,11 @@ class TextFormatter(_LineFormatter):
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             attributes["trace_id"] = format_trace_id(context.trace_id)
-        level = f"{record.levelname:<8}"
+        level = f"{record.levelname!s:<8}"
         if self._color:
             level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
         words = "".join(f" {_UNSAFE.sub(_escaped, key)}={_word(value)}" for key, value in attributes.items())
-        name = _UNSAFE.sub(_escaped, record.name)
+        name = _UNSAFE.sub(_escaped, str(record.name))
         line = f"{_local(record.created)} {level} {name}: {_UNSAFE.sub(_escaped, body)}{words}"
         if traceback is None:
             return line

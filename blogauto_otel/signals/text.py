@@ -61,7 +61,7 @@ def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
 
 
 def type_name(kind: type[object]) -> str:
-    """The name of a class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, `ValueError`."""
+    """A class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, but `ValueError`."""
     if kind.__module__ == "builtins":
         return kind.__qualname__
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
@@ -351,6 +351,68 @@ def test_no_exception_makes_logging_raise(instrument: Instrument, fresh_logging:
         except HostileError:
             log.exception("failed")
         assert exported.one.attributes["exception.type"].endswith("HostileError")
+
+
+@pytest.fixture
+def handled() -> Iterator[list[logging.LogRecord]]:
+    """What reaches the logger's own handler, the only one there is."""
+    seen: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = seen.append  # type: ignore[assignment, method-assign]
+    log.addHandler(handler)
+    log.propagate = False
+    yield seen
+    log.removeHandler(handler)
+    log.propagate = True
+
+
+# As those who take records from other processes make them.
+BY_HAND: dict[str, dict[str, Any]] = {
+    "without a name": {"levelno": 40, "levelname": "ERROR", "msg": "by hand"},
+    "with a level and no more": {"msg": "by hand", "levelno": 40},
+}
+
+
+@pytest.mark.quiet_guard
+@pytest.mark.parametrize("console", ["off", "json", "text"])
+@pytest.mark.parametrize("fields", BY_HAND.values(), ids=BY_HAND.keys())
+def test_a_record_that_is_put_together_by_hand_reaches_its_handler_and_leaves(
+    instrument: Instrument, handled: list[logging.LogRecord], fields: dict[str, Any], console: str
+) -> None:
+    exported = instrument(console=console)
+    record = logging.makeLogRecord(fields)
+    log.handle(record)
+    assert handled == [record]
+    assert exported.one.body == "by hand"
+
+
+ODD: dict[str, Callable[[logging.LogRecord], None]] = {
+    "no path": lambda record: delattr(record, "pathname"),
+    "a name that is no text": lambda record: setattr(record, "name", 5),
+    "no exception at all": lambda record: delattr(record, "exc_info"),
+    "half an exception": lambda record: setattr(record, "exc_info", ("a",)),
+}
+
+
+@pytest.mark.quiet_guard
+@pytest.mark.parametrize("console", ["off", "json", "text"])
+@pytest.mark.parametrize("break_it", ODD.values(), ids=ODD.keys())
+def test_a_record_that_is_none_reaches_its_handler(
+    instrument: Instrument,
+    handled: list[logging.LogRecord],
+    fresh_logging: logging.Logger,
+    break_it: Callable[[logging.LogRecord], None],
+    console: str,
+) -> None:
+    instrument(console=console)
+    for handler in (*log.handlers, *fresh_logging.handlers):
+        if handler.emit != handled.append:  # those of the test runner format what they get
+            log.removeHandler(handler)
+            fresh_logging.removeHandler(handler)
+    record = logging.makeLogRecord({"name": "x", "levelno": 40, "levelname": "ERROR", "msg": "by hand"})
+    break_it(record)
+    log.handle(record)
+    assert record in handled
 
 
 @pytest.mark.quiet_guard
