@@ -6,7 +6,7 @@ import importlib
 import sys
 
 # Request path first: it is what users feel.
-BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process")
+BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry")
 
 
 def main(names: list[str]) -> None:

@@ -205,3 +205,28 @@ async def test_a_tag_that_is_set_in_a_pool_stays_with_its_request(linked: Linked
     first, second = linked.events
     assert tags(first)["of"] == "first"
     assert "of" not in tags(second)
+
+
+def frames(event: Any) -> dict[str, Any]:
+    """The frames of the exception, by function."""
+    return {frame["function"]: frame for frame in event.exceptions[-1]["stacktrace"]["frames"]}
+
+
+async def test_source_is_shown_of_the_application_and_not_of_libraries(linked: Linked) -> None:
+    await ask(application(), "/users/alice/posts")
+    found = frames(linked.event)
+    assert found["posts"]["context_line"] == '        raise ValueError("no posts")'
+    assert found["posts"]["pre_context"][-1].startswith('        logging.getLogger("shop").info(')
+    assert len(found["posts"]["post_context"]) == 5
+    assert [name for name, frame in found.items() if "context_line" in frame] == ["posts"]
+
+
+def test_code_whose_source_is_nowhere_is_told_without_it(linked: Linked, log: logging.Logger) -> None:
+    code = compile("def nowhere():\n    raise ValueError('x')\n", "/nowhere.py", "exec")
+    scope: dict[str, Any] = {"__name__": "shop.nowhere"}
+    exec(code, scope)
+    try:
+        scope["nowhere"]()
+    except ValueError:
+        log.exception("it failed")
+    assert "context_line" not in frames(linked.event)["nowhere"]

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import Span
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Scope, path_below_root
 
 Make: TypeAlias = Callable[[], Any]
@@ -17,7 +17,7 @@ Tokens: TypeAlias = list[tuple[ContextVar[Any], Token[Any]]]
 _served: Final[dict[str, ASGIApp]] = {}
 _at_lifespan_end: Final[list[Callable[[], None]]] = []
 _at_request_error: Final[list[Callable[[BaseException, Span], None]]] = []
-_variables: Final[dict[ContextVar[Any], Make]] = {}
+_variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
 
 
 def serve(path: str, app: ASGIApp) -> None:
@@ -59,22 +59,25 @@ def not_on_request_error(callback: Callable[[BaseException, Span], None]) -> Non
 
 def in_requests(variable: ContextVar[Any], make: Make) -> None:
     """Set somebody's context variable to something new at the beginning of each request, and back at its end."""
-    _variables[variable] = make
+    global _variables
+    not_in_requests(variable)
+    _variables = (*_variables, (variable, make))
 
 
 def not_in_requests(variable: ContextVar[Any]) -> None:
     """Leave the variable alone."""
-    _variables.pop(variable, None)
+    global _variables
+    _variables = tuple(known for known in _variables if known[0] is not variable)
 
 
 def enter_request() -> Tokens | None:
     """Set what `in_requests` was told of."""
-    if not _variables:
+    try:
+        return [(variable, variable.set(make())) for variable, make in _variables] if _variables else None
+    except Exception as error:
+        if not swallow("setting the variables of a request", error):
+            raise
         return None
-    tokens: Tokens = []
-    with guard("setting the variables of a request"):
-        tokens.extend((variable, variable.set(make())) for variable, make in tuple(_variables.items()))
-    return tokens
 
 
 def leave_request(tokens: Tokens) -> None:

@@ -4,7 +4,7 @@
 |---|---|
 | `clients` | Sentry's client: ours, or the application's own |
 | `capture`, `budget`, `threads` | what becomes an event, and how many of them |
-| `events`, `trail`, `privacy` | what an event says, and what it does not |
+| `events`, `trail`, `source`, `privacy` | what an event says, and what it does not |
 | `ledger` | what became of it |
 | `scopes` | one request's tags are not another's |
 | `traces`, `profiles`, `dsn` | spans and profiles to Sentry |
@@ -53,8 +53,8 @@ def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001
         if settings.sentry_dsn is None:
             return Report(NAME, State.OFF, "no SENTRY_DSN")
         return _missing(context)
-    _context = context
     if settings.sentry_dsn is None and PACKAGE not in sys.modules:
+        _context = context
         when_imported(PACKAGE, _imported)
         return Report(NAME, State.OFF, "no SENTRY_DSN")
     return _begin(context)

@@ -49,6 +49,7 @@ def options(settings: Settings, resource: Mapping[str, Any]) -> dict[str, Any]:
         "enable_logs": False,
         "auto_session_tracking": False,
         "enable_backpressure_handling": False,
+        "include_source_context": False,  # `source` adds it
         "include_local_variables": settings.sentry_frame_variables,
         "max_request_body_size": "never",
         "data_collection": {**privacy.DATA_COLLECTION, "stack_frame_variables": settings.sentry_frame_variables},
@@ -77,7 +78,7 @@ class Clients:
             self.link(sentry_sdk.get_client())
         elif settings.sentry_dsn is not None:
             sentry_sdk.init(**options(settings, resource))
-            self.own = sentry_sdk.get_client()
+            self.own = self._events.own_client = sentry_sdk.get_client()
             self.link(self.own)
 
     def stop(self) -> None:

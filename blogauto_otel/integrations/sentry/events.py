@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from datetime import datetime, timezone
 from typing import Any, Final, NamedTuple, TypeAlias
 
+import sentry_sdk
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, format_span_id, format_trace_id
@@ -20,6 +21,7 @@ from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.asgi.request import Request, alone, current
 from blogauto_otel.integrations.sentry import privacy, threads
+from blogauto_otel.integrations.sentry.source import add_source
 from blogauto_otel.integrations.sentry.trail import Trail
 from blogauto_otel.signals.context import bound
 from blogauto_otel.signals.failures import failure_of, first_failure_of, remember
@@ -70,6 +72,7 @@ class Events:
         self._trail = trail
         self._thread = _Thread()
         self._logger = context.logger_provider.get_logger(semconv.SCOPE_SENTRY)
+        self.own_client: object = None  # its events have no source yet
 
     # --- before Sentry has serialised it ------------------------------------------------------------------------------
 
@@ -84,6 +87,8 @@ class Events:
             self._link(event, hint)
         with guard("completing a Sentry event"):
             self._complete(event)
+            if sentry_sdk.get_client() is self.own_client:
+                add_source(event)
         return event
 
     def _link(self, event: Event, hint: Hint) -> None:

@@ -21,6 +21,7 @@ DATA_COLLECTION: Final[Mapping[str, Any]] = MappingProxyType(
         "gen_ai": {"inputs": False, "outputs": False},
         "database_query_data": False,
         "queues": False,
+        "frame_context_lines": 0,  # `source` adds them
     }
 )
 

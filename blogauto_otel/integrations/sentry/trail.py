@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from datetime import datetime, timezone
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import get_current_span
 
@@ -22,13 +22,8 @@ MAX_CRUMBS: Final = 50  # of one event
 _QUIET: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # they say of a request that it was
 
 
-class _Line(NamedTuple):
-    trace_id: int
-    thread_id: int
-    created: float
-    level: int
-    logger: str
-    text: str
+# Trace id; without one the thread's; when; level; logger; text. Of a plain tuple the collector loses sight.
+_Line: TypeAlias = tuple[int, int, float, int, str, str]
 
 
 class Trail:
@@ -43,34 +38,37 @@ class Trail:
             return
         trace_id = get_current_span().get_span_context().trace_id
         thread_id = 0 if trace_id else threading.get_ident()
-        text = _text(record)[:MAX_TEXT]
-        self._lines.append(_Line(trace_id, thread_id, record.created, record.levelno, record.name, text))
+        self._lines.append((trace_id, thread_id, record.created, record.levelno, record.name, _text(record)))
 
     def breadcrumbs(self, trace_id: int, *, but: logging.LogRecord | None) -> list[dict[str, Any]]:
         """What was said in this trace, or outside any by this thread; without the record that is the event itself."""
         place = (trace_id, 0 if trace_id else threading.get_ident())
         last = None if but is None else (but.created, but.name)
-        lines = [line for line in self._lines.copy() if line[:2] == place and (line.created, line.logger) != last]
+        lines = [line for line in self._lines.copy() if line[:2] == place and (line[2], line[4]) != last]
         return [_breadcrumb(line) for line in lines[-MAX_CRUMBS:]]
 
 
 def _text(record: logging.LogRecord) -> str:
-    if not record.args:
-        return safe_text(record.msg)
+    message = _formatted(record) if record.args else record.msg
+    return message[:MAX_TEXT] if type(message) is str else safe_text(message, MAX_TEXT)
+
+
+def _formatted(record: logging.LogRecord) -> object:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - arguments that do not fit; whoever prints the record says so
-        return safe_text(record.msg)
+        return record.msg
 
 
 def _breadcrumb(line: _Line) -> dict[str, Any]:
     """https://develop.sentry.dev/sdk/data-model/event-payloads/breadcrumbs/."""
+    _, _, created, level, logger, text = line
     return {
         "type": "log",
-        "category": line.logger,
-        "level": level_name(line.level),
-        "message": line.text,
-        "timestamp": datetime.fromtimestamp(line.created, timezone.utc),
+        "category": logger,
+        "level": level_name(level),
+        "message": text,
+        "timestamp": datetime.fromtimestamp(created, timezone.utc),
     }
 
 
