@@ -19,6 +19,7 @@ REJECTED: Final = "rejected"  # delivered, and not taken (OTLP's partial success
 SUPERSEDED: Final = "superseded"  # metrics: a newer collection holds the same and more
 TOO_LARGE: Final = "too_large"  # never accepted: larger than a request may be
 AFTER_SHUTDOWN: Final = "after_shutdown"  # never accepted: it came when all was over
+WITHHELD: Final = "withheld"  # never made: there were enough like it (Sentry's events)
 UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be encoded
 SPOOL_FULL: Final = "spool_full"  # on disk, and pushed out by newer files
 SPOOL_EXPIRED: Final = "spool_expired"  # on disk for longer than it may be

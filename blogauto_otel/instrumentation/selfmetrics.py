@@ -33,6 +33,7 @@ _OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxy
         "items.spooled": lambda stats: stats.spooled,
         "items.redelivered": lambda stats: stats.redelivered,
         "items.superseded": lambda stats: stats.dropped.get(reasons.SUPERSEDED, 0),
+        "items.withheld": lambda stats: stats.dropped.get(reasons.WITHHELD, 0),
         "export.requests": lambda stats: stats.requests,
         "export.retries": lambda stats: stats.retries,
         "export.duration": lambda stats: stats.request_seconds,
@@ -64,6 +65,8 @@ _USUAL_LOSSES: Final = (
     reasons.TOO_LARGE,
     reasons.UNSERIALISABLE,
 )
+
+_NO_LOSSES: Final = frozenset((reasons.SUPERSEDED, reasons.WITHHELD))
 
 _context: Context | None = None
 _began = time.time()
@@ -136,12 +139,12 @@ def _by_signal(name: str, context: Context) -> list[Observation]:
 
 
 def _dropped(_: str, context: Context) -> list[Observation]:
-    """By reason; metrics that a newer collection replaced are no loss."""
+    """By reason; what was replaced by something newer, or never made, is no loss."""
     return [
         Observation(count, {"signal": signal, "reason": reason})
         for signal, stats in _all_stats(context).items()
         for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **stats.dropped}.items()
-        if reason != reasons.SUPERSEDED
+        if reason not in _NO_LOSSES
     ]
 
 

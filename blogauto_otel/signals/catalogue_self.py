@@ -35,6 +35,7 @@ SELF_METRICS: Final[tuple[MetricSpec, ...]] = (
     _self("items.redelivered", _COUNTER, "{item}", "Items from disk that the receiver took.", _SIGNAL),
     _self("items.dropped", _COUNTER, "{item}", "Items that were lost, by reason.", _WHY),
     _self("items.superseded", _COUNTER, "{item}", "Items that newer ones made needless.", _SIGNAL),
+    _self("items.withheld", _COUNTER, "{item}", "Items not made: there were enough like them.", _SIGNAL),
     _self("export.requests", _COUNTER, "{request}", "Export requests sent.", _SIGNAL),
     _self("export.retries", _COUNTER, "{request}", "Export requests that had to be sent again.", _SIGNAL),
     _self("export.duration", _COUNTER, "s", "Time that export requests took, all in all.", _SIGNAL),

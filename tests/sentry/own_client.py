@@ -93,7 +93,7 @@ def main(when: str, options: str) -> None:
 
 def dropped() -> dict[str, int]:
     link = sentry._link
-    return dict(link._ledger.dropped) if link is not None else {}
+    return {reason: lost for reason, lost in link._ledger.dropped.items() if lost} if link is not None else {}
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, tell
+from blogauto_otel.delivery import queue as reasons
 from blogauto_otel.instrumentation.asgi.request import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.budget import Budget
 from blogauto_otel.integrations.sentry.events import JUDGED, OURS, SPAN, WITHHELD, Events, known_event
-from blogauto_otel.integrations.sentry.ledger import BUDGET, Ledger
+from blogauto_otel.integrations.sentry.ledger import Ledger
 from blogauto_otel.integrations.sentry.trail import Trail, level_name
 from blogauto_otel.signals.context import bound
 from blogauto_otel.signals.failures import remember
@@ -129,7 +130,7 @@ class Capture:
     def _may(self, place: tuple[Any, ...]) -> bool:
         if self._budget.allows(place):
             return True
-        self._ledger.lose(BUDGET)
+        self._ledger.lose(reasons.WITHHELD)
         tell("sentry budget", "more errors than Sentry is told of: some are in the log and in traces only")
         return False
 

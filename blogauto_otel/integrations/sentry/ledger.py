@@ -16,14 +16,17 @@ from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import guard
 from blogauto_otel.delivery.lane import SignalStats
+from blogauto_otel.delivery.queue import WITHHELD
 
-BUDGET: Final = "budget"  # never built: too many like it
-SHUTDOWN: Final = "shutdown"  # not sent when the process ended
 RATE_LIMITED: Final = "http_429"
+OVERFLOW: Final = "queue_overflow"
+
+# There from the start at 0, so that the first loss is an increase.
+_USUAL: Final = (RATE_LIMITED, OVERFLOW, "network_error", "ratelimit_backoff")
 
 # Decided by the application, or by us because Sentry has the event already: no losses.
 _DECIDED: Final = frozenset({"before_send", "event_processor", "sample_rate"})
-_NEVER_ACCEPTED: Final = frozenset({BUDGET, "queue_overflow", "callback_error"})
+_NEVER_ACCEPTED: Final = frozenset({WITHHELD, OVERFLOW, "callback_error"})
 _COUNTED: Final = frozenset({"error", "default", "profile_chunk", "profile_chunk_ui", "transaction", "monitor"})
 _SUPPRESSED: Final = {
     otel_context._SUPPRESS_INSTRUMENTATION_KEY: True,
@@ -43,13 +46,13 @@ class Ledger:
         self.accepted = 0
         self.sent = 0
         self.requests = 0
-        self.dropped: Counter[str] = Counter()
+        self.dropped = Counter(dict.fromkeys(_USUAL, 0))
         self._thread = _Thread()
 
     def clear(self) -> None:
         """Begin anew, in a forked child."""
         self.accepted = self.sent = self.requests = 0
-        self.dropped.clear()
+        self.dropped = Counter(dict.fromkeys(_USUAL, 0))
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count events that are not sent."""

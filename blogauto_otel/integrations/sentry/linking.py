@@ -9,6 +9,7 @@ from typing import Any, Final
 import sentry_sdk
 
 from blogauto_otel._guard import guard, tell
+from blogauto_otel.delivery import queue as reasons
 from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.instrumentation import Context, State, logging, selfmetrics
@@ -19,7 +20,7 @@ from blogauto_otel.integrations.sentry.capture import Capture
 from blogauto_otel.integrations.sentry.clients import Clients
 from blogauto_otel.integrations.sentry.dsn import host_of
 from blogauto_otel.integrations.sentry.events import Event, Events, Hint
-from blogauto_otel.integrations.sentry.ledger import SHUTDOWN, Ledger
+from blogauto_otel.integrations.sentry.ledger import Ledger
 from blogauto_otel.integrations.sentry.profiles import Profiles
 from blogauto_otel.integrations.sentry.traces import SentryTraces, build_traces
 from blogauto_otel.integrations.sentry.trail import Trail
@@ -110,7 +111,7 @@ class Link:
             self._profiles.stop()
         sent = self.flush(timeout)
         if self._ledger.waiting:
-            self._ledger.lose(SHUTDOWN, self._ledger.waiting)
+            self._ledger.lose(reasons.SHUTDOWN, self._ledger.waiting)
         if self._traces is not None:
             self._traces[0].shutdown(max(0.1, deadline - time.monotonic()))
         return sent

@@ -176,6 +176,7 @@ def test_their_names_in_prometheus() -> None:
         "blogauto_otel_items_redelivered_total",
         "blogauto_otel_items_dropped_total",
         "blogauto_otel_items_superseded_total",
+        "blogauto_otel_items_withheld_total",
         "blogauto_otel_export_requests_total",
         "blogauto_otel_export_retries_total",
         "blogauto_otel_export_duration_seconds_total",
