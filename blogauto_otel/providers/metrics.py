@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from opentelemetry import metrics
 from opentelemetry.sdk.metrics import (
     AlwaysOffExemplarFilter,
     AlwaysOnExemplarFilter,
     ExemplarFilter,
+    Meter,
     MeterProvider,
     TraceBasedExemplarFilter,
 )
@@ -26,6 +28,7 @@ from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.values import Limits, Redactor
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.providers import series
+from blogauto_otel.providers.instruments import TolerantMeter
 
 _PATIENCE: Final = 10.0  # seconds that a collection may take, and that another one waits for it
 
@@ -89,6 +92,13 @@ class _Provider(MeterProvider):
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Metering.after_fork_in_child`."""
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> metrics.Meter:
+        """See `MeterProvider`; what the meter makes takes anything."""
+        meter = super().get_meter(*args, **kwargs)
+        if type(meter) is Meter:
+            meter.__class__ = TolerantMeter
+        return meter
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Send what waits, of all signals."""
