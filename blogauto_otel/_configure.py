@@ -172,7 +172,7 @@ class Telemetry:
             service=self.settings.service_name,
             environment=self.settings.environment,
             destinations=self._parts.destinations,
-            instrumentation=self._parts.reports,
+            instrumentation=integrations.brought_up_to_date(self._parts.reports),
             problems=self._problems,
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),

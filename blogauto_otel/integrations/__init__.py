@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,13 @@ def _link(name: str, module: str, context: Context, metering: Metering | None) -
 
 
 # --- what some of them have -------------------------------------------------------------------------------------------
+
+
+def brought_up_to_date(reports: Sequence[Report]) -> tuple[Report, ...]:
+    """The reports as they would be now: an application may have made a client of its own since."""
+    now: dict[str, Report] = {}
+    _each("report", lambda report: now.update({made.name: made for made in (report(),) if made is not None}))
+    return tuple(now.get(report.name, report) for report in reports)
 
 
 def unlink_all() -> None:

@@ -53,6 +53,7 @@ def application() -> FastAPI:
 
     @app.get("/both")
     def both() -> None:
+        log.info("looking at %s", "both")
         try:
             raise ValueError("case:both")
         except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from importlib import util
@@ -31,6 +32,7 @@ class Told:
     spans: list[Span]
     said: dict[str, Any]
     headers: list[tuple[str, set[str]]]  # of what was asked of the Collector, by path
+    output: str
 
     def event(self, case: str) -> Event:
         (only,) = [event for event in self.events if f"case:{case}" in event.text]
@@ -54,7 +56,7 @@ def tell(when: str, options: str = "{}", *, dsn: bool = False) -> Told:
         assert ours.items == []
         kinds = {item.kind for item in sink.items}
         headers = [(request.path, {name.lower() for name in request.headers}) for request in receiver.requests]
-        return Told(sink.events, kinds, list(receiver.spans), said, headers)
+        return Told(sink.events, kinds, list(receiver.spans), said, headers, done.stdout + done.stderr)
 
 
 CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
@@ -101,9 +103,25 @@ def test_its_before_send_runs_first_and_nothing_private_leaves_after_it() -> Non
 @slow
 def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed() -> None:
     said = tell("before").said["sentry"]
-    assert said.startswith("on (the application's own client, its options kept; ")
+    assert re.match(r"on \(errors to 127\.0\.0\.1:\d+ by the application's own client, whose options stay; ", said)
     assert "its integrations starlette, fastapi build each error a second time" in said
     assert "it collects frame variables, which are redacted" in said
+
+
+@slow
+def test_of_a_client_that_is_made_later_the_log_and_the_status_say_the_same() -> None:
+    told = tell("after")
+    assert "by the application's own client, whose options stay" in told.said["sentry"]
+    assert told.said["sentry"].removeprefix("on (").removesuffix(")") in told.output
+
+
+@slow
+def test_a_line_of_the_log_is_one_breadcrumb() -> None:
+    """Its own integration leaves one, and so do we where there is none."""
+    event = tell("before").event("both")
+    assert [crumb["message"] for crumb in event.data["breadcrumbs"]["values"] if "looking" in crumb["message"]] == [
+        "looking at both"
+    ]
 
 
 @slow

@@ -19,7 +19,7 @@ from importlib import util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel._guard import guard, tell
+from blogauto_otel._guard import guard
 from blogauto_otel.config import complain
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.instrumentation import Context, Report, State
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import Link
     from blogauto_otel.providers.metrics import Metering
 
-__all__ = ["after_fork_in_child", "flush", "link", "shutdown", "unlink"]
+__all__ = ["after_fork_in_child", "flush", "link", "report", "shutdown", "unlink"]
 
 NAME: Final = "sentry"
 PACKAGE: Final = "sentry_sdk"
@@ -77,7 +77,8 @@ def _begin(context: Context) -> Report:
         complain(context.settings, problem)
         return Report(NAME, State.WRONG_VERSION, problem)
     _link = Link(context)
-    return Report(NAME, *_link.start())
+    _link.start()
+    return Report(NAME, *_link.state())
 
 
 def _imported(_: ModuleType) -> None:
@@ -85,7 +86,11 @@ def _imported(_: ModuleType) -> None:
     if _context is not None and _link is None:
         with guard("linking Sentry when it is imported"):
             _begin(_context)
-            tell("sentry imported", "sentry: imported by the application; its client will be linked", level=20)
+
+
+def report() -> Report | None:
+    """How it stands now; None when nothing has changed since `link`."""
+    return None if _link is None else Report(NAME, *_link.state())
 
 
 def unlink() -> None:

@@ -16,10 +16,11 @@ from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.scope import Scope
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, tell
 from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry import privacy
 from blogauto_otel.integrations.sentry.capture import OWN_LOGGERS
+from blogauto_otel.integrations.sentry.dsn import host_of
 from blogauto_otel.integrations.sentry.events import Events
 from blogauto_otel.integrations.sentry.ledger import Ledger
 
@@ -70,6 +71,7 @@ class Clients:
         self._undo: list[Callable[[], object]] = []
         self._set_client: Callable[..., Any] | None = None
         self.own: Client | None = None
+        self.is_started = False
 
     def start(self, settings: Settings, resource: Mapping[str, Any]) -> None:
         """Link the client that is there, or make one when there is a DSN."""
@@ -80,6 +82,7 @@ class Clients:
             sentry_sdk.init(**options(settings, resource))
             self.own = self._events.own_client = sentry_sdk.get_client()
             self.link(self.own)
+        self.is_started = True
 
     def stop(self) -> None:
         """Watch no longer for new clients, give back those we linked, and close our own."""
@@ -101,9 +104,15 @@ class Clients:
             if self._set_client is not None and client is not None:
                 with guard("linking a Sentry client"):
                     self.link(client)
+                    self._tell(client)
 
         set_client.__wrapped__ = original  # type: ignore[attr-defined]
         Scope.set_client = set_client  # type: ignore[assignment, method-assign]
+
+    def _tell(self, client: Client) -> None:
+        """Of a client that is made after the status line was printed."""
+        if self.is_started:
+            tell("sentry client", "sentry: %s", self.describe(client), level=logging.INFO)
 
     # --- linking ------------------------------------------------------------------------------------------------------
 
@@ -122,6 +131,11 @@ class Clients:
         for name in OWN_LOGGERS:
             ignore_logger(name)
 
+    def active(self) -> list[Client]:
+        """The client that takes events now, and our own if that is another."""
+        found = [client for client in (sentry_sdk.get_client(), self.own) if client is not None and client.is_active()]
+        return [client for number, client in enumerate(found) if client not in found[:number]]
+
     def level_of(self, client: Client) -> int | None:
         """From which level on a log record is an event; an application's own client says it in its integration."""
         if not client.is_active():
@@ -135,11 +149,10 @@ class Clients:
 
     def describe(self, client: Client) -> str:
         """For the status line: what is linked, and what we could not change."""
+        place = host_of(client.dsn) if client.dsn else "nowhere, as it has no DSN"
         if client is self.own:
-            return "errors"
-        said = ["the application's own client, its options kept"]
-        if client.transport is None:
-            said.append("it has no DSN and sends nothing")
+            return f"errors to {place}"
+        said = [f"errors to {place} by the application's own client, whose options stay"]
         twice = [name for name in _TWICE if name in client.integrations]
         if twice:
             said.append(f"its integrations {', '.join(twice)} build each error a second time")

@@ -286,12 +286,13 @@ def _add_request(event: Event, request: Request) -> None:
 
 
 def _add_breadcrumbs(event: Event, crumbs: list[dict[str, Any]]) -> None:
-    """Among those that the application left with Sentry, by time."""
+    """Among those that the application left with Sentry, by time; Sentry's own integration may have left the same."""
     present = event.setdefault("breadcrumbs", {})
     if not crumbs or not isinstance(present, dict):
         return
-    values = [*present.get("values", ()), *crumbs]
-    present["values"] = sorted(values, key=_time)
+    left = list(present.get("values", ()))
+    known = {_time(crumb) for crumb in left if crumb.get("type") == "log"}
+    present["values"] = sorted([*left, *(crumb for crumb in crumbs if _time(crumb) not in known)], key=_time)
 
 
 def _time(crumb: Mapping[str, Any]) -> float:

@@ -18,7 +18,6 @@ from blogauto_otel.integrations.sentry import scopes, threads
 from blogauto_otel.integrations.sentry.budget import Budget
 from blogauto_otel.integrations.sentry.capture import Capture
 from blogauto_otel.integrations.sentry.clients import Clients
-from blogauto_otel.integrations.sentry.dsn import host_of
 from blogauto_otel.integrations.sentry.events import Event, Events, Hint
 from blogauto_otel.integrations.sentry.ledger import Ledger
 from blogauto_otel.integrations.sentry.profiles import Profiles
@@ -43,9 +42,10 @@ class Link:
         self._capture = Capture(self._events, self._trail, self._budget, self._ledger, self._clients.level_of)
         self._profiles: Profiles | None = None
         self._traces: tuple[Delivery, SentryTraces] | None = None
+        self._beside: list[str] = []  # what the status line says of traces and profiles
 
-    def start(self) -> tuple[State, str]:
-        """Hang in everywhere; returns what the status line says."""
+    def start(self) -> None:
+        """Hang in everywhere."""
         global _events
         _events = self._events
         _watch_events()
@@ -55,17 +55,18 @@ class Link:
         threads.watch(self._capture.failed_thread)
         selfmetrics.report_also(SIGNAL, self._ledger.stats)
         self._separate_requests()
-        return self._state()
-
-    def _state(self) -> tuple[State, str]:
-        client = sentry_sdk.get_client()
-        said = [self._clients.describe(client)] if client.is_active() else []
         if self._settings.sentry_dsn is not None:
-            said += [f"to {host_of(self._settings.sentry_dsn)}", self._start_traces()]
+            self._beside.append(self._start_traces())
         if self._clients.own is not None:
             self._profiles = Profiles(self._settings, self._context.tracer_provider)
-            said.append(self._profiles.start())
-        return (State.ON, ", ".join(filter(None, said))) if said else (State.OFF, "no SENTRY_DSN")
+            self._beside.append(self._profiles.start())
+
+    def state(self) -> tuple[State, str]:
+        """What the status line says; an application may have made a client of its own meanwhile."""
+        client = sentry_sdk.get_client()
+        if not client.is_active():
+            return State.OFF, "no SENTRY_DSN"
+        return State.ON, ", ".join([self._clients.describe(client), *self._beside])
 
     def _separate_requests(self) -> None:
         try:
@@ -97,11 +98,13 @@ class Link:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> bool:
-        """Send what waits: spans first, in a thread of ours, then events, in Sentry's."""
+        """Send what waits: spans in a thread of ours, then events and what has been profiled, in Sentry's."""
         deadline = time.monotonic() + timeout
         sent = self._traces is None or self._traces[0].force_flush(timeout / 2)
-        if self._ledger.waiting or self._profiles is not None:
-            sentry_sdk.get_client().flush(timeout=max(0.1, deadline - time.monotonic()))
+        if self._profiles is not None:
+            self._profiles.hand_over()
+        for client in self._clients.active() if self._ledger.waiting else ():
+            client.flush(timeout=max(0.1, deadline - time.monotonic()))
         return sent and not self._ledger.waiting
 
     def shutdown(self, timeout: float) -> bool:
@@ -138,7 +141,8 @@ class Link:
         self._ledger.clear()
         self._budget.clear()
         with guard("a fresh queue for Sentry"):
-            _renew_worker(sentry_sdk.get_client().transport)
+            for client in self._clients.active():
+                _renew_worker(client.transport)
         if self._traces is not None:
             self._traces[0].after_fork_in_child(self._context.tracer_provider.resource)  # type: ignore[attr-defined]
         if self._profiles is not None:

@@ -56,6 +56,12 @@ class Profiles:
             self._processor = None
             profiler.stop_profiler()
 
+    def hand_over(self) -> None:
+        """Let a profiled process send what it has so far, and go on; the end of a lifespan may be its last chance."""
+        if type(self._processor) is _RootSpans:
+            profiler.stop_profiler()
+            profiler.start_profiler()
+
     def after_fork_in_child(self) -> None:
         """The profiler's thread stayed with the parent; whether there is one here is decided anew."""
         self.stop()
