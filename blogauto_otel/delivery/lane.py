@@ -105,7 +105,7 @@ class Lane:
         self.place = place
         self.queue = queue
         self.transport = transport
-        self.recovered: Callable[[], None] = _nothing  # called when the receiver is back
+        self.turned: Callable[[], None] = _nothing  # called when the receiver went away, or is back
         self.finished: Callable[[Held, bool], None] = _nothing  # called when a file is done with; True: for good
         self.sending = threading.Lock()
         self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
@@ -320,6 +320,7 @@ class Lane:
         self._reachable = outcome.answered
         self._last_error = outcome.message
         self._retry_at = time.monotonic() + self._wait(outcome)
+        self.turned()
         tell(
             f"away {self.signal.value}",
             "cannot deliver %s to %s, keeping them and trying again: %s",
@@ -343,7 +344,7 @@ class Lane:
         self._retry_at = 0.0
         if self._failures:
             self._failures = 0
-            self.recovered()
+            self.turned()
 
     # -- disk: what the keeper takes from here, and what it brings back
 
@@ -361,10 +362,9 @@ class Lane:
     def overdue_in(self, now: float) -> float:
         """Seconds until something has been in memory alone for too long."""
         oldest = self.queue.oldest_only_here
-        return float("inf") if oldest is None else oldest + self._pace.delay + self._grace() - now
-
-    def _grace(self) -> float:
-        return GRACE_AWAY if self.is_away else GRACE_SLOW
+        if oldest is None:
+            return float("inf")
+        return oldest + self._pace.delay + (GRACE_AWAY if self.is_away else GRACE_SLOW) - now
 
     def take(self, max_bytes: int) -> Batch | None:
         """Items to be kept; `spooled` or the queue's `put_back` must follow."""
@@ -482,9 +482,14 @@ class MetricLane(Lane):
     latest_only = True
 
     def overdue_in(self, now: float) -> float:
-        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will."""
+        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will.
+
+        The same makes it needless to wait while the receiver is away.
+        """
         oldest = self.queue.oldest
-        return float("inf") if oldest is None else oldest + self._grace() - now
+        if oldest is None:
+            return float("inf")
+        return 0.0 if self.is_away else oldest + GRACE_SLOW - now
 
     def _due_in(self, now: float) -> float:
         to_send = self._retry_at - now if len(self.queue) else float("inf")

@@ -321,7 +321,7 @@ def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callab
         lanes.values(), partial(candidates, settings, os.environ.copy()), limits, drained=sent, wake_sender=wake
     )
     for lane in lanes.values():
-        lane.recovered, lane.finished = keeper.worker.wake, keeper.finished
+        lane.turned, lane.finished = keeper.worker.wake, keeper.finished
     return keeper
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery import spoolplace
 from blogauto_otel.delivery.spoolplace import candidates, choose
 
 UID = os.geteuid()
@@ -75,10 +74,10 @@ def test_a_place_that_is_somebody_elses_is_passed_by(tmp_path: Path, monkeypatch
     mine = tmp_path / "mine"
     mine.mkdir()
     assert choose([mine, tmp_path / "other"]) == mine
-    monkeypatch.setattr(spoolplace.os, "geteuid", lambda: UID + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: UID + 1)
     assert choose([mine, tmp_path / "other"]) == tmp_path / "other"
 
 
 def test_where_none_can_be_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spoolplace.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     assert choose([tmp_path / "a", tmp_path / "b"]) == tmp_path / "a"

@@ -10,7 +10,8 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_a_symbolic_link_in_place_of_the_directory_is_not_followed(directory: Pa
     elsewhere.mkdir()
     directory.parent.mkdir()
     directory.symlink_to(elsewhere)
-    with pytest.raises(OSError, match="symbolic|Not a directory"):
+    with pytest.raises(OSError, match=r"symbolic|Not a directory"):
         Store(directory).spool.write(a_kept(1))
     assert list(elsewhere.iterdir()) == []
 
@@ -143,20 +144,6 @@ def test_fsync_reaches_the_file_before_it_gets_its_name_and_then_the_directory(
     assert done == ["create", "write", "sync", "rename", "sync"]
 
 
-DAMAGES = {
-    "torn": lambda path: path.write_bytes(path.read_bytes()[:-3]),
-    "empty": lambda path: path.write_bytes(b""),
-    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
-    "foreign": lambda path: path.write_text("a note to myself"),
-    "huge": lambda path: os.truncate(path, 2**30),
-    "another signal's": lambda path: path.write_bytes(pack(a_kept(2, signal=Signal.LOGS))),
-    "a link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
-    "a socket": lambda path: (path.unlink(), _bind(path)),
-}
-
-
 def _bind(path: Path) -> None:
     before = Path.cwd()
     os.chdir(path.parent)  # the path of a socket must be short
@@ -165,6 +152,28 @@ def _bind(path: Path) -> None:
             made.bind(path.name)
     finally:
         os.chdir(before)
+
+
+def _instead(make: Callable[[Path], object]) -> Callable[[Path], object]:
+    def replace(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return replace
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "torn": lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    "empty": lambda path: path.write_bytes(b""),
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
+    "foreign": lambda path: path.write_text("a note to myself"),
+    "huge": lambda path: os.truncate(path, 2**30),
+    "another signal's": lambda path: path.write_bytes(pack(a_kept(2, signal=Signal.LOGS))),
+    "a link": _instead(lambda path: path.symlink_to("/etc/passwd")),
+    "a pipe": _instead(os.mkfifo),
+    "a directory": _instead(Path.mkdir),
+    "a socket": _instead(_bind),
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -338,6 +347,11 @@ def small_place(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
+def _write_until_it_refuses(store: Store, written: list[Kept]) -> None:
+    for number in range(100):
+        written += fill(store, number)
+
+
 def _mount(*arguments: str) -> bool:
     return subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode == 0
 
@@ -346,10 +360,9 @@ def test_a_full_file_system_refuses_and_keeps_what_it_has(small_place: Path) -> 
     store = Store(small_place / "spool")
     if not small_place.is_mount():
         store.disk.full_after = 10
-    written = []
-    with pytest.raises(OSError, match="No space|nearly full"):
-        for number in range(100):
-            written += fill(store, number)
+    written: list[Kept] = []
+    with pytest.raises(OSError, match=r"No space|nearly full"):
+        _write_until_it_refuses(store, written)
     assert 5 < len(written) <= 16
     store.disk.full_after = None
     assert store.drain() == written
@@ -360,7 +373,7 @@ def test_a_read_only_place_refuses(small_place: Path) -> None:
     fill(Store(small_place / "spool"), 1)
     if not (small_place.is_mount() and _mount("-o", "remount,ro", str(small_place))):
         (small_place / "spool").chmod(0o500)
-    with pytest.raises(OSError, match="Read-only|Permission denied"):
+    with pytest.raises(OSError, match=r"Read-only|Permission denied"):
         Store(small_place / "spool").spool.write(a_kept(2))
 
 
@@ -419,7 +432,7 @@ def test_claims_of_an_owner_that_is_done_are_taken_back_with_what_they_have_grow
     assert store.drain() == [a_kept(1, 2, 3)]
 
 
-def in_a_process(work: Any, *, end: int | None = None) -> multiprocessing.Process:
+def in_a_process(work: Callable[[], object]) -> BaseProcess:
     """Do it in another process, which stays until it is killed."""
     context = multiprocessing.get_context("fork")
     done = context.Event()
@@ -458,7 +471,7 @@ def test_a_forked_child_does_not_take_its_parents_claims(directory: Path) -> Non
 
 def test_the_lock_of_a_killed_drainer_is_free(directory: Path) -> None:
     fill(Store(directory), 1)
-    child = in_a_process(lambda: Store(directory).spool.lock())
+    child = in_a_process(Store(directory).spool.lock)
     store = Store(directory)
     assert not store.spool.lock()
     child.kill()
@@ -481,7 +494,7 @@ def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None
 
 def test_a_pid_that_is_somebody_elses_by_now_holds_nothing() -> None:
     mine = owner.new_owner()
-    pid, start, rest = mine.split("-", 2)
+    _, start, rest = mine.split("-", 2)
     assert not owner.is_gone(mine, 0.0)
     parent = f"{os.getppid()}-{owner._state_and_start(os.getppid())[1]}-{rest}"
     assert not owner.is_gone(parent, 1e9)

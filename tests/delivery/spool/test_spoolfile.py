@@ -77,7 +77,9 @@ def test_another_name_is_not_ours(text: str) -> None:
     assert parse(text) is None
 
 
-@pytest.mark.parametrize("text", ["notes.txt", ".drain.lock", str(A_NAME) + ".old", "../" + str(A_NAME), str(A_NAME) + "\n"])
+@pytest.mark.parametrize(
+    "text", ["notes.txt", ".drain.lock", str(A_NAME) + ".old", "../" + str(A_NAME), str(A_NAME) + "\n"]
+)
 def test_a_name_that_nearly_is_ours_is_not(text: str) -> None:
     assert parse(text) is None
 
