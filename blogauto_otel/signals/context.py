@@ -10,6 +10,7 @@ from opentelemetry import trace
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guarded, tell
+from blogauto_otel.signals.text import safe_text
 
 MAX_BOUND: Final = 32
 MAX_VALUE_LENGTH: Final = 1024
@@ -18,6 +19,9 @@ MAX_VALUE_LENGTH: Final = 1024
 _ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {"user_id": semconv.USER_ID, "request_id": semconv.REQUEST_ID}
 
 Value: TypeAlias = str | bool | int | float
+_INT64: Final = (
+    2**63
+)  # beyond, a number is its text: OTLP has no room for it, and JSON refuses very long ones
 
 
 class _Holder:
@@ -116,9 +120,9 @@ def current_request_id() -> str | None:
 
 
 def _plain(value: object) -> Value:
-    if type(value) in (bool, int, float):
+    if type(value) in (bool, float) or (type(value) is int and -_INT64 <= value < _INT64):
         return value  # type: ignore[return-value]
-    return str(value)[:MAX_VALUE_LENGTH]
+    return safe_text(value, MAX_VALUE_LENGTH)
 
 
 def scope() -> Scope | None:

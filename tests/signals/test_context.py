@@ -45,10 +45,25 @@ def test_other_names_stay_and_values_of_other_types_become_text() -> None:
     assert bound() == {"site": "example.org", "attempt": 2, "share": 0.5, "draft": True}
 
 
+class Mute:
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 def test_none_unbinds() -> None:
     bind(user_id="42", site="a")
     bind(user_id=None)
     assert bound() == {"site": "a"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2**64, str(2**64)), (Mute(), "<Mute without text: ZeroDivisionError>")],
+    ids=["a number beyond 64 bits", "an object without words"],
+)
+def test_what_cannot_be_said_is_bound_as_what_it_is_and_costs_no_neighbour(value: object, text: str) -> None:
+    bind(odd=value, tenant="acme")
+    assert bound() == {"odd": text, "tenant": "acme"}
 
 
 def test_unbinding_what_is_not_bound_is_nothing() -> None:
