@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 
 import blogauto_otel
@@ -71,6 +72,16 @@ async def wait(seconds: float) -> list[str]:
 @app.get("/freeze")
 async def freeze(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - the event loop stands still, as a worker's does that times out
+
+
+@app.get("/sized")
+async def sized() -> str:
+    return "x" * 300_000
+
+
+@app.get("/streamed")
+async def streamed() -> StreamingResponse:
+    return StreamingResponse(iter(['"stream', 'ed"']), media_type="application/json")
 
 
 @app.get("/state")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import life_cycle, network
+from tests.faults import data, life_cycle, network
 from tests.faults.lab import Lab
 
 
@@ -101,5 +101,20 @@ LIFE_CYCLE = (
     Row(37, life_cycle.instrumentation_refuses, "an instrumentation refuses the library's version", "the self-check says so; ours takes SQLAlchemy 2.1"),
 )
 
-SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType({"Collector and network": NETWORK, "Process life cycle": LIFE_CYCLE})
+DATA = (
+    Row(39, data.odd_names_and_times, "names of numbers and nothing, impossible times", "repaired, or that span is lost and counted; never its neighbours"),
+    Row(40, data.huge_values, "10 MB in an attribute, a message, a stack trace", "cut to 4 KiB (stack 16 KiB), and flagged"),
+    Row(41, data.hostile_objects, "cycles, 100,000 levels, a `__str__` that raises, recurses or logs", "`<unserialisable>`, within 1 ms"),
+    Row(43, data.bad_log_calls, "log calls with wrong arguments, extras and objects", "never raised; as the standard library"),
+    Row(44, data.idle_at_debug, "everything at DEBUG while the application is idle", "telemetry records nothing of its own sending", at_length={"seconds": 60.0}),
+    Row(45, data.chatty_exporter, "an exporter that logs 600 lines at each failure", "at most 10 lines a minute, of it and of us"),
+    Row(47, data.very_many_label_sets, "100,000 label sets", "2,000 and one for the rest; totals exact; below 24 MiB"),
+    Row(48, data.very_many_visitors, "60 hosts, methods, missing pages, user agents", "no more series than routes"),
+    Row(49, data.burst, "20,000 spans in one go", "nothing lost"),
+    Row(50, data.full_of_large_items, "more items of 100 KB than memory and disk may hold", "bytes bounded; the oldest go, counted; begin and end told once"),
+    Row(52, data.base_exceptions, "SystemExit and KeyboardInterrupt out of callbacks and senders", "our threads live on"),
+    Row(54, data.streamed_after_sized, "a streamed answer after a sized one", "sizes are not mixed up"),
+)
+
+SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType({"Collector and network": NETWORK, "Process life cycle": LIFE_CYCLE, "Data": DATA})
 ROWS = tuple(sorted((row for rows in SECTIONS.values() for row in rows), key=lambda row: row.number))

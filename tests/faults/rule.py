@@ -64,7 +64,7 @@ def memory_is_no_larger(service: Service, rule: Rule) -> None:
 def nothing_was_raised(service: Service, rule: Rule) -> None:
     """Neither into the application, nor past it to the terminal; errors of ours are swallowed only where they must."""
     swallowed = set(service.last["swallowed"]) - set(rule.swallowed)
-    assert not swallowed, f"swallowed {swallowed}:\n{service.child.output}"
+    assert not swallowed, f"swallowed {swallowed}: {service.told('failed')}"
     for line in service.lines:
         assert not line.is_trouble or any(word in line.text for word in rule.errors), line.text
 

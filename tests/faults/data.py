@@ -1,0 +1,181 @@
+"""Rows of the data: whatever the application hands over, it costs itself at most, and never a neighbour."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import Any
+
+from stack.receiver import Receiver
+from tests.faults.lab import Lab, Service, wait_until
+from tests.faults.rule import MEBIBYTE, Rule
+
+LOAD = 100
+OVERFLOW = {"otel.metric.overflow": True}
+# What is handed over may itself be lost, when it was beyond repair; then it is counted as this.
+SPOILT = Rule(lossless=False)
+
+
+def odd_names_and_times(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver, rule=SPOILT) as service:
+        made = service.do("odd_names_and_times")
+        assert not made["raised"], made["raised"]
+        service.hit(LOAD)
+        receiver.wait_for(lambda r: sum(span.name == "well" for span in r.spans) == made["well"])
+        _nothing_else_was_lost(service, made["odd"])
+
+
+def _nothing_else_was_lost(service: Service, at_most: int) -> None:
+    dropped = service.delivery()["dropped"]
+    assert set(dropped) <= {"unserialisable", "too_large"}
+    assert sum(dropped.values()) <= at_most
+
+
+def huge_values(lab: Lab) -> None:
+    # The values themselves are the application's: 10 MB of text, and again as a message.
+    with Receiver() as receiver, lab.service(receiver) as service:
+        service.do("huge_values", size=10_000_000)
+        receiver.wait_for(lambda r: [record for record in r.logs if str(record.body).startswith("aaaa")])
+        receiver.wait_for(lambda r: [span for span in r.spans if span.name == "huge"])
+        [span] = [span for span in receiver.spans if span.name == "huge"]
+        assert len(span.attributes["text"]) <= 4096 + 64
+        assert span.attributes["blogauto.truncated"] is True
+        [event] = span.events
+        assert len(event.attributes["exception.stacktrace"]) <= 16_384 + 64
+        bodies = [record for record in receiver.logs if str(record.body).startswith("aaaa")]
+        assert len(str(bodies[0].body)) <= 16_384 + 64
+        assert bodies[0].attributes["blogauto.truncated"] is True
+        service.hit(LOAD)
+    assert max(len(request.payload) for request in receiver.requests) < MEBIBYTE
+
+
+def hostile_objects(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        made = service.do("hostile_objects")
+        assert not made["raised"], made["raised"]
+        for kind, seconds in made["seconds"].items():
+            assert seconds <= 0.001, f"{kind} took {seconds * 1e3:.2f} ms"
+        receiver.wait_for(lambda r: sum(span.name == "hostile" for span in r.spans) == made["spans"])
+        values = {str(v) for span in receiver.spans if span.name == "hostile" for v in span.attributes.values()}
+        assert "<unserialisable>" in values
+        service.hit(LOAD)
+
+
+def bad_log_calls(lab: Lab) -> None:
+    # The standard library says so on stderr, for the handlers of the application; we do not raise either.
+    with Receiver() as receiver, lab.service(receiver, rule=Rule(errors=("a bad call",))) as service:
+        assert service.do("bad_log_calls") == []
+        receiver.wait_for(lambda r: [record for record in r.logs if record.body == "after all of it"])
+        service.hit(LOAD)
+
+
+def idle_at_debug(lab: Lab, *, seconds: float = 8.0) -> None:
+    quick = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "BLOGAUTO_OTEL_LOG_LEVEL": "debug"}
+    with Receiver() as receiver, lab.service(receiver, **quick) as service:
+        service.do("log_everything")
+        service.hit(LOAD)
+        receiver.wait_for(lambda _: not service.missing())
+        time.sleep(1.5)
+        before = service.state()["delivery"]
+        time.sleep(seconds)
+        after = service.state()["delivery"]
+        assert after["metrics"]["requests"] > before["metrics"]["requests"]  # it exports all the while
+        assert after["logs"]["accepted"] == before["logs"]["accepted"]
+        assert after["traces"]["accepted"] == before["traces"]["accepted"]
+
+
+def chatty_exporter(lab: Lab) -> None:
+    with Receiver() as receiver:
+        with_it = '{"span_processors": "chatty_exporter"}'
+        with lab.service(receiver, rule=Rule(errors=("chatter",)), CONFIGURE_WITH=with_it) as service:
+            service.hit(LOAD)
+            wait_until(lambda: service.do("chatty_exports") >= 5)
+        exported = [record for record in receiver.logs if "chatter" in str(record.body)]
+        printed = [line for line in service.lines if "chatter" in line.text]
+        assert len(exported) <= 10
+        assert len(printed) <= 10
+        assert len(service.own_lines) <= 10
+
+
+def very_many_label_sets(lab: Lab, *, sets: int = 100_000) -> None:
+    with Receiver() as receiver, lab.service(receiver, rule=Rule(larger=24 * MEBIBYTE)) as service:
+        service.do("many_label_sets", sets=sets)
+        service.hit(LOAD)
+        service.end()
+        points = receiver.points("faults.labels")
+        assert len(points) == 2001  # one for the rest
+        assert sum(point.value or 0 for point in points) == sets
+        assert [point for point in points if dict(point.attributes) == OVERFLOW]
+
+
+def very_many_visitors(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        for number in range(60):
+            _visit(service, "GET", "/hit/0", {"Host": f"host-{number}.example", "User-Agent": f"agent {number}"})
+            _visit(service, f"METHOD{number}", "/hit/0", {})
+            _visit(service, "GET", f"/no/such/page/{number}", {})
+            _visit(service, "GET", f"/hit/{number}?q={number}", {"X-Forwarded-Host": f"{number}.example"})
+        service.end()
+        labels = {
+            (point.name, *sorted(point.attributes.items()))
+            for point in receiver.metrics
+            if point.name.startswith(("blogauto.api", "blogauto.errors", "http.server"))
+        }
+        assert len(labels) <= 16, labels
+
+
+def _visit(service: Service, method: str, path: str, headers: dict[str, str]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", service.child.port, timeout=30)
+    connection.request(method, path, headers=headers)
+    connection.getresponse().read()
+    connection.close()
+
+
+def burst(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver) as service:
+        made = service.do("burst", spans=20_000)
+        receiver.wait_for(lambda r: sum(span.name == "burst" for span in r.spans) >= made, timeout=30.0)
+        service.hit(LOAD)
+
+
+def full_of_large_items(lab: Lab) -> None:
+    """More than memory and disk may hold, while nobody takes anything; then somebody does."""
+    bounds = {"BLOGAUTO_OTEL_QUEUE_BYTES": str(4 * MEBIBYTE), "BLOGAUTO_OTEL_SPOOL_BYTES": str(4 * MEBIBYTE)}
+    with Receiver() as receiver:
+        receiver.freeze()
+        with lab.service(receiver, rule=Rule(lossless=False), **bounds) as service:
+            made = service.do("items_of_100_kb", items=300)
+            service.hit(LOAD)
+            wait_until(lambda: service.told("traces are being lost"), 20.0)
+            assert service.delivery()["queue_bytes"] <= 4 * MEBIBYTE
+            assert sum(path.stat().st_size for path in lab.spooled()) <= 5 * MEBIBYTE
+            receiver.thaw()
+            wait_until(lambda: service.told("traces are no longer lost"), 60.0)
+            dropped = service.delivery()["dropped"]
+            arrived = sum(span.name == "large item" for span in receiver.spans)
+            assert made - arrived <= sum(dropped.values())
+            assert set(dropped) <= {"queue_full", "spool_full"}
+
+
+def base_exceptions(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver, OTEL_METRIC_EXPORT_INTERVAL="500") as service:
+        service.do("callbacks_that_exit")
+        service.do("sender_exits_once")
+        service.hit(LOAD)
+        receiver.wait_for(lambda _: not service.missing())
+        service.hit(LOAD)
+        receiver.wait_for(lambda _: not service.missing())
+        before = len(receiver.metrics)
+        receiver.wait_for(lambda r: len(r.metrics) > before)
+
+
+def streamed_after_sized(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_HTTP_SEMCONV_METRICS="true") as service:
+        assert len(service.get("/sized")) == 300_000
+        assert service.get("/streamed") == "streamed"
+        service.hit(LOAD)
+        receiver.wait_for(lambda r: [span for span in r.spans if span.name == "GET /streamed"])
+    [span] = [span for span in receiver.spans if span.name == "GET /streamed"]
+    sizes: dict[str, Any] = {key: value for key, value in span.attributes.items() if "size" in key or "length" in key}
+    assert all(value == len('"streamed"') for value in sizes.values()), sizes
+    assert sum(p.sum or 0 for p in receiver.points("http.server.response.body.size")) <= 310_000
