@@ -6,11 +6,13 @@ The SDK converts values as they come in, so that a `__str__` that raises, or a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import Tracer, _Span
+from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.delivery.values import NOTHING_SECRET, Plain, key_text
@@ -70,6 +72,18 @@ class TolerantSpan(_Span):
             told = {"exception.type": type(exception).__qualname__, "exception.message": readable(exception)}
             self.add_event("exception", {**told, **(readable_attributes(attributes) or {})}, timestamp)
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
+    ) -> None:
+        """See `Span`; what cannot be told of `error` does not take its place."""
+        try:
+            super().__exit__(kind, error, trace_)
+        except Exception as ours:
+            if ours is error:
+                raise
+            self.set_status(trace.Status(trace.StatusCode.ERROR, str(readable(error))))
+            self.end()
+
 
 def _try(what: str, work: Callable[..., None], *arguments: object) -> None:
     try:
@@ -81,6 +95,32 @@ def _try(what: str, work: Callable[..., None], *arguments: object) -> None:
 
 class TolerantTracer(Tracer):
     """The SDK's tracer, given this class; what it starts is tolerant."""
+
+    @_agnosticcontextmanager
+    def start_as_current_span(
+        self,
+        name: str,
+        context: Any = None,
+        kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+        attributes: Any = None,
+        links: Sequence[trace.Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+        end_on_exit: bool = True,
+    ) -> Iterator[trace.Span]:
+        """See `Tracer`. The status is set here, because the API asks the exception for its text on the way."""
+        rest = (start_time, record_exception, set_status_on_exception)
+        span = self.start_span(name, context, kind, attributes, links, *rest)
+        using = trace.use_span(span, end_on_exit, record_exception, set_status_on_exception=False)
+        with using:
+            try:
+                yield span
+            except Exception as error:
+                if set_status_on_exception and span.is_recording():
+                    description = f"{type(error).__name__}: {readable(error)}"
+                    span.set_status(trace.Status(trace.StatusCode.ERROR, description))
+                raise
 
     def start_span(
         self,
@@ -98,8 +138,19 @@ class TolerantTracer(Tracer):
         try:
             span = super().start_span(name, context, kind, attributes, links, *rest)
         except Exception:  # noqa: BLE001
-            readable_links = [trace.Link(link.context, readable_attributes(link.attributes)) for link in links or ()]
-            span = super().start_span(name, context, kind, readable_attributes(attributes), readable_links, *rest)
+            span = self._start_readable(name, context, kind, attributes, links, *rest)
         if type(span) is _Span:
             span.__class__ = TolerantSpan
         return span
+
+    def _start_readable(
+        self, name: str, context: Any, kind: trace.SpanKind, attributes: Any, links: Any, *rest: Any
+    ) -> trace.Span:
+        """The same with readable values; where that fails too, as with a sampler that raises, a span of nothing."""
+        try:
+            readable_links = [trace.Link(link.context, readable_attributes(link.attributes)) for link in links or ()]
+            return super().start_span(name, context, kind, readable_attributes(attributes), readable_links, *rest)
+        except Exception as error:
+            if not swallow("starting a span", error):
+                raise
+            return trace.INVALID_SPAN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import logging
@@ -14,10 +15,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.sampling import Sampler
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_current_span
 
-from blogauto_otel import semconv
+from blogauto_otel import _guard, semconv
 from stack.receiver import Receiver, Span
 from tests.delivery.test_poison import NoMap, Raises, Recurses, cyclic, deep
 from tests.providers.providing import Providers, providing
@@ -232,6 +234,56 @@ def test_an_exception_that_cannot_be_told_stays_the_application_s_own(receiver: 
     assert event.attributes["exception.type"].endswith("UnspeakableError")
     assert event.attributes["exception.message"] == "<unserialisable>"
     assert "also" in event.attributes
+
+
+@pytest.mark.parametrize("way", ["the tracer", "the span"])
+def test_an_exception_without_words_passes_through_a_span_untouched(receiver: Receiver, way: str) -> None:
+    with providing(receiver) as providers:
+        tracer = providers.tracing.provider.get_tracer("tests")
+        entered = tracer.start_as_current_span("work") if way == "the tracer" else tracer.start_span("work")
+        with pytest.raises(UnspeakableError), entered:
+            raise UnspeakableError
+        arrived = the_span(receiver, providers)
+    assert arrived.status == "ERROR"
+    assert [event.name for event in arrived.events] == ["exception"]
+
+
+async def test_a_coroutine_function_may_be_decorated_with_a_span(receiver: Receiver) -> None:
+    with providing(receiver) as providers:
+
+        @providers.tracing.provider.get_tracer("tests").start_as_current_span("work")
+        async def work() -> bool:
+            await asyncio.sleep(0)
+            return get_current_span().is_recording()
+
+        assert await work()
+        assert the_span(receiver, providers).status == "UNSET"
+
+
+def test_an_exception_says_in_the_status_what_it_was(receiver: Receiver) -> None:
+    with providing(receiver) as providers:
+        with (
+            pytest.raises(ValueError, match="no price"),
+            providers.tracing.provider.get_tracer("tests").start_as_current_span("work"),
+        ):
+            raise ValueError("no price")
+        assert the_span(receiver, providers).status_message == "ValueError: no price"
+
+
+@pytest.mark.quiet_guard
+def test_a_sampler_that_raises_costs_the_span_and_not_the_code_that_it_is_about(receiver: Receiver) -> None:
+    class Broken(Sampler):
+        def should_sample(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("no opinion")
+
+        def get_description(self) -> str:
+            return "Broken"
+
+    with providing(receiver) as providers:
+        providers.tracing.provider.sampler = Broken()
+        with providers.tracing.provider.get_tracer("tests").start_as_current_span("work") as span:
+            assert not span.is_recording()
+    assert set(_guard.swallowed()) == {"starting a span"}
 
 
 # --- fork -----------------------------------------------------------------------------------------------------------
