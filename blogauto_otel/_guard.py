@@ -19,7 +19,8 @@ logger: Final = logging.getLogger("blogauto_otel")
 QUIET_SECONDS: Final = 60.0
 MAX_KEYS: Final = 256
 
-_lock = threading.Lock()
+# Reentrant: a signal handler or a finalizer may fail, and tell it, while its thread is in here.
+_lock = threading.RLock()
 _swallowed: dict[str, int] = {}
 _told: dict[str, float] = {}
 _loud = False
@@ -119,6 +120,6 @@ def set_loud(value: bool) -> None:
 def reset() -> None:
     """Forget what was counted and told; fresh locks, as a forked child needs them."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _swallowed.clear()
     _told.clear()

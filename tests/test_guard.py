@@ -163,6 +163,11 @@ class TestLoud:
 
 
 class TestTelling:
+    def test_a_signal_handler_may_tell_something_while_its_thread_is_telling(self) -> None:
+        with _guard._lock:
+            assert tell("k", "message")
+            assert tell("other", "message")
+
     def test_once_a_minute_per_key(self, clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
         assert tell("k", "said %s", "first")
         clock[0] += 59.0
@@ -194,7 +199,9 @@ def test_a_forked_child_begins_anew() -> None:
     with guard("x"):
         raise ValueError
     tell("k", "message")
-    _guard._lock.acquire()  # as a thread of the parent may have at the time of the fork
+    holder = threading.Thread(target=_guard._lock.acquire)  # as one of the parent may at the time of the fork
+    holder.start()
+    holder.join()
     _guard.reset()
     assert swallowed() == {}
     assert tell("k", "message")

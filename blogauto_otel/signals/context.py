@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
@@ -19,9 +20,7 @@ MAX_VALUE_LENGTH: Final = 1024
 _ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {"user_id": semconv.USER_ID, "request_id": semconv.REQUEST_ID}
 
 Value: TypeAlias = str | bool | int | float
-_INT64: Final = (
-    2**63
-)  # beyond, a number is its text: OTLP has no room for it, and JSON refuses very long ones
+_INT64: Final = 2**63  # beyond, a number is its text: OTLP has no room for it, and JSON refuses very long ones
 
 
 class _Holder:
@@ -107,10 +106,10 @@ def begin_request(request_id: str) -> RequestToken:
 
 def end_request(token: RequestToken) -> None:
     """Leave the scope; tasks that the request left behind keep it."""
-    try:
+    # An abandoned coroutine is closed by the garbage collector in whatever context it meets. That one may be another
+    # request's, so it stays as it is.
+    with contextlib.suppress(ValueError):
         _current.reset(token)
-    except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
-        _current.set(_NOTHING)
 
 
 def current_request_id() -> str | None:

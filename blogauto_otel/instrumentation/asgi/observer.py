@@ -134,8 +134,9 @@ class Observer:
         try:
             if request.previous is not None:
                 current.reset(request.previous)
-        except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
-            current.set(None)
+        except ValueError:  # closed by the garbage collector in whatever context it met: perhaps another request's
+            if current.get() is request:
+                current.set(None)
         try:
             if request.tokens:
                 hooks.leave_request(request.tokens)

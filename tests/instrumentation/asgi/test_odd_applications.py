@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +16,7 @@ from starlette.routing import Mount, Route
 
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
+from blogauto_otel.signals.context import current_request_id
 from tests.support.requests import Watched
 
 START = "http.response.start"
@@ -100,6 +104,28 @@ async def test_an_exception_that_is_only_called_a_group_passes_untouched(watched
     with pytest.raises(ExceptionGroup, match="mine"):
         await call(app)
     assert watched.errors() == {("ExceptionGroup", "/"): 1}
+
+
+async def test_a_request_that_is_abandoned_and_closed_within_another_leaves_that_one_alone(watched: Watched) -> None:
+    app = FastAPI()
+
+    @app.get("/forever")
+    async def forever() -> None:
+        await asyncio.Future()
+
+    @app.get("/other/{x}")
+    async def other(x: int) -> tuple[str | None, str | None]:
+        before = current_request_id()
+        abandoned.close()
+        return before, current_request_id()
+
+    abandoned = call(app, path="/forever")
+    contextvars.copy_context().run(abandoned.send, None)
+    sent = await call(app, path="/other/1")
+    before, after = json.loads(sent[1]["body"])
+    assert before is not None
+    assert after == before
+    assert watched.requests()["GET", "/other/{x}", "200"] == 1
 
 
 @pytest.mark.quiet_guard
