@@ -260,8 +260,8 @@ def main(rounds: int = ROUNDS) -> None:
     print_table(f"CPU microseconds that Sentry adds to a request; goal for /ok: {GOAL:g}", header, rows)
     with Receiver() as collector:
         table = sick(collector)
-    header = ("Sentry", "ok p50", "ok p99", "crash p50", "crash p99", "lost of 153 events")
-    print_table("Milliseconds of requests when Sentry is not well", header, table)
+    columns = ("Sentry", "ok p50", "ok p99", "crash p50", "crash p99", "lost of 153 events")
+    print_table("Milliseconds of requests when Sentry is not well", columns, table)
 
 
 if __name__ == "__main__":

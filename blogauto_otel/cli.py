@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     redact.add_argument("text", nargs="*")
     redact.set_defaults(run=show_redaction)
     sentry = commands.add_parser(
-        "sentry-variables", help="print what collector/export-sentry.yaml needs, taken from SENTRY_DSN; lines for .env"
+        "sentry", help="print what collector/export-sentry.yaml needs, taken from SENTRY_DSN; lines for .env"
     )
     sentry.set_defaults(run=print_sentry_variables)
     chosen = parser.parse_args(arguments)

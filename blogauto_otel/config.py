@@ -201,7 +201,7 @@ class Settings:
 
     sentry_dsn: str | None = option("SENTRY_DSN", dsn, None, "Where Sentry's events go; unset, Sentry stays out of it.", section=SENTRY, secret=True)
     sentry_traces: SentryTraces = option(PREFIX + "SENTRY_TRACES", one_of(SentryTraces), "collector", "How spans get to Sentry: `collector` (its overlay `export-sentry.yaml`), `direct` from this process, `off`.", section=SENTRY)
-    sentry_traces_rate: float = option(PREFIX + "SENTRY_TRACES_RATE", number(0.0, 1.0), 0.1, "Share of all traces that goes to Sentry: by `direct`, or by what `blogauto-otel sentry-variables` tells the Collector.", section=SENTRY)
+    sentry_traces_rate: float = option(PREFIX + "SENTRY_TRACES_RATE", number(0.0, 1.0), 0.1, "Share of all traces that goes to Sentry: by `direct`, or by what `blogauto-otel sentry` tells the Collector.", section=SENTRY)
     sentry_profiles: SentryProfiles = option(PREFIX + "SENTRY_PROFILES", one_of(SentryProfiles), "process", "What is profiled: a share of the processes, all their life, or of the traces (`trace`).", section=SENTRY)
     sentry_profiles_rate: float = option(PREFIX + "SENTRY_PROFILES_RATE", number(0.0, 1.0), 0.1, "That share; a process under profile uses 3 to 14 % of a core for it.", section=SENTRY)
     sentry_events_per_minute: float = option(PREFIX + "SENTRY_EVENTS_PER_MINUTE", number(0.0, 60_000.0), 10.0, "Events of one error at one place in the code; the rest is counted and logged.", section=SENTRY)

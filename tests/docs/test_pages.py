@@ -22,6 +22,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/moving-over.md",
+    "docs/sentry.md",
     "docs/troubleshooting.md",
 )
 

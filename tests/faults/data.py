@@ -71,7 +71,7 @@ def bad_log_calls(lab: Lab) -> None:
 
 def idle_at_debug(lab: Lab, *, seconds: float = 8.0) -> None:
     quick = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "BLOGAUTO_OTEL_LOG_LEVEL": "debug"}
-    with Receiver() as receiver, lab.service(receiver, **quick) as service:
+    with Receiver() as receiver, lab.service(receiver, **quick) as service:  # type: ignore[arg-type]
         service.do("log_everything")
         service.hit(LOAD)
         receiver.wait_for(lambda _: not service.missing())
@@ -143,7 +143,7 @@ def full_of_large_items(lab: Lab) -> None:
     bounds = {"BLOGAUTO_OTEL_QUEUE_BYTES": str(4 * MEBIBYTE), "BLOGAUTO_OTEL_SPOOL_BYTES": str(4 * MEBIBYTE)}
     with Receiver() as receiver:
         receiver.freeze()
-        with lab.service(receiver, rule=Rule(lossless=False), **bounds) as service:
+        with lab.service(receiver, rule=Rule(lossless=False), **bounds) as service:  # type: ignore[arg-type]
             made = service.do("items_of_100_kb", items=300)
             service.hit(LOAD)
             wait_until(lambda: service.told("traces are being lost"), 20.0)

@@ -39,7 +39,7 @@ def arguments() -> dict[str, Any]:
     return {**given, **{name: DEEDS[maker]() for name, maker in makers.items()}}
 
 
-# --- harm --------------------------------------------------------------------------------------------------------------
+# --- harm ---
 
 
 @deed
@@ -138,7 +138,7 @@ def configure_again() -> None:
     blogauto_otel.configure(service_name="somebody-else")
 
 
-# --- values ------------------------------------------------------------------------------------------------------------
+# --- values ---
 
 
 @deed
@@ -450,4 +450,4 @@ def sender_exits_once() -> None:
         HttpTransport.send = stock  # type: ignore[method-assign]
         raise SystemExit(3)
 
-    HttpTransport.send = send  # type: ignore[method-assign]
+    HttpTransport.send = send  # type: ignore[method-assign,assignment]

@@ -1,4 +1,4 @@
-"""Where a row is played: the application as a real process, a receiver that misbehaves, a neighbour that is left alone."""
+"""Where a row is played: the application as a real process, a receiver that misbehaves, a neighbour left alone."""
 
 from __future__ import annotations
 
@@ -172,9 +172,9 @@ class Service:
                 self._hit(number)
             elif number % 2:
                 mine = _timed(lambda number=number: self._hit(number))  # type: ignore[misc]
-                self.pairs.append((mine, _timed(lambda: self._neighbour_hit())))
+                self.pairs.append((mine, _timed(self._neighbour_hit)))
             else:
-                others = _timed(lambda: self._neighbour_hit())
+                others = _timed(self._neighbour_hit)
                 self.pairs.append((_timed(lambda number=number: self._hit(number)), others))  # type: ignore[misc]
 
     def _hit(self, number: int) -> None:
@@ -404,7 +404,7 @@ class Lab:
         endpoint = receiver if isinstance(receiver, str) else receiver.url
         log = self.folder / f"{name}.log"
         environment = self._environment(endpoint, variables)
-        with running(python("-m", f"tests.faults.programs.{name}", *words), log, **environment) as child:
+        with running(python("-m", f"tests.faults.programs.{name}", *words), log, **environment) as child:  # type: ignore[arg-type]
             code = child.wait()
             seconds = time.monotonic() - child.started
         return Program(code, seconds, child.output)

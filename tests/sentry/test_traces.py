@@ -55,7 +55,7 @@ def test_the_command_prints_the_variables_of_the_overlay(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SENTRY_DSN", "https://key@o1.ingest.us.sentry.io/42")
-    assert cli.main(["sentry-variables"]) == 0
+    assert cli.main(["sentry"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "SENTRY_OTLP_ENDPOINT=https://o1.ingest.us.sentry.io/api/42/integration/otlp",
         "SENTRY_PUBLIC_KEY=key",
@@ -68,7 +68,7 @@ def test_without_a_dsn_the_command_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dsn: str
 ) -> None:
     monkeypatch.setenv("SENTRY_DSN", dsn)
-    assert cli.main(["sentry-variables"]) == 1
+    assert cli.main(["sentry"]) == 1
     said = capsys.readouterr()
     assert (said.out, said.err.splitlines()[-1]) == ("", "SENTRY_DSN is not set")
 
