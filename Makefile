@@ -40,17 +40,13 @@ test: $(VENV)/.installed ## everything
 	.ci/run all
 
 .PHONY: test-long
-test-long: $(VENV)/.installed ## what takes minutes: many kills, the whole fault matrix
+test-long: $(VENV)/.installed ## what takes minutes: many kills, long outages, many forks
 	.ci/run long
 
 .PHONY: boards
 boards: $(VENV)/.installed ## write boards, rules and runbooks anew, and prove them (pictures: python -m monitoring render)
 	$(BIN)/python -m monitoring generate
 	$(BIN)/python -m monitoring report
-
-.PHONY: soak
-soak: $(VENV)/.installed ## twenty minutes of load, faults, forks and restarts; prints what was sent, received and used
-	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios to stock OpenTelemetry

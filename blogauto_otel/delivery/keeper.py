@@ -265,6 +265,8 @@ class Keeper:
             held, gone = self._finished[0]
             (self._spool.discard if gone else self._spool.release)(held)
             self._finished.popleft()  # now, and not when the disk could not be used
+            if not gone:
+                self._hand_out_at = 0.0  # nothing has come back, so nothing is to be slowed down
             if not any(shelf.files for shelf in self._shelves.values()):
                 self._look_at = 0.0  # is there more, and does anybody else want to drain it?
 

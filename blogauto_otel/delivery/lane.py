@@ -37,9 +37,10 @@ PATIENCE_AGAIN: Final = 0.3  # seconds that the next flush spends on it, when it
 SOON: Final = 5.0
 CALM: Final = 10.0  # seconds without a loss, after which a loss is over
 
-# Beyond its delay, an item is in memory alone for so many seconds at most; then it goes to disk.
-GRACE_AWAY: Final = 1.0  # while the receiver is away
-GRACE_SLOW: Final = 5.0  # while it may merely be slow
+# An item goes to disk when its delay is over and nobody is there to take it. A receiver that is merely slow, or asks
+# for patience, is given some: memory is the shorter way.
+GRACE: Final = 5.0  # seconds that an item may stay in memory beyond its delay
+BUSY: Final = 2.0  # seconds for which refusals, without a success between them, are taken for a passing overload
 
 # Refusals that are about the way, or about us, not about what was sent: what is on disk waits until they are mended.
 MENDABLE: Final = frozenset(
@@ -118,6 +119,7 @@ class Lane:
         self._redelivered = 0
         self._reachable: bool | None = None  # unknown before the first request
         self._failures = 0
+        self._failing_since = 0.0
         self._retry_at = 0.0
         self._busy_since = 0.0  # when the request under way, or what precedes it, began
         self._gave_up_at = float("-inf")  # when a flush found nobody
@@ -316,6 +318,8 @@ class Lane:
 
     def _away(self, outcome: Outcome) -> None:
         self._retries += 1
+        if not self._failures:
+            self._failing_since = time.monotonic()
         self._failures += 1
         self._reachable = outcome.answered
         self._last_error = outcome.message
@@ -364,7 +368,11 @@ class Lane:
         oldest = self.queue.oldest_only_here
         if oldest is None:
             return float("inf")
-        return oldest + self._pace.delay + (GRACE_AWAY if self.is_away else GRACE_SLOW) - now
+        return oldest + self._pace.delay + self._grace(now) - now
+
+    def _grace(self, now: float) -> float:
+        is_gone = self._failures and (not self._reachable or now - self._failing_since > BUSY)
+        return 0.0 if is_gone else GRACE
 
     def take(self, max_bytes: int) -> Batch | None:
         """Items to be kept; `spooled` or the queue's `put_back` must follow."""
@@ -482,14 +490,9 @@ class MetricLane(Lane):
     latest_only = True
 
     def overdue_in(self, now: float) -> float:
-        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will.
-
-        The same makes it needless to wait while the receiver is away.
-        """
+        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will."""
         oldest = self.queue.oldest
-        if oldest is None:
-            return float("inf")
-        return 0.0 if self.is_away else oldest + GRACE_SLOW - now
+        return float("inf") if oldest is None else oldest + self._grace(now) - now
 
     def _due_in(self, now: float) -> float:
         to_send = self._retry_at - now if len(self.queue) else float("inf")

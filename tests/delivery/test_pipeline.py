@@ -256,7 +256,7 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
             time.sleep(0.01)
         wait_for(lambda: "are being lost" in caplog.text)
         receiver.start()
-        receiver.wait_for(lambda r: len(r.spans) == 100, timeout=20.0)
+        wait_for(lambda: figures(delivery).sent == 100, timeout=20.0)
         offer(delivery, ["after"])
         wait_for(lambda: "no longer lost" in caplog.text)
         stats = figures(delivery)

@@ -55,8 +55,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths, so that a test need not wait for what happens all the same."""
     for name, value in {"LOOK_EVERY": 0.5, "LOOK_AGAIN": 0.2, "JITTER": 0.05, "BROKEN": 0.5}.items():
         monkeypatch.setattr(keepers, name, value)
-    monkeypatch.setattr(lanes, "GRACE_AWAY", 0.2)
-    monkeypatch.setattr(lanes, "GRACE_SLOW", 0.6)
+    monkeypatch.setattr(lanes, "GRACE", 0.6)
+    monkeypatch.setattr(lanes, "BUSY", 0.2)
     monkeypatch.setattr(lanes, "BACKOFF_AWAY", 0.3)
     monkeypatch.setattr(lanes, "BACKOFF_ANSWERED", 0.3)
 
@@ -136,16 +136,15 @@ def _mend(receiver: Receiver, trouble: str) -> None:
         receiver.start()
 
 
-def test_a_short_outage_touches_no_disk(
+def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
     receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GRACE_AWAY", 20.0)
-    receiver.stop()
+    monkeypatch.setattr(lanes, "BUSY", 20.0)
+    monkeypatch.setattr(lanes, "GRACE", 20.0)
+    receiver.answer(peer.status(503), times=4)
     with deliver(receiver) as delivery:
         offer(delivery, range(100))
-        wait_for(lambda: figures(delivery).retries >= 2)
-        receiver.start()
-        receiver.wait_for(lambda r: len(r.spans) == 100)
+        wait_for(lambda: figures(delivery).sent == 100)
     assert not directory.exists()
 
 
@@ -223,7 +222,7 @@ def test_all_three_signals_come_back(receiver: Receiver, deliver: Deliver) -> No
 def test_a_burst_goes_to_disk_before_anything_is_dropped(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GRACE_SLOW", 60.0)
+    monkeypatch.setattr(lanes, "GRACE", 60.0)
     receiver.answer(peer.delay(2.0), times=1)
     with deliver(receiver, span_queue_items=4000, span_batch_items=500) as delivery:
         for start in range(0, 10_000, 500):
