@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
@@ -37,7 +38,7 @@ class Redact(Protocol):
         """A value under its key."""
 
 
-class _LineFormatter(logging.Formatter):
+class _LineFormatter(logging.Formatter, ABC):
     """What both have in common: read, redact, escape, and never raise."""
 
     def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None) -> None:
@@ -60,8 +61,9 @@ class _LineFormatter(logging.Formatter):
                 raise
             return f"{record.levelname} a log record of {record.name!a} that could not be written"
 
+    @abstractmethod
     def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
-        raise NotImplementedError
+        """The whole line, of a record that has been read and redacted."""
 
 
 class JsonFormatter(_LineFormatter):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from blogauto_otel import semconv
+from blogauto_otel.prometheus_names import metric_name
 
 # What stands for a value that is not allowed or that came after the last free place, so that totals stay right.
 OTHER_VALUE: Final = "_OTHER"
@@ -110,48 +110,7 @@ class MetricSpec:
         return math.prod(attribute.size for attribute in self.attributes.values())
 
 
-# fmt: off
-# https://github.com/prometheus/otlptranslator unit_namer.go (v1.0.0): units that become words of the name.
-_UNIT_WORDS: Final[Mapping[str, str]] = {
-    "d": "days", "h": "hours", "min": "minutes", "s": "seconds",
-    "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds",
-    "By": "bytes", "KiBy": "kibibytes", "MiBy": "mebibytes", "GiBy": "gibibytes", "TiBy": "tibibytes",
-    "KBy": "kilobytes", "MBy": "megabytes", "GBy": "gigabytes", "TBy": "terabytes",
-    "m": "meters", "V": "volts", "A": "amperes", "J": "joules", "W": "watts", "g": "grams",
-    "Cel": "celsius", "Hz": "hertz", "1": "", "%": "percent",
-}
-_PER_UNIT_WORDS: Final[Mapping[str, str]] = {
-    "s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year",
-}
-# fmt: on
-_SEPARATORS: Final = re.compile(r"[^a-zA-Z0-9:]+")
-
-
 def prometheus_name(name: str, *, unit: str, kind: Kind) -> str:
-    """Translate an instrument's name as the Collector and Prometheus do (otlptranslator's default strategy)."""
-    tokens = [token for token in _SEPARATORS.split(name.lower()) if token]
-    tokens += [word for word in _unit_words(unit) if word not in tokens]
-    if kind.monotonic:
-        tokens = _moved_to_the_end("total", tokens)
-    elif unit == "1" and kind is not Kind.HISTOGRAM:
-        tokens = _moved_to_the_end("ratio", tokens)
-    translated = "_".join(tokens)
-    return f"_{translated}" if translated[:1].isdigit() else translated
-
-
-def _unit_words(unit: str) -> list[str]:
-    main, _, per = (part.strip() for part in unit.partition("/"))
-    words = []
-    if main and not _is_annotation(main):
-        words.append(_UNIT_WORDS.get(main, main))
-    if per and not _is_annotation(per):
-        words.append(f"per_{_PER_UNIT_WORDS.get(per, per)}")
-    return [cleaned for word in words if (cleaned := _SEPARATORS.sub("_", word).strip("_"))]
-
-
-def _is_annotation(unit: str) -> bool:
-    return "{" in unit or "}" in unit
-
-
-def _moved_to_the_end(word: str, tokens: list[str]) -> list[str]:
-    return [*(token for token in tokens if token != word), word]
+    """Translate an instrument's name, which the SDK lower-cases, as the Collector and Prometheus do."""
+    is_ratio = not kind.monotonic and kind is not Kind.HISTOGRAM
+    return metric_name(name.lower(), unit, kind.prometheus_type, is_ratio=is_ratio)

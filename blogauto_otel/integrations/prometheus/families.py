@@ -23,7 +23,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from blogauto_otel._guard import swallow, tell
-from blogauto_otel.integrations.prometheus.names import label_name, metric_name
+from blogauto_otel.prometheus_names import label_name, metric_name
 
 # Resource attributes that every series carries, as behind the Collector: `resource_constant_labels` in
 # collector/export-prometheus-pull.yaml. What names the process is `job` and `instance`; a scrape adds them itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blogauto_otel.integrations.prometheus.names import label_name, metric_name
+from blogauto_otel.prometheus_names import label_name, metric_name
 
 CONTRACT = [
     ("blogauto.cpu.usage", "%", "gauge", "blogauto_cpu_usage_percent"),
