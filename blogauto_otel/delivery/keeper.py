@@ -35,6 +35,9 @@ JITTER: Final = 1.0  # seconds, at most, by which processes that recover togethe
 BROKEN: Final = 30.0  # seconds before trying again to use a disk that cannot be used
 _SHORTEST: Final = 0.02
 
+# Why the disk cannot be used now; without memory nothing can be made ready for it either.
+UNUSABLE: Final = (OSError, MemoryError)
+
 _random = random.SystemRandom()
 
 
@@ -123,7 +126,7 @@ class Keeper:
             if now >= self._broken_until:
                 try:
                     self._work(now)
-                except OSError as error:
+                except UNUSABLE as error:
                     self._break(error)
             return self._pause(time.monotonic())
         finally:
@@ -152,13 +155,13 @@ class Keeper:
         times += [max(self._hand_out_at - now, shelf.lane.wants_kept_in(now)) for shelf in shelves if self._has(shelf)]
         return max(_SHORTEST, min(times))
 
-    def _break(self, error: OSError) -> None:
+    def _break(self, error: Exception) -> None:
         self._errors += 1
         self._broken_until = time.monotonic() + BROKEN
         tell(
             "spool unusable",
             "telemetry cannot be kept on disk, and waits in memory alone; BLOGAUTO_OTEL_SPOOL_DIR says where else,"
-            " or off: %s", error,
+            " or off: %s", str(error) or type(error).__name__,
         )  # fmt: skip
 
     def _mend(self) -> None:
@@ -243,7 +246,7 @@ class Keeper:
     def _read(self, held: Held) -> Kept | None:
         try:
             return self._spool.read(held)
-        except OSError:
+        except UNUSABLE:
             self._finished.append((held, False))  # nothing is wrong with the file: no descriptor left, for one
             raise
 
@@ -288,7 +291,7 @@ class Keeper:
             self._clear_away()
             for shelf in self._shelves.values():
                 self._let_go(shelf, end=end)
-        except OSError as error:
+        except UNUSABLE as error:
             self._break(error)
         finally:
             if end and self._made is not None:
@@ -302,7 +305,7 @@ class Keeper:
             if end:
                 shelf.lane.leave()
                 self._clear_away()
-        except OSError as error:  # which may be about one file
+        except UNUSABLE as error:  # which may be about one file
             self._break(error)
 
     def forget(self) -> None:
