@@ -180,6 +180,14 @@ class Telemetry:
 
     # --- the process ends, or forks --------------------------------------------------------------------------------
 
+    def _start(self) -> None:
+        """A service that nobody asks anything yet is there as well, and its host has figures.
+
+        Not in `configure`, which runs in the parent of the workers as well, and in programs that never serve.
+        """
+        if self._parts is not None and not self._closed:
+            self._parts.delivery.start()
+
     def _flush_at_lifespan_end(self) -> None:
         """The last chance: uvicorn raises SIGTERM again after the lifespan, and `atexit` never runs.
 
@@ -369,6 +377,7 @@ def _hook_into_process() -> None:
     with guard("hooking into the lifespan"):
         from blogauto_otel.instrumentation import asgi
 
+        asgi.on_lifespan_startup(_at_lifespan_start)
         asgi.on_lifespan_shutdown(_at_lifespan_end)
     if _hooked:
         return
@@ -392,6 +401,11 @@ def _hook_into_multiprocessing() -> None:
 def _at_exit() -> None:
     if _telemetry is not None:
         _telemetry.shutdown()
+
+
+def _at_lifespan_start() -> None:
+    if _telemetry is not None:
+        _telemetry._start()
 
 
 def _at_lifespan_end() -> None:
@@ -438,6 +452,7 @@ def reset() -> None:
         telemetry.shutdown(0.5)
         integrations.unlink_all()
         instrumentation.uninstrument_all()
+        signals.detach()
     _guard.reset()
     from opentelemetry.util._once import Once
 

@@ -78,16 +78,17 @@ class Console:
         self._handler = _StdoutHandler(level, self._formatter)
         self._takes_all = settings.console != "auto"
         self._taken: list[tuple[weakref.ref[_StreamHandler], logging.Formatter | None, TextIO]] = []
+        if logging.lastResort is not None:
+            logging.lastResort.addFilter(_unless_printed)
 
     def call_handlers(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         """What `Logger.callHandlers` does, and our line where no handler of the application prints one."""
         found, printer, reaches_root = self._look_at(logger)
         outer, printed = _thread.record, _thread.printed
-        _thread.record, _thread.printed = record, False
+        # Without any handler the standard library prints warnings to stderr: ours is that line already.
+        _thread.record, _thread.printed = record, reaches_root and not found
         try:
-            # Without any handler the standard library prints warnings to stderr: ours is that line already.
-            if found or not reaches_root:
-                self._call_handlers(logger, record)
+            self._call_handlers(logger, record)
         finally:
             _thread.record, _thread.printed = outer, printed
             if reaches_root and not printer and self._is_shown(record.levelno):
@@ -156,6 +157,8 @@ class Console:
                 handler.setFormatter(formatter)
                 handler.removeFilter(_once)
                 _redirect(handler, stream)
+        if logging.lastResort is not None:
+            logging.lastResort.removeFilter(_unless_printed)
 
 
 def _redirect(handler: _StreamHandler, stream: TextIO) -> None:
@@ -175,6 +178,11 @@ def _once(record: logging.LogRecord) -> bool:
         return True
     printed, _thread.printed = _thread.printed, True
     return not printed
+
+
+def _unless_printed(record: logging.LogRecord) -> bool:
+    """A filter of the last resort, which prints what met no handler."""
+    return record is not _thread.record or not _thread.printed
 
 
 def _shows_color(stream: TextIO | None) -> bool:

@@ -75,7 +75,18 @@ class operation:  # noqa: N801 - reads as a statement: `with operation("wordpres
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._runs.pop().finish(error)
+        self._leave().finish(error)
+
+    def _leave(self) -> _Run:
+        """The run that ends: of several under way at once, in other tasks or threads, the one whose span is current."""
+        runs = self._runs
+        if len(runs) > 1:
+            here = trace.get_current_span()
+            for run in reversed(runs):
+                if run.span is here:
+                    runs.remove(run)
+                    return run
+        return runs.pop()
 
     async def __aenter__(self) -> Span:
         return self.__enter__()

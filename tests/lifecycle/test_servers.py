@@ -74,6 +74,17 @@ def test_sigterm_right_after_the_last_answer_loses_nothing(server: str, start: S
     assert seconds < 10
 
 
+def test_workers_that_nobody_asks_anything_are_seen(start: Start, receiver: Receiver) -> None:
+    with start(
+        SERVERS["gunicorn-preload"], receiver.url, OTEL_METRIC_EXPORT_INTERVAL="500", BLOGAUTO_OTEL_LOG_LEVEL="error"
+    ):
+        receiver.wait_for(lambda r: len(_processes(r)) == 2, timeout=20.0)
+
+
+def _processes(receiver: Receiver) -> set[str]:
+    return {str(point.resource["service.instance.id"]) for point in receiver.points("blogauto.memory.usage")}
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_launcher_loses_nothing_either(server: str, start: Start, receiver: Receiver) -> None:
     with start(launched(SERVERS[server]), receiver.url, HIT_CONFIGURE="0") as child:

@@ -111,6 +111,30 @@ async def test_a_cancelled_task_is_no_error(spans: Spans, meters: Meters) -> Non
     assert meters.points(ERRORS) == {}
 
 
+async def test_one_object_may_be_entered_by_several_tasks_at_once(spans: Spans, meters: Meters) -> None:
+    shared = operation("shared")
+
+    async def block(number: int, until: asyncio.Event) -> None:
+        with shared as span:
+            span.set_attribute("number", number)
+            await until.wait()
+            if number == 1:
+                raise ZeroDivisionError
+
+    events = [asyncio.Event(), asyncio.Event()]
+    tasks = [asyncio.create_task(block(number, event)) for number, event in enumerate(events)]
+    await asyncio.sleep(0)
+    events[0].set()
+    await tasks[0]
+    [first] = spans.all()
+    assert dict(first.attributes or {}) == {"number": 0}
+    events[1].set()
+    with pytest.raises(ZeroDivisionError):
+        await tasks[1]
+    assert outcomes(meters) == {("shared", "success"): 1, ("shared", "error"): 1}
+    assert [span.status.status_code for span in spans.all()] == [StatusCode.UNSET, StatusCode.ERROR]
+
+
 def test_a_decorated_function_may_be_called_again_and_recursively(spans: Spans, meters: Meters) -> None:
     @operation("countdown")
     def countdown(number: int) -> int:

@@ -9,7 +9,7 @@
 | `headers`, `attributes` | what is taken from headers; what a span says |
 | `metrics`, `cells` | counts, series, the duration |
 | `late`, `background` | spans after the fact; background tasks |
-| `lifespan`, `hooks` | the end of an application; what other parts of ours hang in |
+| `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |
 | `native`, `contrib` | the two other telemetries of requests |
 """
 
@@ -23,13 +23,20 @@ from typing import Final
 from blogauto_otel.config import complain
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.asgi import middleware, patches
-from blogauto_otel.instrumentation.asgi.hooks import on_lifespan_shutdown, on_request_error, serve, unserve
+from blogauto_otel.instrumentation.asgi.hooks import (
+    on_lifespan_shutdown,
+    on_lifespan_startup,
+    on_request_error,
+    serve,
+    unserve,
+)
 from blogauto_otel.instrumentation.asgi.observer import Observer
 
 __all__ = [
     "after_fork_in_child",
     "instrument",
     "on_lifespan_shutdown",
+    "on_lifespan_startup",
     "on_request_error",
     "serve",
     "uninstrument",

@@ -8,13 +8,14 @@ from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import Span
 
-from blogauto_otel._guard import guard, swallow
+from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Scope, path_below_root
 
 Make: TypeAlias = Callable[[], Any]
 Tokens: TypeAlias = list[tuple[ContextVar[Any], Token[Any]]]
 
 _served: Final[dict[str, ASGIApp]] = {}
+_at_lifespan_start: Final[list[Callable[[], None]]] = []
 _at_lifespan_end: Final[list[Callable[[], None]]] = []
 _at_request_error: Final[list[Callable[[BaseException, Span], None]]] = []
 _variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
@@ -31,6 +32,15 @@ def serve(path: str, app: ASGIApp) -> None:
 def unserve(path: str) -> None:
     """Leave `path` to the application again; nothing happens when it was not served."""
     _served.pop(path, None)
+
+
+def on_lifespan_startup(callback: Callable[[], None]) -> None:
+    """Call `callback` when an application has started, before the server learns of it. It must not wait for anything.
+
+    Registered twice, it is called once.
+    """
+    if callback not in _at_lifespan_start:
+        _at_lifespan_start.append(callback)
 
 
 def on_lifespan_shutdown(callback: Callable[[], None]) -> None:
@@ -72,12 +82,13 @@ def not_in_requests(variable: ContextVar[Any]) -> None:
 
 def enter_request() -> Tokens | None:
     """Set what `in_requests` was told of."""
-    try:
-        return [(variable, variable.set(make())) for variable, make in _variables] if _variables else None
-    except Exception as error:
-        if not swallow("setting the variables of a request", error):
-            raise
+    if not _variables:
         return None
+    tokens: Tokens = []
+    for variable, make in _variables:
+        with guard("setting the variables of a request"):
+            tokens.append((variable, variable.set(make())))
+    return tokens
 
 
 def leave_request(tokens: Tokens) -> None:
@@ -93,7 +104,14 @@ def page_for(scope: Scope, app: object) -> ASGIApp | None:
     """The page of ours that answers this request, if one does."""
     if not _served:
         return None
-    return _served.get(scope["path"]) or _served.get(path_below_root(scope, getattr(app, "root_path", "")))
+    return _served.get(scope.get("path", "")) or _served.get(path_below_root(scope, getattr(app, "root_path", "")))
+
+
+def lifespan_began() -> None:
+    """Run what was registered for the beginning of a lifespan."""
+    for callback in tuple(_at_lifespan_start):
+        with guard("the beginning of the lifespan"):
+            callback()
 
 
 def lifespan_ended() -> None:

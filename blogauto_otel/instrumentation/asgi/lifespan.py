@@ -1,4 +1,4 @@
-"""The end of an application's lifespan: the last moment before a server may kill the process.
+"""The ends of an application's lifespan: the process it is served by, and the last moment before that may be killed.
 
 uvicorn raises SIGTERM again when the lifespan is over, so `atexit` never runs (uvicorn 0.54, `Server.capture_signals`).
 """
@@ -18,6 +18,8 @@ async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
 
     async def telling(message: Message) -> None:
         nonlocal is_told
+        if message["type"] == "lifespan.startup.complete":
+            hooks.lifespan_began()
         if message["type"] in _ENDS and not is_told:
             is_told = True
             await _tell()

@@ -74,7 +74,7 @@ async def _unwatched(call: Call, app: Any, scope: Scope, receive: Receive, send:
 
 def _not_a_request(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
     """Who answers what is no request to the application: a page of ours, a lifespan, a kind that we do not know."""
-    kind = scope["type"]
+    kind = scope.get("type")
     if kind == "http":
         page = hooks.page_for(scope, app)
         return None if page is None else functools.partial(_answer, page)

@@ -17,7 +17,7 @@ MARK: Final = "blogauto_otel.seen"
 
 def path_below_root(scope: Scope, root_path: str = "") -> str:
     """The path as the application's own routes see it: without what a proxy or a mount put before it."""
-    path: str = scope["path"]
+    path: str = scope.get("path", "")
     root: str = scope.get("root_path") or root_path
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in {"/", ""}:
         return path[len(root) :] or "/"

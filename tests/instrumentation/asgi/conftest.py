@@ -15,17 +15,18 @@ from tests.support.requests import Watched
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watched]]:
     """Begin to watch requests, with settings."""
-    before = dict(hooks._served), list(hooks._at_lifespan_end), list(hooks._at_request_error)
+    registries: tuple[list[Any], ...] = (hooks._at_lifespan_start, hooks._at_lifespan_end, hooks._at_request_error)
+    served, before = dict(hooks._served), [list(registry) for registry in registries]
 
     def begin(**settings: Any) -> Watched:
         return Watched(**settings)
 
     yield begin
     asgi.uninstrument()
-    for registry, content in zip((hooks._at_lifespan_end, hooks._at_request_error), before[1:], strict=True):
-        registry[:] = content  # type: ignore[index]
+    for registry, content in zip(registries, before, strict=True):
+        registry[:] = content
     hooks._served.clear()
-    hooks._served.update(before[0])
+    hooks._served.update(served)
 
 
 @pytest.fixture

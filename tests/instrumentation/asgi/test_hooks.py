@@ -139,3 +139,27 @@ async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Wat
         assert (await ask(application(), "/nowhere")).status_code == 404
     finally:
         hooks.not_in_requests(variable)
+
+
+@pytest.mark.quiet_guard
+async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> None:
+    well = contextvars.ContextVar("well", default="outside")
+    app, seen = FastAPI(), []
+
+    @app.get("/")
+    async def look() -> None:
+        seen.append(well.get())
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    broken: contextvars.ContextVar[object] = contextvars.ContextVar("broken")
+    hooks.in_requests(well, lambda: "inside")
+    hooks.in_requests(broken, fail)
+    try:
+        await ask(app, "/")
+    finally:
+        hooks.not_in_requests(broken)
+        hooks.not_in_requests(well)
+    assert seen == ["inside"]
+    assert well.get() == "outside"

@@ -59,6 +59,14 @@ async def test_it_is_called_after_the_applications_own_end_and_before_the_server
     assert events == ["up", "lifespan.startup.complete", "down", "flushed", "lifespan.shutdown.complete"]
 
 
+async def test_its_beginning_is_told_before_the_server_learns_of_it(watched: Watched) -> None:
+    events: list[str] = []
+
+    asgi.on_lifespan_startup(lambda: events.append("started"))
+    await Server(events).run(FastAPI(lifespan=lifespan(events)))
+    assert events == ["up", "started", "lifespan.startup.complete", "down", "lifespan.shutdown.complete"]
+
+
 async def test_it_is_called_once_whoever_registers_it_and_whatever_is_mounted(watched: Watched) -> None:
     calls: list[int] = []
 

@@ -7,6 +7,7 @@ import json
 import logging
 import logging.handlers
 import queue
+import subprocess
 import sys
 from typing import Any
 
@@ -260,3 +261,32 @@ def test_a_handler_whose_stream_cannot_be_looked_at_is_only_called(
     instrument(console="json")
     logging.getLogger("shop").info("one")
     assert Odd.seen == 1
+
+
+WRAPPED = """
+import logging
+
+stock, seen = logging.Logger.callHandlers, []
+
+
+def wrapper(logger, record):
+    seen.append(record.getMessage())
+    return stock(logger, record)
+
+
+logging.Logger.callHandlers = wrapper  # as sentry_sdk and others do
+
+import blogauto_otel
+
+nowhere = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none")
+blogauto_otel.configure(console="text", log_level="warning", **nowhere)
+logging.getLogger("shop").warning("no handler anywhere")
+assert seen[-1] == "no handler anywhere", seen
+"""
+
+
+def test_whoever_wrapped_the_handlers_before_us_sees_records_that_meet_none() -> None:
+    done = subprocess.run([sys.executable, "-c", WRAPPED], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no handler anywhere") == 1
+    assert done.stderr == ""  # the standard library's last resort has nothing to add
