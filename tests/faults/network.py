@@ -45,6 +45,7 @@ def silent(lab: Lab) -> None:
 def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
     with Receiver() as receiver, lab.service(receiver) as service:
         service.hit(LOAD)
+        _all_arrive(service, receiver)  # or the outage would catch all of it, and the disk have all of it
         receiver.stop()
         began = time.monotonic()
         while time.monotonic() - began < seconds:
