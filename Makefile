@@ -52,6 +52,10 @@ boards: $(VENV)/.installed ## write boards, rules and runbooks anew, and prove t
 bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios to stock OpenTelemetry
 	$(BIN)/python -m benchmarks
 
+.PHONY: soak
+soak: $(VENV)/.installed ## 20 minutes of load while the Collector flaps, workers come and go, children fork (ARGS="--minutes 1" to try)
+	$(BIN)/python -m benchmarks soak $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.installed ## write the generated pages and the golden telemetry anew
 	$(BIN)/python -m pytest -q tests/golden --update-golden

@@ -6,9 +6,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from blogauto_otel import config, redaction
+
+OFF: Final = "off"  # in place of a directory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "check", help="send one span, metric and log record, and say whether they were accepted"
     )
     check.set_defaults(run=check_delivery)
+    spool = commands.add_parser(
+        "spool", help="show what waits on disk because it could not be sent; claims, changes and sends nothing"
+    )
+    spool.add_argument("--json", action="store_true", help="as plain data")
+    spool.set_defaults(run=show_spool)
     redact = commands.add_parser("redact", help="show what would be redacted in a text (arguments, or standard input)")
     redact.add_argument("text", nargs="*")
     redact.set_defaults(run=show_redaction)
@@ -64,10 +73,43 @@ def check_delivery(_: argparse.Namespace) -> int:
         _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")
     accepted = telemetry.force_flush(10.0)
     status = telemetry.status()
-    print(json.dumps(status.as_dict(), indent=2, default=str))
+    place = _spool_place(telemetry.settings)
+    print(json.dumps(status.as_dict() | {"spool": str(place or OFF)}, indent=2, default=str))
     print("accepted" if accepted else "not accepted", file=sys.stderr)
     telemetry.shutdown(1.0)
     return 0 if accepted else 1
+
+
+def show_spool(chosen: argparse.Namespace) -> int:
+    """Print what waits on disk, for how long, and who works on it; never what is in it."""
+    loaded = config.load()
+    for problem in loaded.problems:
+        print(f"! {problem}", file=sys.stderr)
+    place = _spool_place(loaded.settings)
+    if place is None:
+        print(json.dumps({"directory": OFF}) if chosen.json else "off: what cannot be sent waits in memory alone")
+        return 0
+    from blogauto_otel.delivery import spoolview
+
+    try:
+        seen = spoolview.look(place)
+    except FileNotFoundError:
+        seen = ()  # it is made when something has to wait
+    except OSError as error:
+        print(f"{place} cannot be read: {error.strerror}", file=sys.stderr)
+        return 1
+    facts = {"directory": str(place), "limits": spoolview.limits(loaded.settings), **spoolview.as_dict(seen)}
+    print(json.dumps(facts, indent=2) if chosen.json else "\n".join(_spool_in_words(facts)))
+    return 0
+
+
+def _spool_place(settings: config.Settings) -> Path | None:
+    """Where a process with these settings keeps what it cannot send; None: nowhere."""
+    if settings.spool_dir == "off" or os.name != "posix":
+        return None
+    from blogauto_otel.delivery.spoolplace import candidates, choose
+
+    return choose(candidates(settings, os.environ))
 
 
 def show_redaction(chosen: argparse.Namespace) -> int:
@@ -96,6 +138,44 @@ def print_sentry_variables(_: argparse.Namespace) -> int:
     print(f"SENTRY_PUBLIC_KEY={destination.public_key}")
     print(f"SENTRY_TRACES_BELOW={Share(loaded.settings.sentry_traces_rate).below_in_hex}")
     return 0
+
+
+def _spool_in_words(facts: Mapping[str, Any]) -> Iterator[str]:
+    limits = facts["limits"]
+    yield facts["directory"]
+    yield _line(
+        "limits",
+        f"{_size(limits['bytes'])}, {_many(limits['files'], 'file')}, {_duration(limits['age'])}"
+        f" ({_duration(limits['age_of_metrics'])} for metrics)",
+    )
+    for signal, kept in facts["signals"].items():
+        amount = f"{_many(kept['files'], 'file')}, {_size(kept['bytes'])}, {_many(kept['items'], 'item')}"
+        yield _line(signal, f"{amount}, the oldest for {_duration(kept['oldest_age'])}" if kept["files"] else "nothing")
+    for state, files in facts["states"].items():
+        if files or state == "waiting":
+            yield _line(state, _many(files, "file"))
+    for holder in facts["holders"]:
+        works = "is working on" if holder["alive"] else "has ended, and the next to look takes back"
+        yield f"process {holder['pid']} {works} {_many(holder['files'], 'file')}"
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<12} {text}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _size(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size / 1024:.1f} KiB"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _plain(value: object) -> str:

@@ -28,6 +28,8 @@ class Thresholds:
     disk_percent: float = 85
     restarts: float = 2  # in fifteen minutes
     queue_ratio: float = 0.8
+    spool_ratio: float = 0.5
+    spool_seconds: float = 900
 
 
 @dataclass(frozen=True)

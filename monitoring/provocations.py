@@ -19,6 +19,16 @@ class Provocation:
 
 _STOPPED: Final = "docker compose stop {}"
 
+
+def _started(*variables: str) -> str:
+    """The example again, with these in its environment; `docker compose up` hands none through."""
+    given = " ".join(f"-e {variable}" for variable in variables)
+    return (
+        "docker compose --profile demo rm --stop --force backend"
+        f"\ndocker compose --profile demo run --detach --use-aliases --service-ports {given} backend"
+    )
+
+
 PROVOCATIONS: Final[Mapping[str, Provocation]] = {
     "HighApiResponseTime": Provocation("articles for which the AI provider takes its time", ("slow",), drilled=True),
     "HighApiErrorRate": Provocation("a page that the example answers with 500", ("bugs",), drilled=True),
@@ -60,7 +70,7 @@ PROVOCATIONS: Final[Mapping[str, Provocation]] = {
     ),
     "BackendTelemetryAbsent": Provocation(
         "let the example run and send nothing",
-        command="OTEL_METRICS_EXPORTER=none docker compose --profile demo up -d backend",
+        command=_started("OTEL_METRICS_EXPORTER=none"),
     ),
     "ApiErrorBudgetBurn": Provocation("a page that the example answers with 500, among little else", ("bugs",)),
     "ApiLatencyBudgetBurn": Provocation("nothing but slow articles", ("slow",)),
@@ -81,8 +91,16 @@ PROVOCATIONS: Final[Mapping[str, Provocation]] = {
         "stop Jaeger and keep sending: the queue holds 200 000 spans", command=_STOPPED.format("jaeger")
     ),
     "TelemetryItemsDropped": Provocation(
-        "stop the Collector and leave the SDK next to no room",
-        command="docker compose stop otel-collector && BLOGAUTO_OTEL_QUEUE_BYTES=65536 docker compose --profile demo up -d backend",
+        "leave the SDK next to no room and no disk, and let requests come while the Collector is away",
+        command=_started("BLOGAUTO_OTEL_QUEUE_BYTES=65536", "BLOGAUTO_OTEL_SPOOL_DIR=off")
+        + "\ndocker compose stop otel-collector"
+        "\npython -m examples.traffic http://localhost:8000 bugs --seconds 120"
+        "\ndocker compose start otel-collector",
+    ),
+    "TelemetrySpoolFilling": Provocation(
+        "let spans go to nowhere while metrics arrive, under traffic",
+        command=_started("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://localhost:9/v1/traces")
+        + "\npython -m examples.traffic http://localhost:8000 bugs --seconds 1800",
     ),
     "PrometheusRuleEvaluationFailures": Provocation(
         "a rule that matches many to many, in a file of its own, removed afterwards",

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
+
+from blogauto_otel.delivery.owner import new_owner
+from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, Name, named
 from stack.receiver import Receiver
 from tests.support.children import environment, free_port, python
 
@@ -28,20 +36,111 @@ def test_settings_fails_with_the_problem_and_the_way_out() -> None:
     assert "! BLOGAUTO_OTEL_SAMPLE_RATE='often': expected a number from 0 to 1" in done.stderr
 
 
-def test_check_says_that_the_collector_accepted_one_of_each() -> None:
+def test_check_says_that_the_collector_accepted_one_of_each(tmp_path: Path) -> None:
     with Receiver() as receiver:
-        done = blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        done = blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
         assert done.returncode == 0, done.stderr
         assert [span.name for span in receiver.spans] == ["blogauto-otel check"]
         assert [record.body for record in receiver.logs] == ["blogauto-otel check"]
         assert receiver.metrics
-    assert json.loads(done.stdout)["delivery"]["traces"]["sent"] == 1
+    said = json.loads(done.stdout)
+    assert said["delivery"]["traces"]["sent"] == 1
+    assert said["spool"] == str(tmp_path / OWN)
 
 
 def test_check_fails_when_nobody_listens() -> None:
-    done = blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    done = check_in_vain("off")
     assert done.returncode == 1
     assert "not accepted" in done.stderr
+    assert json.loads(done.stdout)["spool"] == "off"
+
+
+# --- what waits on disk ---
+
+OWN = "blogauto-backend.development"  # the directory of a service in an environment
+SIGNALS = tuple(signal.value for signal in Signal)
+
+
+def check_in_vain(spool: Path | str) -> subprocess.CompletedProcess[str]:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    return blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, BLOGAUTO_OTEL_SPOOL_DIR=str(spool))
+
+
+def spooled(spool: Path | str, *options: str) -> str:
+    done = blogauto_otel("spool", *options, BLOGAUTO_OTEL_SPOOL_DIR=str(spool))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_spool_shows_what_could_not_be_sent_and_touches_nothing(tmp_path: Path) -> None:
+    check_in_vain(tmp_path)
+    before = facts(tmp_path / OWN)
+    said = json.loads(spooled(tmp_path, "--json"))
+    assert said["directory"] == str(tmp_path / OWN)
+    assert said["signals"]["traces"]["items"] == said["signals"]["logs"]["items"] == 1
+    assert said["files"] == said["states"]["waiting"] == len(Signal)
+    assert said["bytes"] == sum(size for name, (_, size) in before.items() if name.endswith(SIGNALS))
+    assert 0 < said["oldest_age"] < 60
+    assert said["limits"]["bytes"] == 64 * 2**20
+    text = spooled(tmp_path)
+    assert "traces       1 file, 0." in text
+    assert "1 item, the oldest for" in text
+    assert "blogauto-otel check" not in text  # which is in the files
+    assert facts(tmp_path / OWN) == before
+
+
+def facts(spool: Path) -> dict[str, tuple[int, int]]:
+    """When the directory and each file were changed, and how large they are."""
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_size) for path in (spool, *spool.iterdir())}
+
+
+def keep(spool: Path, name: Name) -> None:
+    (spool / OWN).mkdir(exist_ok=True)
+    (spool / OWN / str(name)).write_bytes(b"x" * 100)
+
+
+def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> None:
+    ended = python("-c", "from blogauto_otel.delivery.owner import new_owner; print(new_owner())")
+    former = subprocess.run(ended, capture_output=True, text=True, env=environment(), timeout=60).stdout.strip()
+    for serial, (state, owner) in enumerate(
+        [(FREE, ""), (CLAIMED, new_owner()), (CLAIMED, former), (CLAIMED, former), (DAMAGED, "")], start=1
+    ):
+        name = named(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
+        keep(tmp_path, name.as_(state, owner))
+    (tmp_path / OWN / "somebody else's").write_text("no file of ours")
+    said = json.loads(spooled(tmp_path, "--json"))
+    assert said["signals"]["logs"] | {"oldest_age": 0} == {"files": 4, "bytes": 400, "items": 28, "oldest_age": 0}
+    assert said["states"] == {"waiting": 1, "claimed": 3, "unfinished": 0, "quarantined": 1}
+    pid = int(former.partition("-")[0])
+    assert {(holder["pid"], holder["alive"], holder["files"]) for holder in said["holders"]} == {
+        (os.getpid(), True, 1),
+        (pid, False, 2),
+    }
+    text = spooled(tmp_path)
+    assert f"process {os.getpid()} is working on 1 file" in text
+    assert f"process {pid} has ended, and the next to look takes back 2 files" in text
+    assert "quarantined  1 file" in text
+
+
+def test_a_spool_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
+    said = json.loads(spooled(tmp_path, "--json"))
+    assert said["files"] == 0
+    assert "traces       nothing" in spooled(tmp_path)
+    assert not (tmp_path / OWN).exists()
+
+
+def test_a_spool_that_is_off_is_said_to_be(tmp_path: Path) -> None:
+    assert spooled("off").startswith("off:")
+    assert json.loads(spooled("off", "--json")) == {"directory": "off"}
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/")], ids=["a file", "a link"])
+def test_a_spool_that_cannot_be_read_is_said_to_be(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / OWN)
+    done = blogauto_otel("spool", BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"{tmp_path / OWN} cannot be read: " in done.stderr
+    assert not done.stdout
 
 
 def test_redact_shows_what_would_leave_and_why() -> None:

@@ -29,7 +29,7 @@ def telemetry(context: BoardContext) -> dict[str, object]:
         " All green here: believe the other boards.",
         (
             Row("", _answers(context)),
-            Row("In the application: the SDK", _sdk()),
+            Row("In the application: the SDK", _sdk(context)),
             Row("In the Collector", _collector(context)),
             Row("In Prometheus and Alertmanager", _backends(context)),
             Row("Logs", (_logs(),)),
@@ -129,18 +129,18 @@ def _answers(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _sdk() -> tuple[Tile | tuple[Tile, ...], ...]:
+def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
     def by_signal(name: str, of: str = "rate") -> str:
         return f"sum by (signal) ({of}({self_select(name)}[{INTERVAL}]))"
 
     return (
         series(
             "Accepted and sent",
-            "Items per second that the SDK queued and that the receiver took. They part when the Collector is away.",
+            "Items per second that the SDK queued and that the receiver took. They part when the Collector is away, or takes one signal only.",
             "per second",
             [
-                Query(f"sum(rate({self_select('items.accepted')}[{INTERVAL}]))", "accepted"),
-                Query(f"sum(rate({self_select('items.sent')}[{INTERVAL}]))", "sent"),
+                Query(by_signal("items.accepted"), "{{signal}} accepted"),
+                Query(by_signal("items.sent"), "{{signal}} sent"),
             ],
             calcs=("mean", "lastNotNull"),
         ),
@@ -169,14 +169,18 @@ def _sdk() -> tuple[Tile | tuple[Tile, ...], ...]:
         ),
         series(
             "Age of the oldest item",
-            "How long the oldest item has been waiting. Steadily climbing: nothing is taken.",
+            "How long the oldest item has been waiting, in memory by signal, and on disk. Steadily climbing: nothing is taken.",
             "seconds",
-            [Query(f"max by (signal) ({self_select('queue.oldest_item_age')})", "{{signal}}")],
+            [
+                Query(f"max by (signal) ({self_select('queue.oldest_item_age')})", "{{signal}}"),
+                Query(f"max by (job) ({self_select('spool.oldest_file_age')})", "on disk"),
+            ],
+            watch=context.watch("TelemetrySpoolFilling"),
             calcs=("lastNotNull", "max"),
         ),
         series(
             "Export time",
-            "Mean time of an export request, and how many had to be repeated. Slow exports: the network or the Collector is busy.",
+            "Mean time of an export request. Slow ones: the network or the Collector is busy.",
             "seconds",
             [Query(f"{by_signal('export.duration')} / ({by_signal('export.requests')} > 0)", "{{signal}}")],
             calcs=("mean", "max"),
@@ -227,6 +231,17 @@ def _spool() -> tuple[Tile, ...]:
             ],
             dashed=("room",),
             calcs=("lastNotNull", "max"),
+            width=6,
+            height=7,
+        ),
+        series(
+            "Files on disk",
+            "One for each request that could not be sent. Many small ones: a service that was started and ended often while nobody listened.",
+            "count",
+            [Query(f"max by (job) ({self_select('spool.files')})", "files")],
+            decimals=0,
+            calcs=("lastNotNull", "max"),
+            width=6,
             height=7,
         ),
         series(
@@ -238,6 +253,7 @@ def _spool() -> tuple[Tile, ...]:
                 Query(f"sum(rate({self_select('items.redelivered')}[{INTERVAL}]))", "from disk"),
             ],
             calcs=("mean", "max"),
+            width=6,
             height=7,
         ),
         series(
@@ -251,6 +267,7 @@ def _spool() -> tuple[Tile, ...]:
             decimals=0,
             interval="1m",
             calcs=("sum",),
+            width=6,
             height=7,
         ),
     )

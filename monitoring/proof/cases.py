@@ -1244,6 +1244,41 @@ DROPPED = Table(
 )
 
 
+def _spool(used: float, age: str) -> dict[str, str]:
+    return {
+        f"blogauto_otel_spool_bytes{{{JOB}}}": f"{used * 67_108_864:.0f}x400",
+        f"blogauto_otel_spool_capacity_bytes{{{JOB}}}": "67108864x400",
+        f"blogauto_otel_spool_oldest_file_age_seconds{{{JOB}}}": age,
+    }
+
+
+SPOOL_TOLD: Final = (
+    Told(
+        BACKEND,
+        "blogauto-backend cannot deliver what waits on disk.",
+        "More than 50 % of the room on disk is used, or the oldest file has been waiting for more than 15 minutes,"
+        " although metrics arrive. When the room is used up, the oldest is lost.",
+    ),
+)
+
+SPOOL = Table(
+    "TelemetrySpoolFilling",
+    "warning",
+    "telemetry",
+    "blogauto-telemetry",
+    service="telemetry",
+    cases=(
+        Case("more than half of the room is used", _spool(0.6, "60x400"), "15m", SPOOL_TOLD),
+        Case("little waits, but for long", _spool(0.01, "1200x400"), "15m", SPOOL_TOLD),
+        Case("less than half, and not for long", _spool(0.4, "600x400"), "15m"),
+        Case("pending before ten minutes", _spool(0.6, "60x400"), "8m", pending=True),
+        Case("an outage of an hour, over for five minutes", _spool(0.3, "3600x20 0x400"), "14m"),
+        Case("nothing waits", _spool(0, "0x400"), "15m"),
+        Case("no data", {}, "15m"),
+    ),
+)
+
+
 def _rule_failures(values: str) -> dict[str, str]:
     where = 'job="prometheus",instance="p:9090",rule_group="rules/x.yml;x"'
     return {f"prometheus_rule_evaluation_failures_total{{{where}}}": values}
@@ -1333,6 +1368,7 @@ TABLES: Final[tuple[Table, ...]] = (
     BACKEND_AWAY,
     QUEUE_FULL,
     DROPPED,
+    SPOOL,
     RULE_FAILURES,
     WATCHDOG,
 )

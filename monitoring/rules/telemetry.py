@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitoring.metrics import COLLECTOR_SIGNALS, of_self
-from monitoring.parameters import COLLECTOR_JOB, PROMETHEUS_JOB, TELEMETRY, Service, percent
+from monitoring.parameters import COLLECTOR_JOB, PROMETHEUS_JOB, TELEMETRY, Service, Thresholds, percent
 from monitoring.promql import counted, zero_filled
 from monitoring.rules.conditions import Compare, Either, Every, Holds
 from monitoring.rules.model import Alert, Group, Recording, RuleFile
@@ -31,7 +31,9 @@ def telemetry_rules(service: Service) -> RuleFile:
         service=TELEMETRY,
         groups=(
             Group(f"{TELEMETRY}-recording", _recordings()),
-            Group(f"{TELEMETRY}-alerts", (*_collector_alerts(limits.queue_ratio), *_other_alerts())),
+            Group(
+                f"{TELEMETRY}-alerts", (*_collector_alerts(limits.queue_ratio), *_sdk_alerts(limits), *_other_alerts())
+            ),
         ),
     )
 
@@ -137,8 +139,8 @@ def _collector_alerts(queue_ratio: float) -> tuple[Alert, ...]:
     )
 
 
-def _other_alerts() -> tuple[Alert, ...]:
-    failures = f'prometheus_rule_evaluation_failures_total{{job="{PROMETHEUS_JOB}"}}'
+def _sdk_alerts(limits: Thresholds) -> tuple[Alert, ...]:
+    filled = f"{of_self('spool.bytes')} / {of_self('spool.capacity')}"
     return (
         Alert(
             name="TelemetryItemsDropped",
@@ -151,6 +153,32 @@ def _other_alerts() -> tuple[Alert, ...]:
             description="{{ $value }} {{ $labels.signal }} were dropped by the SDK in 5 minutes: {{ $labels.reason }}.",
             board="telemetry",
         ),
+        Alert(
+            name="TelemetrySpoolFilling",
+            severity="warning",
+            category="telemetry",
+            condition=Either(
+                (
+                    Compare(f"max by (job) ({of_self('spool.oldest_file_age')})", ">", limits.spool_seconds),
+                    Compare(f"max by (job) ({filled})", ">", limits.spool_ratio),
+                )
+            ),
+            wait="10m",
+            hold="5m",
+            summary="{{ $labels.job }} cannot deliver what waits on disk.",
+            description=(
+                f"More than {percent(limits.spool_ratio)} of the room on disk is used, or the oldest file has been waiting"
+                f" for more than {limits.spool_seconds / 60:.0f} minutes, although metrics arrive. When the room is used up, the oldest is lost."
+            ),
+            board="telemetry",
+            because="While nothing at all arrives this cannot be seen: OtelCollectorDown tells it. The Collector shows a metric for 5 minutes after it came, hence the wait.",
+        ),
+    )
+
+
+def _other_alerts() -> tuple[Alert, ...]:
+    failures = f'prometheus_rule_evaluation_failures_total{{job="{PROMETHEUS_JOB}"}}'
+    return (
         Alert(
             name="PrometheusRuleEvaluationFailures",
             severity="warning",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from blogauto_otel.config import default_of
+from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE
 from monitoring.generate import ROOT
 from monitoring.lint import boards as lint
 from monitoring.lint.rules import recorded_labels
@@ -91,7 +92,7 @@ PROMISED = {
     "api": ("Distribution of response times", "p95 by endpoint", "Status codes", "Throughput by endpoint"),
     "security": ("Refusals by endpoint", "Blocked addresses", "Suspicious patterns", "Failed logins"),
     "business": ("By hour", "By day", "Success rate", "API keys by service"),
-    "telemetry": ("Waiting in memory", "Refused", "Lost", "Dropped", "Queues"),
+    "telemetry": ("Waiting in memory", "Waiting on disk", "Files on disk", "Refused", "Lost", "Dropped", "Queues"),
 }
 
 
@@ -99,6 +100,23 @@ PROMISED = {
 def test_a_board_shows_what_was_promised(name: str, boards: Boards) -> None:
     titles = [panel["title"] for panel in lint.panels(boards[BLOGAUTO.board(name)])]
     assert [words for words in PROMISED[name] if not any(title.startswith(words) for title in titles)] == []
+
+
+# What the SDK says of itself and no panel shows: no trouble of anybody's, or said by another figure already.
+NOT_SHOWN = {
+    "items.superseded",
+    "items.withheld",
+    "queue.items",
+    "queue.capacity",
+    "queue.high_water",
+    "process.start_time",
+}
+
+
+def test_the_health_board_shows_what_the_sdk_says_of_itself(boards: Boards) -> None:
+    asked = " ".join(target["expr"] for _, target in lint.targets(boards["blogauto-telemetry"], "prometheus"))
+    missing = {metric.name for metric in SELF_METRICS if metric.prometheus_name(SELF_NAMESPACE) not in asked}
+    assert missing == NOT_SHOWN
 
 
 def test_each_board_answers_first_and_shows_logs_last(boards: Boards) -> None:

@@ -1,0 +1,67 @@
+"""The application that is soaked: each request makes two spans, a log record and a count, here or in a forked child."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from typing import Any
+
+from fastapi import FastAPI
+from opentelemetry import trace
+
+import blogauto_otel
+
+PATIENCE = 15.0  # seconds for a child to record, flush and end
+
+blogauto_otel.configure()
+app = FastAPI()
+tracer = trace.get_tracer("soak")
+log = logging.getLogger("soak")
+forking = multiprocessing.get_context("fork")
+
+
+@app.get("/ready")
+async def ready() -> str:
+    return "ready"
+
+
+@app.get("/hit/{number}")
+async def hit(number: int) -> dict[str, Any]:
+    return _made(*_record(number))
+
+
+@app.get("/fork/{number}")
+def fork(number: int) -> dict[str, Any]:
+    """The same by a child: forked in a thread, while the loop serves others and our threads send."""
+    reading, writing = forking.Pipe(duplex=False)
+    child = forking.Process(target=_in_child, args=(writing, number))
+    child.start()
+    writing.close()
+    recorded = reading.recv() if reading.poll(PATIENCE) else (0, 0)
+    reading.close()
+    child.join(PATIENCE)
+    ended = child.exitcode == 0
+    if child.is_alive():
+        child.kill()
+        child.join()
+    child.close()
+    return _made(*recorded) | {"ended": ended}
+
+
+def _in_child(writing: Connection, number: int) -> None:
+    writing.send(_record(number))
+
+
+def _record(number: int) -> tuple[int, int]:
+    """The inner span, and who recorded it."""
+    with tracer.start_as_current_span("inner") as inner:
+        log.warning("soak %d", number)
+        blogauto_otel.metrics.business.keywords_analyzed.add(1)
+    return inner.get_span_context().span_id, os.getpid()
+
+
+def _made(inner: int, pid: int) -> dict[str, Any]:
+    server = trace.get_current_span().get_span_context().span_id
+    return {"pid": pid, "spans": [f"{server:016x}", f"{inner:016x}"], "ended": True}
