@@ -37,6 +37,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 T = TypeVar("T")
+R = TypeVar("R", bound="Receiver")
 Attributes = Mapping[str, Any]
 
 SPAN_KINDS: Final = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -185,6 +186,11 @@ class Answer:
     body: bytes | Mapping[str, bytes] = b""  # by path, or the same for each
     size: int = 0  # instead of `body`: that many zero bytes
     drip: float = 0.0  # seconds between two bytes of the answer, head and body
+    raw: bytes = b""  # instead of head and body
+    more: bytes = b""  # after `raw`, though nobody asked
+    pause: float = 0.0  # seconds before each time that `more` is said
+    endless: bool = False  # `more` again and again, until the peer goes away
+    read_pause: float = 0.0  # seconds between two bytes of the request that are read
     close: bool = False  # the connection is closed after the answer, without saying so before
     received: bool | None = None  # whether the items count as received; unset: when the status is 2xx
 
@@ -240,6 +246,16 @@ def huge_body(size: int = 300_000_000, *, code: int = 200) -> Answer:
     return Answer(status=code, size=size)
 
 
+def raw(said: bytes, more: bytes = b"", *, pause: float = 0.0, endless: bool = False, close: bool = False) -> Answer:
+    """These bytes and no others, HTTP or not; perhaps `more` of them later, once or without end."""
+    return Answer(raw=said, more=more, pause=pause, endless=endless, close=close, received=False)
+
+
+def slow_reader(seconds: float) -> Answer:
+    """The request is read, one byte at a time: what does not fit into the buffers of the system is not sent."""
+    return Answer(read_pause=seconds, received=False)
+
+
 def gzip_bomb(size: int = 100_000_000) -> Answer:
     """A small compressed answer that unpacks to that many bytes."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -273,7 +289,7 @@ class Receiver:
         self._server: _Server | None = None
         self.connections = 0  # how many were accepted since the start
 
-    def __enter__(self) -> Receiver:  # noqa: PYI034 - Self is not in typing before Python 3.11
+    def __enter__(self: R) -> R:  # noqa: PYI019 - Self is not in typing before Python 3.11
         self.start()
         return self
 
@@ -491,13 +507,22 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(min(length // 2, 1000))
             self._reset()
             return
-        body = self.rfile.read(length)
+        body = b"".join(self._read(length, answer.read_pause))
         received = 200 <= answer.status < 300 if answer.received is None else answer.received
         headers = {key.lower(): value for key, value in self.headers.items()}
         payload = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
         code = 0 if answer.silent or answer.reset == "read" else answer.status
         receiver._arrived(Request(self.path, headers, body, payload, time.time(), code), received=received)
         self._give(answer)
+
+    def _read(self, length: int, pause: float) -> Iterator[bytes]:
+        piece = 1 if pause else length
+        for _ in range(0, length, piece or 1):
+            read = self.rfile.read(piece)
+            if len(read) < piece:  # broken off: nobody has been promised anything about it
+                raise ConnectionResetError("the peer has had enough")
+            yield read
+            time.sleep(pause)
 
     def _give(self, answer: Answer) -> None:
         time.sleep(answer.delay)
@@ -506,6 +531,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif answer.reset == "read":
             self._reset()
+        elif answer.raw:
+            self._say(answer)
         else:
             self._send(answer)
 
@@ -522,6 +549,13 @@ class _Handler(BaseHTTPRequestHandler):
         for piece in _pieces(start, body, answer):
             self.wfile.write(piece)
             time.sleep(answer.drip)
+        self.close_connection = answer.close or self.close_connection
+
+    def _say(self, answer: Answer) -> None:
+        self.wfile.write(answer.raw)
+        for _ in itertools.count() if answer.endless else range(bool(answer.more)):
+            time.sleep(answer.pause)
+            self.wfile.write(answer.more)
         self.close_connection = answer.close or self.close_connection
 
     def _reset(self) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from blogauto_otel.delivery.descriptors import identity
 from blogauto_otel.delivery.transport import (
     TIMEOUT,
     USER_AGENT,
@@ -33,9 +34,12 @@ from blogauto_otel.delivery.transport import (
 if TYPE_CHECKING:
     import ssl
 
-MAX_HEAD: Final = 65_536  # bytes of status line and headers
+MAX_HEAD: Final = 65_536  # bytes of headers
+MAX_LINE: Final = 8192  # bytes of a status line
+MAX_INTERIM: Final = 20  # answers such as 100 Continue, which announce the answer
 MAX_BODY: Final = 65_536  # bytes of an answer: what is said in more is of no interest
-BODY_SECONDS: Final = 2.0
+REST_SECONDS: Final = 2.0  # for what follows the status
+HEARING_SECONDS: Final = 0.1  # for what was said while we sent
 SEND_PIECE: Final = 262_144  # bytes between two looks at the clock
 
 # https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes; all others are final.
@@ -77,7 +81,8 @@ class HttpTransport:
         self._head = _request_head(destination, parts.path or "/", parts.query, self._authority())
         self._tls: ssl.SSLContext | None = None
         self._socket: socket.socket | None = None
-        self._buffer = b""
+        self._identity: object = None  # of the socket behind the descriptor
+        self._buffer = bytearray()  # not bytes: taking many short lines from its front would copy the rest each time
         self._heard = False  # whether the peer has said anything about the current request
         self._aborted = False
 
@@ -105,7 +110,7 @@ class HttpTransport:
         """See `Transport`."""
         self._aborted = True
         connection = self._socket
-        if connection is not None:
+        if connection is not None and identity(connection.fileno()) == self._identity:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
@@ -115,10 +120,14 @@ class HttpTransport:
 
     def close(self) -> None:
         """See `Transport`."""
-        connection, self._socket, self._buffer = self._socket, None, b""
-        if connection is not None:
-            with contextlib.suppress(OSError):
-                connection.close()
+        connection, self._socket, self._buffer = self._socket, None, bytearray()
+        if connection is None:
+            return
+        if identity(connection.fileno()) != self._identity:
+            connection.detach()
+            return
+        with contextlib.suppress(OSError):
+            connection.close()
 
     # -- one request
 
@@ -142,6 +151,8 @@ class HttpTransport:
     def _still_open(self) -> bool:
         """A connection with something to read between two requests was closed, or is out of step."""
         assert self._socket is not None
+        if identity(self._socket.fileno()) != self._identity:
+            return False
         try:
             poller = select.poll()
             poller.register(self._socket, select.POLLIN | select.POLLHUP | select.POLLERR)
@@ -169,7 +180,9 @@ class HttpTransport:
 
     def _connect_to(self, address: tuple[Any, ...], deadline: float) -> None:
         family, kind, protocol, _, target = address
-        connection = self._socket = socket.socket(family, kind, protocol)  # kept at once, so that `abort` finds it
+        connection = socket.socket(family, kind, protocol)
+        self._identity = identity(connection.fileno())
+        self._socket = connection  # kept at once, so that `abort` finds it
         connection.settimeout(remaining(deadline, "connecting"))
         connection.connect(target)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -185,25 +198,29 @@ class HttpTransport:
         secured.do_handshake()
 
     def _request(self, body: bytes, deadline: float) -> Answer:
-        self._buffer, self._heard = b"", False
+        self._buffer, self._heard = bytearray(), False
         try:
             self._send(self._head + b"%d\r\n\r\n" % len(body), deadline)
             self._send(body, deadline)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (BrokenPipeError, ConnectionResetError, DeadlineError) as error:
             # A receiver may refuse in the middle of the request: what it said stands in the socket still.
-            return self._early_answer(error, deadline)
+            return self._early_answer(error)
         answer, keep = self._read_answer(deadline)
-        if not keep:
+        if not keep or self._buffer:  # more than was asked for: the next answer would be taken for another's
             self.close()
         return answer
 
-    def _early_answer(self, error: OSError, deadline: float) -> Answer:
+    def _early_answer(self, error: OSError) -> Answer:
+        """What was said before all was sent; if that is a yes, it was to something else."""
         try:
-            return self._read_answer(deadline)[0]
+            answer, _ = self._read_answer(time.monotonic() + HEARING_SECONDS)
         except OSError:
             raise error from None
         finally:
             self.close()
+        if answer.status < 300:
+            raise error
+        return answer
 
     def _send(self, content: bytes, deadline: float) -> None:
         assert self._socket is not None
@@ -218,35 +235,57 @@ class HttpTransport:
     # -- its answer
 
     def _read_answer(self, deadline: float) -> tuple[Answer, bool]:
-        while True:
-            status, headers = self._read_head(deadline)
-            if status >= 200:
-                break
+        for _ in range(MAX_INTERIM):
+            version, status = self._read_status(deadline)
+            headers: dict[str, str] = {}
+            if status < 200:
+                self._read_headers(headers, deadline)
+                continue
+            body, keep = self._read_rest(status, headers, min(deadline, time.monotonic() + REST_SECONDS))
+            keep = keep and version != b"HTTP/1.0" and headers.get("connection", "").lower() != "close"
+            return Answer(status, headers, body), keep
+        raise OSError("an answer is announced without end")
+
+    def _read_status(self, deadline: float) -> tuple[bytes, int]:
+        while (end := self._buffer.find(b"\r\n")) < 0:
+            if len(self._buffer) > MAX_LINE or not b"HTTP/1."[: len(self._buffer)] == self._buffer[:7]:
+                raise OSError(_not_http(bytes(self._buffer[:40])))
+            self._read_more(deadline)
+        line = self._taken(end + 2)[:-2]
+        version, _, rest = line.partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not re.match(rb"[1-9][0-9]{2}\b", rest):
+            raise OSError(_not_http(line))
+        return version, int(rest[:3])
+
+    def _read_rest(self, status: int, headers: dict[str, str], deadline: float) -> tuple[bytes, bool]:
+        """Headers and body, and whether the connection may be kept.
+
+        The status has decided already: the rest is told in passing, and not waited for. A connection that breaks
+        within the headers has given no answer, though.
+        """
         try:
-            # The status has decided already; the rest is told in passing, and not waited for.
-            body, keep = self._read_body(status, headers, min(deadline, time.monotonic() + BODY_SECONDS))
+            self._read_headers(headers, deadline)
+        except ConnectionError:
+            raise
+        except OSError:
+            return b"", False
+        try:
+            body, keep = self._read_body(status, headers, deadline)
         except (OSError, ValueError):
-            return Answer(status, headers, b""), False
+            return b"", False
         if headers.get("content-encoding") == "gzip":
             with contextlib.suppress(zlib.error):  # at most so much of it, however much it unpacks to
                 body = zlib.decompressobj(31).decompress(body, MAX_BODY)
-        return Answer(status, headers, body), keep and headers.get("connection", "").lower() != "close"
+        return body, keep
 
-    def _read_head(self, deadline: float) -> tuple[int, Mapping[str, str]]:
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > MAX_HEAD or not b"HTTP/1."[: len(self._buffer)] == self._buffer[:7]:
-                raise OSError(_not_http(self._buffer))
-            self._read_more(deadline)
-        head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
-        lines = head.decode("latin-1").split("\r\n")
-        version, _, rest = lines[0].partition(" ")
-        if not version.startswith("HTTP/1.") or not re.match(r"[1-9][0-9]{2}\b", rest):
-            raise OSError(_not_http(head))
-        pairs = (line.partition(":") for line in lines[1:])
-        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        if version == "HTTP/1.0":
-            headers["connection"] = "close"
-        return int(rest[:3]), headers
+    def _read_headers(self, headers: dict[str, str], deadline: float) -> None:
+        size = 0
+        while line := self._read_line(deadline):
+            size += len(line)
+            if size > MAX_HEAD:
+                raise OSError("headers without end")
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
 
     def _read_body(self, status: int, headers: Mapping[str, str], deadline: float) -> tuple[bytes, bool]:
         """The body, and whether the connection is at the beginning of the next answer."""
@@ -267,8 +306,7 @@ class HttpTransport:
             if size < 0:
                 raise ValueError("a chunk of negative size")
             if size == 0:
-                while self._read_line(deadline):
-                    pass
+                self._read_headers({}, deadline)
                 return body, True
             if len(body) + size > MAX_BODY:
                 return body + self._read_exactly(MAX_BODY - len(body), deadline), False
@@ -280,20 +318,22 @@ class HttpTransport:
             if len(self._buffer) > MAX_HEAD:
                 raise OSError("a line of the answer has no end")
             self._read_more(deadline)
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
-        return line
+        return self._taken(end + 2)[:-2]
 
     def _read_exactly(self, size: int, deadline: float) -> bytes:
         while len(self._buffer) < size:
             self._read_more(deadline)
-        content, self._buffer = self._buffer[:size], self._buffer[size:]
-        return content
+        return self._taken(size)
 
     def _read_to_end(self, deadline: float) -> bytes:
         with contextlib.suppress(ConnectionError):
             while len(self._buffer) < MAX_BODY:
                 self._read_more(deadline)
-        content, self._buffer = self._buffer[:MAX_BODY], b""
+        return self._taken(MAX_BODY)
+
+    def _taken(self, size: int) -> bytes:
+        content = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return content
 
     def _read_more(self, deadline: float) -> None:
@@ -331,12 +371,21 @@ def outcome(answer: Answer) -> Outcome:
     """
     status = answer.status
     if 200 <= status < 300:
+        if _is_page(answer):
+            said = f"HTTP {status} with a page of HTML: no OTLP receiver is there"
+            return Outcome(Fate.RETRY, "page", said, answered=False)
         rejected, reason = partial_success(answer.body)
         return Outcome(Fate.DELIVERED, message=reason, rejected=rejected)
     said = _said(answer)
     if status in RETRYABLE:
         return Outcome(Fate.RETRY, f"http_{status}", said, retry_after(answer.headers.get("retry-after")))
     return Outcome(Fate.REFUSED, f"http_{status}", said)
+
+
+def _is_page(answer: Answer) -> bool:
+    """Of a portal that wants a password first, or of an application that answers whatever it is asked."""
+    is_html = answer.headers.get("content-type", "").lower().startswith("text/html")
+    return is_html and answer.body.lstrip()[:1] == b"<"
 
 
 def _said(answer: Answer) -> str:

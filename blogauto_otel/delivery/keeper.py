@@ -200,6 +200,9 @@ class Keeper:
         self._close_segment(shelf)
         self._spool.write(kept)
         shelf.older = True
+        # Where nothing more is recorded, nothing but this file will show that the receiver is back.
+        now = time.monotonic()
+        self._look_at = min(self._look_at, now + max(0.0, shelf.lane.wants_kept_in(now)))
 
     def _close_segment(self, shelf: _Shelf) -> None:
         """Let it go: nothing is added to it any more. Metrics that a newer collection has outdone are of no use."""
@@ -209,6 +212,7 @@ class Keeper:
             self._spool.discard(shelf.segment)
         else:
             self._spool.release(shelf.segment)
+            shelf.older = True
         shelf.begin_segment()
 
     # -- from disk to the receiver
@@ -266,12 +270,20 @@ class Keeper:
     def _clear_away(self) -> None:
         while self._finished:
             held, gone = self._finished[0]
-            (self._spool.discard if gone else self._spool.release)(held)
+            if gone:
+                self._spool.discard(held)
+            else:
+                self._put_back(held)
             self._finished.popleft()  # now, and not when the disk could not be used
-            if not gone:
-                self._hand_out_at = 0.0  # nothing has come back, so nothing is to be slowed down
             if not any(shelf.files for shelf in self._shelves.values()):
                 self._look_at = 0.0  # is there more, and does anybody else want to drain it?
+
+    def _put_back(self, held: Held) -> None:
+        """It is anybody's, and still the oldest: what came after it does not overtake it."""
+        entry = self._spool.release(held)
+        if entry is not None:
+            self._shelves[held.name.signal].files.appendleft(entry)
+        self._hand_out_at = 0.0  # nothing has come back, so nothing is to be slowed down
 
     # -- flush and end
 

@@ -7,35 +7,35 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel._guard import swallow, tell
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel._guard import tell
+from blogauto_otel.delivery import reasons
+from blogauto_otel.delivery.losses import Losses
 from blogauto_otel.delivery.otlp import ITEM
-from blogauto_otel.delivery.queue import Batch, Queue
+from blogauto_otel.delivery.queue import Batch, Queue, grouped
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import Kept
-from blogauto_otel.delivery.transport import TIMEOUT, Fate, Outcome, Transport
+from blogauto_otel.delivery.transport import RETRY_AFTER_MIN, TIMEOUT, Fate, Outcome, Transport
 from blogauto_otel.delivery.wire import LENGTH, message, tag
 
 if TYPE_CHECKING:
     from blogauto_otel.delivery.spool import Held
 
-MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
-
 _RESOURCE: Final = tag(1, LENGTH)  # resource_spans, resource_logs, resource_metrics
 
 BACKOFF_FIRST: Final = 0.1  # seconds before the first retry; each further one waits half as long again
 BACKOFF_FACTOR: Final = 1.5
-BACKOFF_ANSWERED: Final = 5.0  # the longest wait while the receiver answers
+BACKOFF_AT_FIRST: Final = RETRY_AFTER_MIN  # the longest wait while it answers, and has refused for a short time only
+AT_FIRST: Final = 10.0  # seconds; a receiver that refuses most but not all of it has taken something by then
+BACKOFF_ANSWERED: Final = 5.0  # the longest wait while it answers
 BACKOFF_AWAY: Final = 30.0  # the longest wait while it does not
 
 PATIENCE: Final = 1.5  # seconds that a flush spends on a receiver that is not known to be there
 PATIENCE_AGAIN: Final = 0.3  # seconds that the next flush spends on it, when it comes soon after
 SOON: Final = 5.0
-CALM: Final = 10.0  # seconds without a loss, after which a loss is over
 
 # An item goes to disk when its delay is over and nobody is there to take it. A receiver that is merely slow, or asks
 # for patience, is given some: memory is the shorter way.
@@ -128,7 +128,7 @@ class Lane:
         self._requests = 0
         self._request_seconds = 0.0
         self._last_error: str | None = None
-        self._losses = _Losses(signal)
+        self._losses = Losses(signal)
 
     # -- the worker's turn
 
@@ -181,7 +181,10 @@ class Lane:
         self._flushes.append(None)
         try:
             allowance = self._allowance(deadline)
-            return self._seize(deadline, allowance) and self._drain_and_release(deadline, allowance, last=last)
+            if self._seize(deadline, allowance):
+                return self._drain_and_release(deadline, allowance, last=last)
+            self.refill(now=True)  # what cannot be sent now can be kept
+            return False
         finally:
             self._flushes.pop()
 
@@ -335,6 +338,8 @@ class Lane:
         if outcome.retry_after is not None:
             return outcome.retry_after
         longest = BACKOFF_ANSWERED if outcome.answered else BACKOFF_AWAY
+        if outcome.answered and time.monotonic() - self._failing_since < AT_FIRST:
+            longest = min(longest, BACKOFF_AT_FIRST)
         wait = min(longest, BACKOFF_FIRST * BACKOFF_FACTOR ** min(self._failures - 1, 30))
         return wait * _random.uniform(0.5, 1.0)
 
@@ -368,11 +373,13 @@ class Lane:
         oldest = self.queue.oldest_only_here
         if oldest is None:
             return float("inf")
-        return oldest + self._pace.delay + self._grace(now) - now
+        return self._patient_until(oldest + self._pace.delay) - now
 
-    def _grace(self, now: float) -> float:
-        is_gone = self._failures and (not self._reachable or now - self._failing_since > BUSY)
-        return 0.0 if is_gone else GRACE
+    def _patient_until(self, due: float) -> float:
+        """Until when something may stay in memory that should have left at that time."""
+        if not self._failures:
+            return due + GRACE
+        return min(due + GRACE, max(due, self._failing_since + BUSY)) if self._reachable else due
 
     def take(self, max_bytes: int) -> Batch | None:
         """Items to be kept; `spooled` or the queue's `put_back` must follow."""
@@ -463,7 +470,7 @@ class Lane:
 
 
 def _request(resource: bytes, batch: Batch) -> bytes:
-    groups = reasons.grouped(batch)
+    groups = grouped(batch)
     scopes = [message(ITEM, scope + b"".join(items)) for scope, items in groups.items()]
     return message(_RESOURCE, resource + b"".join(scopes))
 
@@ -477,78 +484,3 @@ _AFTERWARDS: Final[Mapping[Fate, Callable[[Lane, Batch, Outcome], None]]] = {
     Fate.REFUSED: Lane._refused,
     Fate.RETRY: Lane._to_retry,
 }
-
-
-class MetricLane(Lane):
-    """Metrics are fetched, and never pile up: a newer collection says all that an older one did."""
-
-    def __init__(self, *args: Any, sources: Sequence[MetricSource], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._sources = sources
-        self._collect_at = time.monotonic() + self._pace.delay
-
-    latest_only = True
-
-    def overdue_in(self, now: float) -> float:
-        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will."""
-        oldest = self.queue.oldest
-        return float("inf") if oldest is None else oldest + self._grace(now) - now
-
-    def _due_in(self, now: float) -> float:
-        to_send = self._retry_at - now if len(self.queue) else float("inf")
-        return min(to_send, self._collect_at - now) if self._sources else to_send
-
-    def has_work(self) -> bool:
-        """See `Lane`."""
-        return bool(self._sources) or super().has_work()
-
-    def refill(self, *, now: bool = False) -> None:
-        """Collect, when it is time."""
-        started = time.monotonic()
-        if not self._sources or not (now or started >= self._collect_at):
-            return
-        self._collect_at = started + self._pace.delay
-        collected = [pair for source in self._sources for pair in _collected(source)]
-        self.queue.discard(reasons.SUPERSEDED)
-        for scope, item in collected:
-            self.queue.put(scope, item)
-
-
-def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
-    try:
-        return source()
-    except SystemExit as error:  # callbacks are anybody's code, and this one did not mean our thread
-        tell("metrics exit", "a metric callback raised %r; its metrics are missing", error)
-    except Exception as error:
-        if not swallow("collecting metrics", error):
-            raise
-    return ()
-
-
-class _Losses:
-    """Says when items begin to be lost, and when that is over."""
-
-    def __init__(self, signal: Signal) -> None:
-        self._signal = signal
-        self._seen = 0
-        self._since: float | None = None
-        self._last = 0.0
-        self._before = 0
-
-    def look(self, dropped: Mapping[str, int], *, over: bool) -> bool:
-        lost = sum(count for reason, count in dropped.items() if reason != reasons.SUPERSEDED)
-        now = time.monotonic()
-        if lost > self._seen:
-            if self._since is None:
-                self._since, self._before = now, self._seen
-                why = ", ".join(sorted(dropped))
-                tell(f"loss {self._signal.value}", "%s are being lost: %s", self._signal.value, why)
-            self._seen, self._last = lost, now
-        elif self._since is not None and over and now - self._last >= CALM:
-            tell(
-                f"loss over {self._signal.value}",
-                "%s are no longer lost; it was %d of them in %.0f s",
-                self._signal.value, lost - self._before, self._last - self._since,
-            )  # fmt: skip
-            self._since = None
-        return self._since is not None

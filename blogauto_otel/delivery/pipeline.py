@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow, tell
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.destinations import Route, routes
-from blogauto_otel.delivery.lane import Lane, MetricLane, MetricSource, Pace, SignalStats
+from blogauto_otel.delivery.lane import Lane, Pace, SignalStats
+from blogauto_otel.delivery.metriclane import MetricLane, MetricSource
 from blogauto_otel.delivery.otlp import encode_resource
 from blogauto_otel.delivery.queue import Queue
 from blogauto_otel.delivery.signal import Signal
@@ -143,11 +144,15 @@ class Delivery:
     def _turn(self) -> float:
         """Do what is due; returns for how long there is nothing to do."""
         self._work()
-        watch = sum(lane.tell_losses() for lane in self._lanes.values()) > 0  # each, not just up to the first
+        watch = self._tell_losses()
         now = time.monotonic()
         soonest = min(lane.due_in(now) for lane in self._lanes.values())
         waiting = watch or any(len(queue) for queue in self._queues.values())
         return max(_SHORTEST_SLEEP, min(soonest, _WATCHFUL if waiting else _LONGEST_SLEEP))
+
+    def _tell_losses(self) -> bool:
+        """Tell of losses that begin or are over; True while one lasts."""
+        return sum(lane.tell_losses() for lane in self._lanes.values()) > 0  # each, not just up to the first
 
     def _work(self) -> None:
         busy = True
@@ -171,15 +176,21 @@ class Delivery:
         failed = self._in_parallel(lambda lane: lane.drain(deadline, last=False), deadline)
         if failed and self._keeper is not None and not self._keeper.worker.running:
             self._keep(self._keeper.keep_all)  # without a thread there is no better moment
+        self._tell_losses()  # the worker may not come to it any more
         return not failed
 
     def keep_on_disk(self) -> bool:
         """Write to disk what waits in memory, because the process may be about to end; it may also go on.
 
+        What is in memory all the same is told: no code of ours may run after this.
+
         Returns:
-            True when nothing is in memory alone any more; False also when there is no disk to be used.
+            True when nothing is in memory alone any more.
         """
-        return self._keeper is not None and self._keep(self._keeper.keep_all)
+        left = self._only_in_memory() if self._keeper is None else self._keep(self._keeper.keep_all)
+        self._tell_losses()
+        _tell_lost(left, ", unless it goes on")
+        return not any(left.values())
 
     def shutdown(self, timeout: float) -> bool:
         """Send what waits, and stop. What cannot be sent in time is kept on disk, else counted as lost; either is told.
@@ -192,6 +203,10 @@ class Delivery:
         """
         if self._closed:
             return True
+        with unobserved():  # what is told of the end comes too late to be telemetry itself
+            return self._shut_down(timeout)
+
+    def _shut_down(self, timeout: float) -> bool:
         self._closed = self._stopping = True
         deadline = time.monotonic() + max(timeout, 0.0)
         for signal, queue in self._queues.items():
@@ -208,8 +223,15 @@ class Delivery:
     def _spooled(self) -> Mapping[Signal, int]:
         return {signal: lane.stats().spooled for signal, lane in self._lanes.items()}
 
-    def _keep(self, keep: Callable[[float], None]) -> bool:
-        """In a short-lived thread: a disk may hang as a network does."""
+    def _only_in_memory(self) -> Mapping[Signal, int]:
+        return {signal: queue.items_only_here for signal, queue in self._queues.items()}
+
+    def _keep(self, keep: Callable[[float], None]) -> Mapping[Signal, int]:
+        """In a short-lived thread: a disk may hang as a network does.
+
+        Returns:
+            How many items could not be kept.
+        """
         before = self._spooled()
         thread = started(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, _DISK_SECONDS)
         if thread is None:
@@ -217,6 +239,7 @@ class Delivery:
         else:
             thread.join(_DISK_SECONDS)
         after = self._spooled()
+        left = self._only_in_memory()  # before we say anything, which is telemetry too
         words = _in_words({signal: after[signal] - before[signal] for signal in after})
         if words and self._keeper is not None:
             tell(
@@ -224,18 +247,17 @@ class Delivery:
                 "not delivered in time, and kept on disk for the next start (%s): %s",
                 self._keeper.stats().directory, words,
             )  # fmt: skip
-        return all(queue.oldest_only_here is None for queue in self._queues.values())
+        return left
 
     def _end(self) -> bool:
+        self._tell_losses()
         lost = {}
         for signal, lane in self._lanes.items():
             lane.queue.close()
             lost[signal] = lane.queue.give_up(reasons.SHUTDOWN)
             lane.end()
-        words = _in_words(lost)
-        if words:
-            tell("lost at shutdown", "not delivered before the end of the process, and lost: %s", words)
-        return not words
+        _tell_lost(lost)
+        return not any(lost.values())
 
     def _in_parallel(self, work: Callable[[Lane], bool], deadline: float) -> Sequence[Signal]:
         """Each lane in a short-lived thread: resolving a name, or a metric callback, knows no deadline.
@@ -292,6 +314,12 @@ def _observed_by_nobody(work: Callable[[float], None], timeout: float) -> None:
         except Exception as error:
             if not swallow("keeping telemetry on disk", error):
                 raise
+
+
+def _tell_lost(counts: Mapping[Signal, int], but: str = "") -> None:
+    words = _in_words(counts)
+    if words:
+        tell("lost at shutdown", "not delivered before the end of the process, and lost: %s%s", words, but)
 
 
 def _in_words(counts: Mapping[Signal, int]) -> str:

@@ -7,24 +7,12 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from blogauto_otel.delivery import reasons
 
 if TYPE_CHECKING:
     from blogauto_otel.delivery.spool import Held
-
-# Why an item was lost; refusals by the receiver add `http_<status>` and `grpc_<code>`.
-QUEUE_FULL: Final = "queue_full"  # accepted, and pushed out by newer items
-SHUTDOWN: Final = "shutdown"  # accepted, and not delivered within the time that the end of the process may take
-REJECTED: Final = "rejected"  # delivered, and not taken (OTLP's partial success)
-SUPERSEDED: Final = "superseded"  # metrics: a newer collection holds the same and more
-TOO_LARGE: Final = "too_large"  # never accepted: larger than a request may be
-AFTER_SHUTDOWN: Final = "after_shutdown"  # never accepted: it came when all was over
-WITHHELD: Final = "withheld"  # never made: there were enough like it (Sentry's events)
-UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be encoded
-SPOOL_FULL: Final = "spool_full"  # on disk, and pushed out by newer files
-SPOOL_EXPIRED: Final = "spool_expired"  # on disk for longer than it may be
-SPOOL_DAMAGED: Final = "spool_damaged"  # on disk, in a file that cannot be read
-
 
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
 _BETWEEN_ALARMS: Final = 0.05  # seconds
@@ -52,7 +40,8 @@ class Queue:
 
     Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
     not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
-    between the reading and the writing of a counter, so such an interruption does not spoil it.
+    between the reading and the writing of a counter, so such an interruption does not spoil it. For the same reason
+    an item enters all three deques in one call, which nothing interrupts: by half, it would put all others out of step.
     """
 
     def __init__(
@@ -77,6 +66,7 @@ class Queue:
         self._scopes: deque[bytes] = deque()
         self._items: deque[bytes] = deque()
         self._times: deque[float] = deque()
+        self._ends: tuple[deque[Any], ...] = (self._scopes, self._items, self._times)
         self._dropped: dict[str, int] = {}
         self._on_the_way: list[Batch] = []  # batches that were taken and are not settled
         self._items_on_the_way = 0
@@ -96,16 +86,17 @@ class Queue:
         now = time.monotonic()
         with self._lock:
             if self._closed:
-                self.count(AFTER_SHUTDOWN)
+                self.count(reasons.AFTER_SHUTDOWN)
                 return None
             if size + len(scope) > self._max_item:
-                self.count(TOO_LARGE)
+                self.count(reasons.TOO_LARGE)
                 return None
-            self._scopes.append(scope)
-            self._items.append(item)
-            self._times.append(now)
-            self.accepted += 1
-            self.bytes += size
+            appending = map(deque.append, self._ends, (scope, item, now))
+            try:
+                any(appending)
+            finally:
+                self.accepted += 1
+                self.bytes += size
             waiting = len(self._items)
             if waiting > self.high_water:
                 self.high_water = waiting
@@ -137,13 +128,12 @@ class Queue:
         while self._items and (
             len(self._items) + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes
         ):
-            self._scopes.popleft()
-            self._times.popleft()
-            size = len(self._items.popleft())
+            size = len(self._items[0])
+            _, _, _ = map(deque.popleft, self._ends)
             self.bytes -= size
             dropped += 1
         if dropped:
-            self.count(QUEUE_FULL, dropped)
+            self.count(reasons.QUEUE_FULL, dropped)
 
     def take(self, max_items: int, max_bytes: int) -> Batch | None:
         """Take the oldest items for one request; None when nothing waits. The first one comes whatever its size."""
@@ -263,6 +253,12 @@ class Queue:
     def items_in_hand(self) -> int:
         """Items waiting or on the way."""
         return len(self._items) + self._items_on_the_way
+
+    @property
+    def items_only_here(self) -> int:
+        """Items that are neither delivered nor on disk."""
+        with self._lock:
+            return len(self._items) + sum(map(len, self.only_here()))
 
     @property
     def oldest_only_here(self) -> float | None:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from blogauto_otel.delivery.descriptors import identity
 from blogauto_otel.delivery.owner import is_gone, new_owner, retire
-from blogauto_otel.delivery.queue import SPOOL_DAMAGED, SPOOL_EXPIRED, SPOOL_FULL
+from blogauto_otel.delivery.reasons import SPOOL_DAMAGED, SPOOL_EXPIRED, SPOOL_FULL
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import (
     CLAIMED,
@@ -121,7 +122,7 @@ class Disk:
 
     def create(self, directory: int, name: str) -> int:
         """A new file, ours alone; its descriptor."""
-        return os.open(name, _NEW, 0o600, dir_fd=directory)
+        return _opened(name, _NEW, directory)
 
     def write(self, file: int, data: memoryview) -> int:
         """Some of it; returns how much."""
@@ -164,6 +165,7 @@ class Spool:
         self._owner = new_owner()
         self._latest = 0
         self._drain_lock: int | None = None
+        self._drain_file: object = None  # what is behind it
 
     # -- the directory
 
@@ -188,6 +190,7 @@ class Spool:
             with contextlib.suppress(FileExistsError):
                 if path == self.directory or not path.exists():
                     path.mkdir(0o700)
+                    path.chmod(0o700)  # whatever the umask takes away
 
     def scan(self) -> list[Entry]:
         """Our files, oldest first; none when there is no directory."""
@@ -261,7 +264,7 @@ class Spool:
     @contextlib.contextmanager
     def _alone(self, directory: int) -> Iterator[None]:
         """Nobody else makes room at the same time. Whoever hangs while he does is not waited for."""
-        lock = os.open(_WRITE_LOCK, _LOCK, 0o600, dir_fd=directory)
+        lock = _opened(_WRITE_LOCK, _LOCK, directory)
         try:
             for _ in range(20):
                 if _locked(lock):
@@ -356,11 +359,13 @@ class Spool:
         finally:
             os.close(file)
 
-    def release(self, held: Held) -> None:
-        """Let others have it."""
+    def release(self, held: Held) -> Entry | None:
+        """Let others have it; None when it is not there any more."""
         name = _counted(held.name.as_(FREE), held.items)
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
             self._disk.rename(directory, str(held.name), str(name))
+            return Entry(name, held.size, self._clock.wall() / 1e9)
+        return None
 
     def discard(self, held: Held) -> None:
         """It has arrived, or will never."""
@@ -387,9 +392,9 @@ class Spool:
         if self._drain_lock is not None:
             return True
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
-            lock = os.open(_DRAIN_LOCK, _LOCK, 0o600, dir_fd=directory)
+            lock = _opened(_DRAIN_LOCK, _LOCK, directory)
             if _locked(lock):
-                self._drain_lock = lock
+                self._drain_lock, self._drain_file = lock, identity(lock)
                 return True
             os.close(lock)
         return False
@@ -397,7 +402,7 @@ class Spool:
     def unlock(self) -> None:
         """Let somebody else drain. In a forked child: forget that the parent does."""
         lock, self._drain_lock = self._drain_lock, None
-        if lock is not None:
+        if lock is not None and identity(lock) == self._drain_file:
             os.close(lock)
 
     def has_work(self, entries: Sequence[Entry]) -> bool:
@@ -469,6 +474,16 @@ def _all_of(file: int, size: int) -> bytes:
     while len(data) <= size and (more := os.read(file, size + 1 - len(data))):
         data += more
     return data
+
+
+def _opened(name: str, how: int, directory: int) -> int:
+    file = os.open(name, how, 0o600, dir_fd=directory)
+    try:
+        os.fchmod(file, 0o600)  # whatever the umask has taken away
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
 def _locked(file: int) -> bool:

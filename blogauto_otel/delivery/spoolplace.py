@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,8 +44,10 @@ def choose(places: Sequence[Path]) -> Path:
 
 def _is_usable(place: Path) -> bool:
     try:
-        if place.exists():
-            return place.stat().st_uid == os.geteuid() and os.access(place, os.W_OK | os.X_OK)
+        if os.path.lexists(place):
+            facts = place.lstat()  # the spool follows no link either
+            ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
+            return ours and os.access(place, os.W_OK | os.X_OK)
         above = next(path for path in place.parents if path.exists())
         return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
     except OSError:

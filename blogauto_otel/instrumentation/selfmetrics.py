@@ -14,7 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from blogauto_otel import _guard, semconv
 from blogauto_otel._guard import guard
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.lane import SignalStats
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE

@@ -1,11 +1,19 @@
-"""Peers that say whatever bytes a test wants, where the receiver is too well-behaved."""
+"""Peers that say whatever bytes a test wants, where the receiver is too well-behaved; and one that speaks gRPC."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import grpc
+
+from blogauto_otel.delivery.wire import message, varint
+from stack.receiver import Receiver, Request
 
 
 class Peer:
@@ -72,3 +80,70 @@ def refusing() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+# --- gRPC -------------------------------------------------------------------------------------------------------------
+
+Reply = Callable[[Any], bytes]  # of the call's context, which it may abort
+
+_PATHS: Final = {"TraceService": "/v1/traces", "MetricsService": "/v1/metrics", "LogsService": "/v1/logs"}
+
+
+class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio has no types
+    """The receiver over gRPC; `reply` says what a call gets, and what it does not abort counts as received."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reply: Reply = lambda _: b""
+        self._grpc: Any = None
+
+    def start(self) -> None:
+        """See `Receiver`."""
+        self._grpc = grpc.server(ThreadPoolExecutor(4))
+        self._grpc.add_generic_rpc_handlers([self])
+        self.port = self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._grpc.start()
+
+    def stop(self) -> None:
+        """See `Receiver`."""
+        server, self._grpc = self._grpc, None
+        if server is not None:
+            server.stop(None).wait()
+
+    def service(self, details: Any) -> Any:
+        """Of `grpc.GenericRpcHandler`: any method is known here."""
+        path = _PATHS[details.method.split("/")[1].rpartition(".")[2]]
+        headers = dict(details.invocation_metadata)
+
+        def handle(body: bytes, context: Any) -> bytes:
+            try:
+                answer = self.reply(context)
+            except Exception:  # how `abort` leaves
+                code = context.code().value[0]
+                self._arrived(Request(path, headers, body, body, time.time(), code), received=False)
+                raise
+            self._arrived(Request(path, headers, body, body, time.time(), 0), received=True)
+            return answer
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def failing(code: Any, words: str = "", *, wait: float | None = None) -> Reply:
+    """A status, perhaps with a google.rpc.RetryInfo of so many seconds."""
+
+    def reply(context: Any) -> bytes:
+        if wait is not None:
+            status = _asking_for(int(wait), int(wait % 1 * 1e9))
+            context.set_trailing_metadata((("grpc-status-details-bin", status),))
+        context.abort(code, words)
+        raise AssertionError("abort raises")
+
+    return reply
+
+
+def _asking_for(seconds: int, nanos: int) -> bytes:
+    """A google.rpc.Status with a RetryInfo in it."""
+    duration = b"\x08" + varint(seconds) + b"\x10" + varint(nanos)
+    retry_info = message(b"\x0a", duration)
+    packed = message(b"\x0a", b"type.googleapis.com/google.rpc.RetryInfo") + message(b"\x12", retry_info)
+    return b"\x08\x08" + message(b"\x1a", packed)

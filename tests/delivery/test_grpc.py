@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -14,44 +13,9 @@ import pytest
 from blogauto_otel.delivery.grpc import GrpcTransport, retry_delay
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.transport import Destination, Fate, Outcome
-from blogauto_otel.delivery.wire import message, varint
 from stack import receiver as peer
 from tests.delivery.deliveries import delivering, offer
-from tests.delivery.peers import refusing
-
-Answering = Callable[[bytes, Any], bytes]
-
-
-class GrpcReceiver(grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio has no types
-    """Takes every call as bytes; `answer` says what comes back."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, bytes]] = []
-        self.metadata: dict[str, str] = {}
-        self.answer: Answering = lambda _, __: b""
-        self._server = grpc.server(ThreadPoolExecutor(4))
-        self._server.add_generic_rpc_handlers([self])
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def service(self, details: Any) -> Any:
-        self.metadata = dict(details.invocation_metadata)
-
-        def handle(body: bytes, context: Any) -> bytes:
-            self.calls.append((details.method, body))
-            return self.answer(body, context)
-
-        return grpc.unary_unary_rpc_method_handler(handle)
-
-    def __enter__(self) -> GrpcReceiver:  # noqa: PYI034 - Self is not in typing before Python 3.11
-        self._server.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.stop(None)
+from tests.delivery.peers import GrpcReceiver, failing, refusing
 
 
 @pytest.fixture
@@ -80,40 +44,21 @@ def send(transport: GrpcTransport, *, within: float = 5.0) -> Outcome:
     return outcome
 
 
-def asking_for(seconds: int, nanos: int) -> bytes:
-    """A google.rpc.Status with a RetryInfo in it."""
-    duration = b"\x08" + varint(seconds) + b"\x10" + varint(nanos)
-    retry_info = message(b"\x0a", duration)
-    packed = message(b"\x0a", b"type.googleapis.com/google.rpc.RetryInfo") + message(b"\x12", retry_info)
-    return b"\x08\x08" + message(b"\x1a", packed)
-
-
-def failing(code: Any, words: str = "", wait: float | None = None) -> Answering:
-    def answer(_: bytes, context: Any) -> bytes:
-        if wait is not None:
-            status = asking_for(int(wait), int(wait % 1 * 1e9))
-            context.set_trailing_metadata((("grpc-status-details-bin", status),))
-        context.abort(code, words)
-        return b""
-
-    return answer
-
-
 def test_each_signal_has_its_service(receiver: GrpcReceiver, to: Callable[..., GrpcTransport]) -> None:
     for signal in Signal:
         transport = to(receiver.url, signal, headers={"X-Api-Key": "abc"}, gzip=True)
         assert send(transport) == Outcome(Fate.DELIVERED)
-    services = [method.split("/")[1].rsplit(".", 1)[1] for method, _ in receiver.calls]
-    assert services == ["TraceService", "MetricsService", "LogsService"]
-    assert {body for _, body in receiver.calls} == {b"body"}
-    assert receiver.metadata["x-api-key"] == "abc"
-    assert "OTel-OTLP-Exporter-Python" in receiver.metadata["user-agent"]
+    assert [request.path for request in receiver.requests] == ["/v1/traces", "/v1/metrics", "/v1/logs"]
+    for request in receiver.requests:
+        assert request.body == b"body"
+        assert request.headers["x-api-key"] == "abc"
+        assert "OTel-OTLP-Exporter-Python" in request.headers["user-agent"]
 
 
 def test_a_partial_success_is_understood(receiver: GrpcReceiver, to: Callable[..., GrpcTransport]) -> None:
     body = peer.partial_success(3, "too old").body
     assert isinstance(body, bytes)
-    receiver.answer = lambda _, __: body
+    receiver.reply = lambda _: body
     assert send(to(receiver.url)) == Outcome(Fate.DELIVERED, message="too old", rejected=3)
 
 
@@ -121,7 +66,7 @@ def test_a_partial_success_is_understood(receiver: GrpcReceiver, to: Callable[..
 def test_trouble_that_passes_is_a_reason_to_try_again(
     receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str
 ) -> None:
-    receiver.answer = failing(grpc.StatusCode[code], "memory is short")
+    receiver.reply = failing(grpc.StatusCode[code], "memory is short")
     outcome = send(to(receiver.url))
     assert (outcome.fate, outcome.answered) == (Fate.RETRY, True)
     assert outcome.reason == f"grpc_{grpc.StatusCode[code].value[0]}"
@@ -131,7 +76,7 @@ def test_trouble_that_passes_is_a_reason_to_try_again(
     "code", ["INVALID_ARGUMENT", "UNAUTHENTICATED", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED", "INTERNAL"]
 )
 def test_other_failures_are_final(receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str) -> None:
-    receiver.answer = failing(grpc.StatusCode[code], "no")
+    receiver.reply = failing(grpc.StatusCode[code], "no")
     outcome = send(to(receiver.url))
     assert (outcome.fate, outcome.reason) == (Fate.REFUSED, f"grpc_{grpc.StatusCode[code].value[0]}")
     assert "no" in outcome.message
@@ -141,7 +86,7 @@ def test_other_failures_are_final(receiver: GrpcReceiver, to: Callable[..., Grpc
 def test_a_receiver_that_asks_for_a_pause_is_understood(
     receiver: GrpcReceiver, to: Callable[..., GrpcTransport], asked: float, waited: float
 ) -> None:
-    receiver.answer = failing(grpc.StatusCode.RESOURCE_EXHAUSTED, "later", wait=asked)
+    receiver.reply = failing(grpc.StatusCode.RESOURCE_EXHAUSTED, "later", wait=asked)
     outcome = send(to(receiver.url))
     assert (outcome.fate, outcome.retry_after) == (Fate.RETRY, waited)
 
@@ -173,8 +118,7 @@ def test_items_travel_from_end_to_end(receiver: GrpcReceiver) -> None:
     with delivering(receiver.url, protocol="grpc") as delivery:
         offer(delivery, ["over gRPC"])
         assert delivery.force_flush(10.0)
-    [(_, body)] = receiver.calls
-    assert [span.name for span in peer.decode_spans(body)] == ["over gRPC"]
+    assert [span.name for span in receiver.spans] == ["over gRPC"]
 
 
 def test_a_channel_is_made_by_the_first_request_and_not_inherited(receiver: GrpcReceiver) -> None:

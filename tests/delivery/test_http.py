@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import os
 import socket
 import ssl
 import subprocess
@@ -189,8 +191,9 @@ def test_the_deadline_holds_against_a_peer_that_reads_nothing(receiver: Receiver
 
 
 @pytest.mark.slow
-def test_the_status_counts_when_only_the_body_drips() -> None:
-    with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc", close=False) as slow:
+@pytest.mark.parametrize("rest", [b"Content-Length: 1000\r\n\r\nabc", b"Content-Le"], ids=["body", "headers"])
+def test_the_status_counts_when_only_the_rest_drips(rest: bytes) -> None:
+    with saying(b"HTTP/1.1 200 OK\r\n" + rest, close=False) as slow:
         started = time.monotonic()
         assert send(to(slow.url), within=20.0).fate is Fate.DELIVERED
         assert time.monotonic() - started < 10.0
@@ -241,22 +244,72 @@ def test_a_restarted_receiver_is_found_again(receiver: Receiver) -> None:
     assert send(transport).fate is Fate.DELIVERED
 
 
-def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
-    """A proxy that answers 413 does not read the rest, and resets the connection."""
+@contextlib.contextmanager
+def hasty(said: bytes, *, keeps_open: bool) -> Iterator[str]:
+    """A peer that answers when it has read a hundred bytes, and reads no more."""
     listener = socket.create_server(("127.0.0.1", 0))
+    done = threading.Event()
 
-    def refuse() -> None:
+    def answer() -> None:
         connection, _ = listener.accept()
         connection.recv(100)
-        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        time.sleep(0.2)
+        connection.sendall(said)
+        done.wait(5.0 if keeps_open else 0.2)
         connection.close()  # with unread data: RST
 
-    threading.Thread(target=refuse, daemon=True).start()
-    outcome = send(to(f"http://127.0.0.1:{listener.getsockname()[1]}/"), body=b"x" * 30_000_000)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    done.set()
+    thread.join()
     listener.close()
+
+
+def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
+    """A proxy that answers 413 does not read the rest, and resets the connection."""
+    with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=False) as url:
+        outcome = send(to(url), body=b"x" * 30_000_000)
     assert outcome.reason in {"http_413", "connection"}  # the reset may overtake the answer
     assert outcome.fate is not Fate.DELIVERED
+
+
+def test_a_refusal_is_heard_though_the_peer_waits_for_us_to_stop() -> None:
+    with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=True) as url:
+        assert send(to(url), within=0.5, body=b"x" * 30_000_000).reason == "http_413"
+
+
+@pytest.mark.parametrize("keeps_open", [True, False])
+def test_what_was_not_sent_cannot_have_been_taken(keeps_open: bool) -> None:
+    with hasty(OK, keeps_open=keeps_open) as url:
+        assert send(to(url), within=0.5, body=b"x" * 30_000_000).fate is Fate.RETRY
+
+
+def test_an_answer_too_many_is_not_taken_for_that_of_the_next_request() -> None:
+    with saying(OK + b"HTTP/1.1 2", close=False) as ahead:  # the rest of it may come at any time
+        transport = to(ahead.url)
+        for _ in range(2):
+            assert send(transport).fate is Fate.DELIVERED
+            assert transport._socket is None
+
+
+def test_descriptors_that_were_closed_under_it_are_neither_used_nor_closed(receiver: Receiver) -> None:
+    transport = to(receiver.url + "/v1/traces")
+    assert send(transport).fate is Fate.DELIVERED
+    assert transport._socket is not None
+    number = transport._socket.fileno()
+    theirs, other_end = socket.socketpair()
+    os.dup2(theirs.fileno(), number)  # as when a daemon has closed all, and the next that it opens gets the number
+    transport.abort()
+    assert send(transport).fate is Fate.DELIVERED
+    transport.close()
+    other_end.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        other_end.recv(1)  # nothing of ours came
+    os.write(number, b"x")  # and it is open
+    assert other_end.recv(1) == b"x"
+    os.close(number)
+    theirs.close()
+    other_end.close()
 
 
 @pytest.mark.parametrize(
@@ -274,6 +327,10 @@ def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + b"x" * 100_000,
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nno colon\r\n\r\nab",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + b"HTTP/1.1 206 Some\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000,
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
 def test_any_200_is_a_200(said: bytes) -> None:
@@ -291,8 +348,11 @@ def test_any_200_is_a_200(said: bytes) -> None:
         (b"HTTP/1.1 xyz\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 2000 OK\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 000 OK\r\n\r\n", "not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, "not HTTP"),
+        (b"HTTP/1.1 200" + b"x" * 200_000, "not HTTP"),
         (b"\r\n\r\n", "not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "closed before"),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 30, "without end"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n <!doctype html>", "page of HTML"),
     ],
 )
 def test_what_is_no_answer_is_a_reason_to_try_again_with_a_hint(said: bytes, hint: str) -> None:

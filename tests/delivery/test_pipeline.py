@@ -18,8 +18,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
 from blogauto_otel.delivery import lane as lanes
-from blogauto_otel.delivery import pipeline
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import losses, pipeline, reasons
 from blogauto_otel.delivery.http import HttpTransport
 from blogauto_otel.delivery.lane import SignalStats
 from blogauto_otel.delivery.pipeline import Delivery
@@ -246,7 +245,7 @@ def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiv
 def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
     receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "CALM", 0.3)
+    monkeypatch.setattr(losses, "CALM", 0.3)
     monkeypatch.setattr(pipeline, "_WATCHFUL", 0.1)
     caplog.set_level(logging.INFO)
     receiver.stop()

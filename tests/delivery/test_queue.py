@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.queue import Batch, Queue, grouped
 
 MAX_ITEMS, MAX_BYTES, MAX_ITEM = 8, 100, 40

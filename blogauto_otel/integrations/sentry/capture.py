@@ -12,7 +12,7 @@ from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, tell
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.instrumentation.asgi.request import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.budget import Budget

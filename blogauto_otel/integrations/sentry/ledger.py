@@ -16,7 +16,7 @@ from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import guard
 from blogauto_otel.delivery.lane import SignalStats
-from blogauto_otel.delivery.queue import WITHHELD
+from blogauto_otel.delivery.reasons import WITHHELD
 
 RATE_LIMITED: Final = "http_429"
 OVERFLOW: Final = "queue_overflow"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sentry_sdk
 
 from blogauto_otel._guard import guard, tell
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.instrumentation import Context, State, logging, selfmetrics

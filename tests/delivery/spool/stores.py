@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from blogauto_otel.delivery.owner import retire
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spool import Clock, Disk, Limits, Spool
-from blogauto_otel.delivery.spoolfile import FREE, Kept, unpack
+from blogauto_otel.delivery.spoolfile import FREE, Kept, parse, unpack
 
 ITEM = 64  # bytes; no two are alike, and none can be made smaller
 
@@ -20,20 +26,32 @@ class Crash(BaseException):
 
 
 class FailingDisk(Disk):
-    """A real disk; the n-th change from now never happens, and neither does anything after it."""
+    """A real disk, which writes in two halves; the process dies at the n-th moment from now.
+
+    Each change has two such moments, before and after it; in the middle of a write is after its first half.
+    """
 
     def __init__(self) -> None:
         self.crash_in: int | None = None
+        self.moments = 0  # that were survived
         self.error: OSError | None = None  # raised instead, by every change
         self.full_after: int | None = None  # so many further files
+        self.latest_unlinked = ""
+        self._halves: set[int] = set()  # files of which one is written
 
     def _next(self) -> None:
         if self.error is not None:
             raise self.error
-        if self.crash_in is not None:
-            self.crash_in -= 1
-            if self.crash_in < 0:
-                raise Crash
+        self._moment()
+
+    def _moment(self) -> None:
+        if self.moments == self.crash_in:
+            raise Crash
+        self.moments += 1
+
+    def die_at(self, moment: int | None) -> None:
+        """At which moment from now; never, when there is none."""
+        self.crash_in, self.moments = moment, 0
 
     def create(self, directory: int, name: str) -> int:
         self._next()
@@ -41,25 +59,79 @@ class FailingDisk(Disk):
             self.full_after -= 1
             if self.full_after < 0:
                 raise OSError(errno.ENOSPC, "No space left on device")
-        return super().create(directory, name)
+        file = super().create(directory, name)
+        self._halves.discard(file)
+        self._moment()
+        return file
 
     def write(self, file: int, data: memoryview) -> int:
-        half = max(1, len(data) // 2)  # a write may be torn anywhere, and is when the process dies in it
-        written = super().write(file, data[:half])
         self._next()
+        if file not in self._halves:
+            self._halves.add(file)
+            data = data[: len(data) // 2]
+        written = super().write(file, data)
+        self._moment()
         return written
 
     def sync(self, file: int) -> None:
         self._next()
         super().sync(file)
+        self._moment()
 
     def rename(self, directory: int, old: str, new: str) -> None:
         self._next()
         super().rename(directory, old, new)
+        self._moment()
 
     def unlink(self, directory: int, name: str) -> None:
         self._next()
         super().unlink(directory, name)
+        self.latest_unlinked = name
+        self._moment()
+        self.latest_unlinked = ""
+
+
+SYSTEM_CALLS = (
+    *((os, name) for name in ("open", "close", "read", "write", "stat", "fstat", "fstatvfs", "scandir")),
+    *((os, name) for name in ("mkdir", "fchmod", "rename", "unlink", "fsync")),
+    (fcntl, "flock"),
+)
+
+
+class Mortal:
+    """A process that dies before one of its calls to the system; the kernel closes what it had open."""
+
+    def __init__(self, calls: int) -> None:
+        self._left = calls
+        self._open: set[int] = set()
+
+    def survives(self, work: Callable[[], object]) -> bool:
+        """Do it; False when the process died in the middle."""
+        with pytest.MonkeyPatch.context() as patch:
+            for module, name in SYSTEM_CALLS:
+                patch.setattr(module, name, self._counted(getattr(module, name)))
+            try:
+                work()
+                alive = True
+            except Crash:
+                alive = False
+        for file in self._open:
+            os.close(file)
+        return alive
+
+    def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **named: Any) -> Any:
+            self._left -= 1
+            if self._left < 0:
+                raise Crash
+            made = call(*args, **named)
+            if call.__name__ == "open":
+                self._open.add(made)
+            elif call.__name__ == "close":
+                self._open.discard(args[0])
+            return made
+
+        return counted
 
 
 class ManualClock(Clock):
@@ -98,6 +170,11 @@ class Store:
         for (_, reason), count in self.lost.items():
             by_reason[reason] += count
         return dict(by_reason)
+
+    def dropped_uncounted(self) -> int:
+        """How many items of a free file were dropped at the very end of a process, before it could count them."""
+        name = parse(self.disk.latest_unlinked)
+        return name.items if name is not None and name.state == FREE else 0
 
     def die(self) -> None:
         """As SIGKILL does: locks are free, and claims are a dead process's."""

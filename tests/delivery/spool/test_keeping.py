@@ -16,7 +16,7 @@ import pytest
 
 from blogauto_otel.delivery import keeper as keepers
 from blogauto_otel.delivery import lane as lanes
-from blogauto_otel.delivery import queue as reasons
+from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.keeper import SpoolStats
 from blogauto_otel.delivery.lane import SignalStats
 from blogauto_otel.delivery.pipeline import Delivery
@@ -146,6 +146,20 @@ def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
         offer(delivery, range(100))
         wait_for(lambda: figures(delivery).sent == 100)
     assert not directory.exists()
+
+
+def test_a_receiver_that_asks_for_more_than_a_moments_patience_is_given_no_more(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It will be asked again after half a minute: nothing else reminds us of what waits meanwhile."""
+    monkeypatch.setattr(lanes, "GRACE", 20.0)
+    monkeypatch.setattr(keepers, "LOOK_EVERY", 20.0)
+    monkeypatch.setattr(keepers, "JITTER", 0.0)
+    receiver.answer(peer.status(503, retry_after=30))
+    with deliver(receiver) as delivery:
+        offer(delivery, range(10))
+        wait_for(lambda: figures(delivery).spooled == 10, timeout=5.0)
+    assert len(receiver.requests) == 1
 
 
 def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
@@ -329,6 +343,38 @@ def test_without_a_disk_the_end_loses_what_it_must_and_says_so(
     assert caplog.text.count("cannot be kept on disk") == 1
 
 
+@pytest.mark.parametrize("spool_dir", ["off", "file"])
+def test_without_a_disk_what_a_lifespan_leaves_in_memory_is_told(
+    deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture, spool_dir: str
+) -> None:
+    """uvicorn ends the process with the signal that it was sent: no code of ours runs after the lifespan."""
+    (tmp_path / "file").write_text("")
+    place = spool_dir if spool_dir == "off" else str(tmp_path / "file")
+    with refusing() as url, deliver(url, spool_dir=place, span_delay=600.0) as delivery:
+        offer(delivery, range(10))
+        assert delivery.force_flush(4.0) is False
+        assert delivery.keep_on_disk() is False
+        assert caplog.text.count("and lost: 10 traces, unless it goes on") == 1
+        assert figures(delivery).queue_items == 10  # it may go on
+
+
+THE_LAST_WORD: dict[str, Callable[[Delivery], object]] = {
+    "flush": lambda delivery: delivery.force_flush(1.0),
+    "lifespan": lambda delivery: delivery.keep_on_disk(),
+    "end": lambda delivery: delivery.shutdown(1.0),
+}
+
+
+@pytest.mark.parametrize("last", THE_LAST_WORD)
+def test_a_loss_just_before_the_end_is_told(deliver: Deliver, last: str, caplog: pytest.LogCaptureFixture) -> None:
+    with refusing() as url, deliver(url, spool_dir="off", span_queue_items=100, span_delay=600.0) as delivery:
+        offer(delivery, ["first"])
+        time.sleep(0.2)  # the worker has looked, and looks again in seconds
+        offer(delivery, range(200))
+        THE_LAST_WORD[last](delivery)
+        assert caplog.text.count("traces are being lost: queue_full") == 1
+
+
 def test_without_threads_a_flush_writes_what_it_cannot_send(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
@@ -450,6 +496,18 @@ def test_what_is_refused_for_what_it_is_is_lost_and_the_rest_goes_on(
         wait_for(lambda: figures(delivery).redelivered == 2)
         assert figures(delivery).dropped == {"http_400": 1}
     assert "kept on disk, and they are lost: HTTP 400" in caplog.text
+
+
+def test_what_is_refused_for_now_is_the_next_again(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepers, "LOOK_AGAIN", 20.0)
+    leave_behind(deliver, 1, 2, 3)
+    receiver.answer(peer.status(503), times=1)
+    with deliver(receiver) as delivery:
+        delivery.start()
+        wait_for(lambda: figures(delivery).redelivered == 3)
+    assert names(receiver) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -676,3 +734,24 @@ def test_what_is_on_disk_is_a_request_as_it_will_be_sent(deliver: Deliver, direc
     [span] = peer.decode_spans(kept.content)
     assert (span.name, span.scope) == ("1", "tests")
     assert span.resource == {"service.name": "shop", "service.instance.id": "parent", "blogauto.redelivered": True}
+
+
+def test_metrics_are_collected_once_more_for_the_end_while_a_request_hangs(
+    receiver: Receiver, deliver: Deliver
+) -> None:
+    with deliver(receiver, metric_interval=0.2) as delivery:
+        delivery.add_metric_source(a_counter())
+        delivery.start()
+        receiver.wait_for(lambda r: r.metrics)
+        receiver.answer(peer.silence())
+        receiver.wait_for(lambda r: r.requests[-1].answered == 0)
+        hangs = figures(delivery, Signal.METRICS).accepted
+        time.sleep(lanes.PATIENCE + 0.5)  # longer than a flush will wait for it
+        assert not delivery.force_flush(1.0)
+        assert delivery.keep_on_disk()
+        last = figures(delivery, Signal.METRICS).accepted
+        assert last > hangs
+    receiver.answer(peer.ok())
+    with deliver(receiver) as delivery:
+        delivery.start()
+        receiver.wait_for(lambda r: last in values(r))

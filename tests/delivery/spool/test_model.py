@@ -1,4 +1,4 @@
-"""The spool beside a model of it: several processes, a crash at any change of the disk, and nothing goes missing."""
+"""The spool beside a model of it: several processes, crashes before and after any change, and nothing goes missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PROCESSES = 3
 
 process = st.integers(0, PROCESSES - 1)
 size = st.integers(1, 12)  # items
-crash = st.one_of(st.none(), st.integers(0, 7))  # before which change from now
+MOMENTS = 40  # more than any one piece of work has: two for each change of the disk
+crash = st.one_of(st.none(), st.integers(0, 9), st.integers(0, MOMENTS - 1))  # at which of them the process dies
 
 
 class SpoolModel(RuleBasedStateMachine):
@@ -35,7 +36,7 @@ class SpoolModel(RuleBasedStateMachine):
         self.segments: list[tuple[Held, Kept] | None] = []
         self.kept: set[bytes] = set()  # acknowledged
         self.perhaps: set[bytes] = set()  # handed over when the process died, or delivered twice at most
-        self.lost = 0  # counted by processes that are gone
+        self.lost = 0  # by processes that are gone
         self.serial = 0
 
     @initialize()
@@ -58,8 +59,9 @@ class SpoolModel(RuleBasedStateMachine):
         return a_kept(*range(self.serial - count, self.serial))
 
     def _die(self, index: int) -> None:
-        self.lost += sum(self.processes[index].losses().values())
-        self.processes[index].die()
+        store = self.processes[index]
+        self.lost += sum(store.losses().values()) + store.dropped_uncounted()
+        store.die()
         self.processes[index], self.segments[index] = self._process(), None
 
     # -- what may happen
@@ -83,7 +85,7 @@ class SpoolModel(RuleBasedStateMachine):
 
     def _attempt(self, who: int, crash: int | None, kept: Kept, write: Any) -> Held | None:
         store = self.processes[who]
-        store.disk.crash_in = crash
+        store.disk.die_at(crash)
         try:
             held: Held = write(store)
         except Crash:
@@ -93,7 +95,7 @@ class SpoolModel(RuleBasedStateMachine):
         except OSError:  # no room, and it was not acknowledged
             return None
         finally:
-            store.disk.crash_in = None
+            self._done(store)
         self.kept.update(items(kept))
         return held
 
@@ -127,13 +129,17 @@ class SpoolModel(RuleBasedStateMachine):
 
     def _or_die(self, who: int, crash: int | None, work: Any) -> None:
         store = self.processes[who]
-        store.disk.crash_in = crash
+        store.disk.die_at(crash)
         try:
             work(store)
         except Crash:
             self._die(who)
         finally:
-            store.disk.crash_in = None
+            self._done(store)
+
+    def _done(self, store: Store) -> None:
+        assert store.disk.moments < MOMENTS  # or there were one at which no process ever dies
+        store.disk.die_at(None)
 
     @rule(who=process)
     def restart(self, who: int) -> None:

@@ -78,6 +78,14 @@ def test_a_place_that_is_somebody_elses_is_passed_by(tmp_path: Path, monkeypatch
     assert choose([mine, tmp_path / "other"]) == tmp_path / "other"
 
 
+def test_a_place_that_is_no_directory_or_a_link_to_one_is_passed_by(tmp_path: Path) -> None:
+    linked, dangling, program = tmp_path / "linked", tmp_path / "dangling", tmp_path / "program"
+    linked.symlink_to(tmp_path)
+    dangling.symlink_to(tmp_path / "nothing")
+    program.touch(0o700)
+    assert choose([linked, dangling, program, tmp_path / "other"]) == tmp_path / "other"
+
+
 def test_where_none_can_be_the_first_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert choose([tmp_path / "a", tmp_path / "b"]) == tmp_path / "a"
