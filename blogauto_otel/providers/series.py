@@ -85,10 +85,19 @@ class BoundedMatch(_ViewInstrumentMatch):
             aggregation = self._instrument_class_aggregation[self._instrument.__class__]
         reservoirs: Any = self._view._exemplar_reservoir_factory
 
-        def lasting(kind: Any) -> Callable[..., Any]:
-            return lambda **arguments: _LastingReservoir(reservoirs(kind)(**arguments))
+        lock = threading.RLock()  # a signal handler or a finalizer may measure in the middle of a measurement
 
-        return aggregation._create_aggregation(self._instrument, attributes, lasting, time.time_ns())
+        def lasting(kind: Any) -> Callable[..., Any]:
+            def make(**arguments: Any) -> _LastingReservoir:
+                reservoir = reservoirs(kind)(**arguments)
+                reservoir._lock = lock
+                return _LastingReservoir(reservoir)
+
+            return make
+
+        series: Any = aggregation._create_aggregation(self._instrument, attributes, lasting, time.time_ns())
+        series._lock = lock
+        return series
 
     def _tell_overflow(self) -> None:
         tell(
@@ -133,6 +142,7 @@ class _Storage(MetricReaderStorage):
             for match in matches:
                 match.__class__ = BoundedMatch
                 match._bounds = self._bounds  # type: ignore[attr-defined]
+                match._lock = threading.RLock()  # type: ignore[assignment]
             return matches
 
 
@@ -172,16 +182,23 @@ def _missing_details(provider: MeterProvider) -> str:
     return ", ".join(missing) if storages else "MeterProvider._measurement_consumer"
 
 
+def renew_locks(provider: Any) -> None:
+    """Locks that their thread may take again: a signal handler or a finalizer may measure in the middle of anything."""
+    provider._lock = provider._meter_lock = provider._measurement_consumer._lock = threading.RLock()
+
+
+def renew_locks_of(meter: Any) -> None:
+    """The same of a meter."""
+    meter._instrument_ids_lock = meter._instrument_registration_lock = threading.RLock()
+
+
 def begin_anew(provider: MeterProvider, resource: Resource) -> None:
     """Empty every series, and replace every lock that a thread of the parent may have held."""
-    provider._lock = threading.Lock()
-    provider._meter_lock = threading.Lock()
-    provider._sdk_config.resource = resource
+    renew_locks(provider)
     for meter in provider._meters.values():
-        meter._instrument_ids_lock = threading.Lock()
-        meter._instrument_registration_lock = threading.Lock()
+        renew_locks_of(meter)
+    provider._sdk_config.resource = resource
     consumer = provider._measurement_consumer
-    consumer._lock = threading.Lock()
     # Another map with the same storages: whoever keeps aggregations sees by it that they are not in use any more.
     consumer._reader_storages = dict(consumer._reader_storages)
     for storage in consumer._reader_storages.values():

@@ -6,6 +6,7 @@ The SDK converts values as they come in, so that a `__str__` that raises, or a l
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -85,6 +86,11 @@ class TolerantSpan(_Span):
             self.end()
 
 
+def _make_reentrant(span: Any) -> None:
+    """One lock that its thread may take again: a signal handler or a finalizer may speak to it within a call to it."""
+    span._lock = span._attributes._lock = span._events._lock = span._links._lock = threading.RLock()
+
+
 def _try(what: str, work: Callable[..., None], *arguments: object) -> None:
     try:
         work(*arguments)
@@ -141,6 +147,7 @@ class TolerantTracer(Tracer):
             span = self._start_readable(name, context, kind, attributes, links, *rest)
         if type(span) is _Span:
             span.__class__ = TolerantSpan
+            _make_reentrant(span)
         return span
 
     def _start_readable(
