@@ -65,7 +65,8 @@ def _ask(outlet: Connection, stop: Any, ports: dict[str, int], rate: float, fork
     answers: deque[Answer] = deque()
     numbers = itertools.count(1)
     askers = [
-        threading.Thread(target=_Asker(place, port, numbers, answers).ask, args=(path, pause, stop))
+        # Daemons: when whoever reads the answers is gone, `send` fails, and nobody asks any more.
+        threading.Thread(target=_Asker(place, port, numbers, answers).ask, args=(path, pause, stop), daemon=True)
         for place, port in ports.items()
         for path, pause in (("hit", len(ports) / rate), ("fork", fork_every))
     ]

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TextIO
 
 from blogauto_otel._guard import guard, swallow, tell
@@ -49,9 +50,8 @@ class _StdoutHandler(_StreamHandler):
         return sys.stdout
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Say so on stderr, as the standard library does; it does not expect that one to be closed as well."""
-        with contextlib.suppress(ValueError):
-            super().handleError(record)
+        """Write the line to stderr."""
+        _to_stderr(self.formatter, record)
 
 
 class Console:
@@ -144,6 +144,8 @@ class Console:
             self._taken = [taken for taken in self._taken if taken[0]() not in (None, handler)]
             self._taken.append((weakref.ref(handler), handler.formatter, handler.stream))
             handler.setFormatter(self._formatter)
+            if "handleError" not in vars(handler) and type(handler).handleError is logging.Handler.handleError:
+                handler.handleError = partial(_to_stderr, self._formatter)  # type: ignore[method-assign]
             handler.addFilter(_once)
             _redirect(handler, sys.stdout)
         finally:
@@ -155,10 +157,19 @@ class Console:
             handler = reference()
             if handler is not None and handler.formatter is self._formatter:
                 handler.setFormatter(formatter)
+                if isinstance(vars(handler).get("handleError"), partial):
+                    del handler.handleError
                 handler.removeFilter(_once)
                 _redirect(handler, stream)
         if logging.lastResort is not None:
             logging.lastResort.removeFilter(_unless_printed)
+
+
+def _to_stderr(formatter: logging.Formatter | None, record: logging.LogRecord) -> None:
+    """Where stdout is closed or full. The standard library would print the arguments there, secrets and all."""
+    if logging.raiseExceptions and sys.stderr is not None and formatter is not None:
+        with contextlib.suppress(Exception):
+            sys.stderr.write(f"{formatter.format(record)}\n")
 
 
 def _redirect(handler: _StreamHandler, stream: TextIO) -> None:

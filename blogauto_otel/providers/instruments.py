@@ -14,6 +14,8 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import swallow, tell
+from blogauto_otel.delivery.values import NOTHING_SECRET, Redactor
+from blogauto_otel.providers.scopes import cleaned
 from blogauto_otel.providers.spans import readable_attributes
 
 _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: whoever asks for its name again is given the same one
@@ -22,39 +24,42 @@ _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: whoever asks for it
 class TolerantMeter(Meter):
     """The SDK's meter, given this class; what it makes is tolerant, and a name that it refuses makes nothing."""
 
+    redactor: Redactor = NOTHING_SECRET
+
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(super().create_counter, *args, **kwargs), "add")
+        return _tolerant(_made(self, super().create_counter, *args, **kwargs), "add")
 
     def create_up_down_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(super().create_up_down_counter, *args, **kwargs), "add")
+        return _tolerant(_made(self, super().create_up_down_counter, *args, **kwargs), "add")
 
     def create_gauge(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(super().create_gauge, *args, **kwargs), "set")
+        return _tolerant(_made(self, super().create_gauge, *args, **kwargs), "set")
 
     def create_histogram(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(super().create_histogram, *args, **kwargs), "record")
+        return _tolerant(_made(self, super().create_histogram, *args, **kwargs), "record")
 
     def create_observable_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(super().create_observable_counter, name, _spared(callbacks), *args, **kwargs)
+        return _made(self, super().create_observable_counter, name, _spared(callbacks), *args, **kwargs)
 
     def create_observable_up_down_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(super().create_observable_up_down_counter, name, _spared(callbacks), *args, **kwargs)
+        return _made(self, super().create_observable_up_down_counter, name, _spared(callbacks), *args, **kwargs)
 
     def create_observable_gauge(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(super().create_observable_gauge, name, _spared(callbacks), *args, **kwargs)
+        return _made(self, super().create_observable_gauge, name, _spared(callbacks), *args, **kwargs)
 
 
-def _made(create: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _made(meter: TolerantMeter, create: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The instrument; one that does nothing where the SDK refuses its name or unit."""
     try:
-        return create(*args, **kwargs)
+        given, named = cleaned(meter.redactor, args, kwargs)
+        return create(*given, **named)
     except Exception as error:
         if not swallow("creating an instrument", error):
             raise

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from opentelemetry._logs import Logger
 from opentelemetry.sdk._logs import (
     LoggerProvider,
     LogRecordLimits,
@@ -20,11 +21,11 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery.otlp import Encoder
 from blogauto_otel.delivery.pipeline import Delivery
-from blogauto_otel.delivery.queue import UNSERIALISABLE
+from blogauto_otel.delivery.reasons import UNSERIALISABLE
 from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.delivery.values import NOTHING_SECRET, Limits, Redactor
 from blogauto_otel.providers.console import printer
-from blogauto_otel.providers.scopes import Scopes
+from blogauto_otel.providers.scopes import Scopes, cleaned
 
 
 class LogPipeline(LogRecordProcessor):
@@ -89,8 +90,15 @@ class Guarded(LogRecordProcessor):
 
 
 class _Provider(LoggerProvider):
+    redactor: Redactor = NOTHING_SECRET
+
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""
+
+    def get_logger(self, *args: Any, **kwargs: Any) -> Logger:
+        """See `LoggerProvider`."""
+        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
+        return super().get_logger(*args, **kwargs)
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """See `LoggerProvider`; what the processor raises stays with us."""
@@ -107,12 +115,16 @@ class Logs:
     def after_fork_in_child(self, resource: Resource) -> None:
         """Fresh locks, and the child's resource, for loggers made before the fork too."""
         provider = self.provider
-        provider._logger_cache_lock = threading.Lock()
-        provider._active_loggers_lock = threading.Lock()
-        provider._multi_log_record_processor._lock = threading.Lock()
+        _renew_locks(provider)
         provider._resource = resource
         for logger in list(provider._active_loggers):
             logger._set_resource(resource)
+
+
+def _renew_locks(provider: Any) -> None:
+    """Locks that their thread may take again: a signal handler or a finalizer may record in the middle of anything."""
+    provider._logger_cache_lock = provider._active_loggers_lock = threading.RLock()
+    provider._multi_log_record_processor._lock = threading.RLock()
 
 
 def build_logs(
@@ -125,6 +137,8 @@ def build_logs(
 ) -> Logs:
     """Build the logger provider; it is not installed."""
     provider = _Provider(resource=resource, shutdown_on_exit=False, log_record_limits=_limits(settings))
+    provider.redactor = redactor
+    _renew_locks(provider)
     for processor in processors:
         provider.add_log_record_processor(processor)
     for name in settings.logs_exporter:

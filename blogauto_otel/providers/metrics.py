@@ -25,10 +25,11 @@ from blogauto_otel._guard import swallow, tell
 from blogauto_otel.config import Settings, complain
 from blogauto_otel.delivery.otlp import Encoder
 from blogauto_otel.delivery.pipeline import Delivery
-from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.delivery.values import NOTHING_SECRET, Limits, Redactor
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.providers import series
 from blogauto_otel.providers.instruments import TolerantMeter
+from blogauto_otel.providers.scopes import cleaned
 
 _PATIENCE: Final = 10.0  # seconds that a collection may take, and that another one waits for it
 
@@ -88,6 +89,7 @@ class CollectingReader(MetricReader):
 
 
 class _Provider(MeterProvider):
+    redactor: Redactor = NOTHING_SECRET
     flush: Callable[[float], bool] | None = None
 
     def _handle_fork(self) -> None:
@@ -95,9 +97,12 @@ class _Provider(MeterProvider):
 
     def get_meter(self, *args: Any, **kwargs: Any) -> metrics.Meter:
         """See `MeterProvider`; what the meter makes takes anything."""
+        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
         meter = super().get_meter(*args, **kwargs)
         if type(meter) is Meter:
             meter.__class__ = TolerantMeter
+            series.renew_locks_of(meter)
+            meter.redactor = self.redactor  # type: ignore[attr-defined]
         return meter
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
@@ -135,7 +140,9 @@ def build_metering(settings: Settings, resource: Resource, *, delivery: Delivery
         exemplar_filter=_EXEMPLAR_FILTERS[settings.exemplar_filter](),
         shutdown_on_exit=False,
     )
+    provider.redactor = redactor
     provider.flush = delivery.force_flush
+    series.renew_locks(provider)
     series.bound(provider, limit=settings.series_limit, redactor=redactor, first=delivery.start)
     if sinks:
         delivery.add_metric_source(lambda: _fan_out(reader.collect_now(), sinks))

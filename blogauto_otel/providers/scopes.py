@@ -1,14 +1,31 @@
-"""Instrumentation scopes as bytes: encoded once each, for a scope stands beside every item."""
+"""Instrumentation scopes: without secrets, and as bytes, encoded once each because they stand beside every item."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from blogauto_otel.delivery.otlp import encode_scope
+from blogauto_otel.delivery.values import Redactor
 
 _REMEMBERED: Final = 1024
+
+
+def cleaned(redactor: Redactor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that describe a scope or an instrument, without secrets: texts and attributes.
+
+    They are cleaned as they come in, because everybody has them from there: OTLP, `/metrics` and whoever else reads.
+    """
+    return [_clean(redactor, given) for given in args], {key: _clean(redactor, given) for key, given in kwargs.items()}
+
+
+def _clean(redactor: Redactor, given: object) -> object:
+    if isinstance(given, Mapping):
+        attributes = redactor.value("", given)
+        return attributes if isinstance(attributes, Mapping) else {}
+    return redactor.value("", given) if isinstance(given, str) else given
 
 
 class Scopes:

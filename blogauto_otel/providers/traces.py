@@ -21,11 +21,11 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery.otlp import Encoder
 from blogauto_otel.delivery.pipeline import Delivery
-from blogauto_otel.delivery.queue import UNSERIALISABLE
+from blogauto_otel.delivery.reasons import UNSERIALISABLE
 from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.values import Limits, Redactor
+from blogauto_otel.delivery.values import NOTHING_SECRET, Limits, Redactor
 from blogauto_otel.providers.console import printer
-from blogauto_otel.providers.scopes import Scopes
+from blogauto_otel.providers.scopes import Scopes, cleaned
 from blogauto_otel.providers.spans import TolerantTracer
 from blogauto_otel.sampling import build_sampler
 
@@ -116,11 +116,14 @@ class UrandomIds(IdGenerator):
 
 
 class _Provider(TracerProvider):
+    redactor: Redactor = NOTHING_SECRET
+
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Tracing.after_fork_in_child`."""
 
     def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
         """See `TracerProvider`; what the tracer starts takes anything."""
+        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
         tracer = super().get_tracer(*args, **kwargs)
         if type(tracer) is Tracer:
             tracer.__class__ = TolerantTracer
@@ -167,11 +170,15 @@ class Tracing:
     def after_fork_in_child(self, resource: Resource) -> None:
         """Fresh locks, and the child's resource, for tracers made before the fork too."""
         provider = self.provider
-        provider._tracers_lock = threading.Lock()
-        provider._active_span_processor._lock = threading.Lock()
+        _renew_locks(provider)
         provider._resource = resource
         for tracer in provider._tracers.values():
             tracer._set_resource(resource)
+
+
+def _renew_locks(provider: Any) -> None:
+    """Locks that their thread may take again: a signal handler or a finalizer may record in the middle of anything."""
+    provider._tracers_lock = provider._active_span_processor._lock = threading.RLock()
 
 
 def build_tracing(
@@ -190,6 +197,8 @@ def build_tracing(
         id_generator=UrandomIds(),
         span_limits=_limits(settings),
     )
+    provider.redactor = redactor
+    _renew_locks(provider)
     for processor in processors:
         provider.add_span_processor(processor)
     for name in settings.traces_exporter:

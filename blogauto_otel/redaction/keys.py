@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 Table = Mapping[str, tuple[str, ...]]
@@ -59,6 +58,7 @@ LAST: Final[Table] = {"password": ("pass",), "authorization": ("auth",), "pin": 
 PARAMETERS: Final[Table] = {
     "parameter": ("key", "code", "sig", "signature", "assertion", "ticket", "saml", "keyid"),
 }
+PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml")  # beside those of all names
 
 # Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at`.
 HARMLESS: Final = frozenset((
@@ -85,7 +85,7 @@ MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
 def words_of(key: str) -> tuple[str, ...]:
     """The words of a key, in lower case; what we put there ourselves is none of them."""
     own = MARKER.sub("", key) if "[redacted:" in key else key
-    return tuple(word.lower() for word in _WORD.findall(own))
+    return tuple(" ".join(_WORD.findall(own)).lower().split())
 
 
 class Keys:
@@ -93,37 +93,65 @@ class Keys:
 
     Args:
         own: Further names; a key is secret when it contains all words of one of them in a row.
-        last: Further last words.
     """
 
     MAX_REMEMBERED: Final = 4_096
     MAX_LENGTH: Final = 256
 
-    def __init__(self, own: Iterable[str] = (), *, last: Table = MappingProxyType({})) -> None:
-        self._last = _by_word({**last, **LAST})
+    def __init__(self, own: Iterable[str] = ()) -> None:
         self._own = tuple(words for words in map(words_of, own) if words)
+        self._triggers = (*TRIGGERS, *(words[0] for words in self._own))
         self._remembered: dict[str, str | None] = {}
-        self.triggers: tuple[str, ...] = (*TRIGGERS, *(words[0] for words in self._own))
+        self._remembered_in_urls: dict[str, str | None] = {}
 
     def what(self, key: str) -> str | None:
         """The kind of secret that stands under this key, or None."""
         try:
             return self._remembered[key]
         except KeyError:
-            pass
-        found = self._find(words_of(key[: self.MAX_LENGTH]))
+            return self._learn(key)[0]
+
+    def what_in_url(self, key: str) -> str | None:
+        """The same of a parameter of a URL, where further names mean something."""
+        try:
+            return self._remembered_in_urls[key]
+        except KeyError:
+            return self._learn(key)[1]
+
+    def may_be_in(self, text: str) -> bool:
+        """The cheap look that comes first: False when no name of a secret is in the text."""
+        return not text.isascii() or _has_any(text.lower(), self._triggers)
+
+    def _learn(self, key: str) -> tuple[str | None, str | None]:
+        found = self._find(key[: self.MAX_LENGTH])
         if len(key) <= self.MAX_LENGTH:
             if len(self._remembered) >= self.MAX_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = found
+                self._remembered_in_urls.clear()
+            self._remembered[key], self._remembered_in_urls[key] = found
         return found
 
-    def _find(self, words: tuple[str, ...]) -> str | None:
+    def _find(self, key: str) -> tuple[str | None, str | None]:
+        """What it names anywhere, and in a URL."""
+        if not (self.may_be_in(key) or _has_any(key.lower(), PARAMETER_TRIGGERS)):
+            return None, None
+        words = words_of(key)
         if any(_contains(words, own) for own in self._own):
-            return "custom"
+            return "custom", "custom"
         if not words or words[-1] in HARMLESS:
-            return None
-        return next(filter(None, (look(words) for look in _LOOKS)), self._last.get(words[-1]))
+            return None, None
+        for look in _LOOKS:
+            found = look(words)
+            if found is not None:
+                return found, found
+        return None, _PARAMETERS.get(words[-1])
+
+
+def _has_any(text: str, parts: tuple[str, ...]) -> bool:
+    for part in parts:  # noqa: SIM110 - any() costs three times as much
+        if part in text:
+            return True
+    return False
 
 
 def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
@@ -134,26 +162,49 @@ def _by_word(table: Table) -> dict[str, str]:
     return {word: what for what, words in table.items() for word in words}
 
 
-_WORDS, _PAIRS = _by_word(WORDS), _by_word(PAIRS)
+_WORDS, _ANYWHERE, _ENDINGS, _PAIRS, _LAST, _PARAMETERS = map(
+    _by_word, (WORDS, ANYWHERE, ENDINGS, PAIRS, LAST, PARAMETERS)
+)
+_ALL_ENDINGS: Final = tuple(_ENDINGS)
+_SHORTEST_ENDING: Final = min(len(ending) for ending in _ENDINGS if ending.isascii())
 
 
 def _look_at_words(words: tuple[str, ...]) -> str | None:
-    return next((_WORDS[word] for word in words if word in _WORDS), None)
+    for word in words:
+        if word in _WORDS:
+            return _WORDS[word]
+    return None
 
 
 def _look_anywhere(words: tuple[str, ...]) -> str | None:
     joined = "".join(words)
-    return next((what for what, parts in ANYWHERE.items() if any(part in joined for part in parts)), None)
+    for part, what in _ANYWHERE.items():
+        if part in joined:
+            return what
+    return None
 
 
 def _look_at_endings(words: tuple[str, ...]) -> str | None:
-    bare = [word.rstrip("0123456789") for word in words]
-    return next((what for what, endings in ENDINGS.items() if any(word.endswith(endings) for word in bare)), None)
+    for word in words:
+        if len(word) < _SHORTEST_ENDING and word.isascii():
+            continue
+        bare = word.rstrip("0123456789")
+        if bare.endswith(_ALL_ENDINGS):
+            return next(what for ending, what in _ENDINGS.items() if bare.endswith(ending))
+    return None
 
 
 def _look_at_pairs(words: tuple[str, ...]) -> str | None:
     singular = (*words[:-1], "key") if words[-1] == "keys" else words
-    return next(filter(None, (_PAIRS.get(" ".join(pair)) for pair in itertools.pairwise(singular))), None)
+    for pair in itertools.pairwise(singular):
+        if pair in _WORD_PAIRS:
+            return _WORD_PAIRS[pair]
+    return None
 
 
-_LOOKS: Final = (_look_at_words, _look_anywhere, _look_at_endings, _look_at_pairs)
+def _look_at_the_last(words: tuple[str, ...]) -> str | None:
+    return _LAST.get(words[-1])
+
+
+_WORD_PAIRS: Final = {tuple(pair.split(" ")): what for pair, what in _PAIRS.items()}
+_LOOKS: Final = (_look_at_words, _look_anywhere, _look_at_endings, _look_at_pairs, _look_at_the_last)

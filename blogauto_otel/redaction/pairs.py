@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 from blogauto_otel.redaction.keys import MARKER
 
@@ -11,6 +12,19 @@ MAX_BRACKETS: Final = 256
 
 # password=x, "password": "x", 'password' => 'x', os.environ["PASSWORD"] = "x", Api Key: x
 _SIGN: Final = re.compile(r"(?:=>|:=|={1,3}|:(?!:|//))\s{0,8}")
+# A form in parts, as it is or as `repr` shows it: the value stands behind an empty line, and ends before the next part.
+_END_OF_LINE: Final = r"(?:\r?\n|\\r\\n)"
+_FIELD: Final = re.compile(
+    r"; name=\\?\"([^\"\\\n]{1,80})\\?\"(?:; filename[^\r\n\\;]{0,80})?"
+    rf"(?:{_END_OF_LINE}[^\r\n\\]{{1,80}}){{0,3}}{_END_OF_LINE}{{2}}"
+)
+_END_OF_FIELD: Final = re.compile(rf"{_END_OF_LINE}--|\Z")
+# What pydantic, and so FastAPI, says of a value that does not fit: where it stands, and the value.
+_MISFIT: Final = re.compile(
+    r"(?:^|(?<=\\n))([\w.\-]{1,80})(?:\n|\\n)  [^\n\\\[]{1,200}\[type=\w{1,80}, input_value="
+    r"|loc\\?[\"']: ?[\[(]([^\])\n]{1,200})[\])](?:[^\n{}l]|l(?!oc\\?[\"'])){1,300}?[\"']input\\?[\"']: ?",
+    re.MULTILINE,
+)
 _FLAG: Final = re.compile(r"(?<![\w-])--(?=([\w-]+))\1\s{1,3}(?=[^\s-])")  # --password x
 MAX_NAME: Final = 80
 # Read backwards from the sign: what stands between, then the last two words.
@@ -40,28 +54,70 @@ class Named(NamedTuple):
     name: str
     start: int
     value_start: int
+    is_field: bool = False  # of a form in parts, whose values are anything
 
 
-def next_name(text: str, position: int) -> Named | None:
-    """The next name that is followed by a sign; empty when nothing that is a name stands before the sign."""
-    sign = _SIGN.search(text, position)
-    if sign is None:
-        return None
-    start, end = sign.span()
-    before = _NAME_BACKWARDS.match(text[max(0, start - MAX_NAME) : start][::-1])
-    if before is None:
-        return Named("", start, end)
-    name_start = start - before.end()
-    # `POST /oauth/token: 200` names a place, not a value.
-    is_place = text[start] == ":" and text[name_start - 1 : name_start] == "/"
-    is_ours = text.endswith("[redacted:", 0, name_start)
-    return Named("" if is_place or is_ours else before[1][::-1], name_start, end)
+Find: TypeAlias = Callable[[int], "Named | None"]  # the next one from a position on
 
 
-def next_flag(text: str, position: int) -> Named | None:
-    """The next option of a command line that is followed by a word."""
-    flag = _FLAG.search(text, position)
-    return None if flag is None else Named(flag[1], flag.start(), flag.end())
+def names_in(text: str) -> Find:
+    """Find names that are followed by a sign; the name is empty when nothing that is one stands before the sign."""
+    length, backwards = len(text), text[::-1]
+
+    def find(position: int) -> Named | None:
+        sign = _SIGN.search(text, position)
+        if sign is None:
+            return None
+        start, end = sign.span()
+        before = _NAME_BACKWARDS.match(backwards, length - start, length - start + MAX_NAME)
+        if before is None:
+            return Named("", start, end)
+        name_start = length - before.end()
+        # `POST /oauth/token: 200` names a place, not a value.
+        is_place = text[start] == ":" and text[name_start - 1 : name_start] == "/"
+        is_ours = text.endswith("[redacted:", 0, name_start)
+        return Named("" if is_place or is_ours else before[1][::-1], name_start, end)
+
+    return find
+
+
+def flags_in(text: str) -> Find:
+    """Find options of a command line that are followed by a word."""
+
+    def find(position: int) -> Named | None:
+        flag = _FLAG.search(text, position)
+        return None if flag is None else Named(flag[1], flag.start(), flag.end())
+
+    return find
+
+
+def fields_in(text: str) -> Find:
+    """Find the fields of a form in parts."""
+
+    def find(position: int) -> Named | None:
+        field = _FIELD.search(text, position)
+        return None if field is None else Named(field[1], field.start(), field.end(), is_field=True)
+
+    return find
+
+
+def misfits_in(text: str) -> Find:
+    """Find values that a model of pydantic's has refused."""
+
+    def find(position: int) -> Named | None:
+        misfit = _MISFIT.search(text, position)
+        return None if misfit is None else Named(misfit[1] or misfit[2], misfit.start(), misfit.end())
+
+    return find
+
+
+# What is in a text whenever there is something to be found in it, and who finds it.
+FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
+    ("; name=", fields_in),
+    ("input", misfits_in),
+    ("--", flags_in),
+    ("", names_in),
+)
 
 
 def span_of_value(text: str, named: Named, what: str) -> tuple[int, int]:
@@ -69,7 +125,7 @@ def span_of_value(text: str, named: Named, what: str) -> tuple[int, int]:
     start = named.value_start
     if what not in _TO_END_OF_LINE and _DONE.match(text, start):
         return start, start
-    start, end = _extent(text, start, what)
+    start, end = (start, _end_of_field(text, start)) if named.is_field else _extent(text, start, what)
     value = text[start:end]
     if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name):
         return start, start
@@ -99,6 +155,11 @@ def _extent(text: str, start: int, what: str) -> tuple[int, int]:
     end = _end_of_bare(text, start)
     kept = text[start:end].rstrip(")]}")  # `Settings(password=x)`
     return start, start + len(kept) if kept else end
+
+
+def _end_of_field(text: str, start: int) -> int:
+    found = _END_OF_FIELD.search(text, start)
+    return found.start() if found else len(text)
 
 
 def _end_of_quoted(text: str, start: int, quote: str) -> int:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
-from blogauto_otel.redaction.keys import MARKER, PARAMETERS, Keys
-from blogauto_otel.redaction.pairs import Named, is_no_secret, next_flag, next_name, span_of_value
+from blogauto_otel.redaction.keys import MARKER, Keys
+from blogauto_otel.redaction.pairs import FINDERS, Find, is_no_secret, span_of_value
 from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, Shape
 
 # Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
 MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
-MAX_SIGNS: Final = 1_000  # names with values in one text
-MAX_FOUND: Final = 400  # pieces around secrets in one text
+# What is looked at one by one in a text, so that nobody can keep us busy; what comes after that does not leave.
+MAX_LOOKS: Final = 200  # names with values, and what has the shape of a secret
+MAX_FOUND: Final = 100  # secrets of one kind
+MAX_ENCODED: Final = 50  # words that are percent-encoded
 MAX_REMEMBERED: Final = 4_096
 MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
 MAX_PASSES: Final = 4
 MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 10_000
+MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
 
-TOO_LONG: Final = "[redacted:too-long]"
+REST: Final = "too-long"
+TOO_LONG: Final = f"[redacted:{REST}]"
 TOO_DEEP: Final = "[redacted:too-deep]"
 UNREADABLE: Final = "[redacted:unreadable]"
 
@@ -42,6 +46,11 @@ URL_KEYS: Final = frozenset(
 )
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 _PARAMETER: Final = re.compile(r"(?<=[?&;])([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)")
+_ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
+# A part of a path, or a parameter's name or value: it begins behind what separates those.
+_ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
+
+Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
 
 
 def marker(what: str) -> str:
@@ -71,9 +80,7 @@ class Redactor:
         enabled: bool = True,
     ) -> None:
         self.enabled = enabled
-        own = tuple(keys)
-        self._keys = Keys(own)
-        self._parameter_keys = Keys(own, last=PARAMETERS)
+        self._keys = Keys(keys)
         self._patterns = tuple(patterns)
         self._max_text = max_text
         self._innocent: set[str] = set()
@@ -102,7 +109,7 @@ class Redactor:
             return value
         if type(value) is str and self._keys.what(key) is None:
             return self._string(key, value)
-        return self._value(key, value, _Budget())
+        return self._value(key, value, _Budget(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
         """True when whatever stands under this key is a secret."""
@@ -115,7 +122,7 @@ class Redactor:
         if what is not None:
             return _blank(value, what)
         if type(value) is str:
-            return self._string(key, value)
+            return self._string(key, value) if budget.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
         try:
@@ -143,6 +150,8 @@ class Redactor:
         if isinstance(value, (bytes, bytearray, str)):
             # A class of the user's may lie about itself: look at what is in it.
             decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
+            if not budget.read(decoded):
+                return TOO_LONG
             cleaned = self._string(key, decoded)
             return value if cleaned is decoded else cleaned
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
@@ -160,12 +169,17 @@ class Redactor:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
-            key = _as_key(name)
-            cleaned_name = self.text(name) if isinstance(name, str) else name
+            key = _place_of(value) if name == "input" else _as_key(name)
+            cleaned_name = self._name(name, budget)
             cleaned = self._value(key, inner, budget)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
             after[cleaned_name] = cleaned
         return after if is_changed else value
+
+    def _name(self, name: object, budget: _Budget) -> object:
+        if not isinstance(name, str):
+            return name
+        return self.text(name) if budget.read(name) else TOO_LONG
 
     def _sequence(self, key: str, value: Iterable[Any], budget: _Budget) -> object:
         before = list(value)
@@ -189,7 +203,7 @@ class Redactor:
             return value
         if len(value) > longest:
             return _shortened(self._clean(value[:longest]), longest)
-        if not (self._may_show(value) or self._may_name(value) or self._patterns):
+        if not (self._may_show(value) or self._may_name(value) or _may_hide(value) or self._patterns):
             return value
         return self._clean(value)
 
@@ -197,6 +211,8 @@ class Redactor:
         cleaned = self._pass(value)
         if cleaned == value:
             return value
+        if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
+            return cleaned  # cut, and nothing else
         for _ in range(MAX_PASSES):  # what stood too close to one secret to be seen stands alone once that has gone
             before, cleaned = cleaned, self._pass(cleaned)
             if cleaned == before:
@@ -208,27 +224,26 @@ class Redactor:
             text = self._shown(text)
         if self._may_name(text):
             text = self._named(text)
+        if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
+            text = _replaced(text, self._encoded(text))
         for pattern in self._patterns:
             text = _own(pattern, text)
         return text
 
     def _may_name(self, value: str) -> bool:
-        if not ("=" in value or ":" in value or "--" in value):
-            return False
-        if "?" in value or not value.isascii():
-            return True
-        lowered = value.lower()
-        for trigger in self._keys.triggers:  # noqa: SIM110 - any() costs three times as much
-            if trigger in lowered:
-                return True
-        return False
+        if "=" in value:
+            return "?" in value or self._keys.may_be_in(value)
+        return (":" in value or "--" in value) and self._keys.may_be_in(value)
 
     def _named(self, text: str) -> str:
         if "?" in text and "=" in text:
-            text = self._parameters(text)
-        if "--" in text:
-            text = self._pairs(text, next_flag)
-        return self._pairs(text, next_name)
+            text = _replaced(text, self._parameters(text))
+        if not self._keys.may_be_in(text):
+            return text
+        for trigger, finder in FINDERS:
+            if trigger in text:
+                text = _replaced(text, self._pairs(text, finder(text)))
+        return text
 
     def _may_show(self, value: str) -> bool:
         for mark, triggers in self._groups:
@@ -241,61 +256,73 @@ class Redactor:
     def _shown(self, text: str) -> str:
         for shape in self._shapes:
             if shape.may_match(text):
-                text = _substitute(shape, text)
+                text = _replaced(text, _shaped(text, shape))
         return text
 
-    def _parameters(self, text: str) -> str:
-        """Parameters of URLs: names that mean something only there, and values that are encoded once more."""
-        pieces = text.split("=", MAX_SIGNS)
-        if len(pieces) > MAX_SIGNS:  # somebody wants us to be busy
-            text = "=".join(pieces[:-1]) + TOO_LONG
+    def _parameters(self, text: str) -> Iterator[Secret]:
+        """Parameters of URLs: some names mean something only there."""
+        for signs, found in enumerate(_PARAMETER.finditer(text)):
+            if signs >= MAX_LOOKS:
+                yield found.start(), len(text), REST
+                return
+            key, value = found.groups()
+            what = self._keys.what_in_url(unquote_plus(key) if "%" in key else key)
+            if what is not None and not is_no_secret(value):
+                yield found.start(2), found.end(), what
 
-        def replace(found: re.Match[str]) -> str:
-            key, value = found.group(1, 2)
-            what = self._parameter(key, value)
-            if what is None or is_no_secret(value):
-                return found[0]
-            return f"{key}={marker(what)}"
+    def _encoded(self, text: str) -> Iterator[Secret]:
+        """Parts of URLs that are secrets, or have some in them, once they are decoded."""
+        for seen, found in enumerate(_ENCODED.finditer(text)):
+            if seen >= MAX_ENCODED:
+                yield found.start(), len(text), REST
+                return
+            if self._is_encoded_secret(found[0]):
+                yield *found.span(), "encoded"
 
-        return _PARAMETER.sub(replace, text)
-
-    def _parameter(self, key: str, value: str) -> str | None:
-        what = self._parameter_keys.what(unquote_plus(key) if "%" in key else key)
-        if what is not None or "%" not in value:
-            return what
+    def _is_encoded_secret(self, value: str) -> bool:
+        if len(value) > MAX_URL:  # more than a URL has: it is not looked at
+            return True
         for _ in range(MAX_ENCODINGS):
             decoded = unquote_plus(value)
             if decoded == value:
-                return None
+                return False
             value = decoded
             if self._look(value, MAX_URL) is not value:
-                return "encoded"
-        return "encoded"
+                return True
+        return True
 
-    def _pairs(self, text: str, next_one: Callable[[str, int], Named | None]) -> str:
+    def _pairs(self, text: str, find: Find) -> Iterator[Secret]:
         """Names of secrets with their values in running text."""
-        parts: list[str] = []
-        done = position = signs = 0
-        while (named := next_one(text, position)) is not None:
+        position = signs = 0
+        while (named := find(position)) is not None:
             position = named.value_start
             signs += named.name != "redacted"  # our own marks do not count
-            if signs > MAX_SIGNS or len(parts) > MAX_FOUND:
-                return "".join((*parts, text[done : named.start], TOO_LONG))
+            if signs > MAX_LOOKS:
+                yield named.start, len(text), REST
+                return
             what = self._keys.what(named.name)
-            start, end = span_of_value(text, named, what) if what else (0, 0)
-            if what and start < end:
-                parts += (text[done:start], marker(what))
-                done = position = end
-        return "".join((*parts, text[done:])) if parts else text
+            if what is None:
+                continue
+            start, end = span_of_value(text, named, what)
+            if start < end:
+                yield start, end, what
+                position = end
 
 
 class _Budget:
-    """How deep and how wide a structure may still be."""
+    """How deep, how wide and how long a structure may still be."""
 
-    __slots__ = ("depth", "items")
+    __slots__ = ("_longest", "characters", "depth", "items")
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int) -> None:
         self.depth, self.items = MAX_DEPTH, MAX_ITEMS
+        self._longest = longest
+        self.characters = MAX_TEXTS * longest
+
+    def read(self, text: str) -> bool:
+        """Pay for one text; False when all have become too much."""
+        self.characters -= min(len(text), self._longest)
+        return self.characters >= 0
 
     def enter(self, items: int) -> bool:
         """Pay for one structure; False when it is too much. To be paired with `leave` only when it was not."""
@@ -310,12 +337,22 @@ class _Budget:
         self.depth += 1
 
 
+def _may_hide(text: str) -> bool:
+    return "%" in text and _ESCAPE.search(text) is not None
+
+
 def _groups(shapes: Iterable[Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The triggers of all shapes by what must be there for any of them."""
     by_mark: dict[str, list[str]] = {}
     for shape in shapes:
         by_mark.setdefault(shape.mark, []).extend(shape.triggers)
     return tuple((mark, tuple(dict.fromkeys(triggers))) for mark, triggers in by_mark.items())
+
+
+def _place_of(misfit: Mapping[Any, Any]) -> str:
+    """Where the input stood that pydantic, and so FastAPI, found wrong: one of the dicts of its `errors()`."""
+    where = misfit.get("loc")
+    return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else "input"
 
 
 def _as_key(name: object) -> str:
@@ -330,18 +367,32 @@ def _blank(value: object, what: str) -> object:
     return marker(what)
 
 
-def _substitute(shape: Shape, text: str) -> str:
+def _replaced(text: str, secrets: Iterable[Secret]) -> str:
+    """The text with a mark in the place of each secret; the same object when there are none."""
     parts: list[str] = []
-    done = position = 0
+    done = 0
+    for start, end, what in secrets:
+        if len(parts) >= 2 * MAX_FOUND:
+            return "".join((*parts, text[done:start], TOO_LONG))
+        parts += (text[done:start], marker(what))
+        done = end
+    return "".join((*parts, text[done:])) if parts else text
+
+
+def _shaped(text: str, shape: Shape) -> Iterator[Secret]:
+    position = looks = 0
     while found := shape.pattern.search(text, position):
+        looks += 1
+        if looks > MAX_LOOKS:
+            yield found.start(), len(text), REST
+            return
         start = found.end("keep") if "keep" in shape.pattern.groupindex else found.start()
         secret = text[start : found.end()]
         if MARKER.fullmatch(secret) or (shape.confirm is not None and not shape.confirm(secret)):
             position = found.start() + 1 if shape.overlaps else found.end()
             continue
-        parts += (text[done:start], marker(shape.what))
-        done = position = found.end()
-    return "".join((*parts, text[done:])) if parts else text
+        yield start, found.end(), shape.what
+        position = found.end()
 
 
 def _own(pattern: re.Pattern[str], text: str) -> str:

@@ -123,16 +123,25 @@ SHAPES: Final = (
     Shape("api-key", ".", ("SG.", "hvs.", "ya29."), _issued(
         r"SG\.", r"hvs\.", r"ya29\.", characters=r"\w.-", least=20,
     )),
+    # It stands in the path of every address of Telegram's, and httpx logs those.
+    Shape("token", ":", ("/bot",), re.compile(r"(?<=/bot)[0-9]{6,12}:[\w-]{30,}", re.ASCII)),
     # What databases and SQLAlchemy add to an error: whose address or password it is, the statement's text need not say.
     Shape("sql-values", "[parameters: ", ("[parameters: ",), re.compile(
         r"(?P<keep>\[parameters: ).+?(?=\](?:\n|\\n|\Z)|\Z)", re.DOTALL,
     )),
     Shape("sql-values", "(", ("Key (", "row contains ("), re.compile(
-        r"(?P<keep>\b(?:Key \([^\n=]{1,256}\)=|row contains )\()"
+        r"(?P<keep>\b(?:Key \((?:[^\n=K]|K(?!ey \()){1,256}\)=|row contains )\()"
         r".+?(?=\) (?:already|is (?:not|still))|\)\.?(?:\n|\\n|\Z)|\n|\Z)",
     )),
     Shape("sql-values", "uplicate entry '", ("uplicate entry '",), re.compile(
         r"(?P<keep>\bDuplicate entry ').+?(?=' for key|\n|\Z)",
+    )),
+    # What SQLAlchemy logs of them with `echo=True`.
+    Shape("sql-values", "] ", (
+        "[generated in ", "[cached since ", "[raw sql", "[no key ", "[caching disabled ", "[dialect ", "[insertmany",
+    ), re.compile(
+        r"(?P<keep>\[(?:generated in|cached since|raw sql|no key|caching disabled|dialect|insertmanyvalues)\b"
+        r"[^\]\n]{0,120}\] )[(\[{](?![)\]}]\Z).+", re.DOTALL,
     )),
     Shape("webhook", "hooks", ("hooks.slack.com/", "/api/webhooks/"), re.compile(
         r"(?P<keep>hooks\.slack\.com/services/|/api/webhooks/)[\w/-]{10,}", re.ASCII,

@@ -21,7 +21,7 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.signals.records import read
 
 # Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _UNSAFE_BUT_LINES: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
 
@@ -51,10 +51,12 @@ class _LineFormatter(logging.Formatter, ABC):
         """The line, without its end."""
         try:
             body, attributes = read(record)
+            name = str(record.name)
             if self._redact is not None:
-                body = self._redact.text(body)
-                attributes = {key: self._redact.value(key, value) for key, value in attributes.items()}
-            line = self._line(record, str(body), attributes)
+                body, name = self._redact.text(body), str(self._redact.value("", name))
+                clean = self._redact.value
+                attributes = {str(clean("", key)): clean(key, value) for key, value in attributes.items()}
+            line = self._line(record, name, str(body), attributes)
             return _NOT_ASCII.sub(_escaped, line) if self._ascii_only else line
         except Exception as error:
             if not swallow("formatting a log line", error):
@@ -62,7 +64,7 @@ class _LineFormatter(logging.Formatter, ABC):
             return f"{record.levelname} a log record of {record.name!a} that could not be written"
 
     @abstractmethod
-    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+    def _line(self, record: logging.LogRecord, name: str, body: str, attributes: dict[str, Any]) -> str:
         """The whole line, of a record that has been read and redacted."""
 
 
@@ -72,11 +74,11 @@ class JsonFormatter(_LineFormatter):
     The attributes have the names that they have in OTLP. Text outside ASCII stays readable.
     """
 
-    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+    def _line(self, record: logging.LogRecord, name: str, body: str, attributes: dict[str, Any]) -> str:
         fields: dict[str, Any] = {
             "timestamp": _utc(record.created),
             "level": record.levelname,
-            "logger": record.name,
+            "logger": name,
             "message": body,
         }
         context = trace.get_current_span().get_span_context()
@@ -99,7 +101,7 @@ class TextFormatter(_LineFormatter):
         super().__init__(redact=redact, ascii_only=ascii_only)
         self._color = color
 
-    def _line(self, record: logging.LogRecord, body: str, attributes: dict[str, Any]) -> str:
+    def _line(self, record: logging.LogRecord, name: str, body: str, attributes: dict[str, Any]) -> str:
         traceback = attributes.pop(exception_attributes.EXCEPTION_STACKTRACE, None)
         if traceback is not None:  # its last line says both
             attributes.pop(exception_attributes.EXCEPTION_TYPE, None)
@@ -107,12 +109,11 @@ class TextFormatter(_LineFormatter):
         context = trace.get_current_span().get_span_context()
         if context.is_valid:
             attributes["trace_id"] = format_trace_id(context.trace_id)
-        level = f"{record.levelname!s:<8}"
+        level = _UNSAFE.sub(_escaped, f"{record.levelname!s:<8}")
         if self._color:
             level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
-        words = "".join(f" {_UNSAFE.sub(_escaped, key)}={_word(value)}" for key, value in attributes.items())
-        name = _UNSAFE.sub(_escaped, str(record.name))
-        line = f"{_local(record.created)} {level} {name}: {_UNSAFE.sub(_escaped, body)}{words}"
+        words = "".join(f" {key}={_word(value)}" for key, value in attributes.items())
+        line = f"{_local(record.created)} {level} " + _UNSAFE.sub(_escaped, f"{name}: {body}{words}")
         if traceback is None:
             return line
         indented = _UNSAFE_BUT_LINES.sub(_escaped, str(traceback)).rstrip("\n").replace("\n", "\n    ")
@@ -129,8 +130,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 def _word(value: object) -> str:
     if isinstance(value, str) and value and not re.search(r"[\s\"=]", value):
-        return _UNSAFE.sub(_escaped, value)
-    return _UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False))
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _finite(value: Any) -> Any:

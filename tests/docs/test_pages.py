@@ -22,6 +22,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/moving-over.md",
+    "docs/reliability.md",
     "docs/sentry.md",
     "docs/troubleshooting.md",
 )
@@ -160,6 +161,14 @@ def test_moving_over_has_an_answer_for_every_former_call() -> None:
     text = text_of("docs/moving-over.md")
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert [call for call in FORMER_CALLS if not any(call in row.split("|")[1] for row in rows)] == []
+
+
+def test_every_decision_is_in_their_index_by_its_title() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
+    rows = [
+        re.sub(r"^# (\d+) (.*)$", rf"| [\1]({page.name}) | \2 |", page.read_text().splitlines()[0]) for page in pages
+    ]
+    assert [line for line in text_of("docs/decisions/README.md").splitlines() if line.startswith("| [")] == rows
 
 
 def test_the_changelog_knows_the_version_that_is_built() -> None:

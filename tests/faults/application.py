@@ -74,6 +74,16 @@ async def freeze(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - the event loop stands still, as a worker's does that times out
 
 
+@app.get("/busy")
+async def busy(seconds: float) -> int:
+    """Record all the while; the event loop has time for nothing else."""
+    until, times = time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        deeds.record("busy")
+        times += 1
+    return times
+
+
 @app.get("/sized")
 async def sized() -> str:
     return "x" * 300_000

@@ -5,10 +5,12 @@ from __future__ import annotations
 import collections
 import contextlib
 import errno
+import gc
 import json
 import logging
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -53,6 +55,19 @@ def resolving_takes_for_ever() -> None:
         return stock(host, *args, **kwargs)
 
     socket.getaddrinfo = slow
+
+
+@deed
+def first_address_is_dead() -> None:
+    """Two addresses behind the Collector's name; nobody listens at the first."""
+    stock = socket.getaddrinfo
+
+    def two(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host == "collector.test":
+            return [found for one in ("127.0.0.2", "127.0.0.1") for found in stock(one, *args, **kwargs)]
+        return stock(host, *args, **kwargs)
+
+    socket.getaddrinfo = two
 
 
 @deed
@@ -133,9 +148,51 @@ def fill_output() -> None:
 
 
 @deed
+def be_somebody_else() -> None:
+    """What is in the file system belongs to another user than this process's."""
+    stock = os.geteuid
+    os.geteuid = lambda: stock() + 1
+
+
+@deed
+def two_days_later() -> None:
+    """The machine was suspended: its calendar and the time since its start have gone on."""
+    seconds = 2 * 86_400
+    stock_time, stock_clock = time.time_ns, time.clock_gettime
+    time.time_ns = lambda: stock_time() + seconds * 10**9
+    time.clock_gettime = lambda clock: stock_clock(clock) + (seconds if clock == time.CLOCK_BOOTTIME else 0)
+
+
+@deed
 def configure_again() -> None:
     """As a second module may do."""
     blogauto_otel.configure(service_name="somebody-else")
+
+
+@deed
+def time_passes(seconds: float) -> None:
+    """The clock that nobody sets runs ahead, for all who ask it by its module."""
+    stock = time.monotonic
+    time.monotonic = lambda: stock() + seconds
+
+
+_calendar = {"time": time.time, "time_ns": time.time_ns}
+
+
+@deed
+def set_clock(seconds: float) -> None:
+    """The calendar is wrong by so much, for all that have asked it so far."""
+    for name, stock in _calendar.items():
+        unit = 1 if name == "time" else 1_000_000_000
+        _replace_everywhere(name, lambda stock=stock, unit=unit: stock() + type(stock())(seconds * unit))
+
+
+def _replace_everywhere(name: str, new: Any) -> None:
+    old = getattr(time, name)
+    for module in list(sys.modules.values()):
+        for place, value in list(vars(module).items()):
+            if value is old:
+                setattr(module, place, new)
 
 
 # --- values ---
@@ -415,6 +472,14 @@ def burst(spans: int) -> int:
 
 
 @deed
+def numbered_spans(numbers: list[int], size: int) -> None:
+    """Spans with so many bytes of random text each."""
+    tracer = trace.get_tracer("deeds")
+    for number in numbers:
+        tracer.start_span(f"number {number}", attributes={"pad": os.urandom(size // 2).hex()}).end()
+
+
+@deed
 def items_of_100_kb(items: int) -> int:
     """Spans that nothing makes smaller: 25 attributes of random text, each as long as may leave."""
     tracer = trace.get_tracer("deeds")
@@ -451,3 +516,92 @@ def sender_exits_once() -> None:
         raise SystemExit(3)
 
     HttpTransport.send = send  # type: ignore[method-assign,assignment]
+
+
+# --- the interpreter and its surroundings ---
+
+
+_recorded: collections.Counter[str] = collections.Counter()
+
+
+def record(name: str) -> None:
+    """One of everything."""
+    with trace.get_tracer("deeds").start_as_current_span(name) as span:
+        span.set_attribute("name", name)
+        span.add_event(name)
+        logging.getLogger("deeds").warning(name)
+        metrics.get_meter("deeds").create_counter("faults.interruptions").add(1)
+    trace.get_current_span().set_attribute("interrupted by", name)
+    _recorded[name] += 1
+
+
+@deed
+def record_in_signals() -> None:
+    """Every few milliseconds the main thread is interrupted, wherever it is, and records."""
+    signal.signal(signal.SIGALRM, lambda *_: record("in a signal handler"))
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.007)
+
+
+class _Cycle:
+    """Garbage that only the collector finds, in whichever thread and function makes it run."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        record("in a finalizer")
+
+
+@deed
+def record_in_finalizers() -> None:
+    """Garbage that records when it is collected, with each span."""
+    from opentelemetry.sdk.trace import Span
+
+    stock = Span.end
+
+    def end(self: Any, *args: Any) -> None:
+        if sum(_recorded.values()) % 2 == 0 and self.name == "inner":
+            _Cycle()
+        stock(self, *args)
+
+    Span.end = end  # type: ignore[method-assign,assignment]
+    gc.set_threshold(100, 2, 2)
+
+
+@deed
+def record_in_peace() -> dict[str, int]:
+    """No more interruptions; how often there were any."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    gc.collect()
+    return dict(_recorded)
+
+
+@deed
+def many_threads(threads: int, times: int) -> int:
+    """So many at once that each is interrupted everywhere."""
+    tracer = trace.get_tracer("deeds")
+    counter = metrics.get_meter("deeds").create_counter("faults.of_many")
+
+    def record(number: int) -> None:
+        for time_ in range(times):
+            with tracer.start_as_current_span("of many"):
+                logging.getLogger("deeds").warning("of many: %d %d", number, time_)
+                counter.add(1)
+
+    stock = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        crowd = [threading.Thread(target=record, args=(number,)) for number in range(threads)]
+        for thread in crowd:
+            thread.start()
+        for thread in crowd:
+            thread.join()
+    finally:
+        sys.setswitchinterval(stock)
+    return threads * times
+
+
+@deed
+def take_all_rights_away() -> None:
+    """From whatever is made from here on."""
+    os.umask(0o777)

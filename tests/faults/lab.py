@@ -40,9 +40,11 @@ def _gunicorn(*options: str) -> Command:
 
 
 UVICORN = _uvicorn()
+UVICORN_ASYNCIO = _uvicorn("--loop", "asyncio")
 UVICORN_WORKERS = _uvicorn("--workers", "2")
 UVICORN_RELOAD = _uvicorn("--reload", "--reload-dir", "tests/faults/programs")
 GUNICORN = _gunicorn("-w", "2")
+GUNICORN_FOUR = _gunicorn("-w", "4")
 GUNICORN_PRELOAD = _gunicorn("-w", "2", "--preload")
 GUNICORN_RECYCLING = _gunicorn("-w", "1", "--max-requests", "20")
 GUNICORN_IMPATIENT = _gunicorn("-w", "1", "--timeout", "2")

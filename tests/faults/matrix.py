@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import data, life_cycle, network
+from tests.faults import data, disk, further, interpreter, life_cycle, network, security
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ NETWORK = (
         "nothing lost, order kept",
         at_length={"seconds": 60.0},
     ),
-    Row(4, network.flapping, "70 % of requests answered 503", "all there within 30 s of the load"),
+    Row(4, network.flapping, "70 % of requests answered 503", "all there within 10 s of the load"),
     Row(5, network.refused_for_good, "400, 401, 404, 413", "no retry; counted by code; one line a minute"),
     Row(6, network.asked_to_wait, "429 and 503 with Retry-After: 30", "honoured, by later batches too; meanwhile kept"),
     Row(
@@ -51,7 +51,12 @@ NETWORK = (
         "kept between 0.5 s and 60 s",
     ),
     Row(9, network.partial_success, "partial success", "what was rejected is counted; its message told once"),
-    Row(10, network.larger_than_the_limit, "6 MB at once, where 4 MiB are taken", "split by bytes, all delivered"),
+    Row(
+        10,
+        network.larger_than_the_limit,
+        "6 MB at once, where 4 MiB are taken",
+        "split by bytes, all delivered, over HTTP and gRPC",
+    ),
     Row(11, network.huge_answers, "answers of 300 MB, gzip bombs", "read to 64 KiB and no further"),
     Row(
         13,
@@ -207,7 +212,187 @@ DATA = (
     Row(54, data.streamed_after_sized, "a streamed answer after a sized one", "sizes are not mixed up"),
 )
 
+DISK = (
+    Row(
+        55,
+        disk.disk_that_cannot_be_used,
+        "full, read-only, limited; the directory unwritable, somebody else's, a file, a link",
+        "another place, or memory; told once, counted; what memory cannot keep is counted too",
+    ),
+    Row(
+        56,
+        disk.damaged_files,
+        "torn, altered, empty, foreign, too large (1 GiB), links, pipes, sockets",
+        "put aside or thrown away, counted; all others delivered, once",
+    ),
+    Row(
+        57,
+        disk.killed_while_draining,
+        "four workers at one directory, killed in the middle of a claim",
+        "claims taken over, all delivered; twice only what was under way",
+        at_length={"kills": 40},
+    ),
+    Row(
+        58,
+        disk.over_budget_and_age,
+        "more than may be kept, older than may be kept",
+        "the oldest go, counted and told once; never more than the budget and a file",
+    ),
+)
+
+SECURITY = (
+    Row(
+        61,
+        security.forged_lines,
+        "line ends, escapes of terminals, marks of direction in all that is logged and sent",
+        "one line a record, as JSON and as text; a request id that is none is replaced",
+    ),
+    Row(
+        62,
+        security.canaries,
+        "secrets in nearly a hundred places of requests, SQL, logs, exceptions, telemetry and settings",
+        "none in any export request, file on disk, line, page or status; what stands beside each is there",
+    ),
+    Row(
+        63,
+        security.busy_redactor,
+        "texts of 1 MB made to keep the redactor busy",
+        "5 ms each, and in proportion to their length",
+    ),
+    Row(
+        64,
+        security.pages_for_strangers,
+        "strangers who ask for pages, without end",
+        "`/metrics` alone, which a token or a setting closes; 100 ms for 2,000 series; others do not notice",
+    ),
+)
+
+FURTHER = (
+    Row(
+        65,
+        further.proxies_of_the_environment,
+        "HTTP_PROXY, ALL_PROXY and the like, a .netrc",
+        "no proxy hears of it, over HTTP and gRPC; no password is taken from there",
+    ),
+    Row(66, further.authorities_of_the_system, "SSL_CERT_FILE", "its authorities are trusted"),
+    Row(
+        67,
+        further.sent_elsewhere,
+        "redirects to another host, cookies",
+        "not followed, counted by code; no other host sees the token, no cookie comes back",
+    ),
+    Row(
+        68,
+        further.answers_without_end,
+        "heads and bodies a byte at a time, without end, at full speed; a peer that reads as slowly",
+        "the time for a request holds; the status counts, and nothing is sent twice for want of the rest",
+    ),
+    Row(
+        69,
+        further.strangers,
+        "another protocol on the port, a status that is none, a page where one signs in",
+        "nothing lost, nothing twice",
+    ),
+    Row(
+        70,
+        further.out_of_step,
+        "answers that nobody asked for",
+        "not taken for those of the next request",
+    ),
+    Row(
+        71,
+        further.clock_set,
+        "the clock an hour back, two days ahead, in 1970",
+        "timers go on, nothing expires, no request lasts less than nothing",
+    ),
+    Row(
+        72,
+        further.several_addresses,
+        "a name with a dead address; another's server on the port for a while",
+        "the next address is taken at once; nothing lost, nothing twice",
+    ),
+    Row(
+        73,
+        further.troubles_of_grpc,
+        "gRPC: 70 % UNAVAILABLE, RESOURCE_EXHAUSTED with a delay, GOAWAY and away",
+        "waits as asked; what waited on disk comes back; nothing lost, nothing twice",
+    ),
+    Row(
+        74,
+        further.suspended,
+        "SIGSTOP for seconds, with a request under way",
+        "no retry, no burst, nothing lost or twice",
+    ),
+    Row(
+        75,
+        further.forks_from_everywhere,
+        "forks by several threads and a signal handler while the Collector is away",
+        "no child hangs; all of it on disk, once",
+    ),
+    Row(
+        76,
+        further.subprocesses,
+        "programs started by all means, by several threads, during export",
+        "they inherit nothing of ours, over HTTP and gRPC",
+    ),
+    Row(
+        77,
+        further.descriptors_closed,
+        "all descriptors closed, as a daemon does, and their numbers given to others",
+        "delivered over new ones; nothing of the application's is written to or closed",
+    ),
+    Row(
+        78,
+        further.nothing_to_stand_on,
+        "no working directory, no environment, no place to keep anything; umask 0",
+        "delivered; else kept for the owner alone, or counted as lost and told",
+    ),
+    Row(
+        79,
+        further.interruptions,
+        "exceptions out of signal handlers, the end of the stack, cancelled tasks",
+        "what came to its end is delivered or counted, and all that comes afterwards",
+    ),
+    Row(
+        80,
+        further.values_that_change,
+        "maps that others change meanwhile; values that lie about what they are",
+        "nothing raised, nothing lost",
+    ),
+)
+
+INTERPRETER = (
+    Row(
+        81,
+        interpreter.interrupted_anywhere,
+        "signal handlers and finalizers that record, in the middle of recording",
+        "nothing stands still, nothing is lost",
+    ),
+    Row(82, interpreter.very_many_threads, "200 threads record at once", "exactly all of it arrives"),
+    Row(83, interpreter.interpreter_flags, "-OO, -X dev, warnings as errors, -b", "as without them"),
+    Row(
+        84,
+        interpreter.no_rights_on_what_is_made,
+        "a umask that takes all rights away",
+        "kept on disk and delivered all the same",
+    ),
+    Row(
+        85,
+        interpreter.clients_that_hang_up,
+        "200 clients that do not wait for the answer",
+        "each request is seen to its end",
+    ),
+)
+
 SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
-    {"Collector and network": NETWORK, "Process life cycle": LIFE_CYCLE, "Data": DATA}
+    {
+        "Collector and network": NETWORK,
+        "Process life cycle": LIFE_CYCLE,
+        "Data": DATA,
+        "Disk spool": DISK,
+        "Security": SECURITY,
+        "Further": FURTHER,
+        "The interpreter and its surroundings": INTERPRETER,
+    }
 )
 ROWS = tuple(sorted((row for rows in SECTIONS.values() for row in rows), key=lambda row: row.number))

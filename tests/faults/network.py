@@ -7,19 +7,20 @@ import email.utils
 import random
 import socket
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from blogauto_otel import semconv
 from stack import receiver as peer
-from stack.receiver import Receiver
-from tests.delivery.peers import refusing
+from stack.receiver import Answer, Receiver
+from tests.delivery.peers import GrpcReceiver, refusing
 from tests.faults import certificates
 from tests.faults.lab import Lab, Service, wait_until
 from tests.faults.rule import LOSSES
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+BATCH = 2048  # spans that fill a request, so that the sender looks whether it may be sent
 LOAD = 100  # requests of the application while the fault lasts; the rule asks for more
 
 
@@ -45,7 +46,7 @@ def silent(lab: Lab) -> None:
 def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
     with Receiver() as receiver, lab.service(receiver) as service:
         service.hit(LOAD)
-        _all_arrive(service, receiver)  # or the outage would catch all of it, and the disk have all of it
+        all_arrive(service, receiver)  # or the outage would catch all of it, and the disk have all of it
         receiver.stop()
         began = time.monotonic()
         while time.monotonic() - began < seconds:
@@ -53,7 +54,7 @@ def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
             time.sleep(0.2)
         receiver.start()
         service.hit(LOAD)
-        _all_arrive(service, receiver, within=45.0)
+        all_arrive(service, receiver, within=45.0)
         assert service.arrived().duplicates == 0
         for came_from_disk in (True, False):
             numbers = _numbers(receiver, came_from_disk=came_from_disk)
@@ -74,7 +75,7 @@ def flapping(lab: Lab) -> None:
         for _ in range(10):
             service.hit(30)
             time.sleep(0.2)
-        _all_arrive(service, receiver, within=30.0)
+        all_arrive(service, receiver)
 
 
 def refused_for_good(lab: Lab) -> None:
@@ -101,7 +102,7 @@ def refused_for_good(lab: Lab) -> None:
 def asked_to_wait(lab: Lab) -> None:
     with Receiver() as receiver, lab.service(receiver) as service:
         service.hit(10)
-        _all_arrive(service, receiver)
+        all_arrive(service, receiver)
         receiver.answer(lambda path: peer.status(503 if "logs" in path else 429, retry_after=30))
         service.hit(LOAD)
         receiver.wait_for(lambda r: any(q.answered == 429 for q in r.requests))
@@ -115,17 +116,43 @@ def asked_to_wait(lab: Lab) -> None:
 
 def retry_after_of_all_kinds(lab: Lab) -> None:
     past = email.utils.formatdate(time.time() - 3600, usegmt=True)
+    unreadable, too_short = ("soon", ""), ("0", "-5", past, "NaN")
     with Receiver() as receiver, lab.service(receiver) as service:
-        for value in ("0", "-5", past, "NaN", "soon", ""):
-            receiver.answer(peer.status(503, retry_after=value), times=2)
+        receiver.answer(in_turn([peer.status(503, retry_after=value) for value in (*unreadable, *too_short)]))
         service.hit(LOAD)
-        _all_arrive(service, receiver, within=30.0)
-        receiver.answer(peer.status(503, retry_after="1e9"), times=1)
+        all_arrive(service, receiver)
+        for path in ("/v1/traces", "/v1/logs"):
+            pauses = _pauses(receiver, path)
+            assert all(pause > 0.04 for pause in pauses[:2]), pauses  # our own first ones
+            assert all(0.5 <= pause < 2.0 for pause in pauses[2:]), pauses
+        receiver.answer(peer.status(503, retry_after="1e9"))
         service.hit(20)
-    for path in ("/v1/traces", "/v1/logs"):
-        asked = [request for request in receiver.requests if request.path == path]
-        pauses = [later.time - sooner.time for sooner, later in pairwise(asked) if sooner.answered == 503]
-        assert all(pause > 0.04 for pause in pauses), pauses
+        receiver.wait_for(_refuses_both)
+        receiver.answer(peer.ok())
+        asked = _asked(receiver)
+        service.do("time_passes", seconds=50)
+        service.do("burst", spans=BATCH)
+        time.sleep(1.0)
+        assert _asked(receiver) == asked
+        service.do("time_passes", seconds=10)
+        service.do("burst", spans=BATCH)
+        receiver.wait_for(lambda _: _asked(receiver) > asked, timeout=1.0)
+        all_arrive(service, receiver)
+
+
+def _pauses(receiver: Receiver, path: str) -> list[float]:
+    """Seconds between a request that was refused for now and the next."""
+    asked = [request for request in receiver.requests if request.path == path]
+    return [later.time - sooner.time for sooner, later in pairwise(asked) if sooner.answered == 503]
+
+
+def _refuses_both(receiver: Receiver) -> bool:
+    latest = {request.path: request.answered for request in receiver.requests}
+    return latest["/v1/traces"] == latest["/v1/logs"] == 503
+
+
+def _asked(receiver: Receiver) -> int:
+    return sum(request.path == "/v1/traces" for request in receiver.requests)
 
 
 def partial_success(lab: Lab) -> None:
@@ -139,12 +166,13 @@ def partial_success(lab: Lab) -> None:
 
 
 def larger_than_the_limit(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
-        limit = 4 * 2**20
-        made = service.do("many_large_spans", count=1500, size=4000)
-        _all_arrive(service, receiver)
-        receiver.wait_for(lambda r: sum(span.name == "large" for span in r.spans) == made, timeout=20.0)
-    assert max(len(request.payload) for request in receiver.requests) < limit
+    receivers = {"http/protobuf": Receiver(), "grpc": GrpcReceiver()}  # of which the latter refuses more by itself
+    for protocol, receiver in receivers.items():
+        with receiver, lab.service(receiver, OTEL_EXPORTER_OTLP_PROTOCOL=protocol) as service:
+            made = service.do("many_large_spans", count=1500, size=4000)
+            all_arrive(service, receiver)
+            receiver.wait_for(lambda r, made=made: sum(span.name == "large" for span in r.spans) == made)  # type: ignore[misc]
+        assert max(len(request.payload) for request in receiver.requests) < 4 * 2**20
 
 
 def huge_answers(lab: Lab) -> None:
@@ -152,7 +180,7 @@ def huge_answers(lab: Lab) -> None:
         for answer in (peer.huge_body(), peer.gzip_bomb()):
             receiver.answer(answer)
             service.hit(LOAD)
-            _all_arrive(service, receiver)
+            all_arrive(service, receiver)
         receiver.answer(peer.ok())
         assert service.arrived().duplicates == 0
 
@@ -162,7 +190,7 @@ def broken_connections(lab: Lab) -> None:
         for answer in (peer.reset("reading"), peer.closing(), peer.reset("reading"), peer.closing()):
             receiver.answer(answer, times=3)
             service.hit(LOAD)
-            _all_arrive(service, receiver, within=20.0)
+            all_arrive(service, receiver, within=20.0)
         assert service.arrived().duplicates == 0
 
 
@@ -196,11 +224,17 @@ def lost_acknowledgements(lab: Lab) -> None:
     with Receiver() as receiver, lab.service(receiver) as service:
         receiver.answer(peer.lost_acknowledgement(), times=6)
         service.hit(LOAD)
-        _all_arrive(service, receiver)
+        all_arrive(service, receiver)
         wait_until(lambda: service.delivery()["queue_items"] == 0)
         assert service.arrived().duplicates > 0
         assert service.delivery()["retries"] + service.delivery("logs")["retries"] > 0
 
 
-def _all_arrive(service: Service, receiver: Receiver, *, within: float = 10.0) -> None:
+def in_turn(answers: Sequence[Answer]) -> Callable[[str], Answer]:
+    """Each path gets each of the answers once; then all is well."""
+    turns: dict[str, Iterator[Answer]] = defaultdict(lambda: iter(answers))
+    return lambda path: next(turns[path], peer.ok())
+
+
+def all_arrive(service: Service, receiver: Receiver, *, within: float = 10.0) -> None:
     receiver.wait_for(lambda _: not service.missing(), timeout=within)

@@ -6,7 +6,7 @@
 | `middleware` | the way through us, by kind of connection |
 | `observer` | what is said of a request at its beginning and its end |
 | `request`, `routes` | what is noted while it lasts, and how it ended |
-| `headers`, `attributes` | what is taken from headers; what a span says |
+| `headers`, `attributes`, `paths` | what is taken from headers; what a span says; secrets in paths |
 | `metrics`, `cells` | counts, series, the duration |
 | `late`, `background` | spans after the fact; background tasks |
 | `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |
@@ -22,7 +22,7 @@ from typing import Final
 
 from blogauto_otel.config import complain
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.instrumentation.asgi import middleware, patches
+from blogauto_otel.instrumentation.asgi import middleware, patches, paths
 from blogauto_otel.instrumentation.asgi.hooks import (
     on_lifespan_shutdown,
     on_lifespan_startup,
@@ -65,6 +65,7 @@ def instrument(context: Context) -> Report:
 
 def _own(context: Context) -> Report:
     middleware.observer = Observer(context)
+    paths.watch_access_log(middleware.observer.paths)
     patches.apply()
     return Report(NAME, State.ON, ", ".join(_versions()))
 
@@ -103,6 +104,7 @@ def uninstrument() -> None:
     """Put everything back; pages and callbacks stay registered with those who registered them."""
     global _contrib_is_on
     patches.remove()
+    paths.unwatch_access_log()
     if middleware.observer is not None:
         middleware.observer.metrics.active = False
         middleware.observer = None

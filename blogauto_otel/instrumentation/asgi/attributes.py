@@ -19,6 +19,7 @@ from opentelemetry.semconv.attributes import (
 
 from blogauto_otel import semconv
 from blogauto_otel.instrumentation.asgi.headers import header
+from blogauto_otel.instrumentation.asgi.paths import Paths
 from blogauto_otel.instrumentation.asgi.protocol import Scope
 from blogauto_otel.instrumentation.asgi.request import Request
 from blogauto_otel.redaction import Redactor
@@ -89,11 +90,13 @@ def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
     return name.strip("[]"), int(digits)
 
 
-def of_response(request: Request) -> Attributes:
+def of_response(request: Request, paths: Paths) -> Attributes:
     """What is known when the request has ended."""
     found: Attributes = {}
     if request.template is not None:
         found[ROUTE] = request.template
+        if paths.hold_secrets(request.template):
+            found[PATH] = request.template
     if request.code is not None:
         found[STATUS_CODE] = request.code
     if request.error_type is not None:

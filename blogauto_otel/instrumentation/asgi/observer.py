@@ -15,6 +15,7 @@ from blogauto_otel.instrumentation.asgi import attributes, hooks
 from blogauto_otel.instrumentation.asgi.headers import Headers
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan, LateSpans
 from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
+from blogauto_otel.instrumentation.asgi.paths import Paths
 from blogauto_otel.instrumentation.asgi.request import Request, Session, alone, current, is_the_clients
 from blogauto_otel.signals import catalogue
 from blogauto_otel.signals.context import begin_request, end_request
@@ -34,6 +35,7 @@ class Observer:
         self.metrics = RequestMetrics(context.meter_provider, settings)
         self.tracer = context.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
         self.late = LateSpans(context)
+        self.paths = Paths(context.redactor)
         self._redactor = context.redactor
         self._headers = Headers(settings.trust_incoming)
 
@@ -162,7 +164,7 @@ class Observer:
     def _end_span(self, request: Request) -> None:
         span = request.span
         span.update_name(request.span_name())
-        span.set_attributes(attributes.of_response(request))
+        span.set_attributes(attributes.of_response(request, self.paths))
         if request.failed:
             if request.error is not None:
                 span.record_exception(request.error, timestamp=request.ended_at)
@@ -179,7 +181,7 @@ class Observer:
         span = LateSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request))
         span.set_attributes(attributes.of_request(request, self._redactor))
-        span.set_attributes(attributes.of_response(request))
+        span.set_attributes(attributes.of_response(request, self.paths))
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _tell_of_failure(request, span)
         self.late.write_request(span, request)

@@ -8,6 +8,7 @@ import gzip
 import hmac
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,11 @@ Send = Callable[[Message], Awaitable[None]]
 Collect = Callable[[], MetricsData | None]
 
 PATIENCE: Final = 15.0  # seconds; Prometheus gives up after 10
+
+# Whoever scrapes without end waits for his turn, so that the others do not: a page costs the event loop its sleep.
+BURST: Final = 0.25  # seconds of work that may be asked for at once
+SHARE: Final = 0.005  # of the time that goes by; beyond the burst, pages are that far between
+LONGEST_WAIT: Final = 5.0  # seconds; Prometheus itself comes every 15
 PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -99,15 +105,19 @@ class MetricsEndpoint:
 
 
 class _Renderings:
-    """Renderings in flight: who asks while one is under way waits for that one."""
+    """Renderings in flight: who asks while one is under way waits for that one, and nobody gets more than his share."""
 
     def __init__(self, render: Callable[[str, bool], Answer]) -> None:
         self._render = render
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Answer]] = {}
+        self._price = _Price()
 
     async def of(self, content_type: str, compress: bool) -> Answer:
+        wait = self._price.wait()
+        if wait > 0:
+            await asyncio.sleep(wait)
         future = self._join((content_type, compress))
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), PATIENCE)
 
@@ -130,14 +140,37 @@ class _Renderings:
             self._run(key, future)
 
     def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
+        began = time.thread_time()
         try:
             answer = self._render(*key)
+            self._price.paid(time.thread_time() - began)
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
             self._in_flight.pop(key, None)
             future.set_exception(error)
         else:
             self._in_flight.pop(key, None)
             future.set_result(answer)
+
+
+class _Price:
+    """What renderings have cost, forgotten as time goes by."""
+
+    def __init__(self) -> None:
+        self._spent = self._last = 0.0  # seconds of work: of all, and of the last
+        self._at = time.monotonic()  # its end
+
+    def paid(self, seconds: float) -> None:
+        """Note a rendering that has just ended."""
+        now = time.monotonic()
+        self._spent = max(0.0, self._spent - (now - self._at) * SHARE) + seconds
+        self._last, self._at = seconds, now
+
+    def wait(self) -> float:
+        """Seconds until the next one may begin."""
+        since = time.monotonic() - self._at
+        if self._spent - since * SHARE <= BURST:
+            return 0.0
+        return min(LONGEST_WAIT, self._last / SHARE) - since
 
 
 async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:

@@ -220,6 +220,26 @@ def test_uninstrumented_handlers_look_as_they_did(
     assert (handler.stream, handler.formatter, handler.filters) == (sys.stderr, formatter, [])
 
 
+@pytest.mark.parametrize("whose", ["ours", "the application's"])
+def test_where_stdout_is_full_the_line_goes_to_stderr(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch, fresh_logging: logging.Logger, whose: str
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    fresh_logging.handlers.clear()
+    if whose != "ours":
+        fresh_logging.addHandler(logging.StreamHandler(sys.stderr))
+    monkeypatch.setattr(sys, "stdout", Full())
+    instrument(console="json")
+    logging.getLogger("shop").warning("password=%s", "c4n4ry")
+    assert isinstance(sys.stderr, io.StringIO)
+    [line] = sys.stderr.getvalue().splitlines()
+    assert json.loads(line)["message"] == "password=[redacted:password]"
+
+
 @pytest.mark.parametrize("stderr", ["open", "closed"])
 @pytest.mark.parametrize("stdout", [None, "closed"])
 def test_without_a_standard_output_logging_goes_on(

@@ -62,6 +62,33 @@ async def test_get_answers_with_the_metrics() -> None:
     assert response.headers["content-length"] == str(len(response.content))
 
 
+async def test_whoever_scrapes_without_end_waits_for_his_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "LONGEST_WAIT", 0.4)
+    source = Source()
+    collect = source.collect
+
+    def work() -> MetricsData | None:
+        until = time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+        return collect()
+
+    asking = MetricsEndpoint(work)
+    for _ in range(3):  # the burst
+        began = time.perf_counter()
+        await fetch(asking)
+        assert time.perf_counter() - began < 0.35
+    began = time.perf_counter()
+    answers = await asyncio.gather(*(fetch(asking) for _ in range(10)))
+    assert time.perf_counter() - began > 0.4
+    assert {answer.status_code for answer in answers} == {200}
+    assert source.asked == 4
+    await asyncio.sleep(0.4)  # as Prometheus does, for longer
+    began = time.perf_counter()
+    await fetch(asking)
+    assert time.perf_counter() - began < 0.35
+
+
 async def test_openmetrics_when_it_is_preferred() -> None:
     response = await fetch(MetricsEndpoint(Source().collect), accept="application/openmetrics-text;version=1.0.0")
     assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -1,0 +1,418 @@
+"""Rows of the disk: full, gone, torn, crowded, fought over by workers that die: what waits is delivered, or told."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from blogauto_otel.config import Settings
+from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.delivery.spool import Limits, Spool
+from blogauto_otel.delivery.spoolfile import Kept, parse
+from blogauto_otel.delivery.spoolplace import candidates
+from stack import receiver as peer
+from stack.receiver import Receiver
+from tests.delivery.peers import refusing
+from tests.delivery.spool.damages import DAMAGES, GONE
+from tests.faults import lab as servers
+from tests.faults.lab import Command, Lab, Service, wait_until
+from tests.faults.network import all_arrive
+from tests.faults.rule import LOSSES
+
+LOAD = 100
+UNUSABLE = "cannot be kept on disk"
+
+Variables = Mapping[str, Any]
+Trouble = Callable[[Lab], AbstractContextManager[Variables]]
+
+
+def _directory(lab: Lab) -> Path:
+    """Where the service of a row keeps its files."""
+    return candidates(Settings(spool_dir=str(lab.spool)), {})[0]
+
+
+# --- a disk that cannot be used ---------------------------------------------------------------------------------------
+
+
+def disk_that_cannot_be_used(lab: Lab) -> None:
+    for number, trouble in enumerate((*TROUBLES, *(MOUNTED if _may_mount(lab) else ()))):
+        with trouble(lab) as how:
+            _goes_on_in_memory(lab, paired=number == 0, **how)
+        shutil.rmtree(lab.spool, ignore_errors=True)
+    for scene in (_becomes_unusable, _has_another_place, _is_lost_at_last):
+        scene(lab)
+        shutil.rmtree(lab.spool, ignore_errors=True)
+
+
+def _goes_on_in_memory(lab: Lab, **how: Any) -> None:
+    with Receiver() as receiver:
+        receiver.stop()
+        with lab.service(receiver, **how) as service:
+            _is_told(service)
+            service.hit(LOAD)
+            receiver.start()
+            wait_until(lambda: _waiting(service) == 0, 30.0)
+        assert len(service.told(UNUSABLE)) == 1
+        assert service.last["delivery"]["spool"]["errors"] >= 1
+
+
+def _is_told(service: Service) -> None:
+    service.hit(LOAD)
+    wait_until(lambda: service.told(UNUSABLE))
+
+
+def _waiting(service: Service) -> int:
+    return int(service.delivery()["queue_items"] + service.delivery("logs")["queue_items"])
+
+
+@contextlib.contextmanager
+def _short_files(lab: Lab) -> Iterator[Variables]:
+    """No file may have more than 4 KiB; the output, which is one, goes through a pipe."""
+    script = 'exec > >(exec cat) 2>&1; ulimit -f 4; exec "$@"'
+    yield {"server": _behind("bash", "-c", script, "bash"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextlib.contextmanager
+def _unwritable(lab: Lab) -> Iterator[Variables]:
+    _directory(lab).mkdir(parents=True)
+    _directory(lab).chmod(0o500)
+    yield {"server": without_privileges()}
+
+
+def without_privileges() -> Command:
+    """To root a file mode denies nothing, but for these capabilities."""
+    without = "-dac_override,-dac_read_search"
+    return _behind("setpriv", "--bounding-set", without, "--inh-caps", without) if not os.geteuid() else _behind()
+
+
+def _behind(*words: str) -> Command:
+    return lambda port: [*words, *servers.UVICORN(port)]
+
+
+@contextlib.contextmanager
+def _a_file_in_its_place(lab: Lab) -> Iterator[Variables]:
+    lab.spool.write_text("")
+    yield {}
+    lab.spool.unlink()
+
+
+@contextlib.contextmanager
+def _a_link_in_its_place(lab: Lab) -> Iterator[Variables]:
+    elsewhere = lab.folder / "elsewhere"
+    elsewhere.mkdir()
+    lab.spool.mkdir()
+    _directory(lab).symlink_to(elsewhere)
+    yield {}
+    assert not list(elsewhere.iterdir())
+
+
+@contextlib.contextmanager
+def _somebody_elses(lab: Lab) -> Iterator[Variables]:
+    _directory(lab).mkdir(parents=True)
+    try:
+        os.chown(_directory(lab), 65_534, -1)
+    except OSError:  # only root may give something away
+        yield {"DEEDS_BEFORE": "be_somebody_else"}
+    else:
+        yield {}
+
+
+@contextlib.contextmanager
+def _full(lab: Lab) -> Iterator[Variables]:
+    with _mounted(lab.spool, "size=64k"):
+        _directory(lab).mkdir(mode=0o700)
+        with contextlib.suppress(OSError):
+            (_directory(lab) / "ballast").write_bytes(bytes(60 * 1024))
+        yield {}
+
+
+@contextlib.contextmanager
+def _read_only(lab: Lab) -> Iterator[Variables]:
+    with _mounted(lab.spool, "ro"):
+        yield {}
+
+
+TROUBLES: Sequence[Trouble] = (_short_files, _unwritable, _a_file_in_its_place, _a_link_in_its_place, _somebody_elses)
+MOUNTED: Sequence[Trouble] = (_full, _read_only)
+
+
+@contextlib.contextmanager
+def _mounted(place: Path, options: str) -> Iterator[None]:
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def _may_mount(lab: Lab) -> bool:
+    """A container may not, as a rule; the limit for files and the modes of directories stand for it there."""
+    try:
+        with _mounted(lab.folder / "mount", "size=64k"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def _becomes_unusable(lab: Lab) -> None:
+    """With files in it, which are there still when it is usable again."""
+    with Receiver() as receiver:
+        receiver.stop()
+        with lab.service(receiver, server=without_privileges(), paired=False) as service:
+            service.hit(LOAD)
+            wait_until(lambda: _waiting(service) == 0)
+            _directory(lab).chmod(0o500)
+            _is_told(service)
+            receiver.start()
+            wait_until(lambda: _waiting(service) == 0, 30.0)
+            assert service.missing()
+            service.end()
+            _directory(lab).chmod(0o700)  # for the next start
+
+
+def _has_another_place(lab: Lab) -> None:
+    """The user's own is a file; the directory for what is temporary is none yet."""
+    home = lab.folder / "home"
+    home.write_text("")
+    with Receiver() as receiver:
+        receiver.stop()
+        places: Variables = {
+            "BLOGAUTO_OTEL_SPOOL_DIR": "",
+            "XDG_STATE_HOME": str(home),
+            "TMPDIR": str(lab.spool / "temporary"),
+        }
+        with lab.service(receiver, paired=False, **places) as service:
+            service.hit(LOAD)
+            wait_until(lambda: _waiting(service) == 0)
+            assert lab.spooled("claim")
+            receiver.start()
+            all_arrive(service, receiver, within=30.0)
+        assert not service.told(UNUSABLE)
+
+
+def _is_lost_at_last(lab: Lab) -> None:
+    with _a_file_in_its_place(lab), refusing() as nowhere:
+        with lab.service(nowhere, rule=LOSSES, paired=False) as service:
+            _is_told(service)
+        assert len(service.told("and lost:")) == 1
+        assert service.lost()["traces"].keys() == {"shutdown"}
+
+
+# --- files that wait --------------------------------------------------------------------------------------------------
+
+
+def _leave(lab: Lab, files: int) -> Mapping[str, Sequence[str]]:
+    """Files of two spans, as a process that ended left them: the names of the spans by the path of their file."""
+    spool = Spool(_directory(lab), Limits(), lambda *_: None)
+    left = {}
+    for number in range(files):
+        names = f"{number} a", f"{number} b"
+        left[str(_directory(lab) / str(spool.write(_kept(names)).name))] = names
+    return left
+
+
+def _kept(names: Sequence[str]) -> Kept:
+    spans = [Span(name=name, trace_id=os.urandom(16), span_id=os.urandom(8)) for name in names]
+    request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])])
+    return Kept(Signal.TRACES, len(names), request.SerializeToString())
+
+
+def _times(receiver: Receiver, names: Iterable[str]) -> Sequence[int]:
+    """How often each has arrived."""
+    arrived = Counter(span.name for span in receiver.spans)
+    return [arrived[name] for name in names]
+
+
+def damaged_files(lab: Lab) -> None:
+    left = list(_leave(lab, 2 * len(DAMAGES) + 1).items())
+    damaged = left[1::2]
+    for (path, _), damage in zip(damaged, DAMAGES.values(), strict=True):
+        damage(Path(path))
+    strangers = [_directory(lab) / name for name in ("notes.txt", "core", "old")]
+    strangers[0].write_text("not ours")
+    strangers[1].symlink_to("/nowhere")
+    strangers[2].mkdir()
+    with Receiver() as receiver:
+        receiver.stop()  # until it has warmed up: what it reads is to be seen in its memory
+        with lab.service(receiver, rule=LOSSES) as service:
+            receiver.start()
+            wait_until(lambda: not lab.spooled(), 60.0)
+            service.hit(LOAD)
+            all_arrive(service, receiver)
+            assert service.state()["delivery"]["spool"]["quarantined"] == len(DAMAGES)
+            assert service.delivery()["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}
+        assert set(_times(receiver, _names(left[::2]))) == {1}
+        assert set(_times(receiver, _names(damaged))) == {0}
+    assert len(lab.spooled("bad")) == len(DAMAGES) - len(GONE)
+    assert all(map(os.path.lexists, strangers))
+
+
+def _names(files: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    return [name for _, names in files for name in names]
+
+
+# --- several at one directory -----------------------------------------------------------------------------------------
+
+
+def killed_while_draining(lab: Lab, *, kills: int = 6) -> None:
+    left = {Path(path).name.partition(".")[0]: names for path, names in _leave(lab, 60 + 20 * kills).items()}
+    dice = random.Random(57)
+    under_way: set[str] = set()
+    with Receiver() as receiver:
+        receiver.answer(lambda _: peer.status(503) if dice.random() < 0.1 else peer.delay(0.05))
+        four = servers.GUNICORN_FOUR
+        with lab.service(receiver, server=four, paired=False, keep=False) as service:
+            all_arrive(service, receiver)
+            for _ in range(kills):
+                _who_drains(lab)
+                time.sleep(dice.uniform(0.0, 0.5))
+                under_way.update(_kill_in_the_middle_of_a_claim(lab))
+            wait_until(lambda: not any(map(lab.spooled, ("", "tmp"))), 60.0)  # while they live
+        assert all(_times(receiver, _names(left.items())))
+        twice = {file for file, names in left.items() if max(_times(receiver, names)) > 1}
+        assert twice <= under_way
+        assert not lab.spooled("bad")
+
+
+def _kill_in_the_middle_of_a_claim(lab: Lab) -> Sequence[str]:
+    """Whoever drains now; returns the files that it had claimed."""
+    while True:
+        worker = _who_drains(lab)
+        claimed = _claimed_by_a_stopped(worker, lab)
+        if claimed:
+            worker.kill()
+            worker.wait(10.0)
+            return claimed
+        worker.resume()
+
+
+def _claimed_by_a_stopped(worker: psutil.Process, lab: Lab) -> Sequence[str]:
+    worker.suspend()
+    wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
+    return [file for file, pid in _claims(lab) if pid == worker.pid]
+
+
+def _who_drains(lab: Lab) -> psutil.Process:
+    found: list[int] = []
+
+    def look() -> bool:
+        found.extend(pid for _, pid in _claims(lab) if psutil.pid_exists(pid))
+        return bool(found)
+
+    wait_until(look, 30.0)
+    return psutil.Process(found[0])
+
+
+def _claims(lab: Lab) -> Sequence[tuple[str, int]]:
+    """Files, each with the process that works on it."""
+    names = filter(None, (parse(path.name) for path in lab.spooled("claim")))
+    return [(str(name).partition(".")[0], int(name.owner.partition("-")[0])) for name in names if name.owner]
+
+
+# --- too much, too old ------------------------------------------------------------------------------------------------
+
+
+def over_budget_and_age(lab: Lab) -> None:
+    _over_the_budget(lab)
+    shutil.rmtree(lab.spool)
+    _over_the_age(lab)
+
+
+BUDGET = 256 * 1024
+SPANS, AT_ONCE = 400, 40
+
+
+def _over_the_budget(lab: Lab) -> None:
+    """Three times as much as may be kept; the newest third is."""
+    with Receiver() as receiver:
+        receiver.stop()
+        small: Variables = {"BLOGAUTO_OTEL_SPOOL_BYTES": str(BUDGET), "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        with lab.service(receiver, rule=LOSSES, **small) as service:
+            with _watched(_directory(lab)) as seen:
+                for first in range(0, SPANS, AT_ONCE):
+                    service.do("numbered_spans", numbers=list(range(first, first + AT_ONCE)), size=4000)
+                    wait_until(lambda: _waiting(service) == 0)
+            assert seen.total <= BUDGET + seen.largest
+            receiver.start()
+            wait_until(lambda: not lab.spooled(), 60.0)
+            dropped = service.delivery()["dropped"]
+        times = _times(receiver, [f"number {number}" for number in range(SPANS)])
+        assert set(times[-SPANS // 5 :]) == {1}
+        assert 0 < times.count(0) <= dropped["spool_full"]
+        assert dropped.keys() == {"spool_full"}
+        assert len(service.told("traces are being lost: spool_full")) == 1
+
+
+@dataclass
+class Seen:
+    """The most that a directory has held, in bytes, and its largest file."""
+
+    total: int = 0
+    largest: int = 0
+
+
+@contextlib.contextmanager
+def _watched(directory: Path) -> Iterator[Seen]:
+    """Look at it all the while."""
+    seen, over = Seen(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.001):
+            sizes = [0]
+            with contextlib.suppress(FileNotFoundError):  # one was renamed: there is another look
+                sizes += [path.stat().st_size for path in directory.iterdir()]
+                seen.total = max(seen.total, sum(sizes))
+            seen.largest = max(seen.largest, *sizes)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+    assert seen.largest
+
+
+def _over_the_age(lab: Lab) -> None:
+    """One process left its files two days ago, another a moment ago; a third may keep them for a day.
+
+    The younger ones have clocks that are ahead. One of them is the first, or it would have thrown away the old files.
+    """
+    later: Variables = {"DEEDS_BEFORE": "two_days_later", "BLOGAUTO_OTEL_SPOOL_AGE": str(86_400)}
+    with refusing() as nowhere:
+        new = _ended_with_files(lab, nowhere, **later)
+        old = _ended_with_files(lab, nowhere)
+    with Receiver() as receiver:
+        with lab.service(receiver, rule=LOSSES, paired=False, **later) as service:
+            wait_until(lambda: not lab.spooled(), 30.0)
+            service.hit(LOAD)
+            dropped = {signal: service.delivery(signal)["dropped"] for signal in ("traces", "logs")}
+            all_arrive(service, receiver)
+        assert dropped["traces"] == {"spool_expired": len(old.made_spans)}, dropped
+        assert dropped["logs"]["spool_expired"] >= len(old.made_logs)
+        arrived = service.arrived().spans
+        assert not any(span in arrived for span in old.made_spans)
+        assert all(span in arrived for span in new.made_spans)
+
+
+def _ended_with_files(lab: Lab, nowhere: str, **variables: Any) -> Service:
+    with lab.unruled(nowhere, paired=False, **variables) as service:
+        service.end()
+    return service

@@ -1,0 +1,85 @@
+"""Threads that fork while others record, and a signal handler that forks, with nobody to deliver to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from opentelemetry import trace
+
+import blogauto_otel
+from tests.faults.programs.said import say
+
+PATIENCE = 10.0  # seconds for a child to keep what it has, and to end
+SPANS = 3
+
+telemetry = blogauto_otel.configure(span_delay=0.05)
+tracer = trace.get_tracer("faults")
+stop = threading.Event()
+made: list[None] = []  # one for each span: its length is changed atomically
+children: list[bool] = []  # whether each ended well
+
+
+def record() -> None:
+    while not stop.is_set():
+        with tracer.start_as_current_span("parent"):
+            made.append(None)
+        stop.wait(0.001)
+
+
+def fork(*_: Any) -> None:
+    pid = os.fork()
+    if pid == 0:
+        for _number in range(SPANS):
+            with tracer.start_as_current_span("child"):
+                pass
+        os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
+    children.append(ended_well(pid))
+
+
+def ended_well(pid: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status == 0
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return False
+
+
+def fork_often(times: int) -> None:
+    for _ in range(times):
+        fork()
+
+
+each = int(sys.argv[1])
+recording = [threading.Thread(target=record) for _ in range(2)]
+forking = [threading.Thread(target=fork_often, args=(each,)) for _ in range(3)]
+for thread in (*recording, *forking):
+    thread.start()
+signal.signal(signal.SIGUSR1, fork)
+for _ in range(each):
+    with tracer.start_as_current_span("parent"):
+        made.append(None)
+        signal.raise_signal(signal.SIGUSR1)
+for thread in forking:
+    thread.join()
+stop.set()
+for thread in recording:
+    thread.join()
+whole = telemetry.shutdown(PATIENCE)
+say(
+    {
+        "children": len(children),
+        "ended_well": sum(children),
+        "child": len(children) * SPANS,
+        "parent": len(made),
+        "whole": whole,
+    }
+)

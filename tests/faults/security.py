@@ -1,0 +1,450 @@
+"""Rows of security: nothing forged in a log, no secret in any byte that leaves, no page for strangers but one."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import secrets
+import socket
+import time
+import urllib.parse
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import psutil
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from blogauto_otel.delivery import spoolfile
+from stack import receiver as peer
+from stack.receiver import Receiver
+from tests.delivery.peers import refusing
+from tests.faults.lab import Command, Lab, Program, Service, wait_until
+from tests.faults.programs.planted import PLACES, SEED, Planted
+from tests.faults.rule import Rule
+from tests.redaction.hostile import HOSTILE
+from tests.support.children import PATIENCE, Child, free_port, python, running
+
+LOAD = 100
+
+
+def _uvicorn(program: str, *options: str) -> Command:
+    app = f"tests.faults.programs.{program}:app"
+    return lambda port: python("-m", "uvicorn", app, "--port", str(port), *options)
+
+
+def _gunicorn(program: str) -> Command:
+    options = ("-w", "1", "-k", "uvicorn_worker.UvicornWorker", "--access-logfile", "-")
+    return lambda port: python(
+        "-m", "gunicorn", f"tests.faults.programs.{program}:app", "-b", f"127.0.0.1:{port}", *options
+    )
+
+
+# --- lines that are forged -------------------------------------------------------------------------------------------
+
+# Whatever ends a line, moves a cursor or turns the direction of writing; a tab does none of it.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+RECORD = re.compile(r"\d\d:\d\d:\d\d\.\d{3} \S+ +([\w.]+)")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+TARGETS = (
+    "/log/a%0d%1b%5b2J%00%e2%80%ae%c2%85?q=%0aforged%1b",
+    "/log/a%0aforged?q=\x1b%0a",
+    "/nothing/%0aforged%1b?q=%0a",
+    "/log/\x1b[2J?q=\x07",
+    "/log/é\x85?\x9b31m",
+)
+AGENTS = ("curl\tforged", "curl\x85\x9b", "curl\x1b[2J", "curl\x0bforged")
+BAD_IDS = (b"a b", b"a\tb", b"a" * 200, b"<b>", b"\xc3\xa9", b"a\x1b[2Jb", b"a\x00b", b'a","level":"ERROR', b"")
+
+
+def forged_lines(lab: Lab) -> None:
+    with Receiver() as receiver:
+        rule = Rule(errors=("raised",))
+        with lab.service(receiver, rule=rule, server=_uvicorn("forged")) as service:
+            logged = _send_hostile(service)
+            service.end()
+        lines = _lines(service.child)
+        records = [json.loads(line) for line in lines]  # every one of them is a record
+        assert sum(record["logger"].startswith("strangers") for record in records) == logged
+        assert all(record["logger"] != "forged" for record in records)
+        ids = [record["request.id"] for record in records if "request.id" in record]
+        ids += [item.attributes["request.id"] for item in receiver.logs if "request.id" in item.attributes]
+        ids += [span.attributes["request.id"] for span in receiver.spans if "request.id" in span.attributes]
+        assert "good-1.a_B" in ids
+        assert all(REQUEST_ID.fullmatch(str(given)) for given in ids), ids
+    with Receiver() as receiver:
+        with lab.unruled(receiver, server=_uvicorn("forged"), BLOGAUTO_OTEL_CONSOLE="text") as service:
+            logged = _send_hostile(service)
+            service.end()
+        lines = _lines(service.child)
+        loggers = [found[1] for line in lines if (found := RECORD.match(line))]
+        assert sum(logger.startswith("strangers") for logger in loggers) == logged
+        assert "forged" not in loggers
+        strays = [line for line in lines if not RECORD.match(line) and not line.startswith("    ")]
+        assert strays == []  # the lines of a traceback are indented
+
+
+def _lines(child: Child) -> list[str]:
+    """The lines of its output, which has nothing in it that a terminal obeys."""
+    output = child.log.read_bytes().decode()
+    assert CONTROLS.findall(output) == []
+    return output.removesuffix("\n").split("\n")
+
+
+def _send_hostile(service: Service) -> int:
+    """Hostile requests, and hostile text of the application's own; how many records that made."""
+    port = service.child.port
+    answered = 0
+    for target in TARGETS:
+        for agent in AGENTS:
+            for rest in ("Host: a", "Host: a\x7fb", "Host: a\r\nX-\x85: 1"):
+                head = f"GET {target} HTTP/1.1\r\nUser-Agent: {agent}\r\n{rest}\r\n"
+                answered += _ask(port, head.encode("latin-1")).startswith(b"HTTP/1.1 200")
+    for given in BAD_IDS:
+        answer = _ask(port, b"GET /log/id HTTP/1.1\r\nHost: a\r\nX-Request-ID: " + given + b"\r\n")
+        answered += answer.startswith(b"HTTP/1.1 200")
+        for told in re.findall(rb"(?i)x-request-id: (.*)\r\n", answer):
+            assert told != given
+            assert REQUEST_ID.fullmatch(told.decode("latin-1"))
+    answer = _ask(port, b"GET /log/id HTTP/1.1\r\nHost: a\r\nX-Request-ID: good-1.a_B\r\n")
+    assert b"x-request-id: good-1.a_B\r\n" in answer.lower().replace(b"a_b", b"a_B")
+    assert answered >= 9  # the server refuses the rest by itself
+    return answered + 1 + int(service.get("/forge"))
+
+
+def _ask(port: int, head: bytes) -> bytes:
+    """The answer to a request of any bytes."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(head + b"Connection: close\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while more := connection.recv(65_536):
+                answer += more
+    return answer
+
+
+# --- texts that want the redactor to be busy -------------------------------------------------------------------------
+
+SLOWEST = 0.005  # seconds of processor time for one text
+QUERY = "/?&;:=%@+,!$'()*[]-._~"  # stays as it is
+GROWTH = 2.6**2  # for four times as much text
+
+
+def busy_redactor(lab: Lab) -> None:
+    for name, took in lab.program("redaction_times").said.items():
+        assert took["seconds"] <= SLOWEST, f"{name}: {took['seconds'] * 1e3:.1f} ms"
+        assert took["growth"] <= GROWTH, f"{name}: {took['growth']:.1f} times as long for four times as much"
+    with Receiver() as receiver, lab.service(receiver, server=_uvicorn("forged")) as service:
+        for text in HOSTILE.values():  # as much of each as a server takes
+            query = urllib.parse.quote(text[:60_000], safe=QUERY)[:60_000]
+            agent = " ".join(text[:8_000].encode().decode("latin-1").split())
+            assert _visit(service, "GET", f"/log/x?{query}", {}) == 200
+            assert _visit(service, "GET", "/log/x", {"User-Agent": agent}) == 200
+        service.hit(LOAD)
+        receiver.wait_for(lambda _: not service.missing())
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+# What the application raises and logs on purpose; an item that is rejected on purpose is lost.
+ON_PURPOSE = Rule(lossless=False, errors=("Exception in ASGI application", "never retrieved", "Exception in callback"))
+AT_THE_END = ("log when stdout is full", "log of a handler")
+
+
+def canaries(lab: Lab) -> None:
+    planted = Planted(secrets.token_hex(16))
+    _while_the_collector_answers(lab, planted)
+    _while_it_is_away(lab, planted)
+    _while_all_of_it_is_printed(lab, planted)
+    _without_a_service(lab, planted)
+    _with_redaction_off(lab, planted)
+
+
+def _while_the_collector_answers(lab: Lab, planted: Planted) -> None:
+    with Receiver() as receiver:
+        server = _uvicorn("leaky", "--http", "h11")  # which takes any method
+        with lab.service(receiver, rule=ON_PURPOSE, server=server, **_settings(planted)) as service:
+            told = _plant(service, planted)
+            receiver.answer(peer.partial_success(1, planted.dressed("answer of the collector")), times=1)
+            service.hit(10)
+            wait_until(lambda: service.told(planted.marker("answer of the collector")))
+            page = _scrape(service.child, planted)
+            service.get("/full")
+            service.end()
+        token = f"Bearer {planted.secret('otlp header')}"
+        assert all(request.headers["authorization"] == token for request in receiver.requests)
+        left = {**_received(receiver), "console": service.child.log.read_bytes(), "page": page, "status": told}
+        _no_secret_is_in(left, planted)
+        _markers_are_in(left, planted)
+
+
+def _while_it_is_away(lab: Lab, planted: Planted) -> None:
+    """Everything goes to disk, and from there to the next Collector."""
+    with refusing() as nowhere:
+        endpoint = nowhere.replace("://", f"://bob:{planted.secret('otlp endpoint')}@")
+        server, settings = _gunicorn("leaky"), _settings(planted)
+        with lab.service(endpoint, rule=ON_PURPOSE, server=server, paired=False, keep=False, **settings) as service:
+            told = _plant(service, planted)
+            wait_until(lambda: {path.suffix for path in lab.spooled()} >= {".traces", ".logs"})
+            kept = _spooled(lab)
+            wait_until(lambda: service.told("cannot deliver"))
+            told += json.dumps(service.state()).encode()
+            service.end()
+            kept += _spooled(lab)
+            left = {"traces": kept, "logs": kept, "console": service.child.log.read_bytes(), "status": told}
+            _no_secret_is_in(left, planted)
+            _markers_are_in(left, planted, besides={"method", "answer of the collector", *AT_THE_END})
+        [harbour] = service.receivers
+        _no_secret_is_in(_received(harbour), planted)
+        assert planted.marker("span name").encode() in _received(harbour)["traces"]
+
+
+def _while_all_of_it_is_printed(lab: Lab, planted: Planted) -> None:
+    """By the console exporters, as text, and by the page of the other exporter for Prometheus."""
+    port = str(free_port())
+    printed = {f"OTEL_{signal}_EXPORTER": "otlp,console" for signal in ("TRACES", "LOGS")}
+    printed |= {"OTEL_METRICS_EXPORTER": "otlp,console,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
+    settings = {**_settings(planted), **printed, "BLOGAUTO_OTEL_CONSOLE": "text"}
+    with Receiver() as receiver:
+        with lab.unruled(receiver, server=_uvicorn("leaky"), **settings) as service:
+            _plant(service, planted)
+            with socket.create_connection(("localhost", int(port)), timeout=PATIENCE) as connection:
+                connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                page = b"".join(iter(lambda: connection.recv(65_536), b""))
+            service.end()
+        console = service.child.log.read_bytes()
+        left = {"console": console, "traces": console, "logs": console, "metrics": console, "page": page}
+        _no_secret_is_in(left, planted)
+        unsaid = {place for place in PLACES if "scope" in place}  # the SDK's JSON has the scope of metrics alone
+        _markers_are_in(left, planted, besides={*unsaid, "method", "answer of the collector", *AT_THE_END})
+
+
+def _without_a_service(lab: Lab, planted: Planted) -> None:
+    """An application that does not start, and the command line."""
+    endpoint = f"http://bob:{planted.secret('otlp endpoint')}@127.0.0.1:1/{planted.marker('otlp endpoint')}"
+    variables: dict[str, Any] = {
+        **_settings(planted),
+        "OTEL_RESOURCE_ATTRIBUTES": f"api_key={planted.secret('resource attribute by key')}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "BLOGAUTO_OTEL_SPOOL_DIR": str(lab.spool),
+    }
+    broken = _uvicorn("leaky")(free_port())
+    commands = {name: python("-m", "blogauto_otel.cli", name) for name in ("settings", "check")}
+    for name, command in {"broken": broken, **commands}.items():
+        log = lab.folder / f"{name}.log"
+        with running(command, log, LEAKY_START="fails", **variables) as child:
+            assert child.wait() != 0
+        marker = planted.marker("start" if name == "broken" else "otlp endpoint")
+        assert marker in child.output, child.output
+        _no_secret_is_in({name: log.read_bytes()}, planted)
+
+
+def _with_redaction_off(lab: Lab, planted: Planted) -> None:
+    """All of them are seen then: none was planted in vain."""
+    with Receiver() as receiver:
+        settings = {**_settings(planted), "BLOGAUTO_OTEL_REDACT": "false", "BLOGAUTO_OTEL_METRICS_TOKEN": ""}
+        with lab.unruled(receiver, server=_uvicorn("leaky", "--http", "h11"), **settings) as service:
+            _plant(service, planted)
+            service.get("/full")
+            service.end()
+        left = b"".join((*_received(receiver).values(), service.child.log.read_bytes()))
+    seen = {place for place, core in planted.cores() if core.encode() in left}
+    # What we say ourselves is redacted all the same, and a statement is told without its values.
+    never = {"answer of the collector", "setting that is none", "sql literal"}
+    assert {place for place, wheres in PLACES.items() if wheres} - never - seen == set()
+
+
+def _settings(planted: Planted) -> dict[str, Any]:
+    secret, marker = planted.secret, planted.marker
+    note = urllib.parse.quote(planted.dressed("resource attribute"), safe="")
+    return {
+        SEED: planted.seed,
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{secret('otlp header')}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"note={note},api_key={secret('resource attribute by key')}",
+        "BLOGAUTO_OTEL_METRICS_TOKEN": secret("metrics token"),
+        "BLOGAUTO_OTEL_SPOOL_BYTES": f"redis://:{secret('setting that is none')}@{marker('setting that is none')}",
+        "DATABASE_URL": f"postgresql://blog:{secret('log environment')}@db/{marker('log environment')}",
+    }
+
+
+def _plant(service: Service, planted: Planted) -> bytes:
+    """Ask for everything that the application has; how telemetry stands afterwards."""
+    for path, headers in _visits(planted):
+        _visit(service, "GET", path, headers)
+    for body in (
+        f"user={planted.marker('form')}&password={planted.secret('form')}",
+        json.dumps({"user": planted.marker("json"), "pin": planted.secret("json")}),
+        f'form-data; name="password"\r\n\r\n{planted.secret("multipart")}\r\n-- {planted.marker("multipart")}',
+    ):
+        _visit(service, "POST", "/read", {}, body)
+    _visit(service, f"sk_live_{planted.secret('method')}.{planted.marker('method')}", "/show/1", {})
+    _open_socket(service, planted)
+    told = service.get("/leak")
+    for way in service.get("/ways"):
+        _visit(service, "GET", f"/fail/{way}", {})
+    return json.dumps(told).encode()
+
+
+def _visits(planted: Planted) -> Iterator[tuple[str, dict[str, str]]]:
+    secret, marker = planted.secret, planted.marker
+    quoted = {place: urllib.parse.quote(planted.dressed(place), safe="") for place in PLACES}
+    yield f"/show/{quoted['path']}", {}
+    yield f"/reset/{secret('path parameter')}/1?note={marker('path parameter')}", {}
+    yield f"/nobody/{quoted['path that nobody answers']}", {}
+    yield f"/show/1?api_key={secret('query by key')}&note={marker('query by key')}", {}
+    yield f"/show/1?note=sk_live_{secret('query by shape')}&more={marker('query by shape')}", {}
+    inner = urllib.parse.quote(f"https://api.test/?token={secret('query encoded twice')}", safe="")
+    yield f"/show/1?next={urllib.parse.quote(inner, safe='')}&note={marker('query encoded twice')}", {}
+    yield (
+        "/show/1",
+        {
+            "Authorization": f"Bearer {secret('header authorization')}",
+            "Proxy-Authorization": f"Basic {secret('header proxy-authorization')}",
+            "Cookie": f"session={secret('header cookie')}",
+            "X-Api-Key": secret("header x-api-key"),
+            f"X-sk_live_{secret('header of an odd name')}": "1",
+            "User-Agent": planted.dressed("header user-agent"),
+            "Referer": f"https://app.test/?access_token={secret('header referer')}",
+            "Host": f"sk_live_{secret('header host')}.{marker('header host')}.test",
+            "X-Forwarded-For": planted.dressed("header x-forwarded-for"),
+            "X-Request-ID": f"sk_live_{secret('header x-request-id')}.{marker('header x-request-id')}",
+        },
+    )
+    yield (
+        "/show/1",
+        {
+            "Traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
+            "Baggage": f"session_token={secret('header baggage')}",
+        },
+    )
+
+
+def _visit(service: Service, method: str, path: str, headers: Mapping[str, str], body: str = "") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", service.child.port, timeout=PATIENCE)
+    connection.request(method, path, body=body.encode() or None, headers=dict(headers))
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+def _open_socket(service: Service, planted: Planted) -> None:
+    what = urllib.parse.quote(planted.dressed("websocket path"), safe="")
+    query = f"token={planted.secret('websocket query')}&note={planted.marker('websocket query')}"
+    url = f"ws://127.0.0.1:{service.child.port}/socket/{what}?{query}"
+    protocol: Any = f"bearer-{planted.secret('websocket protocol')}"
+    with contextlib.suppress(WebSocketException), connect(url, subprotocols=[protocol]) as websocket:
+        websocket.recv()
+
+
+def _scrape(child: Child, planted: Planted) -> bytes:
+    token = {"Authorization": f"Bearer {planted.secret('metrics token')}"}
+    kinds = ("text/plain", "application/openmetrics-text")
+    answers = [child.get("/metrics", {**token, "Accept": kind}) for kind in kinds]
+    assert {status for status, _ in answers} == {200}
+    return b"".join(page for _, page in answers)
+
+
+def _received(receiver: Receiver) -> dict[str, bytes]:
+    """What export requests said, by signal; not their headers, where the Collector's token belongs."""
+    signals = ("traces", "logs", "metrics")
+    return {signal: b"".join(r.payload for r in receiver.requests if signal in r.path) for signal in signals}
+
+
+def _spooled(lab: Lab) -> bytes:
+    """Every byte of every file there, in whatever state, and what it unpacks to."""
+    found = []
+    for path in lab.spool.rglob("*"):
+        with contextlib.suppress(OSError, spoolfile.DamagedError):  # it may go, or be half-written
+            found.append(path.read_bytes())
+            found.append(spoolfile.unpack(found[-1], max_content=2**30).content)
+    return b"".join(found)
+
+
+def _no_secret_is_in(left: Mapping[str, bytes], planted: Planted) -> None:
+    cores = [(place, core.encode()) for place, core in planted.cores()]
+    found = [(place, where) for where, content in left.items() for place, core in cores if core in content]
+    assert found == [], found
+
+
+def _markers_are_in(left: Mapping[str, bytes], planted: Planted, *, besides: Collection[str] = ()) -> None:
+    """Or it would say nothing that no secret is."""
+    expected = [(place, where) for place, wheres in PLACES.items() for where in wheres if place not in besides]
+    missing = [(p, where) for p, where in expected if where in left and planted.marker(p).encode() not in left[where]]
+    assert missing == [], missing
+
+
+# --- pages that strangers may see ------------------------------------------------------------------------------------
+
+SETS = 2_000
+SCRAPE = 0.1  # seconds for a page of so many series
+# Where others have pages of theirs.
+NOT_OURS = ("/", "/health", "/healthz", "/status", "/debug", "/debug/pprof", "/info", "/env", "/spool", "/metrics/")
+
+
+def pages_for_strangers(lab: Lab) -> None:
+    _open_by_default(lab)
+    _closed_when_asked(lab)
+
+
+def _open_by_default(lab: Lab) -> None:
+    """`/metrics` is open to whoever reaches the application, and nothing else is."""
+    with Receiver() as receiver, lab.service(receiver) as service:
+        assert _ports(service.child) == {service.child.port}
+        assert [path for path in NOT_OURS if service.child.get(path)[0] != 404] == []
+        service.do("many_label_sets", sets=SETS)
+        status, page = service.child.get("/metrics")
+        assert status == 200
+        assert page.count(b"faults_labels_total{") == SETS
+        _scraped_without_end(lab, service)
+
+
+def _scraped_without_end(lab: Lab, service: Service) -> None:
+    """By somebody who does nothing else, while others want to be served."""
+    command = python("-m", "tests.faults.programs.scraper", str(service.child.port), "4")
+    log = lab.folder / "scraper.log"
+    with running(command, log) as scraper:
+        time.sleep(0.5)
+        while scraper.process.poll() is None:
+            service.hit(20)
+        said = Program(scraper.wait(), 0.0, scraper.output).said
+    assert said["scrapes"] >= 5, said
+    assert said["quickest"] <= SCRAPE, said
+    assert said["slowest"] <= 6.0, said  # Prometheus gives up after 10 s
+
+
+def _closed_when_asked(lab: Lab) -> None:
+    token = secrets.token_hex(16)
+    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_METRICS_TOKEN=token) as service:
+        for wrong in (
+            "",
+            token,
+            f"Basic {token}",
+            f"Bearer {token[:-1]}",
+            f"Bearer {token}x",
+            "Bearer",
+            f"bearer:{token}",
+        ):
+            status, page = service.child.get(f"/metrics?token={token}", {"Authorization": wrong} if wrong else {})
+            assert (status, page) == (401, b"bearer token required\n")
+        status, page = service.child.get("/metrics", {"Authorization": f"Bearer {token}"})
+        assert status == 200
+        assert b"blogauto_api_requests_total" in page
+        assert token.encode() not in page + service.child.log.read_bytes() + json.dumps(service.state()).encode()
+    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_METRICS_PATH="off") as service:
+        assert service.child.get("/metrics")[0] == 404
+        assert _ports(service.child) == {service.child.port}
+    port = str(free_port())
+    asked: dict[str, Any] = {"OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
+    with Receiver() as receiver, lab.service(receiver, **asked) as service:
+        assert _ports(service.child) == {service.child.port, int(port)}  # and each on loopback
+
+
+def _ports(child: Child) -> set[int]:
+    """Where the process listens: on loopback, or this fails."""
+    listening = [c for c in psutil.Process(child.process.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::1"}, listening
+    return {connection.laddr.port for connection in listening}
