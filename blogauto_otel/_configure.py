@@ -99,6 +99,7 @@ class _Parts:
     logs: Logs | None
     reports: tuple[Report, ...]
     destinations: Mapping[str, str]
+    redactor: redaction.Redactor
 
 
 class Telemetry:
@@ -168,12 +169,13 @@ class Telemetry:
             return Status(
                 self.settings.service_name, self.settings.environment, dict.fromkeys(SIGNALS, "nowhere (disabled)")
             )
+        redact = self._parts.redactor.text
         return Status(
             service=self.settings.service_name,
             environment=self.settings.environment,
-            destinations=self._parts.destinations,
+            destinations={signal: redact(place) for signal, place in self._parts.destinations.items()},
             instrumentation=integrations.brought_up_to_date(self._parts.reports),
-            problems=self._problems,
+            problems=tuple(map(redact, self._problems)),
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),
         )
@@ -338,7 +340,7 @@ def _compose(
     owned = {"traces": tracing, "metrics": metering, "logs": logs}
     places = {signal.value: place for signal, place in delivery.destinations().items()}
     destinations = {name: places[name] if owned[name] else "a provider installed by somebody else" for name in SIGNALS}
-    return _Parts(resource_, delivery, tracing, metering, logs, reports, destinations)
+    return _Parts(resource_, delivery, tracing, metering, logs, reports, destinations, redactor)
 
 
 # The API's own stand-ins, by class name: what `get_*_provider()` returns while nobody has installed one.

@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def print_settings(_: argparse.Namespace) -> int:
     """Print every setting with its value, and what is wrong with the environment."""
     loaded = config.load()
+    redact = redaction.build_redactor(loaded.settings).text
     for name, value in loaded.settings.printable().items():
         mark = " " if value == config.default_of(name) else "*"
-        print(f"{mark} {config.option_of(name).variable} = {_plain(value)}")
-    for problem in loaded.problems:
-        print(f"! {problem}", file=sys.stderr)
+        print(f"{mark} {config.option_of(name).variable} = {redact(_plain(value))}")
+    _print_problems(loaded)
     return 1 if loaded.problems else 0
 
 
@@ -83,8 +83,7 @@ def check_delivery(_: argparse.Namespace) -> int:
 def show_spool(chosen: argparse.Namespace) -> int:
     """Print what waits on disk, for how long, and who works on it; never what is in it."""
     loaded = config.load()
-    for problem in loaded.problems:
-        print(f"! {problem}", file=sys.stderr)
+    _print_problems(loaded)
     place = _spool_place(loaded.settings)
     if place is None:
         print(json.dumps({"directory": OFF}) if chosen.json else "off: what cannot be sent waits in memory alone")
@@ -101,6 +100,12 @@ def show_spool(chosen: argparse.Namespace) -> int:
     facts = {"directory": str(place), "limits": spoolview.limits(loaded.settings), **spoolview.as_dict(seen)}
     print(json.dumps(facts, indent=2) if chosen.json else "\n".join(_spool_in_words(facts)))
     return 0
+
+
+def _print_problems(loaded: config.Loaded) -> None:
+    redact = redaction.build_redactor(loaded.settings).text
+    for problem in loaded.problems:
+        print(f"! {redact(problem)}", file=sys.stderr)
 
 
 def _spool_place(settings: config.Settings) -> Path | None:
@@ -128,8 +133,7 @@ def print_sentry_variables(_: argparse.Namespace) -> int:
     from blogauto_otel.integrations.sentry.traces import Share
 
     loaded = config.load()
-    for problem in loaded.problems:
-        print(f"! {problem}", file=sys.stderr)
+    _print_problems(loaded)
     if loaded.settings.sentry_dsn is None:
         print("SENTRY_DSN is not set", file=sys.stderr)
         return 1

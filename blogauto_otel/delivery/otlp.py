@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, Status
+    from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
@@ -171,7 +171,7 @@ class Encoder:
         if parent is not None:
             parts.append(_PARENT_ID + parent.span_id.to_bytes(8, "big"))
         if context.trace_state:
-            parts.append(message(_TRACE_STATE, utf8(context.trace_state.to_header())))
+            parts.append(self._trace_state(context.trace_state))
         cut = self._attributes(parts, span)
         cut |= self._all(parts, span, "events", self._event, _DROPPED_EVENTS)
         cut |= self._all(parts, span, "links", self._link, _DROPPED_LINKS)
@@ -179,6 +179,9 @@ class Encoder:
         if cut:
             parts.append(self._span_cut)
         return message(ITEM, b"".join(parts))
+
+    def _trace_state(self, state: TraceState) -> bytes:
+        return message(_TRACE_STATE, utf8(self._redactor.text(state.to_header())))
 
     def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
         attributes = _kept(span, "attributes")
@@ -215,7 +218,7 @@ class Encoder:
         trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
         inner = [_LINK_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x35, _flags(context, context))]
         if context.trace_state:
-            inner.append(message(_TRACE_STATE, utf8(context.trace_state.to_header())))
+            inner.append(self._trace_state(context.trace_state))
         cut = self._link_attributes.append(inner, copied(link.attributes))
         _count(inner, _LINK_DROPPED, link.dropped_attributes)
         parts.append(message(_LINK, b"".join(inner)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -300,7 +300,12 @@ class Delivery:
     def stats(self) -> DeliveryStats:
         """How delivery stands."""
         spool = None if self._keeper is None else self._keeper.stats()
-        return DeliveryStats({signal: lane.stats() for signal, lane in self._lanes.items()}, spool)
+        return DeliveryStats({signal: self._redacted(lane.stats()) for signal, lane in self._lanes.items()}, spool)
+
+    def _redacted(self, stats: SignalStats) -> SignalStats:
+        """What the receiver said is anybody's text."""
+        error = stats.last_error
+        return stats if error is None else replace(stats, last_error=self._redactor.text(error))
 
     def destinations(self) -> Mapping[Signal, str]:
         """Where each signal goes, in words, without credentials."""

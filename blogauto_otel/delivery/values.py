@@ -205,13 +205,14 @@ def key_value(key: str, value: object, limit: int) -> bytes:
 class AttributeEncoder:
     """Encodes attributes as one repeated field, and remembers how short, harmless values look."""
 
-    __slots__ = ("_limits", "_redactor", "_seen", "_tag")
+    __slots__ = ("_limits", "_names", "_redactor", "_seen", "_tag")
 
     def __init__(self, field: int, redactor: Redactor, limits: Limits) -> None:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
         self._seen: dict[tuple[str, object], bytes] = {}
+        self._names: dict[str, str] = {}
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
         """Append the encoded attributes to `parts`; True when a value was cut."""
@@ -252,10 +253,21 @@ class AttributeEncoder:
             original = plain.convert(value)
             cut = plain.cut
         redacted = self._redactor.value(key, original)
-        encoded = message(self._tag, key_value(key, redacted, limit))
+        encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
         if redacted is original and type(value) in (str, int) and len(encoded) < REMEMBERED_LENGTH:
             if len(self._seen) >= REMEMBERED:
                 self._seen.clear()
             self._seen[key, value] = encoded
         return cut
+
+    def _name(self, key: str) -> str:
+        """The name as it may leave; names repeat, and are remembered."""
+        known = self._names.get(key)
+        if known is None:
+            known = self._redactor.text(key)
+            if len(key) < REMEMBERED_LENGTH:
+                if len(self._names) >= REMEMBERED:
+                    self._names.clear()
+                self._names[key] = known
+        return known

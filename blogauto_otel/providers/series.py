@@ -66,8 +66,10 @@ class BoundedMatch(_ViewInstrumentMatch):
             self._bounds.speak()
 
     def _admit(self, key: Any, attributes: dict[str, Any]) -> Any:
-        redact = self._bounds.redactor.value
-        redacted: dict[str, Any] = {name: redact(name, value) for name, value in attributes.items()}
+        redactor = self._bounds.redactor
+        redacted: dict[str, Any] = {
+            redactor.text(str(name)): redactor.value(name, value) for name, value in attributes.items()
+        }
         if redacted != attributes:
             key, attributes = _hash_attributes(redacted), redacted
         with self._lock:

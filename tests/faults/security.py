@@ -170,6 +170,7 @@ def _while_the_collector_answers(lab: Lab, planted: Planted) -> None:
             receiver.answer(peer.partial_success(1, planted.dressed("answer of the collector")), times=1)
             service.hit(10)
             wait_until(lambda: service.told(planted.marker("answer of the collector")))
+            told += json.dumps(service.state()).encode()
             page = _scrape(service.child, planted)
             service.get("/full")
             service.end()
@@ -224,19 +225,20 @@ def _while_all_of_it_is_printed(lab: Lab, planted: Planted) -> None:
 def _without_a_service(lab: Lab, planted: Planted) -> None:
     """An application that does not start, and the command line."""
     endpoint = f"http://bob:{planted.secret('otlp endpoint')}@127.0.0.1:1/{planted.marker('otlp endpoint')}"
+    endpoint += f"?api_key={planted.secret('otlp query')}"
     variables: dict[str, Any] = {
         **_settings(planted),
-        "OTEL_RESOURCE_ATTRIBUTES": f"api_key={planted.secret('resource attribute by key')}",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "BLOGAUTO_OTEL_SPOOL_DIR": str(lab.spool),
     }
     broken = _uvicorn("leaky")(free_port())
-    commands = {name: python("-m", "blogauto_otel.cli", name) for name in ("settings", "check")}
+    commands = {name: python("-m", "blogauto_otel.cli", name) for name in ("settings", "check", "spool")}
+    said = {"broken": "start", "spool": "setting that is none"}
     for name, command in {"broken": broken, **commands}.items():
         log = lab.folder / f"{name}.log"
         with running(command, log, LEAKY_START="fails", **variables) as child:
-            assert child.wait() != 0
-        marker = planted.marker("start" if name == "broken" else "otlp endpoint")
+            assert (child.wait() == 0) is (name == "spool")
+        marker = planted.marker(said.get(name, "otlp endpoint"))
         assert marker in child.output, child.output
         _no_secret_is_in({name: log.read_bytes()}, planted)
 
@@ -317,6 +319,7 @@ def _visits(planted: Planted) -> Iterator[tuple[str, dict[str, str]]]:
         "/show/1",
         {
             "Traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
+            "Tracestate": f"a=sk_live_{secret('header tracestate')},b={marker('header tracestate')}",
             "Baggage": f"session_token={secret('header baggage')}",
         },
     )

@@ -213,6 +213,7 @@ def _log() -> None:
     named = {"password": planted.secret("log arguments by name"), "more": planted.marker("log arguments by name")}
     log.warning("signing in with password=%(password)s %(more)s", named)
     log.warning("extra", extra={"note": given("log extra"), "api_key": planted.secret("log extra by key")})
+    log.warning("name", extra={f"note {given('log extra name')}": 1})
     nested = {"user": {"auth_token": planted.secret("log extra nested"), "name": planted.marker("log extra nested")}}
     log.warning("nested", extra={"body": nested})
     log.warning("list", extra={"rows": ["first", given("log extra list")]})
@@ -276,6 +277,7 @@ def _record() -> None:
         span.set_attribute("note", given("span attribute"))
         span.set_attribute("db.password", planted.secret("span attribute by key"))
         span.set_attribute("notes", ["first", given("span attribute list")])
+        span.set_attribute(f"seen {given('span attribute name')}", 1)
         span.add_event(given("span event"), {"note": given("span event attribute")})
         span.set_status(trace.StatusCode.ERROR, given("span status"))
     with blogauto_otel.operation(given("operation"), about=given("operation attribute")):
@@ -288,6 +290,7 @@ def _measure() -> None:
     meter = metrics.get_meter("leaky", attributes={"note": given("metric scope attribute")})
     counter = meter.create_counter("leaky.things", description=given("metric description"))
     counter.add(1, {"note": given("metric attribute"), "api_key": planted.secret("metric attribute by key")})
+    counter.add(1, {f"seen {given('metric attribute name')}": 1})
 
 
 async def _forget() -> None:

@@ -27,6 +27,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "header x-forwarded-for": (_TRACES,),
     "header x-request-id": (_TRACES, *_RECORD),
     "header baggage": _NOWHERE,
+    "header tracestate": (_TRACES,),
     "query by key": (_TRACES, *_RECORD),
     "query by shape": (_TRACES, *_RECORD),
     "query encoded twice": (_TRACES, *_RECORD),
@@ -58,6 +59,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "log arguments by name": _RECORD,
     "log extra": _RECORD,
     "log extra by key": _NOWHERE,
+    "log extra name": _RECORD,
     "log extra nested": _RECORD,
     "log extra list": _RECORD,
     "log extra bytes": _RECORD,
@@ -92,6 +94,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "span attribute": (_TRACES,),
     "span attribute by key": _NOWHERE,
     "span attribute list": (_TRACES,),
+    "span attribute name": (_TRACES,),
     "span event": (_TRACES,),
     "span event attribute": (_TRACES,),
     "span link attribute": (_TRACES,),
@@ -109,6 +112,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "operation attribute": (_TRACES,),
     "metric attribute": (_METRICS, _PAGE),
     "metric attribute by key": _NOWHERE,
+    "metric attribute name": (_METRICS, _PAGE),
     "metric description": (_METRICS, _PAGE),
     "metric scope attribute": (_METRICS,),
     # what is configured
@@ -118,9 +122,10 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "misfit": (_TRACES, *_RECORD),
     "otlp header": _NOWHERE,
     "otlp endpoint": _NOWHERE,
+    "otlp query": _NOWHERE,
     "metrics token": _NOWHERE,
     "setting that is none": (_CONSOLE, _STATUS),
-    "answer of the collector": (_CONSOLE,),
+    "answer of the collector": (_CONSOLE, _STATUS),
 }
 
 CLOTHES: Final[tuple[Callable[[str], str], ...]] = (
