@@ -30,6 +30,7 @@ PATIENCE: Final = 15.0  # seconds; Prometheus gives up after 10
 # Whoever scrapes without end waits for his turn, so that the others do not: a page costs the event loop its sleep.
 BURST: Final = 0.25  # seconds of work that may be asked for at once
 SHARE: Final = 0.005  # of the time that goes by; beyond the burst, pages are that far between
+CHEAP: Final = 0.015  # seconds; what takes less work is not noticed by others, however often it is asked for
 LONGEST_WAIT: Final = 5.0  # seconds; Prometheus itself comes every 15
 PLAIN: Final = "text/plain; charset=utf-8"
 
@@ -161,6 +162,8 @@ class _Price:
 
     def paid(self, seconds: float) -> None:
         """Note a rendering that has just ended."""
+        if seconds < CHEAP:
+            return
         now = time.monotonic()
         self._spent = max(0.0, self._spent - (now - self._at) * SHARE) + seconds
         self._last, self._at = seconds, now
