@@ -30,6 +30,7 @@ class Outcomes:
         self.played: dict[str, str] = {}
         self.at_length: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []  # node ids
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         found = re.search(r"::(test_row\w*)\[(.+)\]$", report.nodeid)
@@ -37,6 +38,8 @@ class Outcomes:
             return
         results = self.played if found[1] == "test_row" else self.at_length
         results[found[2]] = report.outcome
+        if report.failed:
+            self.failed.append(f"{TESTS}::{found[1]}[{found[2]}]")
         if report.when == "call" and found[1] == "test_row":
             self.seconds[found[2]] = report.duration
 
@@ -50,7 +53,11 @@ def main() -> int:
 
     outcomes = Outcomes()
     marks = "slow or long" if given.long else "slow and not long"
-    code = pytest.main(["-q", "-p", "no:cacheprovider", "-m", marks, *others, str(TESTS)], plugins=[outcomes])
+    words = ["-q", "-p", "no:cacheprovider", "-m", marks]
+    code = pytest.main([*words, *others, str(TESTS)], plugins=[outcomes])
+    if outcomes.failed:  # real time on a machine that others use: once more, alone, as .ci/run does
+        again, outcomes.failed = outcomes.failed, []
+        code = pytest.main([*words, *again], plugins=[outcomes])
 
     print()
     for row in ROWS:
