@@ -110,11 +110,11 @@ def _print_problems(loaded: config.Loaded) -> None:
 
 def _spool_place(settings: config.Settings) -> Path | None:
     """Where a process with these settings keeps what it cannot send; None: nowhere."""
-    if settings.spool_dir == "off" or os.name != "posix":
-        return None
-    from blogauto_otel.delivery.spoolplace import candidates, choose
+    from blogauto_otel.delivery import spoolplace
 
-    return choose(candidates(settings, os.environ))
+    if not spoolplace.is_wanted(settings):
+        return None
+    return spoolplace.choose(spoolplace.candidates(settings, os.environ))
 
 
 def show_redaction(chosen: argparse.Namespace) -> int:

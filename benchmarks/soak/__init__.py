@@ -24,8 +24,9 @@ from pathlib import Path
 from benchmarks.soak.accounts import COUNTED, DROPPED, SWALLOWED, Books, Made
 from benchmarks.soak.load import Answer, Load
 from benchmarks.soak.report import Lines, print_results
-from benchmarks.soak.unrest import RESTLESS, STEADY, Journal, Server, Unrest, Weather, port_below_ephemeral
+from benchmarks.soak.unrest import RESTLESS, STEADY, Journal, Server, Unrest, Weather
 from benchmarks.soak.watch import MEBIBYTE, Life, Watch, waiting
+from stack.child import free_port
 from stack.receiver import Receiver
 from tests.faults.rule import LOSS_BEGINS
 from tests.support.children import python, running
@@ -58,7 +59,7 @@ class Soak:
             "BLOGAUTO_OTEL_UNTRACED_ROUTES": "/ready",
         }
         self.servers = [
-            Server(place, command, port_below_ephemeral(dice), folder, variables)
+            Server(place, command, free_port(), folder, variables)
             for place, command in (("steady", STEADY), ("restless", RESTLESS))
         ]
         self.folder = folder
@@ -241,7 +242,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     given = parser.parse_args(arguments)
     dice, seconds = random.Random(given.seed), given.minutes * 60
     folder = Path(tempfile.mkdtemp(prefix="blogauto-otel-soak-"))
-    with Receiver(port=port_below_ephemeral(dice)) as receiver:
+    with Receiver(port=free_port()) as receiver:
         soak = Soak(folder, receiver, dice)
         soak.run(seconds)
     print_results(soak, seconds)

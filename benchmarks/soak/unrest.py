@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -23,7 +22,6 @@ from tests.faults.lab import read_lines
 from tests.support.children import Child, python, running
 
 APP = "benchmarks.soak.application:app"
-BELOW_EPHEMERAL = range(20_000, 32_000)  # no connection of anybody gets such a port while its owner is away
 
 # Two that live as long as the soak, and two that are replaced after so many requests, and whenever `Unrest` wants it.
 STEADY = ("-m", "uvicorn", APP, "--workers", "2", "--log-level", "warning", "--port")
@@ -31,14 +29,6 @@ RESTLESS = (
     "-m", "gunicorn", APP, "-k", "uvicorn_worker.UvicornWorker", "-w", "2",
     "--max-requests", "3000", "--max-requests-jitter", "1000", "-b",
 )  # fmt: skip
-
-
-def port_below_ephemeral(dice: random.Random) -> int:
-    """A port that stays free when its owner is away for a while."""
-    while True:
-        port = dice.choice(BELOW_EPHEMERAL)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 # --- the Collector ----------------------------------------------------------------------------------------------------

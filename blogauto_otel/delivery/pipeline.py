@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow, tell
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery import reasons
+from blogauto_otel.delivery import reasons, spoolplace
 from blogauto_otel.delivery.destinations import Route, routes
 from blogauto_otel.delivery.lane import Lane, Pace, SignalStats
 from blogauto_otel.delivery.metriclane import MetricLane, MetricSource
@@ -82,7 +82,7 @@ class Delivery:
             max_item=min(settings.max_request_bytes - len(resource) - 64, settings.queue_bytes),
             wake_items=route.batch_items,
             wake_bytes=settings.max_request_bytes,
-            crowded_from=_CROWDED if _has_spool(settings) else 1.0,
+            crowded_from=_CROWDED if spoolplace.is_wanted(settings) else 1.0,
         )
         if self._closed:
             queue.close()
@@ -337,21 +337,20 @@ def _marked(resource: Resource) -> Resource:
     return Resource({**resource.attributes, semconv.REDELIVERED: True}, resource.schema_url)
 
 
-def _has_spool(settings: Settings) -> bool:
-    return settings.spool_dir != "off" and os.name == "posix"
-
-
 def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callable[[], None]) -> Keeper | None:
-    if not _has_spool(settings):
+    if not spoolplace.is_wanted(settings):
         return None
     from blogauto_otel.delivery.keeper import Keeper
     from blogauto_otel.delivery.spool import Limits
-    from blogauto_otel.delivery.spoolplace import candidates
 
     sent = frozenset(signal for signal in lanes if "otlp" in getattr(settings, f"{signal.value}_exporter"))
     limits = Limits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync)
     keeper = Keeper(
-        lanes.values(), partial(candidates, settings, os.environ.copy()), limits, drained=sent, wake_sender=wake
+        lanes.values(),
+        partial(spoolplace.candidates, settings, os.environ.copy()),
+        limits,
+        drained=sent,
+        wake_sender=wake,
     )
     for lane in lanes.values():
         lane.turned, lane.finished = keeper.worker.wake, keeper.finished

@@ -13,6 +13,11 @@ from pathlib import Path
 from blogauto_otel.config import Settings
 
 
+def is_wanted(settings: Settings) -> bool:
+    """Whether there is to be a spool, and the system has what it needs."""
+    return settings.spool_dir != "off" and os.name == "posix"
+
+
 def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
     """The directories to try, best first.
 

@@ -27,10 +27,8 @@ class Paths:
         self._redactor = redactor
         self._remembered: dict[str, bool] = {}
 
-    def hold_secrets(self, template: str | None) -> bool:
+    def hold_secrets(self, template: str) -> bool:
         """Whether a parameter of this template has the name of a secret."""
-        if template is None:
-            return False
         known = self._remembered.get(template)
         if known is None:
             if len(self._remembered) >= MAX_REMEMBERED:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from benchmarks.encode import REQUEST
 from blogauto_otel.delivery.otlp import ITEM, encode_resource
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spool import Limits, Spool
@@ -31,23 +32,10 @@ SPANS = 512
 ROUNDS = 200
 
 
-ATTRIBUTES = {
-    "http.request.method": "GET",
-    "http.route": "/api/content/saved/{content_id}",
-    "http.response.status_code": 200,
-    "url.scheme": "http",
-    "network.protocol.version": "1.1",
-    "server.address": "api.example.org",
-    "server.port": 8000,
-    "client.address": "192.0.2.7",
-    "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-}
-
-
 def _attributes(number: int) -> dict[str, object]:
     """Twelve, of which three are never the same."""
     path = f"/api/content/saved/{number}"
-    return {**ATTRIBUTES, "url.path": path, "request.id": os.urandom(16).hex(), "user.id": os.urandom(4).hex()}
+    return {**REQUEST, "url.path": path, "request.id": os.urandom(16).hex(), "user.id": os.urandom(4).hex()}
 
 
 def a_batch() -> Kept:

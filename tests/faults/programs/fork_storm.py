@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 
 from opentelemetry import trace
 
 import blogauto_otel
 from tests.faults.programs.said import say
+from tests.faults.programs.waited import PATIENCE, ended_well
 
-PATIENCE = 10.0  # seconds for a child to flush and end
 SPANS = 3
 
 telemetry = blogauto_otel.configure(span_delay=0.05)
@@ -36,18 +35,6 @@ def child() -> None:
     os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
 
 
-def ends(pid: int) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return status == 0
-        time.sleep(0.005)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    return False
-
-
 lock = threading.Lock()
 threads = [threading.Thread(target=load) for _ in range(3)]
 for thread in threads:
@@ -57,7 +44,7 @@ for _ in range(forks):
     pid = os.fork()
     if pid == 0:
         child()
-    hung += not ends(pid)
+    hung += not ended_well(pid)
 stop.set()
 for thread in threads:
     thread.join()

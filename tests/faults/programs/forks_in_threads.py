@@ -6,15 +6,14 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 from opentelemetry import trace
 
 import blogauto_otel
 from tests.faults.programs.said import say
+from tests.faults.programs.waited import PATIENCE, ended_well
 
-PATIENCE = 10.0  # seconds for a child to keep what it has, and to end
 SPANS = 3
 
 telemetry = blogauto_otel.configure(span_delay=0.05)
@@ -39,18 +38,6 @@ def fork(*_: Any) -> None:
                 pass
         os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
     children.append(ended_well(pid))
-
-
-def ended_well(pid: int) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return status == 0
-        time.sleep(0.005)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return False
 
 
 def fork_often(times: int) -> None:
