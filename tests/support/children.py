@@ -92,7 +92,8 @@ def running(command: Sequence[str], log: Path, *, port: int = 0, **variables: st
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(**variables),
+            # A spool of its own where the user's would be, or what another test has left would arrive here.
+            env=environment(**{"XDG_STATE_HOME": str(log.parent / "state"), **variables}),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
