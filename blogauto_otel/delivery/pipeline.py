@@ -33,7 +33,7 @@ _LONGEST_SLEEP: Final = 60.0  # seconds
 _SHORTEST_SLEEP: Final = 0.02  # a lane that a flush is working on looks due
 _WATCHFUL: Final = 5.0  # seconds between two looks while something waits, or is being lost
 _CROWDED: Final = 0.5  # of the bounds of a queue: from here on items go to disk, if there is one
-_DISK_SECONDS: Final = 1.0  # what writing to disk may take at the end, however little of the budget is left
+_DISK_SECONDS: Final = 1.0  # what writing to disk may take, however little of the budget is left
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Delivery:
         deadline = time.monotonic() + max(timeout, 0.0)
         failed = self._in_parallel(lambda lane: lane.drain(deadline, last=False), deadline)
         if failed and self._keeper is not None and not self._keeper.worker.running:
-            self._keep(self._keeper.keep_all)  # without a thread there is no better moment
+            self._keep(self._keeper.keep_all, deadline)  # without a thread there is no better moment
         self._tell_losses()  # the worker may not come to it any more
         return not failed
 
@@ -216,7 +216,7 @@ class Delivery:
         failed = self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
         self._stop()
         if self._keeper is not None:
-            self._keep(self._keeper.end)
+            self._keep(self._keeper.end, deadline)
         after = self._spooled()
         return self._end() and all(after[signal] > before[signal] for signal in failed)
 
@@ -226,18 +226,19 @@ class Delivery:
     def _only_in_memory(self) -> Mapping[Signal, int]:
         return {signal: queue.items_only_here for signal, queue in self._queues.items()}
 
-    def _keep(self, keep: Callable[[float], None]) -> Mapping[Signal, int]:
+    def _keep(self, keep: Callable[[float], None], deadline: float = 0.0) -> Mapping[Signal, int]:
         """In a short-lived thread: a disk may hang as a network does.
 
         Returns:
             How many items could not be kept.
         """
         before = self._spooled()
-        thread = started(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, _DISK_SECONDS)
+        seconds = max(_DISK_SECONDS, deadline - time.monotonic())
+        thread = started(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, seconds)
         if thread is None:
-            _observed_by_nobody(keep, _DISK_SECONDS)
+            _observed_by_nobody(keep, seconds)
         else:
-            thread.join(_DISK_SECONDS)
+            thread.join(seconds)
         after = self._spooled()
         left = self._only_in_memory()  # before we say anything, which is telemetry too
         words = _in_words({signal: after[signal] - before[signal] for signal in after})

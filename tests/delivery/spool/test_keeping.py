@@ -419,6 +419,22 @@ def test_a_disk_that_hangs_holds_up_neither_sending_nor_the_end(
         release.set()
 
 
+def test_a_slow_disk_has_what_is_left_of_the_budget(
+    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Disk.create
+
+    def slowly(*arguments: Any) -> int:
+        time.sleep(1.5)
+        return create(*arguments)
+
+    monkeypatch.setattr(Disk, "create", slowly)
+    with refusing() as url, deliver(url) as delivery:
+        offer(delivery, range(10))
+        assert delivery.shutdown(8.0) is True
+    assert sum(kept.items for kept in contents(directory)) == 10
+
+
 # --- a disk in trouble ------------------------------------------------------------------------------------------------
 
 

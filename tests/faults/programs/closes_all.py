@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -24,11 +25,17 @@ def record(name: str, spans: int = 10) -> None:
 
 
 def become_a_daemon() -> None:
-    """Fork twice and close all; `daemon(7)` and PEP 3143 have it so."""
-    for _ in range(2):
-        if os.fork():
-            os._exit(0)
-        os.setsid()
+    """Fork twice and close all; `daemon(7)` and PEP 3143 have it so. Who started it hears of its end by this one's."""
+    ended, held = os.pipe()
+    if os.fork():
+        os.close(held)
+        os.read(ended, 1)
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.dup2(held, LAST)  # above those that are closed; gone when the daemon is
+    signal.alarm(30)  # nobody else would end one that hangs
     os.chdir("/")
     os.closerange(FIRST, LAST)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 
@@ -10,7 +9,7 @@ from opentelemetry import trace
 
 import blogauto_otel
 from tests.faults.programs.said import say
-from tests.faults.programs.waited import PATIENCE, ended_well
+from tests.faults.programs.waited import PATIENCE, run_in_fork
 
 SPANS = 3
 
@@ -28,25 +27,21 @@ def load() -> None:
         stop.wait(0.002)
 
 
-def child() -> None:
+def child() -> bool:
     for _ in range(SPANS):
         with tracer.start_as_current_span("child"):
             pass
-    os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
+    return telemetry.shutdown(PATIENCE / 2)
 
 
 lock = threading.Lock()
 threads = [threading.Thread(target=load) for _ in range(3)]
 for thread in threads:
     thread.start()
-forks, hung = int(sys.argv[1]), 0
-for _ in range(forks):
-    pid = os.fork()
-    if pid == 0:
-        child()
-    hung += not ended_well(pid)
+forks = int(sys.argv[1])
+ended_badly = [how for how in (run_in_fork(child) for _ in range(forks)) if how]
 stop.set()
 for thread in threads:
     thread.join()
 telemetry.shutdown(10.0)
-say({"hung": hung, "children": forks * SPANS, "parent": made})
+say({"ended_badly": ended_badly, "children": forks * SPANS, "parent": made})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -12,7 +11,7 @@ from opentelemetry import trace
 
 import blogauto_otel
 from tests.faults.programs.said import say
-from tests.faults.programs.waited import PATIENCE, ended_well
+from tests.faults.programs.waited import PATIENCE, run_in_fork
 
 SPANS = 3
 
@@ -20,7 +19,7 @@ telemetry = blogauto_otel.configure(span_delay=0.05)
 tracer = trace.get_tracer("faults")
 stop = threading.Event()
 made: list[None] = []  # one for each span: its length is changed atomically
-children: list[bool] = []  # whether each ended well
+children: list[str] = []  # how each ended, or nothing if well
 
 
 def record() -> None:
@@ -30,14 +29,15 @@ def record() -> None:
         stop.wait(0.001)
 
 
+def child() -> bool:
+    for _ in range(SPANS):
+        with tracer.start_as_current_span("child"):
+            pass
+    return telemetry.shutdown(PATIENCE / 2)
+
+
 def fork(*_: Any) -> None:
-    pid = os.fork()
-    if pid == 0:
-        for _number in range(SPANS):
-            with tracer.start_as_current_span("child"):
-                pass
-        os._exit(0 if telemetry.shutdown(PATIENCE / 2) else 1)
-    children.append(ended_well(pid))
+    children.append(run_in_fork(child))
 
 
 def fork_often(times: int) -> None:
@@ -64,7 +64,7 @@ whole = telemetry.shutdown(PATIENCE)
 say(
     {
         "children": len(children),
-        "ended_well": sum(children),
+        "ended_badly": [how for how in children if how],
         "child": len(children) * SPANS,
         "parent": len(made),
         "whole": whole,
