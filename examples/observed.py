@@ -34,7 +34,6 @@ def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blo
         "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{tmp / 'blog.db'}",
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": SECOND,
-        "BLOGAUTO_OTEL_SPOOL_DIR": str(tmp / "spool"),  # or what another run has left would arrive here
     }
     delivered = tmp / "delivered.json"
     command = [sys.executable, "-m", "examples.observed", str(port), str(delivered)]

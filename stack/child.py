@@ -194,7 +194,8 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._env},
+                # A spool of its own where the user's would be, or what another run has left would arrive here.
+                env={**os.environ, "XDG_STATE_HOME": str(self.log.parent / "state"), **self._env},
                 start_new_session=True,
                 user=self._user,
                 group=self._user and pwd.getpwnam(self._user).pw_gid,

@@ -13,8 +13,9 @@ import pytest
 from blogauto_otel.delivery.owner import new_owner
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, Name, named
+from stack.child import free_port
 from stack.receiver import Receiver
-from tests.support.children import environment, free_port, python
+from tests.support.children import environment, python
 
 
 def blogauto_otel(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

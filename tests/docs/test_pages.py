@@ -12,7 +12,8 @@ import pytest
 from blogauto_otel import cli, config
 from blogauto_otel.signals.catalogue import CATALOGUE
 from blogauto_otel.testing import capture_telemetry
-from tests.support.children import free_port, running
+from stack.child import free_port
+from tests.support.children import running
 from tools import readme
 
 ROOT = Path(__file__).resolve().parents[2]

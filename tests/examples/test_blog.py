@@ -20,8 +20,9 @@ from examples.blog.database import DEMO_USER
 from examples.blog.protection import BLOCKED_FOR, REJECTIONS_UNTIL_BLOCKED, WINDOW, Protection
 from examples.blog.settings import BlogSettings
 from examples.blog.simulators import KEY_PREFIX
+from stack.child import free_port
 from stack.receiver import Receiver
-from tests.support.children import free_port, running
+from tests.support.children import running
 from tests.support.example import example
 
 EXPECTED = {

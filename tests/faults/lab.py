@@ -18,10 +18,11 @@ from typing import Any
 import psutil
 
 from blogauto_otel.delivery.spoolfile import parse
+from stack.child import free_port
 from stack.receiver import Receiver
 from tests.faults import rule as common
 from tests.faults.rule import RULE, Rule
-from tests.support.children import PATIENCE, Child, free_port, python, running
+from tests.support.children import PATIENCE, Child, python, running
 
 APP = "tests.faults.application:app"
 

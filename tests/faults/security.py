@@ -19,13 +19,14 @@ from websockets.sync.client import connect
 
 from blogauto_otel.delivery import spoolfile
 from stack import receiver as peer
+from stack.child import free_port
 from stack.receiver import Receiver
 from tests.delivery.peers import refusing
 from tests.faults.lab import Command, Lab, Program, Service, wait_until
 from tests.faults.programs.planted import PLACES, SEED, Planted
 from tests.faults.rule import Rule
 from tests.redaction.hostile import HOSTILE
-from tests.support.children import PATIENCE, Child, free_port, python, running
+from tests.support.children import PATIENCE, Child, python, running
 
 LOAD = 100
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from stack.child import free_port
 from stack.receiver import Receiver
-from tests.support.children import free_port
 from tests.support.example import example
 
 pytestmark = pytest.mark.slow

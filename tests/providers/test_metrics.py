@@ -17,10 +17,10 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from blogauto_otel.providers import series
 from blogauto_otel.providers.bound import BoundHistogram
+from stack.child import free_port
 from stack.receiver import Receiver
 from tests.delivery.deliveries import wait_for, workers
 from tests.providers.providing import Providers, providing
-from tests.support.children import free_port
 from tests.support.forking import in_child
 
 OVERFLOW = {"otel.metric.overflow": True}

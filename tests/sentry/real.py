@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stack.child import free_port
 from tests.sentry.sink import Event
-from tests.support.children import PATIENCE, environment, free_port, running
+from tests.support.children import PATIENCE, environment, running
 from tests.support.environments import environment as made_with
 
 Header = Mapping[str, str]

@@ -14,10 +14,11 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from stack.child import free_port
 from stack.receiver import LogRecord, Receiver, Span
 from tests.sentry.cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
 from tests.sentry.sink import Event, Sink
-from tests.support.children import PATIENCE, Child, free_port, running
+from tests.support.children import PATIENCE, Child, running
 
 SCRIPTS = Path(sys.executable).parent
 UVICORN = [str(SCRIPTS / "uvicorn"), "tests.sentry.blame:app", "--ws", "websockets-sansio"]

@@ -122,7 +122,8 @@ def test_addresses_lead_from_the_event_to_the_trace_and_back(link: Link, log: lo
         with operation("publish"):
             log.error("it failed")
         event = linked.event
-        published, record = linked.telemetry.span("publish"), linked.telemetry.logs[-1].log_record
+        published = linked.telemetry.span("publish")
+        (record,) = (log.log_record for log in linked.telemetry.logs if log.log_record.body == "it failed")
     assert event.data["contexts"]["otel"]["trace_url"] == f"http://jaeger/trace/{event.trace_id}?uiFind={event.span_id}"
     expected = f"https://acme.sentry.io/issues/?query={event.id}"
     assert published.attributes is not None

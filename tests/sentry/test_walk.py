@@ -19,10 +19,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from stack.child import free_port
 from stack.processes import start_collector, start_jaeger
 from stack.receiver import LogRecord, Receiver
 from tests.sentry import real
-from tests.support.children import ROOT, environment, free_port
+from tests.support.children import ROOT, environment
 from tests.support.example import example
 from tests.support.requests import wait_until
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from stack.child import free_port
 from stack.processes import Sample, Span, Stack
-from tests.support.children import free_port
 from tests.support.example import Blog, example
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("end-to-end")]

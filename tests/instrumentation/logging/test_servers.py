@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from stack.child import free_port
 from stack.receiver import Receiver
-from tests.support.children import Child, free_port, running
+from tests.support.children import Child, running
 
 pytestmark = pytest.mark.slow
 
