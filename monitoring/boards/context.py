@@ -11,9 +11,10 @@ from grafana_foundation_sdk.models import dashboard
 
 from monitoring.boards.layout import INTERVAL, Link, Row, Variable, Watch, annotation, board
 from monitoring.parameters import TELEMETRY, Service
-from monitoring.rules.application import Recorded, application_rules
+from monitoring.rules.application import application_rules
 from monitoring.rules.conditions import comparisons
 from monitoring.rules.model import Alert
+from monitoring.rules.recorded import Recorded
 from monitoring.rules.telemetry import telemetry_rules
 
 JOB = 'job=~"$job"'

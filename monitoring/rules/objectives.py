@@ -6,14 +6,12 @@ Burn rates and windows are those of the SRE workbook, "Alerting on SLOs" (six mu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from monitoring.parameters import RULE_INTERVAL, Service, percent, spell
 from monitoring.rules.conditions import Compare, Every
 from monitoring.rules.model import Alert, Group, Recording, Severity
-
-if TYPE_CHECKING:
-    from monitoring.rules.application import Recorded
+from monitoring.rules.recorded import Recorded
 
 
 @dataclass(frozen=True)
