@@ -295,7 +295,7 @@ def current() -> Telemetry | None:
 
 
 def _tell_if_different(chosen: Settings, arguments: Mapping[str, Any]) -> None:
-    wanted = config.load(**{**arguments, "strict": False}).settings
+    wanted = config.read(**arguments).settings
     different = sorted(name for name in arguments if getattr(wanted, name, None) != getattr(chosen, name, None))
     if different:
         tell("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))

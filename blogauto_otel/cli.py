@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = commands.add_parser("settings", help="print the settings as this environment makes them, secrets masked")
     settings.set_defaults(run=print_settings)
     check = commands.add_parser(
-        "check", help="send one span, metric and log record, and say whether they were accepted"
+        "check", help="send a span, metrics and a log record, and say whether they were accepted"
     )
+    check.add_argument("--json", action="store_true", help="all that is known, as plain data")
     check.set_defaults(run=check_delivery)
     spool = commands.add_parser(
         "spool", help="show what waits on disk because it could not be sent; claims, changes and sends nothing"
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def print_settings(_: argparse.Namespace) -> int:
     """Print every setting with its value, and what is wrong with the environment."""
-    loaded = config.load()
+    loaded = config.read()
     redact = redaction.build_redactor(loaded.settings).text
     for name, value in loaded.settings.printable().items():
         mark = " " if value == config.default_of(name) else "*"
@@ -60,29 +62,51 @@ def print_settings(_: argparse.Namespace) -> int:
     return 1 if loaded.problems else 0
 
 
-def check_delivery(_: argparse.Namespace) -> int:
+def check_delivery(chosen: argparse.Namespace) -> int:
     """Emit one item of each signal and report what the Collector said."""
     from opentelemetry import _logs, trace
 
     from blogauto_otel._configure import configure
 
+    logging.disable()  # what would be told there is part of the answer
     telemetry = configure(
-        console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False
-    )
+        console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False,
+        sampler="always_on", spool_dir="off", strict=False,  # a trial: it takes place, and is not kept when it fails
+    )  # fmt: skip
     with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
         _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")
-    accepted = telemetry.force_flush(10.0)
-    status = telemetry.status()
-    place = _spool_place(telemetry.settings)
-    print(json.dumps(status.as_dict() | {"spool": str(place or OFF)}, indent=2, default=str))
-    print("accepted" if accepted else "not accepted", file=sys.stderr)
+    telemetry.force_flush(10.0)
+    facts = telemetry.status().as_dict()
     telemetry.shutdown(1.0)
+    sent = {signal: figures for signal, figures in facts["delivery"].items() if figures["accepted"]}
+    accepted = bool(sent) and all(_is_accepted(figures) for figures in sent.values())
+    print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_check_in_words(facts)))
+    print("accepted" if accepted else "not accepted", file=sys.stderr)
     return 0 if accepted else 1
+
+
+def _is_accepted(figures: Mapping[str, Any]) -> bool:
+    return bool(figures["sent"] and not figures["queue_items"] and not figures["dropped"])
+
+
+def _check_in_words(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{facts['service']} ({facts['environment']})"
+    for signal, place in facts["destinations"].items():
+        figures = facts["delivery"].get(signal)
+        if not figures or not figures["accepted"]:
+            yield _line(signal, f"{place}: nothing sent")
+        elif _is_accepted(figures):
+            yield _line(signal, f"{place}: accepted")
+        else:
+            why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"
+            yield _line(signal, f"{place}: not accepted: {why}")
+    for problem in facts["problems"]:
+        yield f"! {problem}"
 
 
 def show_spool(chosen: argparse.Namespace) -> int:
     """Print what waits on disk, for how long, and who works on it; never what is in it."""
-    loaded = config.load()
+    loaded = config.read()
     _print_problems(loaded)
     place = _spool_place(loaded.settings)
     if place is None:
@@ -119,10 +143,11 @@ def _spool_place(settings: config.Settings) -> Path | None:
 
 def show_redaction(chosen: argparse.Namespace) -> int:
     """Print the text as it would leave, and what was replaced and why."""
-    settings = config.load().settings
+    loaded = config.read()
+    _print_problems(loaded)
     text = " ".join(chosen.text) if chosen.text else sys.stdin.read()
-    print(redaction.build_redactor(settings).text(text))
-    for found in redaction.explain(text, settings):
+    print(redaction.build_redactor(loaded.settings).text(text))
+    for found in redaction.explain(text, loaded.settings):
         print(f"  {found}", file=sys.stderr)
     return 0
 
@@ -132,7 +157,7 @@ def print_sentry_variables(_: argparse.Namespace) -> int:
     from blogauto_otel.integrations.sentry.dsn import otlp_destination
     from blogauto_otel.integrations.sentry.traces import Share
 
-    loaded = config.load()
+    loaded = config.read()
     _print_problems(loaded)
     if loaded.settings.sentry_dsn is None:
         print("SENTRY_DSN is not set", file=sys.stderr)

@@ -276,12 +276,21 @@ class Loaded:
 
 
 def load(environ: Environment | None = None, **arguments: object) -> Loaded:
-    """Read the settings: argument, then environment, then default.
-
-    `arguments` are field names of `Settings` with values of the field's type, or text as the variable would hold it; `None` means not given.
+    """The same as `read`, for whoever is about to use them.
 
     Raises:
         ConfigurationError: something cannot be used and `strict` is on; the message lists all of it.
+    """
+    loaded = read(environ, **arguments)
+    if loaded.settings.strict and loaded.problems:
+        raise ConfigurationError("; ".join(loaded.problems))
+    return loaded
+
+
+def read(environ: Environment | None = None, **arguments: object) -> Loaded:
+    """Read the settings: argument, then environment, then default.
+
+    `arguments` are field names of `Settings` with values of the field's type, or text as the variable would hold it; `None` means not given.
     """
     source: Environment = os.environ if environ is None else environ
     values: dict[str, Any] = {}
@@ -300,10 +309,7 @@ def load(environ: Environment | None = None, **arguments: object) -> Loaded:
         except Exception as error:  # noqa: BLE001 - an argument that cannot even be read
             problems.append(f"{name}: expected something else than a {type(given).__name__} ({type(error).__name__})")
     problems.extend(_misspelt(source))
-    settings = Settings(**_from_resource(values))
-    if settings.strict and problems:
-        raise ConfigurationError("; ".join(problems))
-    return Loaded(settings, tuple(problems))
+    return Loaded(Settings(**_from_resource(values)), tuple(problems))
 
 
 # The specification: OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES, which wins over a default.

@@ -13,9 +13,12 @@ import pytest
 from blogauto_otel.delivery.owner import new_owner
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, Name, named
+from stack import receiver as peer
 from stack.child import free_port
 from stack.receiver import Receiver
 from tests.support.children import environment, python
+
+SIGNALS = tuple(signal.value for signal in Signal)
 
 
 def blogauto_otel(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -37,34 +40,101 @@ def test_settings_fails_with_the_problem_and_the_way_out() -> None:
     assert "! BLOGAUTO_OTEL_SAMPLE_RATE='often': expected a number from 0 to 1" in done.stderr
 
 
-def test_check_says_that_the_collector_accepted_one_of_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["settings", "check", "spool", "redact", "sentry"])
+def test_what_is_wrong_with_the_settings_is_told_where_the_application_would_not_start(command: str) -> None:
+    wrong = {"BLOGAUTO_OTEL_STRICT": "true", "BLOGAUTO_OTEL_SAMPLE_RATE": "often"}
+    done = blogauto_otel(command, *(["hunter2"] if command == "redact" else []), **wrong)
+    assert "Traceback" not in done.stderr
+    assert "! BLOGAUTO_OTEL_SAMPLE_RATE='often'" in done.stdout + done.stderr
+
+
+# --- the way to the Collector ---
+
+CHECKED = "blogauto-otel check"
+
+
+def check(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return blogauto_otel("check", *options, **variables)
+
+
+def test_check_says_that_the_collector_accepted_one_of_each() -> None:
     with Receiver() as receiver:
-        done = blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
-        assert done.returncode == 0, done.stderr
-        assert [span.name for span in receiver.spans] == ["blogauto-otel check"]
-        assert [record.body for record in receiver.logs] == ["blogauto-otel check"]
+        done = check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        assert [span.name for span in receiver.spans] == [CHECKED]
+        assert [record.body for record in receiver.logs] == [CHECKED]
         assert receiver.metrics
-    said = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "accepted\n")
+    assert done.stdout.splitlines() == [
+        "blogauto-backend (development)",
+        *(f"  {name:<12} {receiver.url}/v1/{name}: accepted" for name in SIGNALS),
+    ]
+
+
+def test_check_tells_all_it_knows_as_plain_data() -> None:
+    with Receiver() as receiver:
+        said = json.loads(check("--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).stdout)
     assert said["delivery"]["traces"]["sent"] == 1
-    assert said["spool"] == str(tmp_path / OWN)
+    assert said["destinations"]["logs"] == f"{receiver.url}/v1/logs"
 
 
-def test_check_fails_when_nobody_listens() -> None:
-    done = check_in_vain("off")
+@pytest.mark.parametrize(
+    "variables",
+    [{"ENVIRONMENT": "production", "BLOGAUTO_OTEL_SAMPLE_RATE": "0"}, {"OTEL_TRACES_SAMPLER": "always_off"}],
+    ids=["a rate of nothing", "a sampler that drops"],
+)
+def test_check_sends_its_span_whatever_is_sampled(variables: dict[str, str]) -> None:
+    with Receiver() as receiver:
+        assert check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **variables).returncode == 0
+        assert [span.name for span in receiver.spans] == [CHECKED]
+
+
+def test_check_fails_when_nobody_listens_says_why_and_keeps_nothing_for_later(tmp_path: Path) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    done = check(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "not accepted\n")
+    assert done.stdout.count("not accepted: ") == done.stdout.count("Connection refused") == len(SIGNALS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_names_the_signal_that_is_refused() -> None:
+    with Receiver() as receiver:
+        receiver.answer(lambda path: peer.status(401) if path == "/v1/logs" else peer.ok())
+        done = check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
     assert done.returncode == 1
-    assert "not accepted" in done.stderr
-    assert json.loads(done.stdout)["spool"] == "off"
+    assert [line.split()[0] for line in done.stdout.splitlines() if "not accepted: " in line] == ["logs"]
+    assert "401" in done.stdout
+
+
+def test_check_fails_where_nothing_is_sent_at_all() -> None:
+    done = check(OTEL_SDK_DISABLED="true")
+    assert (done.returncode, done.stderr) == (1, "not accepted\n")
+    assert done.stdout.count("nowhere (disabled): nothing sent") == len(SIGNALS)
+
+
+def test_check_leaves_out_a_signal_that_goes_nowhere_on_purpose() -> None:
+    with Receiver() as receiver:
+        done = check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_LOGS_EXPORTER="none")
+    assert done.returncode == 0
+    assert "logs         nowhere: nothing sent" in done.stdout
 
 
 # --- what waits on disk ---
 
 OWN = "blogauto-backend.development"  # the directory of a service in an environment
-SIGNALS = tuple(signal.value for signal in Signal)
 
 
-def check_in_vain(spool: Path | str) -> subprocess.CompletedProcess[str]:
-    endpoint = f"http://127.0.0.1:{free_port()}"
-    return blogauto_otel("check", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, BLOGAUTO_OTEL_SPOOL_DIR=str(spool))
+def record_in_vain(spool: Path) -> None:
+    """A process that ends with one item of each signal that nobody took."""
+    recording = """
+import blogauto_otel
+from opentelemetry import _logs, trace
+
+blogauto_otel.configure(console="off", logging=False)
+with trace.get_tracer("shop").start_as_current_span("a secret of the shop"):
+    _logs.get_logger("shop").emit(body="a secret of the shop")
+"""
+    where = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}", "BLOGAUTO_OTEL_SPOOL_DIR": str(spool)}
+    subprocess.run(python("-c", recording), check=True, capture_output=True, env=environment(**where), timeout=60)
 
 
 def spooled(spool: Path | str, *options: str) -> str:
@@ -74,7 +144,7 @@ def spooled(spool: Path | str, *options: str) -> str:
 
 
 def test_spool_shows_what_could_not_be_sent_and_touches_nothing(tmp_path: Path) -> None:
-    check_in_vain(tmp_path)
+    record_in_vain(tmp_path)
     before = facts(tmp_path / OWN)
     said = json.loads(spooled(tmp_path, "--json"))
     assert said["directory"] == str(tmp_path / OWN)
@@ -86,7 +156,7 @@ def test_spool_shows_what_could_not_be_sent_and_touches_nothing(tmp_path: Path) 
     text = spooled(tmp_path)
     assert "traces       1 file, 0." in text
     assert "1 item, the oldest for" in text
-    assert "blogauto-otel check" not in text  # which is in the files
+    assert "a secret of the shop" not in text  # which is in the files
     assert facts(tmp_path / OWN) == before
 
 
