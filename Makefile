@@ -43,6 +43,14 @@ test: $(VENV)/.installed ## everything
 test-long: $(VENV)/.installed ## what takes minutes: many kills, long outages, many forks
 	.ci/run long
 
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+.PHONY: test-pythons
+test-pythons: ## the fast tests with every Python that is supported (PYTHONS="/path/to/python3.10 ..." where they are elsewhere)
+	@for python in $(PYTHONS); do \
+		venv=.venv-$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') || exit 1; \
+		$(MAKE) --no-print-directory install VENV=$$venv PYTHON=$$python && VENV=$$venv .ci/run fast || exit 1; \
+	done
+
 .PHONY: boards
 boards: $(VENV)/.installed ## write boards, rules and runbooks anew, and prove them (pictures: python -m monitoring render)
 	$(BIN)/python -m monitoring generate

@@ -88,7 +88,8 @@ def test_it_starts_again_on_the_same_port(tmp_path: Path) -> None:
 def test_nothing_outlives_us(tmp_path: Path, how: signal.Signals) -> None:
     """Whatever ends the process that started a program ends the program."""
     script = (
-        "import time; from pathlib import Path; from tests.stack.test_programs_child import server\n"
+        "import signal, time; from pathlib import Path; from tests.stack.test_programs_child import server\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background jobs ignore
         f"process = server(Path({str(tmp_path)!r})); process.wait_ready(); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=build.ROOT, stderr=subprocess.DEVNULL)
