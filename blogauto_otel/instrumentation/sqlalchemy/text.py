@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import dropwhile
 from typing import Final
 
 # The semantic conventions' bound of db.query.summary; it is cut between targets, never inside one.
@@ -134,9 +135,7 @@ def gist(text: str) -> Gist:
     The summary lists operations and their targets in order, as the semantic conventions have it
     (docs/db/database-spans.md, "Generating a summary of the query"); the table is told when there is only one.
     """
-    words = _WORDS.findall(text)
-    while words and words[0] in ("(", ";"):
-        words.pop(0)
+    words = list(dropwhile("(;".__contains__, _WORDS.findall(text)))
     first = words[0].upper() if words else ""
     if not _OPERATION.fullmatch(first):
         return Gist()

@@ -61,11 +61,11 @@ def test_nothing_a_statement_can_contain_breaks_the_reading(text: str, dialect: 
     "piece", ["'", "'\\", "$a$", "/*", "q'(", "1", "e'\\", '"', "(", "[", "FROM ", "a.", "SELECT("]
 )
 def test_hostile_text_is_read_in_linear_time(piece: str, dialect: str) -> None:
-    text = piece * (50_000 // len(piece))
-    started = time.perf_counter()
+    text = piece * (200_000 // len(piece))
+    started = time.thread_time()
     bare = without_values(text, dialect)
     gist(bare)
-    assert time.perf_counter() - started < 3.0, "quadratic reading takes far longer"
+    assert time.thread_time() - started < 3.0, "quadratic reading takes far longer"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def test_get_answers_with_the_metrics() -> None:
 
 
 async def test_whoever_scrapes_without_end_waits_for_his_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "LONGEST_WAIT", 0.4)
+    monkeypatch.setattr(endpoint, "LONGEST_WAIT", 1.2)
     source = Source()
     collect = source.collect
 
@@ -77,16 +77,16 @@ async def test_whoever_scrapes_without_end_waits_for_his_turn(monkeypatch: pytes
     for _ in range(3):  # the burst
         began = time.perf_counter()
         await fetch(asking)
-        assert time.perf_counter() - began < 0.35
+        assert time.perf_counter() - began < 1.0
     began = time.perf_counter()
     answers = await asyncio.gather(*(fetch(asking) for _ in range(10)))
-    assert time.perf_counter() - began > 0.4
+    assert time.perf_counter() - began > 1.2
     assert {answer.status_code for answer in answers} == {200}
     assert source.asked == 4
-    await asyncio.sleep(0.4)  # as Prometheus does, for longer
+    await asyncio.sleep(1.2)  # as Prometheus does, for longer
     began = time.perf_counter()
     await fetch(asking)
-    assert time.perf_counter() - began < 0.35
+    assert time.perf_counter() - began < 1.0
 
 
 async def test_openmetrics_when_it_is_preferred() -> None:
