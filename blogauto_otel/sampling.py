@@ -32,7 +32,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
     TraceIdRatioBased,
 )
-from opentelemetry.trace import Link, SpanKind, get_current_span
+from opentelemetry.trace import Link, SpanKind, TraceFlags, get_current_span
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
@@ -62,7 +62,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
         )
     rates = {} if named else settings.sample_routes
     return RouteSampler(
-        named or ParentBasedTraceIdRatio(settings.effective_sample_rate),
+        named or ParentOrRate(settings.effective_sample_rate),
         rules=[
             *((route, _UNTRACED) for route in _untraced_routes(settings)),
             *((route, TraceIdRatioBased(rate)) for route, rate in rates.items()),
@@ -78,6 +78,35 @@ def untraced_matcher(settings: Settings) -> Callable[[str], bool]:
 
 def _untraced_routes(settings: Settings) -> tuple[str, ...]:
     return (*settings.untraced_routes, settings.metrics_path) if settings.metrics_path else settings.untraced_routes
+
+
+class ParentOrRate(ParentBasedTraceIdRatio):
+    """The SDK's sampler, deciding with one look at the parent: requests that are not sampled pay for little else."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self._bound = TraceIdRatioBased.get_bound_for_rate(rate)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,  # noqa: ARG002 - the interface
+        kind: SpanKind | None = None,  # noqa: ARG002
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,  # noqa: ARG002
+        trace_state: TraceState | None = None,  # noqa: ARG002
+    ) -> SamplingResult:
+        """See `Sampler`."""
+        parent = get_current_span(parent_context).get_span_context()
+        state = None
+        if parent.is_valid:
+            is_kept, state = parent.trace_flags & TraceFlags.SAMPLED, parent.trace_state
+        else:
+            is_kept = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
+        if is_kept:
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
+        return SamplingResult(Decision.DROP, None, state) if state else _DROPPED
 
 
 class RouteSampler(Sampler):

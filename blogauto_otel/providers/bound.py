@@ -13,6 +13,7 @@ from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram
+from opentelemetry.sdk.metrics import TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics._internal._view_instrument_match import _hash_attributes
 
 
@@ -32,7 +33,7 @@ class _Measurement:
 class BoundHistogram:
     """One series of a histogram of any provider; `attributes` must not change."""
 
-    __slots__ = ("_aggregate", "_attributes", "_consumer", "_histogram", "_storages")
+    __slots__ = ("_aggregate", "_attributes", "_consumer", "_histogram", "_may_be_exemplar", "_storages")
 
     def __init__(self, histogram: Histogram, attributes: Mapping[str, Any]) -> None:
         self._histogram = histogram
@@ -40,25 +41,26 @@ class BoundHistogram:
         self._consumer: Any = getattr(histogram, "_measurement_consumer", None)
         self._storages: object = None
         self._aggregate: tuple[Callable[[Any, bool], None], ...] = ()
+        self._may_be_exemplar: Callable[..., bool] | None = None  # None: when its span is sampled
 
-    def record(self, value: float, context: Context) -> None:
-        """Record a measurement, which must be finite and not negative."""
+    def record(self, value: float, context: Context, *, sampled: bool) -> None:
+        """Record a measurement, which must be finite and not negative; `sampled` says it of the span in `context`."""
         if self._storages is None or self._storages is not self._consumer._reader_storages:
             self._histogram.record(value, self._attributes, context)
             self._bind()
             return
         measurement = _Measurement(value, self._histogram, context, self._attributes)
-        keep = self._consumer._sdk_config.exemplar_filter.should_sample(
-            value, measurement.time_unix_nano, self._attributes, context
-        )
+        if self._may_be_exemplar is not None:
+            sampled = self._may_be_exemplar(value, measurement.time_unix_nano, self._attributes, context)
         for aggregate in self._aggregate:
-            aggregate(measurement, keep)
+            aggregate(measurement, sampled)
 
     def _bind(self) -> None:
         """Look up where the measurement went; a reader that is added later makes us look again."""
         try:
             storages = self._consumer._reader_storages
-            self._consumer._sdk_config.exemplar_filter.should_sample  # noqa: B018 - it must be there
+            chosen = self._consumer._sdk_config.exemplar_filter
+            self._may_be_exemplar = None if type(chosen) is TraceBasedExemplarFilter else chosen.should_sample
             self._aggregate = tuple(
                 _series_of(match, self._attributes).aggregate
                 for storage in storages.values()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
@@ -108,8 +107,10 @@ def end_request(token: RequestToken) -> None:
     """Leave the scope; tasks that the request left behind keep it."""
     # An abandoned coroutine is closed by the garbage collector in whatever context it meets. That one may be another
     # request's, so it stays as it is.
-    with contextlib.suppress(ValueError):
+    try:
         _current.reset(token)
+    except ValueError:
+        pass
 
 
 def current_request_id() -> str | None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from opentelemetry.context import Context
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    Histogram,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import DropAggregation, ExponentialBucketHistogramAggregation, View
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
@@ -35,9 +42,9 @@ VIEWS: dict[str, list[View]] = {
 class Measured:
     """A histogram of a provider, and what its reader sees."""
 
-    def __init__(self, views: list[View] = []) -> None:  # noqa: B006 - never changed
+    def __init__(self, views: list[View] = [], **options: Any) -> None:  # noqa: B006 - never changed
         self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader], views=views, shutdown_on_exit=False)
+        self.provider = MeterProvider([self.reader], views=views, shutdown_on_exit=False, **options)
         meter = self.provider.get_meter("tests")
         self.histogram = meter.create_histogram("duration", "s", explicit_bucket_boundaries_advisory=(0.5, 1.0, 2.0))
 
@@ -65,9 +72,20 @@ def test_it_measures_what_the_histogram_measures_under_any_view(views: str) -> N
     for value in VALUES:
         for context in (SAMPLED, UNSAMPLED):
             plain.histogram.record(value, LABELS, context)
-            series.record(value, context)
+            series.record(value, context, sampled=context is SAMPLED)
     assert bound.points() == plain.points()
     assert (bound.points() == []) is (views == "dropped")
+
+
+@pytest.mark.parametrize("chosen", [TraceBasedExemplarFilter, AlwaysOnExemplarFilter, AlwaysOffExemplarFilter])
+@pytest.mark.parametrize("context", [SAMPLED, UNSAMPLED])
+def test_the_filter_decides_what_is_an_exemplar(chosen: type[ExemplarFilter], context: Context) -> None:
+    plain, bound = Measured(exemplar_filter=chosen()), Measured(exemplar_filter=chosen())
+    series = BoundHistogram(bound.histogram, LABELS)
+    for value in VALUES:
+        plain.histogram.record(value, LABELS, context)
+        series.record(value, context, sampled=context is SAMPLED)
+    assert bound.points() == plain.points()
 
 
 def test_after_the_first_measurement_the_histogram_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +99,7 @@ def test_after_the_first_measurement_the_histogram_is_not_asked_again(monkeypatc
     monkeypatch.setattr(type(measured.histogram), "record", asking)
     series = BoundHistogram(measured.histogram, LABELS)
     for value in VALUES:
-        series.record(value, UNSAMPLED)
+        series.record(value, UNSAMPLED, sampled=False)
     assert len(asked) == 1
     assert measured.points()[0][1][1] == len(VALUES)
 
@@ -89,10 +107,10 @@ def test_after_the_first_measurement_the_histogram_is_not_asked_again(monkeypatc
 def test_a_reader_that_is_added_later_gets_what_is_measured_later() -> None:
     measured, later = Measured(), InMemoryMetricReader()
     series = BoundHistogram(measured.histogram, LABELS)
-    series.record(0.1, UNSAMPLED)
+    series.record(0.1, UNSAMPLED, sampled=False)
     measured.provider.add_metric_reader(later)
-    series.record(0.2, UNSAMPLED)
-    series.record(0.3, UNSAMPLED)
+    series.record(0.2, UNSAMPLED, sampled=False)
+    series.record(0.3, UNSAMPLED, sampled=False)
     assert measured.points()[0][1][1] == 3
     assert measured.points(later)[0][1][1] == 2
 
@@ -101,7 +119,7 @@ def test_collecting_in_between_loses_nothing() -> None:
     measured = Measured()
     series = BoundHistogram(measured.histogram, LABELS)
     for value in VALUES:
-        series.record(value, UNSAMPLED)
+        series.record(value, UNSAMPLED, sampled=False)
         measured.points()
     assert measured.points()[0][1][1] == len(VALUES)
 
@@ -135,7 +153,7 @@ def test_an_sdk_without_one_of_the_details_is_asked_each_time(missing: str) -> N
     other: Any = Other(consumer)
     series = BoundHistogram(other, LABELS)
     for value in VALUES:
-        series.record(value, UNSAMPLED)
+        series.record(value, UNSAMPLED, sampled=False)
     assert other.recorded == list(VALUES)
 
 
@@ -143,5 +161,5 @@ def test_the_apis_own_histogram_will_do() -> None:
     histogram = NoOpMeterProvider().get_meter("tests").create_histogram("duration")
     series = BoundHistogram(histogram, LABELS)
     for value in VALUES:
-        series.record(value, UNSAMPLED)
+        series.record(value, UNSAMPLED, sampled=False)
     assert series._storages is None

@@ -276,14 +276,14 @@ def test_instruments_made_before_a_fork_begin_at_zero_in_the_child(receiver: Rec
         m.create_observable_gauge("observed", [lambda _: [Observation(9)]])
         counter.add(5)
         for _ in range(3):
-            bound.record(1.0, _context())
+            bound.record(1.0, _context(), sampled=False)
         points(providers, "sold")
 
         def child() -> None:
             providers.after_fork_in_child()
             counter.add(1)
             for _ in range(2):
-                bound.record(2.0, _context())
+                bound.record(2.0, _context(), sampled=False)
             meter(providers).create_counter("new").add(4)
             providers.flush()
 

@@ -126,6 +126,19 @@ def test_ids_do_not_repeat_when_the_application_seeds_random(receiver: Receiver)
     assert len({span.span_id for span in receiver.spans}) == 3
 
 
+def test_parent_and_child_process_give_out_different_ids(receiver: Receiver) -> None:
+    def ids() -> list[int]:
+        contexts = [tracer.start_span("work").get_span_context() for _ in range(100)]
+        return [identifier for context in contexts for identifier in (context.trace_id, context.span_id)]
+
+    with providing(receiver) as providers:
+        tracer = providers.tracing.provider.get_tracer("tests")
+        here = ids()
+        found = [*here, *in_child(ids), *in_child(ids), *ids()]
+    assert 0 not in found
+    assert len(set(found)) == len(found)
+
+
 def test_nothing_is_registered_for_the_end_of_the_process(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     registered: list[object] = []
     monkeypatch.setattr(atexit, "register", registered.append)

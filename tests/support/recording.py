@@ -88,6 +88,12 @@ class Recording:
             for point in points
         }
 
+    def exemplars(self, name: str) -> set[tuple[int, int]]:
+        """Trace id and span id of each exemplar of a metric."""
+        metric = self.metrics.get(name)
+        points: Any = metric.data.data_points if metric else ()
+        return {(exemplar.trace_id, exemplar.span_id) for point in points for exemplar in point.exemplars}
+
     def forget(self) -> None:
         """Drop the spans recorded so far."""
         self._exporter.clear()

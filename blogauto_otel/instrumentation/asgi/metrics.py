@@ -66,13 +66,17 @@ class RequestMetrics:
         self.open = set()
 
     def record(self, request: Request, context: Context) -> None:
-        """Count a finished request and its time; `context` names the trace that an exemplar points to."""
+        """Count a finished request and its time; `context` has the span that an exemplar points to.
+
+        That is the request's own, or the one that was written afterwards, which is sampled.
+        """
         try:
             endpoint = request.template or semconv.UNMATCHED
             self._requests.add((request.method, endpoint, request.status))
-            self._durations.record((request.method, endpoint), request.seconds, context)
+            sampled = request.sampled or context is not request.context
+            self._durations.record((request.method, endpoint), request.seconds, context, sampled)
             if self._semconv is not None:
-                self._semconv.record(request, context)
+                self._semconv.record(request, context, sampled)
         except Exception as error:
             if not swallow("counting a request", error):
                 raise
@@ -129,12 +133,12 @@ class Durations:
         self._histogram = histogram
         self._bound: dict[Key, BoundHistogram] = {}
 
-    def record(self, values: Key, seconds: float, context: Context) -> None:
-        """Record a duration in the series of `values`."""
+    def record(self, values: Key, seconds: float, context: Context, sampled: bool) -> None:
+        """Record a duration in the series of `values`; `sampled` says it of the span in `context`."""
         bound = self._bound.get(values)
         if bound is None:
             bound = self._bind(values)
-        bound.record(seconds, context)
+        bound.record(seconds, context, sampled=sampled)
 
     def _bind(self, values: Key) -> BoundHistogram:
         key = self.series.key(values)
@@ -166,7 +170,7 @@ class SemconvMetrics:
             "Number of active HTTP server requests.",
         )
 
-    def record(self, request: Request, context: Context) -> None:
+    def record(self, request: Request, context: Context, sampled: bool) -> None:
         """Record the duration of a finished request."""
         scope = request.scope
         values = (
@@ -177,7 +181,7 @@ class SemconvMetrics:
             scope.get("http_version"),
             request.error_type,
         )
-        self._durations.record(values, request.seconds, context)
+        self._durations.record(values, request.seconds, context, sampled)
 
     def _active_requests(self) -> list[Observation]:
         now: Counter[Key] = Counter(dict.fromkeys(self._active, 0))

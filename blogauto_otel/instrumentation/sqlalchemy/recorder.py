@@ -55,11 +55,11 @@ class Recorder:
             return  # SQLAlchemy asks a new connection for its version and the like: no statement of the application
         statement = self.database(connection.engine).statement(text, batched=size > 1)
         failed = failure(error) if error is not None else None
+        parent = get_current_span(context).get_span_context()
         if failed:
             self._duration.record(elapsed, {**statement.point, **failed}, context)
         else:
-            statement.duration.record(elapsed, context)
-        parent = get_current_span(context).get_span_context()
+            statement.duration.record(elapsed, context, sampled=parent.trace_flags.sampled)
         if self._root_spans or parent.trace_flags & 1:
             batch: Attributes = {"db.operation.batch.size": size} if size > 1 else {}
             self._span(statement.name, {**statement.span, **batch, **(failed or {})}, parent, elapsed, error)

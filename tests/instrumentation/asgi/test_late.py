@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from starlette.background import BackgroundTask
 from starlette.responses import Response
@@ -69,6 +69,17 @@ async def test_a_healthy_request_has_no_span_but_a_trace_id_and_is_counted(unsam
     assert not unsampled.late
     assert unsampled.requests() == {("GET", "/quick", "200"): 1}
     assert unsampled.durations()["GET", "/quick"] > 0
+
+
+async def test_an_exemplar_points_to_a_span_that_is_kept(watch: Callable[..., Watched]) -> None:
+    app, path = application(), "/slow/7"
+    for sampler, slow, is_kept in ((ALWAYS_ON, 0.0, True), (ALWAYS_OFF, 0.05, True), (ALWAYS_OFF, 0.0, False)):
+        watched = watch(sampler=ParentBased(sampler), slow_request_seconds=slow)
+        await ask(app, path)
+        said = (await ask(app, path)).json()  # of a series, the first measurement goes another way than those after it
+        expected = {(said["trace"], said["span"])} if is_kept else set()
+        assert watched.exemplars("blogauto.api.request.duration") == expected
+        asgi.uninstrument()
 
 
 async def test_a_slow_request_gets_its_span_with_its_true_times(unsampled: Watched) -> None:

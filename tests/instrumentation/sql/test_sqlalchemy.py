@@ -93,6 +93,17 @@ def test_a_statement_is_a_client_span_below_the_request(engine: Engine, recordin
     }
 
 
+def test_an_exemplar_points_to_the_request(engine: Engine, recording: Recording) -> None:
+    with engine.connect() as connection:
+        for _ in range(2):
+            connection.execute(select(posts.c.id))
+            assert recording.exemplars(DURATION) == set()
+        with recording.tracer.start_as_current_span("request") as request:
+            connection.execute(select(posts.c.id))
+    of_request = request.get_span_context()
+    assert recording.exemplars(DURATION) == {(of_request.trace_id, of_request.span_id)}
+
+
 def test_literal_values_leave_the_text(engine: Engine, recording: Recording) -> None:
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.exec_driver_sql("SELECT id FROM posts WHERE title = 'a secret' AND id > 4711")
