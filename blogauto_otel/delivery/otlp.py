@@ -86,9 +86,9 @@ def encode_scope(scope: InstrumentationScope | None) -> bytes:
     """Everything of a ScopeSpans, ScopeLogs or ScopeMetrics but its items."""
     if scope is None:
         return message(_HEAD, b"")
-    parts = [message(_HEAD, utf8(key_text(scope.name or "")))]
+    parts = [message(_HEAD, utf8(key_text(scope.name or "")[:_MAX_NAME]))]
     if scope.version:
-        parts.append(message(ITEM, utf8(key_text(scope.version))))
+        parts.append(message(ITEM, utf8(key_text(scope.version)[:_MAX_NAME])))
     AttributeEncoder(3, NOTHING_SECRET, Limits()).append(parts, scope.attributes)
     return message(_HEAD, b"".join(parts)) + _schema_url(scope.schema_url)
 

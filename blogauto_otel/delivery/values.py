@@ -124,6 +124,8 @@ class Plain:
             pairs = self._bounded(value.items())
             return {key_text(key): self.convert(item, depth + 1) for key, item in pairs}
         if isinstance(value, (Sequence, AbstractSet)):
+            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # its names say what is secret
+                return self._convert(value._asdict(), depth)
             return [self.convert(item, depth + 1) for item in self._bounded(value)]
         return self.text(str(value))
 
@@ -153,8 +155,8 @@ class Plain:
 
 
 def key_text(key: object) -> str:
-    """A key as text of bounded length; what is no text is converted."""
-    return (str.__str__(key) if isinstance(key, str) else str(key))[:MAX_KEY]
+    """A key as text, with as much of it as the redactor has to see; what is no text is converted."""
+    return (str.__str__(key) if isinstance(key, str) else str(key))[: MAX_KEY + SLACK]
 
 
 def _number(value: int) -> int | str:
@@ -199,7 +201,7 @@ def any_value(value: Any, limit: int, key: str = "") -> bytes:
 
 def key_value(key: str, value: object, limit: int) -> bytes:
     """A KeyValue, without tag and length, of a plain value."""
-    return message(_KEY, utf8(key)) + message(_VALUE, any_value(value, limit, key))
+    return message(_KEY, utf8(key[:MAX_KEY])) + message(_VALUE, any_value(value, limit, key))
 
 
 class AttributeEncoder:

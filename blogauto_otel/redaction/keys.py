@@ -12,19 +12,23 @@ Table = Mapping[str, tuple[str, ...]]
 # fmt: off
 # A key is cut into words: `dbPassword`, `DB-PASSWORD` and `db.password` are the same two. One of these is enough ...
 WORDS: Final[Table] = {
-    "password": ("pwd", "pw", "비번"),
+    "password": ("pwd", "pw", "pswd", "psw", "pword", "비번"),
     "secret": ("secret", "secrets"),
     "token": ("jwt", "bearer", "csrf", "xsrf", "otp", "totp"),
     "authorization": ("authorization",),
     "cookie": ("cookie", "cookies"),
     "session": ("session", "sess", "sid"),
+    "credentials": ("creds", "cred"),
     "dsn": ("dsn",),
     "personal-id": ("ssn", "rrn", "주민번호"),
     "card": ("cvv", "cvc", "cvv2", "cvc2"),
 }
 # ... or these anywhere, however the rest is written ...
 ANYWHERE: Final[Table] = {
-    "password": ("password", "passwd", "passphrase", "passcode", "비밀번호", "패스워드"),
+    "password": (
+        "password", "passwd", "passphrase", "passcode", "passwort", "비밀번호", "패스워드",
+        "パスワード", "密码", "密碼",
+    ),
     "personal-id": ("주민등록번호",),
 }
 # ... or the end of a word, because people write `accesstoken` ...
@@ -35,7 +39,7 @@ ENDINGS: Final[Table] = {
     "session": ("sessionid", "sessid"),
     "credentials": ("credential", "credentials"),
     "api-key": ("apikey", "accesskey", "secretkey", "privatekey", "accountkey"),
-    "password": ("암호",),
+    "password": ("암호", "storepass", "keypass"),
     "card": ("creditcard", "cardnumber", "카드번호"),
     "connection-string": ("connectionstring",),
     "account": ("계좌번호",),
@@ -44,9 +48,13 @@ ENDINGS: Final[Table] = {
 PAIRS: Final[Table] = {
     "api-key": (
         "api key", "access key", "private key", "signing key", "encryption key", "account key", "auth key",
-        "shared key", "master key", "ssh key", "license key", "hmac key",
+        "shared key", "master key", "ssh key", "license key", "hmac key", "decryption key", "fernet key", "aes key",
+        "subscription key", "functions key",
     ),
-    "token": ("auth tokens", "access tokens", "refresh tokens", "recovery code", "backup code", "verification code"),
+    "token": (
+        "auth tokens", "access tokens", "refresh tokens", "auth code", "code verifier",
+        "recovery code", "backup code", "verification code", "security code", "mfa code", "fa code", "sms code",
+    ),
     "connection-string": ("connection string", "conn string", "conn str"),
     "card": ("credit card", "debit card", "card number", "card no"),
     "account": ("account number", "bank account"),
@@ -54,10 +62,14 @@ PAIRS: Final[Table] = {
 }
 # ... or the last word.
 LAST: Final[Table] = {"password": ("pass",), "authorization": ("auth",), "pin": ("pin",)}
-# The last word of a parameter that carries a secret in a URL and nowhere else.
+# The end of a parameter that carries a secret in a URL and nowhere else.
 PARAMETERS: Final[Table] = {
-    "parameter": ("key", "code", "sig", "signature", "assertion", "ticket", "saml", "keyid"),
+    "parameter": ("key", "code", "sig", "signature", "assertion", "ticket", "saml", "saml response", "keyid"),
 }
+NO_PARAMETERS: Final = frozenset((
+    "country code", "currency code", "error code", "exit code", "language code", "postal code", "status code",
+    "zip code",
+))
 PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml")  # beside those of all names
 
 # Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at`.
@@ -71,7 +83,7 @@ HARMLESS: Final = frozenset((
 ))
 # What every name above contains, unless it is Korean: for the look that comes before any reading.
 TRIGGERS: Final = (
-    "pass", "pw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "credential", "dsn", "jwt", "bearer",
+    "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
     "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
 )
 # fmt: on
@@ -120,7 +132,7 @@ class Keys:
 
     def may_be_in(self, text: str) -> bool:
         """The cheap look that comes first: False when no name of a secret is in the text."""
-        return not text.isascii() or _has_any(text.lower(), self._triggers)
+        return not text.isascii() or has_any(text.lower(), self._triggers)
 
     def _learn(self, key: str) -> tuple[str | None, str | None]:
         found = self._find(key[: self.MAX_LENGTH])
@@ -133,7 +145,7 @@ class Keys:
 
     def _find(self, key: str) -> tuple[str | None, str | None]:
         """What it names anywhere, and in a URL."""
-        if not (self.may_be_in(key) or _has_any(key.lower(), PARAMETER_TRIGGERS)):
+        if not (self.may_be_in(key) or has_any(key.lower(), PARAMETER_TRIGGERS)):
             return None, None
         words = words_of(key)
         if any(_contains(words, own) for own in self._own):
@@ -144,10 +156,14 @@ class Keys:
             found = look(words)
             if found is not None:
                 return found, found
-        return None, _PARAMETERS.get(words[-1])
+        last_two = " ".join(words[-2:])
+        if last_two in NO_PARAMETERS:
+            return None, None
+        return None, _PARAMETERS.get(words[-1]) or _PARAMETERS.get(last_two)
 
 
-def _has_any(text: str, parts: tuple[str, ...]) -> bool:
+def has_any(text: str, parts: tuple[str, ...]) -> bool:
+    """Whether one of the parts is in the text."""
     for part in parts:  # noqa: SIM110 - any() costs three times as much
         if part in text:
             return True

@@ -10,29 +10,58 @@ from blogauto_otel.redaction.keys import MARKER
 
 MAX_BRACKETS: Final = 256
 
+# What stands round names and values: quotes, as they are or as HTML and JSON in HTML write them, a terminal's colors.
+_QUOTE: Final = r"(?:\\*[\"'`]|&quot;|&#3[49];|\\+u002[27])"
+_COLOR: Final = r"(?:\x1b\[[0-9;]{0,8}m)?"
 # password=x, "password": "x", 'password' => 'x', os.environ["PASSWORD"] = "x", Api Key: x
-_SIGN: Final = re.compile(r"(?:=>|:=|={1,3}|:(?!:|//))\s{0,8}")
+_SIGN: Final = re.compile(
+    rf"[=:\uff1a\uff1d](?:(?<==)[=>]{{0,2}}|(?<=:)(?:=|(?!:|//))|(?<=[\uff1a\uff1d]))\s{{0,8}}{_COLOR}"
+)
 # A form in parts, as it is or as `repr` shows it: the value stands behind an empty line, and ends before the next part.
 _END_OF_LINE: Final = r"(?:\r?\n|\\r\\n)"
 _FIELD: Final = re.compile(
     r"; name=\\?\"([^\"\\\n]{1,80})\\?\"(?:; filename[^\r\n\\;]{0,80})?"
     rf"(?:{_END_OF_LINE}[^\r\n\\]{{1,80}}){{0,3}}{_END_OF_LINE}{{2}}"
 )
-_END_OF_FIELD: Final = re.compile(rf"{_END_OF_LINE}--|\Z")
+_END_OF_FIELD: Final = re.compile(rf"{_END_OF_LINE}--")
+# <password>x</password>
+_ELEMENT: Final = re.compile(r"<(?:\w{1,40}:)?([\w.\-]{1,80})(?:\s[^<>]{0,200})?>(?=[^<\s])")
+_END_OF_ELEMENT: Final = re.compile("<")
+# ('password', 'x'), (b'x-api-key', b'x'), ["x-api-key", "x"]: two, and no more, or it is a list of names
+_PAIR: Final = re.compile(
+    rf"[(\[]\s?(?:[bu]?{_QUOTE}){{1,2}}([\w.\- ]{{1,80}}){_QUOTE}{{1,2}},\s?(?=[bu]?(?:{_QUOTE}|[\[({{]))"
+)
+_END_OF_PAIR: Final = re.compile(rf"{_QUOTE}?\s?,?\s?[)\]]")
+# {"name": "password", "value": "x"}, <input name="password" value="x">, and the same on two lines of YAML
+_ENTRY: Final = re.compile(
+    r"\b(?:name|key)\\*[\"']?\s?[:=]\s?\\*[\"']?([\w.\-]{1,80})(?:\\*[\"']?,?\s{1,16}|\\*[\"'],)"
+    r"\\*[\"']?value\\*[\"']?\s?[:=]\s?"
+)
 # What pydantic, and so FastAPI, says of a value that does not fit: where it stands, and the value.
 _MISFIT: Final = re.compile(
     r"(?:^|(?<=\\n))([\w.\-]{1,80})(?:\n|\\n)  [^\n\\\[]{1,200}\[type=\w{1,80}, input_value="
     r"|loc\\?[\"']: ?[\[(]([^\])\n]{1,200})[\])](?:[^\n{}l]|l(?!oc\\?[\"'])){1,300}?[\"']input\\?[\"']: ?",
     re.MULTILINE,
 )
-_FLAG: Final = re.compile(r"(?<![\w-])--(?=([\w-]+))\1\s{1,3}(?=[^\s-])")  # --password x
+# --password x, -storepass x, ['--password', 'x']
+_FLAG: Final = re.compile(r"-(?<![\w-]-)-?(?=([\w-]+))\1(?:\s{1,3}(?=[^\s-])|\\*[\"'],\s?(?=[bu]?\\*[\"'][^-]))")
 MAX_NAME: Final = 80
 # Read backwards from the sign: what stands between, then the last two words.
-_NAME_BACKWARDS: Final = re.compile(r"\s{0,8}\]?(?:[\"']\\*)?([\w.\-]+(?: [\w.\-]+)?)")
+_NAME_BACKWARDS: Final = re.compile(
+    r"(?:m[0-9;]{0,8}\[\x1b)?\s{0,8}\]?(?:(?:[\"'`]\\*){1,2}|;touq&|;(?:43|93)#&|[27]200u\\+|\*{1,2})?"
+    r"([\w.\-]+(?: [\w.\-]+)?)"
+)
 _DONE: Final = re.compile(rf"(?:{MARKER.pattern})+" + r"(?![^\s,;&\"'<>)\]}\\])")
-_OPENER: Final = re.compile(r"[bruf]?(\"{3}|'{3}|\\*[\"'])")
-_QUOTED: Final = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*", re.DOTALL) for quote in "\"'"}
-_REST_OF_LINE: Final = re.compile(r"[^\r\n\"']*")
+_OPENER: Final = re.compile(rf"[bruf]?(\"{{3}}|'{{3}}|{_QUOTE})")
+_QUOTED: Final = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*", re.DOTALL) for quote in "\"'`"}
+# Digest username="bob", response="x"
+_REST_OF_LINE: Final = re.compile(r"(?:[^\r\n\"'=]+|=\\*\"[^\r\n\"]*\"?|='[^\r\n']*'?|=)*")
+# BasicAuth('bob', 'x'), <Secret 'x'>, str = 'x' of an annotation, and blocks and lists of YAML
+_WHOLE: Final = re.compile(
+    r"[\w.]{1,64}\([^\r\n()]{0,256}\)|<[^<>/\r\n][^<>\r\n]{0,256}>"
+    r"|[\w.\[\]|]{1,40}(?: \| \w{1,40})? ?= ?[bruf]?(?:\"[^\"\r\n]{0,256}\"|'[^'\r\n]{0,256}')"
+    r"|[|>][-+]?[0-9]?(?:\r?\n[ \t]+[^\r\n]*)+|- +[^\r\n]*(?:\r?\n[ \t]*- [^\r\n]*)*"
+)
 _OPENING: Final = ("[", "{", "(")
 _BRACKET: Final = re.compile(r"[\[\](){}]")
 # A quote, comma or backslash belongs to the value when more of it follows; a value that is a name brings its own along.
@@ -43,7 +72,8 @@ _BARE: Final = re.compile(
 _TO_END_OF_LINE: Final = frozenset({"cookie", "authorization"})
 # No value yet, or a place for one in an SQL statement or a format.
 _NO_SECRET: Final = re.compile(
-    r"none|null|nil|true|false|undefined|\*+|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?|\{\w*\}", re.IGNORECASE
+    r"none|null|nil|true|false|undefined|\*+|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?|\{(?-i:[a-z_]*|[0-9]{1,2})\}",
+    re.IGNORECASE,
 )
 _PLACEHOLDER: Final = re.compile(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
 
@@ -54,7 +84,8 @@ class Named(NamedTuple):
     name: str
     start: int
     value_start: int
-    is_field: bool = False  # of a form in parts, whose values are anything
+    end: re.Pattern[str] | None = None  # where its value, which is anything, ends
+    closes: bool = False  # and what it stands in ends with its value, or it was no name
 
 
 Find: TypeAlias = Callable[[int], "Named | None"]  # the next one from a position on
@@ -76,7 +107,10 @@ def names_in(text: str) -> Find:
         # `POST /oauth/token: 200` names a place, not a value.
         is_place = text[start] == ":" and text[name_start - 1 : name_start] == "/"
         is_ours = text.endswith("[redacted:", 0, name_start)
-        return Named("" if is_place or is_ours else before[1][::-1], name_start, end)
+        name = "" if is_place or is_ours else before[1][::-1]
+        if text.endswith("\x1b[", 0, name_start):  # the color's own number and letter
+            name = name.partition("m")[2]
+        return Named(name, name_start, end)
 
     return find
 
@@ -96,7 +130,37 @@ def fields_in(text: str) -> Find:
 
     def find(position: int) -> Named | None:
         field = _FIELD.search(text, position)
-        return None if field is None else Named(field[1], field.start(), field.end(), is_field=True)
+        return None if field is None else Named(field[1], field.start(), field.end(), _END_OF_FIELD)
+
+    return find
+
+
+def elements_in(text: str) -> Find:
+    """Find elements of XML that hold text."""
+
+    def find(position: int) -> Named | None:
+        element = _ELEMENT.search(text, position)
+        return None if element is None else Named(element[1], element.start(), element.end(), _END_OF_ELEMENT)
+
+    return find
+
+
+def pairs_in(text: str) -> Find:
+    """Find pairs in brackets, as headers and the items of a map are printed."""
+
+    def find(position: int) -> Named | None:
+        pair = _PAIR.search(text, position)
+        return None if pair is None else Named(pair[1], pair.start(), pair.end(), closes=True)
+
+    return find
+
+
+def entries_in(text: str) -> Find:
+    """Find values that stand beside their names."""
+
+    def find(position: int) -> Named | None:
+        entry = _ENTRY.search(text, position)
+        return None if entry is None else Named(entry[1], entry.start(), entry.end())
 
     return find
 
@@ -115,7 +179,11 @@ def misfits_in(text: str) -> Find:
 FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
     ("; name=", fields_in),
     ("input", misfits_in),
-    ("--", flags_in),
+    ("-", flags_in),
+    ("</", elements_in),
+    ("',", pairs_in),
+    ('",', pairs_in),
+    ("value", entries_in),
     ("", names_in),
 )
 
@@ -123,11 +191,18 @@ FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
 def span_of_value(text: str, named: Named, what: str) -> tuple[int, int]:
     """Where the value begins and ends; an empty span when there is nothing to hide."""
     start = named.value_start
-    if what not in _TO_END_OF_LINE and _DONE.match(text, start):
+    to_end_of_line = what in _TO_END_OF_LINE and not named.closes
+    if not to_end_of_line and _DONE.match(text, start):
         return start, start
-    start, end = (start, _end_of_field(text, start)) if named.is_field else _extent(text, start, what)
+    if named.end is None:
+        start, end = _extent(text, start, to_end_of_line=to_end_of_line)
+    else:
+        found = named.end.search(text, start)
+        end = found.start() if found else len(text)
     value = text[start:end]
     if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name):
+        return start, start
+    if named.closes and value[-1] not in ")]}" and not _END_OF_PAIR.match(text, end):
         return start, start
     return start, end
 
@@ -143,23 +218,21 @@ def _is_placeholder(value: str, name: str) -> bool:
     return found is not None and found["name"].rstrip("_") in {re.split("[ .]", name)[-1], "param"}
 
 
-def _extent(text: str, start: int, what: str) -> tuple[int, int]:
+def _extent(text: str, start: int, *, to_end_of_line: bool) -> tuple[int, int]:
     opener = _OPENER.match(text, start)
     if opener is not None:
         return opener.end(), _end_of_quoted(text, opener.end(), opener[1])
     if text.startswith(_OPENING, start) and not MARKER.match(text, start):
         return start, _end_of_bare(text, _end_of_brackets(text, start))
-    if what in _TO_END_OF_LINE:
-        rest = _REST_OF_LINE.match(text, start)
+    whole = _WHOLE.match(text, start)
+    if to_end_of_line:
+        rest = _REST_OF_LINE.match(text, start if whole is None else whole.end())
         return start, rest.end() if rest else start
+    if whole is not None:
+        return start, whole.end()
     end = _end_of_bare(text, start)
     kept = text[start:end].rstrip(")]}")  # `Settings(password=x)`
     return start, start + len(kept) if kept else end
-
-
-def _end_of_field(text: str, start: int) -> int:
-    found = _END_OF_FIELD.search(text, start)
-    return found.start() if found else len(text)
 
 
 def _end_of_quoted(text: str, start: int, quote: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -27,6 +28,8 @@ MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 10_000
 MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
+EDGE: Final = 256  # characters before a cut
+MANY: Final = 6  # triggers that are better looked for by one expression
 
 REST: Final = "too-long"
 TOO_LONG: Final = f"[redacted:{REST}]"
@@ -45,8 +48,16 @@ URL_KEYS: Final = frozenset(
     )
 )
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
-_PARAMETER: Final = re.compile(r"(?<=[?&;])([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)")
+# Behind a sign of its own, or the first of a form.
+_PARAMETER: Final = re.compile(
+    r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
+    r"([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)"
+)
+_FLAG: Final = re.compile(r"--?[\w-]{1,80}")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
+STATEMENT: Final = "[SQL: "
+_STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
+_LITERAL: Final = re.compile(r"'(?<!\w\w')([^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?")
 # A part of a path, or a parameter's name or value: it begins behind what separates those.
 _ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
@@ -137,10 +148,12 @@ class Redactor:
 
     def _short(self, value: str, longest: int) -> str:
         """A look that remembers short innocent texts: most attributes say what others have said."""
+        if len(value) > MAX_REMEMBERED_LENGTH:
+            return self._look(value, longest)
         if value in self._innocent:
             return value
         cleaned = self._look(value, longest)
-        if cleaned is value and len(value) <= MAX_REMEMBERED_LENGTH:
+        if cleaned is value:
             if len(self._innocent) >= MAX_REMEMBERED:
                 self._innocent.clear()
             self._innocent.add(value)
@@ -169,7 +182,7 @@ class Redactor:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
-            key = _place_of(value) if name == "input" else _as_key(name)
+            key = _beside(value, name) or _as_key(name)
             cleaned_name = self._name(name, budget)
             cleaned = self._value(key, inner, budget)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
@@ -186,6 +199,9 @@ class Redactor:
         keys = [key] * len(before)
         if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
             keys[1] = _as_key(before[0])
+        for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
+            if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
+                keys[place] = flag
         after = [self._value(name, inner, budget) for name, inner in zip(keys, before, strict=True)]
         if all(new is old for new, old in zip(after, before, strict=True)):
             return value
@@ -194,7 +210,7 @@ class Redactor:
     # --- text ---------------------------------------------------------------------------------------------------------
 
     def _query(self, value: str) -> str:
-        given = "?" + value
+        given = "?" + value[:MAX_URL]
         cleaned = self._short(given, MAX_URL)
         return value if cleaned is given else cleaned[1:]
 
@@ -202,10 +218,10 @@ class Redactor:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest]), longest)
-        if not (self._may_show(value) or self._may_name(value) or _may_hide(value) or self._patterns):
-            return value
-        return self._clean(value)
+            return _shortened(self._clean(value[:longest]))
+        if self._may_show(value) or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
+            return self._clean(value)
+        return value
 
     def _clean(self, value: str) -> str:
         cleaned = self._pass(value)
@@ -226,17 +242,20 @@ class Redactor:
             text = self._named(text)
         if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
             text = _replaced(text, self._encoded(text))
+        if STATEMENT in text:
+            text = _replaced(text, _literals(text))
         for pattern in self._patterns:
             text = _own(pattern, text)
         return text
 
     def _may_name(self, value: str) -> bool:
         if "=" in value:
-            return "?" in value or self._keys.may_be_in(value)
-        return (":" in value or "--" in value) and self._keys.may_be_in(value)
+            return "?" in value or "&" in value or self._keys.may_be_in(value)
+        has_sign = ":" in value or "--" in value or " -" in value or "'," in value or '",' in value or "</" in value
+        return (has_sign or not value.isascii()) and self._keys.may_be_in(value)
 
     def _named(self, text: str) -> str:
-        if "?" in text and "=" in text:
+        if "=" in text and ("?" in text or "&" in text):
             text = _replaced(text, self._parameters(text))
         if not self._keys.may_be_in(text):
             return text
@@ -246,8 +265,10 @@ class Redactor:
         return text
 
     def _may_show(self, value: str) -> bool:
-        for mark, triggers in self._groups:
+        for mark, pattern, triggers in self._groups:
             if mark in value:
+                if pattern is not None and pattern.search(value) is not None:
+                    return True
                 for trigger in triggers:
                     if trigger in value:
                         return True
@@ -341,18 +362,39 @@ def _may_hide(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
-def _groups(shapes: Iterable[Shape]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The triggers of all shapes by what must be there for any of them."""
+def _groups(shapes: Iterable[Shape]) -> tuple[tuple[str, re.Pattern[str] | None, tuple[str, ...]], ...]:
+    """The triggers of all shapes by what must be there for any of them; many that end with it as one expression."""
     by_mark: dict[str, list[str]] = {}
     for shape in shapes:
         by_mark.setdefault(shape.mark, []).extend(shape.triggers)
-    return tuple((mark, tuple(dict.fromkeys(triggers))) for mark, triggers in by_mark.items())
+    groups = []
+    for mark, given in by_mark.items():
+        triggers = dict.fromkeys(given)
+        ending = [trigger for trigger in triggers if mark and trigger.endswith(mark)]
+        pattern = _behind(mark, ending) if len(ending) >= MANY else None
+        rest = tuple(trigger for trigger in triggers if pattern is None or trigger not in ending)
+        groups.append((mark, pattern, rest))
+    return tuple(groups)
 
 
-def _place_of(misfit: Mapping[Any, Any]) -> str:
-    """Where the input stood that pydantic, and so FastAPI, found wrong: one of the dicts of its `errors()`."""
-    where = misfit.get("loc")
-    return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else "input"
+def _behind(mark: str, triggers: Iterable[str]) -> re.Pattern[str]:
+    """Finds the mark, and then looks back: a dozen times as quick as to look for each of dozens of triggers."""
+    by_length: dict[int, list[str]] = {}
+    for trigger in triggers:
+        by_length.setdefault(len(trigger), []).append(re.escape(trigger))
+    behind = "|".join(f"(?<={'|'.join(same)})" for same in by_length.values())
+    return re.compile(f"{re.escape(mark)}(?:{behind})")
+
+
+def _beside(holder: Mapping[Any, Any], name: object) -> str:
+    """What else in a map names this value; empty when nothing does.
+
+    The `loc` of an `input` that pydantic, and so FastAPI, found wrong, and the `name` or `key` of a `value`.
+    """
+    if name == "input":
+        where = holder.get("loc")
+        return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else ""
+    return _as_key(holder.get("name", holder.get("key"))) if name == "value" else ""
 
 
 def _as_key(name: object) -> str:
@@ -395,6 +437,17 @@ def _shaped(text: str, shape: Shape) -> Iterator[Secret]:
         position = found.end()
 
 
+def _literals(text: str) -> Iterator[Secret]:
+    """Those of a statement that SQLAlchemy quotes in an error."""
+    for statement in _STATEMENT.finditer(text):
+        for looks, found in enumerate(_LITERAL.finditer(text, *statement.span())):
+            if looks >= MAX_LOOKS:
+                yield found.start(), len(text), REST
+                return
+            if not is_no_secret(found[1]):
+                yield *found.span(1), "sql-values"
+
+
 def _own(pattern: re.Pattern[str], text: str) -> str:
     """Apply a user's expression line by line."""
 
@@ -413,9 +466,9 @@ def _own(pattern: re.Pattern[str], text: str) -> str:
     return "".join(pattern.sub(replace, piece) for piece in pieces)
 
 
-def _shortened(text: str, longest: int) -> str:
-    """Cut, but never in the middle of a marker."""
-    kept = text[: longest - len(TOO_LONG)]
+def _shortened(text: str) -> str:
+    """Cut, and without its end, where half a secret may be; but never in the middle of a marker."""
+    kept = text[:-EDGE]
     opened = kept.rfind("[redacted:")
     if opened >= 0 and "]" not in kept[opened:]:
         kept = kept[:opened]

@@ -14,16 +14,20 @@ from abc import ABC, abstractmethod
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
-from opentelemetry.semconv.attributes import exception_attributes
+from opentelemetry.semconv.attributes import code_attributes, exception_attributes
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.signals.records import read
+from blogauto_otel.signals.text import MAX_TEXT
 
 # Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _UNSAFE_BUT_LINES: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
+
+_MAX_VALUE: Final = MAX_TEXT // 2
+_STACKTRACES: Final = frozenset((exception_attributes.EXCEPTION_STACKTRACE, code_attributes.CODE_STACKTRACE))
 
 _COLORS: Final = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
@@ -55,7 +59,9 @@ class _LineFormatter(logging.Formatter, ABC):
             if self._redact is not None:
                 body, name = self._redact.text(body), str(self._redact.value("", name))
                 clean = self._redact.value
-                attributes = {str(clean("", key)): clean(key, value) for key, value in attributes.items()}
+                attributes = {
+                    str(clean("", key)): _shortened(key, clean(key, value)) for key, value in attributes.items()
+                }
             line = self._line(record, name, str(body), attributes)
             return _NOT_ASCII.sub(_escaped, line) if self._ascii_only else line
         except Exception as error:
@@ -126,6 +132,13 @@ def _escaped(found: re.Match[str]) -> str:
         return f"\\u{code:04x}"
     code -= 0x10000
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"  # as JSON has it
+
+
+def _shortened(key: str, value: Any) -> Any:
+    """Long text loses its end after what is secret in it has gone: half a secret looks like none."""
+    if type(value) is not str or len(value) <= _MAX_VALUE or key in _STACKTRACES:
+        return value
+    return value[:_MAX_VALUE]
 
 
 def _word(value: object) -> str:

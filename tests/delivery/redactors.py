@@ -31,5 +31,5 @@ class Word:
         if isinstance(value, list):
             return [self.value(key, item) for item in value]
         if isinstance(value, Mapping):
-            return {name: self.value(name, item) for name, item in value.items()}
+            return {self.text(name): self.value(name, item) for name, item in value.items()}
         return value

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -302,6 +302,24 @@ def test_a_secret_on_the_edge_of_the_limit_does_not_leave_by_halves() -> None:
     for start in range(4096 - len(SECRET), 4097):
         item = Encoder(Word()).span(finished(attributes={"k": "x" * start + SECRET + "y" * 50_000}))
         assert SECRET[:3].encode() not in item
+
+
+def test_a_secret_on_the_edge_of_a_name_does_not_leave_by_halves() -> None:
+    for start in range(256 - len(SECRET), 257):
+        name = "x" * start + SECRET
+        item = Encoder(Word()).span(finished(attributes={name: 1, "map": {name: 1}, "list": [{name: 1}]}))
+        assert SECRET[:3].encode() not in item
+
+
+def test_a_named_tuple_keeps_its_names_which_say_what_is_secret() -> None:
+    class Login(NamedTuple):
+        user: str
+        password: str
+
+    login = Login("bob", SECRET[::-1])
+    span = the_span(Encoder(Word()).span(finished(attributes={"login": login, "rows": [login]})))
+    assert span.attributes["login"] == {"user": "bob", "password": "***"}
+    assert span.attributes["rows"] == [{"user": "bob", "password": "***"}]
 
 
 @pytest.mark.quiet_guard

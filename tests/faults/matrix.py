@@ -250,7 +250,7 @@ SECURITY = (
     Row(
         62,
         security.canaries,
-        "secrets in nearly a hundred places of requests, SQL, logs, exceptions, telemetry and settings",
+        "secrets in more than a hundred places of requests, SQL, logs, exceptions, telemetry and settings",
         "none in any export request, file on disk, line, page or status; what stands beside each is there",
     ),
     Row(

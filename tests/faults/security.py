@@ -140,7 +140,7 @@ def busy_redactor(lab: Lab) -> None:
     with Receiver() as receiver, lab.service(receiver, server=_uvicorn("forged")) as service:
         for text in HOSTILE.values():  # as much of each as a server takes
             query = urllib.parse.quote(text[:60_000], safe=QUERY)[:60_000]
-            agent = " ".join(text[:8_000].encode().decode("latin-1").split())
+            agent = " ".join(text[:8_000].replace("\x1b", "").encode().decode("latin-1").split())
             assert _visit(service, "GET", f"/log/x?{query}", {}) == 200
             assert _visit(service, "GET", "/log/x", {"User-Agent": agent}) == 200
         service.hit(LOAD)

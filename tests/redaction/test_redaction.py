@@ -103,6 +103,55 @@ CANARIES: list[tuple[str, str, str]] = [
     ("parameters of plain SQL", "c4n4ry", "[raw sql] {'mail': 'c4n4ry'}"),
     ("secret of an exception", "c4n4ry", "ValueError: invalid client_secret='c4n4ry'"),
     ("resident number by name", "900101-1234567", "주민등록번호=900101-1234567"),
+    ("header as a pair", "c4n4ry", "asked with [(b'host', b'x'), (b'authorization', b'c4n4ry')]"),
+    ("header as a pair of text", "c4n4ry", 'asked with [["host", "x"], ["X-Api-Key", "c4n4ry"]]'),
+    ("header as a pair with a list", "c4n4ry", "{'headers': [['authorization', ['c4n4ry']]]}"),
+    ("form as pairs", "c4n4ry", "FormData([('username', 'bob'), ('password', 'c4n4ry')])"),
+    ("pair in JSON in JSON", "c4n4ry", r'{"x": "[[\"password\", \"c4n4ry\"]]"}'),
+    ("pair whose name was bytes", "c4n4ry", """given [["b'password'", "b'c4n4ry'"]]"""),
+    ("name beside its value", "c4n4ry", '{"name": "DB_PASSWORD", "value": "c4n4ry"}'),
+    ("key beside its value", "c4n4ry", "<add key='ApiKey' value='c4n4ry'/>"),
+    ("name above its value", "c4n4ry", "env:\n  - name: DB_PASSWORD\n    value: c4n4ry\n"),
+    ("element of XML", "c4n4ry &amp; x", "<s:Body><wsse:Password Type='x'>c4n4ry &amp; x</wsse:Password></s:Body>"),
+    ("command line as a list", "c4n4ry", "Command '['mysql', '--password', 'c4n4ry']' returned non-zero exit status."),
+    ("command line as JSON", "c4n4ry", '["gh", "--token", "c4n4ry", "--verbose"]'),
+    ("option with one dash", "c4n4ry", "keytool -storepass c4n4ry -list"),
+    ("option of curl", "c4n4ry", "Command '['curl', '-u', 'bob:c4n4ry', 'https://x']' died"),
+    ("option of sshpass", "c4n4ry", "sshpass -p c4n4ry ssh app@db"),
+    ("option of mysql", "c4n4ry", "mysqldump -uroot -pc4n4ry blog"),
+    ("bearer token on its own line", "c4n4ryABC1", "Authorization: Bearer\r\n\tc4n4ryABC1"),
+    ("digest in quotes", "c4n4ry", 'Authorization: Digest username="bob", realm="x", response="c4n4ry"'),
+    ("digest in JSON", "c4n4ry", r'{"x": "Authorization: Digest username=\"bob\", response=\"c4n4ry\""}'),
+    ("credentials in a call", "c4n4ry", "Client(auth=BasicAuth('bob', 'c4n4ry'), http2=False)"),
+    ("secret that shows itself", "c4n4ry", "Settings(token=<Token 'c4n4ry'>, x=1)"),
+    ("annotated password", "c4n4ry", '    password: str | None = "c4n4ry"'),
+    ("block of YAML", "c4n4ry", "db:\n  password: |\n    c4n4ry\n  port: 5"),
+    ("list of YAML", "c4n4ry", "passwords:\n  - first\n  - c4n4ry\nport: 5"),
+    ("name in backticks", "c4n4ry", "WHERE `password` = 'c4n4ry'"),
+    ("name in colors", "c4n4ry", "\x1b[36mapi_key\x1b[0m=\x1b[35mc4n4ry\x1b[0m"),
+    ("quotes of HTML", "c4n4ry x", "{&quot;password&quot;: &quot;c4n4ry x&quot;}"),
+    ("quotes of JSON in HTML", "c4n4ry x", r"{\u0022password\u0022: \u0022c4n4ry x\u0022}"),
+    ("wide colon", "c4n4ry", "비밀번호\uff1ac4n4ry"),
+    ("braces of ODBC", "c4n4ry1", "Driver={x};UID=sa;PWD={c4n4ry1};"),
+    ("first field of a form", "c4n4ry", "code=c4n4ry&grant_type=authorization_code"),
+    ("further field of a form", "c4n4ry", "grant_type=authorization_code&code=c4n4ry"),
+    ("query in a repr", "c4n4ry", "{'query_string': b'code=c4n4ry&state=1'}"),
+    ("SAML", "c4n4ry", "RelayState=x&SAMLResponse=c4n4ry"),
+    ("password of a role", "c4n4ry", "CREATE ROLE app WITH PASSWORD 'c4n4ry'"),
+    ("password of MySQL", "c4n4ry", "CREATE USER 'app'@'%' IDENTIFIED BY 'c4n4ry'"),
+    ("password that is refused", "c4n4ry", 'Invalid password "c4n4ry"'),
+    ("literal of a statement", "c4n4ry", "[SQL: INSERT INTO users (a, b) VALUES ('bob', 'it''s c4n4ry')]\n(Background"),
+    ("literal of a statement in a repr", "c4n4ry", r"Error('[SQL: SELECT E\'c4n4ry\', 5]\n(Background')"),
+    ("hash of a password", "c4n4ry", "checked $2b$12$c4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4ryc4n4r"),
+    ("private key without its beginning", "MIIEpAIBAA", "...\nMIIEpAIBAAKCAQEA\nx0x0\n-----END RSA PRIVATE KEY-----\n"),
+    ("Twilio key", "0123456789abcdef0123456789abcdef", "SK0123456789abcdef0123456789abcdef"),
+    ("Mailgun key", "0123456789abcdef0123456789abcdef", "key-0123456789abcdef0123456789abcdef"),
+    ("Telegram token alone", "AAc4n4ryc4n4ry", "bot 123456789:AAc4n4ryc4n4ryc4n4ryc4n4ryc4n4ry-xyz"),
+    ("Hugging Face token", "cAnaryCanaryCanaryCanaryCanaryCana", "hf_cAnaryCanaryCanaryCanaryCanaryCana"),
+    ("Toss key", "c4n4ryc4n4ryc4n4ry1", "live_sk_c4n4ryc4n4ryc4n4ry1"),
+    ("Docker token", "c4n4ryc4n4ryc4n4ry1", "dckr_pat_c4n4ryc4n4ryc4n4ry1"),
+    ("NVIDIA key", "c4n4ryc4n4ryc4n4ry1", "nvapi-c4n4ryc4n4ryc4n4ry1"),
+    ("card number before a particle", "4111111111111111", "카드 4111111111111111로 결제"),
 ]  # fmt: skip
 
 
@@ -158,6 +207,21 @@ INNOCENT = [
     "Article\ntitle\n  Too short for a key word [type=too_short, input_value='x', input_type=str]",
     "[{'type': 'x', 'loc': ('body', 'title'), 'msg': 'Too short for a key word', 'input': 'x'}]",
     "std::auth::check Auth::Module",
+    "for key in keys: value = key",
+    "[('GET', '/keys'), ('title', 'My key')] and ('password', 'mail', 'name')",
+    "{'name': 'title', 'value': 'key'} <input name='title' value='key'>",
+    "<p>Forgot your password?</p><a href='/login'>sign in</a>",
+    "['--verbose', '--port', '80'] run -a -b 5 --key-count 5",
+    "docker run -p 8080:80 app, curl -s https://example.com/token",
+    "a=1&b=2, status=fail&error_code=5, R&D = fun",
+    "SK telecom, key-value stores, 5:AAA, mask_sk_, npm_config_user_agent, shape_",
+    "the $2 bill, $argon2, PASSWORD '%s', password ''",
+    "KeyError: ('password', 1), no attribute 'password', getattr(x, 'password', None)",
+    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    "[SQL: SELECT ? AS password]\n(Background on this error)",
+    "Bearer\nof good news, basic\nrules",
+    "\x1b[36mtitle\x1b[0m=\x1b[35mkeys\x1b[0m **Note**: `key`: `value`",
+    "{&quot;title&quot;: &quot;key&quot;}",
     "",
     " ",
     "=",
@@ -176,6 +240,13 @@ def test_what_was_found_is_named_and_the_rest_stays() -> None:
     assert REDACTOR.text("Settings(password=abc)") == "Settings(password=[redacted:password])"
     assert REDACTOR.text("postgres://u:p@db/x?sslmode=1") == "postgres://[redacted:credentials]@db/x?sslmode=1"
     assert REDACTOR.text("Cookie: a=b; c=d\nHost: x") == "Cookie: [redacted:cookie]\nHost: x"
+    assert REDACTOR.text("[SQL: SELECT 'a' AS x, '' AS y, 'it''s' AS z]") == (
+        "[SQL: SELECT '[redacted:sql-values]' AS x, '' AS y, '[redacted:sql-values]' AS z]"
+    )
+    assert REDACTOR.text("[('password', 'a'), ('user', 'b')]") == "[('password', '[redacted:password]'), ('user', 'b')]"
+    assert REDACTOR.text("<pin>1</pin><user>b</user>") == "<pin>[redacted:pin]</pin><user>b</user>"
+    assert REDACTOR.text("x --token a --user b") == "x --token [redacted:token] --user b"
+    assert REDACTOR.text("password: |\n  a\n  b\nuser: c") == "password: [redacted:password]\nuser: c"
     assert REDACTOR.text("password=a user=b") == "password=[redacted:password] user=b"
     assert REDACTOR.text("a=1,password=x,b=2") == "a=1,password=[redacted:password],b=2"
 
@@ -193,6 +264,8 @@ class TestKeys:
             *("session", "session_id", "sessionid", "PHPSESSID", "connect.sid", "credentials", "dsn", "SENTRY_DSN"),
             *("connection_string", "connectionString", "db.connection_string", "credit_card", "card-number", "cvv"),
             *("ssn", "resident_registration_number", "비밀번호", "주민등록번호", "접속토큰", "jwt", "otp", "pin"),
+            *("creds", "db_pswd", "psw", "Passwort", "パスワード", "密码", "storepass", "FERNET_KEY", "aes-key"),
+            *("Ocp-Apim-Subscription-Key", "x-functions-key", "auth_code", "code_verifier", "mfa_code", "2fa_code"),
         ],
     )
     def test_names_of_secrets(self, key: str) -> None:
@@ -210,6 +283,7 @@ class TestKeys:
             *("author", "authority", "authorized", "keyword", "keywords_analyzed", "cache_key", "monkey", "key"),
             *("password_changed_at", "password.length", "session_count", "cookie_consent", "auth_failure", "auth.type"),
             *("api_keys_stored", "secretary", "passenger", "compass", "status_code", "code.function.name", "", "."),
+            *("credits", "incredible", "http.response.status_code", "cred_count", "functions", "subscription.id"),
         ],
     )
     def test_harmless_names(self, key: str) -> None:
@@ -255,6 +329,16 @@ class TestStructures:
         assert isinstance(cleaned, list)
         assert cleaned[1] == (b"accept", b"*/*")
 
+    def test_a_value_goes_by_the_name_that_stands_beside_it(self) -> None:
+        cleaned = REDACTOR.value("env", [{"value": "c4n4ry", "name": "DB_PASSWORD"}, {"name": "PORT", "value": "80"}])
+        assert cleaned == [{"value": "[redacted:password]", "name": "DB_PASSWORD"}, {"name": "PORT", "value": "80"}]
+        assert "c4n4ry" not in str(REDACTOR.value("tags", {"key": b"api_key", "value": b"c4n4ry"}))
+        assert REDACTOR.value("tags", {"name": 5, "value": "x"}) == {"name": 5, "value": "x"}
+
+    def test_command_lines(self) -> None:
+        cleaned = REDACTOR.value("argv", ["mysql", "--password", "c4n4ry", "-h", "db", "--token", "--verbose"])
+        assert cleaned == ["mysql", "--password", "[redacted:password]", "-h", "db", "--token", "--verbose"]
+
     def test_our_own_marks_in_a_key_name_nothing(self) -> None:
         once = REDACTOR.value("body", [["Basic dXNlcjpwYXNz", []], {"Basic dXNlcjpwYXNz": "x"}])
         assert REDACTOR.value("body", once) is once
@@ -266,9 +350,9 @@ class TestStructures:
         cyclic: dict[str, Any] = {"password": "c4n4ry"}
         cyclic["self"] = cyclic
         cyclic["more"] = [cyclic] * 10
-        began = time.perf_counter()
+        began = time.thread_time()
         assert "c4n4ry" not in str(REDACTOR.value("body", cyclic))
-        assert time.perf_counter() - began < 2.0
+        assert time.thread_time() - began < 2.0
 
     def test_too_deep_and_too_wide_do_not_leave(self) -> None:
         deep: Any = "password=c4n4ry"
@@ -414,9 +498,9 @@ class TestOptions:
 
     def test_a_slow_pattern_of_the_user_sees_a_bounded_piece(self) -> None:
         redactor = build_redactor(config.load({}, redact_patterns=[r"a.*b"]).settings)
-        began = time.perf_counter()
+        began = time.thread_time()
         redactor.text("ab" * 100_000)
-        assert time.perf_counter() - began < 5.0
+        assert time.thread_time() - began < 5.0
 
     @pytest.mark.parametrize(
         ("kind", "canary", "text"),
@@ -426,6 +510,8 @@ class TestOptions:
             ("phone", "+82 10-1234-5678", "call +82 10-1234-5678 now"),
             ("phone", "01012345678", "call 01012345678"),
             ("phone", "02-123-4567", "office 02-123-4567"),
+            ("phone", "010-1234-5678", "연락처는 010-1234-5678입니다"),
+            ("rrn", "900101-1234567", "번호900101-1234567로 확인"),
             ("rrn", "900101-1234567", "신청자 900101-1234567 확인"),
             ("rrn", "0501013234567", "신청자 0501013234567"),
         ],
@@ -463,10 +549,17 @@ def test_what_is_too_much_to_look_at_does_not_leave(piece: str) -> None:
     assert REDACTOR.text(cleaned) == cleaned
 
 
+@pytest.mark.parametrize("ask", ["text", "url", "query"])
+def test_a_secret_on_the_edge_of_what_is_looked_at_does_not_leave_by_halves(ask: str) -> None:
+    limit = 16_384 if ask == "text" else 8_192
+    for length in range(limit - 120, limit + 1):
+        assert "c4n" not in getattr(REDACTOR, ask)("x" * length + f" postgres://blog:{'c4n4ry' * 15}@db/")
+
+
 def _seconds(function: Any, text: str) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     function(text)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 FRAGMENTS = st.sampled_from(
@@ -477,6 +570,8 @@ FRAGMENTS = st.sampled_from(
         *("eyJhbGciOiJIUzI1NiJ9.eyJ", "://", "user:pa@", "https://a.b/c?", "%3D", "%2525", "%3Dtoken", "a@b.co"),
         *("010-1234-5678", "900101-1234567", "[redacted:password]", "[redacted:", "-----BEGIN PRIVATE KEY-----", "b'"),
         *("code", "?", "Bearer ", "Basic dXNlcjpwYXNz", '"""', "#", "<", ">", "\x00", "\u2028"),
+        *("('password', 'x')", "name=pin value=x", "<pin>", "</", "-----END PRIVATE KEY-----", "[SQL: ", "]\n", "''"),
+        *("--token', '", "curl -u a:b", "mysql -px", "password 'x'", "token=f(", "|\n x", "- x\n", "&quot;", "\x1b[1m"),
     ]
 )
 ANY_TEXT = st.lists(FRAGMENTS | st.text(max_size=6), max_size=20).map("".join)

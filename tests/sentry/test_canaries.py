@@ -44,7 +44,9 @@ PLACES = (
     "earlier log",
     "breadcrumb",
     "sentry extra",
+    "sentry extra name",
     "sentry context",
+    "own context of sentry",
     "tag",
     "user",
     "environment",
@@ -69,6 +71,8 @@ def application() -> FastAPI:
         log.info("signing in with password=%s", canary("earlier log"))
         sentry_sdk.add_breadcrumb(message="x", data={"token": canary("breadcrumb")})
         sentry_sdk.get_isolation_scope().set_extra("client_secret", canary("sentry extra"))
+        sentry_sdk.get_isolation_scope().set_extra("x", {"y": [{f"password={canary('sentry extra name')}": {"z": 1}}]})
+        sentry_sdk.set_context("os", {"name": f"token={canary('own context of sentry')}"})
         sentry_sdk.set_context("payment", {"card": {"cvv": canary("sentry context")}})
         sentry_sdk.set_tag("session_token", canary("tag"))
         sentry_sdk.set_user({"id": "1", "password": canary("user")})

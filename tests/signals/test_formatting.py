@@ -149,6 +149,14 @@ def test_secrets_do_not_reach_the_line() -> None:
     assert "login with" in fields["message"]
 
 
+def test_a_secret_on_the_edge_of_the_limit_does_not_reach_the_line_by_halves() -> None:
+    redact = build_redactor(Settings())
+    for length in range(4_050, 4_110):
+        fields = as_json(record(note="x" * length + " postgres://blog:hunter22hunter22@db/"), redact=redact)
+        assert "hun" not in fields["note"]
+        assert len(fields["note"]) <= 4_096
+
+
 # --- text ------------------------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,9 @@ REQUEST: Final = "[redacted:request]"
 _AS_IT_IS: Final = frozenset(
     ("contexts", "dist", "environment", "event_id", "level", "modules", "platform", "release", "sdk", "server_name")
 ) | {"timestamp", "type", "_meta", "start_timestamp", "transaction_info", "exception", "threads"}
-_CONTEXTS_AS_THEY_ARE: Final = frozenset({"trace", "otel", "runtime", "os", "profile"})
+_CONTEXTS_AS_THEY_ARE: Final = frozenset({"otel"})
+# An id in figures may look like the number of a card.
+_IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id", "profiler_id"})
 
 
 def clean(event: MutableMapping[str, Any], redactor: Redactor) -> MutableMapping[str, Any]:
@@ -41,13 +43,29 @@ def clean(event: MutableMapping[str, Any], redactor: Redactor) -> MutableMapping
     contexts = event.get("contexts")
     if isinstance(contexts, MutableMapping):
         for key in contexts.keys() - _CONTEXTS_AS_THEY_ARE:
-            contexts[key] = redactor.value(key, contexts[key])
+            contexts[key] = _clean_context(key, contexts[key], redactor)
     for key in ("exception", "threads"):
         for part in _values(event.get(key)):
             _clean_part(part, redactor)
+    if "_meta" in event:
+        event["_meta"] = _clean_names(event["_meta"], redactor)
     if not event.get("release"):
         event.pop("release", None)
     return event
+
+
+def _clean_names(node: Any, redactor: Redactor) -> Any:
+    """What Sentry remarks on a value stands under the names that lead to it; the remarks are Sentry's own."""
+    if not isinstance(node, Mapping):
+        return node
+    return {redactor.text(str(name)): _clean_names(inner, redactor) for name, inner in node.items()}
+
+
+def _clean_context(key: str, context: object, redactor: Redactor) -> object:
+    cleaned = redactor.value(key, context)
+    if cleaned is context or not isinstance(context, Mapping) or not isinstance(cleaned, dict):
+        return cleaned
+    return cleaned | {name: context[name] for name in context.keys() & _IDS}
 
 
 def _values(holder: object) -> Iterable[MutableMapping[str, Any]]:

@@ -8,12 +8,13 @@ import gc
 import linecache
 import logging
 import os
+import subprocess
 import traceback
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from fastapi import FastAPI, Request, Response, WebSocket
@@ -90,6 +91,11 @@ class Credentials:
     password: str
 
 
+class Row(NamedTuple):
+    user: str
+    password: str
+
+
 def _plainly() -> None:
     password = planted.secret("exception local")
     raise ValueError(f"{planted.dressed('exception')} refused, length {len(password)}")
@@ -145,6 +151,12 @@ def _in_a_sql_literal() -> None:
         connection.execute(text(f"SELECT {marker} FROM nowhere WHERE password = '{literal}'"))
 
 
+def _in_a_sql_literal_without_a_name() -> None:
+    with engine.connect() as connection:
+        literal, marker = planted.secret("sql literal without a name"), planted.marker("sql literal without a name")
+        connection.execute(text(f"INSERT INTO nowhere SELECT '{literal}' AS {marker}"))
+
+
 def _in_an_echo() -> None:
     with create_engine("sqlite://", echo=True).connect() as connection:
         connection.execute(text(f"SELECT :mail AS {planted.marker('sql echo')}"), {"mail": planted.secret("sql echo")})
@@ -177,6 +189,7 @@ FAILURES: dict[str, Callable[[], None]] = {
         _in_the_source,
         _in_sql_parameters,
         _in_a_sql_literal,
+        _in_a_sql_literal_without_a_name,
         _in_an_echo,
         _in_a_dsn,
         _in_a_url,
@@ -216,6 +229,13 @@ def _log() -> None:
     log.warning("name", extra={f"note {given('log extra name')}": 1})
     nested = {"user": {"auth_token": planted.secret("log extra nested"), "name": planted.marker("log extra nested")}}
     log.warning("nested", extra={"body": nested})
+    log.warning("names", extra={"seen": {"rows": [{f"note {given('log extra nested name')}": 1}]}})
+    beside = [
+        {"name": "DB_USER", "value": planted.marker("log extra name beside")},
+        {"name": "DB_PASSWORD", "value": planted.secret("log extra name beside")},
+    ]
+    log.warning("beside", extra={"environment": beside})
+    log.warning("row", extra={"row": Row(planted.marker("log extra row"), planted.secret("log extra row"))})
     log.warning("list", extra={"rows": ["first", given("log extra list")]})
     log.warning("bytes", extra={"raw": given("log extra bytes").encode()})
     credentials = Credentials(planted.marker("log extra object"), planted.secret("log extra object"))
@@ -223,6 +243,13 @@ def _log() -> None:
     headers = [(b"accept", planted.marker("log extra headers").encode())]
     headers.append((b"authorization", planted.secret("log extra headers").encode()))
     log.warning("headers", extra={"headers": headers})
+    printed = [(b"accept", planted.marker("log headers").encode())]
+    printed.append((b"authorization", planted.secret("log headers").encode()))
+    log.warning("asked with %s", printed)
+    command = ["mysql", "--password", planted.secret("log command line"), planted.marker("log command line")]
+    log.warning("%s", subprocess.CalledProcessError(1, command))
+    user, password = planted.marker("log element"), planted.secret("log element")
+    log.warning("sent <user>%s</user><wsse:Password Type='text'>%s</wsse:Password>", user, password)
     log.warning("event", extra={"event.name": given("log event name")})
     log.warning("paid with %s %s", planted.card("log card"), planted.marker("log card"))
     logging.getLogger(f"client of {given('log logger')}").warning("logger")
