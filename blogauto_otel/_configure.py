@@ -200,7 +200,7 @@ class Telemetry:
             if self._parts is not None and not self._closed:
                 integrations.flush_all(self._remaining() * OTHERS_SHARE)
                 if not self._parts.delivery.force_flush(self._remaining()):
-                    self._parts.delivery.keep_on_disk()
+                    self._parts.delivery.keep_on_disk(self._remaining())
 
     def _remaining(self) -> float:
         """One budget for all that happens at the end: the lifespan's flush, then `atexit`."""
@@ -210,9 +210,9 @@ class Telemetry:
         return max(0.1, self._deadline - now)
 
     def _after_fork_in_child(self) -> None:
+        _guard.reset()
         if self._parts is None or self._closed:
             return
-        _guard.reset()
         self._deadline = None
         parts = self._parts
         child = parts.resource

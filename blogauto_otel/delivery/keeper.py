@@ -13,8 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from blogauto_otel._guard import tell
 from blogauto_otel.delivery.lane import Lane
@@ -53,20 +54,35 @@ class SpoolStats:
     errors: int  # times that this process could not use the disk
 
 
+class _Attempts:
+    """At one kind of work with the disk. One that fails has to wait for the next, and no other kind of work has."""
+
+    def __init__(self) -> None:
+        self.next_at = 0.0  # `time.monotonic`; 0 while all is well
+
+
 class _Shelf:
     """What one signal of this process has on disk, and which files of it are next."""
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
+        self.writing = _Attempts()
+        self.reading = _Attempts()
         self.files: deque[Entry] = deque()
         self.segment: Held | None = None  # a file that is added to as long as it is small
         self.kept = Kept(lane.signal, 0, b"")  # what is in it
         self.older = False  # whether files before it wait for whoever drains: then it is not its turn
         self.was_away = False
         self.handed_at = 0.0
+        self.sent_before = 0  # items that had been sent when the segment was written
 
     def begin_segment(self) -> None:
         self.segment, self.kept = None, Kept(self.lane.signal, 0, b"")
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the segment holds metrics, and newer ones have arrived."""
+        return self.lane.latest_only and self.lane.sent > self.sent_before
 
 
 class Keeper:
@@ -94,8 +110,13 @@ class Keeper:
         self._finished: deque[tuple[Held, bool]] = deque()
         self._look_at = time.monotonic() + _random.uniform(0.0, JITTER)
         self._hand_out_at = 0.0
-        self._broken_until = 0.0
+        self._clearing = _Attempts()
+        self._looking = _Attempts()
+        self._attempts = [self._clearing, self._looking]
+        self._attempts += [each for shelf in self._shelves.values() for each in (shelf.writing, shelf.reading)]
         self._errors = 0
+        self._ending = False
+        self._until = float("inf")  # `time.monotonic`; when a flush stops writing, which may have no thread of its own
 
     @property
     def _spool(self) -> Spool:
@@ -122,71 +143,98 @@ class Keeper:
         if not self._working.acquire(timeout=1.0):
             return 1.0
         try:
-            now = time.monotonic()
-            if now >= self._broken_until:
-                try:
-                    self._work(now)
-                except UNUSABLE as error:
-                    self._break(error)
+            self._work()
             return self._pause(time.monotonic())
         finally:
             self._working.release()
 
-    def _work(self, now: float) -> None:
-        self._clear_away()
+    def _work(self) -> None:
+        """What cannot be written holds up nothing that can be read, and one signal not another's."""
+        self._attempt(self._clearing, self._clear_away)
         for shelf in self._shelves.values():
-            if shelf.lane.keep_in(now) <= 0:
-                self._keep(shelf, under_way=shelf.lane.overdue_in(now) <= 0 and not shelf.lane.latest_only)
-            if not shelf.lane.is_away:
-                self._close_segment(shelf)
-            if shelf.was_away and not shelf.lane.is_away:
-                self._look_at = min(self._look_at, now + _random.uniform(0.0, JITTER))
-            shelf.was_away = shelf.lane.is_away
-        if now >= self._look_at:
-            self._look(now)
-        self._hand_out(now)
-        self._mend()
+            self._attempt(shelf.writing, self._tend, shelf)
+        self._attempt(self._looking, self._look)
+        for shelf in sorted(self._shelves.values(), key=lambda shelf: shelf.handed_at):
+            self._attempt(shelf.reading, self._hand_out, shelf)
+
+    def _attempt(self, attempts: _Attempts, work: Callable[..., None], *args: Any) -> None:
+        if self._ending or time.monotonic() < attempts.next_at:
+            return
+        if self._try(attempts, work, *args) and attempts.next_at:
+            attempts.next_at = 0.0
+            if not any(each.next_at for each in self._attempts):
+                tell("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
+
+    def _try(self, attempts: _Attempts, work: Callable[..., None], *args: Any) -> bool:
+        try:
+            work(*args)
+        except UNUSABLE as error:
+            attempts.next_at = time.monotonic() + BROKEN
+            self._tell_trouble(error)
+            return False
+        return True
 
     def _pause(self, now: float) -> float:
-        if now < self._broken_until:
-            return self._broken_until - now
         shelves = self._shelves.values()
-        times = [self._look_at - now, *(shelf.lane.keep_in(now) for shelf in shelves)]
-        times += [max(self._hand_out_at - now, shelf.lane.wants_kept_in(now)) for shelf in shelves if self._has(shelf)]
+        times = [max(self._look_at, self._looking.next_at) - now]
+        times += [self._clearing.next_at - now] if self._finished else []
+        times += [max(shelf.writing.next_at - now, shelf.lane.keep_in(now)) for shelf in shelves]
+        times += [
+            max(self._hand_out_at - now, shelf.reading.next_at - now, shelf.lane.wants_kept_in(now))
+            for shelf in shelves
+            if self._has(shelf)
+        ]
         return max(_SHORTEST, min(times))
 
-    def _break(self, error: Exception) -> None:
+    def _tell_trouble(self, error: Exception) -> None:
         self._errors += 1
-        self._broken_until = time.monotonic() + BROKEN
         tell(
             "spool unusable",
             "telemetry cannot be kept on disk, and waits in memory alone; BLOGAUTO_OTEL_SPOOL_DIR says where else,"
             " or off: %s", str(error) or type(error).__name__,
         )  # fmt: skip
 
-    def _mend(self) -> None:
-        if self._broken_until:
-            self._broken_until = 0.0
-            tell("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
-
     # -- from memory to disk
 
+    def _tend(self, shelf: _Shelf) -> None:
+        now, lane = time.monotonic(), shelf.lane
+        if shelf.was_away and not lane.is_away:
+            self._look_at = min(self._look_at, now + _random.uniform(0.0, JITTER))
+        shelf.was_away = lane.is_away
+        if lane.keep_in(now) <= 0:
+            self._keep(shelf, under_way=lane.overdue_in(now) <= 0 and not lane.latest_only)
+        if shelf.is_outdated or not (lane.is_away or lane.latest_only):
+            self._close_segment(shelf)
+
     def _keep(self, shelf: _Shelf, *, under_way: bool) -> None:
-        queue = shelf.lane.queue
-        for sent in queue.only_here() if under_way else ():
+        try:
+            if under_way:
+                self._copy_under_way(shelf)
+        finally:  # what is under way may be too large for the disk where what waits is not
+            self._keep_waiting(shelf)
+
+    def _copy_under_way(self, shelf: _Shelf) -> None:
+        under_way = shelf.lane.queue.only_here()
+        if under_way and not shelf.lane.latest_only:
+            self._close_segment(shelf)  # or what comes after these would be in a file from before them
+        for sent in under_way:
             # Its request may succeed yet: the copy is ours until that is known, and everybody's when we die.
             held = self._spool.write(shelf.lane.kept(sent), hold=True)
-            if not queue.attach(sent, held):
+            if not shelf.lane.queue.attach(sent, held):
                 self._spool.discard(held)
-        if shelf.lane.latest_only and len(queue):
+
+    def _keep_waiting(self, shelf: _Shelf) -> None:
+        to_go = len(shelf.lane.queue)  # what comes later waits: on a slow disk, other signals had no turn else
+        if shelf.lane.latest_only and to_go:
             shelf.kept = Kept(shelf.lane.signal, 0, b"")  # what is in the file is replaced, not added to
-        while (batch := shelf.lane.take(self._at_once)) is not None:
+        while to_go > 0 and time.monotonic() < self._until and (batch := shelf.lane.take(self._at_once)) is not None:
             try:
                 self._store(shelf, batch)
             except BaseException:
-                queue.put_back(batch)
+                shelf.lane.queue.put_back(batch)
                 raise
             shelf.lane.spooled(batch)
+            to_go -= len(batch)
 
     def _store(self, shelf: _Shelf, batch: Batch) -> None:
         kept = shelf.lane.kept(batch)
@@ -194,8 +242,9 @@ class Keeper:
             shelf.begin_segment()
         joined = replace(kept, items=shelf.kept.items + kept.items, content=shelf.kept.content + kept.content)
         if len(joined.content) <= (self._limits.content if shelf.lane.latest_only else self._segment):
+            sent = shelf.lane.sent
             shelf.segment = self._spool.write(joined, hold=True, instead_of=shelf.segment)
-            shelf.kept = joined
+            shelf.kept, shelf.sent_before = joined, sent
             return
         self._close_segment(shelf)
         self._spool.write(kept)
@@ -208,7 +257,7 @@ class Keeper:
         """Let it go: nothing is added to it any more. Metrics that a newer collection has outdone are of no use."""
         if shelf.segment is None:
             return
-        if shelf.lane.latest_only and not shelf.lane.is_away:
+        if shelf.is_outdated:
             self._spool.discard(shelf.segment)
         else:
             self._spool.release(shelf.segment)
@@ -217,7 +266,10 @@ class Keeper:
 
     # -- from disk to the receiver
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
         found = self._spool.scan()
         waits = self._spool.has_work(found)
         for signal, shelf in self._shelves.items():
@@ -235,17 +287,17 @@ class Keeper:
         its_turn = shelf.segment is not None and not shelf.older and not shelf.lane.latest_only
         return bool(shelf.files) or its_turn
 
-    def _hand_out(self, now: float) -> None:
-        """Give the sender the next file of each signal that it wants one of."""
-        for shelf in sorted(self._shelves.values(), key=lambda shelf: shelf.handed_at):
-            while now >= self._hand_out_at and self._has(shelf) and shelf.lane.wants_kept_in(now) <= 0:
-                held = self._next(shelf)
-                kept = None if held is None else self._read(held)
-                if held is not None and kept is not None:
-                    self._hand_out_at = now + len(kept.content) / RATE
-                    shelf.handed_at = now
-                    shelf.lane.hand(held, kept)
-                    self._wake_sender()
+    def _hand_out(self, shelf: _Shelf) -> None:
+        """Give the sender the next file, if it wants one."""
+        now = time.monotonic()
+        while now >= self._hand_out_at and self._has(shelf) and shelf.lane.wants_kept_in(now) <= 0:
+            held = self._next(shelf)
+            kept = None if held is None else self._read(held)
+            if held is not None and kept is not None:
+                self._hand_out_at = now + len(kept.content) / RATE
+                shelf.handed_at = now
+                shelf.lane.hand(held, kept)
+                self._wake_sender()
 
     def _read(self, held: Held) -> Kept | None:
         try:
@@ -270,11 +322,15 @@ class Keeper:
     def _clear_away(self) -> None:
         while self._finished:
             held, gone = self._finished[0]
-            if gone:
-                self._spool.discard(held)
-            else:
-                self._put_back(held)
-            self._finished.popleft()  # now, and not when the disk could not be used
+            try:
+                if gone:
+                    self._spool.discard(held)
+                else:
+                    self._put_back(held)
+            except BaseException:
+                self._finished.rotate(-1)  # later; and if it is this file's alone, the others are not kept waiting
+                raise
+            self._finished.popleft()
             if not any(shelf.files for shelf in self._shelves.values()):
                 self._look_at = 0.0  # is there more, and does anybody else want to drain it?
 
@@ -293,34 +349,33 @@ class Keeper:
 
     def end(self, timeout: float) -> None:
         """The same, for good."""
+        self._ending = True
         self.worker.stop()
         self._finally(timeout, end=True)
 
     def _finally(self, timeout: float, *, end: bool) -> None:
+        deadline = time.monotonic() + timeout
         if not self._working.acquire(timeout=timeout):
             return
+        self._until = deadline
         try:
-            self._clear_away()
+            self._try(self._clearing, self._clear_away)
             for shelf in self._shelves.values():
                 self._let_go(shelf, end=end)
-        except UNUSABLE as error:
-            self._break(error)
         finally:
+            self._until = float("inf")
             if end and self._made is not None:
                 self._made.close()
             self._working.release()
 
     def _let_go(self, shelf: _Shelf, *, end: bool) -> None:
-        try:
-            self._keep(shelf, under_way=True)
-            self._close_segment(shelf)
-            if end:
-                shelf.lane.leave()
-                self._clear_away()
-        except UNUSABLE as error:  # which may be about one file
-            self._break(error)
+        self._try(shelf.writing, partial(self._keep, shelf, under_way=True))
+        self._try(shelf.writing, self._close_segment, shelf)
+        if end:
+            shelf.lane.leave()
+            self._try(self._clearing, self._clear_away)
 
     def forget(self) -> None:
         """In a forked child: what the parent has claimed, and its lock, are the parent's."""
         if self._made is not None:
-            self._made.unlock()
+            self._made.unlock(forked=True)

@@ -116,6 +116,7 @@ class Lane:
         self._handed: deque[tuple[Held, Kept]] = deque()  # from disk, to be sent; at most one
         self._mending_until = 0.0
         self._spooled = 0
+        self._counting = threading.RLock()  # of what went to disk: several threads see to that
         self._redelivered = 0
         self._reachable: bool | None = None  # unknown before the first request
         self._failures = 0
@@ -173,28 +174,28 @@ class Lane:
         """Whether a flush has anything to do here."""
         return self.queue.items_in_hand > 0
 
-    def drain(self, deadline: float, *, last: bool) -> bool:
-        """Send all that waits now; True when it was taken. A receiver that does not answer costs `PATIENCE` at most.
+    def drain(self, deadline: float, *, accepted: int, last: bool) -> bool:
+        """Send what waited when so many items had been accepted; True when it was taken.
 
-        With `last` there is no later: one attempt is made even if the receiver asked to be left alone.
+        A receiver that does not answer costs `PATIENCE` at most. With `last` there is no later: one attempt is made
+        even if the receiver asked to be left alone.
         """
         self._flushes.append(None)
         try:
-            allowance = self._allowance(deadline)
-            if self._seize(deadline, allowance):
-                return self._drain_and_release(deadline, allowance, last=last)
+            if self._seize(deadline):
+                return self._drain_and_release(deadline, accepted, last=last)
             self.refill(now=True)  # what cannot be sent now can be kept
             return False
         finally:
             self._flushes.pop()
 
-    def _drain_and_release(self, deadline: float, allowance: float, *, last: bool) -> bool:
+    def _drain_and_release(self, deadline: float, accepted: int, *, last: bool) -> bool:
         try:
             self._busy_since = time.monotonic()
             self.refill(now=True)
             if not last and self._failures and self._reachable and self._retry_at > deadline:
                 return False
-            return self._drain(deadline, allowance)
+            return self._drain(deadline, accepted)
         finally:
             self.sending.release()
 
@@ -205,11 +206,11 @@ class Lane:
             return max(PATIENCE, (deadline - now) / 2)
         return PATIENCE_AGAIN if now - self._gave_up_at < SOON else PATIENCE
 
-    def _seize(self, deadline: float, allowance: float) -> bool:
+    def _seize(self, deadline: float) -> bool:
         """Take over from whoever sends. A request that is stuck is broken off, and was the attempt."""
-        waited_for = -1.0
+        waited_for, allowance = -1.0, 0.0
         while self._busy_since != waited_for:  # another request has begun: it is getting on
-            waited_for = self._busy_since
+            waited_for, allowance = self._busy_since, max(allowance, self._allowance(deadline))
             until = min(deadline, waited_for + allowance)
             if self.sending.acquire(timeout=max(0.0, until - time.monotonic())):
                 return True
@@ -220,11 +221,12 @@ class Lane:
                 self.sending.release()
         return False
 
-    def _drain(self, deadline: float, allowance: float) -> bool:
-        to_go = len(self.queue)  # what comes later may wait for its turn
-        unanswered = 0
+    def _drain(self, deadline: float, accepted: int) -> bool:
+        later = 0 if self.latest_only else self.queue.accepted - accepted  # they may wait for their turn
+        to_go = len(self.queue) - later
+        unanswered, allowance = 0, 0.0
         while to_go > 0:
-            known = self._reachable
+            known, allowance = self._reachable, max(allowance, self._allowance(deadline))  # it may have answered since
             now = time.monotonic()
             sent = self._send_batch(min(deadline, now + allowance, now + self._pace.timeout))
             if sent is None:
@@ -312,7 +314,7 @@ class Lane:
 
     def _put_back(self, batch: Batch) -> None:
         if not self.queue.put_back(batch) and batch.kept is not None and not batch.given_up:
-            self._spooled += len(batch)
+            self._count_spooled(len(batch))
             self.finished(batch.kept, False)
 
     def _to_retry(self, batch: Batch, outcome: Outcome) -> None:
@@ -360,6 +362,11 @@ class Lane:
     latest_only = False  # whether a newer item makes all older ones needless
 
     @property
+    def sent(self) -> int:
+        """Items that the receiver took."""
+        return self._sent
+
+    @property
     def is_away(self) -> bool:
         """Whether the last request failed in a way that leaves hope."""
         return self._failures > 0
@@ -392,12 +399,16 @@ class Lane:
     def spooled(self, batch: Batch) -> None:
         """The batch is on disk."""
         if self.queue.settle(batch):
-            self._spooled += len(batch)
+            self._count_spooled(len(batch))
+
+    def _count_spooled(self, items: int) -> None:
+        with self._counting:
+            self._spooled += items
 
     def leave(self) -> None:
         """Let go of what is on disk as well, under way or about to be."""
         for batch in self.queue.leave():
-            self._spooled += len(batch)
+            self._count_spooled(len(batch))
             if batch.kept is not None:
                 self.finished(batch.kept, False)
         while self._handed:

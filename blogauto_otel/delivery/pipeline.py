@@ -173,21 +173,25 @@ class Delivery:
             True when all that waited has been taken.
         """
         deadline = time.monotonic() + max(timeout, 0.0)
-        failed = self._in_parallel(lambda lane: lane.drain(deadline, last=False), deadline)
+        failed = self._drain(deadline, last=False)
         if failed and self._keeper is not None and not self._keeper.worker.running:
             self._keep(self._keeper.keep_all, deadline)  # without a thread there is no better moment
         self._tell_losses()  # the worker may not come to it any more
         return not failed
 
-    def keep_on_disk(self) -> bool:
+    def keep_on_disk(self, timeout: float = 0.0) -> bool:
         """Write to disk what waits in memory, because the process may be about to end; it may also go on.
 
         What is in memory all the same is told: no code of ours may run after this.
 
+        Args:
+            timeout: seconds for a slow disk; it has one at least.
+
         Returns:
             True when nothing is in memory alone any more.
         """
-        left = self._only_in_memory() if self._keeper is None else self._keep(self._keeper.keep_all)
+        deadline = time.monotonic() + timeout
+        left = self._only_in_memory() if self._keeper is None else self._keep(self._keeper.keep_all, deadline)
         self._tell_losses()
         _tell_lost(left, ", unless it goes on")
         return not any(left.values())
@@ -212,13 +216,19 @@ class Delivery:
         for signal, queue in self._queues.items():
             if signal is not Signal.METRICS:  # the last collection is still to come
                 queue.close()
-        before = self._spooled()
-        failed = self._in_parallel(lambda lane: lane.drain(deadline, last=True), deadline)
+        before = self._done()
+        failed = self._drain(deadline, last=True)
+        for queue in self._queues.values():
+            queue.close()
         self._stop()
         if self._keeper is not None:
             self._keep(self._keeper.end, deadline)
-        after = self._spooled()
+        after = self._done()
         return self._end() and all(after[signal] > before[signal] for signal in failed)
+
+    def _done(self) -> Mapping[Signal, int]:
+        """How many items are safe: with the receiver, late as its answer may have been, or on disk."""
+        return {signal: lane.sent + lane.stats().spooled for signal, lane in self._lanes.items()}
 
     def _spooled(self) -> Mapping[Signal, int]:
         return {signal: lane.stats().spooled for signal, lane in self._lanes.items()}
@@ -226,7 +236,7 @@ class Delivery:
     def _only_in_memory(self) -> Mapping[Signal, int]:
         return {signal: queue.items_only_here for signal, queue in self._queues.items()}
 
-    def _keep(self, keep: Callable[[float], None], deadline: float = 0.0) -> Mapping[Signal, int]:
+    def _keep(self, keep: Callable[[float], None], deadline: float) -> Mapping[Signal, int]:
         """In a short-lived thread: a disk may hang as a network does.
 
         Returns:
@@ -254,25 +264,25 @@ class Delivery:
         self._tell_losses()
         lost = {}
         for signal, lane in self._lanes.items():
-            lane.queue.close()
             lost[signal] = lane.queue.give_up(reasons.SHUTDOWN)
             lane.end()
         _tell_lost(lost)
         return not any(lost.values())
 
-    def _in_parallel(self, work: Callable[[Lane], bool], deadline: float) -> Sequence[Signal]:
+    def _drain(self, deadline: float, *, last: bool) -> Sequence[Signal]:
         """Each lane in a short-lived thread: resolving a name, or a metric callback, knows no deadline.
 
         Returns:
             The signals of the lanes that did not get done.
         """
         lanes = [lane for lane in self._lanes.values() if lane.has_work()]
+        accepted = {lane.signal: lane.queue.accepted for lane in lanes}
         results: dict[Signal, bool] = {}
 
         def run(lane: Lane) -> None:
             with unobserved():
                 try:
-                    results[lane.signal] = work(lane)
+                    results[lane.signal] = lane.drain(deadline, accepted=accepted[lane.signal], last=last)
                 except Exception as error:
                     if not swallow("flushing telemetry", error):
                         raise
@@ -283,7 +293,7 @@ class Delivery:
                 run(lane)
         for _, thread in threads:
             if thread is not None:
-                thread.join(max(0.0, deadline - time.monotonic()) + 0.25)
+                thread.join(max(0.0, deadline + 0.25 - time.monotonic()))  # a moment to put back what was under way
         return [lane.signal for lane in lanes if not results.get(lane.signal)]
 
     # -- fork

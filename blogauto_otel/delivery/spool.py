@@ -13,7 +13,7 @@ import itertools
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -112,9 +112,16 @@ class Clock:
 
     def age(self, name: Name) -> float:
         """Seconds since the file was begun; by the calendar only when the machine was started anew since."""
-        if self.boot and name.boot == self.boot:
-            return max(0.0, (self.up() - name.up) / 1000)
-        return max(0.0, (self.wall() - name.wall) / 1e9)
+        return self.oldest_age((name,))
+
+    def oldest_age(self, names: Iterable[Name]) -> float:
+        """The same of the oldest of them."""
+        up, wall = self.up(), self.wall()  # asked once, however many they are
+        ages = (
+            (up - name.up) / 1000 if self.boot and name.boot == self.boot else (wall - name.wall) / 1e9
+            for name in names
+        )
+        return max(0.0, max(ages, default=0.0))
 
 
 class Disk:
@@ -163,6 +170,7 @@ class Spool:
         self._disk = disk or Disk()
         self._clock = clock or Clock()
         self._owner = new_owner()
+        self._free: dict[str, Entry] = {}  # the free files of the last look, by name
         self._latest = 0
         self._drain_lock: int | None = None
         self._drain_file: object = None  # what is behind it
@@ -196,14 +204,28 @@ class Spool:
         """Our files, oldest first; none when there is no directory."""
         entries = []
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
-            entries = _entries(directory)
+            entries = self._entries(directory)
         self._figure(entries)
+        return entries
+
+    def _entries(self, directory: int) -> list[Entry]:
+        """Our files, oldest first. A free file stays as it is, so that of thousands only the new ones are looked at."""
+        entries, known, self._free = [], self._free, {}
+        with os.scandir(directory) as found:
+            for item in found:
+                entry = known.get(item.name) or _seen(item)
+                if entry is None:
+                    continue
+                entries.append(entry)
+                if entry.name.state == FREE:
+                    self._free[item.name] = entry
+        entries.sort(key=lambda entry: entry.name.stem)
         return entries
 
     def _figure(self, entries: Sequence[Entry]) -> None:
         kept = [entry for entry in entries if entry.name.state in (FREE, CLAIMED)]
         self.files, self.bytes = len(kept), sum(entry.size for entry in kept)
-        self.oldest_age = max((self._clock.age(entry.name) for entry in kept), default=0.0)
+        self.oldest_age = self._clock.oldest_age(entry.name for entry in kept)
 
     # -- writing
 
@@ -272,26 +294,27 @@ class Spool:
                 time.sleep(0.005)
             yield
         finally:
+            _unlock(lock)
             os.close(lock)
 
     def _make_room(self, directory: int, needed: int, *, replaced: Held | None) -> list[Entry]:
         """Drop the oldest files until there is room for one more; returns those that stay."""
         if needed > self._limits.bytes:
             raise OSError(errno.EFBIG, "larger than all that may be kept")
-        staying = [entry for entry in _entries(directory) if replaced is None or entry.name != replaced.name]
+        staying = [entry for entry in self._entries(directory) if replaced is None or entry.name != replaced.name]
+        may_go = [entry for entry in staying if entry.name.state in (FREE, DAMAGED)]
         total = sum(entry.size for entry in staying) + needed
-        for entry in tuple(staying):
-            if total <= self._limits.bytes and len(staying) < MAX_FILES:
-                break
-            if entry.name.state in (FREE, DAMAGED):
-                self._drop(directory, entry, SPOOL_FULL)
-                total -= entry.size
-                staying.remove(entry)
-        if total > self._limits.bytes:
+        if total - sum(entry.size for entry in may_go) > self._limits.bytes:
             raise OSError(errno.ENOSPC, "all that is kept is being worked on")
         system = os.fstatvfs(directory)
         if system.f_bavail < min(system.f_blocks * _FREE_SHARE, _FREE_BYTES / system.f_frsize):
             raise OSError(errno.ENOSPC, "the file system is nearly full")
+        for entry in may_go:  # and nothing goes before it is known that the new file may come
+            if total <= self._limits.bytes and len(staying) < MAX_FILES:
+                break
+            self._drop(directory, entry, SPOOL_FULL)
+            total -= entry.size
+            staying.remove(entry)
         return staying
 
     def _drop(self, directory: int, entry: Entry, reason: str) -> None:
@@ -376,7 +399,7 @@ class Spool:
     def _put_aside(self, directory: int, held: Held) -> None:
         self.quarantined += 1
         self._lost(held.name.signal, SPOOL_DAMAGED, held.items)
-        damaged = [entry for entry in _entries(directory) if entry.name.state == DAMAGED]
+        damaged = [entry for entry in self._entries(directory) if entry.name.state == DAMAGED]
         for entry in damaged[: max(0, len(damaged) + 1 - MAX_DAMAGED)]:
             self._drop(directory, entry, SPOOL_DAMAGED)
         facts = os.stat(str(held.name), dir_fd=directory, follow_symlinks=False)
@@ -399,10 +422,12 @@ class Spool:
             os.close(lock)
         return False
 
-    def unlock(self) -> None:
-        """Let somebody else drain. In a forked child: forget that the parent does."""
+    def unlock(self, *, forked: bool = False) -> None:
+        """Let somebody else drain; in a forked child, only let go of the parent's lock."""
         lock, self._drain_lock = self._drain_lock, None
         if lock is not None and identity(lock) == self._drain_file:
+            if not forked:
+                _unlock(lock)
             os.close(lock)
 
     def has_work(self, entries: Sequence[Entry]) -> bool:
@@ -416,7 +441,7 @@ class Spool:
         """Take back what ended processes had claimed, drop what is too old; returns the free files, oldest first."""
         free = []
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
-            for entry in _entries(directory):
+            for entry in self._entries(directory):
                 name = entry.name
                 if name.owner and self._is_orphan(entry):
                     name = self._recovered(directory, name)
@@ -451,18 +476,15 @@ class Spool:
         retire(self._owner)
 
 
-def _entries(directory: int) -> list[Entry]:
-    entries = []
-    with os.scandir(directory) as found:
-        for item in found:
-            name = parse(item.name)
-            if name is None:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                facts = item.stat(follow_symlinks=False)
-                entries.append(Entry(name, facts.st_size, facts.st_ctime))
-    entries.sort(key=lambda entry: entry.name.stem)
-    return entries
+def _seen(item: os.DirEntry[str]) -> Entry | None:
+    name = parse(item.name)
+    if name is None:
+        return None
+    try:
+        facts = item.stat(follow_symlinks=False)
+    except FileNotFoundError:  # somebody has just renamed or deleted it
+        return None
+    return Entry(name, facts.st_size, facts.st_ctime)
 
 
 def _counted(name: Name, items: int) -> Name:
@@ -492,3 +514,8 @@ def _locked(file: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unlock(file: int) -> None:
+    """A forked child may have a copy of the descriptor, and would hold the lock for as long as it lives."""
+    fcntl.flock(file, fcntl.LOCK_UN)

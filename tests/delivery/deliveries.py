@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -57,6 +58,18 @@ def names(receiver: Receiver) -> list[str]:
 
 def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+
+
+def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on no thread of ours can be started."""
+    start = threading.Thread.start
+
+    def none_left(self: threading.Thread) -> None:
+        if self.name.startswith("blogauto"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
 
 
 def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:

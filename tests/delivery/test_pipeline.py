@@ -21,13 +21,13 @@ from blogauto_otel.delivery import lane as lanes
 from blogauto_otel.delivery import losses, pipeline, reasons
 from blogauto_otel.delivery.http import HttpTransport
 from blogauto_otel.delivery.lane import SignalStats
-from blogauto_otel.delivery.pipeline import Delivery
+from blogauto_otel.delivery.pipeline import THREAD_NAME, Delivery
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.worker import Worker
 from stack import receiver as peer
 from stack.receiver import Receiver
 from tests.delivery.decoding import CONTEXT
-from tests.delivery.deliveries import SCOPE, a_span, delivering, names, offer, wait_for, workers
+from tests.delivery.deliveries import SCOPE, a_span, delivering, names, offer, wait_for, without_threads, workers
 from tests.delivery.peers import refusing
 from tests.support.requests import wait_until
 
@@ -360,6 +360,8 @@ def test_a_flush_does_not_wait_for_a_pause_that_is_longer_than_its_time(receiver
 def test_a_flush_while_items_keep_coming_comes_to_an_end(receiver: Receiver) -> None:
     stop = threading.Event()
     with delivering(receiver, span_delay=600.0, span_batch_items=20) as delivery:
+        offer(delivery, ["known to be there"])
+        assert delivery.force_flush(10.0) is True
         offer(delivery, range(100))
 
         def go_on() -> None:
@@ -371,6 +373,39 @@ def test_a_flush_while_items_keep_coming_comes_to_an_end(receiver: Receiver) -> 
         assert delivery.force_flush(10.0) is True
         stop.set()
         more.join()
+
+
+def test_a_flush_sends_what_waited_when_it_was_called_and_no_more(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its threads may be late: what a busy application records meanwhile may be ten times as much."""
+    start = threading.Thread.start
+    with delivering(receiver, span_batch_items=10) as delivery:
+
+        def late(self: threading.Thread) -> None:
+            if self.name == THREAD_NAME:
+                raise RuntimeError("can't start new thread")  # the worker would send the rest
+            if self.name.endswith("-flush"):
+                offer(delivery, range(10, 100))
+            start(self)
+
+        with monkeypatch.context() as starting:
+            starting.setattr(threading.Thread, "start", late)
+            offer(delivery, range(10))
+            assert delivery.force_flush(10.0) is True
+        assert names(receiver) == [str(number) for number in range(10)]
+        assert figures(delivery).queue_items == 90
+
+
+def test_a_receiver_that_has_answered_has_half_of_the_time_from_then_on(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_threads(monkeypatch)  # or the worker would have sent the first
+    receiver.answer(peer.delay(lanes.PATIENCE + 1.0))
+    receiver.answer(peer.ok(), times=1)
+    with delivering(receiver, span_batch_items=10) as delivery:
+        offer(delivery, range(20))
+        assert delivery.force_flush(10.0) is True
 
 
 # --- the end --------------------------------------------------------------------------------------------------------
@@ -538,14 +573,7 @@ def test_a_metric_callback_that_does_not_return_does_not_hold_up_the_end(receive
 def test_without_threads_a_flush_sends_all_the_same(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    started = threading.Thread.start
-
-    def none_left(self: threading.Thread) -> None:
-        if self.name.startswith("blogauto"):
-            raise RuntimeError("can't start new thread")
-        started(self)
-
-    monkeypatch.setattr(threading.Thread, "start", none_left)
+    without_threads(monkeypatch)
     with delivering(receiver) as delivery:
         offer(delivery, range(100))
         assert delivery.force_flush(5.0) is True

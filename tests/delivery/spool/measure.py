@@ -93,7 +93,7 @@ def costs() -> None:
         with tempfile.TemporaryDirectory() as folder:
             ways = ways_to_write(Path(folder), data, fsync=fsync)
             print("with fsync:" if fsync else "without:", ", ".join(f"{way} {milliseconds(do)}" for way, do in ways))
-    for files in (0, 1000):
+    for files in (0, 1000, 4000):
         with tempfile.TemporaryDirectory() as folder:
             _cost_of_the_spool(Path(folder) / "spool", kept, files)
 

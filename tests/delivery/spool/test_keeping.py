@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,16 +19,17 @@ import pytest
 
 from blogauto_otel.delivery import keeper as keepers
 from blogauto_otel.delivery import lane as lanes
-from blogauto_otel.delivery import reasons
+from blogauto_otel.delivery import pipeline, reasons
 from blogauto_otel.delivery.keeper import SpoolStats
-from blogauto_otel.delivery.lane import SignalStats
+from blogauto_otel.delivery.lane import Lane, SignalStats
 from blogauto_otel.delivery.pipeline import Delivery
+from blogauto_otel.delivery.queue import Batch
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spool import Disk
 from blogauto_otel.delivery.spoolfile import Kept
 from stack import receiver as peer
 from stack.receiver import Receiver
-from tests.delivery.deliveries import SCOPE, a_span, delivering, names, offer, wait_for
+from tests.delivery.deliveries import SCOPE, a_span, delivering, names, offer, wait_for, without_threads
 from tests.delivery.peers import refusing
 from tests.delivery.spool.stores import contents, free_files
 from tests.delivery.test_fork import CHILD
@@ -378,14 +382,7 @@ def test_a_loss_just_before_the_end_is_told(deliver: Deliver, last: str, caplog:
 def test_without_threads_a_flush_writes_what_it_cannot_send(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
-    started = threading.Thread.start
-
-    def none_left(self: threading.Thread) -> None:
-        if self.name.startswith("blogauto"):
-            raise RuntimeError("can't start new thread")
-        started(self)
-
-    monkeypatch.setattr(threading.Thread, "start", none_left)
+    without_threads(monkeypatch)
     with refusing() as url, deliver(url) as delivery:
         offer(delivery, range(10))
         assert delivery.force_flush(5.0) is False
@@ -435,7 +432,244 @@ def test_a_slow_disk_has_what_is_left_of_the_budget(
     assert sum(kept.items for kept in contents(directory)) == 10
 
 
+def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
+    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Disk.create
+
+    def slowly(*arguments: Any) -> int:
+        time.sleep(1.5)
+        return create(*arguments)
+
+    monkeypatch.setattr(Disk, "create", slowly)
+    with refusing() as url, deliver(url, span_delay=600.0) as delivery:
+        offer(delivery, range(10))
+        assert delivery.force_flush(4.0) is False
+        assert delivery.keep_on_disk(8.0) is True
+        assert sum(kept.items for kept in contents(directory)) == 10
+
+
+def test_without_threads_a_slow_disk_does_not_make_the_end_later(
+    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_threads(monkeypatch)
+    create = Disk.create
+
+    def slowly(*arguments: Any) -> int:
+        time.sleep(0.5)
+        return create(*arguments)
+
+    monkeypatch.setattr(Disk, "create", slowly)
+    with refusing() as url, deliver(url, span_batch_items=1) as delivery:
+        offer(delivery, range(50))
+        started = time.monotonic()
+        assert delivery.shutdown(2.0) is False
+        assert time.monotonic() - started < 10.0  # all of it takes 25
+        stats = figures(delivery)
+        assert stats.spooled + stats.dropped[reasons.SHUTDOWN] == 50
+        assert sum(kept.items for kept in contents(directory)) == stats.spooled > 0
+
+
+def test_an_answer_that_comes_after_the_flush_counts(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "GRACE", 60.0)
+    monkeypatch.setattr(pipeline, "_DISK_SECONDS", 20.0)
+    receiver.answer(peer.delay(1.0))
+    create = Disk.create
+    with deliver(receiver) as delivery:
+
+        def once_it_has_come(*arguments: Any) -> int:
+            wait_for(lambda: figures(delivery).sent == 1)
+            return create(*arguments)
+
+        monkeypatch.setattr(Disk, "create", once_it_has_come)
+        offer(delivery, ["one"])
+        receiver.wait_for(lambda r: r.requests)
+        assert delivery.shutdown(0.3) is True
+        assert (figures(delivery).sent, figures(delivery).spooled, figures(delivery).dropped) == (1, 0, {})
+
+
+def test_a_collection_that_comes_after_the_last_one_is_no_loss(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's own hung for longer than the end waited for it; then there was another."""
+    monkeypatch.setattr(lanes, "GRACE", 60.0)  # or a keeper on a loaded machine would be quicker than the end
+    hanging, release = threading.Event(), threading.Event()
+    rename = Disk.rename
+
+    def source() -> list[tuple[bytes, bytes]]:
+        if not hanging.is_set():
+            hanging.set()
+            release.wait(60.0)
+        return [(SCOPE, b"\x12\x00")]
+
+    with refusing() as url, deliver(url, metric_interval=0.1) as delivery:
+
+        def before_all_is_over(*arguments: Any) -> None:
+            rename(*arguments)
+            release.set()
+            wait_for(lambda: not delivery._sender.running)
+
+        monkeypatch.setattr(Disk, "rename", before_all_is_over)
+        delivery.add_metric_source(source)
+        delivery.start()
+        assert hanging.wait(10.0)
+        assert delivery.shutdown(20.0) is True
+        stats = figures(delivery, Signal.METRICS)
+        assert (stats.spooled, stats.dropped) == (1, {reasons.AFTER_SHUTDOWN: 1})
+
+
+def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has failed yet, and nothing newer has arrived: what was kept is not needless."""
+    release = threading.Event()
+    with monkeypatch.context() as unresolvable:
+        unresolvable.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30.0) and [])
+        with deliver("http://collector.example:4318", metric_interval=0.2) as delivery:
+            delivery.add_metric_source(a_counter())
+            delivery.start()
+            wait_for(lambda: figures(delivery, Signal.METRICS).accepted == 1)
+            assert delivery.force_flush(1.0) is False
+            assert delivery.keep_on_disk() is True
+            last = figures(delivery, Signal.METRICS).accepted
+        release.set()
+    with deliver(receiver) as delivery:
+        delivery.start()
+        receiver.wait_for(lambda r: last in values(r))
+
+
+def test_whoever_has_ended_leaves_what_is_on_disk_to_others(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepers, "JITTER", 0.0)
+    leave_behind(deliver, 1)
+    with deliver(receiver) as ended:
+        assert ended.shutdown(1.0)
+        assert ended._keeper is not None
+        ended._keeper.turn()  # its thread waited for the end to be done with the disk
+        with deliver(receiver) as delivery:
+            delivery.start()
+            receiver.wait_for(lambda r: names(r) == ["1"])
+
+
+def test_what_came_after_a_request_under_way_is_not_kept_before_it(
+    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_threads(monkeypatch)
+    with refusing() as url, deliver(url) as delivery:
+        keeper, lane = delivery._keeper, delivery._lanes[Signal.TRACES]
+        assert keeper is not None
+        shelf = keeper._shelves[Signal.TRACES]
+        offer(delivery, range(10))
+        keeper._keep(shelf, under_way=False)  # to a file that is added to
+        offer(delivery, range(10, 20))
+        assert lane.take(10**6) is not None  # as a sender does that is about to wait for an answer
+        offer(delivery, range(20, 30))
+        keeper._keep(shelf, under_way=True)
+        found = [span.name for kept in contents(directory) for span in peer.decode_spans(kept.content)]
+    assert found == [str(number) for number in range(30)]
+
+
+def _keep_all(lane: Lane, batches: list[Batch]) -> None:
+    for batch in batches:
+        lane.spooled(batch)
+
+
+def test_what_several_threads_have_put_on_disk_is_counted_exactly(
+    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keeper's own, a flush, and the sender whose request has failed after all."""
+    without_threads(monkeypatch)
+    with refusing() as url, deliver(url, span_batch_items=1, span_queue_items=20_000) as delivery:
+        item = a_span()
+        for _ in range(12_000):
+            delivery.offer(*item)
+        lane = delivery._lanes[Signal.TRACES]
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for _ in range(12):
+                taken = [batch for _ in range(1000) if (batch := lane.take(10**6))]
+                threads = [threading.Thread(target=_keep_all, args=(lane, taken[part::4])) for part in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        finally:
+            sys.setswitchinterval(before)
+        assert (figures(delivery).spooled, balance(figures(delivery))) == (12_000, 0)
+
+
 # --- a disk in trouble ------------------------------------------------------------------------------------------------
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_and_one_receiver_that_is_away_do_not_hold_up_what_another_waits_for(
+    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.stop()
+    with refusing() as nowhere, deliver(receiver, traces_endpoint=f"{nowhere}/v1/traces") as delivery:
+        for _ in range(10):
+            delivery.offer(Signal.LOGS, SCOPE, b"\x12\x00")
+        wait_for(lambda: figures(delivery, Signal.LOGS).spooled == 10)
+        monkeypatch.setattr(Disk, "create", full)
+        offer(delivery, range(10))
+        wait_for(lambda: spool(delivery).errors)
+        receiver.start()
+        receiver.wait_for(lambda r: len(r.logs) == 10)
+        wait_for(lambda: spool(delivery).files == 0)
+        assert figures(delivery).queue_items == 10
+
+
+def test_a_file_that_cannot_be_deleted_holds_up_no_other_and_nothing_that_is_to_be_kept(
+    receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_behind(deliver, 1, 2, 3)
+    first = free_files(directory)[0].name
+    unlink = Disk.unlink
+
+    def stubborn(self: Disk, folder: int, name: str) -> None:
+        if name.startswith(first):
+            raise OSError(errno.EPERM, "Operation not permitted")
+        unlink(self, folder, name)
+
+    monkeypatch.setattr(Disk, "unlink", stubborn)
+    with deliver(receiver) as delivery:
+        delivery.start()
+        receiver.wait_for(lambda r: names(r) == ["1", "2", "3"])
+        wait_for(lambda: len(contents(directory)) == 1)
+        receiver.stop()
+        offer(delivery, range(10))
+        wait_for(lambda: figures(delivery).spooled == 10)
+
+
+def test_what_is_under_way_and_too_large_for_the_disk_does_not_hold_up_what_waits(
+    receiver: Receiver, deliver: Deliver
+) -> None:
+    receiver.answer(peer.silence())
+    with deliver(receiver, timeout=30.0, spool_bytes=65_536) as delivery:
+        delivery.offer(Signal.TRACES, SCOPE, os.urandom(100_000))
+        receiver.wait_for(lambda r: r.requests)
+        offer(delivery, range(10))
+        wait_for(lambda: figures(delivery).spooled == 10)
+
+
+def test_what_has_a_copy_on_disk_is_not_lost_with_what_has_none(
+    receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answer(peer.silence())
+    with deliver(receiver, timeout=30.0) as delivery:
+        offer(delivery, range(10))
+        wait_for(lambda: directory.exists() and sum(kept.items for kept in contents(directory)) == 10)
+        monkeypatch.setattr(Disk, "create", full)
+        offer(delivery, range(5))
+        assert delivery.shutdown(0.5) is False
+        assert (figures(delivery).spooled, figures(delivery).dropped) == (10, {reasons.SHUTDOWN: 5})
 
 
 def test_a_disk_that_is_full_costs_a_warning_and_is_used_again_when_there_is_room(
@@ -444,10 +678,6 @@ def test_a_disk_that_is_full_costs_a_warning_and_is_used_again_when_there_is_roo
     caplog.set_level(logging.INFO)
     receiver.stop()
     create = Disk.create
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(Disk, "create", full)
     with deliver(receiver) as delivery:
         offer(delivery, range(10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ import pytest
 from blogauto_otel.delivery import owner, spool
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spool import MAX_DAMAGED, Disk, UnsafeError
-from blogauto_otel.delivery.spoolfile import Kept, pack
+from blogauto_otel.delivery.spoolfile import Kept, Name, pack, parse
 from tests.delivery.spool.damages import DAMAGES, GONE
 from tests.delivery.spool.stores import Crash, ManualClock, Store, a_kept, free_files, items
 
@@ -220,6 +221,44 @@ def test_a_directory_of_too_many_files_loses_the_oldest(directory: Path, monkeyp
     store = Store(directory)
     made = fill(store, *range(15))
     assert (store.losses(), store.drain()) == ({"spool_full": 5}, made[5:])
+
+
+def test_a_file_that_cannot_be_written_costs_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where others hold what is there, nor where the file system is full: nobody is dropped for nothing."""
+    store = Store(directory, bytes=1000)
+    made = fill(store, 1, 2, 3)
+    held = [store.spool.write(a_kept(number), hold=True) for number in range(4, 12)]
+    with pytest.raises(OSError, match="being worked on"):
+        store.spool.write(a_kept(*range(12, 17)))
+    for one in held:
+        store.spool.discard(one)
+    made += fill(store, *range(4, 12))
+    assert len(free_files(directory)) == len(made)
+    monkeypatch.setattr(spool, "_FREE_SHARE", 1.0)
+    monkeypatch.setattr(spool, "_FREE_BYTES", 2**80)
+    with pytest.raises(OSError, match="nearly full"):
+        store.spool.write(a_kept(*range(12, 17)))
+    assert store.losses() == {}
+    assert store.drain() == made
+
+
+def test_of_many_files_only_the_new_ones_are_looked_at(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage leaves thousands, and each write asks how much there is."""
+    looked: list[str] = []
+
+    def look(name: str) -> Name | None:
+        looked.append(name)
+        return parse(name)
+
+    monkeypatch.setattr(spool, "parse", look)
+    one, other = Store(directory), Store(directory)
+    fill(one, *range(50))
+    fill(other, 50)
+    looked.clear()
+    made = fill(one, 51)
+    assert len([name for name in looked if not name.startswith(".")]) == 2  # the latest of each
+    assert one.spool.files == 52
+    assert one.drain()[-1:] == made
 
 
 def test_what_is_too_old_is_dropped_and_counted(directory: Path) -> None:
@@ -445,6 +484,45 @@ def test_the_lock_of_a_killed_drainer_is_free(directory: Path) -> None:
     child.kill()
     child.join()
     assert store.spool.lock()
+
+
+@pytest.mark.parametrize("work", ["write", "drain"])
+def test_a_child_that_was_forked_in_the_middle_does_not_keep_its_parents_locks(directory: Path, work: str) -> None:
+    """It has a copy of every descriptor, and knows nothing of it; it may live for days."""
+    store, other = Store(directory), Store(directory)
+    fill(store, 1)
+    assert store.spool.lock()
+    children: list[BaseProcess] = []
+
+    class Forking(Disk):
+        def rename(self, *names: Any) -> None:
+            children.append(in_a_process(lambda: None))
+            super().rename(*names)
+
+    store.spool._disk = Forking()
+    fill(store, 2)
+    store.spool.unlock()
+    try:
+        with (directory / f".{work}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert other.spool.lock()
+    finally:
+        for child in children:
+            child.kill()
+            child.join()
+
+
+def test_a_forked_child_that_lets_go_of_its_parents_lock_leaves_it_locked(directory: Path) -> None:
+    parent, other = Store(directory), Store(directory)
+    fill(parent, 1)
+    assert parent.spool.lock()
+    child = in_a_process(lambda: parent.spool.unlock(forked=True))
+    assert not other.spool.lock()
+    child.kill()
+    child.join()
+    assert not other.spool.lock()
+    parent.spool.unlock()
+    assert other.spool.lock()
 
 
 def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None:
