@@ -32,7 +32,7 @@ stack: ## build the Collector, Prometheus, Alertmanager and Jaeger (Go 1.26; min
 	$(PYTHON) stack/build.py
 
 .PHONY: check
-check: $(VENV)/.installed ## the fast half of the tests, under a minute
+check: $(VENV)/.installed ## formatting, lint, types, layers and the fast tests: a few minutes
 	.ci/run format lint types layers fast
 
 .PHONY: test

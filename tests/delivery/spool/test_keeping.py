@@ -416,16 +416,21 @@ def test_a_disk_that_hangs_holds_up_neither_sending_nor_the_end(
         release.set()
 
 
-def test_a_slow_disk_has_what_is_left_of_the_budget(
-    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def make_slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A disk that takes so long for each file."""
     create = Disk.create
 
     def slowly(*arguments: Any) -> int:
-        time.sleep(1.5)
+        time.sleep(seconds)
         return create(*arguments)
 
     monkeypatch.setattr(Disk, "create", slowly)
+
+
+def test_a_slow_disk_has_what_is_left_of_the_budget(
+    deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_slow(monkeypatch, 1.5)
     with refusing() as url, deliver(url) as delivery:
         offer(delivery, range(10))
         assert delivery.shutdown(8.0) is True
@@ -435,13 +440,7 @@ def test_a_slow_disk_has_what_is_left_of_the_budget(
 def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create = Disk.create
-
-    def slowly(*arguments: Any) -> int:
-        time.sleep(1.5)
-        return create(*arguments)
-
-    monkeypatch.setattr(Disk, "create", slowly)
+    make_slow(monkeypatch, 1.5)
     with refusing() as url, deliver(url, span_delay=600.0) as delivery:
         offer(delivery, range(10))
         assert delivery.force_flush(4.0) is False
@@ -453,13 +452,7 @@ def test_without_threads_a_slow_disk_does_not_make_the_end_later(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_threads(monkeypatch)
-    create = Disk.create
-
-    def slowly(*arguments: Any) -> int:
-        time.sleep(0.5)
-        return create(*arguments)
-
-    monkeypatch.setattr(Disk, "create", slowly)
+    make_slow(monkeypatch, 0.5)
     with refusing() as url, deliver(url, span_batch_items=1) as delivery:
         offer(delivery, range(50))
         started = time.monotonic()
