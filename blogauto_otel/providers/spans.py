@@ -36,13 +36,28 @@ def readable_attributes(attributes: Any) -> Mapping[str, Any] | None:
 _PLAIN: Final = frozenset({str, bool, int, float})
 
 
+def _is_nested(value: object) -> bool:
+    """Whether it may hold itself, which the SDK finds out at the end of the stack, a millisecond later."""
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(item, (list, tuple, Mapping)) for item in value)
+    return isinstance(value, Mapping) and any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
+
+
+def _bounded(attributes: Any) -> Any:
+    """The attributes; in the place of each that is nested, as much of it as leaves."""
+    for value in attributes.values() if attributes else ():
+        if type(value) not in _PLAIN and _is_nested(value):
+            return {name: readable(given) if _is_nested(given) else given for name, given in attributes.items()}
+    return attributes
+
+
 class TolerantSpan(_Span):
     """The SDK's span; a call that it cannot take is repeated with readable values."""
 
     def set_attribute(self, key: str, value: Any) -> None:
         """See `Span`."""
         try:
-            super().set_attribute(key, value)
+            super().set_attribute(key, readable(value) if type(value) not in _PLAIN and _is_nested(value) else value)
         except Exception:  # noqa: BLE001 - anybody's `__str__`
             _try("setting an attribute", super().set_attribute, key_text(key), readable(value))
 
@@ -50,7 +65,7 @@ class TolerantSpan(_Span):
         """See `Span`."""
         try:
             if not self._add_plain(attributes):
-                super().set_attributes(attributes)
+                super().set_attributes(_bounded(attributes))
         except Exception:  # noqa: BLE001
             _try("setting attributes", super().set_attributes, readable_attributes(attributes) or {})
 
@@ -72,14 +87,14 @@ class TolerantSpan(_Span):
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """See `Span`."""
         try:
-            super().add_event(name, attributes, timestamp)
+            super().add_event(name, _bounded(attributes), timestamp)
         except Exception:  # noqa: BLE001
             _try("adding an event", super().add_event, name, readable_attributes(attributes), timestamp)
 
     def add_link(self, context: trace.SpanContext, attributes: Any = None) -> None:
         """See `Span`."""
         try:
-            super().add_link(context, attributes)
+            super().add_link(context, _bounded(attributes))
         except Exception:  # noqa: BLE001
             _try("adding a link", super().add_link, context, readable_attributes(attributes))
 

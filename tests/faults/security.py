@@ -415,7 +415,7 @@ def _scraped_without_end(lab: Lab, service: Service) -> None:
         while scraper.process.poll() is None:
             service.hit(20)
         said = Program(scraper.wait(), 0.0, scraper.output).said
-    assert said["scrapes"] >= 5, said
+    assert said["scrapes"] >= 4, said  # three at once, and then each in its turn
     assert said["quickest"] <= SCRAPE, said
     assert said["slowest"] <= 6.0, said  # Prometheus gives up after 10 s
 

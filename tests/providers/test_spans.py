@@ -93,6 +93,25 @@ def test_a_span_may_be_spoken_to_while_it_is_spoken_to() -> None:
     assert dict(span.attributes) == {"a": 1, "b": 2}
 
 
+def test_what_holds_itself_is_not_followed_to_the_end_of_the_stack() -> None:
+    class Visited(list[Any]):
+        times = 0
+
+        def __iter__(self) -> Any:
+            Visited.times += 1
+            return super().__iter__()
+
+    endless = Visited()
+    endless.append({"again": endless})
+    span: Any = Traced(ours=True).start("work", attributes={"given": endless})
+    span.set_attribute("set", endless)
+    span.set_attributes({"set": 1, "too": endless})
+    span.add_event("seen", {"with": endless})
+    span.add_link(LINK.context, {"to": endless})
+    assert {"given", "set", "too"} == span.attributes.keys()
+    assert Visited.times < 100
+
+
 @pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF, Recorded()])
 @pytest.mark.parametrize("context", PARENTS)
 @pytest.mark.parametrize("links", [None, [LINK]])
@@ -111,11 +130,13 @@ def test_a_span_is_started_as_the_sdk_starts_it(sampler: Sampler, context: Conte
 
 keys = st.sampled_from(["a", "b", "c", "d", "e", "f"])
 plain = st.one_of(st.text(max_size=3), st.booleans(), st.integers(), st.floats(allow_nan=False))
-odd = st.one_of(plain, st.none(), st.binary(max_size=2), st.lists(plain, max_size=2))
+flat = st.one_of(plain, st.none(), st.binary(max_size=2))
+odd = st.recursive(flat, lambda of: st.lists(of, max_size=2) | st.dictionaries(keys, of, max_size=2), max_leaves=4)
 maps = st.one_of(st.dictionaries(keys, plain, max_size=6), st.dictionaries(keys | st.just(""), odd, max_size=6))
 
 
 @pytest.mark.filterwarnings("ignore")
+@example(first={"a": [["nested"], {"b": (1, None)}]}, calls=[{"c": {"d": {"e": b"f"}}}, {"c": [{}]}])
 @example(first={"a": ["list"]}, calls=[{"b": ["list"], "": "no name", "c": 1}])
 @example(first={"a": 1, "b": 2, "c": 3}, calls=[{"a": 4}, {"d": 5, "e": 6}])
 @given(first=maps, calls=st.lists(maps, max_size=4))

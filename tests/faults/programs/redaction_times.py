@@ -29,8 +29,10 @@ def least(ask: Callable[[Redactor, str], object], text: str) -> float:
     """Each time by a redactor that has seen nothing yet: whoever attacks does not repeat himself."""
     best = float("inf")
     for round_ in range(MORE_TIMES):
-        if round_ >= TIMES and best < ENOUGH:
-            break
+        if round_ >= TIMES:
+            if best < ENOUGH:
+                break
+            time.sleep(0.02)  # until its neighbour on the processor takes a break
         redactor = build_redactor(settings)
         began = time.thread_time()
         ask(redactor, text)
