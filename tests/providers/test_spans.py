@@ -129,7 +129,8 @@ def test_a_span_is_started_as_the_sdk_starts_it(sampler: Sampler, context: Conte
 
 
 keys = st.sampled_from(["a", "b", "c", "d", "e", "f"])
-plain = st.one_of(st.text(max_size=3), st.booleans(), st.integers(), st.floats(allow_nan=False))
+whole = st.integers(-(2**63), 2**63 - 1)
+plain = st.one_of(st.text(max_size=3), st.booleans(), whole, st.floats(allow_nan=False))
 flat = st.one_of(plain, st.none(), st.binary(max_size=2))
 odd = st.recursive(flat, lambda of: st.lists(of, max_size=2) | st.dictionaries(keys, of, max_size=2), max_leaves=4)
 maps = st.one_of(st.dictionaries(keys, plain, max_size=6), st.dictionaries(keys | st.just(""), odd, max_size=6))
