@@ -229,6 +229,25 @@ os.wait()
     assert out.splitlines()[-1] == "localhost"
 
 
+def test_a_child_of_a_process_that_has_shut_down_waits_for_no_lock_of_its_parent(run: Run) -> None:
+    done = run("""
+import os, threading
+
+import blogauto_otel
+from blogauto_otel import _guard
+
+telemetry = blogauto_otel.configure()
+telemetry.shutdown()
+threading.Thread(target=_guard._lock.acquire).start()  # as another thread may hold it for a moment
+if os.fork() == 0:
+    print("swallowed:", dict(telemetry.status().swallowed), flush=True)
+    os._exit(0)
+os.wait()
+os._exit(0)
+""")
+    assert "swallowed: {}" in succeeds(done)
+
+
 def test_what_a_block_emits_is_captured_and_everything_is_put_back() -> None:
     before = trace.get_tracer_provider()
     with capture_telemetry() as telemetry:
