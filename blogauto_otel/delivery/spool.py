@@ -213,7 +213,7 @@ class Spool:
         entries, known, self._free = [], self._free, {}
         with os.scandir(directory) as found:
             for item in found:
-                entry = known.get(item.name) or _seen(item)
+                entry = known.get(item.name) or entry_of(item)
                 if entry is None:
                     continue
                 entries.append(entry)
@@ -476,7 +476,8 @@ class Spool:
         retire(self._owner)
 
 
-def _seen(item: os.DirEntry[str]) -> Entry | None:
+def entry_of(item: os.DirEntry[str]) -> Entry | None:
+    """The file as its name and the directory tell it; None when it is none of ours, or gone."""
     name = parse(item.name)
     if name is None:
         return None

@@ -13,8 +13,8 @@ from typing import Any, Final
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery.owner import is_gone
 from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.spool import MAX_DAMAGED, MAX_FILES, METRICS_AGE, Clock
-from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, UNFINISHED, Name, parse
+from blogauto_otel.delivery.spool import MAX_DAMAGED, MAX_FILES, METRICS_AGE, Clock, Entry, entry_of
+from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, UNFINISHED, Name
 
 # What each state of a file is called where people read it.
 STATES: Final[Mapping[str, str]] = MappingProxyType(
@@ -50,22 +50,16 @@ def look(directory: Path) -> Sequence[Seen]:
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(opened) as found:
-            seen = [file for item in found if (file := _seen(item)) is not None]
+            entries = [entry for item in found if (entry := entry_of(item)) is not None]
     finally:
         os.close(opened)
-    return sorted(seen, key=lambda file: file.name.stem)
+    return [_seen(entry) for entry in sorted(entries, key=lambda entry: entry.name.stem)]
 
 
-def _seen(item: os.DirEntry[str]) -> Seen | None:
-    name = parse(item.name)
-    if name is None:
-        return None
-    try:
-        facts = item.stat(follow_symlinks=False)
-    except FileNotFoundError:  # it has just been sent
-        return None
-    unchanged = max(0.0, _clock.wall() / 1e9 - facts.st_ctime)
-    return Seen(name, facts.st_size, _clock.age(name), bool(name.owner) and is_gone(name.owner, unchanged))
+def _seen(entry: Entry) -> Seen:
+    name = entry.name
+    unchanged = max(0.0, _clock.wall() / 1e9 - entry.changed)
+    return Seen(name, entry.size, _clock.age(name), bool(name.owner) and is_gone(name.owner, unchanged))
 
 
 def as_dict(seen: Sequence[Seen]) -> dict[str, Any]:
