@@ -1,0 +1,95 @@
+"""Threads of ours, and the signals of the operating system that neither they nor their work may receive."""
+
+from __future__ import annotations
+
+import contextvars
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_CAN_BLOCK: Final = hasattr(signal, "pthread_sigmask")  # Windows has no signal masks
+
+# A fault of the thread itself. Were it blocked, the kernel would end the process before `faulthandler` says where.
+_FAULTS: Final = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
+
+
+class _Thread(threading.local):
+    blocks_signals = False
+
+
+_thread: Final = _Thread()
+
+
+def start_thread(target: Callable[..., None], name: str, *args: object) -> threading.Thread | None:
+    """Start a daemon thread that receives no signals.
+
+    The kernel delivers a signal to any thread that does not block it. One that the application blocks, for a critical
+    section or to wait for it with `sigwait`, would be delivered to a thread of ours.
+
+    Returns:
+        None when no thread can be started: a limit is reached, or the process is ending.
+    """
+    starter = threading.get_native_id()
+
+    def run() -> None:
+        # With gevent it is a thread in name only, and the signals are blocked for the time of its start alone.
+        _thread.blocks_signals = threading.get_native_id() != starter
+        target(*args)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    try:
+        # In an empty context: instrumentations of `threading` would keep the current request alive in ours for good.
+        with signals_blocked():
+            contextvars.Context().run(thread.start)
+    except RuntimeError:
+        return None
+    return thread
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """A block whose new threads block every signal but those of faults, and so do the threads that these start."""
+    if not _CAN_BLOCK:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:  # before the mask changes: `pthread_sigmask` may end in an exception of the application's signal handler
+        faults = {getattr(signal, name, None) for name in _FAULTS}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def without_signal(name: str) -> Iterator[None]:
+    """A block whose system calls fail with an error alone, and do not send the signal `name` to this thread.
+
+    The application may have given SIGPIPE or SIGXFSZ its default action, which ends the process. A flush may run in
+    one of its threads, so the signal is blocked there, discarded if the block caused it, and then unblocked.
+    """
+    number = getattr(signal, name, None)
+    if number is None or not _CAN_BLOCK or _thread.blocks_signals:
+        yield
+        return
+    pending_before = number in signal.sigpending()
+    was_blocked = number in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        yield
+    finally:
+        if not pending_before:
+            _discard(number)
+        if not was_blocked:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+def _discard(number: signal.Signals) -> None:
+    if number not in signal.sigpending():
+        return
+    if hasattr(signal, "sigtimedwait"):
+        signal.sigtimedwait({number}, 0)
+    else:  # macOS; it is pending for this thread, so this does not wait
+        signal.sigwait({number})
