@@ -6,6 +6,7 @@ import functools
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, ParamSpec, TypeVar
@@ -22,7 +23,7 @@ MAX_KEYS: Final = 256
 # Reentrant: a signal handler or a finalizer may fail, and tell it, while its thread is in here.
 _lock = threading.RLock()
 _swallowed: dict[str, int] = {}
-_told: dict[str, float] = {}
+_told: OrderedDict[str, float] = OrderedDict()
 _loud = False
 
 
@@ -53,7 +54,8 @@ def swallow(what: str, error: BaseException) -> bool:
     if _loud or not isinstance(error, Exception):
         return False
     with _lock:
-        _swallowed[what] = _swallowed.get(what, 0) + 1
+        _swallowed.setdefault(what, 0)
+        _swallowed[what] += 1  # no call in between: a finalizer may fail at the same place
     tell(
         f"swallowed {what} {type(error).__name__}",
         "%s failed; the application is not affected, some telemetry may be missing",
@@ -96,7 +98,7 @@ def tell(
             return False
         _told.pop(key, None)
         if len(_told) >= MAX_KEYS:
-            del _told[next(iter(_told))]  # the one told longest ago
+            _told.popitem(last=False)  # the one told longest ago, in one step
         _told[key] = now
     try:
         logger.log(level, message, *args, exc_info=error)

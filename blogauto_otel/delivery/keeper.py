@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from blogauto_otel._guard import tell
+from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.delivery.lane import Lane
 from blogauto_otel.delivery.queue import Batch
 from blogauto_otel.delivery.signal import Signal
@@ -105,7 +105,7 @@ class Keeper:
         self._at_once = min(limits.content, limits.bytes // 4)  # bytes of a file
         self._drained = drained
         self._wake_sender = wake_sender
-        self._working = threading.Lock()  # held by whoever uses the spool: the thread, or a flush
+        self._working = ExclusiveLock()  # held by whoever uses the spool: the thread, or a flush
         self._made: Spool | None = None
         self._finished: deque[tuple[Held, bool]] = deque()
         self._look_at = time.monotonic() + _random.uniform(0.0, JITTER)

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import tell
+from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.losses import Losses
 from blogauto_otel.delivery.otlp import ITEM
@@ -108,7 +109,7 @@ class Lane:
         self.transport = transport
         self.turned: Callable[[], None] = _nothing  # called when the receiver went away, or is back
         self.finished: Callable[[Held, bool], None] = _nothing  # called when a file is done with; True: for good
-        self.sending = threading.Lock()
+        self.sending = ExclusiveLock()
         self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
         self._pace = pace
         self._resource = resource

@@ -41,7 +41,8 @@ class Queue:
     Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
     not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
     between the reading and the writing of a counter, so such an interruption does not spoil it. For the same reason
-    an item enters all three deques in one call, which nothing interrupts: by half, it would put all others out of step.
+    an item enters and leaves all three deques in one call, which nothing interrupts: by half, it would put all others
+    out of step.
     """
 
     def __init__(
@@ -109,7 +110,8 @@ class Queue:
     def count(self, reason: str, count: int = 1) -> None:
         """Count a loss."""
         with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
+            self._dropped.setdefault(reason, 0)
+            self._dropped[reason] += count
 
     def _crowd(self, now: float) -> bool:
         self._make_room()
@@ -128,12 +130,27 @@ class Queue:
         while self._items and (
             len(self._items) + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes
         ):
-            size = len(self._items[0])
-            _, _, _ = map(deque.popleft, self._ends)
-            self.bytes -= size
+            if not self._drop_oldest():
+                break
             dropped += 1
         if dropped:
             self.count(reasons.QUEUE_FULL, dropped)
+
+    def _oldest(self) -> tuple[bytes, bytes, float] | None:
+        """Remove the oldest item; None when nothing waits."""
+        try:
+            scope, item, put_at = map(deque.popleft, self._ends)
+        except IndexError:
+            return None
+        return scope, item, put_at
+
+    def _drop_oldest(self) -> bool:
+        oldest = self._oldest()
+        if oldest is None:
+            return False
+        size = len(oldest[1])
+        self.bytes -= size
+        return True
 
     def take(self, max_items: int, max_bytes: int) -> Batch | None:
         """Take the oldest items for one request; None when nothing waits. The first one comes whatever its size."""
@@ -152,16 +169,17 @@ class Queue:
 
     def _take_some(self, batch: Batch, until: int, max_bytes: int) -> bool:
         before = len(batch)
-        while self._items and len(batch) < until:
-            size = len(self._items[0])
-            weight = size
-            if not batch.scopes or self._scopes[0] is not batch.scopes[-1]:
-                weight += len(self._scopes[0]) + _FRAME
+        while len(batch) < until and (oldest := self._oldest()) is not None:
+            scope, item, put_at = oldest
+            size = weight = len(item)
+            if not batch.scopes or scope is not batch.scopes[-1]:
+                weight += len(scope) + _FRAME
             if batch.items and batch.weight + weight > max_bytes:
+                any(map(deque.appendleft, self._ends, oldest))
                 break
-            batch.scopes.append(self._scopes.popleft())
-            batch.items.append(self._items.popleft())
-            batch.times.append(self._times.popleft())
+            batch.scopes.append(scope)
+            batch.items.append(item)
+            batch.times.append(put_at)
             batch.size += size
             batch.weight += weight
         taken = len(batch) - before
@@ -174,7 +192,8 @@ class Queue:
             if batch.given_up:
                 return False
             self._on_the_way.remove(batch)
-            self._items_on_the_way -= len(batch)
+            count = len(batch)
+            self._items_on_the_way -= count
             self.bytes -= batch.size
             return True
 
@@ -187,9 +206,8 @@ class Queue:
         with self._lock:
             if not self.settle(batch) or batch.kept is not None:
                 return False
-            self._scopes.extendleft(reversed(batch.scopes))
-            self._items.extendleft(reversed(batch.items))
-            self._times.extendleft(reversed(batch.times))
+            returning: tuple[Any, ...] = (batch.scopes[::-1], batch.items[::-1], batch.times[::-1])
+            any(map(deque.extendleft, self._ends, returning))
             self.bytes += batch.size
             self._make_room()
             return True
@@ -220,24 +238,23 @@ class Queue:
         """Drop what waits, and what is on the way with an outcome nobody will wait for; returns how many."""
         with self._lock:
             count = self.discard(reason)
-            for batch in self._on_the_way:
+            while self._on_the_way:
+                batch = self._on_the_way.pop()
                 batch.given_up = True
+                items = len(batch)
                 self.bytes -= batch.size
-                self._items_on_the_way -= len(batch)
-                self.count(reason, len(batch))
-                count += len(batch)
-            self._on_the_way.clear()
+                self._items_on_the_way -= items
+                self.count(reason, items)
+                count += items
             return count
 
     def discard(self, reason: str) -> int:
         """Drop all that waits; returns how many."""
         with self._lock:
-            count = len(self._items)
+            count = 0
+            while self._drop_oldest():
+                count += 1
             if count:
-                self.bytes -= sum(map(len, self._items))
-                self._scopes.clear()
-                self._items.clear()
-                self._times.clear()
                 self.count(reason, count)
             return count
 

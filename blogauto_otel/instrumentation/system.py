@@ -247,7 +247,7 @@ class _Shared(Generic[T]):
 
     def __init__(self, take: Callable[[], T]) -> None:
         self._take = take
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may collect in the middle of a collection
         self._value: T | None = None
         self._until = float("-inf")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,6 +23,7 @@ from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import swallow, tell
+from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.config import Settings, complain
 from blogauto_otel.delivery.otlp import Encoder
 from blogauto_otel.delivery.pipeline import Delivery
@@ -45,7 +47,7 @@ class CollectingReader(MetricReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._turn = threading.Lock()
+        self._turn = ExclusiveLock()
         self._received = threading.local()
 
     def collect_now(self, timeout: float = _PATIENCE) -> MetricsData | None:
@@ -55,9 +57,13 @@ class CollectingReader(MetricReader):
             timeout: seconds to wait for a collection that is under way, and for the callbacks of this one.
 
         Returns:
-            None when there is nothing, or when a callback does not come back.
+            None when there is nothing, when a callback does not come back, and in the middle of a collection of this
+            thread (a signal handler, or a callback that collects).
         """
+        began = time.monotonic()
         if not self._turn.acquire(timeout=timeout):
+            if time.monotonic() - began < timeout:
+                return None
             tell("collect stuck", "metrics cannot be collected: a metric callback has not returned for %.0f s", timeout)
             return None
         try:
@@ -85,7 +91,7 @@ class CollectingReader(MetricReader):
 
     def after_fork_in_child(self) -> None:
         """A fresh lock: the thread that may have held the old one does not exist here."""
-        self._turn = threading.Lock()
+        self._turn = ExclusiveLock()
 
 
 class _Provider(MeterProvider):

@@ -74,12 +74,18 @@ class BoundedMatch(_ViewInstrumentMatch):
             key, attributes = _hash_attributes(redacted), redacted
         with self._lock:
             known = self._attributes_aggregation
-            if key not in known and len(known) - (_OVERFLOW_KEY in known) >= self._bounds.limit:
+            overflows = key not in known and len(known) - (_OVERFLOW_KEY in known) >= self._bounds.limit
+            if overflows:
                 key, attributes = _OVERFLOW_KEY, dict(OVERFLOW)
-                self._tell_overflow()
             if key not in known:
-                known[key] = self._new_series(attributes)
-            return known[key]
+                made = self._new_series(attributes)
+                # Another map: `collect` may be iterating over this one, interrupted by a finalizer that measures. In an
+                # expression without a call, so that what a finalizer has added meanwhile is kept.
+                self._attributes_aggregation = {key: made, **self._attributes_aggregation}
+            found = self._attributes_aggregation[key]
+        if overflows:
+            self._tell_overflow()  # not under the lock: what is told takes others
+        return found
 
     def _new_series(self, attributes: dict[str, Any]) -> Any:
         aggregation = self._view._aggregation

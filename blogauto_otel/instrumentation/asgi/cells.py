@@ -23,7 +23,7 @@ class Series:
         self.clear()
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(tuple(self._known))
+        return iter(self._known.copy())  # in one step: `tuple` may be interrupted by a finalizer that adds one
 
     def clear(self) -> None:
         """Forget every series."""
@@ -47,8 +47,10 @@ class Series:
 class Cells:
     """How often each of a metric's label sets was seen.
 
-    A lock, because `count += 1` is three steps and several event loops may take them at once; uncontended it costs less
-    than a tenth of a microsecond.
+    A lock, because `count += 1` is three steps and several event loops may take them at once. It is reentrant, because
+    the garbage collector may close an abandoned request in the middle of `add`, and that request is counted too. For
+    the same reason no call stands between the reading and the writing of a count, and `read` copies in one step.
+    Uncontended, it costs less than a tenth of a microsecond, and no more than a plain lock does.
     """
 
     def __init__(self, names: tuple[str, ...], limit: int) -> None:
@@ -62,15 +64,17 @@ class Cells:
                 self._counts[values] += 1
             except KeyError:
                 key = self._series.key(values)
-                self._counts[key] = self._counts.get(key, 0) + 1
+                self._counts.setdefault(key, 0)
+                self._counts[key] += 1
 
     def read(self) -> list[tuple[Labels, int]]:
         """Every label set with its count."""
         with self._lock:
-            return [(self._series.labels(key), count) for key, count in self._counts.items()]
+            counts = self._counts.copy()
+        return [(self._series.labels(key), count) for key, count in counts.items()]
 
     def clear(self) -> None:
         """Begin at zero with a fresh lock, as a forked child needs it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._counts: dict[Key, int] = {}
         self._series.clear()

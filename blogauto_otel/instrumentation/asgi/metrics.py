@@ -97,7 +97,7 @@ class RequestMetrics:
 
     def unanswered(self) -> list[Request]:
         """The HTTP requests whose response is not complete."""
-        return [request for request in tuple(self.open) if request.ended is None and not request.is_session]
+        return [request for request in self.open.copy() if request.ended is None and not request.is_session]
 
     def _in_progress(self) -> list[Observation]:
         """Open requests by route, and zero for every route seen before: a gauge that vanishes looks like a lost one.
