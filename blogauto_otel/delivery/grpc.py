@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from blogauto_otel._threads import signals_blocked
 from blogauto_otel.delivery import wire
 from blogauto_otel.delivery.http import MAX_BODY, credentials
 from blogauto_otel.delivery.signal import Signal
@@ -65,7 +66,8 @@ class GrpcTransport:
         import grpc
 
         if self._channel is None:
-            self._channel = self._connect(grpc)
+            with signals_blocked():  # the first channel starts the threads of grpcio
+                self._channel = self._connect(grpc)
             self._export = self._channel.unary_unary(self._method)
         compression = grpc.Compression.Gzip if self._destination.gzip else None
         timeout = max(0.001, deadline - time.monotonic())

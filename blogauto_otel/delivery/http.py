@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
+from blogauto_otel._threads import without_signal
 from blogauto_otel.delivery.descriptors import identity
 from blogauto_otel.delivery.transport import (
     TIMEOUT,
@@ -97,7 +98,8 @@ class HttpTransport:
             if self._destination.gzip:
                 packer = zlib.compressobj(1, zlib.DEFLATED, 31)
                 body = packer.compress(body) + packer.flush()
-            return outcome(self._exchange(body, deadline))
+            with without_signal("SIGPIPE"):  # MSG_NOSIGNAL serves plain sockets, but not what OpenSSL writes
+                return outcome(self._exchange(body, deadline))
         except DeadlineError as error:
             self.close()
             return Outcome(Fate.RETRY, TIMEOUT, f"{self._authority()}: {error}", answered=False)

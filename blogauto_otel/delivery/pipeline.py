@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow, tell
+from blogauto_otel._threads import start_thread
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery import reasons, spoolplace
 from blogauto_otel.delivery.destinations import Route, routes
@@ -19,7 +20,7 @@ from blogauto_otel.delivery.metriclane import MetricLane, MetricSource
 from blogauto_otel.delivery.otlp import encode_resource
 from blogauto_otel.delivery.queue import Queue
 from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.worker import Worker, started, unobserved
+from blogauto_otel.delivery.worker import Worker, unobserved
 from blogauto_otel.redaction import Redactor, build_redactor
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ class Delivery:
         """
         before = self._spooled()
         seconds = max(_DISK_SECONDS, deadline - time.monotonic())
-        thread = started(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, seconds)
+        thread = start_thread(_observed_by_nobody, f"{THREAD_NAME}-keep", keep, seconds)
         if thread is None:
             _observed_by_nobody(keep, seconds)
         else:
@@ -287,7 +288,7 @@ class Delivery:
                     if not swallow("flushing telemetry", error):
                         raise
 
-        threads = [(lane, started(run, f"{THREAD_NAME}-flush", lane)) for lane in lanes]
+        threads = [(lane, start_thread(run, f"{THREAD_NAME}-flush", lane)) for lane in lanes]
         for lane, thread in threads:
             if thread is None:
                 run(lane)

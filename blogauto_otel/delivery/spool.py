@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from blogauto_otel._threads import without_signal
 from blogauto_otel.delivery.descriptors import identity
 from blogauto_otel.delivery.owner import is_gone, new_owner, retire
 from blogauto_otel.delivery.reasons import SPOOL_DAMAGED, SPOOL_EXPIRED, SPOOL_FULL
@@ -268,9 +269,10 @@ class Spool:
         try:
             file = self._disk.create(directory, unfinished)
             try:
-                view = memoryview(data)
-                while view:
-                    view = view[self._disk.write(file, view) :]
+                with without_signal("SIGXFSZ"):  # beyond `ulimit -f`, the error is enough
+                    view = memoryview(data)
+                    while view:
+                        view = view[self._disk.write(file, view) :]
                 if self._limits.fsync:
                     self._disk.sync(file)
             finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Final
 from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import swallow, tell
+from blogauto_otel._threads import start_thread
 
 _AFTER_A_SURPRISE: Final = 1.0  # seconds
 _NO_THREAD: Final = 10.0  # seconds before trying again to start a thread where none could be had
@@ -34,7 +34,7 @@ class Worker:
         self._doing = doing
         self._bell = threading.Lock()  # as a binary semaphore: releasing it wakes, and may be done anywhere
         self._bell.acquire()
-        self._starting = threading.Lock()
+        self._starting = threading.Lock()  # never waited for
         self._stopped = False
         self._no_thread_until = float("-inf")
 
@@ -47,7 +47,7 @@ class Worker:
         try:
             if not self.running:
                 self.running = True  # before it runs: when it ends it says so, and may be quick
-                if started(self._run, self._name) is None:
+                if start_thread(self._run, self._name) is None:
                     self.running = False
                     self._no_thread_until = time.monotonic() + _NO_THREAD
                     tell(
@@ -90,17 +90,6 @@ class Worker:
             if isinstance(error, Exception) and not swallow(self._doing, error):
                 raise
             return _AFTER_A_SURPRISE
-
-
-def started(target: Callable[..., None], name: str, *args: object) -> threading.Thread | None:
-    """A running daemon thread, or None when none can be had (limits, a process that is ending)."""
-    thread = threading.Thread(target=target, args=args, name=name, daemon=True)
-    try:
-        # In an empty context: instrumentations of `threading` would keep the current request alive in ours for good.
-        contextvars.Context().run(thread.start)
-    except RuntimeError:
-        return None
-    return thread
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Final
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel._threads import start_thread
 from blogauto_otel.integrations.prometheus import text
 from blogauto_otel.integrations.prometheus.families import families_of
 
@@ -110,7 +111,7 @@ class _Renderings:
 
     def __init__(self, render: Callable[[str, bool], Answer]) -> None:
         self._render = render
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._pid = os.getpid()
         self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Answer]] = {}
         self._price = _Price()
@@ -124,7 +125,7 @@ class _Renderings:
 
     def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Answer]:
         if self._pid != os.getpid():  # a forked child: the thread that would have answered is not here
-            self._lock, self._pid, self._in_flight = threading.Lock(), os.getpid(), {}
+            self._lock, self._pid, self._in_flight = threading.RLock(), os.getpid(), {}
         with self._lock:
             future = self._in_flight.get(key)
             if future is None:
@@ -134,10 +135,7 @@ class _Renderings:
 
     def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
         # A thread of its own and a daemon: a pool's would be waited for when the process ends.
-        thread = threading.Thread(target=self._run, args=(key, future), name="blogauto_otel-metrics", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:  # no threads left: slow is better than blind
+        if start_thread(self._run, "blogauto_otel-metrics", key, future) is None:  # slow is better than blind
             self._run(key, future)
 
     def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:

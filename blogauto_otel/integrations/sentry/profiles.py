@@ -18,6 +18,7 @@ from sentry_sdk.profiler import continuous_profiler
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guarded
+from blogauto_otel._threads import signals_blocked
 from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry.traces import Share
 
@@ -45,7 +46,8 @@ class Profiles:
             return f"profiles of {rate:.0%} of traces"
         if _random.random() >= rate:
             return "no profile of this process"
-        profiler.start_profiler()
+        with signals_blocked():
+            profiler.start_profiler()
         self._watch(_RootSpans())
         return "this process is profiled"
 
@@ -60,7 +62,8 @@ class Profiles:
         """Let a profiled process send what it has so far, and go on; the end of a lifespan may be its last chance."""
         if type(self._processor) is _RootSpans:
             profiler.stop_profiler()
-            profiler.start_profiler()
+            with signals_blocked():
+                profiler.start_profiler()
 
     def after_fork_in_child(self) -> None:
         """The profiler's thread stayed with the parent; whether there is one here is decided anew."""
@@ -103,7 +106,8 @@ class _PerTrace(_RootSpans):
         context = span.get_span_context()
         if context.trace_id not in self._share or len(self._running) >= MAX_PROFILED:
             return
-        profile = continuous_profiler.try_profile_lifecycle_trace_start()
+        with signals_blocked():
+            profile = continuous_profiler.try_profile_lifecycle_trace_start()
         if profile is not None:
             self._running[context.span_id] = profile
             super()._begin(span)

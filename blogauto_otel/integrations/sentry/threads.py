@@ -8,17 +8,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import SpanContext, get_current_span
 
 from blogauto_otel._guard import guard
+from blogauto_otel._threads import signals_blocked
 
 _ATTRIBUTE: Final = "_blogauto_otel_started_by"
 # A thread that lives longer is no request's: drivers, schedulers and the like are started by the first that needs them.
 ONE_REQUESTS_SECONDS: Final = 300.0
 # Threads of pools work for everybody; what they do carries its own context.
-_POOLS: Final = ("concurrent.futures.", "anyio.", "sentry_sdk.")
+_SENTRY: Final = ("sentry_sdk.",)
+_POOLS: Final = ("concurrent.futures.", "anyio.", *_SENTRY)
 
 
 class _Origin(NamedTuple):
@@ -67,14 +70,16 @@ def started_by(*, is_over: bool) -> SpanContext | None:
 def _start(self: threading.Thread) -> None:
     with guard("noting who starts a thread"):
         span = get_current_span().get_span_context()
-        if _tell is not None and span.is_valid and not _is_of_a_pool(self):
+        if _tell is not None and span.is_valid and not _is_of(self, _POOLS):
             setattr(self, _ATTRIBUTE, _Origin(span, time.monotonic()))
-    _before["start"](self)
+    # Sentry's own threads are started by whoever captures first, and receive no signals, like ours.
+    with signals_blocked() if _is_of(self, _SENTRY) else nullcontext():
+        _before["start"](self)
 
 
-def _is_of_a_pool(thread: threading.Thread) -> bool:
-    modules = (type(thread).__module__, getattr(getattr(thread, "_target", None), "__module__", None))
-    return any(str(module).startswith(_POOLS) for module in modules)
+def _is_of(thread: threading.Thread, modules: tuple[str, ...]) -> bool:
+    own = (type(thread).__module__, getattr(getattr(thread, "_target", None), "__module__", None))
+    return any(str(module).startswith(modules) for module in own)
 
 
 def _excepthook(args: Any) -> None:
