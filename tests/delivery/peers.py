@@ -75,6 +75,20 @@ def saying(said: bytes, *, close: bool = True, pause: float = 0.0) -> Iterator[P
 
 
 @contextlib.contextmanager
+def hanging_up() -> Iterator[str]:
+    """Accepts each connection, and closes it at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
 def refusing() -> Iterator[str]:
     """The address of a port that nobody listens on, and that nobody else gets."""
     with socket.socket() as taken:

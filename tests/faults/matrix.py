@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import data, disk, further, interpreter, life_cycle, network, security
+from tests.faults import data, disk, further, interpreter, life_cycle, network, security, signals
 
 
 @dataclass(frozen=True)
@@ -381,6 +381,37 @@ INTERPRETER = (
         interpreter.clients_that_hang_up,
         "200 clients that do not wait for the answer",
         "each request is seen to its end",
+    ),
+    Row(
+        86,
+        signals.reentered,
+        "the garbage collector closes an abandoned request in each locked region",
+        "nothing hangs; each request is counted and traced",
+    ),
+    Row(
+        87,
+        signals.abandoned,
+        "1,000 tasks with requests that nobody refers to, a collection at each allocation",
+        "the same",
+        at_length={"requests": 5000},
+    ),
+    Row(
+        88,
+        signals.broken_pipes,
+        "SIGPIPE with its default action, a receiver that hangs up; also where no thread can be started",
+        "the process goes on; all is counted",
+    ),
+    Row(
+        89,
+        signals.files_too_large,
+        "`ulimit -f` and SIGXFSZ with its default action; also where no thread can be started",
+        "the same; no incomplete file is left",
+    ),
+    Row(
+        90,
+        signals.held_back,
+        "a SIGTERM that the main thread blocks, over HTTP and gRPC",
+        "no thread of ours receives it: it waits until the main thread takes it",
     ),
 )
 

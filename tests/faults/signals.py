@@ -1,0 +1,85 @@
+"""Rows of signals of the operating system, and of what the garbage collector runs in the middle of ours."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import blogauto_otel
+from stack.receiver import Receiver
+from tests.delivery.peers import GrpcReceiver, hanging_up, refusing
+from tests.faults.further import ended_well
+from tests.faults.lab import Lab, Program
+
+PACKAGE = Path(blogauto_otel.__file__).parent
+QUIET: dict[str, Any] = {"BLOGAUTO_OTEL_CONSOLE": "off", "OTEL_TRACES_SAMPLER": "always_on"}
+
+NOT_ENTERED = {"blogauto_otel.delivery.lane"}  # taken when something goes to disk, for one addition and no call
+
+
+def reentered(lab: Lab) -> None:
+    with Receiver() as receiver:
+        program = lab.program("reentered", receiver, **QUIET, BLOGAUTO_OTEL_SYSTEM_METRICS="true")
+        said = program.said
+        assert program.code == 0, program.output
+        assert not said["swallowed"], said
+        assert said["ended"]
+        assert not modules_with_locks() - set(said["entered"]) - NOT_ENTERED, said["entered"]
+        assert said["abandoned"] > 500
+        _all_requests_arrive(receiver, "/answers", said["answered"])
+        _all_requests_arrive(receiver, "/waits", said["abandoned"])
+
+
+def modules_with_locks() -> set[str]:
+    """The modules that create a lock, by name."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        if names & {"Lock", "RLock"}:
+            found.add(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
+    return found
+
+
+def abandoned(lab: Lab, *, requests: int = 1000) -> None:
+    """`asyncio.create_task(app(...))` without a reference: the garbage collector closes the request."""
+    for threshold in "1", "20":
+        with Receiver() as receiver:
+            program = lab.program("abandoned", receiver, str(requests), threshold, **QUIET)
+            assert program.code == 0, program.output
+            assert not program.said["swallowed"], program.output
+            receiver.wait_for(lambda r: r.total("blogauto.api.requests") == requests)
+            receiver.wait_for(lambda r: sum(span.name.startswith("GET /waits/") for span in r.spans) == requests)
+
+
+def _all_requests_arrive(receiver: Receiver, path: str, count: int) -> None:
+    receiver.wait_for(lambda r: r.total("blogauto.api.requests", {"endpoint": path}) == count)
+    receiver.wait_for(lambda r: sum(span.name == f"GET {path}" for span in r.spans) == count)
+
+
+def broken_pipes(lab: Lab) -> None:
+    with hanging_up() as url:
+        for words in ("broken_pipes",), ("without_threads", "broken_pipes"):
+            _all_is_counted(ended_well(lab.program("default_signals", url, *words, **QUIET)), at_least=10)
+
+
+def files_too_large(lab: Lab) -> None:
+    with refusing() as url:
+        for words in ("files_too_large",), ("without_threads", "files_too_large"):
+            program = ended_well(lab.program("default_signals", url, *words, **QUIET))
+            _all_is_counted(program, at_least=200)
+            assert not [path for path in lab.spooled("tmp") if path.stat().st_size], "half a file is left"
+
+
+def held_back(lab: Lab) -> None:
+    for receiver, protocol in ((Receiver(), "http/protobuf"), (GrpcReceiver(), "grpc")):
+        with receiver:
+            how = {**QUIET, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+            _all_is_counted(ended_well(lab.program("default_signals", receiver, "held_back", **how)), at_least=21)
+            receiver.wait_for(lambda r: sum(str(record.body).startswith("hit") for record in r.logs) == 20)
+
+
+def _all_is_counted(program: Program, *, at_least: int) -> None:
+    said = program.said
+    assert said["accepted"]["logs"] >= at_least
+    assert not any(said["balance"].values()), said
