@@ -391,9 +391,8 @@ INTERPRETER = (
     Row(
         87,
         signals.abandoned,
-        "1,000 tasks with requests that nobody refers to, a collection at each allocation",
+        "800 tasks with requests that nobody refers to, a collection at each allocation",
         "the same",
-        at_length={"requests": 5000},
     ),
     Row(
         88,

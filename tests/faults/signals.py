@@ -41,7 +41,7 @@ def modules_with_locks() -> set[str]:
     return found
 
 
-def abandoned(lab: Lab, *, requests: int = 1000) -> None:
+def abandoned(lab: Lab, *, requests: int = 800) -> None:
     """`asyncio.create_task(app(...))` without a reference: the garbage collector closes the request."""
     for threshold in "1", "20":
         with Receiver() as receiver:

@@ -54,7 +54,7 @@ async def load(times: int) -> None:
 def collect() -> None:
     """In threads of ours, where the garbage collector closes requests as well."""
     while not over.wait(0.01):
-        telemetry.force_flush(2.0)
+        telemetry.force_flush(5.0)
 
 
 over = threading.Event()
@@ -68,4 +68,4 @@ asyncio.run(load(requests))
 over.set()
 collecting.join()
 gc.collect()
-say({"requests": requests, "ended": telemetry.shutdown(10.0), "swallowed": dict(swallowed())})
+say({"requests": requests, "ended": telemetry.shutdown(20.0), "swallowed": dict(swallowed())})
