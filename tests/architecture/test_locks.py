@@ -33,7 +33,7 @@ def test_the_modules_are_used_by_their_names() -> None:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
-                assert node.module not in {"threading", "_thread", "concurrent.futures"}, path
+                assert node.module not in {"threading", "_thread"}, path
                 assert not (node.module == "asyncio" and node.names[0].name == "to_thread"), path
 
 
@@ -44,5 +44,11 @@ def test_every_other_lock_is_reentrant() -> None:
 
 
 def test_every_thread_is_started_with_signals_blocked() -> None:
-    threads = ("threading.Thread", "threading.Timer", "_thread.start_new_thread", "asyncio.to_thread")
+    threads = (
+        "ThreadPoolExecutor",
+        "threading.Thread",
+        "threading.Timer",
+        "_thread.start_new_thread",
+        "asyncio.to_thread",
+    )
     assert calls(*threads, "concurrent.futures.ThreadPoolExecutor") == THREADS
