@@ -15,14 +15,21 @@ VARIABLE = "OTEL_PROPAGATORS"
 
 
 def import_safely() -> None:
-    """Import `opentelemetry.propagate`, which raises at import when the variable names one that is not installed."""
+    """Import `opentelemetry.propagate`, which raises at import when the variable names one that is not installed.
+
+    Only then is the variable out of the environment, for as long as the second attempt takes.
+    """
     if "opentelemetry.propagate" in sys.modules:
         return
-    named = os.environ.pop(VARIABLE, None)
     try:
-        import opentelemetry.propagate  # noqa: F401
-    finally:
-        if named is not None:
+        import opentelemetry.propagate
+    except (Exception, SystemExit):
+        named = os.environ.pop(VARIABLE, None)
+        if named is None:
+            raise
+        try:
+            import opentelemetry.propagate  # noqa: F401
+        finally:
             os.environ[VARIABLE] = named
 
 
@@ -43,7 +50,7 @@ def _load(name: str) -> TextMapPropagator | None:
             propagator: TextMapPropagator = entry_point.load()()
             return propagator
         reason = "no such propagator is installed"
-    except Exception as error:  # noqa: BLE001 - somebody else's package
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's package
         reason = f"it does not load ({type(error).__name__})"
     tell(f"propagator {name}", "%s=%r: %s; using the others", VARIABLE, name, reason)
     return None

@@ -6,7 +6,6 @@ because ours records the same.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation import Context, Report, State, conventions
 from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "clients"
 GROUP: Final = "opentelemetry_instrumentor"
-STABILITY: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
 
 _REQUESTS: Final = "requests are recorded by blogauto_otel"
 _LINES: Final = "log records are exported by blogauto_otel"
@@ -95,22 +93,10 @@ def decide(name: str, settings: Settings) -> Report | None:
     return None
 
 
-def prefer_stable_conventions() -> None:
-    """Have contrib instrumentations emit stable HTTP and database conventions; what the user opted into stays.
-
-    They read the variable once per process, so it has to be set before the first of them is switched on.
-    """
-    chosen = [word.strip() for word in os.environ.get(STABILITY, "").split(",") if word.strip()]
-    missing = [signal for signal in ("http", "database") if not {signal, f"{signal}/dup"} & set(chosen)]
-    if missing:
-        os.environ[STABILITY] = ",".join([*chosen, *missing])
-
-
 def instrument(context: Context) -> Report:
     """Switch on what is installed; the report names each."""
     if not context.settings.clients:
         return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_CLIENTS")
-    prefer_stable_conventions()
     return _summary(reports(context))
 
 
@@ -130,7 +116,9 @@ def uninstrument() -> None:
     _awaited.clear()
     while _switched_on:
         with guard("switching an instrumentation off"):
-            _switched_on.pop().uninstrument()
+            instrumentor = _switched_on.pop()
+            conventions.leave(*_packages_of(instrumentor))
+            instrumentor.uninstrument()
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -148,7 +136,7 @@ def _switch_on(point: EntryPoint, context: Context) -> Report:
         return _conflict_of(point) or _when_imported(point, context)
     except ModuleNotFoundError as error:
         return Report(point.name, State.MISSING, _said_by(error))
-    except Exception as error:  # noqa: BLE001 - somebody else's code failed in whatever way: that costs its spans only
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code failed in whatever way: that costs its spans only
         return Report(point.name, State.BROKEN, f"{type(error).__name__}: {error}")
 
 
@@ -202,6 +190,7 @@ def _load(point: EntryPoint, context: Context) -> Report:
     instrumentor = point.load()()
     if getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
         return Report(point.name, State.ON, "already")
+    conventions.prefer_stable(*_packages_of(instrumentor))
     instrumentor.instrument(
         skip_dep_check=True,
         tracer_provider=context.tracer_provider,
@@ -210,6 +199,12 @@ def _load(point: EntryPoint, context: Context) -> Report:
     )
     _switched_on.append(instrumentor)
     return Report(point.name, State.ON)
+
+
+def _packages_of(instrumentor: Any) -> tuple[str, ...]:
+    """Whose questions about conventions are the instrumentor's: drivers ask through `dbapi`."""
+    package = type(instrumentor).__module__.removeprefix(conventions.ROOT).partition(".")[0]
+    return (package, "dbapi") if package in DRIVERS else (package,)
 
 
 def _is_there(module: str) -> bool:

@@ -14,7 +14,6 @@ from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConvent
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 
-from blogauto_otel.instrumentation import clients
 from blogauto_otel.instrumentation import sqlalchemy as ours
 from tests.support.recording import Recording
 
@@ -139,7 +138,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
     folder = tmp_path_factory.mktemp("parity")
     differences: dict[str, set[str]] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(clients.STABILITY, "http,database")
+        patch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
         patch.setattr(_OpenTelemetrySemanticConventionStability, "_initialized", False)
         for run in STATEMENTS:
             mine, theirs = (spans_of(run, how, folder / "same") for how in (by_ours, by_contrib))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from importlib import util
 from typing import Final
 
-from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation import Context, conventions
 
 PACKAGE: Final = "opentelemetry.instrumentation.fastapi"
-_SEMCONV: Final = "OTEL_SEMCONV_STABILITY_OPT_IN"
+_PACKAGES: Final = ("fastapi", "asgi")  # the first creates the second's middleware
 
 
 def is_installed() -> bool:
@@ -21,9 +20,7 @@ def instrument(context: Context) -> None:
     """Switch it on with the stable conventions and without a span per ASGI message, its best settings."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    chosen = {word for word in os.environ.get(_SEMCONV, "").split(",") if word}
-    if not chosen & {"http", "http/dup"}:  # read once per process, at the first instrumentation
-        os.environ[_SEMCONV] = ",".join(sorted({*chosen, "http"}))
+    conventions.prefer_stable(*_PACKAGES)
     FastAPIInstrumentor().instrument(
         tracer_provider=context.tracer_provider,
         meter_provider=context.meter_provider,
@@ -35,4 +32,5 @@ def uninstrument() -> None:
     """Switch it off again."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
+    conventions.leave(*_PACKAGES)
     FastAPIInstrumentor().uninstrument()

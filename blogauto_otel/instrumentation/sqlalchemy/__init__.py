@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, guarded, tell
-from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation import Context, Report, State, conventions
 from blogauto_otel.instrumentation.imports import when_imported
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
 
@@ -22,6 +22,7 @@ NAME: Final = "sqlalchemy"
 OLDEST: Final = (2, 0)
 
 _BASE: Final = "sqlalchemy.engine.base"
+_PACKAGE: Final = "sqlalchemy"  # of contrib
 _waiting = False
 _handed_over = False
 
@@ -96,13 +97,12 @@ def _hand_over(context: Context) -> Report | None:
         from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
     except ImportError as error:
         return Report(NAME, State.MISSING, f'{error}: pip install "blogauto_otel[sqlalchemy]"')
-    from blogauto_otel.instrumentation.clients import prefer_stable_conventions
 
     instrumentor = SQLAlchemyInstrumentor()
     conflict = instrumentor._check_dependency_conflicts()
     if conflict is not None:
         return Report(NAME, State.WRONG_VERSION, f"contrib takes {conflict.required} and found {conflict.found}")
-    prefer_stable_conventions()
+    conventions.prefer_stable(_PACKAGE)
     with guard("importing sqlalchemy.ext.asyncio"):
         # Imported after the instrumentor, it would make two tracers of every async engine (contrib issue 2149).
         import sqlalchemy.ext.asyncio  # noqa: F401
@@ -122,6 +122,7 @@ def uninstrument() -> None:
         patches.remove(base)
     if _handed_over and _contrib() is not None:
         _contrib().uninstrument()
+        conventions.leave(_PACKAGE)
     _handed_over = False
 
 

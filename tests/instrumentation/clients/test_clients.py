@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import http.server
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -203,24 +202,6 @@ def test_uninstrument_survives_one_that_fails(installed: dict[str, Any], monkeyp
     clients.reports(Recording().context)
     clients.uninstrument()
     assert good.calls[-1] == "uninstrument"
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        (None, "http,database"),
-        ("", "http,database"),
-        ("http/dup", "http/dup,database"),
-        ("gen_ai_latest_experimental", "gen_ai_latest_experimental,http,database"),
-        ("http, database/dup", "http, database/dup"),
-    ],
-)
-def test_stable_conventions_are_preferred_and_the_users_choice_stays(before: str | None, after: str) -> None:
-    os.environ.pop(clients.STABILITY, None)
-    if before is not None:
-        os.environ[clients.STABILITY] = before
-    clients.prefer_stable_conventions()
-    assert os.environ[clients.STABILITY] == after
 
 
 def test_nothing_is_imported_for_a_library_that_the_application_does_not_have(installed: dict[str, Any]) -> None:
