@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import unquote
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import (
@@ -145,7 +146,7 @@ class RouteSampler(Sampler):
         path = attributes.get(PATH) if attributes else None
         if not isinstance(path, str):
             return None
-        rule = self._rules.find(path)
+        rule = self._rules.find(unquote(path) if "%" in path else path)  # routes are written as they read
         if rule is None:
             return None
         parent = get_current_span(parent_context).get_span_context()
@@ -205,7 +206,7 @@ def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
             if isinstance(made, Sampler):
                 return made
             problem = "its factory made no Sampler"
-        except Exception as error:  # noqa: BLE001 - somebody else's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code
             problem = f"its factory failed with {type(error).__name__}: {error}"
     complain(settings, f"OTEL_TRACES_SAMPLER={name!r}: {problem}; using BLOGAUTO_OTEL_SAMPLE_RATE")
     return None

@@ -34,6 +34,7 @@ WANTED: Mapping[str, str] = {
     "error.type": "contrib says the status where the exception is known",
     "metric attributes": "they have the route and the error in them",
     "duration": "contrib counts the background task with its request",
+    "description": "contrib does not say which exception it was",
 }
 SLOW = 0.4  # seconds; more than a request takes on a busy machine
 

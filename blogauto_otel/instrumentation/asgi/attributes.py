@@ -6,6 +6,7 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 from __future__ import annotations
 
 from typing import Final, TypeAlias
+from urllib.parse import quote
 
 from opentelemetry.semconv.attributes import (
     client_attributes,
@@ -34,16 +35,26 @@ ERROR_TYPE: Final = error_attributes.ERROR_TYPE
 STATUS_CODE: Final = http_attributes.HTTP_RESPONSE_STATUS_CODE
 PROTOCOL_VERSION: Final = network_attributes.NETWORK_PROTOCOL_VERSION
 
+_SAFE: Final = "/!$&'()*+,;=:@~"  # of a path (RFC 3986, section 3.3)
 DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
-def for_sampling(request: Request) -> Attributes:
+def for_sampling(request: Request, redactor: Redactor) -> Attributes:
     """The few that a sampler may decide by; a request that is not sampled pays for no more."""
     scope = request.scope
-    few: Attributes = {METHOD: request.method, SCHEME: scope.get("scheme", "http"), PATH: scope["path"]}
-    if request.is_session:
-        del few[METHOD]
-    return few
+    method = "GET" if request.is_session else request.method  # a websocket session begins with one
+    return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: _path(scope, redactor)}
+
+
+def _path(scope: Scope, redactor: Redactor) -> str:
+    """`url.path` as it was sent, percent-encoded; a path with a secret in it as it reads, because that is cut out."""
+    path: str = scope["path"]
+    raw: bytes | None = scope.get("raw_path")
+    if path.isascii() and (raw is None or b"%" not in raw):
+        return path
+    if redactor.text(path) is not path:
+        return path
+    return raw.partition(b"?")[0].decode("latin-1") if raw else quote(path, safe=_SAFE)
 
 
 def of_request(request: Request, redactor: Redactor) -> Attributes:
@@ -93,10 +104,11 @@ def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
 def of_response(request: Request, paths: Paths) -> Attributes:
     """What is known when the request has ended."""
     found: Attributes = {}
-    if request.template is not None:
-        found[ROUTE] = request.template
+    route = request.http_route
+    if route is not None and request.template is not None:
+        found[ROUTE] = route
         if paths.hold_secrets(request.template):
-            found[PATH] = request.template
+            found[PATH] = route
     if request.code is not None:
         found[STATUS_CODE] = request.code
     if request.error_type is not None:

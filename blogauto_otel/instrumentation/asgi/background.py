@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -20,7 +20,7 @@ from blogauto_otel.instrumentation.asgi import attributes, hooks
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan
 from blogauto_otel.instrumentation.asgi.observer import Observer
 from blogauto_otel.instrumentation.asgi.request import Request
-from blogauto_otel.signals.text import type_name
+from blogauto_otel.signals.text import description, type_name
 
 
 async def run(observer: Observer, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]) -> None:
@@ -28,14 +28,14 @@ async def run(observer: Observer, request: Request, task: Any, call: Callable[[A
     if request.ended is not None:
         with guard("finishing a request before its background task"):
             observer.finish(request)
-    began_at = time_ns()
+    began = time_ns(), perf_counter_ns()
     span = _start(observer, task)
     token = otel_context.attach(set_span_in_context(span))
     try:
         await call(task)
     except Exception as error:
         with guard("telling of a failed background task"):
-            _fail(observer, request, task, span, began_at, error)
+            _fail(observer, request, task, span, began, error)
         raise
     finally:
         otel_context.detach(token)
@@ -52,12 +52,14 @@ def _start(observer: Observer, task: Any) -> Span:
     return span
 
 
-def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at: int, error: Exception) -> None:
+def _fail(
+    observer: Observer, request: Request, task: Any, span: Span, began: tuple[int, int], error: Exception
+) -> None:
     request.told = error
     if span.is_recording():
         span.set_attribute(attributes.ERROR_TYPE, type_name(type(error)))
         span.record_exception(error)
-        span.set_status(StatusCode.ERROR)
+        span.set_status(StatusCode.ERROR, description(error))
     if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
         hooks.request_failed(error, span)
         return
@@ -75,7 +77,7 @@ def _fail(observer: Observer, request: Request, task: Any, span: Span, began_at:
         name=_span_name(task),
         kind=SpanKind.INTERNAL,
         parent=request.span.get_span_context(),
-        times=(began_at, time_ns()),
+        times=(began[0], began[0] + perf_counter_ns() - began[1]),
         failed=True,
         error=error,
     )

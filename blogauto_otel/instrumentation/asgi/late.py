@@ -25,7 +25,7 @@ from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.asgi.request import Request
 from blogauto_otel.sampling import untraced_matcher
-from blogauto_otel.signals.text import safe_text, stacktrace, type_name
+from blogauto_otel.signals.text import description, safe_text, stacktrace, type_name
 
 ERROR: Final = "error"
 SLOW: Final = "slow"
@@ -104,10 +104,16 @@ class LateSpans:
             attributes=span.attributes,
             start_time=began_at,
             end_time=ended_at,
-            status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
+            status=_status(error, failed=failed),
             scope=self._scope,
             events=() if error is None else (_exception_event(error, ended_at),),
         )
+
+
+def _status(error: BaseException | None, *, failed: bool) -> Status:
+    if not failed:
+        return Status(StatusCode.UNSET)
+    return Status(StatusCode.ERROR, None if error is None else description(error))
 
 
 def _exception_event(error: BaseException, timestamp: int) -> Event:

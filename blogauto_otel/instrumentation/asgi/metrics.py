@@ -77,7 +77,7 @@ class RequestMetrics:
             self._durations.record((request.method, endpoint), request.seconds, context, sampled)
             if self._semconv is not None:
                 self._semconv.record(request, context, sampled)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("counting a request", error):
                 raise
 
@@ -176,7 +176,7 @@ class SemconvMetrics:
         values = (
             request.method,
             scope.get("scheme", "http"),
-            request.template,
+            request.http_route,
             request.code,
             scope.get("http_version"),
             request.error_type,

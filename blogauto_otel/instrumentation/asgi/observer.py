@@ -17,9 +17,11 @@ from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan, LateSpans
 from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
 from blogauto_otel.instrumentation.asgi.paths import Paths
 from blogauto_otel.instrumentation.asgi.request import Request, Session, alone, current, is_the_clients
+from blogauto_otel.instrumentation.suppression import is_http_suppressed
 from blogauto_otel.signals import catalogue
 from blogauto_otel.signals.context import begin_request, end_request
 from blogauto_otel.signals.failures import remember
+from blogauto_otel.signals.text import class_name, description
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.asgi.protocol import Receive, Scope, Send
@@ -44,13 +46,15 @@ class Observer:
     def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
         """Open a request; None when that failed, and the application answers it unwatched."""
         request: Request | None = None
+        if is_http_suppressed(get_current()):
+            return None
         try:
             if scope["type"] == "websocket":
                 request = Session(scope, receive, send)
             else:
                 request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
             self._enter(request)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("beginning a request", error):
                 raise
             if request is not None:
@@ -64,7 +68,7 @@ class Observer:
         request.parent = get_current() if brought is None else brought
         try:
             self._start_span(request)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
         request.context = set_span_in_context(request.span, request.parent)
@@ -75,8 +79,8 @@ class Observer:
         self.metrics.open.add(request)
 
     def _start_span(self, request: Request) -> None:
-        few = attributes.for_sampling(request)
-        name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
+        few = attributes.for_sampling(request, self._redactor)
+        name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
         span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, few, start_time=request.began_at)
         request.recording = span.is_recording()
         request.sampled = span.get_span_context().trace_flags.sampled
@@ -90,7 +94,7 @@ class Observer:
         """Finish a request, whose application has returned, and leave its context."""
         try:
             self.finish(request)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("finishing a request", error):
                 raise
         self._leave(request)
@@ -107,7 +111,7 @@ class Observer:
                 self._end_span(request)
             if not request.sampled and (request.failed or request.seconds > self.late.slow):
                 context = self._write_late(request, context)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
         if request.failed:
@@ -147,7 +151,7 @@ class Observer:
             if request.attached is not None:
                 detach(request.attached)
             request.release()
-        except Exception as error:
+        except BaseException as error:
             if not swallow("leaving a request", error):
                 raise
 
@@ -157,19 +161,23 @@ class Observer:
             return
         request.is_counted = True
         with guard("counting an error"):
-            self.metrics.count_error(type(error).__name__, request.template)
+            self.metrics.count_error(class_name(type(error)), request.template)
 
     # --- spans ----------------------------------------------------------------------------------------------------
 
     def _end_span(self, request: Request) -> None:
         span = request.span
-        span.update_name(request.span_name())
-        span.set_attributes(attributes.of_response(request, self.paths))
+        known = attributes.of_response(request, self.paths)
+        if getattr(span, "name", request.name) == request.name:  # else the application has given it one
+            span.update_name(request.span_name())
+        if attributes.ROUTE in (getattr(span, "_attributes", None) or ()):  # likewise
+            known.pop(attributes.ROUTE, None)
+        span.set_attributes(known)
         if request.failed:
             if request.error is not None:
                 span.record_exception(request.error, timestamp=request.ended_at)
             _tell_of_failure(request, span)
-            span.set_status(StatusCode.ERROR)
+            span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
         span.end(request.ended_at)
 
     def _write_late(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
@@ -179,7 +187,7 @@ class Observer:
             return context
         request.is_written = True
         span = LateSpan(request.span.get_span_context())
-        span.set_attributes(attributes.for_sampling(request))
+        span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
         span.set_attributes(attributes.of_response(request, self.paths))
         span.set_attribute(semconv.SAMPLING_REASON, reason)

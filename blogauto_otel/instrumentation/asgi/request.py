@@ -18,7 +18,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.asgi.headers import REQUEST_ID
 from blogauto_otel.instrumentation.asgi.protocol import Message, Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.routes import Way
-from blogauto_otel.signals.text import type_name
+from blogauto_otel.signals.text import class_name, module_name, type_name
 
 # What nginx says of a client that left before anything was sent to it; the status code has no official name for it.
 CLIENT_LEFT: Final = "499"
@@ -74,6 +74,7 @@ class Request(Way):
     failed = False  # we, not the client
     error_type: str | None = None
     template: str | None = None  # of the route
+    name: str = ""  # that we gave its span
     seconds = 0.0
 
     # What was told already.
@@ -121,7 +122,7 @@ class Request(Way):
                     message = self._started(message)
             elif kind in _LAST and not message.get(_LAST[kind]) and self._is_last(kind):
                 last = self._last_is_on_its_way = True
-        except Exception as error:
+        except BaseException as error:
             if not swallow("reading a response", error):
                 raise
         try:
@@ -190,12 +191,25 @@ class Request(Way):
     def crashed(self) -> bool:
         """Whether an exception that nobody handled is the application's own; a client that leaves causes some too."""
         error = self.error
-        return error is not None and not (is_the_clients(error) or (self.left and type(error).__name__ in _CANCELLED))
+        return error is not None and not (
+            is_the_clients(error) or (self.left and class_name(type(error)) in _CANCELLED)
+        )
 
     def span_name(self) -> str:
         """Method and route; `HTTP` stands for a method that is not a standard one."""
         method = "HTTP" if self.method == semconv.OTHER_METHOD else self.method
-        return f"{method} {self.template}" if self.template else method
+        route = self.http_route
+        return f"{method} {route}" if route else method
+
+    @property
+    def http_route(self) -> str | None:
+        """`http.route`: the template with the root path of the application before it, as the conventions have it."""
+        template, scope = self.template, self.scope
+        # A mount adds its own path to `root_path`, and keeps what was there (before Starlette 0.33 it does not).
+        root = scope["app_root_path"] if "app_root_path" in scope else "" if self.prefix else scope.get("root_path")
+        if not template or not root or not isinstance(root, str):
+            return template
+        return root.rstrip("/") + template
 
     def release(self) -> None:
         """Let go of everything: tasks that the request left behind keep this object alive."""
@@ -242,7 +256,7 @@ _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}
 def alone(error: BaseException) -> BaseException:
     """The exception in a group of one, which is how task groups raise what was raised in them."""
     for _ in range(_MAX_GROUPS):
-        inside: Any = getattr(error, "exceptions", ()) if type(error).__name__ in _GROUPS else ()
+        inside: Any = getattr(error, "exceptions", ()) if class_name(type(error)) in _GROUPS else ()
         if len(inside) != 1:
             break
         error = inside[0]
@@ -251,14 +265,21 @@ def alone(error: BaseException) -> BaseException:
 
 def is_the_clients(error: BaseException) -> bool:
     """Whether an exception only says that the client has gone away."""
-    return type(error).__name__ in _CLIENT_ERRORS and type(error).__module__.startswith(("starlette.", "fastapi."))
+    kind = type(error)
+    return class_name(kind) in _CLIENT_ERRORS and module_name(kind).startswith(("starlette.", "fastapi."))
 
 
 def _failure(handled: BaseException | None, code: int) -> str:
     """An HTTPException says no more than its status code."""
-    if handled is None or hasattr(handled, "status_code"):
+    if handled is None or _has_status(handled):
         return str(code)
     return type_name(type(handled))
+
+
+def _has_status(error: BaseException) -> bool:
+    with guard("looking for an exception's status"):
+        return hasattr(error, "status_code")
+    return False
 
 
 # The request that is being answered in this task or thread; kept in copies of the context like everything bound.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import get_current
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, get_current_span
 
@@ -15,6 +15,7 @@ from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import failure, message
+from blogauto_otel.instrumentation.suppression import is_suppressed
 from blogauto_otel.providers.bound import BoundHistogram
 from blogauto_otel.signals.context import bound
 
@@ -51,7 +52,7 @@ class Recorder:
     ) -> None:
         """Record one statement that has ended, or `size` of them that were executed as one batch."""
         context = get_current()
-        if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or not getattr(connection, "_allow_autobegin", True):
+        if is_suppressed(context) or not getattr(connection, "_allow_autobegin", True):
             return  # SQLAlchemy asks a new connection for its version and the like: no statement of the application
         statement = self.database(connection.engine).statement(text, batched=size > 1)
         failed = failure(error) if error is not None else None
@@ -68,7 +69,7 @@ class Recorder:
         """Record a connect or a commit that failed or took long, in a trace that is kept."""
         context = get_current()
         parent = get_current_span(context).get_span_context()
-        if context.get(_SUPPRESS_INSTRUMENTATION_KEY) or not parent.trace_flags & 1:
+        if is_suppressed(context) or not parent.trace_flags & 1:
             return
         failed = failure(error) if error is not None else {}
         attributes = {**self.database(engine).attributes, "db.operation.name": name, **failed}
