@@ -280,7 +280,7 @@ def configure(
             try:
                 parts = _compose(loaded.settings, span_processors, log_processors)
                 telemetry = Telemetry(loaded.settings, parts, loaded.problems)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if loaded.settings.strict or not _guard.swallow("configuring telemetry", error):
                     raise
         _telemetry = telemetry
@@ -350,7 +350,7 @@ _STAND_INS: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "Pr
 def _is_taken(get_provider: Callable[[], object], signal: str, settings: Settings) -> bool:
     try:
         provider = get_provider()
-    except Exception as error:  # noqa: BLE001 - the API passes on whatever loading an entry point raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the API passes on whatever loading an entry point raises
         config.complain(
             settings,
             f"{signal}: what OTEL_PYTHON_*_PROVIDER names cannot be loaded ({type(error).__name__}); using ours",

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -20,6 +20,11 @@ logger: Final = logging.getLogger("blogauto_otel")
 QUIET_SECONDS: Final = 60.0
 MAX_KEYS: Final = 256
 
+# Packages through which a call of ours reaches objects of the application: Ctrl-C may arrive in any line of them.
+_ON_THE_WAY: Final = frozenset({"blogauto_otel", "opentelemetry", "logging", "traceback", "linecache", "threading"})
+# Whoever kills a greenlet raises in the line where it waits.
+_SWITCHERS: Final = frozenset({"gevent", "greenlet", "eventlet"})
+
 # Reentrant: a signal handler or a finalizer may fail, and tell it, while its thread is in here.
 _lock = threading.RLock()
 _swallowed: dict[str, int] = {}
@@ -28,9 +33,10 @@ _loud = False
 
 
 class guard:  # noqa: N801 - reads as a statement: `with guard("recording a request"):`
-    """Swallow any `Exception` of the block, count it under `what`, and log it at most once a minute.
+    """Swallow what the block raises, count it under `what`, and log it at most once a minute.
 
-    What is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) passes: it is not ours to stop.
+    What is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) is swallowed when an object of the
+    application raised it, and passes otherwise: see `is_foreign`. The block must not await or yield.
     """
 
     __slots__ = ("what",)
@@ -50,8 +56,8 @@ class guard:  # noqa: N801 - reads as a statement: `with guard("recording a requ
 
 
 def swallow(what: str, error: BaseException) -> bool:
-    """Count and tell an error of ours; True when it must not travel further."""
-    if _loud or not isinstance(error, Exception):
+    """Count and tell an error of ours or of a foreign object; True when it must not travel further."""
+    if _loud or not is_foreign(error):
         return False
     with _lock:
         _swallowed.setdefault(what, 0)
@@ -66,6 +72,38 @@ def swallow(what: str, error: BaseException) -> bool:
     return True
 
 
+def is_foreign(error: BaseException) -> bool:
+    """Whether code that we called raised `error`: any `Exception`, and of other exceptions those that it raised itself.
+
+    `except BaseException` around a call of foreign code (`__str__`, a callback) asks this, and re-raises when it is
+    False. A `SystemExit` out of a `__str__` is a defect of that object, and the application's call must survive it. The
+    same exception out of a signal handler is meant for the process, and only happens to arrive while we are at work:
+    it passes. The two are told apart by the traceback. A signal handler is given the frame that it interrupts, which is
+    the frame before its own. Ctrl-C without a handler of the application has no frame, so the line it arrives in
+    counts: in our code it passes, inside the foreign object it cannot be told from the object's own `raise`, and is
+    swallowed, as the standard library's `traceback` does.
+    """
+    if isinstance(error, Exception):
+        return True
+    step, outer = error.__traceback__, None
+    if step is None:
+        return False
+    while step is not None:
+        if outer is not None and _is_handed(step.tb_frame, outer):
+            return False
+        outer, step = step.tb_frame, step.tb_next
+    package = str(outer.f_globals.get("__name__")).partition(".")[0] if outer is not None else ""
+    return package not in _SWITCHERS and not (isinstance(error, KeyboardInterrupt) and package in _ON_THE_WAY)
+
+
+def _is_handed(frame: FrameType, outer: FrameType) -> bool:
+    """Whether `outer` is an argument of the function of `frame`, as it is of a signal handler."""
+    for value in frame.f_locals.values():
+        if value is outer or (type(value) is tuple and any(item is outer for item in value)):
+            return True
+    return False
+
+
 def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function of ours that user code or a library calls: on error it returns `default`."""
 
@@ -74,7 +112,7 @@ def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return function(*args, **kwargs)
-            except Exception as error:
+            except BaseException as error:
                 if not swallow(what, error):
                     raise
                 return default
@@ -102,7 +140,9 @@ def tell(
         _told[key] = now
     try:
         logger.log(level, message, *args, exc_info=error)
-    except Exception:  # noqa: BLE001 - telling is a courtesy, not a duty
+    except BaseException as broken:  # a handler of the application
+        if not is_foreign(broken):
+            raise
         return False
     return True
 

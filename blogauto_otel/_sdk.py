@@ -17,7 +17,7 @@ def import_safely() -> None:
     """Import the SDK; a `psutil` that raises at import counts as absent meanwhile."""
     try:
         import psutil  # noqa: F401
-    except Exception:  # noqa: BLE001 - whatever a package may raise when it is imported
+    except (Exception, SystemExit):  # noqa: BLE001 - whatever a package may raise when it is imported
         sys.modules["psutil"] = None  # type: ignore[assignment] # to `import`, this says: not there
         try:
             import opentelemetry.sdk.resources  # noqa: F401

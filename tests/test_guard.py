@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from blogauto_otel import _guard
 from blogauto_otel._guard import guard, guarded, swallow, swallowed, tell
 
 quiet = pytest.mark.quiet_guard
+
+ENDINGS = [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +68,41 @@ class TestSwallowing:
         assert done
         assert swallowed() == {}
 
-    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
-    def test_what_ends_a_program_or_a_task_passes(self, error: type[BaseException]) -> None:
-        with pytest.raises(error), guard("x"):
+    @pytest.mark.parametrize("error", ENDINGS)
+    def test_what_foreign_code_raises_to_end_a_program_or_a_task_is_swallowed(self, error: type[BaseException]) -> None:
+        with guard("x"):
             raise error
-        assert swallowed() == {}
+        assert swallowed() == {"x": 1}
+
+    @pytest.mark.parametrize("error", ENDINGS)
+    def test_what_nobody_raised_is_not_taken_for_foreign(self, error: type[BaseException]) -> None:
         assert not swallow("x", error())
+        assert swallowed() == {}
+
+    def test_an_interrupt_in_code_of_ours_passes(self) -> None:
+        ours: dict[str, Any] = {"__name__": "blogauto_otel.delivery.values", "signal": signal}
+        exec("def work():\n    signal.raise_signal(signal.SIGINT)", ours)
+        with pytest.raises(KeyboardInterrupt), guard("x"):
+            ours["work"]()
+        assert swallowed() == {}
+
+    @pytest.mark.parametrize("error", ENDINGS)
+    def test_what_a_signal_handler_raises_passes_whatever_it_interrupts(self, error: type[BaseException]) -> None:
+        class Interrupted:
+            def __str__(self) -> str:
+                signal.raise_signal(signal.SIGUSR1)
+                return "never"
+
+        def handler(*_: object) -> None:
+            raise error
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            with pytest.raises(error), guard("x"):
+                str(Interrupted())
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert swallowed() == {}
 
     def test_a_decorated_function_returns_its_default(self) -> None:
         @guarded("reading", 7)
@@ -83,13 +115,12 @@ class TestSwallowing:
         assert read.__name__ == "read"
         assert swallowed() == {"reading": 1}
 
-    def test_a_decorated_function_lets_the_end_of_the_program_pass(self) -> None:
-        @guarded("reading", None)
-        def read() -> None:
+    def test_a_decorated_function_that_foreign_code_would_end_returns_its_default(self) -> None:
+        @guarded("reading", 7)
+        def read() -> int:
             raise SystemExit
 
-        with pytest.raises(SystemExit):
-            read()
+        assert read() == 7
 
     def test_an_error_that_cannot_be_printed_is_swallowed_too(self) -> None:
         class UnprintableError(Exception):

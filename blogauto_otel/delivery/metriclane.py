@@ -53,7 +53,7 @@ def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
         return source()
     except SystemExit as error:  # callbacks are anybody's code, and this one did not mean our thread
         tell("metrics exit", "a metric callback raised %r; its metrics are missing", error)
-    except Exception as error:
+    except BaseException as error:
         if not swallow("collecting metrics", error):
             raise
     return ()

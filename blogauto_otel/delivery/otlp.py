@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import StatusCode
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.delivery.values import (
     NOTHING_SECRET,
     AttributeEncoder,
@@ -134,7 +134,9 @@ def nanoseconds(value: Any) -> int:
     """A time that fits its field: what is no time becomes 0, which OTLP reads as unknown."""
     try:
         return min(max(int(value), 0), _MAX_U64)
-    except Exception:  # noqa: BLE001 - whatever it is, it is no time
+    except BaseException as error:  # whatever it is, it is no time
+        if not is_foreign(error):
+            raise
         return 0
 
 
@@ -201,7 +203,7 @@ class Encoder:
     def _each(self, parts: list[bytes], what: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
         try:
             return encode(parts, item)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(f"encoding one of the {what} of a span", error):
                 raise
             return False
@@ -302,7 +304,7 @@ class Encoder:
                 for metric in scope_metrics.metrics:
                     try:
                         encoded.extend((scope, item) for item in self._points.metric(metric))
-                    except Exception as error:
+                    except BaseException as error:
                         if not swallow("encoding a metric", error):
                             raise
         return encoded
@@ -400,7 +402,7 @@ class _Points:
         for point in points:
             try:
                 yield message(_POINT, encode(point))
-            except Exception as error:
+            except BaseException as error:
                 if not swallow("encoding a data point", error):
                     raise
 

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.delivery.wire import DOUBLE, LENGTH, message, tag, varint
 
 UNSERIALISABLE: Final = "<unserialisable>"
@@ -106,7 +106,9 @@ class Plain:
             return UNSERIALISABLE
         try:
             return self._convert(value, depth)
-        except Exception:  # noqa: BLE001 - `__str__`, `__iter__` and the like are anybody's code
+        except BaseException as error:  # `__str__`, `__iter__` and the like are anybody's code
+            if not is_foreign(error):
+                raise
             return UNSERIALISABLE
 
     def _convert(self, value: Any, depth: int) -> object:
@@ -156,7 +158,13 @@ class Plain:
 
 def key_text(key: object) -> str:
     """A key as text, with as much of it as the redactor has to see; what is no text is converted."""
-    return (str.__str__(key) if isinstance(key, str) else str(key))[: MAX_KEY + SLACK]
+    try:
+        text = str.__str__(key) if isinstance(key, str) else str(key)
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        return UNSERIALISABLE
+    return text[: MAX_KEY + SLACK]
 
 
 def _number(value: int) -> int | str:
@@ -240,7 +248,7 @@ class AttributeEncoder:
     def _append_new(self, parts: list[bytes], key: object, value: object) -> bool:
         try:
             return self._append_safely(parts, key_text(key), value)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("encoding an attribute", error):
                 raise
             return False

@@ -114,7 +114,7 @@ def _instrument(name: str, module: str, context: Context) -> Report:
         report: Report = importlib.import_module(module).instrument(context)
     except ModuleNotFoundError as error:
         return Report(name, State.MISSING, f"{error.name} is not installed")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         is_asked_for = context.settings.strict and isinstance(error, ConfigurationError)
         if is_asked_for or not swallow(f"instrumenting {name}", error):
             raise

@@ -25,7 +25,7 @@ class BoundContextProcessor(SpanProcessor):
             values = bound()
             if values and self.enabled:
                 span.set_attributes(values)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("putting bound context on a span", error):
                 raise
 
@@ -37,6 +37,6 @@ class BoundContextProcessor(SpanProcessor):
         try:
             if self.enabled and span.context is not None:
                 remember(failure, span.context)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("remembering a failed span", error):
                 raise

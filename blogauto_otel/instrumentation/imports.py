@@ -17,7 +17,7 @@ def when_imported(name: str, call: Callable[[ModuleType], object]) -> None:
     """
     try:
         from wrapt import register_post_import_hook
-    except Exception as error:  # noqa: BLE001 - whatever a package may raise when it is imported
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package may raise when it is imported
         tell("no import hooks", "wrapt does not import (%r): libraries imported later are not instrumented", error)
         module = sys.modules.get(name)
         if module is not None:

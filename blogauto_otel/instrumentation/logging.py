@@ -92,7 +92,7 @@ class _Exporter:
         try:
             if record.levelno >= self._level:
                 self._emit(record, context)
-        except Exception as error:
+        except BaseException as error:
             self._context.delivery.lost(Signal.LOGS, "translation")
             # At the end of the stack there is no room to tell it either.
             if not isinstance(error, RecursionError) and not swallow("exporting a log record", error):
@@ -181,7 +181,7 @@ class _Bridge:
     def _pass_on(self, logger: logging.Logger, record: logging.LogRecord) -> None:
         try:
             is_withheld = self._tell(record)
-        except Exception as error:  # a record that somebody put together by hand may lack anything
+        except BaseException as error:  # a record that somebody put together by hand may lack anything
             if not swallow("passing on a log record", error):
                 raise
             is_withheld = False

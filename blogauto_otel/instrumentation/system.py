@@ -233,7 +233,7 @@ def _psutil() -> Any:
     """Psutil, or None where it is not there or does not work; asked only where /proc has no answer."""
     try:
         import psutil
-    except Exception as error:  # noqa: BLE001 - a compiled package can fail to import in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a compiled package can fail to import in any way
         tell("psutil", "psutil cannot be used (%s: %s): no system metrics but the disk", type(error).__name__, error)
         return None
     return psutil
@@ -338,7 +338,7 @@ def _observing(name: str, attributes: Mapping[str, str]) -> Callable[[CallbackOp
             return ()
         try:
             value = _system.readings()[name]()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not isinstance(error, (OSError, ValueError, IndexError)) and not swallow(f"measuring {name}", error):
                 raise
             _tell_once(name, error)

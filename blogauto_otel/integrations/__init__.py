@@ -35,7 +35,7 @@ def link_all(context: Context, metering: Metering | None) -> tuple[Report, ...]:
 def _link(name: str, module: str, context: Context, metering: Metering | None) -> Report:
     try:
         report: Report = importlib.import_module(module).link(context, metering)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if context.settings.strict or not swallow(f"linking {name}", error):
             raise
         return Report(name, State.BROKEN, f"{type(error).__name__}: {error}")

@@ -6,14 +6,13 @@ expects any `Exception`; another kind ends the thread that collects, and with it
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Final
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import is_foreign, swallow, tell
 from blogauto_otel.delivery.values import NOTHING_SECRET, Redactor
 from blogauto_otel.providers.scopes import cleaned
 from blogauto_otel.providers.spans import readable_attributes
@@ -60,7 +59,7 @@ def _made(meter: TolerantMeter, create: Callable[..., Any], *args: Any, **kwargs
     try:
         given, named = cleaned(meter.redactor, args, kwargs)
         return create(*given, **named)
-    except Exception as error:
+    except BaseException as error:
         if not swallow("creating an instrument", error):
             raise
         return getattr(metrics.NoOpMeter("none"), create.__name__)("none")
@@ -75,10 +74,12 @@ def _tolerant(instrument: Any, method: str) -> Any:
     def measure(amount: Any, attributes: Any = None, context: Any = None) -> None:
         try:
             stock(amount, attributes, context)
-        except Exception:  # noqa: BLE001 - anybody's `__str__`
+        except BaseException as unreadable:
+            if not is_foreign(unreadable):
+                raise
             try:
                 stock(amount, readable_attributes(attributes), context)
-            except Exception as error:
+            except BaseException as error:
                 if not swallow("recording a measurement", error):
                     raise
 
@@ -101,9 +102,9 @@ def _sparing(callback: Callable[..., Iterable[Any]]) -> Callable[..., Iterable[A
     def observe(options: Any) -> Iterable[Any]:
         try:
             yield from callback(options)
-        except (SystemExit, KeyboardInterrupt) as error:
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-                raise  # somebody at the terminal means the process
+        except BaseException as error:
+            if isinstance(error, Exception) or not is_foreign(error):  # the SDK logs any `Exception`
+                raise
             tell("callback exits", "a metric callback raised %r; its metrics are missing", error)
 
     return observe

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from opentelemetry._logs import Logger
+from opentelemetry._logs import Logger as APILogger
+from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import (
+    Logger,
     LoggerProvider,
     LogRecordLimits,
     LogRecordProcessor,
@@ -17,7 +19,7 @@ from opentelemetry.sdk._logs import (
 )
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import guard, is_foreign, swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.delivery.otlp import Encoder
 from blogauto_otel.delivery.pipeline import Delivery
@@ -26,6 +28,7 @@ from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.values import NOTHING_SECRET, Limits, Redactor
 from blogauto_otel.providers.console import printer
 from blogauto_otel.providers.scopes import Scopes, cleaned
+from blogauto_otel.providers.spans import exception_attributes, readable, readable_attributes
 
 
 class LogPipeline(LogRecordProcessor):
@@ -41,7 +44,7 @@ class LogPipeline(LogRecordProcessor):
         try:
             item = self._encoder.log_record(log_record.log_record, dropped_attributes=log_record.dropped_attributes)
             scope = self._scopes.encoded(log_record.instrumentation_scope)
-        except Exception as error:
+        except BaseException as error:
             self._delivery.lost(Signal.LOGS, UNSERIALISABLE)
             if not swallow("encoding a log record", error):
                 raise
@@ -67,7 +70,7 @@ class Guarded(LogRecordProcessor):
         """See `LogRecordProcessor`."""
         try:
             self.inner.on_emit(log_record)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(self._what, error):
                 raise
 
@@ -75,7 +78,7 @@ class Guarded(LogRecordProcessor):
         """See `LogRecordProcessor`."""
         try:
             return self.inner.enabled(**question)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(self._what, error):
                 raise
             return True
@@ -89,16 +92,55 @@ class Guarded(LogRecordProcessor):
         return self.inner.force_flush(timeout_millis)
 
 
+class TolerantLogger(Logger):
+    """The SDK's logger, given this class; a record that it cannot take is emitted with readable values."""
+
+    def emit(self, record: LogRecord | None = None, **given: Any) -> None:
+        """See `Logger`."""
+        try:
+            super().emit(record, **given)
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
+            self._emit_readable(record, given)
+
+    def _emit_readable(self, record: LogRecord | None, given: Mapping[str, Any]) -> None:
+        with guard("emitting a log record"):
+            fields = given if record is None else {name: getattr(record, name, None) for name in _FIELDS}
+            attributes = readable_attributes(fields.get("attributes")) or {}
+            exception = fields.get("exception")
+            if exception is not None:
+                attributes = {**exception_attributes(exception), **attributes}
+            changed = {"attributes": attributes, "body": readable(fields.get("body")), "exception": None}
+            super().emit(**{**fields, **changed})
+
+
+_FIELDS: Final = (
+    "timestamp",
+    "observed_timestamp",
+    "context",
+    "severity_number",
+    "severity_text",
+    "body",
+    "attributes",
+    "event_name",
+    "exception",
+)
+
+
 class _Provider(LoggerProvider):
     redactor: Redactor = NOTHING_SECRET
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""
 
-    def get_logger(self, *args: Any, **kwargs: Any) -> Logger:
-        """See `LoggerProvider`."""
+    def get_logger(self, *args: Any, **kwargs: Any) -> APILogger:
+        """See `LoggerProvider`; the logger takes anything."""
         args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
-        return super().get_logger(*args, **kwargs)
+        logger = super().get_logger(*args, **kwargs)
+        if type(logger) is Logger:
+            logger.__class__ = TolerantLogger
+        return logger
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """See `LoggerProvider`; what the processor raises stays with us."""

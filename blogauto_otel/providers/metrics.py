@@ -71,7 +71,7 @@ class CollectingReader(MetricReader):
             self.collect(timeout_millis=timeout * 1000)
             data: MetricsData | None = self._received.data
             return data
-        except Exception as error:
+        except BaseException as error:
             if not swallow("collecting metrics", error):
                 raise
             return None

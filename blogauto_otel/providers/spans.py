@@ -7,7 +7,9 @@ The SDK converts values as they come in, so that a `__str__` that raises, or a l
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from time import perf_counter_ns, time_ns
 from types import TracebackType
 from typing import Any, Final
 
@@ -16,10 +18,11 @@ from opentelemetry.sdk.trace import Tracer, _Span
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.delivery.values import NOTHING_SECRET, Plain, key_text
 
 _LONGEST: Final = 65_536  # characters; the encoder cuts to the limits of the settings
+MAX_FRAMES: Final = 50
 
 
 def readable(value: object) -> Any:
@@ -52,13 +55,38 @@ def _bounded(attributes: Any) -> Any:
 
 
 class TolerantSpan(_Span):
-    """The SDK's span; a call that it cannot take is repeated with readable values."""
+    """The SDK's span; a call that it cannot take is repeated with readable values.
+
+    It lasts as long as the monotonic clock says, unless the caller gives the times: a wall clock that is set back
+    meanwhile does not end it before it begins.
+    """
+
+    _began: int | None = None  # by the monotonic clock
+
+    def start(self, start_time: int | None = None, parent_context: Any = None) -> None:
+        """See `Span`."""
+        if start_time is None and self._start_time is None:
+            self._began = perf_counter_ns()
+        super().start(start_time, parent_context)
+
+    def end(self, end_time: int | None = None) -> None:
+        """See `Span`."""
+        super().end(self._now() if end_time is None else end_time)
+
+    def _now(self) -> int:
+        """The time now, on a clock that does not go back while the span lasts."""
+        started: int = self._start_time or 0
+        if self._began is None:
+            return max(time_ns(), started)
+        return started + perf_counter_ns() - self._began
 
     def set_attribute(self, key: str, value: Any) -> None:
         """See `Span`."""
         try:
             super().set_attribute(key, readable(value) if type(value) not in _PLAIN and _is_nested(value) else value)
-        except Exception:  # noqa: BLE001 - anybody's `__str__`
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
             _try("setting an attribute", super().set_attribute, key_text(key), readable(value))
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
@@ -66,7 +94,9 @@ class TolerantSpan(_Span):
         try:
             if not self._add_plain(attributes):
                 super().set_attributes(_bounded(attributes))
-        except Exception:  # noqa: BLE001
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
             _try("setting attributes", super().set_attributes, readable_attributes(attributes) or {})
 
     def _add_plain(self, attributes: Mapping[str, Any]) -> bool:
@@ -87,15 +117,19 @@ class TolerantSpan(_Span):
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """See `Span`."""
         try:
-            super().add_event(name, _bounded(attributes), timestamp)
-        except Exception:  # noqa: BLE001
+            super().add_event(name, _bounded(attributes), self._now() if timestamp is None else timestamp)
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
             _try("adding an event", super().add_event, name, readable_attributes(attributes), timestamp)
 
     def add_link(self, context: trace.SpanContext, attributes: Any = None) -> None:
         """See `Span`."""
         try:
             super().add_link(context, _bounded(attributes))
-        except Exception:  # noqa: BLE001
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
             _try("adding a link", super().add_link, context, readable_attributes(attributes))
 
     def record_exception(
@@ -104,9 +138,11 @@ class TolerantSpan(_Span):
         """See `Span`."""
         try:
             super().record_exception(exception, attributes, timestamp, escaped)
-        except Exception:  # noqa: BLE001
-            told = {"exception.type": type(exception).__qualname__, "exception.message": readable(exception)}
-            self.add_event("exception", {**told, **(readable_attributes(attributes) or {})}, timestamp)
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
+            told = {**exception_attributes(exception), **(readable_attributes(attributes) or {})}
+            self.add_event("exception", told, timestamp)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
@@ -114,11 +150,36 @@ class TolerantSpan(_Span):
         """See `Span`; what cannot be told of `error` does not take its place."""
         try:
             super().__exit__(kind, error, trace_)
-        except Exception as ours:
-            if ours is error:
+        except BaseException as ours:
+            if ours is error or not is_foreign(ours):
                 raise
-            self.set_status(trace.Status(trace.StatusCode.ERROR, str(readable(error))))
+            self.set_status(trace.Status(trace.StatusCode.ERROR, _description(error)))
             self.end()
+
+
+def exception_attributes(error: BaseException) -> dict[str, Any]:
+    """What the SDK says of an exception, of one that it cannot read."""
+    return {
+        "exception.type": type(error).__qualname__,
+        "exception.message": readable(error),
+        "exception.stacktrace": _stacktrace(error),
+    }
+
+
+def _description(error: BaseException | None) -> str:
+    """The description that the SDK gives a status."""
+    return f"{type(error).__name__}: {readable(error)}"
+
+
+def _stacktrace(error: BaseException) -> str:
+    """The frames and the exception's own line, without asking the exception for more than its text."""
+    try:
+        frames = "".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES))
+    except BaseException as broken:
+        if not is_foreign(broken):
+            raise
+        frames = ""
+    return f"Traceback (most recent call last):\n{frames}{_description(error)}"
 
 
 def _make_reentrant(span: Any) -> None:
@@ -129,7 +190,7 @@ def _make_reentrant(span: Any) -> None:
 def _try(what: str, work: Callable[..., None], *arguments: object) -> None:
     try:
         work(*arguments)
-    except Exception as error:
+    except BaseException as error:
         if not swallow(what, error):
             raise
 
@@ -164,8 +225,7 @@ class TolerantTracer(Tracer):
                 yield span
             except Exception as error:
                 if set_status_on_exception and span.is_recording():
-                    description = f"{type(error).__name__}: {readable(error)}"
-                    span.set_status(trace.Status(trace.StatusCode.ERROR, description))
+                    span.set_status(trace.Status(trace.StatusCode.ERROR, _description(error)))
                 raise
 
     def start_span(
@@ -184,7 +244,9 @@ class TolerantTracer(Tracer):
             return self._start(
                 name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
             )
-        except Exception:  # noqa: BLE001
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
             rest = (start_time, record_exception, set_status_on_exception)
             return self._start_readable(name, context, kind, attributes, links, *rest)
 
@@ -246,7 +308,7 @@ class TolerantTracer(Tracer):
         try:
             readable_links = [trace.Link(link.context, readable_attributes(link.attributes)) for link in links or ()]
             return self._start(name, context, kind, readable_attributes(attributes), readable_links, *rest)
-        except Exception as error:
+        except BaseException as error:
             if not swallow("starting a span", error):
                 raise
             return trace.INVALID_SPAN

@@ -50,7 +50,7 @@ class SpanPipeline(SpanProcessor):
         try:
             item = self._encoder.span(span)
             scope = self._scopes.encoded(span.instrumentation_scope)
-        except Exception as error:
+        except BaseException as error:
             self._delivery.lost(Signal.TRACES, UNSERIALISABLE)
             if not swallow("encoding a span", error):
                 raise
@@ -73,14 +73,14 @@ class Guarded(SpanProcessor):
         """See `SpanProcessor`."""
         try:
             self.inner.on_start(span, parent_context)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(self._what, error):
                 raise
 
     def _on_ending(self, span: Span) -> None:
         try:
             self.inner._on_ending(span)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(self._what, error):
                 raise
 
@@ -88,7 +88,7 @@ class Guarded(SpanProcessor):
         """See `SpanProcessor`."""
         try:
             self.inner.on_end(span)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(self._what, error):
                 raise
 

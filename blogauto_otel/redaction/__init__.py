@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blogauto_otel._guard import logger
+from blogauto_otel._guard import is_foreign, logger
 from blogauto_otel.config import Settings, load
 from blogauto_otel.redaction.keys import MARKER
 from blogauto_otel.redaction.redactor import MAX_TEXT, UNREADABLE, Redactor
@@ -92,7 +92,9 @@ class _LogFilter(logging.Filter):
             if record.exc_info:
                 text = record.exc_text or logging.Formatter().formatException(record.exc_info)
                 record.exc_text, record.exc_info = self._redactor.text(text), None
-        except Exception:  # noqa: BLE001 - a message that cannot be read does not leave
+        except BaseException as error:  # a message that cannot be read does not leave
+            if not is_foreign(error):
+                raise
             record.msg, record.args, record.exc_info, record.exc_text = UNREADABLE, None, None, None
         return True
 

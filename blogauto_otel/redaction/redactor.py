@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
+from blogauto_otel._guard import is_foreign
 from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, is_no_secret, span_of_value
 from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, Shape
@@ -138,7 +139,9 @@ class Redactor:
             return value
         try:
             return self._nested(key, value, budget)
-        except Exception:  # noqa: BLE001 - somebody's map that cannot be read does not leave
+        except BaseException as error:  # somebody's map that cannot be read does not leave
+            if not is_foreign(error):
+                raise
             return UNREADABLE
 
     def _string(self, key: str, value: str) -> str:

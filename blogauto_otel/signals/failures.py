@@ -18,7 +18,7 @@ from typing import Final
 from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, is_foreign
 from blogauto_otel.signals.context import Scope, end_request, enter, scope
 
 # Of exceptions that can be pointed at weakly, which those of Python's own classes cannot: these carry it.
@@ -60,7 +60,9 @@ def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
     failure = Failure(span_context)
     try:
         _keep(error, failure)
-    except Exception:  # noqa: BLE001 - somebody's exception with ways of its own
+    except BaseException as broken:  # somebody's exception with ways of its own
+        if not is_foreign(broken):
+            raise
         return None
     return failure
 
@@ -86,7 +88,9 @@ def failure_of(error: object) -> Failure | None:
         return beside[1]
     try:
         found = error.__dict__.get(_ATTRIBUTE)
-    except Exception:  # noqa: BLE001 - no exception at all, or one with ways of its own
+    except BaseException as broken:  # no exception at all, or one with ways of its own
+        if not is_foreign(broken):
+            raise
         return None
     return found if isinstance(found, Failure) else None
 
@@ -102,7 +106,9 @@ def first_failure_of(error: BaseException) -> Failure | None:
 
 def _inside(error: BaseException) -> Iterator[BaseException]:
     """The exceptions of a group, innermost first, and the exception itself."""
-    parts = getattr(error, "exceptions", None)
+    parts = None
+    with guard("looking into a group of exceptions"):
+        parts = getattr(error, "exceptions", None)
     if isinstance(parts, tuple):
         for part in parts:
             if isinstance(part, BaseException):

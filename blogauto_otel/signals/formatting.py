@@ -19,7 +19,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.signals.records import read
-from blogauto_otel.signals.text import MAX_TEXT
+from blogauto_otel.signals.text import MAX_TEXT, safe_text
 
 # Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -57,17 +57,18 @@ class _LineFormatter(logging.Formatter, ABC):
             body, attributes = read(record)
             name = str(record.name)
             if self._redact is not None:
-                body, name = self._redact.text(body), str(self._redact.value("", name))
                 clean = self._redact.value
+                body = self._redact.text(body) if isinstance(body, str) else clean("", body)
+                name = str(clean("", name))
                 attributes = {
                     str(clean("", key)): _shortened(key, clean(key, value)) for key, value in attributes.items()
                 }
             line = self._line(record, name, str(body), attributes)
             return _NOT_ASCII.sub(_escaped, line) if self._ascii_only else line
-        except Exception as error:
+        except BaseException as error:
             if not swallow("formatting a log line", error):
                 raise
-            return f"{record.levelname} a log record of {record.name!a} that could not be written"
+            return f"{safe_text(record.levelname)} a log record of {safe_text(record.name)!a} that could not be written"
 
     @abstractmethod
     def _line(self, record: logging.LogRecord, name: str, body: str, attributes: dict[str, Any]) -> str:

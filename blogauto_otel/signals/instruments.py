@@ -27,7 +27,7 @@ from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, 
 
 from opentelemetry.metrics import Meter, MeterProvider
 
-from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel._guard import guard, is_foreign, swallow, tell
 from blogauto_otel.signals.spec import OTHER_VALUE, AttributeSpec, Kind, MetricSpec
 
 P = ParamSpec("P")
@@ -73,12 +73,14 @@ class Instrument(Generic[P]):
         try:
             try:
                 labels = self._known.get(tuple(attributes.items()))
-            except TypeError:  # an unhashable value
+            except BaseException as error:  # an unhashable value
+                if not is_foreign(error):
+                    raise
                 labels = None
             if labels is None or args:
                 labels = self._labels(args, attributes)
             self._record(self._checked(amount), labels)
-        except Exception as error:
+        except BaseException as error:
             if not swallow(f"measuring {self.spec.name}", error):
                 raise
 
@@ -110,7 +112,13 @@ class Instrument(Generic[P]):
         if value is None:
             self._complain(f"lacks its attribute {name!r}")
             return OTHER_VALUE
-        label = _text(value)
+        try:
+            label = _text(value)
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
+            self._complain(f"cannot read its attribute {name!r}")
+            return OTHER_VALUE
         seen = self._seen[name]
         if label in seen:
             return label

@@ -18,7 +18,7 @@ from opentelemetry.util.types import AttributeValue
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
 from blogauto_otel.signals.instruments import AtMost, counter, histogram
-from blogauto_otel.signals.text import safe_text, type_name
+from blogauto_otel.signals.text import class_name, description, safe_text, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,11 +134,11 @@ class _Run:
 
     def _tell(self, error: BaseException) -> None:
         with guard("measuring an operation"):
-            operation_errors.add(operation=self._name, type=type(error).__name__)
+            operation_errors.add(operation=self._name, type=class_name(type(error)))
         with guard("recording an operation's exception"):
             if self.span.is_recording():
                 self.span.set_attribute("error.type", type_name(type(error)))
-                self.span.set_status(Status(StatusCode.ERROR, safe_text(error, 1024)))
+                self.span.set_status(Status(StatusCode.ERROR, description(error)))
                 self.span.record_exception(error)
 
 

@@ -7,12 +7,12 @@ says what it was given.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Final
 
 from opentelemetry.semconv.attributes import code_attributes, exception_attributes
 
 from blogauto_otel import semconv
+from blogauto_otel._guard import is_foreign
 from blogauto_otel.signals.context import bound
 from blogauto_otel.signals.text import bounded, plain, safe_text, stacktrace, type_name
 
@@ -28,12 +28,15 @@ _STRUCTLOG_OWN: Final = frozenset({"event", "level", "logger", "timestamp", "exc
 
 
 def read(record: logging.LogRecord) -> tuple[Any, dict[str, Any]]:
-    """The body, and the attributes: bound context, extras, exception; an extra wins over what is bound."""
+    """The body, and the attributes: bound context, extras, exception; an extra wins over what is bound.
+
+    The body is text; of `log.info({"id": 1})` it is that map, and likewise a list.
+    """
     attributes: dict[str, Any] = {**bound()}
-    body = record.msg
+    body: Any = record.msg
     if type(body) is not str or record.args:
         body = _body(record, attributes)
-    if len(body) > MAX_BODY:
+    if type(body) is str and len(body) > MAX_BODY:
         body = bounded(body, MAX_BODY)
         attributes[semconv.TRUNCATED] = True
     if len(record.__dict__) != len(_STANDARD):
@@ -45,25 +48,37 @@ def read(record: logging.LogRecord) -> tuple[Any, dict[str, Any]]:
     return body, attributes
 
 
-def _body(record: logging.LogRecord, attributes: dict[str, Any]) -> str:
+def _body(record: logging.LogRecord, attributes: dict[str, Any]) -> Any:
     message: object = record.msg
-    if isinstance(message, dict) and "event" in message and not record.args:  # structlog's wrap_for_formatter
-        attributes.update((str(key), plain(value)) for key, value in message.items() if key not in _STRUCTLOG_OWN)
-        return safe_text(message["event"], MAX_BODY + 1)
     try:
+        if not record.args and isinstance(message, (dict, list, tuple)):
+            return _structure(message, attributes)
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - arguments that do not fit: the standard library prints them and goes on
+    except BaseException as error:  # arguments that do not fit: the standard library prints them and goes on
+        if not is_foreign(error):
+            raise
         return f"{safe_text(message)} {safe_text(plain(record.args))}"
+
+
+def _structure(message: Any, attributes: dict[str, Any]) -> Any:
+    """OTLP has maps and lists; structlog's event dictionary (`wrap_for_formatter`) is a message with attributes."""
+    if isinstance(message, dict) and "event" in message:
+        attributes.update(
+            (safe_text(key, 256), plain(value)) for key, value in message.items() if key not in _STRUCTLOG_OWN
+        )
+        return safe_text(message["event"], MAX_BODY + 1)
+    return plain(message)
 
 
 def _add_extras(record: logging.LogRecord, attributes: dict[str, Any]) -> None:
     for key, value in tuple(record.__dict__.items()):
         if key in _NOT_EXTRA or not isinstance(key, str) or key.startswith(_NOT_EXTRA_PREFIXES):
             continue
-        if key == "extra" and isinstance(value, Mapping):  # loguru's
-            attributes.update((safe_text(name, 256), plain(item)) for name, item in tuple(value.items()))
+        readable = plain(value)
+        if key == "extra" and isinstance(readable, dict):  # loguru's
+            attributes.update(readable)
         else:
-            attributes[key] = plain(value)
+            attributes[key] = readable
 
 
 def _add_exception(record: logging.LogRecord, attributes: dict[str, Any]) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from blogauto_otel._guard import is_foreign
+
 # Twice what leaves by default: half a secret, cut off before it was looked at, looks like none.
 MAX_TEXT: Final = 8_192
 MAX_STACKTRACE: Final = 16_384
 MAX_FRAMES: Final = 50
+MAX_DESCRIPTION: Final = 1_024
 MAX_ITEMS: Final = 1_000
 MAX_DEPTH: Final = 4
 _INT64: Final = 2**63
@@ -20,8 +23,10 @@ def safe_text(value: object, limit: int = MAX_TEXT) -> str:
     """`str(value)`, cut to `limit` characters; where that raises, what it was."""
     try:
         text = value if type(value) is str else str(value)
-    except Exception as error:  # noqa: BLE001 - the point of it
-        return f"<{type(value).__name__} without text: {type(error).__name__}>"
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        return f"<{class_name(type(value))} without text: {class_name(type(error))}>"
     return text if len(text) <= limit else text[:limit]
 
 
@@ -45,14 +50,16 @@ def _plain(value: object, depth: int, left: list[int]) -> Any:
         if not isinstance(value, (Mapping, Sequence)) or isinstance(value, (str, bytes, bytearray, memoryview)):
             return safe_text(value)
         if depth == 0:
-            return f"<{kind.__name__}>"
+            return f"<{class_name(kind)}>"
         if isinstance(value, tuple) and hasattr(value, "_asdict"):  # its names say what is secret
             return _plain(value._asdict(), depth, left)
         if isinstance(value, Mapping):
             return {safe_text(key): _plain(item, depth - 1, left) for key, item in _first(value.items(), left)}
         return [_plain(item, depth - 1, left) for item in _first(value, left)]
-    except Exception as error:  # noqa: BLE001 - a lazy sequence whose database is gone
-        return f"<{kind.__name__} unreadable: {type(error).__name__}>"
+    except BaseException as error:  # a lazy sequence whose database is gone
+        if not is_foreign(error):
+            raise
+        return f"<{class_name(kind)} unreadable: {class_name(type(error))}>"
 
 
 def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
@@ -63,20 +70,55 @@ def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
         yield item
 
 
+# Read past the metaclass, which may compute them in a way of its own.
+_name_of: Final = type.__dict__["__name__"].__get__
+_qualified_name_of: Final = type.__dict__["__qualname__"].__get__
+_module_of: Final = type.__dict__["__module__"].__get__
+
+
+def class_name(kind: type[object]) -> str:
+    """`__name__`, whatever the class does about it."""
+    name: str = _name_of(kind)
+    return name
+
+
+def module_name(kind: type[object]) -> str:
+    """`__module__`; empty when the class has put something else there."""
+    module = _module_of(kind)
+    return module if type(module) is str else ""
+
+
 def type_name(kind: type[object]) -> str:
     """A class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, but `ValueError`."""
-    if kind.__module__ == "builtins":
-        return kind.__qualname__
-    return f"{kind.__module__}.{kind.__qualname__}"
+    name: str = _qualified_name_of(kind)
+    module = module_name(kind)
+    return name if module in ("builtins", "") else f"{module}.{name}"
+
+
+def description(error: BaseException) -> str:
+    """The description of a span's status, as the SDK words it: `ValueError: no such post`."""
+    return f"{class_name(type(error))}: {safe_text(error, MAX_DESCRIPTION)}"
 
 
 def stacktrace(error: BaseException, trace: TracebackType | None) -> str:
     """The traceback as Python prints it; a long one keeps its beginning and, what matters more, its end."""
     try:
         text = "".join(traceback.format_exception(type(error), error, trace, limit=-MAX_FRAMES))
-    except Exception as broken:  # noqa: BLE001 - an exception with a hostile `__str__` or `__cause__`
-        return f"{type_name(type(error))}: <no traceback: {type(broken).__name__}>"
+    except BaseException as broken:  # an exception with a hostile `__notes__` or `__cause__`
+        if not is_foreign(broken):
+            raise
+        text = f"{_frames(trace)}{type_name(type(error))}: {safe_text(error)}"
     return bounded(text.rstrip("\n"), MAX_STACKTRACE)
+
+
+def _frames(trace: TracebackType | None) -> str:
+    """The frames alone."""
+    try:
+        return "Traceback (most recent call last):\n" + "".join(traceback.format_tb(trace, limit=-MAX_FRAMES))
+    except BaseException as broken:  # a loader of the application that has no source to give
+        if not is_foreign(broken):
+            raise
+        return ""
 
 
 def bounded(text: str, limit: int) -> str:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -137,7 +138,12 @@ OFF = ", ".join(f'{signal}_exporter="none"' for signal in ("traces", "metrics", 
 def test_the_environment_is_as_it_was(work: str, settings: str) -> None:
     """So is that of every child process."""
     program = PROGRAM.format(work=WORK[work].format(settings=settings))
-    environ = {**os.environ, "OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "PYTHONPATH": os.getcwd()}
+    environ = {
+        **os.environ,
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "none",
+        "PYTHONPATH": str(Path.cwd()),
+    }
     environ["OTEL_LOGS_EXPORTER"] = "none"
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -89,7 +89,7 @@ def test_an_exception_passes_untouched_and_is_recorded(spans: Spans, meters: Met
     assert caught.value is error
     done = spans.one("work")
     assert done.status.status_code is StatusCode.ERROR
-    assert done.status.description == "no such post"
+    assert done.status.description == "LookupError: no such post"
     assert dict(done.attributes or {})["error.type"] == "LookupError"
     assert [event.name for event in done.events] == ["exception"]
     assert outcomes(meters) == {("work", "error"): 1}

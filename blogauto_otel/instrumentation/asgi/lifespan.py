@@ -5,7 +5,7 @@ uvicorn raises SIGTERM again when the lifespan is over, so `atexit` never runs (
 
 from __future__ import annotations
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import swallow
 from blogauto_otel.instrumentation.asgi import hooks
 from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,10 +39,13 @@ async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
 
 async def _tell() -> None:
     """In a thread, because it may take seconds; with a limiter of its own, because all others may be taken by then."""
-    with guard("the end of the lifespan"):
+    try:
         from anyio import CapacityLimiter, to_thread
 
         try:
             await to_thread.run_sync(hooks.lifespan_ended, limiter=CapacityLimiter(1))
         except RuntimeError:  # no thread can be had; the application has ended, and nobody is held up
             hooks.lifespan_ended()
+    except Exception as error:
+        if not swallow("the end of the lifespan", error):
+            raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.trace import get_current_span
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
 from blogauto_otel.instrumentation.asgi.observer import Observer
 from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Message, Receive, Scope, Send
@@ -76,7 +76,9 @@ def _not_a_request(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
     """Who answers what is no request to the application: a page of ours, a lifespan, a kind that we do not know."""
     kind = scope.get("type")
     if kind == "http":
-        page = hooks.page_for(scope, app)
+        page = None
+        with guard("looking for a page of ours"):
+            page = hooks.page_for(scope, app)
         return None if page is None else functools.partial(_answer, page)
     if kind == "websocket":
         return None

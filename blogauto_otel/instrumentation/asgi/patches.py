@@ -33,7 +33,7 @@ def _noting_route(handle: Function) -> Function:
         if request is not None:
             try:
                 request.end_at(self, scope)
-            except Exception as error:
+            except BaseException as error:
                 if not swallow("noting a route", error):
                     raise
         coroutine: Awaitable[None] = handle(self, scope, receive, send)

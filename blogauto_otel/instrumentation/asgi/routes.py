@@ -38,7 +38,7 @@ class Way:
         """The template of the route, or None when there is none (yet), or a class of the application's hides it."""
         try:
             return self._find_template()
-        except Exception as error:
+        except BaseException as error:
             if not swallow("finding a route", error):
                 raise
             return None

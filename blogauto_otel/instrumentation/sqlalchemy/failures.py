@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
-from blogauto_otel.signals.text import type_name
+from blogauto_otel.signals.text import module_name, safe_text, type_name
 
 if TYPE_CHECKING:
     from blogauto_otel.redaction import Redactor
@@ -29,19 +30,24 @@ _CODE: Final = re.compile(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
 
 def failure(error: BaseException) -> Attributes:
     """`error.type`, the driver's own exception, and the database's code for it."""
-    cause = _driver_error(error)
-    found: Attributes = {"error.type": type_name(type(cause))}
-    code = _status_code(_original(error))
-    if code:
-        found["db.response.status_code"] = code
+    found: Attributes = {"error.type": type_name(type(error))}
+    with guard("reading a driver's exception"):
+        found["error.type"] = type_name(type(_driver_error(error)))
+        code = _status_code(_original(error))
+        if code:
+            found["db.response.status_code"] = code
     return found
 
 
 def message(error: BaseException, redactor: Redactor) -> str:
     """What the database said, without the statement, its parameters and the values it quotes."""
-    original = _original(error)
-    arguments: tuple[Any, ...] = getattr(original, "args", ())
-    said = str(arguments[1] if len(arguments) == 2 else original)  # MySQL and ODBC: a number, and the words for it
+    original = error
+    said: object = error
+    with guard("reading a driver's exception"):
+        original = _original(error)
+        arguments: tuple[Any, ...] = getattr(original, "args", ())
+        said = arguments[1] if len(arguments) == 2 else original  # MySQL and ODBC: a number, and the words for it
+    said = safe_text(said)
     first_line = said.partition("\n")[0][: 4 * MAX_MESSAGE]  # PostgreSQL's DETAIL, on the second line, quotes the row
     return redactor.text(_QUOTED_VALUES.sub("?", first_line))[:MAX_MESSAGE]
 
@@ -55,7 +61,7 @@ def _original(error: BaseException) -> BaseException:
 def _driver_error(error: BaseException) -> BaseException:
     """The driver's exception; SQLAlchemy wraps asyncpg's twice."""
     original = _original(error)
-    is_adapter = type(original).__module__.startswith("sqlalchemy.dialects.")
+    is_adapter = module_name(type(original)).startswith("sqlalchemy.dialects.")
     return original.__cause__ if is_adapter and isinstance(original.__cause__, Exception) else original
 
 

@@ -32,7 +32,7 @@ def _ended(
             active.statement(connection, execution.statement, len(execution.parameters), elapsed, error)
         else:
             active.statement(connection, text, 1, elapsed, error)
-    except Exception as ours:
+    except BaseException as ours:
         if not swallow("recording a statement", ours):
             raise
 

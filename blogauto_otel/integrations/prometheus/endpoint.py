@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricsData
 
-from blogauto_otel._guard import guard, swallow
+from blogauto_otel._guard import swallow
 from blogauto_otel._threads import start_thread
 from blogauto_otel.integrations.prometheus import text
 from blogauto_otel.integrations.prometheus.families import families_of
@@ -72,8 +72,11 @@ class MetricsEndpoint:
             await send({"type": "websocket.close", "code": 1008})
             return
         answer = await self._answer(scope)
-        with guard("answering a scrape"):
+        try:
             await _send(send, answer, with_body=scope["method"] != "HEAD")
+        except Exception as error:
+            if not swallow("answering a scrape", error):
+                raise
 
     async def _answer(self, scope: Scope) -> Answer:
         try:

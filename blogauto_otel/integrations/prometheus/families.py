@@ -89,7 +89,7 @@ def families_of(data: MetricsData | None) -> list[Family]:
             for metric in scope_metrics.metrics:
                 try:
                     _take(found, metric, constant, breath)
-                except Exception as error:
+                except BaseException as error:
                     if not swallow("showing a metric to Prometheus", error):
                         raise
     return sorted(found.values(), key=lambda family: family.name)

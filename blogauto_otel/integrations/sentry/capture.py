@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, SpanContext, get_current_span
 from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
-from blogauto_otel._guard import guard, guarded, tell
+from blogauto_otel._guard import guard, guarded, is_foreign, tell
 from blogauto_otel.delivery import reasons
 from blogauto_otel.instrumentation.asgi.request import current
 from blogauto_otel.integrations.sentry import threads
@@ -22,6 +22,7 @@ from blogauto_otel.integrations.sentry.trail import Trail, level_name
 from blogauto_otel.signals.context import bound
 from blogauto_otel.signals.failures import remember
 from blogauto_otel.signals.records import read
+from blogauto_otel.signals.text import class_name, safe_text
 
 MECHANISM: Final = "blogauto_otel"
 # Where the log would tell of what sends it. Sentry ignores its own and urllib3's as well.
@@ -141,7 +142,13 @@ def _as_event(client: Any, error: BaseException, *, handled: bool, mechanism: st
     if make is None:
         return None
     kind = {"type": mechanism, "handled": handled}
-    made: tuple[Any, Any] = make(error, client_options=client.options, mechanism=kind)
+    try:
+        made: tuple[Any, Any] = make(error, client_options=client.options, mechanism=kind)
+    except BaseException as unreadable:  # Sentry expects an `Exception` at most of a `__str__` or `__repr__`
+        if not is_foreign(unreadable):
+            raise
+        told = {"type": class_name(type(error)), "value": safe_text(error), "mechanism": kind}
+        return {"level": "error", "exception": {"values": [told]}}, {"exc_info": (type(error), error, None)}
     return made
 
 
@@ -150,7 +157,8 @@ def _said(record: logging.LogRecord) -> dict[str, Any]:
     body, attributes = read(record)
     known = bound()
     extra = {key: value for key, value in attributes.items() if key not in known and not key.startswith("exception.")}
-    template = str(record.msg) if record.args else body
+    body = safe_text(body)
+    template = safe_text(record.msg) if record.args else body
     return {"logentry": {"message": template, "formatted": body}, "extra": extra}
 
 

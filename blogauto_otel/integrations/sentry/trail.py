@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import get_current_span
 
+from blogauto_otel._guard import is_foreign
 from blogauto_otel.signals.text import safe_text
 
 MAX_LINES: Final = 1_000  # of the process; 300 kB when all are as long as may be
@@ -56,7 +57,9 @@ def _text(record: logging.LogRecord) -> str:
 def _formatted(record: logging.LogRecord) -> object:
     try:
         return record.getMessage()
-    except Exception:  # noqa: BLE001 - arguments that do not fit; whoever prints the record says so
+    except BaseException as error:  # arguments that do not fit; whoever prints the record says so
+        if not is_foreign(error):
+            raise
         return record.msg
 
 
