@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
     try:
         importlib.import_module("blogauto_otel._sdk")
         value = getattr(importlib.import_module(_LATE[name]), name)
-    except (Exception, SystemExit) as error:
+    except Exception as error:
         if name != "configure":
             raise
         from blogauto_otel._without import Unavailable

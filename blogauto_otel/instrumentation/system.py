@@ -348,7 +348,7 @@ def _observing(name: str, attributes: Mapping[str, str]) -> Callable[[CallbackOp
     return observe
 
 
-def _tell_once(name: str, error: Exception) -> None:
+def _tell_once(name: str, error: BaseException) -> None:
     if name not in _failed:
         _failed.add(name)
         tell(f"system {name}", "%s cannot be measured here: %s: %s", name, type(error).__name__, error)

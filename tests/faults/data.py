@@ -169,6 +169,15 @@ def base_exceptions(lab: Lab) -> None:
         receiver.wait_for(lambda r: len(r.metrics) > before)
 
 
+def objects_that_end_the_process(lab: Lab) -> None:
+    with Receiver() as receiver, lab.service(receiver, rule=Rule(errors=("ending",))) as service:
+        made = service.do("objects_that_end_the_process")
+        assert not made["raised"], made["raised"]
+        receiver.wait_for(lambda r: sum(str(record.body).startswith("ending") for record in r.logs) == made["made"] / 2)
+        service.hit(LOAD)
+        receiver.wait_for(lambda _: not service.missing())
+
+
 def streamed_after_sized(lab: Lab) -> None:
     with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_HTTP_SEMCONV_METRICS="true") as service:
         assert len(service.get("/sized")) == 300_000

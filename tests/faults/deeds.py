@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
 import errno
@@ -386,6 +387,42 @@ def hostile_objects() -> dict[str, Any]:
         }.items():
             _without_raising(f"{what} {kind}", work, raised)
     return {"raised": raised, "seconds": seconds, "spans": spans}
+
+
+@deed
+def objects_that_end_the_process() -> dict[str, Any]:
+    """Objects whose text, items or truth raise what is no `Exception`, wherever one can be handed over."""
+    log, tracer = logging.getLogger("deeds"), trace.get_tracer("deeds")
+    raised: list[str] = []
+    made = 0
+
+    def ends(ending: type[BaseException]) -> Any:
+        def end(*_: Any) -> Any:
+            raise ending
+
+        methods = ("__str__", "__repr__", "__format__", "__iter__", "__len__", "__bool__", "__hash__", "__eq__")
+        return type("Ends", (ValueError,), dict.fromkeys(methods, end))()
+
+    def fail(value: Any) -> None:
+        try:
+            raise value
+        except ValueError:
+            log.exception("ending", extra={"value": value})
+
+    for ending in (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        works: tuple[Callable[[Any], object], ...] = (
+            lambda value: tracer.start_span("ending", attributes={"value": value}).record_exception(value),
+            lambda value: log.warning("ending %s", value),
+            fail,
+            lambda value: blogauto_otel.bind(odd=value),
+        )
+        for work in works:
+            try:
+                work(ends(ending))
+            except BaseException as error:
+                raised.append(f"{ending.__name__}: {error.__traceback__ and error.__traceback__.tb_lineno}")
+            made += 1
+    return {"raised": raised, "made": made}
 
 
 @deed

@@ -209,6 +209,12 @@ DATA = (
     Row(
         52, data.base_exceptions, "SystemExit and KeyboardInterrupt out of callbacks and senders", "our threads live on"
     ),
+    Row(
+        90,
+        data.objects_that_end_the_process,
+        "SystemExit, KeyboardInterrupt, CancelledError out of `__str__`, `__iter__`, `__bool__`, `__hash__`",
+        "the application's call returns, and the rest of the item arrives",
+    ),
     Row(54, data.streamed_after_sized, "a streamed answer after a sized one", "sizes are not mixed up"),
 )
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
 from blogauto_otel._guard import guard, swallow
@@ -13,6 +14,7 @@ from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
 from blogauto_otel.instrumentation.asgi.observer import Observer
 from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Message, Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.request import is_the_clients
+from blogauto_otel.instrumentation.suppression import is_http_suppressed
 
 # Who watches requests; None while nobody does, when all that is left to us are our own pages and the lifespan.
 observer: Observer | None = None
@@ -36,6 +38,10 @@ def around(call: Call) -> Call:
             other = _not_a_request(call, self, scope)
             if other is not None:
                 await other(scope, receive, send)
+                return
+            if is_http_suppressed(get_current()):
+                scope.setdefault(native.KEY, None)
+                await _unwatched(call, self, scope, receive, send)
                 return
             watching = observer
             request = watching.begin(scope, receive, send) if watching is not None else None

@@ -17,7 +17,6 @@ from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan, LateSpans
 from blogauto_otel.instrumentation.asgi.metrics import RequestMetrics
 from blogauto_otel.instrumentation.asgi.paths import Paths
 from blogauto_otel.instrumentation.asgi.request import Request, Session, alone, current, is_the_clients
-from blogauto_otel.instrumentation.suppression import is_http_suppressed
 from blogauto_otel.signals import catalogue
 from blogauto_otel.signals.context import begin_request, end_request
 from blogauto_otel.signals.failures import remember
@@ -46,8 +45,6 @@ class Observer:
     def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
         """Open a request; None when that failed, and the application answers it unwatched."""
         request: Request | None = None
-        if is_http_suppressed(get_current()):
-            return None
         try:
             if scope["type"] == "websocket":
                 request = Session(scope, receive, send)
