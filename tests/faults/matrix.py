@@ -210,7 +210,7 @@ DATA = (
         52, data.base_exceptions, "SystemExit and KeyboardInterrupt out of callbacks and senders", "our threads live on"
     ),
     Row(
-        90,
+        91,
         data.objects_that_end_the_process,
         "SystemExit, KeyboardInterrupt, CancelledError out of `__str__`, `__iter__`, `__bool__`, `__hash__`",
         "the application's call returns, and the rest of the item arrives",
