@@ -1,6 +1,7 @@
 """Log lines: JSON for machines, one line a record, and text for people; both carry trace, request and user.
 
-A value cannot forge a line or move a terminal's cursor: control characters are escaped. Formatting never raises.
+A value cannot forge a record or move a terminal's cursor: control characters are escaped, and the further lines of a
+message in text are indented. Formatting never raises.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.signals.records import read
-from blogauto_otel.signals.text import MAX_TEXT, safe_text
+from blogauto_otel.signals.text import MAX_TEXT, bounded, safe_text
 
 # Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
 _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -27,6 +28,8 @@ _UNSAFE_BUT_LINES: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00
 _NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
 
 _MAX_VALUE: Final = MAX_TEXT // 2
+_MAX_NAME: Final = 256
+_INDENT: Final = "    "
 _STACKTRACES: Final = frozenset((exception_attributes.EXCEPTION_STACKTRACE, code_attributes.CODE_STACKTRACE))
 
 _COLORS: Final = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
@@ -48,14 +51,13 @@ class _LineFormatter(logging.Formatter, ABC):
     def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None) -> None:
         super().__init__()
         self._redact = redact
-        encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-        self._ascii_only = not encoding.startswith("utf") if ascii_only is None else ascii_only
+        self._ascii_only = is_ascii_only(sys.stdout) if ascii_only is None else ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
         try:
             body, attributes = read(record)
-            name = str(record.name)
+            name = bounded(str(record.name), _MAX_NAME)
             if self._redact is not None:
                 clean = self._redact.value
                 body = self._redact.text(body) if isinstance(body, str) else clean("", body)
@@ -102,7 +104,7 @@ class JsonFormatter(_LineFormatter):
 
 
 class TextFormatter(_LineFormatter):
-    """A line for people: time, level, logger, message, then `key=value`; a traceback follows, indented."""
+    """A line for people: time, level, logger, message, then `key=value`; all further lines are indented."""
 
     def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None, color: bool = False) -> None:
         super().__init__(redact=redact, ascii_only=ascii_only)
@@ -120,11 +122,20 @@ class TextFormatter(_LineFormatter):
         if self._color:
             level = f"\x1b[{_COLORS.get(record.levelname, '0')}m{level}\x1b[0m"
         words = "".join(f" {key}={_word(value)}" for key, value in attributes.items())
-        line = f"{_local(record.created)} {level} " + _UNSAFE.sub(_escaped, f"{name}: {body}{words}")
-        if traceback is None:
-            return line
-        indented = _UNSAFE_BUT_LINES.sub(_escaped, str(traceback)).rstrip("\n").replace("\n", "\n    ")
-        return f"{line}\n    {indented}"
+        head = f"{_local(record.created)} {level} {_UNSAFE.sub(_escaped, name)}: "
+        line = f"{head}{_indented(body)}{_UNSAFE.sub(_escaped, words)}"
+        return line if traceback is None else f"{line}\n{_INDENT}{_indented(str(traceback))}"
+
+
+def is_ascii_only(stream: object) -> bool:
+    """Whether a stream can take no more than ASCII."""
+    return not (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
+def _indented(text: str) -> str:
+    """Text of several lines, of which only the first begins where a record does; tabs stay."""
+    lines = text.replace("\r\n", "\n").rstrip("\n")
+    return _UNSAFE_BUT_LINES.sub(_escaped, lines).replace("\n", f"\n{_INDENT}")
 
 
 def _escaped(found: re.Match[str]) -> str:

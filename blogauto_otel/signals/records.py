@@ -1,4 +1,4 @@
-"""What a standard library log record says, in OpenTelemetry's words: one reading for OTLP and for the lines on stdout.
+"""What a standard library log record says, in OpenTelemetry's words: one reading for OTLP and for the console.
 
 structlog's event dictionaries and loguru's `extra` are read too. Nothing here raises: a record that cannot be formatted
 says what it was given.

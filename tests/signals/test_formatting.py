@@ -183,10 +183,33 @@ def test_a_traceback_follows_indented_so_that_none_of_its_lines_looks_like_a_rec
     assert "\x1b" not in "".join(rest)
 
 
-@pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "nul\x00", "\u2028"], ids=ascii)
+@pytest.mark.parametrize("text", ["a\rb", "\x0b", "\x1b[31mred", "nul\x00", "\u2028"], ids=ascii)
 def test_no_text_breaks_a_text_line(text: str) -> None:
     for made in (record(text), record("m", key=text), record("m", error=None, **{f"k{text}": 1})):
         assert as_text(made).isprintable()
+
+
+def test_further_lines_of_a_message_are_indented_so_that_none_looks_like_a_record() -> None:
+    line = as_text(record("SELECT a,\n\tb\r\nFROM t\n12:00:00.000 ERROR    forged: x\n", posts=3))
+    first, *rest = line.split("\n")
+    assert first.endswith("shop: SELECT a,")
+    assert rest == ["    \tb", "    FROM t", "    12:00:00.000 ERROR    forged: x posts=3"]
+    assert "\\u00" not in line
+
+
+@pytest.mark.parametrize(
+    "made", [record("m", key="a\nb"), record("m", error=None, **{"k\nl": 1})], ids=["value", "key"]
+)
+def test_only_the_message_and_the_traceback_have_further_lines(made: logging.LogRecord) -> None:
+    assert "\n" not in as_text(made)
+    made.name = "a\nb"
+    assert "\n" not in as_text(made)
+
+
+def test_a_long_logger_name_is_cut() -> None:
+    made = record()
+    made.name = "n" * 1_000_000
+    assert len(as_text(made)) < 400
 
 
 def test_colour_is_only_for_the_level() -> None:
