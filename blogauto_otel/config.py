@@ -53,6 +53,7 @@ Environment = Mapping[str, str]
 
 Instrumentation = Literal["own", "contrib", "off"]
 ConsoleFormat = Literal["auto", "json", "text", "off"]
+ConsoleStream = Literal["auto", "stdout", "stderr"]
 Protocol = Literal["http/protobuf", "grpc"]
 SentryTraces = Literal["collector", "direct", "off"]
 SentryProfiles = Literal["process", "trace"]
@@ -166,7 +167,8 @@ class Settings:
     metrics_token: str | None = option(PREFIX + "METRICS_TOKEN", text, None, "Bearer token that a scrape of that path must carry.", section=METRICS, secret=True)
     http_semconv_metrics: bool = option(PREFIX + "HTTP_SEMCONV_METRICS", flag, False, "Also record `http.server.request.duration` and its relatives.", section=METRICS)
 
-    console: ConsoleFormat = option(PREFIX + "CONSOLE", one_of(ConsoleFormat), "auto", "Log lines on stdout: `json`, `text`, `off` (leave the application's handlers alone), or `auto`: JSON in production, text elsewhere.", section=LOGS)
+    console: ConsoleFormat = option(PREFIX + "CONSOLE", one_of(ConsoleFormat), "auto", "Log lines: `json`, `text`, `off` (leave the application's handlers alone), or `auto`: JSON in production, text elsewhere.", section=LOGS)
+    console_stream: ConsoleStream = option(PREFIX + "CONSOLE_STREAM", one_of(ConsoleStream), "auto", "Where lines that no handler of the application prints go: `stdout`, `stderr`, or `auto`: stdout where a server runs in production, else stderr.", section=LOGS)
     log_level: str | None = option(PREFIX + "LOG_LEVEL", one_of(Literal["debug", "info", "warning", "error", "critical"]), "info", "Least severity that is exported and printed.", section=LOGS)
     max_log_attributes: int | None = option("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", whole(1, 4096), None, "Attributes per log record.", section=LOGS)
     max_log_attribute_length: int | None = option("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", whole(16, 1_048_576), None, "Characters per log record attribute.", section=LOGS)
