@@ -15,3 +15,4 @@ UNSERIALISABLE: Final = "unserialisable"  # never accepted: it could not be enco
 SPOOL_FULL: Final = "spool_full"  # on disk, and pushed out by newer files
 SPOOL_EXPIRED: Final = "spool_expired"  # on disk for longer than it may be
 SPOOL_DAMAGED: Final = "spool_damaged"  # on disk, in a file that cannot be read
+NESTED: Final = "nested"  # never made: a log record of a line whose record is being exported

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel.instrumentation.frames import hide_from_find_caller
 from blogauto_otel.instrumentation.sqlalchemy import pools, recorder
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def install(base: ModuleType) -> None:
         if patch not in _installed:
             owner = getattr(base, patch.owner)
             original = owner.__dict__[patch.method]
-            wrapper = patch.around(original)
+            wrapper = hide_from_find_caller(patch.around(original))  # `echo` names the line that calls
             wrapper.__doc__ = original.__doc__
             _installed[patch] = (original, wrapper)
             setattr(owner, patch.method, wrapper)

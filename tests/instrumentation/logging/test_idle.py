@@ -16,7 +16,10 @@ PROGRAM = """
 import asyncio, logging, time
 import blogauto_otel
 logging.basicConfig(level=logging.DEBUG)
-telemetry = blogauto_otel.configure(log_level="debug", console="json", metric_interval=0.1, log_delay=0.05)
+telemetry = blogauto_otel.configure(
+    log_level="debug", console="json", console_stream="stdout", metric_interval=0.1, log_delay=0.05
+)
+logging.getLogger().handlers[0].setStream(__import__("sys").stdout)
 log = logging.getLogger("app")
 def settle():
     telemetry.force_flush(5.0)

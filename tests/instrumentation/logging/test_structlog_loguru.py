@@ -13,7 +13,9 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
-from blogauto_otel.instrumentation.logging import loguru_sink
+import blogauto_otel
+from blogauto_otel.instrumentation.logging import libraries, loguru_sink
+from blogauto_otel.instrumentation.logging.libraries import JOIN_LOGURU, JOIN_STRUCTLOG
 from tests.instrumentation.logging.conftest import Instrument
 
 
@@ -136,7 +138,7 @@ def test_loguru_s_line_is_printed_once(
 ) -> None:
     instrument(console="json")
     bridged.bind(site="a").info("published")
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = capsys.readouterr().err.splitlines()
     fields = json.loads(line)
     assert (fields["message"], fields["site"]) == ("published", "a")
 
@@ -165,13 +167,64 @@ def test_standard_library_records_that_go_to_loguru_do_not_come_back(
     sink = bridged.add(printed.append, format="{message}")
     fresh_logging.addHandler(InterceptHandler())
     exported = instrument(console="json")
-    logging.getLogger("shop").info("once")
+    logging.getLogger("shop").warning("once")
     bridged.remove(sink)
-    assert exported.bodies == ["once"]
-    assert printed == ["once\n"]
+    assert exported.bodies.count("once") == 1
+    assert printed.count("once\n") == 1
 
 
 def test_below_the_level_of_its_module_loguru_is_silent(instrument: Instrument, bridged: Any) -> None:
     exported = instrument(log_level="info")
     bridged.debug("low")
     assert exported.bodies == []
+
+
+# --- how they are joined, in the status ------------------------------------------------------------------------------
+
+
+def test_the_status_names_the_line_that_joins_each(instrument: Instrument) -> None:
+    report = instrument().report
+    assert report is not None
+    assert f"structlog joins with {JOIN_STRUCTLOG}" in report.detail
+    assert f"loguru joins with {JOIN_LOGURU}" in report.detail
+
+
+def test_structlog_that_is_joined_needs_no_line(instrument: Instrument) -> None:
+    exec(JOIN_STRUCTLOG, {"structlog": structlog})
+    exported = instrument()
+    assert exported.report is not None
+    assert "structlog" not in exported.report.detail
+    structlog.contextvars.bind_contextvars(site="a")
+    structlog.get_logger("shop").info("paid", post=7)
+    structlog.contextvars.clear_contextvars()
+    assert (exported.one.body, exported.one.attributes["post"], exported.one.attributes["site"]) == ("paid", 7, "a")
+
+
+def test_the_line_that_joins_loguru_works_as_it_stands(instrument: Instrument) -> None:
+    exported = instrument()
+    names = {"loguru": loguru, "blogauto_otel": blogauto_otel}
+    sink = eval(JOIN_LOGURU, names)
+    loguru.logger.info("paid")
+    loguru.logger.remove(sink)
+    assert exported.bodies == ["paid"]
+
+
+def test_neither_is_named_where_it_is_not_installed(instrument: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "_is_installed", lambda name: False)
+    report = instrument().report
+    assert report is not None
+    assert "joins" not in report.detail
+
+
+def test_loguru_s_records_below_the_application_s_level_do_not_reach_its_handlers(
+    instrument: Instrument, bridged: Any, fresh_logging: logging.Logger
+) -> None:
+    handled: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: handled.append(record.getMessage())  # type: ignore[method-assign]
+    fresh_logging.addHandler(handler)
+    exported = instrument(log_level="info")
+    bridged.info("low")
+    bridged.warning("high")
+    assert exported.bodies == ["low", "high"]
+    assert handled == ["high"]
