@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import data, disk, further, interpreter, life_cycle, network, security, signals
+from tests.faults import data, disk, further, interpreter, life_cycle, network, output, security, signals
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ SECURITY = (
         61,
         security.forged_lines,
         "line ends, escapes of terminals, marks of direction in all that is logged and sent",
-        "one line a record, as JSON and as text; a request id that is none is replaced",
+        "one line a record as JSON; in text further lines are indented; a request id that is none is replaced",
     ),
     Row(
         62,
@@ -367,6 +367,27 @@ FURTHER = (
     ),
 )
 
+OUTPUT = (
+    Row(
+        100,
+        output.stdout_is_piped,
+        "a program whose stdout is read by another, in production and not",
+        "only its own bytes are there",
+    ),
+    Row(
+        101,
+        output.levels_and_handlers,
+        "handlers and levels of the application's own, console on and off",
+        "they print what they print without us; the rest is exported",
+    ),
+    Row(
+        102,
+        output.interrupted_while_exporting,
+        "signal handlers that log while a record is processed",
+        "each record is exported, or counted as dropped",
+    ),
+)
+
 INTERPRETER = (
     Row(
         81,
@@ -428,6 +449,7 @@ SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
         "Disk spool": DISK,
         "Security": SECURITY,
         "Further": FURTHER,
+        "Output": OUTPUT,
         "The interpreter and its surroundings": INTERPRETER,
     }
 )
