@@ -181,7 +181,7 @@ def line_microseconds(formatter: logging.Formatter) -> float:
 
 
 def main() -> None:
-    """Print what a record adds, and what a line on stdout takes."""
+    """Print what a record adds, and what a line on the console takes."""
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(logging.NullHandler())
@@ -202,7 +202,7 @@ def main() -> None:
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     lines = {"standard library": plain, "text": TextFormatter(redact=redactor), "JSON": JsonFormatter(redact=redactor)}
     print_table(
-        "a line on stdout, redacted: CPU in microseconds",
+        "a line on the console, redacted: CPU in microseconds",
         ("format", "per record"),
         [(name, f"{line_microseconds(formatter):.1f}") for name, formatter in lines.items()],
     )
