@@ -103,7 +103,7 @@ class Bridge:
                 handling.place = place
             handling.reaches_handlers = not is_hidden(logger, record)
             is_withheld = self._export(record, handling)
-        except Exception as caught:  # a record that somebody put together by hand may lack anything
+        except BaseException as caught:  # a record that somebody put together by hand may lack anything
             if not swallow("passing on a log record", caught):
                 raise
         if self.console is not None and not is_withheld:

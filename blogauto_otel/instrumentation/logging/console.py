@@ -149,7 +149,7 @@ class Console:
                 if not here.propagate or here.parent is None:
                     return found, printer, here.parent is None
                 here = here.parent
-        except Exception as error:
+        except BaseException as error:
             if not swallow("looking for console handlers", error):
                 raise
             return True, True, False

@@ -59,7 +59,7 @@ class Exporter:
                 return
             _thread.lines = (*outer, line)
             self._emit(record, context)
-        except Exception as error:
+        except BaseException as error:
             self._context.delivery.lost(Signal.LOGS, "translation")
             # At the end of the stack there is no room to log it either.
             if not isinstance(error, RecursionError) and not swallow("exporting a log record", error):

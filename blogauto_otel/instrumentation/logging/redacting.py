@@ -66,7 +66,7 @@ def redacted(record: logging.LogRecord, redact: Redact) -> logging.LogRecord:
         for key, value in tuple(vars(made).items()):
             if key not in _STANDARD:
                 vars(made)[key] = redact.value(key, value)
-    except Exception as error:
+    except BaseException as error:
         if not swallow("redacting a log record", error):
             raise
         made.msg, made.args, made.exc_info, made.exc_text, made.stack_info = UNREADABLE, (), None, None, None
@@ -122,7 +122,7 @@ def redacted_line(line: str, redact: Redact) -> str:
                 return line if clean is with_values else json.dumps(clean, ensure_ascii=False)
         cleaned = redact.text(text)
         return line if cleaned == text else cleaned
-    except Exception as error:
+    except BaseException as error:
         if not swallow("redacting a console line", error):
             raise
         return UNREADABLE
