@@ -205,10 +205,10 @@ def costs(collector: str, sentry: str, rounds: int) -> dict[str, tuple[float, fl
 def sick(collector: Any) -> list[tuple[str, ...]]:
     """Latency of healthy and failing requests, and losses, by how Sentry behaves."""
     from stack.receiver import delay, silence, status
-    from tests.sentry.sink import Sink
+    from tests.sentry.envelope_receiver import EnvelopeReceiver
 
-    behaviours: dict[str, Callable[[Sink], object]] = {
-        "healthy": Sink.clear,
+    behaviours: dict[str, Callable[[EnvelopeReceiver], object]] = {
+        "healthy": EnvelopeReceiver.clear,
         "slow (1 s)": lambda sink: sink.answer(delay(1.0)),
         "silent": lambda sink: sink.answer(silence()),
         "refused": lambda sink: sink.stop(),
@@ -216,7 +216,7 @@ def sick(collector: Any) -> list[tuple[str, ...]]:
     }
     rows = []
     for behaviour, misbehave in behaviours.items():
-        with Sink() as sink, processes([OURS], collector.url, sink.dsn) as started:
+        with EnvelopeReceiver() as sink, processes([OURS], collector.url, sink.dsn) as started:
             (process,) = started.values()
             process.ask("/crash", 3)
             misbehave(sink)
@@ -251,9 +251,9 @@ def losses(process: Process, collector: Any) -> str:
 def main(rounds: int = ROUNDS) -> None:
     """Print the tables."""
     from stack.receiver import Receiver
-    from tests.sentry.sink import Sink
+    from tests.sentry.envelope_receiver import EnvelopeReceiver
 
-    with Receiver() as collector, Sink() as sink:
+    with Receiver() as collector, EnvelopeReceiver() as sink:
         found = costs(collector.url, sink.dsn, rounds)
     rows = [(path, f"{theirs:.1f}", f"{ours:.1f}", f"{ours / theirs:.2f}") for path, (theirs, ours) in found.items()]
     header = ("request", "Sentry's own default over nothing", "ours over blogauto_otel without Sentry", "ratio")

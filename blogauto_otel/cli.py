@@ -155,7 +155,7 @@ def show_redaction(chosen: argparse.Namespace) -> int:
 def print_sentry_variables(_: argparse.Namespace) -> int:
     """Print the variables of the Collector's overlay; a DSN is taken apart here, and never in a shell."""
     from blogauto_otel.integrations.sentry.dsn import otlp_destination
-    from blogauto_otel.integrations.sentry.traces import Share
+    from blogauto_otel.integrations.sentry.traces import TraceIdRatio
 
     loaded = config.read()
     _print_problems(loaded)
@@ -165,7 +165,7 @@ def print_sentry_variables(_: argparse.Namespace) -> int:
     destination = otlp_destination(loaded.settings.sentry_dsn)
     print(f"SENTRY_OTLP_ENDPOINT={destination.endpoint}")
     print(f"SENTRY_PUBLIC_KEY={destination.public_key}")
-    print(f"SENTRY_TRACES_BELOW={Share(loaded.settings.sentry_traces_rate).below_in_hex}")
+    print(f"SENTRY_TRACES_BELOW={TraceIdRatio(loaded.settings.sentry_traces_rate).below_in_hex}")
     return 0
 
 

@@ -11,14 +11,14 @@ import pytest
 import sentry_sdk
 
 from blogauto_otel.testing import Captured, capture_telemetry
-from tests.sentry.served import Run, run
-from tests.sentry.sink import Event, Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
+from tests.sentry.matrix_run import Run, run
 
 
 class Linked:
     """Telemetry in memory, and a Sentry on loopback."""
 
-    def __init__(self, telemetry: Captured, sink: Sink) -> None:
+    def __init__(self, telemetry: Captured, sink: EnvelopeReceiver) -> None:
         self.telemetry = telemetry
         self.sink = sink
 
@@ -54,8 +54,8 @@ Link = Callable[..., Any]
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    with Sink() as sink:
+def sink() -> Iterator[EnvelopeReceiver]:
+    with EnvelopeReceiver() as sink:
         yield sink
 
 
@@ -72,7 +72,7 @@ def no_client() -> Iterator[None]:
 
 
 @pytest.fixture
-def link(sink: Sink, no_client: None) -> Link:
+def link(sink: EnvelopeReceiver, no_client: None) -> Link:
     """Configure with a DSN, for a block."""
 
     @contextmanager

@@ -172,6 +172,6 @@ def test_an_event_that_cannot_be_cleaned_does_not_leave(
     def broken(*_: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(privacy, "clean", broken)
+    monkeypatch.setattr(privacy, "redact_event", broken)
     log.error("x")
     assert linked.events == []

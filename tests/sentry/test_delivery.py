@@ -18,7 +18,7 @@ from blogauto_otel import operation
 from blogauto_otel.testing import capture_telemetry
 from stack.receiver import Answer, Receiver, delay, silence, status
 from tests.sentry.conftest import Link, Linked
-from tests.sentry.sink import Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver
 from tests.support.children import ROOT, environment, python
 from tests.support.requests import ask, wait_until
 
@@ -60,7 +60,7 @@ def test_what_arrives_is_counted_as_sent(linked: Linked, log: logging.Logger) ->
     assert linked.dropped() == {}
 
 
-def test_what_does_not_fit_into_sentrys_queue_is_counted_and_has_no_id(sink: Sink, no_client: None) -> None:
+def test_what_does_not_fit_into_sentrys_queue_is_counted_and_has_no_id(sink: EnvelopeReceiver, no_client: None) -> None:
     """Sentry returns an id for it all the same."""
     sink.answer(delay(0.3))
     sentry_sdk.init(sink.dsn, transport_queue_size=3, default_integrations=False, sample_rate=1.0)
@@ -79,7 +79,7 @@ def test_what_does_not_fit_into_sentrys_queue_is_counted_and_has_no_id(sink: Sin
     assert named == arrived
 
 
-def test_what_the_application_samples_away_is_no_loss_and_has_no_id(sink: Sink, no_client: None) -> None:
+def test_what_the_application_samples_away_is_no_loss_and_has_no_id(sink: EnvelopeReceiver, no_client: None) -> None:
     sentry_sdk.init(sink.dsn, sample_rate=0.0, default_integrations=False)
     with capture_telemetry() as telemetry:
         with operation("work"):
@@ -122,7 +122,7 @@ async def test_an_exception_beyond_the_budget_is_asked_about_once(link: Link) ->
 
 # --- nobody waits -----------------------------------------------------------------------------------------------------
 
-MISBEHAVIOUR: dict[str, Callable[[Sink], None]] = {
+MISBEHAVIOUR: dict[str, Callable[[EnvelopeReceiver], None]] = {
     "healthy": lambda sink: None,
     "slow": lambda sink: sink.answer(delay(1.0)),
     "silent": lambda sink: sink.answer(silence()),
@@ -160,7 +160,7 @@ def test_the_process_ends_in_time(behaviour: str, tmp_path: Any) -> None:
         "for number in range(10): logging.getLogger('shop').error('x')\n"
         "print(time.time())"
     )
-    with Sink() as sink, Receiver() as receiver:
+    with EnvelopeReceiver() as sink, Receiver() as receiver:
         MISBEHAVIOUR[behaviour](sink)
         variables = {"SENTRY_DSN": sink.dsn, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
         done = subprocess.run(

@@ -132,12 +132,12 @@ def test_addresses_lead_from_the_event_to_the_trace_and_back(link: Link, log: lo
     assert record.attributes["sentry.event_url"] == expected
 
 
-@pytest.mark.parametrize(("rate", "is_kept"), [(1.0, True), (0.0, False)])
-def test_it_says_whether_the_trace_is_kept(link: Link, log: logging.Logger, rate: float, is_kept: bool) -> None:
+@pytest.mark.parametrize(("rate", "is_exported"), [(1.0, True), (0.0, False)])
+def test_it_says_whether_the_trace_is_kept(link: Link, log: logging.Logger, rate: float, is_exported: bool) -> None:
     with link(sample_rate=rate) as linked:
         with span("work"):
             log.error("it failed")
-        assert linked.event.data["contexts"]["otel"]["sampled"] is is_kept
+        assert linked.event.data["contexts"]["otel"]["sampled"] is is_exported
 
 
 def test_a_log_record_is_grouped_by_its_template(linked: Linked, log: logging.Logger) -> None:

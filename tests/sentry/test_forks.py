@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from stack.receiver import Receiver, delay
-from tests.sentry.sink import Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver
 from tests.support.children import ROOT, environment, python
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ os.waitpid(child, 0)
 @pytest.mark.parametrize("profiles", ["0", "1"], ids=["", "while it is profiled"])
 def test_each_event_arrives_once_from_the_process_it_happened_in(profiles: str) -> None:
     """Three events wait in the parent's queue, or are on their way, when it forks."""
-    with Sink() as sink, Receiver() as receiver:
+    with EnvelopeReceiver() as sink, Receiver() as receiver:
         sink.answer(delay(0.3))
         variables = {"SENTRY_DSN": sink.dsn, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
         command = python("-W", "ignore::DeprecationWarning", "-c", SCRIPT, profiles)

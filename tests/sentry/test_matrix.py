@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sentry.cases import CASES, Case
-from tests.sentry.served import SAMPLED, VARIANTS, Run, trace_of
+from tests.sentry.failure_cases import CASES, Case
+from tests.sentry.matrix_run import SAMPLED, VARIANTS, Run, trace_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sentry matrix")]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from stack.receiver import Receiver
-from tests.sentry.job import WAYS
-from tests.sentry.sink import Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver
+from tests.sentry.failing_job import WAYS
 from tests.support.children import python, running
 
 pytestmark = pytest.mark.slow
@@ -21,14 +21,14 @@ EVENTS = {"worker": 2}
 @pytest.mark.parametrize("way", WAYS)
 def test_a_script_that_fails_is_linked_to_the_trace_of_its_job(way: str, rate: str, tmp_path: Path) -> None:
     """Nothing but the exception knows the trace of one that is not sampled; its log records have it too."""
-    with Sink() as sink, Receiver() as receiver:
+    with EnvelopeReceiver() as sink, Receiver() as receiver:
         variables: dict[str, Any] = {
             "SENTRY_DSN": sink.dsn,
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "BLOGAUTO_OTEL_SAMPLE_RATE": rate,
             "BLOGAUTO_OTEL_SENTRY_PROFILES_RATE": "0",
         }
-        with running(python("-m", "tests.sentry.job", way), tmp_path / "log", **variables) as job:
+        with running(python("-m", "tests.sentry.failing_job", way), tmp_path / "log", **variables) as job:
             job.wait()
         events, spans = sink.events, [span for span in receiver.spans if span.name == "job"]
         named = {record.attributes.get("sentry.event_id"): record.trace_id for record in receiver.logs}

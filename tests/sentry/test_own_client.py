@@ -16,7 +16,7 @@ import blogauto_otel
 from blogauto_otel import _configure
 from blogauto_otel.errors import MissingDependencyError
 from stack.receiver import Receiver, Span
-from tests.sentry.sink import Event, Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 from tests.support.children import ROOT, environment, python
 
 slow = pytest.mark.slow
@@ -42,14 +42,14 @@ class Told:
 @functools.cache
 def tell(when: str, options: str = "{}", *, dsn: bool = False) -> Told:
     """Run it once, with our own DSN beside its own or without one."""
-    with Sink() as sink, Sink() as ours, Receiver() as receiver:
+    with EnvelopeReceiver() as sink, EnvelopeReceiver() as ours, Receiver() as receiver:
         chosen = {
             "THEIR_DSN": sink.dsn,
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
             "BLOGAUTO_OTEL_SENTRY_PROFILES_RATE": "0",
             **({"SENTRY_DSN": ours.dsn} if dsn else {}),
         }
-        command = python("-m", "tests.sentry.own_client", when, options)
+        command = python("-m", "tests.sentry.own_client_app", when, options)
         done = subprocess.run(command, cwd=ROOT, env=environment(**chosen), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout.splitlines()[-1])

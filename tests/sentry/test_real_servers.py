@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sentry import real
-from tests.sentry.cases import CASES
+from tests.sentry import sentry_servers
 from tests.sentry.conftest import Link
-from tests.sentry.served import SAMPLED, run
+from tests.sentry.failure_cases import CASES
+from tests.sentry.matrix_run import SAMPLED, run
 from tests.support.requests import wait_until
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def test_every_error_is_read_back_from_bugsink_with_its_trace_and_by_the_id_in_the_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with real.bugsink(tmp_path) as bugsink:
+    with sentry_servers.bugsink(tmp_path) as bugsink:
         served = run("plain", tmp_path, SENTRY_DSN=bugsink.dsn, BLOGAUTO_OTEL_SHUTDOWN_TIMEOUT="240")
         served.events[:] = bugsink.events
     linked = 0
@@ -38,7 +38,7 @@ def test_every_error_is_read_back_from_bugsink_with_its_trace_and_by_the_id_in_t
 
 
 def test_kent_takes_an_event_and_shows_it(link: Link, log: logging.Logger, tmp_path: Path) -> None:
-    with real.kent(tmp_path) as kent, link(sentry_dsn=kent.dsn) as linked:
+    with sentry_servers.kent(tmp_path) as kent, link(sentry_dsn=kent.dsn) as linked:
         log.error("order %d failed", 17)
         linked.telemetry.handle.force_flush(20.0)
         wait_until(lambda: kent.events)

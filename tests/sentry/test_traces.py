@@ -12,10 +12,10 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from blogauto_otel import cli
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
-from blogauto_otel.integrations.sentry.traces import Share
+from blogauto_otel.integrations.sentry.traces import TraceIdRatio
 from stack.receiver import status
 from tests.sentry.conftest import Link, Linked
-from tests.sentry.sink import KEY
+from tests.sentry.envelope_receiver import KEY
 
 DSNS = {
     "https://key@o1.ingest.us.sentry.io/42": ("https://o1.ingest.us.sentry.io/api/42/integration/otlp", "key"),
@@ -43,7 +43,7 @@ def test_they_are_what_sentrys_own_sdk_makes_of_it(dsn: str) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
 def test_the_share_is_that_of_opentelemetrys_sampler(rate: float) -> None:
-    share, sampler, numbers = Share(rate), TraceIdRatioBased(rate), random.Random(7)
+    share, sampler, numbers = TraceIdRatio(rate), TraceIdRatioBased(rate), random.Random(7)
     for _ in range(2000):
         trace_id = numbers.getrandbits(128)
         kept = sampler.should_sample(None, trace_id, "x").decision is Decision.RECORD_AND_SAMPLE
@@ -99,7 +99,7 @@ def test_a_tenth_goes_directly_and_whole(direct: Linked) -> None:
     for trace_id in ids:
         trace_of_three_spans(trace_id)
     direct.telemetry.handle.force_flush(20.0)
-    expected = {f"{trace_id:032x}" for trace_id in ids if trace_id in Share(0.1)}
+    expected = {f"{trace_id:032x}" for trace_id in ids if trace_id in TraceIdRatio(0.1)}
     arrived = [span.trace_id for span in direct.sink.spans]
     assert set(arrived) == expected
     assert 10 < len(expected) < 50

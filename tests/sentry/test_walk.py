@@ -22,7 +22,7 @@ import pytest
 from stack.child import free_port
 from stack.processes import start_collector, start_jaeger
 from stack.receiver import LogRecord, Receiver
-from tests.sentry import real
+from tests.sentry import sentry_servers
 from tests.support.children import ROOT, environment
 from tests.support.example import example
 from tests.support.requests import wait_until
@@ -79,7 +79,7 @@ def walk() -> list[str]:
 def test_one_error_is_followed_from_sentry_to_jaeger_to_loki_and_back(tmp_path: Path) -> None:
     port = free_port()
     with contextlib.ExitStack() as running:
-        kent = running.enter_context(real.kent(tmp_path))
+        kent = running.enter_context(sentry_servers.kent(tmp_path))
         arrived = running.enter_context(Receiver())
         asked = running.enter_context(loki(arrived))
         jaeger = start_jaeger(tmp=tmp_path)

@@ -4,8 +4,8 @@
 |---|---|
 | `clients` | Sentry's client: ours, or the application's own |
 | `capture`, `budget`, `threads` | what becomes an event, and how many of them |
-| `events`, `trail`, `source`, `privacy` | what an event says, and what it does not |
-| `ledger` | what became of it |
+| `events`, `breadcrumbs`, `source`, `privacy` | what an event says, and what it does not |
+| `transport_stats` | what became of it |
 | `scopes` | one request's tags are not another's |
 | `traces`, `profiles`, `dsn` | spans and profiles to Sentry |
 
@@ -26,7 +26,7 @@ from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
-    from blogauto_otel.integrations.sentry.linking import Link
+    from blogauto_otel.integrations.sentry.linking import SentryLink
     from blogauto_otel.providers.metrics import Metering
 
 __all__ = ["after_fork_in_child", "flush", "link", "report", "shutdown", "unlink"]
@@ -35,7 +35,7 @@ NAME: Final = "sentry"
 PACKAGE: Final = "sentry_sdk"
 
 _context: Context | None = None
-_link: Link | None = None
+_link: SentryLink | None = None
 
 
 def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - its interface
@@ -71,12 +71,12 @@ def _missing(context: Context) -> Report:
 def _begin(context: Context) -> Report:
     global _link
     try:
-        from blogauto_otel.integrations.sentry.linking import Link
+        from blogauto_otel.integrations.sentry.linking import SentryLink
     except ImportError as error:
         problem = f"this version of sentry_sdk cannot be linked ({error})"
         complain(context.settings, problem)
         return Report(NAME, State.WRONG_VERSION, problem)
-    _link = Link(context)
+    _link = SentryLink(context)
     _link.start()
     return Report(NAME, *_link.state())
 

@@ -21,13 +21,13 @@ from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry import privacy
 from blogauto_otel.integrations.sentry.capture import OWN_LOGGERS
 from blogauto_otel.integrations.sentry.dsn import host_of
-from blogauto_otel.integrations.sentry.events import Events
-from blogauto_otel.integrations.sentry.ledger import Ledger
+from blogauto_otel.integrations.sentry.events import EventProcessor
+from blogauto_otel.integrations.sentry.transport_stats import TransportStats
 
 Client = Any  # sentry_sdk's, or what stands in for it before `init`
 
 # Integrations that tell of the same errors as we do: each event is built twice, and sent once.
-_TWICE: Final = ("starlette", "fastapi", "asgi")
+_DUPLICATE_INTEGRATIONS: Final = ("starlette", "fastapi", "asgi")
 
 
 def options(settings: Settings, resource: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,12 +61,12 @@ def options(settings: Settings, resource: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if name in DEFAULT_OPTIONS}
 
 
-class Clients:
+class LinkedClients:
     """The clients that are linked: those that exist, and each that the application makes later."""
 
-    def __init__(self, events: Events, ledger: Ledger) -> None:
+    def __init__(self, events: EventProcessor, transport_stats: TransportStats) -> None:
         self._events = events
-        self._ledger = ledger
+        self._transport_stats = transport_stats
         self._linked: weakref.WeakSet[Client] = weakref.WeakSet()
         self._undo: list[Callable[[], object]] = []
         self._set_client: Callable[..., Any] | None = None
@@ -126,7 +126,7 @@ class Clients:
             client.options[name] = self._events.before_send(users)
             self._undo.append(functools.partial(client.options.__setitem__, name, users))
         if client.transport is not None:
-            self._undo.append(self._ledger.listen(client.transport, self._events.accepted))
+            self._undo.append(self._transport_stats.listen(client.transport, self._events.accepted))
         self._undo.append(_leave_headers_to_us())
         for name in OWN_LOGGERS:
             ignore_logger(name)
@@ -153,7 +153,7 @@ class Clients:
         if client is self.own:
             return f"errors to {place}"
         said = [f"errors to {place} by the application's own client, whose options stay"]
-        twice = [name for name in _TWICE if name in client.integrations]
+        twice = [name for name in _DUPLICATE_INTEGRATIONS if name in client.integrations]
         if twice:
             said.append(f"its integrations {', '.join(twice)} build each error a second time")
         if client.options.get("traces_sample_rate") is not None or client.options.get("traces_sampler") is not None:

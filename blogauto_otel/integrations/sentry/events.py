@@ -21,8 +21,8 @@ from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.asgi.request import Request, alone, current
 from blogauto_otel.integrations.sentry import privacy, threads
-from blogauto_otel.integrations.sentry.source import add_source
-from blogauto_otel.integrations.sentry.trail import Trail
+from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
+from blogauto_otel.integrations.sentry.source_context import add_source
 from blogauto_otel.signals.context import bound
 from blogauto_otel.signals.failures import failure_of, first_failure_of, remember
 
@@ -31,23 +31,23 @@ Hint: TypeAlias = Mapping[str, Any]
 BeforeSend: TypeAlias = Callable[[Event, Hint], "Event | None"]
 
 # Keys of ours in a hint: what we captured ourselves, and the span it is to be linked to.
-OURS: Final = "blogauto_otel"
-SPAN: Final = "blogauto_otel.span"
+CAPTURED_BY_US: Final = "blogauto_otel"
+SPAN_HINT: Final = "blogauto_otel.span"
 # On an exception: it has been dealt with, and there is no event. On a log record: it has been dealt with.
-WITHHELD: Final = ""
-JUDGED: Final = "_blogauto_otel_judged"
+NO_EVENT: Final = ""
+PROCESSED: Final = "_blogauto_otel_sentry_processed"
 
-_ERRORS: Final = frozenset({None, "", "default", "error", "event"})
+_ERROR_TYPES: Final = frozenset({None, "", "default", "error", "event"})
 _MAX_TAG: Final = 200
 # Of the resource, as tags; all of it is in the context `otel`.
-_TAGS: Final = ("service.name", "service.namespace", "service.instance.id")
+_RESOURCE_TAGS: Final = ("service.name", "service.namespace", "service.instance.id")
 
 
-class _Place(NamedTuple):
+class _EventSpan(NamedTuple):
     """Where an event belongs, and whether the span will be found in a tracing backend."""
 
     span: SpanContext
-    is_kept: bool
+    is_exported: bool
 
 
 class _Pending(NamedTuple):
@@ -62,14 +62,14 @@ class _Thread(threading.local):
     pending: _Pending | None = None
 
 
-class Events:
+class EventProcessor:
     """Lives as long as the link."""
 
-    def __init__(self, context: Context, trail: Trail) -> None:
+    def __init__(self, context: Context, breadcrumbs: BreadcrumbBuffer) -> None:
         self._context = context
         self._settings = context.settings
         self._redactor = context.redactor
-        self._trail = trail
+        self._breadcrumbs = breadcrumbs
         self._thread = _Thread()
         self._logger = context.logger_provider.get_logger(semconv.SCOPE_SENTRY)
         self.own_client: object = None  # its events have no source yet
@@ -78,34 +78,34 @@ class Events:
 
     def process(self, event: Event, hint: Hint) -> Event | None:
         """Link an event and complete it; None for one that Sentry has already."""
-        if event.get("type") not in _ERRORS:
+        if event.get("type") not in _ERROR_TYPES:
             return event
         with guard("looking whether Sentry has an error already"):
-            if not hint.get(OURS) and _is_known(event, hint):
+            if not hint.get(CAPTURED_BY_US) and _is_known(event, hint):
                 return None
         with guard("linking a Sentry event"):
             self._link(event, hint)
         with guard("completing a Sentry event"):
-            self._complete(event)
+            self._add_details(event)
             if sentry_sdk.get_client() is self.own_client:
                 add_source(event)
         return event
 
     def _link(self, event: Event, hint: Hint) -> None:
         contexts = event.setdefault("contexts", {})
-        place = place_of(event, hint)
+        place = span_of_event(event, hint)
         otel: dict[str, Any] = {"resource": self._resource()}
         contexts["otel"] = otel
         if place is not None:
             ids = {"trace_id": format_trace_id(place.span.trace_id), "span_id": format_span_id(place.span.span_id)}
             contexts["trace"] = dict(ids)
-            otel["sampled"] = place.is_kept
+            otel["sampled"] = place.is_exported
             if self._settings.sentry_trace_url:
                 otel["trace_url"] = self._settings.sentry_trace_url.format(**ids)
-        crumbs = self._trail.breadcrumbs(place.span.trace_id if place else 0, but=hint.get("log_record"))
+        crumbs = self._breadcrumbs.of_trace(place.span.trace_id if place else 0, exclude=hint.get("log_record"))
         _add_breadcrumbs(event, crumbs)
 
-    def _complete(self, event: Event) -> None:
+    def _add_details(self, event: Event) -> None:
         known = dict(bound())
         user_id = known.pop(semconv.USER_ID, None)
         if user_id is not None:
@@ -113,7 +113,7 @@ class Events:
         resource = self._resource()
         runtime = {key: resource.get(f"process.runtime.{key}") for key in ("name", "version")}
         event.setdefault("contexts", {}).setdefault("runtime", runtime)
-        tags = {key: resource[key] for key in _TAGS if key in resource} | known
+        tags = {key: resource[key] for key in _RESOURCE_TAGS if key in resource} | known
         if isinstance(event.setdefault("tags", {}), dict):
             event["tags"] = {key: str(value)[:_MAX_TAG] for key, value in tags.items()} | event["tags"]
         request = current.get()
@@ -133,13 +133,13 @@ class Events:
         def before_send(event: Event, hint: Hint) -> Event | None:
             self._thread.pending = None
             kept = event if users is None else users(event, hint)
-            return None if kept is None else self._cleaned(kept, hint)
+            return None if kept is None else self._redacted(kept, hint)
 
         return before_send
 
-    def _cleaned(self, event: Event, hint: Hint) -> Event | None:
+    def _redacted(self, event: Event, hint: Hint) -> Event | None:
         with guard("cleaning a Sentry event"):
-            cleaned = privacy.clean(event, self._redactor)
+            cleaned = privacy.redact_event(event, self._redactor)
             self._thread.pending = _Pending(str(event.get("event_id")), error_of(hint), hint.get("log_record"))
             return cleaned
         return None
@@ -152,8 +152,8 @@ class Events:
         pending, self._thread.pending = self._thread.pending, None
         if pending is None or pending.event_id != event_id:
             pending = _Pending(event_id, None, None)
-        span = _span_of(event)
-        notes = self.notes(event_id)
+        span = linked_span(event)
+        notes = self.event_attributes(event_id)
         if pending.error is not None:
             failure = remember(pending.error, span)
             if failure is not None:
@@ -164,7 +164,7 @@ class Events:
         else:
             self._log(event, notes, span)
 
-    def notes(self, event_id: str) -> dict[str, str]:
+    def event_attributes(self, event_id: str) -> dict[str, str]:
         """The attributes that lead to an event."""
         url = self._settings.sentry_event_url
         notes = {semconv.SENTRY_EVENT_ID: event_id}
@@ -196,21 +196,21 @@ class Events:
 # --- where it belongs -------------------------------------------------------------------------------------------------
 
 
-def place_of(event: Mapping[str, Any], hint: Hint) -> _Place | None:
+def span_of_event(event: Mapping[str, Any], hint: Hint) -> _EventSpan | None:
     """The span that failed: the innermost one that the exception ended, else the one at hand."""
     error = error_of(hint)
     failure = first_failure_of(error) if error is not None else None
-    given: SpanContext | None = hint.get(SPAN)
+    given: SpanContext | None = hint.get(SPAN_HINT)
     here = given if given is not None and given.is_valid else trace.get_current_span().get_span_context()
     if failure is not None and failure.span_context.is_valid:
         there = failure.span_context
         if not here.is_valid or (there.trace_flags.sampled and there.trace_id == here.trace_id):
-            return _Place(there, there.trace_flags.sampled)
+            return _EventSpan(there, there.trace_flags.sampled)
     if not here.is_valid:
-        here = threads.started_by(is_over=_is_unhandled(event)) or here
+        here = threads.starting_span(has_failed=_is_unhandled(event)) or here
     if not here.is_valid:
         return None
-    return _Place(_written(here) if given is None else here, here.trace_flags.sampled)
+    return _EventSpan(_written(here) if given is None else here, here.trace_flags.sampled)
 
 
 def _written(here: SpanContext) -> SpanContext:
@@ -239,10 +239,10 @@ def known_event(error: BaseException | None, trace_id: int | None = None) -> str
 def _is_known(event: Mapping[str, Any], hint: Hint) -> bool:
     """Whether one that somebody else captured is an error that is settled; who captures it by hand means it."""
     record = hint.get("log_record")
-    if record is not None and JUDGED in record.__dict__:
+    if record is not None and PROCESSED in record.__dict__:
         return True
     known = known_event(error_of(hint))
-    return bool(known) or (known == WITHHELD and _mechanism(event).get("type") != "generic")
+    return bool(known) or (known == NO_EVENT and _mechanism(event).get("type") != "generic")
 
 
 def error_of(hint: Hint) -> BaseException | None:
@@ -262,7 +262,7 @@ def _mechanism(event: Mapping[str, Any]) -> Mapping[str, Any]:
     return values[-1].get("mechanism") or {}
 
 
-def _span_of(event: Mapping[str, Any]) -> SpanContext:
+def linked_span(event: Mapping[str, Any]) -> SpanContext:
     """What an event is linked to, as it was written into it; nothing for one that Sentry gave a trace of its own."""
     if "sampled" not in event.get("contexts", {}).get("otel", {}):
         return INVALID_SPAN_CONTEXT

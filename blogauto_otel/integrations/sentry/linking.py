@@ -15,31 +15,33 @@ from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.instrumentation import Context, State, logging, selfmetrics
 from blogauto_otel.instrumentation.asgi import hooks
 from blogauto_otel.integrations.sentry import scopes, threads
-from blogauto_otel.integrations.sentry.budget import Budget
+from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.capture import Capture
-from blogauto_otel.integrations.sentry.clients import Clients
-from blogauto_otel.integrations.sentry.events import Event, Events, Hint
-from blogauto_otel.integrations.sentry.ledger import Ledger
+from blogauto_otel.integrations.sentry.clients import LinkedClients
+from blogauto_otel.integrations.sentry.events import Event, EventProcessor, Hint
 from blogauto_otel.integrations.sentry.profiles import Profiles
+from blogauto_otel.integrations.sentry.rate_limiter import RateLimiter
 from blogauto_otel.integrations.sentry.traces import SentryTraces, build_traces
-from blogauto_otel.integrations.sentry.trail import Trail
+from blogauto_otel.integrations.sentry.transport_stats import TransportStats
 
 SIGNAL: Final = "sentry"
 TRACES_SIGNAL: Final = "sentry_traces"
 
 
-class Link:
+class SentryLink:
     """From `link` to `unlink`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._settings = context.settings
-        self._ledger = Ledger()
-        self._trail = Trail()
-        self._events = Events(context, self._trail)
-        self._clients = Clients(self._events, self._ledger)
-        self._budget = Budget(self._settings.sentry_events_per_minute)
-        self._capture = Capture(self._events, self._trail, self._budget, self._ledger, self._clients.level_of)
+        self._transport_stats = TransportStats()
+        self._breadcrumbs = BreadcrumbBuffer()
+        self._events = EventProcessor(context, self._breadcrumbs)
+        self._clients = LinkedClients(self._events, self._transport_stats)
+        self._rate_limiter = RateLimiter(self._settings.sentry_events_per_minute)
+        self._capture = Capture(
+            self._events, self._breadcrumbs, self._rate_limiter, self._transport_stats, self._clients.level_of
+        )
         self._profiles: Profiles | None = None
         self._traces: tuple[Delivery, SentryTraces] | None = None
         self._beside: list[str] = []  # what the status line says of traces and profiles
@@ -50,11 +52,11 @@ class Link:
         _events = self._events
         _watch_events()
         self._clients.start(self._settings, self._resource())
-        hooks.on_request_error(self._capture.failed_request)
-        logging.watch_records(self._context, self._capture.record)
-        threads.watch(self._capture.failed_thread)
-        selfmetrics.report_also(SIGNAL, self._ledger.stats)
-        self._separate_requests()
+        hooks.on_request_error(self._capture.request_error)
+        logging.watch_records(self._context, self._capture.log_record)
+        threads.watch(self._capture.thread_error)
+        selfmetrics.report_also(SIGNAL, self._transport_stats.stats)
+        self._isolate_requests()
         if self._settings.sentry_dsn is not None:
             self._beside.append(self._start_traces())
         if self._clients.own is not None:
@@ -68,9 +70,9 @@ class Link:
             return State.OFF, "no SENTRY_DSN"
         return State.ON, ", ".join([self._clients.describe(client), *self._beside])
 
-    def _separate_requests(self) -> None:
+    def _isolate_requests(self) -> None:
         try:
-            scopes.separate_requests()
+            scopes.isolate_requests()
         except Exception as error:  # noqa: BLE001 - it stands on what Sentry promises nobody
             tell(
                 "sentry scopes",
@@ -102,10 +104,10 @@ class Link:
         deadline = time.monotonic() + timeout
         sent = self._traces is None or self._traces[0].force_flush(timeout / 2)
         if self._profiles is not None:
-            self._profiles.hand_over()
-        for client in self._clients.active() if self._ledger.waiting else ():
+            self._profiles.flush()
+        for client in self._clients.active() if self._transport_stats.waiting else ():
             client.flush(timeout=max(0.1, deadline - time.monotonic()))
-        return sent and not self._ledger.waiting
+        return sent and not self._transport_stats.waiting
 
     def shutdown(self, timeout: float) -> bool:
         """Send what waits; what is left is lost, and counted."""
@@ -113,8 +115,8 @@ class Link:
         if self._profiles is not None:
             self._profiles.stop()
         sent = self.flush(timeout)
-        if self._ledger.waiting:
-            self._ledger.lose(reasons.SHUTDOWN, self._ledger.waiting)
+        if self._transport_stats.waiting:
+            self._transport_stats.lose(reasons.SHUTDOWN, self._transport_stats.waiting)
         if self._traces is not None:
             self._traces[0].shutdown(max(0.1, deadline - time.monotonic()))
         return sent
@@ -123,8 +125,8 @@ class Link:
         """Take out what hangs where it can be taken out; what cannot does nothing any more."""
         global _events
         _events = None
-        hooks.not_on_request_error(self._capture.failed_request)
-        logging.unwatch_records(self._capture.record)
+        hooks.not_on_request_error(self._capture.request_error)
+        logging.unwatch_records(self._capture.log_record)
         threads.unwatch()
         for signal in (SIGNAL, TRACES_SIGNAL):
             selfmetrics.report_no_longer(signal)
@@ -138,8 +140,8 @@ class Link:
 
     def after_fork_in_child(self) -> None:
         """What waits in the parent's queue is the parent's to send, and its locks may be held for ever."""
-        self._ledger.clear()
-        self._budget.clear()
+        self._transport_stats.clear()
+        self._rate_limiter.clear()
         with guard("a fresh queue for Sentry"):
             for client in self._clients.active():
                 _renew_worker(client.transport)
@@ -162,7 +164,7 @@ def _renew_worker(transport: Any) -> None:
 
 # --- Sentry's list of event processors: what is in it stays, and does nothing after us --------------------------------
 
-_events: Events | None = None
+_events: EventProcessor | None = None
 
 
 def _process(event: Event, hint: Hint) -> Event | None:

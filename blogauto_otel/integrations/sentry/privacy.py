@@ -36,7 +36,7 @@ _CONTEXTS_AS_THEY_ARE: Final = frozenset({"otel"})
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id", "profiler_id"})
 
 
-def clean(event: MutableMapping[str, Any], redactor: Redactor) -> MutableMapping[str, Any]:
+def redact_event(event: MutableMapping[str, Any], redactor: Redactor) -> MutableMapping[str, Any]:
     """Replace secrets wherever an event may hold them; the event is changed and returned."""
     for key in event.keys() - _AS_IT_IS:
         event[key] = redactor.value(key, event[key])

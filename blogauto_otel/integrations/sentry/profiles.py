@@ -20,7 +20,7 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import guarded
 from blogauto_otel._threads import signals_blocked
 from blogauto_otel.config import Settings
-from blogauto_otel.integrations.sentry.traces import Share
+from blogauto_otel.integrations.sentry.traces import TraceIdRatio
 
 THREAD_ID: Final = "thread.id"
 MAX_PROFILED: Final = 1_000  # traces at once; of more the end may be missed, and the profiler runs on
@@ -42,7 +42,7 @@ class Profiles:
         if not hasattr(profiler, "start_profiler"):
             return "no profiles: this version of sentry_sdk cannot"
         if self._settings.sentry_profiles == "trace" and rate:
-            self._watch(_PerTrace(Share(rate)))
+            self._watch(_PerTrace(TraceIdRatio(rate)))
             return f"profiles of {rate:.0%} of traces"
         if _random.random() >= rate:
             return "no profile of this process"
@@ -58,7 +58,7 @@ class Profiles:
             self._processor = None
             profiler.stop_profiler()
 
-    def hand_over(self) -> None:
+    def flush(self) -> None:
         """Let a profiled process send what it has so far, and go on; the end of a lifespan may be its last chance."""
         if type(self._processor) is _RootSpans:
             profiler.stop_profiler()
@@ -98,7 +98,7 @@ class _RootSpans(SpanProcessor):
 class _PerTrace(_RootSpans):
     """Keeps the profiler running while a chosen trace has its root span open."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: TraceIdRatio) -> None:
         self._share = share
         self._running: dict[int, Any] = {}  # by span id
 

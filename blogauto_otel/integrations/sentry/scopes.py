@@ -16,7 +16,7 @@ from blogauto_otel.instrumentation import context
 from blogauto_otel.instrumentation.asgi import hooks
 
 _NO_CLIENT: Final = NonRecordingClient()
-_separated: Final[list[ContextVar[Any]]] = []
+_isolated: Final[list[ContextVar[Any]]] = []
 
 
 class LazyScope(Scope):
@@ -52,7 +52,7 @@ def _lazily(variable: ContextVar[Scope | None], kind: Any) -> hooks.Make:
     return make
 
 
-def separate_requests() -> None:
+def isolate_requests() -> None:
     """Give each request scopes of its own, in all its tasks and pool threads.
 
     Raises:
@@ -64,13 +64,13 @@ def separate_requests() -> None:
     for variable, make in makes.items():
         hooks.in_requests(variable, make)
         context.carry(variable)
-        _separated.append(variable)
+        _isolated.append(variable)
 
 
 def stop() -> None:
     """Leave requests alone."""
-    while _separated:
-        variable = _separated.pop()
+    while _isolated:
+        variable = _isolated.pop()
         hooks.not_in_requests(variable)
         context.drop(variable)
 

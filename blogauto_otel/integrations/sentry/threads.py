@@ -18,7 +18,7 @@ from blogauto_otel._threads import signals_blocked
 
 _ATTRIBUTE: Final = "_blogauto_otel_started_by"
 # A thread that lives longer is no request's: drivers, schedulers and the like are started by the first that needs them.
-ONE_REQUESTS_SECONDS: Final = 300.0
+MAX_LINKED_AGE: Final = 300.0
 # Threads of pools work for everybody; what they do carries its own context.
 _SENTRY: Final = ("sentry_sdk.",)
 _POOLS: Final = ("concurrent.futures.", "anyio.", *_SENTRY)
@@ -55,14 +55,14 @@ def unwatch() -> None:
         threading.excepthook = _before.pop("excepthook")
 
 
-def started_by(*, is_over: bool) -> SpanContext | None:
+def starting_span(*, has_failed: bool) -> SpanContext | None:
     """The span in which this thread was started, while it can be taken for a part of that work.
 
     Args:
-        is_over: the thread ends by the exception in question: then its age does not matter.
+        has_failed: the thread ends by the exception in question: then its age does not matter.
     """
     origin: _Origin | None = getattr(threading.current_thread(), _ATTRIBUTE, None)
-    if origin is None or not (is_over or time.monotonic() - origin.when < ONE_REQUESTS_SECONDS):
+    if origin is None or not (has_failed or time.monotonic() - origin.when < MAX_LINKED_AGE):
         return None
     return origin.span
 

@@ -19,7 +19,7 @@ from blogauto_otel.redaction import Redactor
 _LOW_64: Final = (1 << 64) - 1
 
 
-class Share:
+class TraceIdRatio:
     """Trace ids that belong to a share of all.
 
     The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process agrees, and what a sampler of a higher rate
@@ -41,7 +41,7 @@ class Share:
 class SentryTraces(SpanPipeline):
     """Queues the spans of that share for Sentry, before anything is encoded."""
 
-    def __init__(self, delivery: Delivery, encoder: Encoder, share: Share) -> None:
+    def __init__(self, delivery: Delivery, encoder: Encoder, share: TraceIdRatio) -> None:
         super().__init__(delivery, encoder)
         self._share = share
         self.enabled = True
@@ -73,5 +73,5 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
     delivery = build_delivery(theirs, resource)
     length = settings.max_span_attribute_length or settings.max_attribute_length
     return delivery, SentryTraces(
-        delivery, Encoder(redactor, Limits.of_text(length)), Share(settings.sentry_traces_rate)
+        delivery, Encoder(redactor, Limits.of_text(length)), TraceIdRatio(settings.sentry_traces_rate)
     )

@@ -1,4 +1,4 @@
-"""`blame.py` behind a real uvicorn, every case asked for twice: in a trace that is sampled, and in one that is not."""
+"""Runs `failing_app.py` on a real uvicorn: each case is requested in a sampled and in an unsampled trace."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from websockets.sync.client import connect
 
 from stack.child import free_port
 from stack.receiver import LogRecord, Receiver, Span
-from tests.sentry.cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
-from tests.sentry.sink import Event, Sink
+from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
+from tests.sentry.failure_cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
 from tests.support.children import PATIENCE, Child, running
 
 SCRIPTS = Path(sys.executable).parent
-UVICORN = [str(SCRIPTS / "uvicorn"), "tests.sentry.blame:app", "--ws", "websockets-sansio"]
+UVICORN = [str(SCRIPTS / "uvicorn"), "tests.sentry.failing_app:app", "--ws", "websockets-sansio"]
 
 VARIANTS: dict[str, tuple[list[str], dict[str, str]]] = {
     "plain": (UVICORN, {}),
-    "BaseHTTPMiddleware": (UVICORN, {"BLAME_MIDDLEWARE": "yes"}),
-    "launcher": ([str(SCRIPTS / "opentelemetry-instrument"), *UVICORN], {"BLAME_CONFIGURES": "no"}),
+    "BaseHTTPMiddleware": (UVICORN, {"FAILING_APP_MIDDLEWARE": "yes"}),
+    "launcher": ([str(SCRIPTS / "opentelemetry-instrument"), *UVICORN], {"FAILING_APP_CONFIGURES": "no"}),
 }
 SAMPLED = {"sampled": True, "not sampled": False}
 
@@ -45,7 +45,7 @@ class Run:
     logs: list[LogRecord]
     output: str
     said: dict[str, str] = field(default_factory=dict)  # the request's span by trace, as its response said it
-    sink: Sink | None = None
+    sink: EnvelopeReceiver | None = None
 
     def events_of(self, case: Case, *, sampled: bool) -> list[Event]:
         """Its events in its trace."""
@@ -83,7 +83,7 @@ def run(variant: str, folder: Path, **variables: str) -> Run:
     """Start the server, fail in every way, and stop it; another `SENTRY_DSN` sends its events elsewhere."""
     command, own = VARIANTS[variant]
     port = free_port()
-    with Sink() as sink, Receiver() as receiver:
+    with EnvelopeReceiver() as sink, Receiver() as receiver:
         environment = {
             "SENTRY_DSN": sink.dsn,
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,

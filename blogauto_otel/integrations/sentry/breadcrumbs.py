@@ -19,7 +19,7 @@ from blogauto_otel.signals.text import safe_text
 
 MAX_LINES: Final = 1_000  # of the process; 300 kB when all are as long as may be
 MAX_TEXT: Final = 300
-MAX_CRUMBS: Final = 50  # of one event
+MAX_BREADCRUMBS: Final = 50  # of one event
 _QUIET: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # they say of a request that it was
 
 
@@ -27,13 +27,13 @@ _QUIET: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # they say of 
 _Line: TypeAlias = tuple[int, int, float, int, str, str]
 
 
-class Trail:
+class BreadcrumbBuffer:
     """Lives as long as the link."""
 
     def __init__(self) -> None:
         self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
 
-    def note(self, record: logging.LogRecord) -> None:
+    def add(self, record: logging.LogRecord) -> None:
         """Keep what a record says."""
         if record.levelno < logging.INFO or record.name in _QUIET:
             return
@@ -41,12 +41,12 @@ class Trail:
         thread_id = 0 if trace_id else threading.get_ident()
         self._lines.append((trace_id, thread_id, record.created, record.levelno, record.name, _text(record)))
 
-    def breadcrumbs(self, trace_id: int, *, but: logging.LogRecord | None) -> list[dict[str, Any]]:
+    def of_trace(self, trace_id: int, *, exclude: logging.LogRecord | None) -> list[dict[str, Any]]:
         """What was said in this trace, or outside any by this thread; without the record that is the event itself."""
         place = (trace_id, 0 if trace_id else threading.get_ident())
-        last = None if but is None else (but.created, but.name)
+        last = None if exclude is None else (exclude.created, exclude.name)
         lines = [line for line in self._lines.copy() if line[:2] == place and (line[2], line[4]) != last]
-        return [_breadcrumb(line) for line in lines[-MAX_CRUMBS:]]
+        return [_breadcrumb(line) for line in lines[-MAX_BREADCRUMBS:]]
 
 
 def _text(record: logging.LogRecord) -> str:

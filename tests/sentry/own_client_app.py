@@ -1,4 +1,4 @@
-"""An application that calls `sentry_sdk.init` itself: `python -m tests.sentry.own_client WHEN OPTIONS`.
+"""An application that calls `sentry_sdk.init` itself: `python -m tests.sentry.own_client_app WHEN OPTIONS`.
 
 WHEN is `before` or `after` our `configure`; OPTIONS are those of `init`, as JSON. It fails in three ways and says on
 stdout, as JSON, what its status line says of Sentry and what is left of its options.
@@ -94,7 +94,7 @@ def main(when: str, options: str) -> None:
 
 def dropped() -> dict[str, int]:
     link = sentry._link
-    return {reason: lost for reason, lost in link._ledger.dropped.items() if lost} if link is not None else {}
+    return {reason: lost for reason, lost in link._transport_stats.dropped.items() if lost} if link is not None else {}
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class _Thread(threading.local):
     lost = 0  # items lost in the call under way
 
 
-class Ledger:
+class TransportStats:
     """Lives as long as the link; a race costs a count, because a lock may be taken here while the collector runs."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ ALL_RATE: Final = 30.0
 MAX_PLACES: Final = 512
 
 
-class Budget:
+class RateLimiter:
     """Asked before an event is built.
 
     There is no lock, because the garbage collector may bring an error in the middle of another: at worst a race spends
@@ -39,7 +39,7 @@ class Budget:
         self._all = _Bucket(ALL_BURST * self._burst, self._clock())
         self._places.clear()
 
-    def allows(self, place: Hashable) -> bool:
+    def allow(self, place: Hashable) -> bool:
         """Whether an event of this place may be built now; it is paid for with the answer."""
         now = self._clock()
         bucket = self._bucket(place, now)

@@ -1,4 +1,4 @@
-"""A script without a web framework, in the ways that scripts fail: `python -m tests.sentry.job WAY`."""
+"""A script without a web framework, in the ways that scripts fail: `python -m tests.sentry.failing_job WAY`."""
 
 from __future__ import annotations
 

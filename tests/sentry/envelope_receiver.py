@@ -55,10 +55,10 @@ class Event:
         return bool(self.exceptions[-1]["mechanism"]["handled"])
 
 
-class Sink(Receiver):
+class EnvelopeReceiver(Receiver):
     """A receiver whose requests are read as envelopes."""
 
-    def __enter__(self) -> Sink:  # noqa: PYI034 - Self is not in typing before Python 3.11
+    def __enter__(self) -> EnvelopeReceiver:  # noqa: PYI034 - Self is not in typing before Python 3.11
         self.start()
         return self
 

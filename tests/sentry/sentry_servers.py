@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stack.child import free_port
-from tests.sentry.sink import Event
+from tests.sentry.envelope_receiver import Event
 from tests.support.children import PATIENCE, environment, running
 from tests.support.environments import environment as made_with
 

@@ -15,7 +15,7 @@ class Case:
     """One way to fail.
 
     Args:
-        path: of its route in `blame.py`; also what its exception says.
+        path: of its route in `failing_app.py`; also what its exception says.
         span: what failed when the trace is sampled: a span's name, or one of the words above.
         written: whether a span is written afterwards when the trace is not sampled: then that is the one linked.
         events: how many.

@@ -1,4 +1,4 @@
-"""An application that fails in every way it can: each route is a case of `cases.py`, and says so in what it raises."""
+"""An application that fails in many ways: each route is a row of `failure_cases.py`, whose path its exception names."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import blogauto_otel
 
-log = logging.getLogger("blame")
-tracer = trace.get_tracer("blame")
+log = logging.getLogger("failing_app")
+tracer = trace.get_tracer("failing_app")
 pool = ThreadPoolExecutor(2)
 engine = create_engine("sqlite://")
 async_engine = create_async_engine("sqlite+aiosqlite://")
@@ -41,7 +41,7 @@ class RefusedError(Exception):
 
 SHARED = DomainError("case:shared")
 
-if os.environ.get("BLAME_CONFIGURES", "yes") == "yes":
+if os.environ.get("FAILING_APP_CONFIGURES", "yes") == "yes":
     blogauto_otel.configure()
 
 app = FastAPI()
@@ -71,7 +71,7 @@ async def pass_through(request: Request, call_next: RequestResponseEndpoint) -> 
     return await call_next(request)
 
 
-if os.environ.get("BLAME_MIDDLEWARE"):
+if os.environ.get("FAILING_APP_MIDDLEWARE"):
     app.add_middleware(BaseHTTPMiddleware, dispatch=pass_through)
 
 
