@@ -68,6 +68,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
             *((route, _UNTRACED) for route in _untraced_routes(settings)),
             *((route, TraceIdRatioBased(rate)) for route, rate in rates.items()),
         ],
+        is_named=named is not None,
     )
 
 
@@ -110,11 +111,21 @@ class ParentOrRate(ParentBasedTraceIdRatio):
         return SamplingResult(Decision.DROP, None, state) if state else _DROPPED
 
 
-class RouteSampler(Sampler):
-    """Rules by route before a general sampler; see the table of the module."""
+def decides_alone(provider: object) -> bool:
+    """Whether the user named the sampler: then no span is exported that it did not sample."""
+    sampler = getattr(provider, "sampler", None)
+    return isinstance(sampler, RouteSampler) and sampler.is_named
 
-    def __init__(self, general: Sampler, *, rules: Iterable[tuple[str, Sampler]] = ()) -> None:
+
+class RouteSampler(Sampler):
+    """Rules by route before a general sampler; see the table of the module.
+
+    `is_named` says that the user chose the general sampler by name (`OTEL_TRACES_SAMPLER`).
+    """
+
+    def __init__(self, general: Sampler, *, rules: Iterable[tuple[str, Sampler]] = (), is_named: bool = False) -> None:
         self._general = general
+        self.is_named = is_named
         self._rules = RouteTable(rules)
 
     def should_sample(

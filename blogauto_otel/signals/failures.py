@@ -47,14 +47,17 @@ class Failure:
 def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
     """Note that `error` ended the span of `span_context`; the first one within a trace stays.
 
-    An exception may be raised again in another trace, as one that a module keeps is: then it belongs to the newest.
+    A sampled span replaces one that is not sampled, because only the sampled one is exported. An exception may be
+    raised again in another trace, as one that a module keeps is: then it belongs to the newest.
 
     Returns:
         What is remembered now; None when this exception can remember nothing.
     """
     known = failure_of(error)
     if known is not None and not (known.span_context.is_valid and _is_elsewhere(known, span_context)):
-        if not known.span_context.is_valid:
+        if not known.span_context.is_valid or (
+            span_context.trace_flags.sampled and not known.span_context.trace_flags.sampled
+        ):
             known.span_context = span_context
         return known
     failure = Failure(span_context)

@@ -8,7 +8,7 @@
 | `request`, `routes` | what is noted while it lasts, and how it ended |
 | `headers`, `attributes`, `paths` | what is taken from headers; what a span says; secrets in paths |
 | `metrics`, `cells` | counts, series, the duration |
-| `late`, `background` | spans after the fact; background tasks |
+| `late`, `reported`, `background` | spans after the fact; errors reported in unsampled requests; background tasks |
 | `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |
 | `native`, `contrib` | the two other telemetries of requests |
 """
@@ -21,8 +21,8 @@ from importlib import metadata, util
 from typing import Final
 
 from blogauto_otel.config import complain
-from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.instrumentation.asgi import middleware, patches, paths
+from blogauto_otel.instrumentation import Context, Report, State, logging
+from blogauto_otel.instrumentation.asgi import middleware, patches, paths, reported
 from blogauto_otel.instrumentation.asgi.hooks import (
     on_lifespan_shutdown,
     on_lifespan_startup,
@@ -66,6 +66,7 @@ def instrument(context: Context) -> Report:
 def _own(context: Context) -> Report:
     middleware.observer = Observer(context)
     paths.watch_access_log(middleware.observer.paths)
+    logging.on_record(reported.on_log_record)
     patches.apply()
     return Report(NAME, State.ON, ", ".join(_versions()))
 
@@ -105,6 +106,7 @@ def uninstrument() -> None:
     global _contrib_is_on
     patches.remove()
     paths.unwatch_access_log()
+    logging.unwatch_records(reported.on_log_record)
     if middleware.observer is not None:
         middleware.observer.metrics.active = False
         middleware.observer = None

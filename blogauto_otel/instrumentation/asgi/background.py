@@ -20,6 +20,7 @@ from blogauto_otel.instrumentation.asgi import attributes, hooks
 from blogauto_otel.instrumentation.asgi.late import ERROR, LateSpan
 from blogauto_otel.instrumentation.asgi.observer import Observer
 from blogauto_otel.instrumentation.asgi.request import Request
+from blogauto_otel.signals.failures import remember
 from blogauto_otel.signals.text import description, type_name
 
 
@@ -64,6 +65,7 @@ def _fail(
         hooks.request_failed(error, span)
         return
     late = LateSpan(span.get_span_context())
+    remember(error, late.get_span_context())
     hooks.request_failed(error, late)
     late.set_attributes(
         {

@@ -24,7 +24,7 @@ from opentelemetry.util.types import AttributeValue
 from blogauto_otel import semconv
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.asgi.request import Request
-from blogauto_otel.sampling import untraced_matcher
+from blogauto_otel.sampling import decides_alone, untraced_matcher
 from blogauto_otel.signals.text import description, safe_text, stacktrace, type_name
 
 ERROR: Final = "error"
@@ -53,13 +53,14 @@ class LateSpans:
 
     def __init__(self, context: Context) -> None:
         self.slow = context.settings.slow_request_seconds or float("inf")
-        self._write = context.write_late
+        # A sampler that the user named decides alone.
+        self._write = None if decides_alone(context.tracer_provider) else context.write_late
         self._is_untraced = untraced_matcher(context.settings)
         self._scope = InstrumentationScope(semconv.SCOPE_HTTP)
 
     def reason(self, request: Request) -> str | None:
         """Why this request deserves a span although it was not sampled; None when it does not."""
-        if request.failed:
+        if request.failed or request.has_reported_error:
             return ERROR
         return SLOW if request.seconds > self.slow and not request.is_session else None
 
@@ -67,7 +68,7 @@ class LateSpans:
         """False for routes that are never traced, and where the tracer provider is somebody else's."""
         if self._write is None or not request.span.get_span_context().is_valid:
             return False
-        path = request.scope.get("path", "")  # gone when the request has been let go of
+        path = request.scope.get("path", "")
         return not (self._is_untraced(path) or self._is_untraced(request.template or path))
 
     def write_request(self, span: LateSpan, request: Request) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import attach, detach, get_current
-from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
@@ -106,7 +106,9 @@ class Observer:
         try:
             if request.recording:
                 self._end_span(request)
-            if not request.sampled and (request.failed or request.seconds > self.late.slow):
+            if not request.sampled and (
+                request.failed or request.has_reported_error or request.seconds > self.late.slow
+            ):
                 context = self._write_late(request, context)
         except BaseException as error:
             if not swallow("ending the span of a request", error):
@@ -123,12 +125,12 @@ class Observer:
         request.error = error
         with guard("remembering a failed request"):
             request.error = alone(error)
-            _remember(request, error)
+            _remember(request, error, self._exported_span(request))
         if not request.finished:
             return
         with guard("telling of a failure after the response"):
             self._count_exception(request)
-            if not request.sampled and not request.is_written:
+            if not request.sampled:
                 self._write_late(request, request.context, ERROR)
             _tell_of_failure(request, request.span)
 
@@ -180,9 +182,8 @@ class Observer:
     def _write_late(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
         """Write the span of a request that was not sampled, if it deserves one; an exemplar may point to it."""
         reason = reason or self.late.reason(request)
-        if reason is None or not self.late.can_write(request):
+        if reason is None or not self.late.can_write(request) or not _claim(request):
             return context
-        request.is_written = True
         span = LateSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
@@ -192,12 +193,53 @@ class Observer:
         self.late.write_request(span, request)
         return set_span_in_context(span, context)
 
+    # --- errors reported in unsampled requests --------------------------------------------------------------------
 
-def _remember(request: Request, error: BaseException) -> None:
-    """The server tells of it when this request is over: in a group of one it is the group that it tells of."""
+    def unsampled_request(self, span: SpanContext) -> Request | None:
+        """The unsampled request that `span` was started in, when its server span can be written after the fact."""
+        if not span.is_valid or span.trace_flags.sampled:
+            return None
+        request = current.get()
+        if request is None or request.span.get_span_context().trace_id != span.trace_id:
+            request = self._open_request(span)
+        if request is None or request.sampled or not self.late.can_write(request):
+            return None
+        return request
+
+    def _open_request(self, span: SpanContext) -> Request | None:
+        """For threads, which have no request of their own; requests that share the trace cannot be told apart."""
+        of_trace: list[Request] = []
+        for request in tuple(self.metrics.open):
+            known = request.span.get_span_context()
+            if known.trace_id == span.trace_id:
+                if known.span_id == span.span_id:
+                    return request
+                of_trace.append(request)
+        return of_trace[0] if len(of_trace) == 1 else None
+
+    def keep(self, request: Request) -> None:
+        """Write the server span of an unsampled request when it ends; at once when it has ended."""
+        request.has_reported_error = True
+        if request.finished:
+            self._write_late(request, request.context)
+
+    def _exported_span(self, request: Request) -> SpanContext:
+        """The request's span context, with the sampled flag when its span is written after the fact."""
+        span = request.span.get_span_context()
+        return span if request.sampled or not self.late.can_write(request) else LateSpan(span).get_span_context()
+
+
+def _claim(request: Request) -> bool:
+    """Whether the caller is the one to write the span; two threads may want to, and `setdefault` is atomic."""
+    caller = object()
+    return request.__dict__.setdefault("written_by", caller) is caller
+
+
+def _remember(request: Request, error: BaseException, span: SpanContext) -> None:
+    """The server logs the exception when this request is over; of a group of one it logs the group."""
     for one in (request.error, error):
         if isinstance(one, Exception):
-            remember(one, request.span.get_span_context())
+            remember(one, span)
 
 
 def _tell_of_failure(request: Request, span: Span) -> None:

@@ -79,7 +79,8 @@ class Request(Way):
 
     # What was told already.
     is_counted = False  # its error
-    is_written = False  # its span, after the fact
+    has_reported_error = False  # an error record with an exception, or a Sentry event; its span is kept
+    written_by: object = None  # who writes its span after the fact: the first to put something here
     told: BaseException | None = None  # the exception that the hooks know of
 
     _trailers = False
@@ -214,7 +215,8 @@ class Request(Way):
     def release(self) -> None:
         """Let go of everything: tasks that the request left behind keep this object alive."""
         self.error = self.handled = self.told = None
-        self.scope = self.route_scope = _NO_SCOPE
+        # A span may still be written after the fact, when a task that outlives the request reports an error.
+        self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
         self.mount = self.route = None
 
 
@@ -248,6 +250,17 @@ class Session(Request):
 
 
 _NO_SCOPE: Final[Scope] = {}
+
+
+def _span_scope(scope: Scope) -> Scope:
+    """What a span needs of a scope: strings only, because a task may keep the request for ever."""
+    return {
+        "path": scope.get("path", ""),
+        "scheme": scope.get("scheme", "http"),
+        "method": scope.get("method", ""),
+        "headers": (),
+    }
+
 
 # The status that the client sees of a handshake; a refusal with a response of its own (ASGI extension) says its status.
 _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}

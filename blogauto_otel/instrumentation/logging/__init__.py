@@ -14,7 +14,7 @@ from typing import Any, Final
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.logging import bridge, levels
-from blogauto_otel.instrumentation.logging.bridge import Bridge, Watch, unwatch_records, watch_records
+from blogauto_otel.instrumentation.logging.bridge import Bridge, Watch, on_record, unwatch_records, watch_records
 from blogauto_otel.instrumentation.logging.export import severity_of
 from blogauto_otel.instrumentation.logging.libraries import hints, loguru_sink
 
@@ -23,6 +23,7 @@ __all__ = [
     "after_fork_in_child",
     "instrument",
     "loguru_sink",
+    "on_record",
     "severity_of",
     "uninstrument",
     "unwatch_records",

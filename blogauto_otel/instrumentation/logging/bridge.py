@@ -135,13 +135,14 @@ class Bridge:
 
 
 def _shown(record: logging.LogRecord, context: Any) -> Any:
-    """Show the record to those who watch; the context it is to be exported with."""
+    """Show the record to those who watch; the context to export it with: the first that one of them names."""
+    shown = context
     for watch in _watching:
         with guard("showing a log record"):
             place = watch(record)
-            if place is not None:
-                return set_span_in_context(NonRecordingSpan(place), context)
-    return context
+            if place is not None and shown is context:
+                shown = set_span_in_context(NonRecordingSpan(place), context)
+    return shown
 
 
 # --- the hook --------------------------------------------------------------------------------------------------------
@@ -236,11 +237,16 @@ def watch_records(context: Context, watch: Watch) -> None:
     What it puts into the record's `__dict__` is exported with it, and the span that it returns, if it does, is the one
     that the record belongs to. It is called where nothing is exported as well.
     """
-    if watch not in _watching:
-        _watching.append(watch)
+    on_record(watch)
     if _active is None:
         silent = replace(context, settings=replace(context.settings, console="off"))
         hook_in(Bridge(silent, level=logging.NOTSET, exports=False))
+
+
+def on_record(watch: Watch) -> None:
+    """The same, where records are exported or printed by us; elsewhere it is not called."""
+    if watch not in _watching:
+        _watching.append(watch)
 
 
 def unwatch_records(watch: Watch) -> None:
