@@ -174,7 +174,7 @@ class Telemetry:
             service=self.settings.service_name,
             environment=self.settings.environment,
             destinations={signal: redact(place) for signal, place in self._parts.destinations.items()},
-            instrumentation=integrations.brought_up_to_date(self._parts.reports),
+            instrumentation=integrations.current_reports(self._parts.reports),
             problems=tuple(map(redact, self._problems)),
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),

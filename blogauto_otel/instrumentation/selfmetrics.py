@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -70,12 +70,26 @@ _NO_LOSSES: Final = frozenset((reasons.SUPERSEDED, reasons.WITHHELD))
 
 _context: Context | None = None
 _began = time.time()
-_further: Final[dict[str, Callable[[], SignalStats]]] = {}
 
 
-def report_also(signal: str, read: Callable[[], SignalStats]) -> None:
-    """Show the figures of another way out of the process beside those of delivery, as a signal of that name."""
+class Figures(NamedTuple):
+    """The metrics of one signal: those that it has, by name, and its losses by reason."""
+
+    values: Mapping[str, float]
+    dropped: Mapping[str, int]
+
+
+_further: Final[dict[str, Callable[[], Figures]]] = {}
+
+
+def report_also(signal: str, read: Callable[[], Figures]) -> None:
+    """Report the metrics of another signal beside those of delivery; a metric that `read` leaves out has no series."""
     _further[signal] = read
+
+
+def figures_of(stats: SignalStats) -> Figures:
+    """The metrics of a signal of ours."""
+    return Figures({name: figure(stats) for name, figure in _OF_A_SIGNAL.items()}, stats.dropped)
 
 
 def report_no_longer(signal: str) -> None:
@@ -128,22 +142,28 @@ def _observing(name: str, context: Context) -> Callable[[CallbackOptions], Itera
     return observe
 
 
-def _all_stats(context: Context) -> dict[str, SignalStats]:
-    stats = {signal.value: of_it for signal, of_it in context.delivery.stats().signals.items()}
-    return {**stats, **{signal: read() for signal, read in tuple(_further.items())}}
-
-
 def _by_signal(name: str, context: Context) -> list[Observation]:
-    figure = _OF_A_SIGNAL[name]
-    return [Observation(figure(stats), {"signal": signal}) for signal, stats in _all_stats(context).items()]
+    figure = _OF_A_SIGNAL.get(name)
+    values = (
+        {}
+        if figure is None
+        else {signal.value: figure(stats) for signal, stats in context.delivery.stats().signals.items()}
+    )
+    for signal, read in tuple(_further.items()):
+        value = read().values.get(name)
+        if value is not None:
+            values[signal] = value
+    return [Observation(value, {"signal": signal}) for signal, value in values.items()]
 
 
 def _dropped(_: str, context: Context) -> list[Observation]:
     """By reason; what was replaced by something newer, or never made, is no loss."""
+    dropped = {signal.value: stats.dropped for signal, stats in context.delivery.stats().signals.items()}
+    dropped.update({signal: read().dropped for signal, read in tuple(_further.items())})
     return [
         Observation(count, {"signal": signal, "reason": reason})
-        for signal, stats in _all_stats(context).items()
-        for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **stats.dropped}.items()
+        for signal, by_reason in dropped.items()
+        for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **by_reason}.items()
         if reason not in _NO_LOSSES
     ]
 

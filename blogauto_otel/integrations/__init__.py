@@ -1,4 +1,4 @@
-"""Other systems we answer to or link with: one table, each module with `link(context, metering) -> Report`."""
+"""Integrations with other systems: a table of modules, each with `link(context, metering) -> Report`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INTEGRATIONS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def link_all(context: Context, metering: Metering | None) -> tuple[Report, ...]:
-    """Link every integration of the table; one that fails is reported and costs the others nothing.
+    """Link every integration of the table; one that fails is reported and does not affect the others.
 
     Raises:
         ConfigurationError: only with `strict`.
@@ -42,14 +42,14 @@ def _link(name: str, module: str, context: Context, metering: Metering | None) -
     return report
 
 
-# --- what some of them have -------------------------------------------------------------------------------------------
+# --- functions that a module may have ---------------------------------------------------------------------------------
 
 
-def brought_up_to_date(reports: Sequence[Report]) -> tuple[Report, ...]:
-    """The reports as they would be now: an application may have made a client of its own since."""
-    now: dict[str, Report] = {}
-    _each("report", lambda report: now.update({made.name: made for made in (report(),) if made is not None}))
-    return tuple(now.get(report.name, report) for report in reports)
+def current_reports(reports: Sequence[Report]) -> tuple[Report, ...]:
+    """The current reports: an application may have made a Sentry client since."""
+    current: dict[str, Report] = {}
+    _each("report", lambda report: current.update({new.name: new for new in (report(),) if new is not None}))
+    return tuple(current.get(report.name, report) for report in reports)
 
 
 def unlink_all() -> None:
@@ -58,27 +58,27 @@ def unlink_all() -> None:
 
 
 def after_fork_in_child() -> None:
-    """Let them begin anew in a forked child."""
-    _each("after_fork_in_child", lambda begin: begin())
+    """Reset every integration in a forked child."""
+    _each("after_fork_in_child", lambda reset: reset())
 
 
 def flush_all(timeout: float) -> None:
-    """Let them send what waits, for at most `timeout` seconds all together."""
+    """Send what every integration has queued, for at most `timeout` seconds in total."""
     _each_until("flush", time.monotonic() + timeout)
 
 
 def shutdown_all(timeout: float) -> None:
-    """Let them send what waits, and count as lost what they could not."""
+    """Send what every integration has queued; what is left is counted as dropped."""
     _each_until("shutdown", time.monotonic() + timeout)
 
 
 def _each_until(function: str, deadline: float) -> None:
-    _each(function, lambda end: end(max(0.0, deadline - time.monotonic())))
+    _each(function, lambda call: call(max(0.0, deadline - time.monotonic())))
 
 
-def _each(function: str, use: Callable[[Callable[..., Any]], object]) -> None:
+def _each(function: str, call: Callable[[Callable[..., Any]], object]) -> None:
     for name, module in INTEGRATIONS.items():
         found = getattr(sys.modules.get(module), function, None)
         if found is not None:
             with guard(f"{function} of {name}"):
-                use(found)
+                call(found)

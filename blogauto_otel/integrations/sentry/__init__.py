@@ -1,15 +1,16 @@
-"""Sentry linked both ways: an error event names the span that failed, and the span and the log name the event.
+"""Sentry, linked both ways: an error event names the span that failed, and the span and the log name the event.
 
-| module | what for |
+| module | contents |
 |---|---|
-| `clients` | Sentry's client: ours, or the application's own |
-| `capture`, `budget`, `threads` | what becomes an event, and how many of them |
-| `events`, `breadcrumbs`, `source`, `privacy` | what an event says, and what it does not |
-| `transport_stats` | what became of it |
-| `scopes` | one request's tags are not another's |
+| `linking` | registers all of the following |
+| `clients` | our client, and the application's own |
+| `capture`, `rate_limiter`, `threads` | capturing events, how many, and those of threads |
+| `events`, `breadcrumbs`, `source_context`, `privacy` | the contents of an event |
+| `transport_stats` | how many events were queued, sent and lost: a metric on Sentry is added there |
+| `scopes` | scopes of a request |
 | `traces`, `profiles`, `dsn` | spans and profiles to Sentry |
 
-Nothing here is imported, and Sentry's SDK is not, where there is neither a DSN nor an application that imports it.
+Neither these modules nor Sentry's SDK is imported without a DSN, unless the application imports the SDK.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _context: Context | None = None
 _link: SentryLink | None = None
 
 
-def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - its interface
-    """Link Sentry's SDK with OpenTelemetry: when there is a DSN at once, else when the application imports it.
+def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - the interface
+    """Link Sentry's SDK with OpenTelemetry: at once when there is a DSN, else when the application imports the SDK.
 
     An application may call `sentry_sdk.init` itself, before or after: its client is linked and keeps its options.
 
@@ -57,7 +58,7 @@ def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001
         _context = context
         when_imported(PACKAGE, _imported)
         return Report(NAME, State.OFF, "no SENTRY_DSN")
-    return _begin(context)
+    return _start_link(context)
 
 
 def _missing(context: Context) -> Report:
@@ -68,7 +69,7 @@ def _missing(context: Context) -> Report:
     return Report(NAME, State.MISSING, "sentry_sdk is not installed")
 
 
-def _begin(context: Context) -> Report:
+def _start_link(context: Context) -> Report:
     global _link
     try:
         from blogauto_otel.integrations.sentry.linking import SentryLink
@@ -82,37 +83,37 @@ def _begin(context: Context) -> Report:
 
 
 def _imported(_: ModuleType) -> None:
-    """The application has imported Sentry's SDK, after `configure`; its `init` comes next, or never."""
+    """The application has imported Sentry's SDK after `configure`, and may call `init`."""
     if _context is not None and _link is None:
         with guard("linking Sentry when it is imported"):
-            _begin(_context)
+            _start_link(_context)
 
 
 def report() -> Report | None:
-    """How it stands now; None when nothing has changed since `link`."""
+    """The current state; None when nothing is linked."""
     return None if _link is None else Report(NAME, *_link.state())
 
 
 def unlink() -> None:
-    """Undo what `link` did; Sentry's SDK keeps a callback that does nothing."""
+    """Undo `link`; Sentry's SDK keeps an event processor that does nothing."""
     global _context, _link
-    made, _link, _context = _link, None, None
-    if made is not None:
-        made.stop()
+    linked, _link, _context = _link, None, None
+    if linked is not None:
+        linked.stop()
 
 
 def flush(timeout: float) -> bool:
-    """Let Sentry send what waits, for at most `timeout` seconds; True when all of it was sent."""
+    """Send what is queued, for at most `timeout` seconds; True when all of it was sent."""
     return _call("flush", timeout)
 
 
 def shutdown(timeout: float) -> bool:
-    """The same, and count what is left as lost."""
+    """The same, and count what is left as dropped."""
     return _call("shutdown", timeout)
 
 
 def after_fork_in_child() -> None:
-    """A child has an empty queue, and a budget of its own."""
+    """A child has an empty queue, and a rate limit of its own."""
     if _link is not None:
         _link.after_fork_in_child()
 

@@ -1,7 +1,7 @@
-"""The last log lines of the process: those of a trace are an event's breadcrumbs.
+"""Breadcrumbs: the latest log records of the process, of which an event shows those of its trace.
 
-Sentry's own way makes a dictionary of each line that might precede an error, 15 µs a line. These are tuples of text and
-numbers, which the garbage collector forgets about, and they become breadcrumbs when an error needs them.
+Sentry's SDK builds a dictionary for each record that might precede an error, 15 µs a record. Here a record is kept as a
+tuple of text and numbers, which the garbage collector does not track, and becomes a breadcrumb when an event needs it.
 """
 
 from __future__ import annotations
@@ -17,36 +17,35 @@ from opentelemetry.trace import get_current_span
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.signals.text import safe_text
 
-MAX_LINES: Final = 1_000  # of the process; 300 kB when all are as long as may be
-MAX_TEXT: Final = 300
+MAX_RECORDS: Final = 1_000  # of the process; at most 300 kB
+MAX_TEXT: Final = 300  # characters of one message
 MAX_BREADCRUMBS: Final = 50  # of one event
-_QUIET: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # they say of a request that it was
+_ACCESS_LOGGERS: Final = frozenset({"uvicorn.access", "gunicorn.access"})  # one record for each request: no context
 
-
-# Trace id; without one the thread's; when; level; logger; text. Of a plain tuple the collector loses sight.
-_Line: TypeAlias = tuple[int, int, float, int, str, str]
+# Trace id; without one the thread's id; time; level; logger; text. The collector untracks a plain tuple of these.
+_Record: TypeAlias = tuple[int, int, float, int, str, str]
 
 
 class BreadcrumbBuffer:
-    """Lives as long as the link."""
+    """Keeps records until `unlink`."""
 
     def __init__(self) -> None:
-        self._lines: deque[_Line] = deque(maxlen=MAX_LINES)
+        self._records: deque[_Record] = deque(maxlen=MAX_RECORDS)
 
     def add(self, record: logging.LogRecord) -> None:
-        """Keep what a record says."""
-        if record.levelno < logging.INFO or record.name in _QUIET:
+        """Keep what a record says, from level INFO on."""
+        if record.levelno < logging.INFO or record.name in _ACCESS_LOGGERS:
             return
         trace_id = get_current_span().get_span_context().trace_id
         thread_id = 0 if trace_id else threading.get_ident()
-        self._lines.append((trace_id, thread_id, record.created, record.levelno, record.name, _text(record)))
+        self._records.append((trace_id, thread_id, record.created, record.levelno, record.name, _text(record)))
 
     def of_trace(self, trace_id: int, *, exclude: logging.LogRecord | None) -> list[dict[str, Any]]:
-        """What was said in this trace, or outside any by this thread; without the record that is the event itself."""
-        place = (trace_id, 0 if trace_id else threading.get_ident())
-        last = None if exclude is None else (exclude.created, exclude.name)
-        lines = [line for line in self._lines.copy() if line[:2] == place and (line[2], line[4]) != last]
-        return [_breadcrumb(line) for line in lines[-MAX_BREADCRUMBS:]]
+        """The records of a trace, or of this thread outside any trace; without the record that is the event itself."""
+        key = (trace_id, 0 if trace_id else threading.get_ident())
+        excluded = None if exclude is None else (exclude.created, exclude.name)
+        found = [one for one in self._records.copy() if one[:2] == key and (one[2], one[4]) != excluded]
+        return [_breadcrumb(one) for one in found[-MAX_BREADCRUMBS:]]
 
 
 def _text(record: logging.LogRecord) -> str:
@@ -57,15 +56,15 @@ def _text(record: logging.LogRecord) -> str:
 def _formatted(record: logging.LogRecord) -> object:
     try:
         return record.getMessage()
-    except BaseException as error:  # arguments that do not fit; whoever prints the record says so
+    except BaseException as error:  # arguments that do not fit the message; the handler that prints it reports them
         if not is_foreign(error):
             raise
         return record.msg
 
 
-def _breadcrumb(line: _Line) -> dict[str, Any]:
+def _breadcrumb(record: _Record) -> dict[str, Any]:
     """https://develop.sentry.dev/sdk/data-model/event-payloads/breadcrumbs/."""
-    _, _, created, level, logger, text = line
+    _, _, created, level, logger, text = record
     return {
         "type": "log",
         "category": logger,
@@ -76,14 +75,14 @@ def _breadcrumb(line: _Line) -> dict[str, Any]:
 
 
 def level_name(level: int) -> str:
-    """Sentry's word for a level of logging."""
-    for least, word in _WORDS:
-        if level >= least:
-            return word
+    """Sentry's name for a level of logging."""
+    for lowest, name in _LEVEL_NAMES:
+        if level >= lowest:
+            return name
     return "debug"
 
 
-_WORDS: Final = (
+_LEVEL_NAMES: Final = (
     (logging.CRITICAL, "fatal"),
     (logging.ERROR, "error"),
     (logging.WARNING, "warning"),

@@ -1,4 +1,9 @@
-"""What becomes an event: a request, a background task or a thread that failed, and what is logged as an error."""
+"""Captures events: failed requests, background tasks and threads, and log records of level ERROR or above.
+
+An application that calls `sentry_sdk.init` itself gets the events that its own integrations capture, and no others.
+Some of them are captured here all the same, as the integration would but earlier, while the span is open and before the
+log record is exported, so that these get the id of the event.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,11 @@ from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, is_foreign, tell
 from blogauto_otel.delivery import reasons
+from blogauto_otel.instrumentation.asgi import reported
 from blogauto_otel.instrumentation.asgi.request import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer, level_name
+from blogauto_otel.integrations.sentry.clients import LinkedClients
 from blogauto_otel.integrations.sentry.events import (
     CAPTURED_BY_US,
     NO_EVENT,
@@ -32,16 +39,12 @@ from blogauto_otel.signals.records import read
 from blogauto_otel.signals.text import class_name, safe_text
 
 MECHANISM: Final = "blogauto_otel"
-# Where the log would tell of what sends it. Sentry ignores its own and urllib3's as well.
-OWN_LOGGERS: Final = ("opentelemetry", "opentelemetry.*", "blogauto_otel", "blogauto_otel.*")
+# The integration of an application's client that captures what a request lets pass; also the mechanism of its events.
+STARLETTE: Final = "starlette"
 
 
 class Capture:
-    """Lives as long as the link.
-
-    Args:
-        level_of: the least level of a log record that becomes an event of this client; None for no record at all.
-    """
+    """Captures events until `unlink`."""
 
     def __init__(
         self,
@@ -49,67 +52,85 @@ class Capture:
         breadcrumbs: BreadcrumbBuffer,
         rate_limiter: RateLimiter,
         transport_stats: TransportStats,
-        level_of: Callable[[Any], int | None],
+        clients: LinkedClients,
     ) -> None:
         self._events = events
         self._breadcrumbs = breadcrumbs
         self._rate_limiter = rate_limiter
         self._transport_stats = transport_stats
-        self._level_of = level_of
-        self._is_listened_to: Callable[[logging.LogRecord], bool] = getattr(EventHandler(), "_can_record", bool)
+        self._clients = clients
+        self._is_not_ignored: Callable[[logging.LogRecord], bool] = getattr(EventHandler(), "_can_record", bool)
 
     @guarded("capturing a failed request", None)
     def request_error(self, error: BaseException, span: Span) -> None:
-        """An exception ended a request or background task, or a handler of the application made a 5xx of it."""
+        """An exception ended a request or background task, or a handler of the application answered it with 5xx."""
         request = current.get()
         is_handled = request is not None and request.handled is error and request.error is not error
         context = span.get_span_context()
         event_id = known_event(error, context.trace_id)
         if event_id is None:
-            event_id = self._capture(error, {SPAN_HINT: context}, handled=is_handled, mechanism=MECHANISM)
+            client = sentry_sdk.get_client()
+            mechanism = MECHANISM if self._clients.is_own(client) else STARLETTE
+            if mechanism == MECHANISM or (STARLETTE in client.integrations and not is_handled):
+                event_id = self._capture(error, {SPAN_HINT: context}, handled=is_handled, mechanism=mechanism)
         if event_id:
             span.set_attributes(self._events.event_attributes(event_id))
 
     @guarded("capturing a failed thread", None)
     def thread_error(self, error: BaseException) -> None:
-        """An exception ended a thread."""
-        if known_event(error) is None:
+        """An exception ended a thread; an application's own client has an integration for that."""
+        if known_event(error) is None and self._clients.is_own(sentry_sdk.get_client()):
             self._capture(error, {}, handled=False, mechanism="threading")
 
     def log_record(self, record: logging.LogRecord) -> SpanContext | None:
-        """A log record passes on its way to handlers and exporters; it is given the id of its event.
+        """Capture a log record before it is exported, so that it gets the id of its event.
 
         Returns:
             The span it belongs to, when none is current and its thread was started in one.
         """
         with guard("capturing a log record"):
-            self._breadcrumbs.add(record)
-            if record.levelno >= logging.ERROR and self._is_wanted(record):
-                self._judge(record)
-                if not get_current_span().get_span_context().is_valid:
-                    return threads.starting_span(has_failed=False)
+            client = sentry_sdk.get_client()
+            handler = self._clients.event_handler(client)
+            if handler is not None:
+                self._let_handle(handler, record)
+            elif self._clients.is_own(client):
+                self._breadcrumbs.add(record)
+                if record.levelno >= logging.ERROR and self._is_not_ignored(record):
+                    self._capture_record(record)
+            if record.levelno >= logging.ERROR and not get_current_span().get_span_context().is_valid:
+                started_in = threads.starting_span(has_failed=False)
+                return None if started_in is None else reported.server_span(started_in) or started_in
         return None
 
-    def _judge(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    def _let_handle(self, handler: logging.Handler, record: logging.LogRecord) -> None:
+        """Let the logging integration of an application's client capture a record; its second attempt is dropped."""
+        if record.levelno < handler.level:
+            return
+        event_id = known_event(_error_of(record))
+        if event_id:
+            record.__dict__.update(self._events.event_attributes(event_id))
+        else:
+            cached = record.exc_text
+            handler.handle(record)
+            record.exc_text = cached  # set by the handler's formatter; the application's formatters have their own
+        record.__dict__[PROCESSED] = True
+
+    def _capture_record(self, record: logging.LogRecord) -> None:
+        error = _error_of(record)
         event_id = known_event(error)
         if event_id:
             record.__dict__.update(self._events.event_attributes(event_id))
         elif event_id is None:
-            self._record(record, error)
+            self._capture_new_record(record, error)
         record.__dict__[PROCESSED] = True
 
-    def _record(self, record: logging.LogRecord, error: BaseException | None) -> None:
-        said = {"level": level_name(record.levelno), "logger": record.name, **_said(record)}
+    def _capture_new_record(self, record: logging.LogRecord, error: BaseException | None) -> None:
+        fields = {"level": level_name(record.levelno), "logger": record.name, **_message_fields(record)}
         hint = {"log_record": record}
         if error is not None:
-            self._capture(error, hint, handled=True, mechanism="logging", said=said)
-        elif self._may(("log", record.pathname, record.lineno)):
-            self._send(said, {**hint, CAPTURED_BY_US: True})
-
-    def _is_wanted(self, record: logging.LogRecord) -> bool:
-        level = self._level_of(sentry_sdk.get_client())
-        return level is not None and record.levelno >= level and self._is_listened_to(record)
+            self._capture(error, hint, handled=True, mechanism="logging", fields=fields)
+        elif self._is_allowed(("log", record.pathname, record.lineno)):
+            self._send(fields, {**hint, CAPTURED_BY_US: True})
 
     def _capture(
         self,
@@ -118,9 +139,9 @@ class Capture:
         *,
         handled: bool,
         mechanism: str,
-        said: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> str | None:
-        """Build an event of an exception, once for all who tell of it; the id when Sentry took it."""
+        """Build the event of an exception, once whoever reports it; its id when the transport queued it."""
         client = sentry_sdk.get_client()
         if not client.is_active():
             return None
@@ -128,44 +149,52 @@ class Capture:
         failure = remember(error, get_current_span().get_span_context() if span is None else span)
         if failure is not None:
             failure.event_id = NO_EVENT
-        if not self._may(_place(error)):
+        if self._clients.is_own(client) and not self._is_allowed(_raise_location(error)):
             return None
-        made = _as_event(client, error, handled=handled, mechanism=mechanism)
-        if made is None:
+        built = _build_event(client, error, handled=handled, mechanism=mechanism)
+        if built is None:
             sentry_sdk.capture_exception(error)
         else:
-            self._send({**made[0], **(said or {})}, {**made[1], **hint, CAPTURED_BY_US: True})
+            self._send({**built[0], **(fields or {})}, {**built[1], **hint, CAPTURED_BY_US: True})
         return failure.event_id if failure is not None else None
 
     def _send(self, event: dict[str, Any], hint: dict[str, Any]) -> None:
         sentry_sdk.capture_event(event, hint=hint)  # type: ignore[arg-type]  # a TypedDict of theirs
 
-    def _may(self, place: tuple[Any, ...]) -> bool:
-        if self._rate_limiter.allow(place):
+    def _is_allowed(self, key: tuple[Any, ...]) -> bool:
+        if self._rate_limiter.allow(key):
             return True
-        self._transport_stats.lose(reasons.WITHHELD)
-        tell("sentry budget", "more errors than Sentry is told of: some are in the log and in traces only")
+        self._transport_stats.drop(reasons.WITHHELD)
+        tell(
+            "sentry rate limit",
+            "Sentry events are rate limited: some errors are in the log and in traces only. To send more, set "
+            "BLOGAUTO_OTEL_SENTRY_EVENTS_PER_MINUTE.",
+        )
         return False
 
 
-def _as_event(client: Any, error: BaseException, *, handled: bool, mechanism: str) -> tuple[Any, Any] | None:
-    """The event of an exception and its hint, as Sentry's own integrations make them; None where that is not known."""
-    make = getattr(utils, "event_from_exception", None)
-    if make is None:
+def _error_of(record: logging.LogRecord) -> BaseException | None:
+    return record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+
+
+def _build_event(client: Any, error: BaseException, *, handled: bool, mechanism: str) -> tuple[Any, Any] | None:
+    """The event of an exception and its hint, as Sentry's integrations build them; None in an unknown version."""
+    build = getattr(utils, "event_from_exception", None)
+    if build is None:
         return None
     kind = {"type": mechanism, "handled": handled}
     try:
-        made: tuple[Any, Any] = make(error, client_options=client.options, mechanism=kind)
+        built: tuple[Any, Any] = build(error, client_options=client.options, mechanism=kind)
     except BaseException as unreadable:  # Sentry expects an `Exception` at most of a `__str__` or `__repr__`
         if not is_foreign(unreadable):
             raise
-        told = {"type": class_name(type(error)), "value": safe_text(error), "mechanism": kind}
-        return {"level": "error", "exception": {"values": [told]}}, {"exc_info": (type(error), error, None)}
-    return made
+        value = {"type": class_name(type(error)), "value": safe_text(error), "mechanism": kind}
+        return {"level": "error", "exception": {"values": [value]}}, {"exc_info": (type(error), error, None)}
+    return built
 
 
-def _said(record: logging.LogRecord) -> dict[str, Any]:
-    """The message, by whose template Sentry groups; its arguments are in it, and not sent a second time."""
+def _message_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The message; Sentry groups by its template. The formatted message has the arguments, so `params` is left out."""
     body, attributes = read(record)
     known = bound()
     extra = {key: value for key, value in attributes.items() if key not in known and not key.startswith("exception.")}
@@ -174,8 +203,8 @@ def _said(record: logging.LogRecord) -> dict[str, Any]:
     return {"logentry": {"message": template, "formatted": body}, "extra": extra}
 
 
-def _place(error: BaseException) -> tuple[Any, ...]:
-    """The class, and where it was raised."""
+def _raise_location(error: BaseException) -> tuple[Any, ...]:
+    """The class, and the line that raised it."""
     step = error.__traceback__
     if step is None:
         return (type(error),)

@@ -1,4 +1,4 @@
-"""Where Sentry takes OpenTelemetry's spans and logs, and with which key: both are in the DSN."""
+"""Sentry's OTLP endpoint and public key, both read from the DSN."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What an event says: the span that failed, who was asked what, and what the log said before it; nothing private.
+"""Processes events: adds the span that failed, what is known of the request, and breadcrumbs; redacts the rest.
 
-Every event of the process comes here, whoever captured it: this is a global event processor of Sentry's.
+It is a global event processor of Sentry's, so it sees every event of the process, whoever captured it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanCont
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation.asgi import reported
 from blogauto_otel.instrumentation.asgi.request import Request, alone, current
 from blogauto_otel.integrations.sentry import privacy, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
@@ -30,21 +31,22 @@ Event: TypeAlias = MutableMapping[str, Any]
 Hint: TypeAlias = Mapping[str, Any]
 BeforeSend: TypeAlias = Callable[[Event, Hint], "Event | None"]
 
-# Keys of ours in a hint: what we captured ourselves, and the span it is to be linked to.
+# Keys of ours in a hint: the event was captured by us, and the span it belongs to.
 CAPTURED_BY_US: Final = "blogauto_otel"
 SPAN_HINT: Final = "blogauto_otel.span"
-# On an exception: it has been dealt with, and there is no event. On a log record: it has been dealt with.
+# The event id on an exception that was processed and became no event.
 NO_EVENT: Final = ""
+# On a log record that was processed, whether it became an event or not.
 PROCESSED: Final = "_blogauto_otel_sentry_processed"
 
 _ERROR_TYPES: Final = frozenset({None, "", "default", "error", "event"})
 _MAX_TAG: Final = 200
-# Of the resource, as tags; all of it is in the context `otel`.
+# Resource attributes that are tags; all of them are in the context `otel`.
 _RESOURCE_TAGS: Final = ("service.name", "service.namespace", "service.instance.id")
 
 
 class _EventSpan(NamedTuple):
-    """Where an event belongs, and whether the span will be found in a tracing backend."""
+    """The span that an event belongs to, and whether it is exported."""
 
     span: SpanContext
     is_exported: bool
@@ -58,26 +60,26 @@ class _Pending(NamedTuple):
     record: logging.LogRecord | None
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     pending: _Pending | None = None
 
 
 class EventProcessor:
-    """Lives as long as the link."""
+    """Processes events until `unlink`."""
 
     def __init__(self, context: Context, breadcrumbs: BreadcrumbBuffer) -> None:
         self._context = context
         self._settings = context.settings
         self._redactor = context.redactor
         self._breadcrumbs = breadcrumbs
-        self._thread = _Thread()
+        self._thread = _ThreadState()
         self._logger = context.logger_provider.get_logger(semconv.SCOPE_SENTRY)
-        self.own_client: object = None  # its events have no source yet
+        self.own_client: object = None  # its events get breadcrumbs and source from us
 
-    # --- before Sentry has serialised it ------------------------------------------------------------------------------
+    # --- before Sentry serialises the event ---------------------------------------------------------------------------
 
     def process(self, event: Event, hint: Hint) -> Event | None:
-        """Link an event and complete it; None for one that Sentry has already."""
+        """Link an event and add to it; None for an error that Sentry has already."""
         if event.get("type") not in _ERROR_TYPES:
             return event
         with guard("looking whether Sentry has an error already"):
@@ -85,7 +87,7 @@ class EventProcessor:
                 return None
         with guard("linking a Sentry event"):
             self._link(event, hint)
-        with guard("completing a Sentry event"):
+        with guard("adding to a Sentry event"):
             self._add_details(event)
             if sentry_sdk.get_client() is self.own_client:
                 add_source(event)
@@ -93,17 +95,18 @@ class EventProcessor:
 
     def _link(self, event: Event, hint: Hint) -> None:
         contexts = event.setdefault("contexts", {})
-        place = span_of_event(event, hint)
+        found = span_of_event(event, hint)
         otel: dict[str, Any] = {"resource": self._resource()}
         contexts["otel"] = otel
-        if place is not None:
-            ids = {"trace_id": format_trace_id(place.span.trace_id), "span_id": format_span_id(place.span.span_id)}
+        if found is not None:
+            ids = {"trace_id": format_trace_id(found.span.trace_id), "span_id": format_span_id(found.span.span_id)}
             contexts["trace"] = dict(ids)
-            otel["sampled"] = place.is_exported
+            otel["sampled"] = found.is_exported
             if self._settings.sentry_trace_url:
                 otel["trace_url"] = self._settings.sentry_trace_url.format(**ids)
-        crumbs = self._breadcrumbs.of_trace(place.span.trace_id if place else 0, exclude=hint.get("log_record"))
-        _add_breadcrumbs(event, crumbs)
+        if sentry_sdk.get_client() is self.own_client:
+            trace_id = found.span.trace_id if found else 0
+            _add_breadcrumbs(event, self._breadcrumbs.of_trace(trace_id, exclude=hint.get("log_record")))
 
     def _add_details(self, event: Event) -> None:
         known = dict(bound())
@@ -125,10 +128,10 @@ class EventProcessor:
         resource = getattr(self._context.tracer_provider, "resource", None)
         return dict(resource.attributes) if resource is not None else {"service.name": self._settings.service_name}
 
-    # --- before it is sent --------------------------------------------------------------------------------------------
+    # --- before the event is sent -------------------------------------------------------------------------------------
 
     def before_send(self, users: BeforeSend | None) -> BeforeSend:
-        """The application's own `before_send` first, then ours; what cannot be cleaned does not leave."""
+        """The application's `before_send`, then redaction; an event that cannot be redacted is not sent."""
 
         def before_send(event: Event, hint: Hint) -> Event | None:
             self._thread.pending = None
@@ -138,49 +141,50 @@ class EventProcessor:
         return before_send
 
     def _redacted(self, event: Event, hint: Hint) -> Event | None:
-        with guard("cleaning a Sentry event"):
-            cleaned = privacy.redact_event(event, self._redactor)
+        with guard("redacting a Sentry event"):
+            redacted = privacy.redact_event(event, self._redactor)
             self._thread.pending = _Pending(str(event.get("event_id")), error_of(hint), hint.get("log_record"))
-            return cleaned
+            return redacted
         return None
 
-    # --- when Sentry has taken it -------------------------------------------------------------------------------------
+    # --- when the transport has queued the event ----------------------------------------------------------------------
 
-    def accepted(self, event: Mapping[str, Any]) -> None:
-        """Write its id where it will be looked for: the span, the log record, and the exception."""
+    def on_queued(self, event: Mapping[str, Any]) -> None:
+        """Write the id of an event to its span, its log record and its exception."""
         event_id = str(event["event_id"])
         pending, self._thread.pending = self._thread.pending, None
         if pending is None or pending.event_id != event_id:
             pending = _Pending(event_id, None, None)
         span = linked_span(event)
-        notes = self.event_attributes(event_id)
+        attributes = self.event_attributes(event_id)
         if pending.error is not None:
             failure = remember(pending.error, span)
             if failure is not None:
                 failure.event_id = event_id
-        self._put_on_spans(notes, span)
+        self._add_to_spans(attributes, span)
         if pending.record is not None:
-            pending.record.__dict__.update(notes)
+            pending.record.__dict__.update(attributes)
         else:
-            self._log(event, notes, span)
+            self._log(event, attributes, span)
 
     def event_attributes(self, event_id: str) -> dict[str, str]:
-        """The attributes that lead to an event."""
+        """The attributes of a span or log record that name an event."""
         url = self._settings.sentry_event_url
-        notes = {semconv.SENTRY_EVENT_ID: event_id}
-        return notes | {semconv.SENTRY_EVENT_URL: url.format(event_id=event_id)} if url else notes
+        attributes = {semconv.SENTRY_EVENT_ID: event_id}
+        return attributes | {semconv.SENTRY_EVENT_URL: url.format(event_id=event_id)} if url else attributes
 
-    def _put_on_spans(self, notes: Mapping[str, str], linked: SpanContext) -> None:
-        """The request's span, that one of it that is current now, and the one that will be written when it fails."""
-        here = trace.get_current_span()
-        if here.is_recording() and here.get_span_context().trace_id == linked.trace_id:
-            here.set_attributes(notes)
+    def _add_to_spans(self, attributes: Mapping[str, str], linked: SpanContext) -> None:
+        """To the current span of the trace, and to the request's, which is exported even when it is not sampled."""
+        span = trace.get_current_span()
+        if span.is_recording() and span.get_span_context().trace_id == linked.trace_id:
+            span.set_attributes(attributes)
         request = current.get()
         if request is not None and not request.finished:
-            request.notes = {**(request.notes or {}), **notes}
+            request.notes = {**(request.notes or {}), **attributes}
+        reported.keep(linked, attributes)
 
-    def _log(self, event: Mapping[str, Any], notes: Mapping[str, str], span: SpanContext) -> None:
-        """A record for an event that no log record led to."""
+    def _log(self, event: Mapping[str, Any], attributes: Mapping[str, str], span: SpanContext) -> None:
+        """Emit a log record for an event that was captured without one."""
         context = trace.set_span_in_context(NonRecordingSpan(span)) if span.is_valid else None
         self._logger.emit(
             timestamp=int(datetime.now(timezone.utc).timestamp() * 1e9),
@@ -188,33 +192,35 @@ class EventProcessor:
             severity_number=SeverityNumber.INFO,
             severity_text="INFO",
             body=f"Sentry event {event['event_id']}: {_title(event)}",
-            attributes={**bound(), **notes},
+            attributes={**bound(), **attributes},
             event_name="sentry.event",
         )
 
 
-# --- where it belongs -------------------------------------------------------------------------------------------------
+# --- the span of an event ---------------------------------------------------------------------------------------------
 
 
 def span_of_event(event: Mapping[str, Any], hint: Hint) -> _EventSpan | None:
-    """The span that failed: the innermost one that the exception ended, else the one at hand."""
+    """The span that failed: the innermost one that the exception ended, else the current one."""
     error = error_of(hint)
     failure = first_failure_of(error) if error is not None else None
     given: SpanContext | None = hint.get(SPAN_HINT)
     here = given if given is not None and given.is_valid else trace.get_current_span().get_span_context()
     if failure is not None and failure.span_context.is_valid:
-        there = failure.span_context
-        if not here.is_valid or (there.trace_flags.sampled and there.trace_id == here.trace_id):
-            return _EventSpan(there, there.trace_flags.sampled)
+        failed = failure.span_context
+        if not here.is_valid or (failed.trace_flags.sampled and failed.trace_id == here.trace_id):
+            return _EventSpan(failed, failed.trace_flags.sampled)
     if not here.is_valid:
         here = threads.starting_span(has_failed=_is_unhandled(event)) or here
     if not here.is_valid:
         return None
-    return _EventSpan(_written(here) if given is None else here, here.trace_flags.sampled)
+    if given is None:
+        here = reported.server_span(here) or _server_span(here)
+    return _EventSpan(here, here.trace_flags.sampled)
 
 
-def _written(here: SpanContext) -> SpanContext:
-    """Of a trace that is not sampled only the request's span may be written; those inside it do not exist."""
+def _server_span(here: SpanContext) -> SpanContext:
+    """In a trace that is not exported, the request's span, because its log records name that one."""
     request = current.get()
     if here.trace_flags.sampled or request is None:
         return here
@@ -223,11 +229,11 @@ def _written(here: SpanContext) -> SpanContext:
 
 
 def known_event(error: BaseException | None, trace_id: int | None = None) -> str | None:
-    """The event that Sentry has of an exception in this trace; empty when it was decided that there is none."""
+    """The event that Sentry has of an exception in this trace; empty when it was processed and became none."""
     if error is None:
         return None
     here = trace.get_current_span().get_span_context().trace_id if trace_id is None else trace_id
-    for one in (error, alone(error)):  # requests tell of the only exception in a group, servers of the group
+    for one in (error, alone(error)):  # a request fails by the only exception in a group, the server logs the group
         failure = failure_of(one)
         if failure is not None and failure.event_id is not None:
             then = failure.span_context.trace_id
@@ -237,7 +243,7 @@ def known_event(error: BaseException | None, trace_id: int | None = None) -> str
 
 
 def _is_known(event: Mapping[str, Any], hint: Hint) -> bool:
-    """Whether one that somebody else captured is an error that is settled; who captures it by hand means it."""
+    """Whether an error that something else captured was processed before; `capture_exception` is always obeyed."""
     record = hint.get("log_record")
     if record is not None and PROCESSED in record.__dict__:
         return True
@@ -246,7 +252,7 @@ def _is_known(event: Mapping[str, Any], hint: Hint) -> bool:
 
 
 def error_of(hint: Hint) -> BaseException | None:
-    """The exception that an event is about."""
+    """The exception of an event."""
     info = hint.get("exc_info")
     found = info[1] if isinstance(info, tuple) and len(info) == 3 else None
     return found if isinstance(found, BaseException) else None
@@ -263,7 +269,7 @@ def _mechanism(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def linked_span(event: Mapping[str, Any]) -> SpanContext:
-    """What an event is linked to, as it was written into it; nothing for one that Sentry gave a trace of its own."""
+    """The span that was written into an event; an invalid one when Sentry gave it a trace of its own."""
     if "sampled" not in event.get("contexts", {}).get("otel", {}):
         return INVALID_SPAN_CONTEXT
     ids = event["contexts"]["trace"]
@@ -271,32 +277,32 @@ def linked_span(event: Mapping[str, Any]) -> SpanContext:
     return SpanContext(int(ids["trace_id"], 16), int(ids["span_id"], 16), is_remote=False, trace_flags=flags)
 
 
-# --- what it says -----------------------------------------------------------------------------------------------------
+# --- what is added ----------------------------------------------------------------------------------------------------
 
 
 def _add_request(event: Event, request: Request) -> None:
-    """The route, not the path: what stands in a path may be nobody's business. The span has it, redacted."""
+    """The route and not the path, which may contain personal data; the span has the path, redacted."""
     route = request.template or request.find_template()
     event.setdefault("transaction", f"{request.method} {route}" if route else request.method)
     event.setdefault("transaction_info", {"source": "route"})
-    said = event.setdefault("request", {})
-    said.setdefault("method", request.method)
+    fields = event.setdefault("request", {})
+    fields.setdefault("method", request.method)
     if route:
-        said.setdefault("url", route)
+        fields.setdefault("url", route)
 
 
-def _add_breadcrumbs(event: Event, crumbs: list[dict[str, Any]]) -> None:
-    """Among those that the application left with Sentry, by time; Sentry's own integration may have left the same."""
+def _add_breadcrumbs(event: Event, breadcrumbs: list[dict[str, Any]]) -> None:
+    """Sorted by time into those of the application; Sentry's logging integration may have added the same."""
     present = event.setdefault("breadcrumbs", {})
-    if not crumbs or not isinstance(present, dict):
+    if not breadcrumbs or not isinstance(present, dict):
         return
-    left = list(present.get("values", ()))
-    known = {_time(crumb) for crumb in left if crumb.get("type") == "log"}
-    present["values"] = sorted([*left, *(crumb for crumb in crumbs if _time(crumb) not in known)], key=_time)
+    others = list(present.get("values", ()))
+    known = {_time(one) for one in others if one.get("type") == "log"}
+    present["values"] = sorted([*others, *(one for one in breadcrumbs if _time(one) not in known)], key=_time)
 
 
-def _time(crumb: Mapping[str, Any]) -> float:
-    when = crumb.get("timestamp")
+def _time(breadcrumb: Mapping[str, Any]) -> float:
+    when = breadcrumb.get("timestamp")
     return when.timestamp() if isinstance(when, datetime) else 0.0
 
 
@@ -304,5 +310,5 @@ def _title(event: Mapping[str, Any]) -> str:
     values = (event.get("exception") or {}).get("values")
     if values:
         return f"{values[-1].get('type')}: {values[-1].get('value')}"
-    said = event.get("logentry") or {}
-    return str(event.get("message") or said.get("formatted") or said.get("message") or "")
+    entry = event.get("logentry") or {}
+    return str(event.get("message") or entry.get("formatted") or entry.get("message") or "")

@@ -1,4 +1,4 @@
-"""The link while it lasts: its parts, and what hangs where."""
+"""The link between Sentry's SDK and OpenTelemetry: its parts, and where each of them is registered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import sentry_sdk
+from sentry_sdk.scope import add_global_event_processor
 
 from blogauto_otel._guard import guard, tell
 from blogauto_otel.delivery import reasons
@@ -14,7 +15,7 @@ from blogauto_otel.delivery.pipeline import Delivery
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.instrumentation import Context, State, logging, selfmetrics
 from blogauto_otel.instrumentation.asgi import hooks
-from blogauto_otel.integrations.sentry import scopes, threads
+from blogauto_otel.integrations.sentry import privacy, scopes, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.capture import Capture
 from blogauto_otel.integrations.sentry.clients import LinkedClients
@@ -29,51 +30,51 @@ TRACES_SIGNAL: Final = "sentry_traces"
 
 
 class SentryLink:
-    """From `link` to `unlink`."""
+    """Lives from `link` to `unlink`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._settings = context.settings
-        self._transport_stats = TransportStats()
-        self._breadcrumbs = BreadcrumbBuffer()
-        self._events = EventProcessor(context, self._breadcrumbs)
+        self._transport_stats = TransportStats(
+            lambda envelope: privacy.redact_envelope(envelope, context.redactor),
+        )
+        breadcrumbs = BreadcrumbBuffer()
+        self._events = EventProcessor(context, breadcrumbs)
         self._clients = LinkedClients(self._events, self._transport_stats)
         self._rate_limiter = RateLimiter(self._settings.sentry_events_per_minute)
-        self._capture = Capture(
-            self._events, self._breadcrumbs, self._rate_limiter, self._transport_stats, self._clients.level_of
-        )
+        self._capture = Capture(self._events, breadcrumbs, self._rate_limiter, self._transport_stats, self._clients)
         self._profiles: Profiles | None = None
         self._traces: tuple[Delivery, SentryTraces] | None = None
-        self._beside: list[str] = []  # what the status line says of traces and profiles
+        self._details: list[str] = []  # on traces and profiles, for the status line
 
     def start(self) -> None:
-        """Hang in everywhere."""
+        """Register every part."""
         global _events
         _events = self._events
-        _watch_events()
+        _register_event_processor()
         self._clients.start(self._settings, self._resource())
         hooks.on_request_error(self._capture.request_error)
         logging.watch_records(self._context, self._capture.log_record)
-        threads.watch(self._capture.thread_error)
-        selfmetrics.report_also(SIGNAL, self._transport_stats.stats)
-        self._isolate_requests()
+        threads.patch(self._capture.thread_error)
+        selfmetrics.report_also(SIGNAL, self._transport_stats.figures)
         if self._settings.sentry_dsn is not None:
-            self._beside.append(self._start_traces())
+            self._details.append(self._start_traces())
         if self._clients.own is not None:
+            self._isolate_requests()
             self._profiles = Profiles(self._settings, self._context.tracer_provider)
-            self._beside.append(self._profiles.start())
+            self._details.append(self._profiles.start())
 
     def state(self) -> tuple[State, str]:
-        """What the status line says; an application may have made a client of its own meanwhile."""
+        """For the status line; an application may have made a client of its own meanwhile."""
         client = sentry_sdk.get_client()
         if not client.is_active():
             return State.OFF, "no SENTRY_DSN"
-        return State.ON, ", ".join([self._clients.describe(client), *self._beside])
+        return State.ON, ", ".join([self._clients.describe(client), *self._details])
 
     def _isolate_requests(self) -> None:
         try:
             scopes.isolate_requests()
-        except Exception as error:  # noqa: BLE001 - it stands on what Sentry promises nobody
+        except Exception as error:  # noqa: BLE001 - it depends on private members of sentry_sdk
             tell(
                 "sentry scopes",
                 "this version of sentry_sdk keeps its scopes in another way (%s): tags and users that are set in "
@@ -87,10 +88,10 @@ class SentryLink:
             return {"collector": "traces by the Collector", "off": "no traces"}[self._settings.sentry_traces]
         resource = getattr(provider, "resource", None)
         if resource is None or not hasattr(provider, "add_span_processor"):
-            return "no traces: the tracer provider is somebody else's"
+            return "no traces: the tracer provider is the application's"
         delivery, processor = self._traces = build_traces(self._settings, resource, self._context.redactor)
         provider.add_span_processor(processor)
-        selfmetrics.report_also(TRACES_SIGNAL, lambda: delivery.stats().signals[Signal.TRACES])
+        selfmetrics.report_also(TRACES_SIGNAL, lambda: selfmetrics.figures_of(delivery.stats().signals[Signal.TRACES]))
         return f"{self._settings.sentry_traces_rate:.0%} of traces"
 
     def _resource(self) -> dict[str, Any]:
@@ -100,34 +101,34 @@ class SentryLink:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float) -> bool:
-        """Send what waits: spans in a thread of ours, then events and what has been profiled, in Sentry's."""
+        """Send what is queued: spans by our own delivery, then events and profiles by Sentry's transport."""
         deadline = time.monotonic() + timeout
         sent = self._traces is None or self._traces[0].force_flush(timeout / 2)
         if self._profiles is not None:
             self._profiles.flush()
-        for client in self._clients.active() if self._transport_stats.waiting else ():
+        for client in self._clients.active() if self._transport_stats.in_flight else ():
             client.flush(timeout=max(0.1, deadline - time.monotonic()))
-        return sent and not self._transport_stats.waiting
+        return sent and not self._transport_stats.in_flight
 
     def shutdown(self, timeout: float) -> bool:
-        """Send what waits; what is left is lost, and counted."""
+        """Send what is queued; count what is left as dropped."""
         deadline = time.monotonic() + timeout
         if self._profiles is not None:
             self._profiles.stop()
         sent = self.flush(timeout)
-        if self._transport_stats.waiting:
-            self._transport_stats.lose(reasons.SHUTDOWN, self._transport_stats.waiting)
+        if self._transport_stats.in_flight:
+            self._transport_stats.drop(reasons.SHUTDOWN, self._transport_stats.in_flight)
         if self._traces is not None:
             self._traces[0].shutdown(max(0.1, deadline - time.monotonic()))
         return sent
 
     def stop(self) -> None:
-        """Take out what hangs where it can be taken out; what cannot does nothing any more."""
+        """Unregister every part; what cannot be unregistered does nothing any more."""
         global _events
         _events = None
         hooks.not_on_request_error(self._capture.request_error)
         logging.unwatch_records(self._capture.log_record)
-        threads.unwatch()
+        threads.unpatch()
         for signal in (SIGNAL, TRACES_SIGNAL):
             selfmetrics.report_no_longer(signal)
         scopes.stop()
@@ -139,9 +140,9 @@ class SentryLink:
         self._clients.stop()
 
     def after_fork_in_child(self) -> None:
-        """What waits in the parent's queue is the parent's to send, and its locks may be held for ever."""
-        self._transport_stats.clear()
-        self._rate_limiter.clear()
+        """The parent sends what is in its queue, and its locks may be held for ever: the child gets fresh ones."""
+        self._transport_stats.reset()
+        self._rate_limiter.reset()
         with guard("a fresh queue for Sentry"):
             for client in self._clients.active():
                 _renew_worker(client.transport)
@@ -162,7 +163,7 @@ def _renew_worker(transport: Any) -> None:
         transport._worker = type(worker)(queue_size=transport.options["transport_queue_size"])
 
 
-# --- Sentry's list of event processors: what is in it stays, and does nothing after us --------------------------------
+# --- Sentry's global event processors: none can be removed, so ours does nothing after `unlink` -----------------------
 
 _events: EventProcessor | None = None
 
@@ -171,12 +172,12 @@ def _process(event: Event, hint: Hint) -> Event | None:
     return event if _events is None else _events.process(event, hint)
 
 
-_is_watching = False
+_is_registered = False
 
 
-def _watch_events() -> None:
-    """Once per process: the global scope outlives clients."""
-    global _is_watching
-    if not _is_watching:
-        _is_watching = True
-        sentry_sdk.get_global_scope().add_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs
+def _register_event_processor() -> None:
+    """Once per process."""
+    global _is_registered
+    if not _is_registered:
+        _is_registered = True
+        add_global_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs

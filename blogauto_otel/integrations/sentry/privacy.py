@@ -1,4 +1,4 @@
-"""What may not leave in an event: little is collected, and what is goes through the redactor."""
+"""Privacy: what our client does not collect, and redaction of events, attachments and logs before they are sent."""
 
 from __future__ import annotations
 
@@ -6,66 +6,73 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from sentry_sdk.envelope import PayloadRef
+
+from blogauto_otel._guard import guard
 from blogauto_otel.redaction import Redactor
 
-# Every field is given: what is left out, Sentry collects (`data_collection`, since sentry-sdk 2.65).
-_NOTHING: Final = {"mode": "off"}
+# Every field is given, because Sentry collects those left out (`data_collection`, since sentry-sdk 2.65).
+_OFF: Final = {"mode": "off"}
 DATA_COLLECTION: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "user_info": False,
-        "cookies": _NOTHING,
-        "http_headers": {"request": _NOTHING},
+        "cookies": _OFF,
+        "http_headers": {"request": _OFF},
         "http_bodies": [],
-        "url_query_params": _NOTHING,
+        "url_query_params": _OFF,
         "graphql": {"document": False, "variables": False},
         "gen_ai": {"inputs": False, "outputs": False},
         "database_query_data": False,
         "queues": False,
-        "frame_context_lines": 0,  # `source` adds them
+        "frame_context_lines": 0,  # `source_context` adds them
     }
 )
 
 REQUEST: Final = "[redacted:request]"
 
-# Made by Sentry or by us, and nothing else: ids, names and times.
-_AS_IT_IS: Final = frozenset(
-    ("contexts", "dist", "environment", "event_id", "level", "modules", "platform", "release", "sdk", "server_name")
-) | {"timestamp", "type", "_meta", "start_timestamp", "transaction_info", "exception", "threads"}
-_CONTEXTS_AS_THEY_ARE: Final = frozenset({"otel"})
-# An id in figures may look like the number of a card.
+# Ids, names and times that Sentry's SDK or we have made.
+_UNCHANGED: Final = frozenset(
+    ("contexts", "event_id", "level", "modules", "platform", "sdk", "timestamp", "type", "_meta", "start_timestamp")
+) | {"transaction_info", "exception", "threads"}
+_UNCHANGED_CONTEXTS: Final = frozenset({"otel"})
+# A decimal id may look like a card number.
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id", "profiler_id"})
+
+ATTACHMENT: Final = "attachment"
+LOG: Final = "log"
+_CHUNK: Final = 16_000  # characters of an attachment that are redacted at once, if the lines are not longer
 
 
 def redact_event(event: MutableMapping[str, Any], redactor: Redactor) -> MutableMapping[str, Any]:
-    """Replace secrets wherever an event may hold them; the event is changed and returned."""
-    for key in event.keys() - _AS_IT_IS:
+    """Replace secrets wherever an event may contain them; the event is changed and returned."""
+    for key in event.keys() - _UNCHANGED:
         event[key] = redactor.value(key, event[key])
     contexts = event.get("contexts")
     if isinstance(contexts, MutableMapping):
-        for key in contexts.keys() - _CONTEXTS_AS_THEY_ARE:
-            contexts[key] = _clean_context(key, contexts[key], redactor)
+        for key in contexts.keys() - _UNCHANGED_CONTEXTS:
+            contexts[key] = _redact_context(key, contexts[key], redactor)
     for key in ("exception", "threads"):
         for part in _values(event.get(key)):
-            _clean_part(part, redactor)
+            _redact_part(part, redactor)
     if "_meta" in event:
-        event["_meta"] = _clean_names(event["_meta"], redactor)
+        event["_meta"] = _redact_names(event["_meta"], redactor)
     if not event.get("release"):
         event.pop("release", None)
     return event
 
 
-def _clean_names(node: Any, redactor: Redactor) -> Any:
-    """What Sentry remarks on a value stands under the names that lead to it; the remarks are Sentry's own."""
+def _redact_names(node: Any, redactor: Redactor) -> Any:
+    """Sentry's remarks on values, which stand under the names that lead to the values."""
     if not isinstance(node, Mapping):
         return node
-    return {redactor.text(str(name)): _clean_names(inner, redactor) for name, inner in node.items()}
+    return {redactor.text(str(name)): _redact_names(inner, redactor) for name, inner in node.items()}
 
 
-def _clean_context(key: str, context: object, redactor: Redactor) -> object:
-    cleaned = redactor.value(key, context)
-    if cleaned is context or not isinstance(context, Mapping) or not isinstance(cleaned, dict):
-        return cleaned
-    return cleaned | {name: context[name] for name in context.keys() & _IDS}
+def _redact_context(key: str, context: object, redactor: Redactor) -> object:
+    redacted = redactor.value(key, context)
+    if redacted is context or not isinstance(context, Mapping) or not isinstance(redacted, dict):
+        return redacted
+    return redacted | {name: context[name] for name in context.keys() & _IDS}
 
 
 def _values(holder: object) -> Iterable[MutableMapping[str, Any]]:
@@ -74,8 +81,8 @@ def _values(holder: object) -> Iterable[MutableMapping[str, Any]]:
     return (part for part in values or () if isinstance(part, MutableMapping)) if isinstance(values, list) else ()
 
 
-def _clean_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
-    """One exception or thread: frame by frame, because the redactor's patience is for one structure."""
+def _redact_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
+    """One exception or thread: frame by frame, because the redactor limits the size of one structure."""
     stacktrace = part.pop("stacktrace", None)
     for key, value in part.items():
         part[key] = redactor.value(key, value)
@@ -88,7 +95,7 @@ def _clean_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
 
 
 def _without_requests(frame: Any) -> Any:
-    """Variables of a framework's or driver's frame hold whole requests and rows: no key says what is in them."""
+    """Variables of a framework's or driver's frame contain whole requests and rows, under names that say nothing."""
     if isinstance(frame, MutableMapping) and "vars" in frame:
         if frame.get("in_app"):
             frame["vars"] = _shortened(frame["vars"])
@@ -98,7 +105,7 @@ def _without_requests(frame: Any) -> Any:
 
 
 def _shortened(value: Any) -> Any:
-    """Variables as Sentry has serialised them, without requests: Starlette's are mappings, and so written out."""
+    """Variables without requests: Starlette's are mappings, so Sentry serialises all of them."""
     if isinstance(value, list):
         return [_shortened(item) for item in value]
     if not isinstance(value, Mapping):
@@ -106,3 +113,61 @@ def _shortened(value: Any) -> Any:
     if "query_string" in value and "headers" in value:
         return REQUEST
     return {key: _shortened(item) for key, item in value.items()}
+
+
+# --- what does not pass `before_send` ---------------------------------------------------------------------------------
+
+
+def redact_envelope(envelope: Any, redactor: Redactor) -> None:
+    """Redact attachments and Sentry logs; an item that cannot be redacted is removed."""
+    for item in tuple(envelope.items):
+        redact = _ITEMS.get(item.headers.get("type"))
+        if redact is None:
+            continue
+        is_redacted = False
+        with guard("redacting what goes to Sentry"):
+            redact(item, redactor)
+            is_redacted = True
+        if not is_redacted:
+            envelope.items.remove(item)
+
+
+def _redact_attachment(item: Any, redactor: Redactor) -> None:
+    """Text is redacted; what is not UTF-8 is left as it is."""
+    name = item.headers.get("filename")
+    if isinstance(name, str):
+        item.headers["filename"] = redactor.text(name)
+    try:
+        text = item.get_bytes().decode()
+    except UnicodeDecodeError:
+        return
+    redacted = "".join(redactor.text(chunk) for chunk in _chunks(text))
+    if redacted != text:
+        item.payload = PayloadRef(bytes=redacted.encode())
+        item.headers.pop("length", None)
+
+
+def _chunks(text: str) -> Iterable[str]:
+    """Whole lines, as many as fit: a secret of several lines, such as a key, may be cut only in a longer text."""
+    chunk: list[str] = []
+    size = 0
+    for line in text.splitlines(keepends=True):
+        if chunk and size + len(line) > _CHUNK:
+            yield "".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    yield "".join(chunk)
+
+
+def _redact_logs(item: Any, redactor: Redactor) -> None:
+    """https://develop.sentry.dev/sdk/telemetry/logs/: a body and typed attributes."""
+    payload = item.payload.json
+    for log in payload["items"]:
+        log["body"] = redactor.value("body", log.get("body"))
+        for name, attribute in (log.get("attributes") or {}).items():
+            attribute["value"] = redactor.value(name, attribute.get("value"))
+    item.payload = PayloadRef(json=payload)
+
+
+_ITEMS: Final = {ATTACHMENT: _redact_attachment, LOG: _redact_logs}

@@ -1,6 +1,6 @@
-"""Profiles: a share of the processes, or of the traces; root spans say which profiler watched them.
+"""Profiles of a share of the processes, or of the traces; root spans carry the id of the profiler.
 
-Sentry's own share is of its transactions, of which there are none: this is its continuous profiler.
+Sentry's `profiles_sample_rate` is a share of its transactions. There are none, so this is its continuous profiler.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry.traces import TraceIdRatio
 
 THREAD_ID: Final = "thread.id"
-MAX_PROFILED: Final = 1_000  # traces at once; of more the end may be missed, and the profiler runs on
+MAX_PROFILED_TRACES: Final = 1_000  # at once; a trace above that is not profiled
 
 _random: Final = random.SystemRandom()
 
@@ -37,40 +37,40 @@ class Profiles:
         self._provider = provider
 
     def start(self) -> str:
-        """Decide whether this process is profiled; returns what is to be said of it."""
+        """Decide whether this process is profiled; returns a part of the status line."""
         rate = self._settings.sentry_profiles_rate
         if not hasattr(profiler, "start_profiler"):
-            return "no profiles: this version of sentry_sdk cannot"
+            return "no profiles: this version of sentry_sdk has no continuous profiler"
         if self._settings.sentry_profiles == "trace" and rate:
-            self._watch(_PerTrace(TraceIdRatio(rate)))
+            self._add_processor(_PerTrace(TraceIdRatio(rate)))
             return f"profiles of {rate:.0%} of traces"
         if _random.random() >= rate:
             return "no profile of this process"
         with signals_blocked():
             profiler.start_profiler()
-        self._watch(_RootSpans())
+        self._add_processor(_RootSpans())
         return "this process is profiled"
 
     def stop(self) -> None:
-        """Stop watching, and the profiler, which hands over what it has."""
+        """Stop the profiler, which queues the profile so far."""
         if self._processor is not None:
             self._processor.enabled = False
             self._processor = None
             profiler.stop_profiler()
 
     def flush(self) -> None:
-        """Let a profiled process send what it has so far, and go on; the end of a lifespan may be its last chance."""
+        """Queue the profile so far, and go on: after the end of a lifespan the process may be killed."""
         if type(self._processor) is _RootSpans:
             profiler.stop_profiler()
             with signals_blocked():
                 profiler.start_profiler()
 
     def after_fork_in_child(self) -> None:
-        """The profiler's thread stayed with the parent; whether there is one here is decided anew."""
+        """The profiler's thread is the parent's; whether this process is profiled is decided again."""
         self.stop()
         self.start()
 
-    def _watch(self, processor: _RootSpans) -> None:
+    def _add_processor(self, processor: _RootSpans) -> None:
         add: Callable[[SpanProcessor], None] | None = getattr(self._provider, "add_span_processor", None)
         self._processor = processor
         if add is not None:
@@ -83,34 +83,34 @@ class _RootSpans(SpanProcessor):
     enabled = True
 
     @guarded("naming the profiler on a span", None)
-    def on_start(self, span: Span, parent_context: OtelContext | None = None) -> None:  # noqa: ARG002 - its interface
+    def on_start(self, span: Span, parent_context: OtelContext | None = None) -> None:  # noqa: ARG002 - the interface
         """See `SpanProcessor`."""
         if self.enabled and (span.parent is None or span.parent.is_remote):
-            self._begin(span)
+            self._on_root_start(span)
 
-    def _begin(self, span: Span) -> None:
+    def _on_root_start(self, span: Span) -> None:
         profiler_id = continuous_profiler.get_profiler_id()
         if profiler_id:
-            # The thread too: a profile is of all of them.
+            # The thread too, because a profile is of all threads.
             span.set_attributes({semconv.SENTRY_PROFILER_ID: profiler_id, THREAD_ID: threading.get_ident()})
 
 
 class _PerTrace(_RootSpans):
-    """Keeps the profiler running while a chosen trace has its root span open."""
+    """Runs the profiler while the root span of a profiled trace is open."""
 
-    def __init__(self, share: TraceIdRatio) -> None:
-        self._share = share
+    def __init__(self, ratio: TraceIdRatio) -> None:
+        self._ratio = ratio
         self._running: dict[int, Any] = {}  # by span id
 
-    def _begin(self, span: Span) -> None:
+    def _on_root_start(self, span: Span) -> None:
         context = span.get_span_context()
-        if context.trace_id not in self._share or len(self._running) >= MAX_PROFILED:
+        if context.trace_id not in self._ratio or len(self._running) >= MAX_PROFILED_TRACES:
             return
         with signals_blocked():
             profile = continuous_profiler.try_profile_lifecycle_trace_start()
         if profile is not None:
             self._running[context.span_id] = profile
-            super()._begin(span)
+            super()._on_root_start(span)
 
     @guarded("ending the profile of a trace", None)
     def on_end(self, span: ReadableSpan) -> None:

@@ -1,6 +1,6 @@
-"""How many events may be built: one takes milliseconds of the event loop, and a storm brings hundreds a second.
+"""Rate limiter for events: building one takes milliseconds of the event loop, and many errors may occur at once.
 
-A bucket of tokens for each place in the code, and one for all places together.
+A token bucket for each place in the code, and one for all of them together.
 """
 
 from __future__ import annotations
@@ -9,64 +9,64 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final
 
-# Of all places together, in multiples of what one place may have: by default 60 events at once and 5 a second, which at
-# some 5 ms each are 2.5 % of a core.
-ALL_BURST: Final = 6.0
-ALL_RATE: Final = 30.0
-MAX_PLACES: Final = 512
+# The common bucket, in multiples of the bucket of one key. By default 60 events at once and 5 a second, which at some
+# 5 ms each are 2.5 % of a core.
+TOTAL_BURST: Final = 6.0
+TOTAL_RATE: Final = 30.0
+MAX_KEYS: Final = 512
 
 
 class RateLimiter:
     """Asked before an event is built.
 
-    There is no lock, because the garbage collector may bring an error in the middle of another: at worst a race spends
-    a token twice.
+    There is no lock, because the garbage collector may report an error while another one is reported: a race spends a
+    token twice at worst.
 
     Args:
-        per_minute: events of one place, in the long run and at once; 0 for none at all.
-        clock: seconds that only go forward.
+        per_minute: events of one key, as a rate and at once; 0 allows none.
+        clock: monotonic seconds.
     """
 
     def __init__(self, per_minute: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_minute / 60.0
         self._burst = per_minute
         self._clock = clock
-        self._all = _Bucket(ALL_BURST * self._burst, clock())
-        self._places: dict[Hashable, _Bucket] = {}
+        self._total = _TokenBucket(TOTAL_BURST * self._burst, clock())
+        self._buckets: dict[Hashable, _TokenBucket] = {}
 
-    def clear(self) -> None:
-        """Begin anew, in a forked child."""
-        self._all = _Bucket(ALL_BURST * self._burst, self._clock())
-        self._places.clear()
+    def reset(self) -> None:
+        """Fill every bucket, in a forked child."""
+        self._total = _TokenBucket(TOTAL_BURST * self._burst, self._clock())
+        self._buckets.clear()
 
-    def allow(self, place: Hashable) -> bool:
-        """Whether an event of this place may be built now; it is paid for with the answer."""
+    def allow(self, key: Hashable) -> bool:
+        """Take a token for an event of this key; False when there is none."""
         now = self._clock()
-        bucket = self._bucket(place, now)
-        bucket.fill(self._per_second, self._burst, now)
-        self._all.fill(ALL_RATE * self._per_second, ALL_BURST * self._burst, now)
-        if bucket.tokens < 1.0 or self._all.tokens < 1.0:
+        bucket = self._bucket(key, now)
+        bucket.refill(self._per_second, self._burst, now)
+        self._total.refill(TOTAL_RATE * self._per_second, TOTAL_BURST * self._burst, now)
+        if bucket.tokens < 1.0 or self._total.tokens < 1.0:
             return False
         bucket.tokens -= 1.0
-        self._all.tokens -= 1.0
+        self._total.tokens -= 1.0
         return True
 
-    def _bucket(self, place: Hashable, now: float) -> _Bucket:
-        found = self._places.get(place)
+    def _bucket(self, key: Hashable, now: float) -> _TokenBucket:
+        found = self._buckets.get(key)
         if found is None:
-            if len(self._places) >= MAX_PLACES:
-                self._places.clear()  # so many places at once: the bucket of all of them is what holds
-            found = self._places[place] = _Bucket(self._burst, now)
+            if len(self._buckets) >= MAX_KEYS:
+                self._buckets.clear()  # with this many keys the common bucket is the one that limits
+            found = self._buckets[key] = _TokenBucket(self._burst, now)
         return found
 
 
-class _Bucket:
-    __slots__ = ("tokens", "when")
+class _TokenBucket:
+    __slots__ = ("refilled_at", "tokens")
 
-    def __init__(self, tokens: float, when: float) -> None:
+    def __init__(self, tokens: float, now: float) -> None:
         self.tokens = tokens
-        self.when = when
+        self.refilled_at = now
 
-    def fill(self, per_second: float, most: float, now: float) -> None:
-        self.tokens = min(most, self.tokens + (now - self.when) * per_second)
-        self.when = now
+    def refill(self, per_second: float, burst: float, now: float) -> None:
+        self.tokens = min(burst, self.tokens + (now - self.refilled_at) * per_second)
+        self.refilled_at = now

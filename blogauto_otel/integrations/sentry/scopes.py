@@ -1,6 +1,7 @@
-"""Sentry's scopes of a request: tags and the user set in one request do not appear on the events of another.
+"""Scopes of a request: tags and the user set in one request do not appear on the events of another.
 
-Sentry forks two scopes for every request that might fail. These fork when they are first used.
+Sentry's integrations fork two scopes for each request. These fork when they are first used. With an application's own
+client they are not used: its integrations fork scopes.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ _isolated: Final[list[ContextVar[Any]]] = []
 
 
 class LazyScope(Scope):
-    """A fork of the scope around it that is made when something asks for what is in it."""
+    """A fork of its parent scope that is made when one of its slots is first read."""
 
-    __slots__ = ("_around", "_kind")
-    _around: Scope | None
+    __slots__ = ("_kind", "_parent")
+    _parent: Scope | None
     _kind: Any
 
     def __getattr__(self, name: str) -> Any:
         """Called for a slot that is still empty."""
         if name not in Scope.__slots__:
             raise AttributeError(name)
-        around = object.__getattribute__(self, "_around")
-        fork = around.fork() if around is not None else Scope(ty=object.__getattribute__(self, "_kind"))
+        parent = object.__getattribute__(self, "_parent")
+        fork = parent.fork() if parent is not None else Scope(ty=object.__getattribute__(self, "_kind"))
         fork.clear_breadcrumbs()
         for slot in Scope.__slots__:
             try:
@@ -41,12 +42,12 @@ class LazyScope(Scope):
         return object.__getattribute__(self, name)
 
 
-def _lazily(variable: ContextVar[Scope | None], kind: Any) -> hooks.Make:
+def _factory(variable: ContextVar[Scope | None], kind: Any) -> hooks.Make:
     def make() -> Scope:
         scope: LazyScope = object.__new__(LazyScope)
-        scope._around = variable.get()
+        scope._parent = variable.get()
         scope._kind = kind
-        scope.client = _NO_CLIENT  # `get_client` looks here first, at every request
+        scope.client = _NO_CLIENT  # `get_client` reads this slot in every request
         return scope
 
     return make
@@ -56,19 +57,19 @@ def isolate_requests() -> None:
     """Give each request scopes of its own, in all its tasks and pool threads.
 
     Raises:
-        Exception: Sentry keeps its scopes in another way than we know.
+        Exception: this version of sentry_sdk keeps its scopes in another way.
     """
-    makes = {variable: _lazily(variable, kind) for variable, kind in _variables().items()}
-    for make in makes.values():
-        _try(make)
-    for variable, make in makes.items():
+    factories = {variable: _factory(variable, kind) for variable, kind in _variables().items()}
+    for make in factories.values():
+        _self_test(make)
+    for variable, make in factories.items():
         hooks.in_requests(variable, make)
         context.carry(variable)
         _isolated.append(variable)
 
 
 def stop() -> None:
-    """Leave requests alone."""
+    """Stop isolating requests."""
     while _isolated:
         variable = _isolated.pop()
         hooks.not_in_requests(variable)
@@ -82,11 +83,11 @@ def _variables() -> dict[ContextVar[Scope | None], Any]:
     }
 
 
-def _try(make: hooks.Make) -> None:
-    """A tag that is set in one of them is in it, and not in the next."""
-    one, other = make(), make()
-    one.set_tag("tried", "yes")
+def _self_test(make: hooks.Make) -> None:
+    """A tag set in one scope is in that scope, and not in the next one."""
+    first, second = make(), make()
+    first.set_tag("tried", "yes")
     merged = Scope()
-    merged.update_from_scope(one)
-    if merged._tags.get("tried") != "yes" or "tried" in other.fork()._tags:
-        raise TypeError("sentry_sdk's scopes are not what they were")
+    merged.update_from_scope(first)
+    if merged._tags.get("tried") != "yes" or "tried" in second.fork()._tags:
+        raise TypeError("sentry_sdk's scopes cannot be forked on first use")

@@ -1,6 +1,6 @@
 """Threads that a request starts: their errors belong to its span, though its context does not follow them.
 
-Only ids are kept, on the thread, so that nothing of a request lives as long as the thread.
+Only ids are kept on the thread, so that no request lives as long as a thread.
 """
 
 from __future__ import annotations
@@ -16,65 +16,65 @@ from opentelemetry.trace import SpanContext, get_current_span
 from blogauto_otel._guard import guard
 from blogauto_otel._threads import signals_blocked
 
-_ATTRIBUTE: Final = "_blogauto_otel_started_by"
-# A thread that lives longer is no request's: drivers, schedulers and the like are started by the first that needs them.
-MAX_LINKED_AGE: Final = 300.0
-# Threads of pools work for everybody; what they do carries its own context.
+_ATTRIBUTE: Final = "_blogauto_otel_origin"
+# An older thread belongs to no request: drivers and schedulers start theirs in the first request that needs them.
+MAX_LINKED_AGE: Final = 300.0  # seconds
 _SENTRY: Final = ("sentry_sdk.",)
+# Threads of pools work for every request, and their work carries its own context.
 _POOLS: Final = ("concurrent.futures.", "anyio.", *_SENTRY)
 
 
 class _Origin(NamedTuple):
     span: SpanContext
-    when: float
+    started_at: float
 
 
-_tell: Callable[[BaseException], None] | None = None
-_before: dict[str, Callable[..., Any]] = {}  # what was there, by name; somebody may have wrapped ours since
+_on_error: Callable[[BaseException], None] | None = None
+_originals: dict[str, Callable[..., Any]] = {}  # by name; another library may have wrapped ours since
 
 
-def watch(tell: Callable[[BaseException], None]) -> None:
-    """Note who starts threads, and call `tell` with the exception that ends one."""
-    global _tell
-    _tell = tell
-    if "start" not in _before:
-        _before["start"] = threading.Thread.start
+def patch(on_error: Callable[[BaseException], None]) -> None:
+    """Remember the span that starts a thread, and call `on_error` with the exception that ends one."""
+    global _on_error
+    _on_error = on_error
+    if "start" not in _originals:
+        _originals["start"] = threading.Thread.start
         threading.Thread.start = _start  # type: ignore[method-assign]
-    if "excepthook" not in _before:
-        _before["excepthook"] = threading.excepthook
+    if "excepthook" not in _originals:
+        _originals["excepthook"] = threading.excepthook
         threading.excepthook = _excepthook
 
 
-def unwatch() -> None:
-    """Put back what is still ours."""
-    global _tell
-    _tell = None
+def unpatch() -> None:
+    """Restore what no other library has wrapped."""
+    global _on_error
+    _on_error = None
     if threading.Thread.start is _start:
-        threading.Thread.start = _before.pop("start")  # type: ignore[method-assign]
+        threading.Thread.start = _originals.pop("start")  # type: ignore[method-assign]
     if threading.excepthook is _excepthook:
-        threading.excepthook = _before.pop("excepthook")
+        threading.excepthook = _originals.pop("excepthook")
 
 
 def starting_span(*, has_failed: bool) -> SpanContext | None:
-    """The span in which this thread was started, while it can be taken for a part of that work.
+    """The span in which the current thread was started, while the thread may be part of that span's work.
 
     Args:
-        has_failed: the thread ends by the exception in question: then its age does not matter.
+        has_failed: an exception ends the thread, so its age does not matter.
     """
     origin: _Origin | None = getattr(threading.current_thread(), _ATTRIBUTE, None)
-    if origin is None or not (has_failed or time.monotonic() - origin.when < MAX_LINKED_AGE):
+    if origin is None or not (has_failed or time.monotonic() - origin.started_at < MAX_LINKED_AGE):
         return None
     return origin.span
 
 
 def _start(self: threading.Thread) -> None:
-    with guard("noting who starts a thread"):
+    with guard("remembering the span that starts a thread"):
         span = get_current_span().get_span_context()
-        if _tell is not None and span.is_valid and not _is_of(self, _POOLS):
+        if _on_error is not None and span.is_valid and not _is_of(self, _POOLS):
             setattr(self, _ATTRIBUTE, _Origin(span, time.monotonic()))
-    # Sentry's own threads are started by whoever captures first, and receive no signals, like ours.
+    # Sentry's own threads are started by the thread that captures first; like ours, they receive no signals.
     with signals_blocked() if _is_of(self, _SENTRY) else nullcontext():
-        _before["start"](self)
+        _originals["start"](self)
 
 
 def _is_of(thread: threading.Thread, modules: tuple[str, ...]) -> bool:
@@ -83,8 +83,8 @@ def _is_of(thread: threading.Thread, modules: tuple[str, ...]) -> bool:
 
 
 def _excepthook(args: Any) -> None:
-    """In the place of `threading.excepthook`."""
-    if _tell is not None and isinstance(args.exc_value, Exception):
-        with guard("telling of a thread that failed"):
-            _tell(args.exc_value)
-    _before["excepthook"](args)
+    """Replaces `threading.excepthook`."""
+    if _on_error is not None and isinstance(args.exc_value, Exception):
+        with guard("capturing a failed thread"):
+            _on_error(args.exc_value)
+    _originals["excepthook"](args)

@@ -1,4 +1,4 @@
-"""Spans to Sentry from this process, without a Collector: a share of all traces, each of them whole."""
+"""Spans sent to Sentry by this process, without a Collector: a share of all traces, each of them complete."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LOW_64: Final = (1 << 64) - 1
 
 
 class TraceIdRatio:
-    """Trace ids that belong to a share of all.
+    """The trace ids of a share of all traces.
 
-    The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process agrees, and what a sampler of a higher rate
-    has kept is cut down to this rate, not to this rate of it.
+    The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process keeps the same traces, and those kept by a
+    sampler of a higher ratio include those of this one.
     """
 
-    def __init__(self, rate: float) -> None:
-        self.below = round(rate * (1 << 64))
+    def __init__(self, ratio: float) -> None:
+        self.below = round(ratio * (1 << 64))
 
     @property
     def below_in_hex(self) -> str:
-        """For comparisons of text: the last 16 hexadecimal digits of a kept trace id come before it."""
+        """For comparing text: the last 16 hexadecimal digits of a kept trace id sort before it."""
         return f"{self.below:016x}" if self.below < 1 << 64 else "g"
 
     def __contains__(self, trace_id: int) -> bool:
@@ -39,24 +39,24 @@ class TraceIdRatio:
 
 
 class SentryTraces(SpanPipeline):
-    """Queues the spans of that share for Sentry, before anything is encoded."""
+    """Encodes and queues the spans of that share for Sentry."""
 
-    def __init__(self, delivery: Delivery, encoder: Encoder, share: TraceIdRatio) -> None:
+    def __init__(self, delivery: Delivery, encoder: Encoder, ratio: TraceIdRatio) -> None:
         super().__init__(delivery, encoder)
-        self._share = share
+        self._ratio = ratio
         self.enabled = True
 
     def on_end(self, span: ReadableSpan) -> None:
         """See `SpanProcessor`."""
-        if self.enabled and span.context is not None and span.context.trace_id in self._share:
+        if self.enabled and span.context is not None and span.context.trace_id in self._ratio:
             super().on_end(span)
 
 
 def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> tuple[Delivery, SentryTraces]:
-    """A delivery of its own, in memory, because Sentry must not hold up the others; and what feeds it."""
+    """A delivery of its own, in memory, so that a slow Sentry delays no other signal; and the span processor for it."""
     assert settings.sentry_dsn is not None
     destination = otlp_destination(settings.sentry_dsn)
-    theirs = replace(
+    for_sentry = replace(
         settings,
         protocol="http/protobuf",
         traces_endpoint=f"{destination.endpoint}/v1/traces",
@@ -70,7 +70,7 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         logs_exporter=(),
         spool_dir="off",
     )
-    delivery = build_delivery(theirs, resource)
+    delivery = build_delivery(for_sentry, resource)
     length = settings.max_span_attribute_length or settings.max_attribute_length
     return delivery, SentryTraces(
         delivery, Encoder(redactor, Limits.of_text(length)), TraceIdRatio(settings.sentry_traces_rate)
