@@ -5,6 +5,7 @@ Only ids are kept on the thread, so that no request lives as long as a thread.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +68,7 @@ def starting_span(*, has_failed: bool) -> SpanContext | None:
     return origin.span
 
 
+@functools.wraps(threading.Thread.start)
 def _start(self: threading.Thread) -> None:
     with guard("remembering the span that starts a thread"):
         span = get_current_span().get_span_context()
