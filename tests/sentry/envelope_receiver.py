@@ -1,4 +1,4 @@
-"""Sentry as far as its SDK can tell: it takes envelopes, shows what was in them, and misbehaves on demand."""
+"""A receiver of Sentry envelopes: records their items, and answers with errors on demand."""
 
 from __future__ import annotations
 
@@ -96,4 +96,5 @@ def _items(payload: bytes) -> Iterator[Item]:
         headers = json.loads(head)
         length = headers.get("length", len(rest.split(b"\n", 1)[0]))
         body, rest = rest[:length], rest[length + 1 :]
-        yield Item(headers["type"], json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
+        unpacked = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+        yield Item(headers["type"], unpacked if headers["type"] == "attachment" else json.loads(unpacked))

@@ -1,4 +1,4 @@
-"""The table: each way to fail, how many events it is, and which span failed."""
+"""The table: each kind of failure, the number of its events, and the span that failed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NONE = "there is none"
 
 @dataclass(frozen=True)
 class Case:
-    """One way to fail.
+    """One kind of failure.
 
     Args:
-        path: of its route in `failing_app.py`; also what its exception says.
-        span: what failed when the trace is sampled: a span's name, or one of the words above.
-        written: whether a span is written afterwards when the trace is not sampled: then that is the one linked.
+        path: of its route in `failing_app.py`; also the message of its exception.
+        span: the span that failed in a sampled trace: a name, or one of the words above.
+        written: whether a span is exported in an unsampled trace.
         events: how many.
-        kept: what failed when only the span written afterwards exists.
+        kept: the span that the event names in an unsampled trace.
     """
 
     path: str
@@ -44,7 +44,7 @@ CASES: tuple[Case, ...] = (
     Case("validation", events=0),
     Case("handled-500"),
     Case("handled-409", events=0),
-    Case("health", NONE, written=False),  # never traced, and so without a span even where the caller samples
+    Case("health", NONE, written=False),  # never traced, whatever the caller samples
     Case("log-error"),
     Case("log-error-sync", "log-error-sync"),
     Case("log-exception", "log-exception"),
