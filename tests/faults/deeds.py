@@ -642,3 +642,13 @@ def many_threads(threads: int, times: int) -> int:
 def take_all_rights_away() -> None:
     """From whatever is made from here on."""
     os.umask(0o777)
+
+
+@deed
+def report_errors(times: int) -> None:
+    """Handle exceptions, and log each of them."""
+    for _ in range(times):
+        try:
+            raise ValueError("handled")
+        except ValueError:
+            logging.getLogger("deeds").exception("reported")

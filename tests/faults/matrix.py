@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import data, disk, further, interpreter, life_cycle, network, output, security, signals
+from tests.faults import data, disk, further, interpreter, life_cycle, network, output, security, sentry, signals
 
 
 @dataclass(frozen=True)
@@ -441,6 +441,21 @@ INTERPRETER = (
     ),
 )
 
+SENTRY = (
+    Row(
+        120,
+        sentry.sentry_is_silent,
+        "Sentry accepts connections and stays silent, while errors are logged",
+        "nothing waits for it; spans and log records arrive",
+    ),
+    Row(
+        121,
+        sentry.errors_in_unsampled_requests,
+        "errors are handled and logged in requests that are not sampled",
+        "the requests' spans arrive, and log records and Sentry events name them",
+    ),
+)
+
 SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
     {
         "Collector and network": NETWORK,
@@ -451,6 +466,7 @@ SECTIONS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
         "Further": FURTHER,
         "Output": OUTPUT,
         "The interpreter and its surroundings": INTERPRETER,
+        "Sentry": SENTRY,
     }
 )
 ROWS = tuple(sorted((row for rows in SECTIONS.values() for row in rows), key=lambda row: row.number))

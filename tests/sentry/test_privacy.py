@@ -53,7 +53,7 @@ def test_an_attachment_that_cannot_be_redacted_is_not_sent_and_the_event_is(
     def broken(*_: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setitem(privacy._ITEMS, privacy.ATTACHMENT, broken)  # type: ignore[index]
+    monkeypatch.setitem(privacy._ITEMS, privacy.ATTACHMENT, broken)
     with sentry_sdk.new_scope() as scope:
         scope.add_attachment(bytes=b"it cannot be cleaned", filename="a.txt")
         log.error("it failed")
