@@ -1,4 +1,4 @@
-"""Sentry linked in this process, or one server for all cases of a variant."""
+"""Fixtures: Sentry linked in this process, and one server run for each variant of the matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.sentry.matrix_run import Run, run
 
 
 class Linked:
-    """Telemetry in memory, and a Sentry on loopback."""
+    """Telemetry in memory, and a receiver of Sentry envelopes on loopback."""
 
     def __init__(self, telemetry: Captured, sink: EnvelopeReceiver) -> None:
         self.telemetry = telemetry
@@ -24,29 +24,29 @@ class Linked:
 
     @property
     def report(self) -> str:
-        """What the status line says of Sentry."""
+        """The part of the status line on Sentry."""
         return str(self.telemetry.handle.status().as_dict()["instrumentation"]["sentry"])
 
     @property
     def events(self) -> list[Event]:
-        """What has arrived, when all has."""
+        """The events received, after a flush."""
         self.telemetry.handle.force_flush(20.0)
         return self.sink.events
 
     @property
     def event(self) -> Event:
-        """The only one."""
+        """The only event."""
         (only,) = self.events
         return only
 
     def dropped(self) -> dict[str, float]:
-        """Losses of events by reason, as the self-metrics show them."""
+        """Dropped events by reason, from the metrics."""
         points = self.telemetry.points("blogauto_otel.items.dropped")
         of_sentry = {str(dict(key)["reason"]): lost for key, lost in points.items() if ("signal", "sentry") in key}
         return {reason: lost for reason, lost in of_sentry.items() if lost}
 
     def figure(self, name: str) -> float:
-        """One of the self-metrics, for Sentry."""
+        """The value of one of our own metrics for Sentry."""
         return self.telemetry.points(f"blogauto_otel.{name}")[(("signal", "sentry"),)]
 
 
@@ -61,7 +61,7 @@ def sink() -> Iterator[EnvelopeReceiver]:
 
 @pytest.fixture
 def no_client() -> Iterator[None]:
-    """Sentry's client of one test is not another's."""
+    """Close Sentry's client and clear its scopes after a test."""
     yield
     sentry_sdk.get_client().close(timeout=0.0)
     scope = sentry_sdk.get_global_scope()
@@ -99,7 +99,7 @@ def log() -> logging.Logger:
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """What came of a variant; it is served once."""
+    """The outcome of a variant; its server runs once."""
     runs: dict[str, Run] = {}
 
     def run_of(variant: str) -> Run:

@@ -23,7 +23,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Event:
-    """An event, as a test wants to look at it."""
+    """An event, with the fields that tests read."""
 
     data: Mapping[str, Any]
 
@@ -41,12 +41,12 @@ class Event:
 
     @property
     def exceptions(self) -> list[Mapping[str, Any]]:
-        """The chain, the outermost last."""
+        """The chain of exceptions, the outermost last."""
         return list(self.data.get("exception", {}).get("values", ()))
 
     @property
     def text(self) -> str:
-        """What it says: exceptions and message."""
+        """Exceptions and message."""
         said = [f"{one['type']}: {one['value']}" for one in self.exceptions]
         return " | ".join([*said, self.data.get("logentry", {}).get("formatted", ""), self.data.get("message", "")])
 
@@ -68,7 +68,7 @@ class EnvelopeReceiver(Receiver):
 
     @property
     def items(self) -> list[Item]:
-        """What arrived in envelopes that were answered with 200, in order."""
+        """The items of envelopes that were answered with 200, in order."""
         return [item for request in self.envelopes for item in _items(request.payload) if request.answered == 200]
 
     @property
@@ -77,12 +77,12 @@ class EnvelopeReceiver(Receiver):
 
     @property
     def envelopes(self) -> list[Any]:
-        """The requests themselves, whatever they were answered."""
+        """The requests, whatever the answer."""
         return [request for request in tuple(self.requests) if request.path.endswith("/envelope/")]
 
     @property
     def bytes(self) -> bytes:
-        """All that arrived, unpacked, headers included: to look for what must not be there."""
+        """Everything received, decompressed, with headers: to search for secrets."""
         return b"\n".join(
             json.dumps([request.path, dict(request.headers)]).encode() + request.payload for request in self.requests
         )

@@ -48,7 +48,7 @@ app = FastAPI()
 
 
 class SpanHeader:
-    """Says in a header of the response which span the request has, for requests whose span nobody else will see."""
+    """Adds a response header with the id of the request's span, because an unsampled span is not exported."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -330,7 +330,7 @@ async def task_abandoned_inner() -> None:
 
 @app.get("/collect")
 async def collect() -> None:
-    """Another request, in which the collector finds what others have abandoned."""
+    """Another request, in which the garbage collector finds the abandoned tasks."""
     gc.collect()
 
 

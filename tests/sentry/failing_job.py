@@ -1,4 +1,4 @@
-"""A script without a web framework, in the ways that scripts fail: `python -m tests.sentry.failing_job WAY`."""
+"""A script without a web framework that fails in one of several ways: `python -m tests.sentry.failing_job WAY`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def work() -> None:
 
 
 def crash() -> None:
-    """The interpreter prints it, and ends."""
+    """The interpreter prints the exception and exits."""
     work()
 
 
@@ -30,7 +30,7 @@ def crash_in_operation() -> None:
 
 
 def scheduled() -> None:
-    """As a scheduler does it: what a job raises is logged when the job is over."""
+    """Like a scheduler: the exception of a job is logged after the job."""
     try:
         work()
     except ValueError:
@@ -38,7 +38,7 @@ def scheduled() -> None:
 
 
 def worker() -> None:
-    """As a queue's worker does it: in a thread, once for each job."""
+    """Like a queue worker: in a thread, once for each job."""
 
     def run() -> None:
         for _ in range(2):
@@ -50,7 +50,7 @@ def worker() -> None:
 
 
 def thread() -> None:
-    """A thread ends by it."""
+    """The exception ends a thread."""
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()

@@ -32,13 +32,13 @@ SAMPLED = {"sampled": True, "not sampled": False}
 
 
 def trace_of(case: Case, *, sampled: bool) -> str:
-    """The trace that the caller of a case gives it."""
+    """The trace id in the `traceparent` of a case's request."""
     return hashlib.sha256(f"{case.path} {sampled}".encode()).hexdigest()[:32]
 
 
 @dataclass
 class Run:
-    """All that came of one server."""
+    """The outcome of one server: everything that it sent."""
 
     events: list[Event]
     spans: list[Span]
@@ -48,12 +48,12 @@ class Run:
     sink: EnvelopeReceiver | None = None
 
     def events_of(self, case: Case, *, sampled: bool) -> list[Event]:
-        """Its events in its trace."""
+        """The events of a case in its own trace."""
         trace_id = trace_of(case, sampled=sampled)
         return [event for event in self._all_of(case) if event.trace_id == trace_id]
 
     def strays_of(self, case: Case) -> list[Event]:
-        """Its events in traces of others."""
+        """The events of a case in other traces."""
         its_own = {trace_of(case, sampled=sampled) for sampled in (True, False)}
         return [event for event in self._all_of(case) if event.trace_id not in its_own]
 
@@ -61,7 +61,7 @@ class Run:
         return [event for event in self.events if re.search(rf"case:{case.path}(?![\w-])", event.text)]
 
     def failed_span(self, case: Case, *, sampled: bool) -> str | None:
-        """The id of the span that the table says has failed; None where there is no way to know it."""
+        """The id of the span that the table names; None where the response did not say it."""
         trace_id = trace_of(case, sampled=sampled)
         wanted = case.span if sampled else case.kept
         if wanted == NONE or not (sampled or case.written):
@@ -80,7 +80,7 @@ def _is(span: Span, wanted: str) -> bool:
 
 
 def run(variant: str, folder: Path, **variables: str) -> Run:
-    """Start the server, fail in every way, and stop it; another `SENTRY_DSN` sends its events elsewhere."""
+    """Start the server, request every case, and stop it; `SENTRY_DSN` may be overridden."""
     command, own = VARIANTS[variant]
     port = free_port()
     with EnvelopeReceiver() as sink, Receiver() as receiver:
@@ -111,7 +111,7 @@ def _collect(child: Child) -> None:
 
 
 def ask(child: Child, case: Case, *, sampled: bool) -> dict[str, str]:
-    """Ask for one case, whatever becomes of the answer; which span it said it had."""
+    """Request one case, whatever the answer; returns the span id of its response header by trace id."""
     trace_id = trace_of(case, sampled=sampled)
     headers = {"traceparent": f"00-{trace_id}-{'2' * 16}-{'01' if sampled else '00'}"}
     if case.path == "websocket":

@@ -1,7 +1,7 @@
 """An application that calls `sentry_sdk.init` itself: `python -m tests.sentry.own_client_app WHEN OPTIONS`.
 
-WHEN is `before` or `after` our `configure`; OPTIONS are those of `init`, as JSON. It fails in three ways and says on
-stdout, as JSON, what its status line says of Sentry and what is left of its options.
+WHEN is `before` or `after` our `configure`; OPTIONS are those of `init`, as JSON. It fails in three ways and prints,
+as JSON, its status line on Sentry and what was dropped.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def application() -> FastAPI:
 
     @app.get("/calls")
     async def calls() -> None:
-        """Outgoing, to whoever shows the headers."""
+        """An outgoing request, whose headers the receiver records."""
         async with httpx.AsyncClient() as client:
             await client.post(os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] + "/called")
 

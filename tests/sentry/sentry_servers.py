@@ -1,4 +1,4 @@
-"""Real programs that take Sentry's events, each in an environment of its own: bugsink, and kent where less will do.
+"""Real servers that receive Sentry events, each in an environment of its own: bugsink, and the simpler kent.
 
 bugsink's licence (PolyForm Shield) lets it be used and not be redistributed: it is installed from its registry, and no
 part of it is here.
@@ -50,7 +50,7 @@ class Bugsink:
         return found
 
     def _all(self, path: str) -> Iterator[Mapping[str, Any]]:
-        """Page by page."""
+        """All pages of a list."""
         url: str | None = f"{self.url}/api/canonical/0/{path}"
         while url:
             page = ask(url, {"Authorization": f"Bearer {self.token}"})
@@ -63,7 +63,7 @@ class Bugsink:
 
 @contextlib.contextmanager
 def bugsink(folder: Path) -> Iterator[Bugsink]:
-    """Make a bugsink from nothing, in this folder, and serve it."""
+    """Create and run a bugsink in this folder."""
     programs = made_with("bugsink", "bugsink==2.6.1").parent
     port = free_port()
     variables = environment(PYTHONPATH=str(folder), DJANGO_SETTINGS_MODULE="bugsink_conf")
@@ -112,7 +112,7 @@ class Kent:
 
 @contextlib.contextmanager
 def kent(folder: Path) -> Iterator[Kent]:
-    """Serve a kent."""
+    """Run a kent."""
     programs, port = made_with("kent", "kent==2.2.0").parent, free_port()
     command = [str(programs / "kent-server"), "run", "--host", "127.0.0.1", "--port", str(port)]
     with running(command, folder / "kent.log", port=port) as child:

@@ -1,4 +1,4 @@
-"""Nothing private leaves: what is planted anywhere in a request that fails is in none of the bytes that Sentry gets."""
+"""Nothing private is sent: a canary anywhere in a failing request is in none of the bytes that Sentry receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.requests import ask
 
 
 def canary(place: str) -> str:
-    """A value that is nowhere else; letters and digits, so that no encoding changes it."""
+    """A unique value of letters and digits, so that no encoding changes it."""
     return f"c4n4ry{place.title().replace(' ', '')}9"
 
 
@@ -140,7 +140,7 @@ async def test_no_canary_leaves(linked: Linked, capsys: pytest.CaptureFixture[st
 
 
 def test_every_canary_would_be_seen(linked: Linked) -> None:
-    """With redaction and strictness off, what is collected at all is there: the search can find it."""
+    """With redaction and strict options off, the search finds the canaries that are collected."""
     assert os.environ["WORDPRESS_PASSWORD"] == canary("environment")
     sentry_sdk.capture_message(f"harmless {canary('harmless')}")
     assert linked.event.data["message"].endswith(canary("harmless"))

@@ -1,4 +1,4 @@
-"""Sentry away, slow, full or annoyed: nobody waits for it, what is lost is counted, and ids name only what it took."""
+"""Sentry unreachable, slow or overloaded: no request waits, losses are counted, and ids name only queued events."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_arrives_is_counted_as_sent(linked: Linked, log: logging.Logger) ->
 
 
 def test_what_does_not_fit_into_sentrys_queue_is_counted_and_has_no_id(sink: EnvelopeReceiver, no_client: None) -> None:
-    """Sentry returns an id for it all the same."""
+    """Sentry's SDK returns an id although the event is dropped."""
     sink.answer(delay(0.3))
     sentry_sdk.init(sink.dsn, transport_queue_size=3, default_integrations=False, sample_rate=1.0)
     with capture_telemetry() as telemetry:
@@ -92,7 +92,7 @@ def test_what_the_application_samples_away_is_no_loss_and_has_no_id(sink: Envelo
 
 
 def test_a_storm_of_one_error_is_cut_and_counted(link: Link) -> None:
-    """Above the budget an error is in the log and in the metrics, and costs no event."""
+    """Above the rate limit an error is in the log and in the metrics, and no event is built."""
     with link(sentry_events_per_minute=3) as linked:
         for _ in range(10):
             logging.getLogger("shop").error("the same again")
@@ -104,8 +104,8 @@ def test_a_storm_of_one_error_is_cut_and_counted(link: Link) -> None:
         assert len([r for r in linked.telemetry.logs if r.log_record.body == "the same again"]) == 10
 
 
-async def test_an_exception_beyond_the_budget_is_asked_about_once(link: Link) -> None:
-    """By the request that it ended; who logs it afterwards does not spend another token."""
+async def test_an_exception_above_the_rate_limit_takes_one_token(link: Link) -> None:
+    """The request takes it; the log record of the same exception takes no other."""
     app = FastAPI()
 
     @app.get("/crash")
@@ -133,7 +133,7 @@ MISBEHAVIOUR: dict[str, Callable[[EnvelopeReceiver], None]] = {
 
 @pytest.mark.parametrize("behaviour", MISBEHAVIOUR)
 async def test_no_request_waits_for_sentry(link: Link, behaviour: str) -> None:
-    """Sentry's patience is 30 s: a request that waited for it would be found out."""
+    """Sentry's timeout is 30 s, so a request that waited for it would take as long."""
     app, seconds = FastAPI(), []
 
     @app.get("/crash")
@@ -153,7 +153,7 @@ async def test_no_request_waits_for_sentry(link: Link, behaviour: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("behaviour", MISBEHAVIOUR)
 def test_the_process_ends_in_time(behaviour: str, tmp_path: Any) -> None:
-    """With ten events waiting: a quarter of the time that the end may take is Sentry's; then its losses are counted."""
+    """With ten queued events: Sentry gets a quarter of the shutdown timeout; then its losses are counted."""
     script = (
         "import blogauto_otel, logging, time\n"
         "blogauto_otel.configure(sentry_profiles_rate=0.0, sentry_events_per_minute=100, console='off')\n"
@@ -170,7 +170,7 @@ def test_the_process_ends_in_time(behaviour: str, tmp_path: Any) -> None:
         lost = sum(point.value or 0 for point in receiver.points("blogauto_otel.items.dropped", {"signal": "sentry"}))
         arrived = len(sink.events)
     assert done.returncode == 0, done.stderr
-    assert took < 4.0 + 8.0, "the budget, and patience with a busy machine"
+    assert took < 4.0 + 8.0, "the timeout, and an allowance for a busy machine"
     assert arrived + lost == 10 or behaviour == "slow", "slow: one may be on its way"
     assert "Sentry is attempting to send" not in done.stderr
 

@@ -1,4 +1,4 @@
-"""What an event says: who asked for what, in which release, and what the log said before; nothing of others."""
+"""The contents of an event: request, release, user, tags and breadcrumbs; nothing of other requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.requests import ask
 
 
 def span(name: str) -> Any:
-    """A current span; the tracer is asked for anew, because each test has its own provider."""
+    """A current span of a new tracer, because each test has its own provider."""
     return trace.get_tracer("tests").start_as_current_span(name)
 
 

@@ -1,4 +1,4 @@
-"""A forked child sends its own events, and none of those that waited in its parent."""
+"""A forked child sends its own events, and none of those queued in its parent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ os.waitpid(child, 0)
 
 @pytest.mark.parametrize("profiles", ["0", "1"], ids=["", "while it is profiled"])
 def test_each_event_arrives_once_from_the_process_it_happened_in(profiles: str) -> None:
-    """Three events wait in the parent's queue, or are on their way, when it forks."""
+    """Three events are queued or in flight in the parent when it forks."""
     with EnvelopeReceiver() as sink, Receiver() as receiver:
         sink.answer(delay(0.3))
         variables = {"SENTRY_DSN": sink.dsn, "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}

@@ -1,4 +1,4 @@
-"""Every way to fail, in sampled traces and others, with and without `BaseHTTPMiddleware`: one event, the right span."""
+"""Every kind of failure, in sampled and unsampled traces, with and without `BaseHTTPMiddleware`: one event each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_error_is_one_event_that_names_the_span_that_failed(
     run_of: RunOf, case: Case, variant: str, sampled: bool
 ) -> None:
     run = run_of(variant)
-    assert run.strays_of(case) == [], "linked to somebody else's trace, or to none"
+    assert run.strays_of(case) == [], "linked to another trace, or to none"
     events = run.events_of(case, sampled=sampled)
     assert len(events) == case.events
     if events:

@@ -1,4 +1,4 @@
-"""Scripts, scheduled jobs and workers: no request, and their errors are linked all the same."""
+"""Scripts, scheduled jobs and workers: their errors are linked without a request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENTS = {"worker": 2}
 @pytest.mark.parametrize("rate", ["1", "0"], ids=["sampled", "not sampled"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_script_that_fails_is_linked_to_the_trace_of_its_job(way: str, rate: str, tmp_path: Path) -> None:
-    """Nothing but the exception knows the trace of one that is not sampled; its log records have it too."""
+    """In an unsampled trace only the exception has the trace id; its log records have it, too."""
     with EnvelopeReceiver() as sink, Receiver() as receiver:
         variables: dict[str, Any] = {
             "SENTRY_DSN": sink.dsn,

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.xdist_group("sentry own client")
 
 
 @dataclass
-class Told:
-    """What came of such an application."""
+class Outcome:
+    """The outcome of one run of the application."""
 
     events: list[Event]
     kinds: set[str]
@@ -40,7 +40,7 @@ class Told:
 
 
 @functools.cache
-def tell(when: str, options: str = "{}", *, dsn: bool = False) -> Told:
+def run_app(when: str, options: str = "{}", *, dsn: bool = False) -> Outcome:
     """Run it once, with our own DSN beside its own or without one."""
     with EnvelopeReceiver() as sink, EnvelopeReceiver() as ours, Receiver() as receiver:
         chosen = {
@@ -56,7 +56,7 @@ def tell(when: str, options: str = "{}", *, dsn: bool = False) -> Told:
         assert ours.items == []
         kinds = {item.kind for item in sink.items}
         headers = [(request.path, {name.lower() for name in request.headers}) for request in receiver.requests]
-        return Told(sink.events, kinds, list(receiver.spans), said, headers, done.stdout + done.stderr)
+        return Outcome(sink.events, kinds, list(receiver.spans), said, headers, done.stdout + done.stderr)
 
 
 CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
@@ -66,31 +66,31 @@ CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("dsn", [True, False], ids=["with SENTRY_DSN", "without"])
 def test_its_events_are_linked_once_each(when: str, dsn: bool) -> None:
-    """With Sentry's default integrations, which tell of crashes and log records as well."""
-    told = tell(when, dsn=dsn)
-    assert len(told.events) == len(CASES), [event.text for event in told.events]
+    """With Sentry's default integrations, which capture crashes and log records, too."""
+    outcome = run_app(when, dsn=dsn)
+    assert len(outcome.events) == len(CASES), [event.text for event in outcome.events]
     for case, number in CASES.items():
-        event = told.event(case)
+        event = outcome.event(case)
         assert int(event.trace_id, 16) == number
-        spans = [span for span in told.spans if span.trace_id == event.trace_id and span.kind == "SERVER"]
+        spans = [span for span in outcome.spans if span.trace_id == event.trace_id and span.kind == "SERVER"]
         assert [span.span_id for span in spans] == [event.span_id]
         assert [span.attributes["sentry.event_id"] for span in spans] == [event.id]
-    assert told.said["dropped"] == {}, "what is told twice is no loss"
-    assert told.said["swallowed"] == {}
+    assert outcome.said["dropped"] == {}, "a duplicate is no loss"
+    assert outcome.said["swallowed"] == {}
 
 
 @slow
 def test_its_propagation_headers_are_on_requests_of_the_application_and_not_on_our_exports() -> None:
-    headers = tell("before").headers
+    headers = run_app("before").headers
     assert {path for path, _ in headers} >= {"/called", "/v1/traces", "/v1/logs"}
     for path, names in headers:
         assert ("sentry-trace" in names) is ("traceparent" in names) is (path == "/called"), path
 
 
 @slow
-def test_its_before_send_runs_first_and_nothing_private_leaves_after_it() -> None:
-    """Sentry collects frame variables by default: they leave redacted."""
-    event = tell("before").event("crash")
+def test_its_before_send_runs_first_and_nothing_private_is_sent_after_it() -> None:
+    """Sentry collects frame variables by default: they are redacted."""
+    event = run_app("before").event("crash")
     assert event.data["tags"]["by"] == "the application"
     assert event.data["extra"]["password"] == "[redacted:password]"
     assert "hunter2" not in json.dumps(event.data)
@@ -100,23 +100,23 @@ def test_its_before_send_runs_first_and_nothing_private_leaves_after_it() -> Non
 
 @slow
 def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed() -> None:
-    said = tell("before").said["sentry"]
+    said = run_app("before").said["sentry"]
     assert re.match(r"on \(errors to 127\.0\.0\.1:\d+ by the application's own client, whose options stay; ", said)
     assert "its integrations starlette, fastapi build each error a second time" in said
     assert "it collects frame variables, which are redacted" in said
 
 
 @slow
-def test_of_a_client_that_is_made_later_the_log_and_the_status_say_the_same() -> None:
-    told = tell("after")
-    assert "by the application's own client, whose options stay" in told.said["sentry"]
-    assert told.said["sentry"].removeprefix("on (").removesuffix(")") in told.output
+def test_of_a_client_that_is_made_later_the_log_line_and_the_status_agree() -> None:
+    outcome = run_app("after")
+    assert "by the application's own client, whose options stay" in outcome.said["sentry"]
+    assert outcome.said["sentry"].removeprefix("on (").removesuffix(")") in outcome.output
 
 
 @slow
 def test_a_line_of_the_log_is_one_breadcrumb() -> None:
-    """Its own integration leaves one, and so do we where there is none."""
-    event = tell("before").event("both")
+    """That of its own integration."""
+    event = run_app("before").event("both")
     assert [crumb["message"] for crumb in event.data["breadcrumbs"]["values"] if "looking" in crumb["message"]] == [
         "looking at both"
     ]
@@ -124,23 +124,23 @@ def test_a_line_of_the_log_is_one_breadcrumb() -> None:
 
 @slow
 def test_its_tracing_stays_on_and_its_errors_are_in_the_trace_of_opentelemetry() -> None:
-    told = tell("before", '{"traces_sample_rate": 1.0}')
-    assert "its tracing stays on, beside OpenTelemetry's" in told.said["sentry"]
-    assert "transaction" in told.kinds
-    assert {int(event.trace_id, 16) for event in told.events} == set(CASES.values())
+    outcome = run_app("before", '{"traces_sample_rate": 1.0}')
+    assert "its tracing stays on, beside OpenTelemetry's" in outcome.said["sentry"]
+    assert "transaction" in outcome.kinds
+    assert {int(event.trace_id, 16) for event in outcome.events} == set(CASES.values())
 
 
 @slow
 def test_a_client_without_integrations_gets_no_events_of_ours() -> None:
-    told = tell("before", '{"default_integrations": false, "auto_enabling_integrations": false}')
-    assert [event.text for event in told.events] == []
+    outcome = run_app("before", '{"default_integrations": false, "auto_enabling_integrations": false}')
+    assert [event.text for event in outcome.events] == []
 
 
 @slow
 def test_without_a_dsn_sentrys_sdk_is_not_even_imported() -> None:
-    told = tell("never")
-    assert (told.said["sentry"], told.said["imported"]) == ("off (no SENTRY_DSN)", False)
-    assert told.events == []
+    outcome = run_app("never")
+    assert (outcome.said["sentry"], outcome.said["imported"]) == ("off (no SENTRY_DSN)", False)
+    assert outcome.events == []
 
 
 # --- absent -----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ Outcome = tuple[dict[str, Any], list[dict[str, Any]]]
 
 @functools.cache
 def run(when: str, options: str) -> Outcome:
-    """What the application prints, and what is compared of its events."""
+    """The output of the application, and the compared facts of its events."""
     with EnvelopeReceiver() as sentry, Receiver() as collector:
         variables = {"THEIR_DSN": sentry.dsn, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
         command = python("-m", "tests.sentry.own_options_app", when, options)
@@ -31,7 +31,7 @@ def run(when: str, options: str) -> Outcome:
 
 
 def facts(event: Event) -> dict[str, Any]:
-    """What the application's own options decide."""
+    """The facts that the application's options decide."""
     data = event.data
     breadcrumbs = [one for one in data.get("breadcrumbs", {}).get("values", ()) if one.get("category") == "shop"]
     return {

@@ -1,4 +1,4 @@
-"""What leaves beside an event's own text: attachments, Sentry logs, and the names that an event carries."""
+"""Redaction of attachments, Sentry logs and server names."""
 
 from __future__ import annotations
 

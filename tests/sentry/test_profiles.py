@@ -1,4 +1,4 @@
-"""A tenth of the processes is profiled, or of the traces; root spans name the profiler."""
+"""One process or one trace in ten is profiled; root spans name the profiler."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROFILER_ID = "sentry.profiler_id"
 
 
 def chunks(linked: Linked) -> list[Any]:
-    """The profiles that have arrived, when the profiler has been stopped."""
+    """The profiles received after the profiler was stopped."""
     sentry_sdk.profiler.stop_profiler()
     linked.telemetry.handle.force_flush(20.0)
     return [item.payload for item in linked.sink.items if item.kind == "profile_chunk"]
@@ -59,7 +59,7 @@ def test_another_process_has_no_profiler_and_no_thread_for_one(link: Link) -> No
 
 
 def test_the_share_of_processes_is_the_rate(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decided by chance at the start of each, whatever the application seeds."""
+    """Decided at random at the start of each process, whatever the application seeds."""
     drawn = iter([0.09, 0.11])
     monkeypatch.setattr(profiles._random, "random", lambda: next(drawn))
     for said in ("this process is profiled", "no profile of this process"):

@@ -1,4 +1,4 @@
-"""The same errors into real servers, read back over their APIs."""
+"""The errors of the matrix, sent to real servers and read back by their APIs."""
 
 from __future__ import annotations
 

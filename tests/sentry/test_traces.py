@@ -1,4 +1,4 @@
-"""A tenth of the traces goes to Sentry, each of them whole: from this process, or by the Collector's overlay."""
+"""One trace in ten is sent to Sentry with all its spans: by this process, or by the Collector's overlay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we use of Sentry's SDK that it promises nobody: without it there is a warning and less, and no failure."""
+"""Private members of Sentry's SDK: without one, errors are still linked, and a warning says what is missing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_without_a_private_detail_errors_are_linked_all_the_same(
 def test_a_version_that_cannot_be_linked_is_said_to_be_that(
     link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As when a module that we import has gone."""
+    """As if a module that we import were missing."""
     monkeypatch.setitem(sys.modules, linking.__name__, None)
     with link() as linked:
         assert linked.report.startswith("wrong version (this version of sentry_sdk cannot be linked")
@@ -81,7 +81,7 @@ LOWEST = "sentry-sdk==2.48.0"
 @pytest.mark.slow
 @pytest.mark.xdist_group("versions")
 def test_the_lowest_version_that_the_extra_allows() -> None:
-    """All of these tests but those of other programs, in an environment of its own; the launcher needs the package."""
+    """All of these tests but those with other servers, in an environment of its own with the package installed."""
     assert f'"{LOWEST.replace("==2.48.0", ">=2.48")},<3"' in (ROOT / "pyproject.toml").read_text()
     python = made_with("sentry", *OLDEST, LOWEST, *tools(), str(ROOT))
     chosen = "not lowest and not bugsink and not kent"

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 @contextlib.contextmanager
 def loki(arrived: Receiver) -> Iterator[str]:
-    """Answers the one query that the walk asks, of what arrived at Loki's OTLP endpoint; host and port."""
+    """Answers the one query of the walk from the records sent to Loki's OTLP endpoint; returns host and port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
