@@ -81,3 +81,19 @@ def test_logs_that_an_application_sends_by_sentry_are_redacted(
     assert SECRET not in str(log)
     assert log["attributes"]["password"]["value"] == "[redacted:password]"
     assert log["attributes"]["items"]["value"] == 3
+
+
+def test_every_span_of_an_applications_large_transaction_is_sent_and_redacted(
+    sink: EnvelopeReceiver, no_client: None, link: Link
+) -> None:
+    count = 500
+    sentry_sdk.init(sink.dsn, default_integrations=False, auto_enabling_integrations=False, traces_sample_rate=1.0)
+    with link(sentry_dsn=None) as linked:
+        with sentry_sdk.start_transaction(name="large"):
+            for number in range(count):
+                with sentry_sdk.start_span(op="work", name=f"{number} {'x' * 400} {SECRET}"):
+                    pass
+        sentry_sdk.flush(20.0)
+        (transaction,) = [item.payload for item in linked.sink.items if item.kind == "transaction"]
+    assert [span["description"].split()[0] for span in transaction["spans"]] == [str(n) for n in range(count)]
+    assert SECRET not in str(transaction)

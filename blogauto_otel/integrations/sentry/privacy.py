@@ -33,7 +33,7 @@ REQUEST: Final = "[redacted:request]"
 # Ids, names and times that Sentry's SDK or we have made.
 _UNCHANGED: Final = frozenset(
     ("contexts", "event_id", "level", "modules", "platform", "sdk", "timestamp", "type", "_meta", "start_timestamp")
-) | {"transaction_info", "exception", "threads"}
+) | {"transaction_info", "exception", "threads", "spans"}
 _UNCHANGED_CONTEXTS: Final = frozenset({"otel"})
 # A decimal id may look like a card number.
 _IDS: Final = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id", "profiler_id"})
@@ -51,6 +51,8 @@ def redact_event(event: MutableMapping[str, Any], redactor: Redactor) -> Mutable
     if isinstance(contexts, MutableMapping):
         for key in contexts.keys() - _UNCHANGED_CONTEXTS:
             contexts[key] = _redact_context(key, contexts[key], redactor)
+    if isinstance(event.get("spans"), list):  # one by one, because the redactor limits the size of one structure
+        event["spans"] = [_redact_context("", span, redactor) for span in event["spans"]]
     for key in ("exception", "threads"):
         for part in _values(event.get(key)):
             _redact_part(part, redactor)
