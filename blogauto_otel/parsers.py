@@ -243,14 +243,17 @@ def any_of(*known: str) -> Parser:
 
 
 def networks(raw: str) -> tuple[str, ...]:
-    """`always`, `never`, `private`, or networks in CIDR notation."""
-    names = words(raw)
-    if len(names) == 1 and names[0].lower() in {"always", "never", "private"}:
-        return (names[0].lower(),)
+    """`always` or `never`, or a list of `private`, `unix`, `testclient` and networks in CIDR notation."""
+    names = tuple(name.lower() for name in words(raw))
+    if names in {("always",), ("never",)}:
+        return names
     try:
-        return tuple(str(ipaddress.ip_network(name)) for name in names)
+        return tuple(
+            name if name in {"private", "unix", "testclient"} else str(ipaddress.ip_network(name)) for name in names
+        )
     except ValueError:
-        raise ValueError("expected always, never, private, or networks such as 10.0.0.0/8") from None
+        expected = "expected always, never, or a list of private, unix, testclient and networks such as 10.0.0.0/8"
+        raise ValueError(expected) from None
 
 
 def metric_namespace(raw: str) -> str:

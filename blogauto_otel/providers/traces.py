@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, TraceFlags
 from opentelemetry.util.types import Attributes
 
 from blogauto_otel._guard import swallow
@@ -170,6 +170,7 @@ class Tracing:
         status: Status,
         scope: InstrumentationScope,
         events: Sequence[Event] = (),
+        links: Sequence[Link] = (),
     ) -> None:
         """Hand a finished span to every processor, sampled whatever was decided at its start. Times in nanoseconds."""
         sampled = SpanContext(
@@ -179,7 +180,7 @@ class Tracing:
         span = ReadableSpan(
             name=name, context=sampled, parent=parent, resource=self.provider.resource, attributes=attributes,
             events=events, kind=kind, status=status, start_time=start_time, end_time=end_time,
-            instrumentation_scope=scope,
+            instrumentation_scope=scope, links=links,
         )  # fmt: skip
         self.provider._active_span_processor.on_end(span)
 

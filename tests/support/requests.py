@@ -7,6 +7,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -36,6 +37,7 @@ class LateSpan:
     status: Any
     scope: Any
     events: tuple[Any, ...] = ()
+    links: tuple[Any, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -103,15 +105,27 @@ async def ask(
 @contextlib.contextmanager
 def served(app: Any, **options: Any) -> Iterator[str]:
     """The application behind a real uvicorn on loopback, in a thread; the URL."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, **options)
+    with _serving(uvicorn.Config(app, port=0, log_config=None, access_log=False, **options)) as server:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def served_on(socket: Path, app: Any, **options: Any) -> Iterator[None]:
+    """The same on a Unix socket."""
+    with _serving(uvicorn.Config(app, uds=str(socket), log_config=None, access_log=False, **options)):
+        yield
+
+
+@contextlib.contextmanager
+def _serving(config: uvicorn.Config) -> Iterator[uvicorn.Server]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         wait_until(lambda: server.started or not thread.is_alive())
         assert server.started, "uvicorn did not start"
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield server
     finally:
         server.should_exit = True
         thread.join(PATIENCE)

@@ -6,7 +6,8 @@
 | `middleware` | the way through us, by kind of connection |
 | `observer` | what is said of a request at its beginning and its end |
 | `request`, `routes` | what is noted while it lasts, and how it ended |
-| `headers`, `attributes`, `paths` | what is taken from headers; what a span says; secrets in paths |
+| `headers`, `peers` | what is taken from headers; which senders are trusted |
+| `attributes`, `paths` | what a span says; secrets in paths |
 | `metrics`, `cells` | counts, series, the duration |
 | `late`, `reported`, `background` | spans after the fact; errors reported in unsampled requests; background tasks |
 | `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |

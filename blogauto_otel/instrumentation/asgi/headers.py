@@ -1,77 +1,46 @@
-"""What is taken from the headers of a request: its id, and the trace it belongs to if whoever sends it is trusted."""
+"""What is taken from the headers of a request: its id, and the trace context and baggage that it brings."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
+import urllib.parse
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from opentelemetry import baggage, propagate
 from opentelemetry import context as otel_context
-from opentelemetry import propagate
 from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanContext, get_current_span
 
 from blogauto_otel._guard import guard
+from blogauto_otel.config import Settings
+from blogauto_otel.instrumentation.asgi.peers import Peers
 from blogauto_otel.instrumentation.asgi.protocol import Scope
 
 REQUEST_ID: Final = b"x-request-id"
 _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
-# Loopback, private use (RFC 1918, RFC 4193), link-local. `ipaddress.is_private` has more, such as documentation.
-PRIVATE: Final = (
-    "127.0.0.0/8",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "::1/128",
-    "fc00::/7",
-    "fe80::/10",
-)
-_FIXED: Final[Mapping[tuple[str, ...], bool]] = {("always",): True, ("never",): False}
-MAX_PEERS: Final = 4096
+# Incoming baggage goes into every outgoing call, where a long header is refused (431).
+MAX_BAGGAGE_BYTES: Final = 1024
 
 
-class Peers:
-    """Whose trace context is believed: everybody's, nobody's, or that of some networks."""
-
-    def __init__(self, trusted: tuple[str, ...]) -> None:
-        self._fixed = _FIXED.get(trusted)
-        networks = PRIVATE if trusted == ("private",) else () if self._fixed is not None else trusted
-        self._networks = tuple(ipaddress.ip_network(network) for network in networks)
-        self._known: dict[str, bool] = {}
-
-    def trusts(self, client: tuple[str, int] | None) -> bool:
-        """Whether this peer of the connection is believed; one without an address is a Unix socket, hence local."""
-        if self._fixed is not None:
-            return self._fixed
-        host = client[0] if client else ""
-        known = self._known.get(host)
-        if known is None:
-            if len(self._known) >= MAX_PEERS:
-                self._known.clear()
-            known = self._known[host] = not host or self._holds(host)
-        return known
-
-    def _holds(self, host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:  # a proxy's X-Forwarded-For may bring any text here
-            return False
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        return any(mapped in network for network in self._networks)
+# The context of a request, None when it brings none, and links to the trace of a sender that is not trusted.
+Brought: TypeAlias = tuple[Context | None, tuple[Link, ...]]
+NOTHING: Final[Brought] = (None, ())
 
 
 class Headers:
     """Reads request ids and trace context with one look at the headers."""
 
-    def __init__(self, trusted: tuple[str, ...]) -> None:
-        self._peers = Peers(trusted)
+    def __init__(self, settings: Settings) -> None:
+        self._peers = Peers(settings.trust_incoming)
         self._context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
+        self._takes_ids = settings.incoming_request_id
+        self._baggage_keys = frozenset(settings.baggage_keys)
 
-    def read(self, scope: Scope) -> tuple[bytes, Context | None]:
-        """The request's id, taken over when well-formed and made up otherwise, and the context it brings, if any."""
+    def read(self, scope: Scope) -> tuple[bytes, Brought]:
+        """The request's id, taken over when well-formed and made up otherwise, and what it brings of a trace."""
         request_id = None
         brings_context = False
         names = self._context_names
@@ -81,13 +50,40 @@ class Headers:
         for name, value in headers:
             if name in names:
                 brings_context = True
-            elif name == REQUEST_ID and request_id is None and _WELL_FORMED.fullmatch(value):
+            elif name == REQUEST_ID and request_id is None and self._takes_ids and _WELL_FORMED.fullmatch(value):
                 request_id = value
-        context = None
-        if brings_context and self._peers.trusts(scope.get("client")):
+        brought = NOTHING
+        if brings_context:
             with guard("reading the trace context of a request"):
-                context = propagate.extract(_carrier(headers), otel_context.get_current())
-        return request_id or uuid.uuid4().hex.encode("ascii"), context
+                brought = self._extract(scope.get("client"), headers)
+        return request_id or uuid.uuid4().hex.encode("ascii"), brought
+
+    def _extract(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Brought:
+        carrier = _carrier(headers)
+        if self._peers.trust(client, headers):
+            return self._bound_baggage(propagate.extract(carrier, otel_context.get_current())), ()
+        theirs = get_current_span(propagate.extract(carrier, Context())).get_span_context()
+        # Without their trace state, which may be long; our ids, our sampling, none of their baggage.
+        link = SpanContext(theirs.trace_id, theirs.span_id, is_remote=True, trace_flags=theirs.trace_flags)
+        return None, (Link(link),) if theirs.is_valid else ()
+
+    def _bound_baggage(self, context: Context) -> Context:
+        """The context with the allowed entries of its baggage, as many of them as fit."""
+        brought = baggage.get_all(context)
+        if not brought:
+            return context
+        kept, left = {}, MAX_BAGGAGE_BYTES
+        for key, value in brought.items():
+            size = len(key) + len(urllib.parse.quote_plus(str(value))) + 2  # with `=` and `,`
+            if size <= left and (key in self._baggage_keys or "*" in self._baggage_keys):
+                kept[key] = value
+                left -= size
+        if len(kept) == len(brought):
+            return context
+        context = baggage.clear(context)
+        for key, value in kept.items():
+            context = baggage.set_baggage(key, value, context)
+        return context
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

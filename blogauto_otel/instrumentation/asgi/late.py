@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv.attributes import exception_attributes
 from opentelemetry.trace import (
+    Link,
     NonRecordingSpan,
     SpanContext,
     SpanKind,
@@ -81,6 +82,7 @@ class LateSpans:
             times=(request.began_at, request.ended_at),
             failed=request.failed,
             error=request.error if request.failed else None,
+            links=request.links,
         )
 
     def write(
@@ -93,6 +95,7 @@ class LateSpans:
         times: tuple[int, int],
         failed: bool,
         error: BaseException | None,
+        links: tuple[Link, ...] = (),
     ) -> None:
         """Write a span from its beginning to its end (`time_ns`), with the exception as an event."""
         assert self._write is not None
@@ -108,6 +111,7 @@ class LateSpans:
             status=_status(error, failed=failed),
             scope=self._scope,
             events=() if error is None else (_exception_event(error, ended_at),),
+            links=links,
         )
 
 

@@ -38,7 +38,7 @@ class Observer:
         self.late = LateSpans(context)
         self.paths = Paths(context.redactor)
         self._redactor = context.redactor
-        self._headers = Headers(settings.trust_incoming)
+        self._headers = Headers(settings)
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Observer:
 
     def _enter(self, request: Request) -> None:
         """Be the current request of this task, and of all tasks and threads it starts."""
-        request.id, brought = self._headers.read(request.scope)
+        request.id, (brought, request.links) = self._headers.read(request.scope)
         request.parent = get_current() if brought is None else brought
         try:
             self._start_span(request)
@@ -78,7 +78,8 @@ class Observer:
     def _start_span(self, request: Request) -> None:
         few = attributes.for_sampling(request, self._redactor)
         name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
-        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, few, start_time=request.began_at)
+        links, began_at = request.links, request.began_at
+        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, few, links, start_time=began_at)
         request.recording = span.is_recording()
         request.sampled = span.get_span_context().trace_flags.sampled
         request.span = span

@@ -11,7 +11,7 @@ from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
@@ -58,6 +58,7 @@ class Request(Way):
     attached: Token[Any] | None = None
     previous: Token[Any] | None = None
     tokens: Any = None  # of the variables that are set for it
+    links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
     # What was seen of it.
     ended: int | None = None

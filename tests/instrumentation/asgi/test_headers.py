@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from opentelemetry import baggage, propagate
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanContext
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from blogauto_otel.instrumentation.asgi.headers import MAX_PEERS, Peers
+from blogauto_otel.instrumentation.asgi.headers import MAX_BAGGAGE_BYTES
 from blogauto_otel.signals import bind, bound
 from blogauto_otel.signals.context import current_request_id
-from tests.support.requests import LOCAL, PUBLIC, Watched, ask, client_of
+from tests.support.requests import PUBLIC, Watched, ask, client_of, served_on
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -128,47 +131,6 @@ async def test_what_is_bound_in_one_request_is_not_known_in_another(watched: Wat
 
 # --- trace context ----------------------------------------------------------------------------------------------------
 
-NETWORKS: dict[str, dict[tuple[str, int] | None, bool]] = {
-    "private": {
-        LOCAL: True,
-        None: True,
-        ("", 0): True,
-        ("10.1.2.3", 1): True,
-        ("172.31.255.1", 1): True,
-        ("172.32.0.1", 1): False,
-        ("192.168.0.9", 1): True,
-        ("::1", 1): True,
-        ("fe80::1%eth0", 1): True,
-        ("fd00::1", 1): True,
-        ("::ffff:10.0.0.1", 1): True,
-        ("::ffff:203.0.113.7", 1): False,
-        ("100.64.0.1", 1): False,
-        ("2001:db8::1", 1): False,
-        ("unknown", 0): False,
-        ("127.0.0.1.evil.example", 0): False,
-        PUBLIC: False,
-    },
-    "always": {PUBLIC: True, ("unknown", 0): True, None: True},
-    "never": {LOCAL: False, None: False},
-    "203.0.113.0/24": {PUBLIC: True, LOCAL: False, ("203.0.114.1", 1): False},
-}
-
-
-@pytest.mark.parametrize(
-    ("setting", "client", "trusted"),
-    [(setting, client, trusted) for setting, clients in NETWORKS.items() for client, trusted in clients.items()],
-    ids=str,
-)
-def test_a_peer_is_trusted_by_its_address(setting: str, client: tuple[str, int] | None, *, trusted: bool) -> None:
-    assert Peers((setting,)).trusts(client) is trusted
-
-
-def test_a_flood_of_addresses_does_not_grow_us() -> None:
-    peers = Peers(("private",))
-    for number in range(MAX_PEERS + 100):
-        assert not peers.trusts((f"2001:db8::{number:x}", 1))
-    assert len(peers._known) <= MAX_PEERS
-
 
 async def test_a_trusted_peer_continues_its_trace(watched: Watched) -> None:
     response = await ask(application(), "/baggage", headers=INCOMING)
@@ -182,11 +144,118 @@ async def test_a_trusted_peer_continues_its_trace(watched: Watched) -> None:
     assert not baggage.get_all()
 
 
-async def test_an_untrusted_peer_begins_a_trace_of_ours(watched: Watched) -> None:
+async def test_the_trace_of_an_untrusted_sender_is_linked_and_not_joined(watched: Watched) -> None:
     response = await ask(application(), "/baggage", client=PUBLIC, headers=INCOMING)
     assert response.json() == "None"
     assert watched.span.parent is None
     assert _trace_id(watched.span.context) != TRACE
+    (link,) = watched.span.links
+    assert (_trace_id(link.context), f"{link.context.span_id:016x}") == (TRACE, PARENT)
+    assert not link.context.trace_state, "it can be long"
+
+
+async def test_a_trace_that_is_joined_is_not_linked_too(watched: Watched) -> None:
+    await ask(application(), "/baggage", headers=INCOMING)
+    assert not watched.span.links
+
+
+async def test_the_span_written_for_a_failed_unsampled_request_has_the_link_too(watch: Any) -> None:
+    watched = watch(sampler=ALWAYS_OFF)
+    app = application()
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise ValueError
+
+    await ask(app, "/broken", client=PUBLIC, headers=INCOMING)
+    (late,) = watched.late
+    assert [_trace_id(link.context) for link in late.links] == [TRACE]
+
+
+async def test_clients_behind_a_proxy_on_a_private_network_do_not_steer_us(watch: Any) -> None:
+    """Fifty requests that ask to be sampled, and bring 7 KB of baggage."""
+    watched = watch(sampler=ParentBased(TraceIdRatioBased(0.0)))
+    app, outgoing = application(), list[dict[str, str]]()
+
+    @app.get("/calls")
+    async def calls() -> None:
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        outgoing.append(carrier)
+
+    through_a_proxy = {**INCOMING, "baggage": f"tenant=acme,big={'x' * 7000}", "x-forwarded-for": PUBLIC[0]}
+    async with client_of(app, ("10.0.0.2", 4711)) as asking:
+        for _ in range(50):
+            assert (await asking.get("/calls", headers=through_a_proxy)).status_code == 200
+    assert watched.spans == []
+    assert len(outgoing) == 50
+    assert not any("baggage" in carrier or TRACE in carrier["traceparent"] for carrier in outgoing)
+
+
+def test_a_stranger_on_a_unix_socket_is_linked(watched: Watched, tmp_path: Path) -> None:
+    """A real uvicorn, whose scope has no client then."""
+    socket = tmp_path / "app.sock"
+    with served_on(socket, application()), httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:
+        assert client.get("http://app/baggage", headers=INCOMING).json() == "None"
+    assert watched.span.parent is None
+    assert [_trace_id(link.context) for link in watched.span.links] == [TRACE]
+
+
+@pytest.mark.parametrize("setting", [("unix",), ("always",)])
+def test_a_proxy_on_a_unix_socket_is_trusted_by_setting(watch: Any, tmp_path: Path, setting: tuple[str, ...]) -> None:
+    watched, socket = watch(trust_incoming=setting), tmp_path / "app.sock"
+    with served_on(socket, application()), httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:
+        assert client.get("http://app/baggage", headers=INCOMING).json() == "acme"
+    assert _trace_id(watched.span.context) == TRACE
+
+
+async def test_starlettes_test_client_is_trusted_by_setting(watch: Any) -> None:
+    for setting, seen in ((("private",), "None"), (("private", "testclient"), "acme")):
+        watch(trust_incoming=setting)
+        response = await ask(application(), "/baggage", client=("testclient", 50_000), headers=INCOMING)
+        assert response.json() == seen
+
+
+async def test_a_request_id_is_refused_by_setting(watch: Any) -> None:
+    watch(incoming_request_id=False)
+    response = await ask(application(), "/id", headers={"X-Request-ID": "theirs"})
+    assert response.json() != "theirs"
+    assert response.headers["x-request-id"] == response.json()
+
+
+# --- baggage ----------------------------------------------------------------------------------------------------------
+
+
+async def baggage_taken_from(header: str) -> dict[str, str]:
+    app = FastAPI()
+
+    @app.get("/all")
+    async def everything() -> dict[str, str]:
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        assert len(carrier.get("baggage", "")) <= MAX_BAGGAGE_BYTES
+        return {key: str(value) for key, value in baggage.get_all().items()}
+
+    response = await ask(app, "/all", headers={"baggage": header})
+    assert response.status_code == 200
+    return dict(response.json())
+
+
+async def test_baggage_is_taken_as_far_as_it_fits(watched: Watched) -> None:
+    assert await baggage_taken_from(f"a=1,big={'x' * 2000},b=2") == {"a": "1", "b": "2"}
+    assert await baggage_taken_from(f"a={'%2F' * 300},b={'%2C' * 500}") == {"a": "/" * 300}, "bytes as sent"
+    many = await baggage_taken_from(",".join(f"k{number}=v" for number in range(180)))
+    assert 100 < len(many) < 180
+
+
+async def test_baggage_is_taken_as_far_as_it_is_allowed(watch: Any) -> None:
+    watch(baggage_keys=("tenant",))
+    assert await baggage_taken_from("tenant=acme,session=1") == {"tenant": "acme"}
+    watch(baggage_keys=("none",))
+    assert await baggage_taken_from("tenant=acme,session=1") == {}
+
+
+# --- what is malformed ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
