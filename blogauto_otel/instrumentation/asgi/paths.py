@@ -50,7 +50,7 @@ class AccessFilter(logging.Filter):
             request, arguments = current.get(), record.args
             if request is None or not isinstance(arguments, tuple) or len(arguments) <= PATH_OF_RECORD:
                 return True
-            template = request.find_template()
+            template = request.find_template() or request.match_template()
             if template is not None and self._paths.hold_secrets(template):
                 _, mark, query = str(arguments[PATH_OF_RECORD]).partition("?")
                 told = (f"{template}{mark}{query}",)

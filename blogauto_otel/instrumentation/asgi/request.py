@@ -162,7 +162,7 @@ class Request(Way):
         self.finished = True
         code = self.code
         self.seconds = ((self.ended or perf_counter_ns()) - self.began) / 1e9
-        self.template = self.find_template()
+        self.template = self.find_template() or self.match_template()
         if self.error is not None or self.ended is None or self.left or code is None or code >= 500:
             self._judge_trouble()
         else:
@@ -245,7 +245,7 @@ class Session(Request):
         """Say how it ended: it failed when an exception of the application ended it."""
         self.finished = True
         self.seconds = (perf_counter_ns() - self.began) / 1e9
-        self.template = self.find_template()
+        self.template = self.find_template() or self.match_template()
         if self.crashed:
             self._fail(type_name(type(self.error)), "")
 
