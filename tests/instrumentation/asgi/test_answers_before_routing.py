@@ -30,7 +30,7 @@ from tests.support.requests import Watched, ask, client_of
 PREFLIGHT = {"origin": "https://blog.example", "access-control-request-method": "GET"}
 
 
-def refusing(status: int) -> type:
+def refusing(status: int) -> Any:
     """A middleware that answers itself, as one for logins, rates or maintenance does."""
 
     class Refusing:

@@ -129,7 +129,7 @@ async def test_an_exception_of_a_middleware_is_counted(watched: Watched) -> None
         raise LookupError
 
     assert (await ask(app, "/fine")).status_code == 500
-    assert watched.errors() == {("LookupError", "unmatched"): 1}
+    assert watched.errors() == {("LookupError", "/fine"): 1}
 
 
 async def test_a_handler_for_all_exceptions_makes_a_failure_no_success(watched: Watched) -> None:
