@@ -165,8 +165,8 @@ class Settings:
     metric_timeout: float | None = option("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds(1, 600_000), None, "Total time of one push.", section=METRICS, unit="ms")
     exemplar_filter: str = option("OTEL_METRICS_EXEMPLAR_FILTER", one_of(Literal["trace_based", "always_on", "always_off"]), "trace_based", "Which measurements may become exemplars.", section=METRICS)
     series_limit: int = option(PREFIX + "SERIES_LIMIT", whole(10, 100_000), 2000, "Series per instrument; what comes later is counted together under `otel.metric.overflow`.", section=METRICS)
-    metrics_path: str = option(PREFIX + "METRICS_PATH", url_path, "/metrics", "Where the application answers Prometheus; `off` to not answer.", section=METRICS)
-    metrics_token: str | None = option(PREFIX + "METRICS_TOKEN", text, None, "Bearer token that a scrape of that path must carry.", section=METRICS, secret=True)
+    metrics_path: str = option(PREFIX + "METRICS_PATH", url_path, "/metrics", "Where the application answers Prometheus, unless it has a working route of its own there; `off` to not answer.", section=METRICS)
+    metrics_token: str | None = option(PREFIX + "METRICS_TOKEN", text, None, "Bearer token that a scrape of that path must carry; unset, production answers clients on private networks only.", section=METRICS, secret=True)
     http_semconv_metrics: bool = option(PREFIX + "HTTP_SEMCONV_METRICS", flag, False, "Also record `http.server.request.duration` and its relatives.", section=METRICS)
 
     console: ConsoleFormat = option(PREFIX + "CONSOLE", one_of(ConsoleFormat), "auto", "Log lines: `json`, `text`, `off` (leave the application's handlers alone), or `auto`: JSON in production, text elsewhere.", section=LOGS)

@@ -11,6 +11,7 @@
 | `metrics`, `cells` | counts, series, the duration |
 | `late`, `reported`, `background` | spans after the fact; errors reported in unsampled requests; background tasks |
 | `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |
+| `pages` | who answers the path of a page of ours |
 | `native`, `contrib` | the two other telemetries of requests |
 """
 

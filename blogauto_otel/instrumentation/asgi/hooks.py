@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.trace import Span
 
 from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.asgi.pages import METHODS, forget
 from blogauto_otel.instrumentation.asgi.protocol import ASGIApp, Scope, path_below_root
 
 Make: TypeAlias = Callable[[], Any]
@@ -22,9 +23,10 @@ _variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
 
 
 def serve(path: str, app: ASGIApp) -> None:
-    """Answer `path` with `app` in every application of this process, before its own routes and middleware.
+    """Answer GET and HEAD of `path` with `app` in every application of this process, before its middleware.
 
-    Such requests are neither measured nor traced. A path that a proxy's root path stands before is recognised.
+    An application with a working route of its own there answers itself (`pages`). Such requests are neither measured
+    nor traced. A path that a proxy's root path stands before is recognised.
     """
     _served[path] = app
 
@@ -32,6 +34,7 @@ def serve(path: str, app: ASGIApp) -> None:
 def unserve(path: str) -> None:
     """Leave `path` to the application again; nothing happens when it was not served."""
     _served.pop(path, None)
+    forget()
 
 
 def on_lifespan_startup(callback: Callable[[], None]) -> None:
@@ -102,7 +105,7 @@ def leave_request(tokens: Tokens) -> None:
 
 def page_for(scope: Scope, app: object) -> ASGIApp | None:
     """The page of ours that answers this request, if one does."""
-    if not _served:
+    if not _served or scope.get("method") not in METHODS:
         return None
     return _served.get(scope.get("path", "")) or _served.get(path_below_root(scope, getattr(app, "root_path", "")))
 

@@ -9,10 +9,10 @@ from typing import Any
 from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 
-from blogauto_otel._guard import guard, swallow
-from blogauto_otel.instrumentation.asgi import hooks, lifespan, native
+from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.asgi import hooks, lifespan, native, pages
 from blogauto_otel.instrumentation.asgi.observer import Observer
-from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Message, Receive, Scope, Send
+from blogauto_otel.instrumentation.asgi.protocol import MARK, ASGIApp, Receive, Scope, Send
 from blogauto_otel.instrumentation.asgi.request import is_the_clients
 from blogauto_otel.instrumentation.suppression import is_http_suppressed
 
@@ -65,7 +65,7 @@ def around(call: Call) -> Call:
 
 
 async def _unwatched(call: Call, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
-    """A request that somebody else watches: who wants to know of failures is told of those that nobody handled."""
+    """A request that somebody else watches, or nobody: who wants to know of failures is told of the unhandled ones."""
     tokens = hooks.enter_request()
     try:
         await call(app, scope, receive, send)
@@ -82,30 +82,18 @@ def _not_a_request(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
     """Who answers what is no request to the application: a page of ours, a lifespan, a kind that we do not know."""
     kind = scope.get("type")
     if kind == "http":
-        page = None
+        page, is_left = None, False
         with guard("looking for a page of ours"):
             page = hooks.page_for(scope, app)
-        return None if page is None else functools.partial(_answer, page)
+            is_left = page is not None and pages.are_left_to(app, scope)
+        if page is None:
+            return None
+        if is_left:
+            if observer is not None:  # neither measured nor traced, whoever answers
+                scope.setdefault(native.KEY, None)
+            return functools.partial(pages.own_first, functools.partial(_unwatched, call, app), page, app)
+        return functools.partial(pages.answer, page)
     if kind == "websocket":
         return None
     alone = functools.partial(call, app)
     return functools.partial(lifespan.watch, alone) if kind == "lifespan" else alone
-
-
-async def _answer(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a page of ours; if it fails, that is an answer too."""
-    started = False
-
-    async def watched(message: Message) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
-    try:
-        await page(scope, receive, watched)
-    except Exception as error:
-        if not swallow("answering with a page of ours", error):
-            raise
-        if not started:
-            await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})

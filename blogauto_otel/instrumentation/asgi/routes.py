@@ -188,3 +188,18 @@ class _Search:
 def mount_prefix(mount: Any) -> str:
     """What a mount puts before the paths of its routes; nothing for a `Host`."""
     return _format_of(mount).removesuffix("/{path}")
+
+
+def names_path(routes: Iterable[Any], path: str) -> bool:
+    """Whether a route for GET, or a mount, stands at this very path; a template with parameters does not count."""
+    for route in islice(_all_routes(routes), MAX_ROUTES):
+        inside = getattr(route, "routes", None)
+        if inside is None:
+            methods = getattr(route, "methods", None)
+            if _format_of(route) == path and (not methods or "GET" in methods):
+                return True
+            continue
+        prefix = mount_prefix(route)
+        if path == prefix or (path.startswith(prefix + "/") and names_path(inside, path[len(prefix) :])):
+            return True
+    return False

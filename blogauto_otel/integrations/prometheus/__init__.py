@@ -10,36 +10,56 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from blogauto_otel.instrumentation import Context, Report, State, asgi
+from blogauto_otel.instrumentation.asgi import pages
+from blogauto_otel.instrumentation.asgi.peers import judging_clients
 from blogauto_otel.integrations.prometheus.endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
     from blogauto_otel.providers.metrics import Metering
 
-__all__ = ["MetricsEndpoint", "link", "unlink"]
+__all__ = ["MetricsEndpoint", "link", "report", "unlink"]
 
-_served: list[str] = []
+# In the status line: production without a token.
+FOR_PRIVATE_NETWORKS: Final = " for private networks"
+
+_served: Final[dict[str, Report]] = {}
 
 
 def link(context: Context, metering: Metering | None) -> Report:
-    """Answer `settings.metrics_path` in every application, whatever routes it has; nothing when the path is empty."""
+    """Answer `settings.metrics_path` in every application without a working route there; nothing when it is empty.
+
+    In production it takes a token, or a client on a private network.
+    """
     unlink()
-    path = context.settings.metrics_path
+    settings = context.settings
+    path = settings.metrics_path
     if not path:
         return Report("prometheus", State.OFF, "by BLOGAUTO_OTEL_METRICS_PATH")
     if metering is None:
         return Report("prometheus", State.SKIPPED, "the meter provider is not ours")
     if util.find_spec("starlette") is None:
         return Report("prometheus", State.MISSING, "starlette is not installed")
-    asgi.serve(path, MetricsEndpoint(metering.reader.collect_now, context.settings.metrics_token))
-    _served.append(path)
-    return Report("prometheus", State.ON, path)
+    is_guarded = settings.production and settings.metrics_token is None
+    peers = judging_clients(settings.trust_incoming) if is_guarded else None
+    asgi.serve(path, MetricsEndpoint(metering.reader.collect_now, settings.metrics_token, peers))
+    detail = f"{path}{FOR_PRIVATE_NETWORKS if is_guarded else ''}"
+    _served[path] = Report("prometheus", State.ON, detail)
+    return _served[path]
+
+
+def report() -> Report | None:
+    """As it is now: an application may have turned out to answer the path itself."""
+    for path, made in _served.items():
+        return replace(made, detail=f"{path} is the application's own") if pages.stepped_back(path) else made
+    return None
 
 
 def unlink() -> None:
     """Leave the path to the applications again."""
     while _served:
-        asgi.unserve(_served.pop())
+        asgi.unserve(_served.popitem()[0])

@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 
 from blogauto_otel._guard import swallow
 from blogauto_otel._threads import start_thread
+from blogauto_otel.instrumentation.asgi.peers import Peers
 from blogauto_otel.integrations.prometheus import text
 from blogauto_otel.integrations.prometheus.families import families_of
 
@@ -27,6 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 Collect = Callable[[], MetricsData | None]
 
 PATIENCE: Final = 15.0  # seconds; Prometheus gives up after 10
+LOOK_EVERY: Final = 0.005  # seconds, where the event loop is not asyncio's
 
 # Whoever scrapes without end waits for his turn, so that the others do not: a page costs the event loop its sleep.
 BURST: Final = 0.25  # seconds of work that may be asked for at once
@@ -48,6 +50,7 @@ class Answer:
 
 NOT_ALLOWED: Final = Answer(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
 WHO_ARE_YOU: Final = Answer(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
+NOT_FOR_YOU: Final = Answer(403, b"for clients on private networks, or with BLOGAUTO_OTEL_METRICS_TOKEN set\n")
 BROKEN: Final = Answer(500, b"metrics cannot be shown; the application's log says why\n")
 TOO_SLOW: Final = Answer(503, b"metrics cannot be collected in time; the application's log says why\n")
 
@@ -57,11 +60,13 @@ class MetricsEndpoint:
 
     Args:
         collect: The reader's `collect_now`; called in a thread of ours, never by two at once.
-        token: What a scrape must carry as `Authorization: Bearer ...`; None lets everybody read.
+        token: What a scrape must carry as `Authorization: Bearer ...`.
+        peers: Who may read without a token; None lets everybody.
     """
 
-    def __init__(self, collect: Collect, token: str | None = None) -> None:
+    def __init__(self, collect: Collect, token: str | None = None, peers: Peers | None = None) -> None:
         self._collect = collect
+        self._peers = peers
         self._token = token.encode() if token else None
         self._renderings = _Renderings(self._render)
 
@@ -81,6 +86,8 @@ class MetricsEndpoint:
     async def _answer(self, scope: Scope) -> Answer:
         try:
             headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            if self._token is None and not self._is_near(scope):
+                return NOT_FOR_YOU
             if not self._may_read(headers):
                 return WHO_ARE_YOU
             if scope["method"] not in {"GET", "HEAD"}:
@@ -93,6 +100,9 @@ class MetricsEndpoint:
             if not swallow("answering a scrape", error):
                 raise
             return BROKEN
+
+    def _is_near(self, scope: Scope) -> bool:
+        return self._peers is None or self._peers.trust(scope.get("client"), scope["headers"])
 
     def _may_read(self, headers: Mapping[bytes, str]) -> bool:
         if self._token is None:
@@ -121,10 +131,23 @@ class _Renderings:
 
     async def of(self, content_type: str, compress: bool) -> Answer:
         wait = self._price.wait()
+        if not _is_asyncio():
+            return await self._of_any_loop(content_type, compress, wait)
         if wait > 0:
             await asyncio.sleep(wait)
         future = self._join((content_type, compress))
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), PATIENCE)
+
+    async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> Answer:
+        """The same under trio: a thread cannot wake it but through its own token, so the result is looked for."""
+        import anyio  # Starlette needs it, so it is there
+
+        await anyio.sleep(wait)
+        future = self._join((content_type, compress))
+        with anyio.fail_after(PATIENCE):
+            while not future.done():  # noqa: ASYNC110 - anyio 3 has no event that a foreign thread may set
+                await anyio.sleep(LOOK_EVERY)
+        return future.result()
 
     def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Answer]:
         if self._pid != os.getpid():  # a forked child: the thread that would have answered is not here
@@ -175,6 +198,14 @@ class _Price:
         if self._spent - since * SHARE <= BURST:
             return 0.0
         return min(LONGEST_WAIT, self._last / SHARE) - since
+
+
+def _is_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from blogauto_otel.providers.metrics import CollectingReader
 from blogauto_otel.providers.series import bound as series_limit
 from blogauto_otel.redaction import Redactor
 from blogauto_otel.testing import Captured, capture_telemetry
+from tests.support.requests import LOCAL, PUBLIC, ask
 
 
 class Source:
@@ -346,6 +348,74 @@ class TestInAnApplication:
         with capture_telemetry(metrics_token="t-1"):
             assert (await self.get(self.app(), "/metrics")).status_code == 401
             assert (await self.get(self.app(), "/metrics", authorization="Bearer t-1")).status_code == 200
+
+    async def ask_from(self, client: tuple[str, int] | None, **headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return (await ask(self.app(), "/metrics", client=client, headers=named)).status_code
+
+    async def test_in_production_it_is_for_private_networks(self) -> None:
+        with capture_telemetry(environment="production") as telemetry:
+            assert report_of(telemetry).detail == "/metrics for private networks"
+            assert await self.ask_from(LOCAL) == 200
+            assert await self.ask_from(("172.18.0.3", 1)) == 200, "Prometheus, in a network of containers"
+            assert await self.ask_from(PUBLIC) == 403
+            assert await self.ask_from(None) == 403, "whatever speaks through a Unix socket"
+            assert await self.ask_from(LOCAL, x_forwarded_for=PUBLIC[0]) == 403
+            assert await self.ask_from(LOCAL, forwarded=f"for={PUBLIC[0]}") == 403
+            assert await self.ask_from(LOCAL, via="1.1 proxy") == 403
+            assert await self.ask_from(LOCAL, x_forwarded_for="10.0.0.9") == 200
+
+    async def test_in_production_a_listed_network_is_a_private_one_and_no_gateway(self) -> None:
+        with capture_telemetry(environment="production", trust_incoming=("private", "100.64.0.0/10")):
+            assert await self.ask_from(("100.64.0.1", 1)) == 200
+            assert await self.ask_from(("100.64.0.1", 1), x_forwarded_for=PUBLIC[0]) == 403
+
+    async def test_in_production_a_token_opens_it(self) -> None:
+        with capture_telemetry(environment="production", metrics_token="t-1") as telemetry:
+            assert report_of(telemetry).detail == "/metrics"
+            assert await self.ask_from(PUBLIC) == 401
+            assert await self.ask_from(LOCAL) == 401
+            assert await self.ask_from(PUBLIC, authorization="Bearer t-1") == 200
+
+    async def test_elsewhere_it_is_open(self) -> None:
+        with capture_telemetry(environment="staging"):
+            assert await self.ask_from(PUBLIC) == 200
+
+    async def test_the_status_says_that_an_application_answers_itself(self) -> None:
+        app = FastAPI()
+        app.get("/metrics")(lambda: "theirs")
+        with capture_telemetry() as telemetry:
+            assert (await self.get(app, "/metrics")).json() == "theirs"
+            assert report_of(telemetry).detail == "/metrics is the application's own"
+        with capture_telemetry() as telemetry:
+            assert report_of(telemetry).detail == "/metrics"
+
+    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+    def test_it_answers_on_every_event_loop(self, backend: str) -> None:
+        app = self.app()
+
+        async def both() -> tuple[int, int]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+                return (await client.get("/items/5")).status_code, (await client.get("/metrics")).status_code
+
+        with capture_telemetry():
+            assert anyio.run(both, backend=backend) == (200, 200)
+
+    def test_a_collection_that_takes_too_long_is_503_under_trio_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
+        app = MetricsEndpoint(Source(delay=0.5).collect)
+        assert anyio.run(fetch, app, backend="trio").status_code == 503
+
+    def test_who_has_had_his_share_waits_under_trio_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        app, asked = MetricsEndpoint(Source().collect), list[str]()
+
+        def wait() -> float:
+            asked.append("once")
+            return 0.01
+
+        monkeypatch.setattr(app._renderings._price, "wait", wait)
+        assert anyio.run(fetch, app, backend="trio").status_code == 200
+        assert asked == ["once"]
 
     async def test_secrets_in_labels_do_not_leave(self) -> None:
         from opentelemetry import metrics
