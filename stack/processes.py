@@ -57,6 +57,7 @@ __all__ = [
     "start_collector",
     "start_jaeger",
     "start_prometheus",
+    "write_metrics_token",
 ]
 
 COLLECTOR = build.ROOT / "collector"
@@ -239,6 +240,7 @@ def prometheus_config(
     rules: Sequence[str],
     scrapes: Sequence[str] = (),
     interval: str | None = None,
+    metrics_token: str = "",
 ) -> Path:
     """The shipped prometheus.yml with host names replaced by `targets`; a job without one of them is left out."""
     config = yaml.safe_load((BACKENDS / "prometheus" / "prometheus.yml").read_text())
@@ -248,7 +250,15 @@ def prometheus_config(
     config["scrape_config_files"] = list(scrapes)
     if interval is not None:
         config["global"].update(scrape_interval=interval, evaluation_interval=interval, scrape_timeout=interval)
+    write_metrics_token(tmp, metrics_token)
     return _write(tmp / "prometheus.yml", config)
+
+
+def write_metrics_token(folder: Path, token: str = "") -> None:
+    """The token of the backend's /metrics where the prometheus.yml of this folder looks for it."""
+    secrets = folder / "secrets"
+    secrets.mkdir(parents=True, exist_ok=True)
+    (secrets / "metrics-token").write_text(token)
 
 
 def scrape_config(tmp: Path, targets: Mapping[str, str]) -> Path:
@@ -382,6 +392,7 @@ class Stack:
         rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules.
         targets: Further targets by their compose name, e.g. `{"redis-exporter:9121": "127.0.0.1:9121"}`.
         env: Further variables for the Collector.
+        metrics_token: What Prometheus sends to the backend.
         extra: Further configuration URIs for the Collector, after the overlays.
     """
 
@@ -402,8 +413,10 @@ class Stack:
         targets: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         extra: Sequence[str] = (),
+        metrics_token: str = "",
     ) -> None:
         self._tmp = tmp
+        self._metrics_token = metrics_token
         self._overlays = overlays
         self._interval = interval
         self._alertmanager = alertmanager
@@ -450,7 +463,14 @@ class Stack:
             targets["alertmanager:9093"] = f"{LOOPBACK}:{self.alertmanager.port}"
             yield self.alertmanager
         scrapes = [str(scrape_config(self._tmp, targets))]
-        config = prometheus_config(self._tmp, targets, rules=self._rules, scrapes=scrapes, interval=self._interval)
+        config = prometheus_config(
+            self._tmp,
+            targets,
+            rules=self._rules,
+            scrapes=scrapes,
+            interval=self._interval,
+            metrics_token=self._metrics_token,
+        )
         push = "export-prometheus-otlp" in self._overlays
         self.prometheus = start_prometheus(config, tmp=self._tmp, port=port, push=push)
         yield self.prometheus

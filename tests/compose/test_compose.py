@@ -338,7 +338,8 @@ def prepare(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[s
     chown = bin_folder / "chown"
     chown.write_text('#!/bin/sh\necho "chown $@"\n')
     chown.chmod(0o755)
-    env = {"PATH": f"{bin_folder}:/usr/bin:/bin", **example_environment(), **environment}
+    (tmp_path / "prometheus-secrets").mkdir()
+    env = {"PATH": f"{bin_folder}:/usr/bin:/bin", "VOLUMES": str(tmp_path), **example_environment(), **environment}
     script = ROOT / "collector" / "backends" / "prepare.sh"
     return subprocess.run(["/bin/sh", str(script)], env=env, capture_output=True, text=True, check=False)
 
@@ -346,7 +347,11 @@ def prepare(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[s
 def test_development_starts_with_the_example_secrets(tmp_path: Path) -> None:
     done = prepare(tmp_path)
     assert done.returncode == 0
-    assert done.stdout.splitlines() == ["chown 10001:10001 /volumes/otelcol", "chown 10001:10001 /volumes/jaeger"]
+    assert done.stdout.splitlines() == [
+        f"chown 10001:10001 {tmp_path}/otelcol",
+        f"chown 10001:10001 {tmp_path}/jaeger",
+        f"chown 65534:65534 {tmp_path}/prometheus-secrets/metrics-token",
+    ]
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
@@ -362,10 +367,43 @@ def test_production_starts_with_secrets_of_its_own(tmp_path: Path) -> None:
     assert prepare(tmp_path, ENVIRONMENT="production", **own).returncode == 0
 
 
+@pytest.mark.parametrize("token", ["", "token-of-the-test"])
+def test_prometheus_finds_the_token_of_the_backend_and_nobody_else_does(tmp_path: Path, token: str) -> None:
+    assert prepare(tmp_path, BLOGAUTO_OTEL_METRICS_TOKEN=token).returncode == 0
+    file = tmp_path / "prometheus-secrets" / "metrics-token"
+    assert file.read_text() == token
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_token_of_the_backend_is_where_prometheus_looks_for_it(services: dict[str, dict[str, Any]]) -> None:
+    config = yaml.safe_load((ROOT / "collector" / "backends" / "prometheus" / "prometheus.yml").read_text())
+    (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "blogauto-backend"]
+    assert job["authorization"] == {"credentials_file": "secrets/metrics-token"}
+    mounts = {volume["target"]: volume for volume in services["prometheus"]["volumes"]}
+    assert mounts["/etc/prometheus/secrets"]["read_only"] is True
+    prepared = {volume["source"]: volume["target"] for volume in services["prepare"]["volumes"]}
+    assert prepared[mounts["/etc/prometheus/secrets"]["source"]] == "/volumes/prometheus-secrets"
+    assert services["prometheus"]["depends_on"]["prepare"]["condition"] == "service_completed_successfully"
+
+
+def test_the_demo_asks_for_the_token_that_prometheus_brings() -> None:
+    found = model(BASE, BLOGAUTO_OTEL_METRICS_TOKEN="token-of-the-test")["services"]
+    for name in ("backend", "prepare"):
+        assert found[name]["environment"]["BLOGAUTO_OTEL_METRICS_TOKEN"] == "token-of-the-test"
+
+
+def test_inside_containers_everything_listens_and_the_host_publishes_on_loopback(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    assert services["otel-collector"]["environment"]["OTELCOL_LISTEN_HOST"] == "0.0.0.0"
+    assert services["jaeger"]["environment"]["JAEGER_LISTEN_HOST"] == "0.0.0.0"
+
+
 def test_every_writer_of_a_prepared_volume_runs_as_its_owner(services: dict[str, dict[str, Any]]) -> None:
     prepared = {volume["source"] for volume in services["prepare"]["volumes"] if volume["type"] == "volume"}
     for name, service in services.items():
-        volumes = {volume["source"] for volume in service.get("volumes", []) if volume["type"] == "volume"}
+        written = (volume for volume in service.get("volumes", []) if not volume.get("read_only"))
+        volumes = {volume["source"] for volume in written if volume["type"] == "volume"}
         if name != "prepare" and volumes & prepared:
             assert service["user"] == "10001:10001", name
             assert service["depends_on"]["prepare"]["condition"] == "service_completed_successfully", name

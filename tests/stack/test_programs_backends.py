@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stack.child import free_port
 from stack.processes import (
     BACKENDS,
     LOOPBACK,
+    SHIPPED_RULES,
     Stack,
     StackError,
     ensure_programs,
@@ -18,8 +20,10 @@ from stack.processes import (
     start_alertmanager,
     start_jaeger,
     start_prometheus,
+    write_metrics_token,
 )
 from tests.stack.pages import serve_page
+from tests.support.example import example
 
 pytestmark = pytest.mark.stack
 
@@ -35,21 +39,37 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-def test_promtool_accepts_the_configuration() -> None:
-    config = BACKENDS / "prometheus" / "prometheus.yml"
-    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", config)
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """The configuration laid out as the container sees it."""
+    files = BACKENDS / "prometheus"
+    (tmp_path / "prometheus.yml").write_text((files / "prometheus.yml").read_text())
+    (tmp_path / "rules").symlink_to(files / "rules")
+    write_metrics_token(tmp_path)
+    return tmp_path
+
+
+def test_promtool_accepts_the_configuration(shipped: Path) -> None:
+    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_accepts_the_configuration_with_the_optional_jobs(tmp_path: Path) -> None:
-    """Laid out as the containers see it."""
-    shipped = BACKENDS / "prometheus"
-    (tmp_path / "prometheus.yml").write_text((shipped / "prometheus.yml").read_text())
-    (tmp_path / "scrape.d").mkdir()
-    (tmp_path / "scrape.d" / "apps.yml").write_text((shipped / "scrape-apps.yml").read_text())
-    (tmp_path / "rules").symlink_to(shipped / "rules")
-    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", tmp_path / "prometheus.yml")
+def test_promtool_accepts_the_configuration_with_the_optional_jobs(shipped: Path) -> None:
+    (shipped / "scrape.d").mkdir()
+    (shipped / "scrape.d" / "apps.yml").write_text((BACKENDS / "prometheus" / "scrape-apps.yml").read_text())
+    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("token", ["", "token-of-the-test"])
+def test_prometheus_reads_the_page_of_an_application_with_a_token_and_without(tmp_path: Path, token: str) -> None:
+    variables = {"BLOGAUTO_OTEL_METRICS_TOKEN": token, "ENVIRONMENT": "production"}
+    with example(tmp_path, f"http://{LOOPBACK}:9", port=free_port(), **variables) as blog:
+        targets = {"backend:8000": blog.url.removeprefix("http://")}
+        config = prometheus_config(tmp_path, targets, rules=SHIPPED_RULES, interval="1s", metrics_token=token)
+        with start_prometheus(config, tmp=tmp_path) as prometheus:
+            assert prometheus.wait_for('up{job="blogauto-backend"}')[0].value == 1
+        assert blog.child.get("/metrics")[0] == (401 if token else 200), "the token is asked for"
 
 
 def test_prometheus_is_set_as_promised(tmp_path: Path) -> None:
