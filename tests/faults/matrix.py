@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from tests.faults import data, disk, further, interpreter, life_cycle, network, output, security, sentry, signals
+from tests.faults import (
+    data,
+    disk,
+    further,
+    interpreter,
+    life_cycle,
+    network,
+    output,
+    security,
+    sentry,
+    signals,
+    strangers,
+)
 
 
 @dataclass(frozen=True)
@@ -270,6 +282,18 @@ SECURITY = (
         security.pages_for_strangers,
         "strangers who ask for pages, without end",
         "`/metrics` alone, which a token or a setting closes; 100 ms for 2,000 series; others do not notice",
+    ),
+    Row(
+        110,
+        strangers.steered_through_a_proxy,
+        "strangers behind a proxy on a private address: a sampled trace, 7 KB of baggage, 50 times",
+        "not sampled at their wish, no span or record in their trace",
+    ),
+    Row(
+        111,
+        strangers.own_metrics,
+        "a `/metrics` of the application's own, working and broken",
+        "the working one is left alone; the broken one is answered for; each said once",
     ),
 )
 
