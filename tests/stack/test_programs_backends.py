@@ -63,8 +63,8 @@ def test_promtool_accepts_the_configuration_with_the_optional_jobs(shipped: Path
 
 @pytest.mark.parametrize("token", ["", "token-of-the-test"])
 def test_prometheus_reads_the_page_of_an_application_with_a_token_and_without(tmp_path: Path, token: str) -> None:
-    variables = {"BLOGAUTO_OTEL_METRICS_TOKEN": token, "ENVIRONMENT": "production"}
-    with example(tmp_path, f"http://{LOOPBACK}:9", port=free_port(), **variables) as blog:
+    nowhere = f"http://{LOOPBACK}:9"
+    with example(tmp_path, nowhere, port=free_port(), BLOGAUTO_OTEL_METRICS_TOKEN=token) as blog:
         targets = {"backend:8000": blog.url.removeprefix("http://")}
         config = prometheus_config(tmp_path, targets, rules=SHIPPED_RULES, interval="1s", metrics_token=token)
         with start_prometheus(config, tmp=tmp_path) as prometheus:
