@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from blogauto_otel import config
 from blogauto_otel.delivery.owner import new_owner
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, Name, named
@@ -22,15 +26,15 @@ SIGNALS = tuple(signal.value for signal in Signal)
 
 
 def blogauto_otel(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    command = python("-m", "blogauto_otel.cli", *arguments)
+    command = python("-m", "blogauto_otel", *arguments)
     return subprocess.run(command, capture_output=True, text=True, env=environment(**variables), timeout=60)
 
 
 def test_settings_shows_what_this_environment_makes_of_them() -> None:
     done = blogauto_otel("settings", OTEL_SERVICE_NAME="shop", OTEL_EXPORTER_OTLP_HEADERS="api-key=canary")
     assert done.returncode == 0
-    assert "* OTEL_SERVICE_NAME = shop" in done.stdout
-    assert "* OTEL_EXPORTER_OTLP_HEADERS = api-key=****" in done.stdout
+    assert "\nOTEL_SERVICE_NAME=shop\n" in done.stdout
+    assert "\n#OTEL_EXPORTER_OTLP_HEADERS='api-key=****'\n" in done.stdout
     assert "canary" not in done.stdout
 
 
@@ -38,6 +42,56 @@ def test_settings_fails_with_the_problem_and_the_way_out() -> None:
     done = blogauto_otel("settings", BLOGAUTO_OTEL_SAMPLE_RATE="often")
     assert done.returncode == 1
     assert "! BLOGAUTO_OTEL_SAMPLE_RATE='often': expected a number from 0 to 1" in done.stderr
+
+
+def test_settings_can_be_copied_back() -> None:
+    given = {
+        "OTEL_SERVICE_NAME": "a shop",
+        "OTEL_BSP_SCHEDULE_DELAY": "2500",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "7500",
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0.05",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_RESOURCE_ATTRIBUTES": "team=a%2Cb,region=kr",
+        "BLOGAUTO_OTEL_METRICS_PATH": "off",
+        "BLOGAUTO_OTEL_SAMPLE_ROUTES": "/api/*=0.25,/posts/{id}=1",
+        "BLOGAUTO_OTEL_SPOOL_AGE": "3600",
+        "BLOGAUTO_OTEL_REDACT_PATTERNS": "abc-[0-9]+ def-[0-9]+",
+        "BLOGAUTO_OTEL_TRUST_INCOMING": "10.0.0.0/8,192.168.0.0/16",
+    }
+    printed = blogauto_otel("settings", **given).stdout
+    lines = [line for line in printed.splitlines() if line and not line.startswith("#")]
+    copied = dict(shlex.split(line)[0].split("=", 1) for line in lines)
+    assert copied.keys() == given.keys()
+    assert config.read(copied) == config.read(given)
+    assert copied["OTEL_BSP_SCHEDULE_DELAY"] == "2500"
+
+
+def test_settings_says_what_each_decides_in_which_unit_and_where_signals_go() -> None:
+    where = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:canary@c:4318", "OTEL_LOGS_EXPORTER": "none"}
+    printed = blogauto_otel("settings", **where).stdout
+    assert "@c:4318/v1/traces (http/protobuf, timeout 10 s)" in printed
+    assert "# logs     nowhere" in printed
+    assert "# Bytes that may wait in memory, per signal. In bytes.\n#BLOGAUTO_OTEL_QUEUE_BYTES=33554432" in printed
+    assert "canary" not in printed
+
+
+def test_a_service_that_names_itself_in_code_is_named_by_the_option() -> None:
+    assert "\nOTEL_SERVICE_NAME=shop\n" in blogauto_otel("settings", "--service", "shop").stdout
+    with Receiver() as receiver:
+        done = blogauto_otel("check", "--service", "shop", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+    assert done.stdout.startswith("shop (development)")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]], ids=["nothing", "--help"])
+def test_the_bare_command_prints_help(arguments: list[str]) -> None:
+    done = blogauto_otel(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: blogauto-otel")
+    assert "what waits on disk" in done.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert blogauto_otel("--version").stdout == f"blogauto-otel {version('blogauto_otel')}\n"
 
 
 @pytest.mark.parametrize("command", ["settings", "check", "spool", "redact", "sentry"])
@@ -111,6 +165,27 @@ def test_check_fails_where_nothing_is_sent_at_all() -> None:
     assert done.stdout.count("nowhere (disabled): nothing sent") == len(SIGNALS)
 
 
+WITHOUT_GRPC = """
+import importlib.util, sys
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "grpc" else found(name, *rest)
+from blogauto_otel.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "settings"])
+def test_grpc_that_cannot_be_used_is_not_called_accepted(command: str) -> None:
+    with Receiver() as receiver:
+        chosen = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+        asking = python("-c", WITHOUT_GRPC, command)
+        done = subprocess.run(asking, capture_output=True, text=True, env=environment(**chosen), timeout=60)
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL=grpc" in done.stdout
+    assert "pip install" in done.stdout
+    if command == "check":
+        assert (done.returncode, done.stderr) == (1, "not accepted\n")
+
+
 def test_check_leaves_out_a_signal_that_goes_nowhere_on_purpose() -> None:
     with Receiver() as receiver:
         done = check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_LOGS_EXPORTER="none")
@@ -143,10 +218,16 @@ def spooled(spool: Path | str, *options: str) -> str:
     return done.stdout
 
 
+def of_one_service(spool: Path) -> dict[str, Any]:
+    (service,) = json.loads(spooled(spool, "--json"))["services"]
+    assert isinstance(service, dict)
+    return service
+
+
 def test_spool_shows_what_could_not_be_sent_and_touches_nothing(tmp_path: Path) -> None:
     record_in_vain(tmp_path)
     before = facts(tmp_path / OWN)
-    said = json.loads(spooled(tmp_path, "--json"))
+    said = of_one_service(tmp_path)
     assert said["directory"] == str(tmp_path / OWN)
     assert said["signals"]["traces"]["items"] == said["signals"]["logs"]["items"] == 1
     assert said["files"] == said["states"]["waiting"] == len(Signal)
@@ -179,7 +260,7 @@ def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> 
         name = named(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
         keep(tmp_path, name.as_(state, owner))
     (tmp_path / OWN / "somebody else's").write_text("no file of ours")
-    said = json.loads(spooled(tmp_path, "--json"))
+    said = of_one_service(tmp_path)
     assert said["signals"]["logs"] | {"oldest_age": 0} == {"files": 4, "bytes": 400, "items": 28, "oldest_age": 0}
     assert said["states"] == {"waiting": 1, "claimed": 3, "unfinished": 0, "quarantined": 1}
     pid = int(former.partition("-")[0])
@@ -194,7 +275,7 @@ def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> 
 
 
 def test_a_spool_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
-    said = json.loads(spooled(tmp_path, "--json"))
+    said = of_one_service(tmp_path)
     assert said["files"] == 0
     assert "traces       nothing" in spooled(tmp_path)
     assert not (tmp_path / OWN).exists()
@@ -202,7 +283,29 @@ def test_a_spool_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_spool_that_is_off_is_said_to_be(tmp_path: Path) -> None:
     assert spooled("off").startswith("off:")
-    assert json.loads(spooled("off", "--json")) == {"directory": "off"}
+    assert json.loads(spooled("off", "--json"))["services"] == []
+
+
+def of_services(spool: Path, *options: str) -> list[str]:
+    return [Path(it["directory"]).name for it in json.loads(spooled(spool, "--json", *options))["services"]]
+
+
+def test_spool_lists_every_service_that_has_one(tmp_path: Path) -> None:
+    for name in ("shop.production", "shop.staging", "mail.production"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "no directory.of ours").write_text("")
+    assert of_services(tmp_path) == ["mail.production", "shop.production", "shop.staging"]
+    assert of_services(tmp_path, "--service", "shop") == ["shop.production", "shop.staging"]
+    assert of_services(tmp_path, "--service", "shop.x") == ["shop.x.development"]  # where it would be
+
+
+def test_spool_finds_the_services_of_the_usual_places(tmp_path: Path) -> None:
+    (tmp_path / "state" / "blogauto-otel" / "shop.production").mkdir(parents=True)
+    (tmp_path / f"blogauto-otel-{os.geteuid()}-mail.production").mkdir()
+    (tmp_path / "blogauto-otel-1-of.another user").mkdir()
+    done = blogauto_otel("spool", "--json", XDG_STATE_HOME=str(tmp_path / "state"), TMPDIR=str(tmp_path))
+    found = [Path(it["directory"]).name for it in json.loads(done.stdout)["services"]]
+    assert found == [f"blogauto-otel-{os.geteuid()}-mail.production", "shop.production"]
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/")], ids=["a file", "a link"])
@@ -221,6 +324,6 @@ def test_redact_shows_what_would_leave_and_why() -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    command = " ".join([*python("-m", "blogauto_otel.cli", "settings"), "| head -1"])
+    command = " ".join([*python("-m", "blogauto_otel", "settings"), "| head -1"])
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), timeout=60)
     assert "Traceback" not in done.stderr

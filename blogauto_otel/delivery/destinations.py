@@ -52,9 +52,16 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     return made
 
 
-def _usable_protocol(settings: Settings) -> str:
+def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
+    """What the protocol of the settings needs and this environment does not have."""
     if settings.protocol == "grpc" and importlib.util.find_spec("grpc") is None:
-        missing = MissingDependencyError("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "grpcio", extra="grpc")
+        return MissingDependencyError("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "grpcio", extra="grpc")
+    return None
+
+
+def _usable_protocol(settings: Settings) -> str:
+    missing = missing_for_protocol(settings)
+    if missing is not None:
         complain(settings, f"{missing}; using http/protobuf")
         return "http/protobuf"
     return settings.protocol

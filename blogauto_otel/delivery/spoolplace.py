@@ -4,42 +4,86 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import re
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from blogauto_otel.config import Settings
+
+# What the spool uses of the system; Windows lacks most of it.
+_NEEDS: Final = ("geteuid", "fchmod", "fstatvfs", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK")
+
+
+def missing_on_this_system() -> str | None:
+    """What the spool needs and this system does not have; None: nothing."""
+    try:
+        if importlib.util.find_spec("fcntl") is None:
+            return "fcntl"
+    except ValueError:  # put out of reach: `sys.modules["fcntl"] = None`
+        return "fcntl"
+    return next((f"os.{name}" for name in _NEEDS if not hasattr(os, name)), None)
 
 
 def is_wanted(settings: Settings) -> bool:
     """Whether there is to be a spool, and the system has what it needs."""
-    return settings.spool_dir != "off" and os.name == "posix"
+    return settings.spool_dir != "off" and missing_on_this_system() is None
 
 
 def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
-    """The directories to try, best first.
+    """The directories to try, best first."""
+    own = _own_name(settings)
+    return [Path(f"{prefix}{own}") for prefix in _prefixes(settings, environ)]
+
+
+def of_all_services(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
+    """The directories of every service that has a spool where this one would have it, by name."""
+    found = set()
+    for prefix in _prefixes(settings, environ):
+        parent, _, beginning = prefix.rpartition("/")
+        with contextlib.suppress(OSError), os.scandir(parent or "/") as entries:
+            found.update(
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(beginning) and "." in entry.name and entry.is_dir(follow_symlinks=False)
+            )
+    return sorted(found)
+
+
+def belongs_to(directory: Path, service: str) -> bool:
+    """Whether a directory is that of a service, in any environment."""
+    name = re.sub(rf"^blogauto-otel-{os.geteuid()}-", "", directory.name)
+    return name.startswith(f"{_safe(service)}.")
+
+
+def _prefixes(settings: Settings, environ: Mapping[str, str]) -> Sequence[str]:
+    """What stands before a service's own name, best place first.
 
     https://specifications.freedesktop.org/basedir-spec/: state is what survives a restart and is worth no backup.
     """
-    own = _own_name(settings)
     if settings.spool_dir:
-        return (Path(settings.spool_dir).absolute() / own,)
+        return [f"{Path(settings.spool_dir).absolute()}/"]
     temporary = Path(environ.get("TMPDIR") or "/tmp")  # noqa: S108 - a name with our uid, and whose it is is checked
-    places = [temporary.absolute() / f"blogauto-otel-{os.geteuid()}-{own}"]
+    prefixes = [f"{temporary.absolute()}/blogauto-otel-{os.geteuid()}-"]
     with contextlib.suppress(RuntimeError):  # a user without a home
         state = environ.get("XDG_STATE_HOME", "")
         home = Path(environ.get("HOME") or "~").expanduser() / ".local" / "state"
-        places.insert(0, (Path(state) if state.startswith("/") else home) / "blogauto-otel" / own)
-    return places
+        prefixes.insert(0, f"{Path(state) if state.startswith('/') else home}/blogauto-otel/")
+    return prefixes
 
 
 def _own_name(settings: Settings) -> str:
     """One directory for a service in an environment: staging does not deliver what production wrote."""
     wanted = f"{settings.service_name}.{settings.environment}"
-    safe = re.sub(r"[^A-Za-z0-9._-]|^\.", "_", wanted)[:100]
+    safe = _safe(wanted)
     return safe if safe == wanted else f"{safe}-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]|^\.", "_", name)[:100]
 
 
 def choose(places: Sequence[Path]) -> Path:

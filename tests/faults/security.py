@@ -233,7 +233,7 @@ def _without_a_service(lab: Lab, planted: Planted) -> None:
         "BLOGAUTO_OTEL_SPOOL_DIR": str(lab.spool),
     }
     broken = _uvicorn("leaky")(free_port())
-    commands = {name: python("-m", "blogauto_otel.cli", name) for name in ("settings", "check", "spool")}
+    commands = {name: python("-m", "blogauto_otel", name) for name in ("settings", "check", "spool")}
     said = {"broken": "start", "spool": "setting that is none"}
     for name, command in {"broken": broken, **commands}.items():
         log = lab.folder / f"{name}.log"

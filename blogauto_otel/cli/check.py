@@ -1,0 +1,84 @@
+"""`blogauto-otel check`: send one item of each signal, and say whether the Collector accepted it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from blogauto_otel.cli.common import Commands, add_service, line
+
+if TYPE_CHECKING:
+    from blogauto_otel._configure import Telemetry
+
+FLUSH_SECONDS: Final = 10.0
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "check", help="send a span, metrics and a log record, and say whether they were accepted"
+    )
+    parser.add_argument("--json", action="store_true", help="all that is known, as plain data")
+    add_service(parser)
+    parser.set_defaults(run=check_delivery)
+
+
+def check_delivery(chosen: argparse.Namespace) -> int:
+    """Emit one item of each signal and report what the Collector said."""
+    telemetry = _send_one_of_each(chosen.service)
+    facts = telemetry.status().as_dict()
+    facts["problems"] += _problems(telemetry)
+    telemetry.shutdown(1.0)
+    sent = {signal: figures for signal, figures in facts["delivery"].items() if figures["accepted"]}
+    accepted = bool(sent) and all(map(_is_accepted, sent.values())) and not _problems(telemetry)
+    print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_in_words(facts)))
+    print("accepted" if accepted else "not accepted", file=sys.stderr)
+    return 0 if accepted else 1
+
+
+def _send_one_of_each(service: str | None) -> Telemetry:
+    from opentelemetry import _logs, trace
+
+    from blogauto_otel._configure import configure
+
+    logging.disable()  # what would be logged there is part of the answer
+    telemetry = configure(
+        console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False,
+        sampler="always_on", spool_dir="off", strict=False,  # a trial: it is not kept when it fails
+        service_name=service,
+    )  # fmt: skip
+    with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
+        _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")
+    telemetry.force_flush(FLUSH_SECONDS)
+    return telemetry
+
+
+def _problems(telemetry: Telemetry) -> list[str]:
+    """Why what was accepted is not what the settings ask for."""
+    from blogauto_otel.delivery import destinations
+
+    missing = None if telemetry.settings.sdk_disabled else destinations.missing_for_protocol(telemetry.settings)
+    return [f"{missing}; http/protobuf was used instead"] if missing else []
+
+
+def _is_accepted(figures: Mapping[str, Any]) -> bool:
+    return bool(figures["sent"] and not figures["queue_items"] and not figures["dropped"])
+
+
+def _in_words(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{facts['service']} ({facts['environment']})"
+    for signal, place in facts["destinations"].items():
+        figures = facts["delivery"].get(signal)
+        if not figures or not figures["accepted"]:
+            yield line(signal, f"{place}: nothing sent")
+        elif _is_accepted(figures):
+            yield line(signal, f"{place}: accepted")
+        else:
+            why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"
+            yield line(signal, f"{place}: not accepted: {why}")
+    for problem in facts["problems"]:
+        yield f"! {problem}"

@@ -1,0 +1,32 @@
+"""`blogauto-otel sentry`: print the variables that the Collector's Sentry overlay needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from blogauto_otel.cli.common import Commands, read_settings
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "sentry", help="print what collector/export-sentry.yaml needs, taken from SENTRY_DSN; lines for .env"
+    )
+    parser.set_defaults(run=print_sentry_variables)
+
+
+def print_sentry_variables(chosen: argparse.Namespace) -> int:
+    """Print the variables of the Collector's overlay; a DSN is taken apart here, and never in a shell."""
+    from blogauto_otel.integrations.sentry.dsn import otlp_destination
+    from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+
+    loaded = read_settings(chosen)
+    if loaded.settings.sentry_dsn is None:
+        print("SENTRY_DSN is not set", file=sys.stderr)
+        return 1
+    destination = otlp_destination(loaded.settings.sentry_dsn)
+    print(f"SENTRY_OTLP_ENDPOINT={destination.endpoint}")
+    print(f"SENTRY_PUBLIC_KEY={destination.public_key}")
+    print(f"SENTRY_TRACES_BELOW={TraceIdRatio(loaded.settings.sentry_traces_rate).below_in_hex}")
+    return 0

@@ -1,0 +1,98 @@
+"""`blogauto-otel settings`: print every setting as a line for .env, and where each signal goes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import shlex
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from blogauto_otel import config, parsers, redaction
+from blogauto_otel.cli.common import Commands, add_service, read_settings
+from blogauto_otel.config import Option, Settings
+
+HEAD: Final = """\
+# Settings of this environment, as lines for .env. A line that begins with `#` is a default or holds a masked secret.
+"""
+UNITS: Final = {"ms": "milliseconds", "s": "seconds", "By": "bytes"}
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("settings", help="print the settings as this environment makes them, secrets masked")
+    add_service(parser)
+    parser.set_defaults(run=print_settings)
+
+
+def print_settings(chosen: argparse.Namespace) -> int:
+    """Print every setting with its value, and what is wrong with the environment."""
+    loaded = read_settings(chosen)
+    redact = redaction.build_redactor(loaded.settings).text
+    print(HEAD)
+    for part in _destinations(loaded.settings):
+        print(redact(part))
+    section = ""
+    for name, value in loaded.settings.printable().items():
+        option = config.option_of(name)
+        if option.section != section:
+            section = option.section
+            print(f"\n# --- {section} ---")
+        print(f"\n# {_description(option)}")
+        print(_line(option, value, is_default=value == config.default_of(name), redact_text=redact))
+    return 1 if loaded.problems else 0
+
+
+def _destinations(settings: Settings) -> Iterator[str]:
+    """Where each signal goes: what endpoints, protocol and exporters come to."""
+    from blogauto_otel.delivery import destinations
+
+    yield "# --- Where each signal goes ---"
+    if settings.sdk_disabled:
+        yield "# nowhere: OTEL_SDK_DISABLED"
+        return
+    logging.disable()  # a missing package is said below
+    settings = dataclasses.replace(settings, strict=False)
+    missing = destinations.missing_for_protocol(settings)
+    for route in destinations.routes(settings):
+        facts = f"timeout {route.destination.timeout:g} s{', gzip' if route.destination.gzip else ''}"
+        yield f"# {route.signal.value:<8} {route.place} ({'http/protobuf' if missing else settings.protocol}, {facts})"
+    if missing:
+        yield f"# {missing}; using http/protobuf"
+
+
+def _description(option: Option) -> str:
+    unit = f" In {UNITS[option.unit]}." if option.unit in UNITS else ""
+    return f"{option.help}{unit}"
+
+
+def _line(option: Option, value: object, *, is_default: bool, redact_text: Callable[[str], str]) -> str:
+    """`NAME=value`, in the unit that the variable is read in, quoted for a shell."""
+    plain = _plain(value, option)
+    shown = redact_text(plain)
+    copied_back = not is_default and shown == plain and config.MASK not in plain  # a mask is no value
+    return f"{'' if copied_back else '#'}{option.variable}={shlex.quote(shown) if shown else ''}"
+
+
+def _plain(value: object, option: Option) -> str:
+    """The value as the variable holds it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return _number(value, option)
+    if isinstance(value, tuple):
+        separator = " " if option.parse is parsers.patterns else ","
+        return separator.join(map(str, value)) or "none"  # no exporter
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={urllib.parse.quote(str(item), safe='/:*. ')}" for name, item in value.items())
+    return str(value) or "off"  # no path
+
+
+def _number(value: float, option: Option) -> str:
+    in_seconds = option.parse is parsers.otlp_timeout and value < 0.1  # which it reads as seconds
+    scale = 1000 if option.unit == "ms" and not in_seconds else 1
+    return f"{value * scale:.10g}" if isinstance(value, float) else str(value)
