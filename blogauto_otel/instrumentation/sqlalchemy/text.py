@@ -127,6 +127,7 @@ _OBJECTS: Final = frozenset(
     }
 )
 _CALLS: Final = frozenset({"CALL", "EXEC", "EXECUTE"})
+_STATEMENTS: Final = _VERBS | _DEFINITIONS | _CALLS | {"WITH"}
 
 
 def gist(text: str) -> Gist:
@@ -135,10 +136,15 @@ def gist(text: str) -> Gist:
     The summary lists operations and their targets in order, as the semantic conventions have it
     (docs/db/database-spans.md, "Generating a summary of the query"); the table is told when there is only one.
     """
-    words = list(dropwhile("(;".__contains__, _WORDS.findall(text)))
+    return _gist(list(dropwhile("(;".__contains__, _WORDS.findall(text))))
+
+
+def _gist(words: Sequence[str]) -> Gist:
     first = words[0].upper() if words else ""
     if not _OPERATION.fullmatch(first):
         return Gist()
+    if first == "EXPLAIN":
+        return _explained(words[1:])
     if first in _DEFINITIONS:
         return _definition(first, words)
     if first in _CALLS:
@@ -147,6 +153,17 @@ def gist(text: str) -> Gist:
     for index, word in enumerate(words):
         reader.read(word, following=words[index + 1] if index + 1 < len(words) else "")
     return reader.gist(first)
+
+
+def _explained(words: Sequence[str]) -> Gist:
+    """`EXPLAIN (ANALYZE) SELECT ...`: what is explained does not happen, but names the tables."""
+    depth = 0
+    for index, word in enumerate(words):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0 and word.upper() in _STATEMENTS:
+            inner = _gist(words[index:])
+            return Gist("EXPLAIN", inner.collection, _joined(["EXPLAIN", *(inner.summary or "").split(" ")]))
+    return Gist("EXPLAIN", None, "EXPLAIN")
 
 
 def _definition(first: str, words: Sequence[str]) -> Gist:
@@ -170,6 +187,17 @@ class _Level:
 
     has_verb: bool = False
     in_list: bool = False
+    in_with: bool = False  # names of WITH are being defined
+    defines: str = ""  # the name whose body comes next, or is just over
+
+
+@dataclass
+class _Part:
+    """One operation with its targets, as the summary has it."""
+
+    operation: str
+    targets: list[str] = field(default_factory=list)
+    reads_names: bool = False  # that WITH defines: these are no tables
 
 
 @dataclass
@@ -177,9 +205,9 @@ class _Reader:
     """Reads the words of one statement, or several, and remembers what it does to what."""
 
     levels: list[_Level] = field(default_factory=lambda: [_Level()])
-    parts: list[str] = field(default_factory=list)
+    parts: list[_Part] = field(default_factory=list)
     targets: set[str] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)  # by WITH: these are no tables
+    named: set[str] = field(default_factory=set)  # by WITH, from the end of its body on
     main: str | None = None
     before: str = ""
     expects: str = ""
@@ -197,33 +225,57 @@ class _Reader:
             self._maybe_before_a_target(upper)
         elif upper in _END_OF_LIST:
             self.levels[-1].in_list = False
-        elif self.main is None and len(self.levels) == 1 and following.upper() in ("AS", "("):
-            self.named.add(_name(word))
+        else:
+            self._maybe_a_name(word, upper, following.upper())
         self.before = upper
 
     def gist(self, first: str) -> Gist:
-        tables = self.targets - self.named
-        summary = _joined(self.parts if self.parts and self.main else [first, *self.parts])
+        told = [part for part in self.parts if not self._says_nothing(part)]
+        words = [word for part in told for word in (part.operation, *part.targets) if word]
+        summary = _joined(words if words and self.main else [first, *words])
         if self.statements > 1:
             return Gist(None, None, summary)
-        return Gist(self.main or first, tables.pop() if len(tables) == 1 else None, summary)
+        return Gist(self.main or first, next(iter(self.targets)) if len(self.targets) == 1 else None, summary)
+
+    def _says_nothing(self, part: _Part) -> bool:
+        """`WITH t AS (SELECT ... FROM posts) SELECT ... FROM t`: the second one adds no target to the first."""
+        others = (other for other in self.parts if other.operation == part.operation)
+        return part.reads_names and not part.targets and any(other.targets for other in others)
 
     def _punctuation(self, mark: str, following: str) -> None:
         self.expects = ""
         if mark == "(":
             self.levels.append(_Level())
         elif mark == ")":
-            if len(self.levels) > 1:
-                self.levels.pop()
+            if len(self.levels) > 1 and self.levels.pop().has_verb:
+                self._end_of_definition()
         elif mark == ",":
+            self._end_of_definition()
             self.expects = "FROM" if self.levels[-1].in_list else ""
         elif following:
             self.levels = [_Level()]
             self.statements += 1
 
+    def _maybe_a_name(self, word: str, upper: str, following: str) -> None:
+        """`WITH RECURSIVE a AS (...), b (n) AS (...)` defines `a` and `b`."""
+        level = self.levels[-1]
+        if upper == "WITH":
+            level.in_with = True
+        elif level.in_with and following in ("AS", "(") and self.before in ("WITH", "RECURSIVE", ","):
+            level.defines = _name(word)
+            if self.before == "RECURSIVE":  # then it may stand in its own body
+                self._end_of_definition()
+
+    def _end_of_definition(self) -> None:
+        level = self.levels[-1]
+        if level.defines:
+            self.named.add(level.defines)
+            level.defines = ""
+
     def _verb(self, verb: str) -> None:
+        self._end_of_definition()
         self.levels[-1] = _Level(has_verb=True)
-        self.parts.append(verb)
+        self.parts.append(_Part(verb))
         if len(self.levels) == 1 and self.main is None:
             self.main = verb
         self.expects = verb if verb == "UPDATE" else ""
@@ -244,10 +296,18 @@ class _Reader:
         if upper in _VERBS:
             self._verb(upper)
         elif not is_function:
-            name = _name(word)
-            self.targets.add(name)
-            if not self.parts or self.parts[-1] != name:
-                self.parts.append(name)
+            self._add_target(_name(word))
+
+    def _add_target(self, name: str) -> None:
+        if not self.parts:
+            self.parts.append(_Part(""))
+        part = self.parts[-1]
+        if name in self.named:
+            part.reads_names = True
+            return
+        self.targets.add(name)
+        if part.targets[-1:] != [name]:
+            part.targets.append(name)
 
 
 def _name(word: str) -> str:
