@@ -156,9 +156,7 @@ class HttpTransport:
         if identity(self._socket.fileno()) != self._identity:
             return False
         try:
-            poller = select.poll()
-            poller.register(self._socket, select.POLLIN | select.POLLHUP | select.POLLERR)
-            return not poller.poll(0)
+            return not _has_something_to_read(self._socket)
         except (OSError, ValueError):
             return False
 
@@ -349,6 +347,15 @@ class HttpTransport:
             raise ConnectionResetError("closed before the answer was complete")
         self._heard = True
         self._buffer += received
+
+
+def _has_something_to_read(connection: socket.socket) -> bool:
+    """Asked without waiting. Windows has no `poll`, and eventlet takes it away; `select` refuses high descriptors."""
+    if hasattr(select, "poll"):
+        poller = select.poll()
+        poller.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
+        return bool(poller.poll(0))
+    return any(select.select([connection], [], [connection], 0))
 
 
 def _not_http(start: bytes) -> str:

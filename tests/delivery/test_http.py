@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import select
 import socket
 import ssl
 import subprocess
@@ -80,6 +81,15 @@ def test_one_connection_serves_many_requests(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
     for _ in range(5):
         assert send(transport).fate is Fate.DELIVERED
+    assert receiver.connections == 1
+
+
+def test_connections_are_reused_where_there_is_no_poll(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """eventlet's monkey patching takes `select.poll` away, and Windows never had it."""
+    monkeypatch.delattr(select, "poll")
+    transport = to(receiver.url)
+    outcomes = [send(transport) for _ in range(3)]
+    assert [outcome.fate for outcome in outcomes] == [Fate.DELIVERED] * 3
     assert receiver.connections == 1
 
 
