@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import aclosing
 from types import TracebackType
-from typing import Annotated, Any, Final, Literal, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -38,14 +38,21 @@ def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50
     """Named operations that ended in an exception, by the exception's class."""
 
 
-class operation:  # noqa: N801 - reads as a statement: `with operation("wordpress.publish", site=site):`
-    """Trace, time and count the block or function.
+@overload
+def operation(function: F, /) -> F: ...
+@overload
+def operation(name: str, /, **attributes: AttributeValue) -> Operation: ...
+def operation(name: str | F, /, **attributes: AttributeValue) -> Operation | F:
+    """Trace, time and count a block or a function.
 
         with operation("wordpress.publish", site=site) as span:
             ...
 
         @operation("content.generate")
         async def generate(title: str) -> str: ...
+
+        @operation
+        def publish() -> None: ...  # the operation is named for the function, with its module
 
     Args:
         name: of the span and of the label `operation`: a few fixed names, never an id or a URL.
@@ -58,6 +65,18 @@ class operation:  # noqa: N801 - reads as a statement: `with operation("wordpres
     measured from its first item to its end, and its span is not the parent of what happens between its items, because
     a generator runs in whatever context asks for the next one. As a context manager, `async with` works as well.
     """
+    if isinstance(name, str) or not callable(name):
+        return Operation(name, **attributes)
+    return Operation(_name_of(name))(name)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    qualified = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or ''}.{qualified}".replace("<locals>.", "").lstrip(".")
+
+
+class Operation:
+    """What `operation` returns for a name: a context manager, and a decorator."""
 
     __slots__ = ("_attributes", "_name", "_runs")
 
@@ -144,7 +163,7 @@ class _Run:
 
 def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with operation(name, **attributes):
+        with Operation(name, **attributes):
             return await function(*args, **kwargs)
 
     return call
@@ -152,7 +171,7 @@ def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeV
 
 def _around_function(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        with operation(name, **attributes):
+        with Operation(name, **attributes):
             return function(*args, **kwargs)
 
     return call

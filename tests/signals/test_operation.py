@@ -148,6 +148,21 @@ def test_a_decorated_function_may_be_called_again_and_recursively(spans: Spans, 
     assert sum(parent in depths for parent in depths.values()) == 2
 
 
+async def test_without_brackets_an_operation_is_named_for_its_function(spans: Spans, meters: Meters) -> None:
+    @operation
+    async def generate(number: int) -> int:
+        return number
+
+    class Publisher:
+        @operation
+        def publish(self) -> str:
+            return "published"
+
+    assert (await generate(3), Publisher().publish()) == (3, "published")
+    here = f"{__name__}.test_without_brackets_an_operation_is_named_for_its_function"
+    assert outcomes(meters) == {(f"{here}.generate", "success"): 1, (f"{here}.Publisher.publish", "success"): 1}
+
+
 async def test_a_decorated_coroutine_function_is_measured_until_it_returns(spans: Spans, meters: Meters) -> None:
     @operation("generate")
     async def generate(number: int) -> int:

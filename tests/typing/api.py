@@ -108,14 +108,22 @@ level: Gauge[[]] = metrics.security.blocked_ips
 with operation("wordpress.publish", site="example.org", attempt=2, draft=True) as span:
     span.set_attribute("post.id", 3)
 
-operation()  # type: ignore[call-arg]
-operation("x", site=object())  # type: ignore[arg-type]
+operation()  # type: ignore[call-overload]
+operation("x", site=object())  # type: ignore[call-overload]
 
 
 @operation("content.generate", provider="openai")
 async def generate(title: str) -> str:
     async with operation("ai.request"):
         return title
+
+
+@operation
+def publish_now(title: str) -> str:
+    return title
+
+
+publish_now(3)  # type: ignore[arg-type]
 
 
 @operation("content.generate")
