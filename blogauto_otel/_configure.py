@@ -6,6 +6,7 @@ The launcher's distro and the test capture call the same function: one path, and
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -286,6 +287,8 @@ def configure(
         _telemetry = telemetry
     _hook_into_process()
     logger.info("%s", telemetry.status())
+    for note in loaded.notes:
+        tell(f"note {note}", "%s", note, level=logging.INFO)
     return telemetry
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import os
 import re
+import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ Protocol = Literal["http/protobuf", "grpc"]
 SentryTraces = Literal["collector", "direct", "off"]
 SentryProfiles = Literal["process", "trace"]
 Compression = Literal["none", "gzip"]
+UnderTest = Literal["quiet", "export"]
 
 
 # --- options ---------------------------------------------------------------------------------------------------------
@@ -118,6 +120,7 @@ class Settings:
     namespace: str = option(PREFIX + "NAMESPACE", metric_namespace, "blogauto", "First word of the domain metrics' names.", section=SERVICE)
     resource_attributes: Mapping[str, str] = option("OTEL_RESOURCE_ATTRIBUTES", pairs, {}, "Further resource attributes, `key=value` with commas between.", section=SERVICE)
     sdk_disabled: bool = option("OTEL_SDK_DISABLED", flag, False, "Switch everything off: nothing is recorded, patched or sent.", section=SERVICE)
+    under_test: UnderTest = option(PREFIX + "UNDER_TEST", one_of(UnderTest), "quiet", "Under pytest and `python -m unittest`: `quiet` exports a signal only when an endpoint or exporter is set for it, and prints only when the console is set; `export` behaves as elsewhere.", section=SERVICE)
     strict: bool = option(PREFIX + "STRICT", flag, False, "Raise `ConfigurationError` from `configure()` where a warning and the default would do.", section=SERVICE)
 
     traces_exporter: tuple[str, ...] = option("OTEL_TRACES_EXPORTER", exporters("otlp", "console", "none"), ("otlp",), "Where spans go: `otlp`, `console`, `none`.", section=EXPORT)
@@ -277,6 +280,7 @@ class Loaded:
 
     settings: Settings
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # worth saying once, and nothing wrong
 
 
 def load(environ: Environment | None = None, **arguments: object) -> Loaded:
@@ -313,7 +317,56 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
         except Exception as error:  # noqa: BLE001 - an argument that cannot even be read
             problems.append(f"{name}: expected something else than a {type(given).__name__} ({type(error).__name__})")
     problems.extend(_misspelt(source))
-    return Loaded(Settings(**_from_resource(values)), tuple(problems))
+    problems.extend(_mend_base_endpoint(values))
+    notes = _quieten(values, _test_runner(source))
+    return Loaded(Settings(**_from_resource(values)), tuple(problems), notes)
+
+
+_SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")
+
+
+def _mend_base_endpoint(values: dict[str, Any]) -> Iterable[str]:
+    """A signal's path in the base URL would be appended to: `/v1/traces/v1/traces`, which no Collector serves."""
+    given = values.get("endpoint")
+    if given and (found := _SIGNAL_PATH.search(given)):
+        values["endpoint"] = given[: found.start()]
+        yield (
+            f"OTEL_EXPORTER_OTLP_ENDPOINT={_shown(given)!r}: the base URL comes without {found.group()}, which is added "
+            f"for each signal; using {_shown(values['endpoint'])}"
+        )
+
+
+# --- under a test runner ---------------------------------------------------------------------------------------------
+
+
+def _test_runner(source: Environment) -> str | None:
+    """The test runner of this process or of the one that started it; unittest leaves no mark in the environment."""
+    if "PYTEST_VERSION" in source:
+        return "pytest"
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return "unittest" if getattr(spec, "name", None) == "unittest.__main__" else None
+
+
+def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
+    """Under a test runner only what was asked for leaves: a test's telemetry is no service's."""
+    if runner is None or values.get("under_test", "quiet") != "quiet":
+        return ()
+    values.setdefault("console", "off")
+    silent = [
+        signal
+        for signal in ("traces", "metrics", "logs")
+        if not any(name in values for name in ("endpoint", f"{signal}_endpoint", f"{signal}_exporter"))
+    ]
+    for signal in silent:
+        values[f"{signal}_exporter"] = ()
+    if len(silent) == 3:
+        values.setdefault("spool_dir", "off")
+    if not silent:
+        return ()
+    return (
+        f"{runner} runs this process: {', '.join(silent)} are not exported; "
+        f"set an endpoint or an exporter, or {PREFIX}UNDER_TEST=export",
+    )
 
 
 # The specification: OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES, which wins over a default.

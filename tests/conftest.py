@@ -20,6 +20,11 @@ from blogauto_otel.signals import bound, unbind
 collect_ignore = ["monitoring"] if sys.version_info < (3, 11) else []
 
 
+def pytest_configure() -> None:
+    """The product keeps quiet under a test runner; these tests, and the processes they start, test it as it serves."""
+    os.environ.pop("PYTEST_VERSION", None)
+
+
 def pytest_report_header() -> str:
     return "tests/monitoring needs Python 3.11 and is left out" if collect_ignore else ""
 

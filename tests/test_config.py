@@ -26,6 +26,7 @@ READ: dict[str, tuple[str, object]] = {
     "namespace": ("shop", "shop"),
     "resource_attributes": ("team=a%20b,x=1", {"team": "a b", "x": "1"}),
     "sdk_disabled": ("true", True),
+    "under_test": ("export", "export"),
     "strict": ("TRUE", True),
     "traces_exporter": ("console,otlp,console", ("console", "otlp")),
     "metrics_exporter": ("none", ()),
@@ -471,3 +472,24 @@ def test_complaining_tells_once_and_raises_when_strict(caplog: pytest.LogCapture
     assert [record.getMessage() for record in caplog.records] == ["X='y': expected z"]
     with pytest.raises(ConfigurationError, match="expected z"):
         config.complain(Settings(strict=True), "X='y': expected z")
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("http://c:4318/v1/traces", "http://c:4318"),
+        ("http://c:4318/otlp/v1/logs/", "http://c:4318/otlp"),
+        ("http://c:4318/v1/metrics", "http://c:4318"),
+    ],
+)
+def test_a_base_endpoint_with_the_path_of_a_signal_is_told(given: str, base: str) -> None:
+    loaded = config.read({"OTEL_EXPORTER_OTLP_ENDPOINT": given})
+    assert loaded.settings.endpoint == base
+    [problem] = loaded.problems
+    assert problem.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT={given!r}: the base URL comes without /v1/")
+    assert problem.endswith(f"using {base}")
+
+
+def test_a_base_endpoint_with_another_path_stays() -> None:
+    loaded = config.read({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318/v1/traces/of/tenant"})
+    assert (loaded.settings.endpoint, loaded.problems) == ("http://c:4318/v1/traces/of/tenant", ())

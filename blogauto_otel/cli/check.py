@@ -49,7 +49,7 @@ def _send_one_of_each(service: str | None) -> Telemetry:
     telemetry = configure(
         console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False,
         sampler="always_on", spool_dir="off", strict=False,  # a trial: it is not kept when it fails
-        service_name=service,
+        service_name=service, under_test="export",
     )  # fmt: skip
     with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
         _logs.get_logger("blogauto_otel.check").emit(body="blogauto-otel check")

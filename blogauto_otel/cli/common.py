@@ -19,9 +19,9 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--service", metavar="NAME", help="the service's name, as `configure(service_name=...)` has it")
 
 
-def read_settings(chosen: argparse.Namespace) -> config.Loaded:
+def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loaded:
     """The settings of this environment for the chosen service; their problems are printed."""
-    loaded = config.read(service_name=getattr(chosen, "service", None))
+    loaded = config.read(service_name=getattr(chosen, "service", None), **arguments)
     redact = redaction.build_redactor(loaded.settings).text
     for problem in loaded.problems:
         print(f"! {redact(problem)}", file=sys.stderr)

@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
 
 def show_spool(chosen: argparse.Namespace) -> int:
     """Print what waits on disk, for how long, and who works on it; never what is in it."""
-    settings = read_settings(chosen).settings
+    settings = read_settings(chosen, under_test="export").settings  # a test runner changes no disk
     reason = _why_off(settings)
     if reason:
         print(json.dumps({"off": reason, "services": []}) if chosen.json else f"off: {reason}")

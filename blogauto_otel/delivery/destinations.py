@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from blogauto_otel.delivery.http import HttpTransport
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.transport import Destination, Transport
 from blogauto_otel.errors import MissingDependencyError
+
+# The specification's, where no endpoint is set.
+DEFAULT_ENDPOINTS: Final = MappingProxyType({"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"})
 
 _METRIC_ITEMS: Final = 100_000  # metrics of one collection
 
@@ -114,9 +118,8 @@ def _url(signal: Signal, settings: Settings, protocol: str) -> str:
     own: str | None = _own(settings, signal, "endpoint")
     if own:
         return own
-    if protocol == "grpc":
-        return settings.endpoint or "http://localhost:4317"
-    return f"{(settings.endpoint or 'http://localhost:4318').rstrip('/')}/v1/{signal.value}"
+    base = settings.endpoint or DEFAULT_ENDPOINTS[protocol]
+    return base if protocol == "grpc" else f"{base.rstrip('/')}/v1/{signal.value}"
 
 
 def _http(_: Signal, destination: Destination) -> Transport:
