@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -351,6 +352,7 @@ def _marked(resource: Resource) -> Resource:
 
 def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callable[[], None]) -> Keeper | None:
     if not spoolplace.is_wanted(settings):
+        _tell_what_is_missing(settings)
         return None
     from blogauto_otel.delivery.keeper import Keeper
     from blogauto_otel.delivery.spool import Limits
@@ -367,6 +369,17 @@ def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callab
     for lane in lanes.values():
         lane.turned, lane.finished = keeper.worker.wake, keeper.finished
     return keeper
+
+
+def _tell_what_is_missing(settings: Settings) -> None:
+    missing = spoolplace.missing_on_this_system()
+    if missing is not None and settings.spool_dir != "off":
+        tell(
+            "no spool here",
+            "no spool on this system, which has no %s: what cannot be sent waits in memory alone, and ends with the process",
+            missing,
+            level=logging.INFO if settings.spool_dir is None else logging.WARNING,
+        )
 
 
 def build_delivery(settings: Settings, resource: Resource) -> Delivery:

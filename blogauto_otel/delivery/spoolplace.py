@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import re
 import stat
@@ -21,9 +20,8 @@ _NEEDS: Final = ("geteuid", "fchmod", "fstatvfs", "O_DIRECTORY", "O_NOFOLLOW", "
 def missing_on_this_system() -> str | None:
     """What the spool needs and this system does not have; None: nothing."""
     try:
-        if importlib.util.find_spec("fcntl") is None:
-            return "fcntl"
-    except ValueError:  # put out of reach: `sys.modules["fcntl"] = None`
+        import fcntl  # noqa: F401
+    except Exception:  # noqa: BLE001 - whatever an import hook of the application raises
         return "fcntl"
     return next((f"os.{name}" for name in _NEEDS if not hasattr(os, name)), None)
 
