@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LogRecordProcessor
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor
+    from typing_extensions import Unpack
+
+    from blogauto_otel.arguments import SettingsArguments
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 
@@ -241,7 +244,7 @@ def configure(
     span_processors: Sequence[SpanProcessor] = (),
     log_processors: Sequence[LogRecordProcessor] = (),
     strict: bool | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsArguments],
 ) -> Telemetry:
     """Switch telemetry on for this process: build three providers, install them, patch the libraries that are there.
 
@@ -272,7 +275,7 @@ def configure(
         if _telemetry is not None:
             _tell_if_different(_telemetry.settings, settings)
             return _telemetry
-        loaded = config.load(**{**settings, "strict": strict})
+        loaded = config.load(None, **settings, strict=strict)
         redaction.redact_own_log()
         for problem in loaded.problems:
             tell(f"setting {problem}", "%s", problem)

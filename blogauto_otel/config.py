@@ -363,10 +363,8 @@ def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
         values.setdefault("spool_dir", "off")
     if not silent:
         return ()
-    return (
-        f"{runner} runs this process: {', '.join(silent)} are not exported; "
-        f"set an endpoint or an exporter, or {PREFIX}UNDER_TEST=export",
-    )
+    words = f"{runner} runs this process: {', '.join(silent)} are not exported"
+    return (f"{words}; set an endpoint or an exporter, or {PREFIX}UNDER_TEST=export",)
 
 
 # The specification: OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES, which wins over a default.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.metrics.export import Metric
     from opentelemetry.sdk.trace import ReadableSpan
+    from typing_extensions import Unpack
+
+    from blogauto_otel.arguments import SettingsArguments
 
 Labels = tuple[tuple[str, Any], ...]
 
@@ -90,7 +93,7 @@ def _value(point: Any) -> float:
 
 
 @contextmanager
-def capture_telemetry(**settings: Any) -> Iterator[Captured]:
+def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Captured]:
     """Configure telemetry into memory for the block; a handle that stood before is shut down.
 
     Args:
@@ -104,12 +107,19 @@ def capture_telemetry(**settings: Any) -> Iterator[Captured]:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-    quiet = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none")
+    quiet: SettingsArguments = {
+        "traces_exporter": "none",
+        "metrics_exporter": "none",
+        "logs_exporter": "none",
+        "console": "off",
+        "sample_rate": 1.0,
+    }
+    quiet.update(settings)
     _configure.reset()
     handle = _configure.configure(
         span_processors=[SimpleSpanProcessor(spans)],
         log_processors=[SimpleLogRecordProcessor(records)],
-        **{**quiet, "console": "off", "sample_rate": 1.0, **settings},
+        **quiet,
     )
     records.clear()  # what telemetry said of its own start
     captured = Captured(handle, spans, records)

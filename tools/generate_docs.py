@@ -1,6 +1,7 @@
-"""The two reference pages that are printed from what they describe: `python tools/generate_docs.py` writes them anew.
+"""What is printed from what it describes: `python tools/generate_docs.py` writes it anew.
 
-`docs/settings.md` comes from `Settings`, `docs/telemetry.md` from the catalogue and the example's golden telemetry.
+`docs/settings.md` and the typed arguments of `configure()` come from `Settings`, `docs/telemetry.md` from the catalogue
+and the example's golden telemetry.
 """
 
 from __future__ import annotations
@@ -70,6 +71,48 @@ def _default(value: object, option: Option) -> str:
         return f"`{value * 1000:.0f}` ms"
     number = f"{value:g}" if isinstance(value, float) else str(value)
     return f"`{number}`" + (f" {option.unit}" if option.unit else "")
+
+
+# --- arguments of configure() ----------------------------------------------------------------------------------------
+
+ARGUMENTS_HEAD: Final = '''"""Arguments of `configure()`, for type checkers and editors; printed from `Settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from blogauto_otel.config import (
+    {imports},
+)
+
+
+class SettingsArguments(TypedDict, total=False):
+    """Fields of `Settings`; text is read as the variable would be, and `None` means not given. Times are in seconds."""
+
+'''
+# What a field takes as an argument beside text and None; what is not here is a choice of words, declared in `config`.
+ARGUMENT_TYPES: Final[Mapping[str, str]] = {
+    "str": "str",
+    "bool": "bool | str",
+    "int": "int | str",
+    "float": "float | str",
+    "tuple[str, ...]": "Sequence[str]",
+    "Mapping[str, str]": "Mapping[str, str] | str",
+    "Mapping[str, float]": "Mapping[str, float] | str",
+}
+
+
+def arguments_module() -> str:
+    """blogauto_otel/arguments.py."""
+    declared = {field.name: str(field.type).removesuffix(" | None") for field in dataclasses.fields(Settings)}
+    choices = sorted({kind for kind in declared.values() if kind not in ARGUMENT_TYPES})
+    lines = [
+        f"    {name}: {ARGUMENT_TYPES.get(kind, kind)} | None\n"
+        for name, kind in declared.items()
+        if name != "strict"  # a parameter of its own
+    ]
+    return ARGUMENTS_HEAD.replace("{imports}", ",\n    ".join(choices)) + "".join(lines)
 
 
 # --- telemetry -------------------------------------------------------------------------------------------------------
@@ -190,6 +233,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "blogauto_otel/arguments.py": arguments_module,
     "docs/settings.md": settings_page,
     "docs/telemetry.md": telemetry_page,
 }

@@ -21,7 +21,7 @@ def add_service(parser: argparse.ArgumentParser) -> None:
 
 def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loaded:
     """The settings of this environment for the chosen service; their problems are printed."""
-    loaded = config.read(service_name=getattr(chosen, "service", None), **arguments)
+    loaded = config.read(None, service_name=getattr(chosen, "service", None), **arguments)
     redact = redaction.build_redactor(loaded.settings).text
     for problem in loaded.problems:
         print(f"! {redact(problem)}", file=sys.stderr)

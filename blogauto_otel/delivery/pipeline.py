@@ -376,7 +376,7 @@ def _tell_what_is_missing(settings: Settings) -> None:
     if missing is not None and settings.spool_dir != "off":
         tell(
             "no spool here",
-            "no spool on this system, which has no %s: what cannot be sent waits in memory alone, and ends with the process",
+            "no spool on this system, which has no %s: what cannot be sent waits in memory alone",
             missing,
             level=logging.INFO if settings.spool_dir is None else logging.WARNING,
         )

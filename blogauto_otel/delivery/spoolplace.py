@@ -39,7 +39,7 @@ def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]
 
 def of_all_services(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
     """The directories of every service that has a spool where this one would have it, by name."""
-    found = set()
+    found: set[Path] = set()
     for prefix in _prefixes(settings, environ):
         parent, _, beginning = prefix.rpartition("/")
         with contextlib.suppress(OSError), os.scandir(parent or "/") as entries:

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 # The standard library's modules are imported first: they decide by the system what to define.
 TAKE_AWAY = """
-import asyncio, functools, importlib.abc, logging, multiprocessing, os, pathlib, select, shutil, signal, socket, ssl, stat, subprocess
-import sys, tempfile, psutil
+import asyncio, functools, importlib.abc, logging, multiprocessing, os, pathlib, select, shutil, signal, socket
+import ssl, stat, subprocess, sys, tempfile, psutil
 
 def without(module, *names):
     for name in names:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Literal
 
-from blogauto_otel import bind, metrics, operation, unbind
+from blogauto_otel import bind, configure, metrics, operation, unbind
 from blogauto_otel.signals.metrics import AtMost, Counter, Gauge, counter, gauge, histogram, up_down_counter
+from blogauto_otel.testing import capture_telemetry
 
 # --- ours ------------------------------------------------------------------------------------------------------------
 
@@ -140,3 +141,16 @@ async def use_operations() -> str:
 bind(user_id=3, site="a", anything=object())
 bind("user")  # type: ignore[call-arg]
 unbind("site")
+
+# --- configure -------------------------------------------------------------------------------------------------------
+
+
+def use_configure() -> None:
+    configure(service_name="shop", sample_rate=0.5, console="json", untraced_routes=("/health",), strict=True)
+    configure(headers={"api-key": "x"}, span_delay=0.5, redact="false", endpoint=None)
+    configure(servce_name="shop")  # type: ignore[call-arg]
+    configure(sample_rate=object())  # type: ignore[arg-type]
+    configure(console="jsn")  # type: ignore[arg-type]
+    with capture_telemetry(service_name="shop") as telemetry:
+        telemetry.span("x")
+    capture_telemetry(servce_name="shop")  # type: ignore[call-arg]

@@ -24,8 +24,9 @@ def test_mypy_reports_every_wrong_call_and_no_right_one() -> None:
 
 
 PROGRAM = """
-from blogauto_otel import metrics
+from blogauto_otel import configure, metrics
 
+configure(servce_name="shop")
 metrics.business.wordpress_posts_published.add(status="sucess")
 metrics.business.wordpress_posts_published.add(state="success")
 metrics.business.wordpress_posts_published.add()
@@ -37,6 +38,7 @@ def test_the_messages_name_what_is_wrong(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     said = mypy(str(program)).stdout
+    assert 'Unexpected keyword argument "servce_name" for "configure"; did you mean "service_name"?' in said
     assert "expected \"Literal['success', 'failed']\"" in said
     assert 'Unexpected keyword argument "state"' in said
     assert 'Missing named argument "status"' in said

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import threading
 import time
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import httpx
@@ -328,7 +328,7 @@ class TestInAnApplication:
             assert report_of(telemetry) == Report("prometheus", State.ON, "/metrics")
 
     @pytest.mark.parametrize("requests", ["off", "contrib"])
-    async def test_it_answers_whoever_instruments_the_requests(self, requests: str) -> None:
+    async def test_it_answers_whoever_instruments_the_requests(self, requests: Literal["off", "contrib"]) -> None:
         with capture_telemetry(requests=requests):
             assert "blogauto_cpu_usage_percent" in (await self.get(self.app(), "/metrics")).text
 
