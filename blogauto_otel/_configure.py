@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
@@ -58,18 +58,13 @@ class Status:
     swallowed: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        places = ", ".join(f"{signal} to {place}" for signal, place in self.destinations.items())
-        on = ", ".join(
-            report.name + _in_brackets(report.detail) for report in self.instrumentation if report.state is State.ON
-        )
-        rest = ", ".join(
-            f"{report.name} {report.state.value}{_in_brackets(report.detail)}"
-            for report in self.instrumentation
-            if report.state is not State.ON
-        )
-        return f"{self.service} ({self.environment}): {places}; on: {on or 'nothing'}" + (
-            f"; not: {rest}" if rest else ""
-        )
+        head = f"{self.service} ({self.environment}): {_places(self.destinations)}"
+        line = ""
+        for details in _DETAILS:  # as many as there is room for
+            line = f"{head}; {_on_and_not(self.instrumentation, details)}"
+            if len(line) <= MAX_LINE:
+                return line
+        return f"{line[: MAX_LINE - len(_THE_REST)]}{_THE_REST}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -82,6 +77,38 @@ class Status:
             "delivery": self.delivery.as_dict() if self.delivery else {},
             "swallowed": dict(self.swallowed),
         }
+
+
+# Characters of the line at start: with a timestamp, level and logger before it, three lines of 120 columns.
+MAX_LINE: Final = 320
+_THE_REST: Final = "... (all of it: telemetry.status().as_dict())"
+
+Keeps = Callable[[Report], bool]
+
+# Which details the line has: all; those that say more than a version; of what is not on; none.
+_DETAILS: Final[tuple[Keeps, ...]] = (
+    lambda report: True,  # noqa: ARG005
+    lambda report: report.state is not State.ON or report.name in ("clients", "prometheus"),
+    lambda report: report.state is not State.ON,
+    lambda report: False,  # noqa: ARG005
+)
+
+
+def _on_and_not(reports: Sequence[Report], keeps: Keeps) -> str:
+    def words(report: Report) -> str:
+        return _in_brackets(report.detail) if keeps(report) else ""
+
+    on = ", ".join(report.name + words(report) for report in reports if report.state is State.ON)
+    rest = ", ".join(f"{it.name} {it.state.value}{words(it)}" for it in reports if it.state is not State.ON)
+    return f"on: {on or 'nothing'}" + (f"; not: {rest}" if rest else "")
+
+
+def _places(destinations: Mapping[str, str]) -> str:
+    """`traces, metrics, logs to http://localhost:4318`: signals with one base URL are told together."""
+    signals_of: dict[str, list[str]] = {}
+    for signal, place in destinations.items():
+        signals_of.setdefault(place.removesuffix(f"/v1/{signal}"), []).append(signal)
+    return ", ".join(f"{', '.join(names)} to {place}" for place, names in signals_of.items())
 
 
 def _in_brackets(detail: str) -> str:
@@ -167,6 +194,11 @@ class Telemetry:
             return self._parts.delivery.shutdown(self._remaining())
         return False
 
+    @property
+    def is_shut_down(self) -> bool:
+        """True after `shutdown`."""
+        return self._closed
+
     def status(self) -> Status:
         """Say what is instrumented, what is not and why, where each signal goes, and how delivery stands."""
         if self._parts is None:
@@ -183,6 +215,16 @@ class Telemetry:
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),
         )
+
+    def _owned(self) -> Sequence[str]:
+        """The signals whose provider is ours."""
+        parts = self._parts
+        built = (parts.tracing, parts.metering, parts.logs) if parts is not None else (None, None, None)
+        return [signal for signal, provider in zip(SIGNALS, built, strict=True) if provider is not None]
+
+    def _continue_in(self, successor: Telemetry) -> None:
+        if self._parts is not None and successor._parts is not None:
+            self._parts.delivery.continue_in(successor._parts.delivery)
 
     # --- the process ends, or forks --------------------------------------------------------------------------------
 
@@ -249,7 +291,8 @@ def configure(
     """Switch telemetry on for this process: build three providers, install them, patch the libraries that are there.
 
     Call it once, wherever it suits: before or after the application, the engines and the loggers exist. A second call
-    returns the same handle. It never raises unless `strict` says so, and waits for nobody: the Collector may be away.
+    returns the same handle; after `shutdown()`, as in a notebook, it configures anew. It never raises unless `strict`
+    says so, and waits for nobody: the Collector may be away.
 
     Args:
         app: the ASGI application; accepted for clarity, never required.
@@ -272,9 +315,12 @@ def configure(
     """
     global _telemetry
     with _lock:
-        if _telemetry is not None:
-            _tell_if_different(_telemetry.settings, settings)
-            return _telemetry
+        former = _telemetry
+        if former is not None and (_ending or not former.is_shut_down):
+            _tell_if_different(former.settings, settings)
+            return former
+        if former is not None:
+            _undo(former)
         loaded = config.load(None, **settings, strict=strict)
         redaction.redact_own_log()
         for problem in loaded.problems:
@@ -287,6 +333,8 @@ def configure(
             except (Exception, SystemExit) as error:
                 if loaded.settings.strict or not _guard.swallow("configuring telemetry", error):
                     raise
+        if former is not None:
+            former._continue_in(telemetry)
         _telemetry = telemetry
     _hook_into_process()
     logger.info("%s", telemetry.status())
@@ -377,6 +425,7 @@ def _is_taken(get_provider: Callable[[], object], signal: str, settings: Setting
 # --- the ends of a process -------------------------------------------------------------------------------------------
 
 _hooked = False
+_ending = False  # from here on nobody would flush what is configured
 
 
 def _hook_into_process() -> None:
@@ -407,6 +456,8 @@ def _hook_into_multiprocessing() -> None:
 
 
 def _at_exit() -> None:
+    global _ending
+    _ending = True
     if _telemetry is not None:
         _telemetry.shutdown()
 
@@ -458,16 +509,39 @@ def reset() -> None:
         telemetry, _telemetry = _telemetry, None
     if telemetry is not None:
         telemetry.shutdown(0.5)
-        integrations.unlink_all()
-        instrumentation.uninstrument_all()
-        signals.detach()
+        _uninstall()
     _guard.reset()
+    _give_back(SIGNALS)
+
+
+def _undo(telemetry: Telemetry) -> None:
+    """Make way for the next `configure`: providers of somebody else stay."""
+    with guard("configuring anew"):
+        _uninstall()
+        _give_back(telemetry._owned())
+
+
+def _uninstall() -> None:
+    integrations.unlink_all()
+    instrumentation.uninstrument_all()
+    signals.detach()
+
+
+# Where the API keeps each provider, and what it calls it there.
+_API_GLOBALS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "traces": ("opentelemetry.trace", "TRACER"),
+        "metrics": ("opentelemetry.metrics._internal", "METER"),
+        "logs": ("opentelemetry._logs._internal", "LOGGER"),
+    }
+)
+
+
+def _give_back(signal_names: Iterable[str]) -> None:
+    """Let the API have its stand-ins again: it lets a provider be set once."""
     from opentelemetry.util._once import Once
 
-    for module, name in (
-        (trace, "TRACER"),
-        (sys.modules["opentelemetry.metrics._internal"], "METER"),
-        (sys.modules["opentelemetry._logs._internal"], "LOGGER"),
-    ):
-        setattr(module, f"_{name}_PROVIDER", None)
-        setattr(module, f"_{name}_PROVIDER_SET_ONCE", Once())
+    for signal in signal_names:
+        module, name = _API_GLOBALS[signal]
+        setattr(sys.modules[module], f"_{name}_PROVIDER", None)
+        setattr(sys.modules[module], f"_{name}_PROVIDER_SET_ONCE", Once())

@@ -319,7 +319,13 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     problems.extend(_misspelt(source))
     problems.extend(_mend_base_endpoint(values))
     notes = _quieten(values, _test_runner(source))
-    return Loaded(Settings(**_from_resource(values)), tuple(problems), notes)
+    values = _from_resource(values)
+    if "service_name" not in values:
+        notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")
+    return Loaded(Settings(**values), tuple(problems), notes)
+
+
+HOW_TO_NAME_IT: Final = "set OTEL_SERVICE_NAME, or configure(service_name=...)"
 
 
 _SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")

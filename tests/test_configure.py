@@ -10,8 +10,10 @@ import pytest
 from opentelemetry import metrics, propagate, trace
 
 import blogauto_otel
-from blogauto_otel import ConfigurationError
+from blogauto_otel import ConfigurationError, Status
+from blogauto_otel.instrumentation import Report, State
 from blogauto_otel.testing import capture_telemetry
+from stack.receiver import Receiver
 from tests.support.children import environment, python
 
 QUIET = {"traces_exporter": "none", "metrics_exporter": "none", "logs_exporter": "none", "console": "off"}
@@ -49,6 +51,99 @@ blogauto_otel.configure(service_name="other", **QUIET)
 """)
     succeeds(done)
     assert "configure() was called before; service_name of this call not used" in done.stderr
+
+
+def test_after_shutdown_it_configures_anew_as_a_notebook_does(run: Run) -> None:
+    script = """
+import fastapi, logging
+from opentelemetry import trace
+
+def work(number):
+    with trace.get_tracer("notebook").start_as_current_span(f"cell {number}"):
+        blogauto_otel.metrics.business.keywords_analyzed.add(number)
+        logging.getLogger("notebook").warning("cell %d", number)
+
+first = blogauto_otel.configure(service_name="first")
+kept = trace.get_tracer("kept")
+work(1)
+assert first.shutdown()
+second = blogauto_otel.configure(service_name="second")
+assert second is not first and not second.is_shut_down
+work(2)
+kept.start_span("of a tracer from before").end()
+assert second.shutdown()
+assert second.status().swallowed == {}
+"""
+    with Receiver() as receiver:
+        done = run(script, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        succeeds(done)
+        assert [(span.resource["service.name"], span.name) for span in receiver.spans] == [
+            ("first", "cell 1"),
+            ("second", "cell 2"),
+            ("second", "of a tracer from before"),
+        ]
+        said = [record.body for record in receiver.logs if str(record.body).startswith("cell")]
+        assert said == ["cell 1", "cell 2"]
+        assert receiver.total("blogauto.keywords.analyzed") == 3
+    assert "Overriding" not in done.stderr
+
+
+def test_a_provider_of_somebody_else_stays_when_ours_is_configured_anew(run: Run) -> None:
+    succeeds(
+        run("""
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+theirs = TracerProvider()
+trace.set_tracer_provider(theirs)
+blogauto_otel.configure(**QUIET).shutdown()
+blogauto_otel.configure(**QUIET)
+assert trace.get_tracer_provider() is theirs
+""")
+    )
+
+
+def test_at_the_end_of_the_process_nothing_is_configured_anew(run: Run) -> None:
+    succeeds(
+        run("""
+import atexit, os
+atexit.register(lambda: os._exit(0 if blogauto_otel.configure(**QUIET) is telemetry else 1))
+telemetry = blogauto_otel.configure(**QUIET)
+""")
+    )
+
+
+def test_a_service_without_a_name_is_told_how_to_get_one(run: Run) -> None:
+    hint = "the service has the default name, blogauto-backend; set OTEL_SERVICE_NAME, or configure(service_name=...)"
+    script = "blogauto_otel.configure(**{**QUIET, 'console': 'text'}); blogauto_otel.configure()"
+    unnamed = run(script)
+    assert (succeeds(unnamed) + unnamed.stderr).count(hint) == 1
+    for named in ({"OTEL_SERVICE_NAME": "shop"}, {"OTEL_RESOURCE_ATTRIBUTES": "service.name=shop"}):
+        done = run(script, **named)
+        assert hint not in succeeds(done) + done.stderr
+
+
+EVERYTHING = """
+import fastapi, sqlalchemy, httpx, requests, structlog, loguru, sentry_sdk
+blogauto_otel.configure(console="text", service_name="a-service-with-quite-a-long-name", environment="production")
+"""
+
+
+def test_the_first_line_fits_a_terminal(run: Run) -> None:
+    done = run(EVERYTHING, OTEL_EXPORTER_OTLP_ENDPOINT="http://otel-collector.monitoring.svc.cluster.local:4318")
+    [line] = [line for line in (succeeds(done) + done.stderr).splitlines() if "; on: " in line]
+    assert len(line) <= 3 * 120
+    assert "traces, metrics, logs to http://otel-collector.monitoring.svc.cluster.local:4318" in line
+    assert "asgi" in line
+
+
+def test_a_status_that_does_not_fit_is_cut_and_says_where_the_rest_is() -> None:
+    reports = tuple(Report(f"library-{number}", State.BROKEN, "x" * 50) for number in range(60))
+    line = str(Status("shop", "production", {"traces": "http://t/x", "logs": "http://l/v1/logs"}, reports))
+    assert len(line) == 320
+    assert line.startswith(
+        "shop (production): traces to http://t/x, logs to http://l; on: nothing; not: library-0 broken"
+    )
+    assert line.endswith("(all of it: telemetry.status().as_dict())")
 
 
 def test_an_unknown_argument_is_told_with_the_nearest_name(run: Run) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -16,6 +15,7 @@ from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.delivery import reasons
 from blogauto_otel.delivery.losses import Losses
 from blogauto_otel.delivery.otlp import ITEM
+from blogauto_otel.delivery.outages import Outages
 from blogauto_otel.delivery.queue import Batch, Queue, grouped
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.spoolfile import Kept
@@ -109,6 +109,7 @@ class Lane:
         self.transport = transport
         self.turned: Callable[[], None] = _nothing  # called when the receiver went away, or is back
         self.finished: Callable[[Held, bool], None] = _nothing  # called when a file is done with; True: for good
+        self.outages = Outages()  # one for all lanes, which who builds them sets
         self.sending = ExclusiveLock()
         self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
         self._pace = pace
@@ -331,11 +332,7 @@ class Lane:
         self._last_error = outcome.message
         self._retry_at = time.monotonic() + self._wait(outcome)
         self.turned()
-        tell(
-            f"away {self.signal.value}",
-            "cannot deliver %s to %s, keeping them and trying again: %s",
-            self.signal.value, self.place, outcome.message,
-        )  # fmt: skip
+        self.outages.failed(self.place, self.signal, outcome)
 
     def _wait(self, outcome: Outcome) -> float:
         if outcome.retry_after is not None:
@@ -347,14 +344,10 @@ class Lane:
         return wait * _random.uniform(0.5, 1.0)
 
     def _answered(self) -> None:
-        if self._failures >= 3:
-            tell(
-                f"back {self.signal.value}", "delivering %s to %s again", self.signal.value, self.place,
-                level=logging.INFO,
-            )  # fmt: skip
         self._reachable = True
         self._retry_at = 0.0
         if self._failures:
+            self.outages.succeeded(self.place, self.signal)
             self._failures = 0
             self.turned()
 

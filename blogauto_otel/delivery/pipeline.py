@@ -19,6 +19,7 @@ from blogauto_otel.delivery.destinations import Route, routes
 from blogauto_otel.delivery.lane import Lane, Pace, SignalStats
 from blogauto_otel.delivery.metriclane import MetricLane, MetricSource
 from blogauto_otel.delivery.otlp import encode_resource
+from blogauto_otel.delivery.outages import Outages
 from blogauto_otel.delivery.queue import Queue
 from blogauto_otel.delivery.signal import Signal
 from blogauto_otel.delivery.worker import Worker, unobserved
@@ -60,6 +61,7 @@ class Delivery:
         self._redactor = redactor
         self._sources: list[MetricSource] = []
         self._closed = False
+        self._successor: Delivery | None = None
         self._begin(resource)
 
     def _begin(self, resource: Resource) -> None:
@@ -68,6 +70,9 @@ class Delivery:
         self._sender = Worker(THREAD_NAME, self._turn, "delivering telemetry")
         self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, resource) for route in self._routes}
         self._queues = {signal: lane.queue for signal, lane in self._lanes.items()}
+        outages = Outages()
+        for lane in self._lanes.values():
+            lane.outages = outages
         self._keeper = _build_keeper(self._settings, self._lanes, self._sender.wake)
         if self._closed:
             self._stop()
@@ -105,6 +110,8 @@ class Delivery:
         Returns:
             False when it was lost; then it is counted.
         """
+        if self._successor is not None:
+            return self._successor.offer(signal, scope, item)
         try:
             wake = self._queues[signal].put(scope, item)
             if wake is None:
@@ -116,6 +123,10 @@ class Delivery:
                 raise
             return False
         return True
+
+    def continue_in(self, successor: Delivery) -> None:
+        """Pass on what still comes: who asked for a tracer before telemetry was configured anew keeps that tracer."""
+        self._successor = successor
 
     def lost(self, signal: Signal, reason: str, count: int = 1) -> None:
         """Count items that never came to be offered."""

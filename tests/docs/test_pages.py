@@ -81,7 +81,7 @@ def test_the_five_minutes_work_as_they_stand(launcher: list[str], tmp_path: Path
         status, page = child.get("/metrics")
     assert status == 200
     assert b'blogauto_api_requests_total{endpoint="/posts/{post_id}",method="GET",status="200"' in page
-    assert "traces to http://localhost:4318/v1/traces" in child.output
+    assert "traces, metrics, logs to http://localhost:4318; on: " in child.output
 
 
 @pytest.mark.parametrize("page", PAGES)

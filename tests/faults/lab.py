@@ -254,7 +254,7 @@ class Service:
     @property
     def processes(self) -> int:
         """How many have spoken: each configures telemetry, or was forked from one that did."""
-        starts = sum("traces to " in line.text for line in self.own_lines)
+        starts = sum("; on: " in line.text for line in self.own_lines)
         return max(starts, len(self._warm))
 
     def told(self, words: str) -> list[str]:
