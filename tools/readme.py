@@ -20,6 +20,7 @@ KOREAN: Final[Mapping[str, str]] = {
     "api.request.duration": "요청을 받은 때부터 응답의 마지막 바이트까지 걸린 시간. 백그라운드 작업은 뺍니다.",
     "api.requests.in_progress": "지금 처리 중인 HTTP 요청 수.",
     "errors": "처리되었든 아니든 예외로 끝난 HTTP 요청 수. 예외 클래스별로 셉니다.",
+    "websockets.open": "지금 열려 있는 웹소켓 세션 수.",
     "cpu.usage": "컨테이너 할당량, 없으면 호스트의 CPU 사용률. 0부터 100까지.",
     "memory.usage": "컨테이너 한도가 있으면 컨테이너, 없으면 호스트의 사용 중인 메모리.",
     "memory.available": "스왑 없이 더 쓸 수 있는 메모리.",

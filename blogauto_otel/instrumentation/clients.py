@@ -61,8 +61,9 @@ DRIVERS: Final = frozenset(
 )
 
 # Libraries whose users expect spans: import name and entry point name, so that a missing instrumentation is named.
+# Each has an extra called like the library: a contrib package by itself would bring its own pair of OpenTelemetry.
 EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
-    {"httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp-client", "redis": "redis"}
+    {"httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp-client", "redis": "redis", "celery": "celery"}
 )
 
 # What to wait for, where the entry point is not called like the library.
@@ -104,7 +105,7 @@ def reports(context: Context) -> tuple[Report, ...]:
     """One report for each instrumentation that is installed, and for each that is expected and not installed."""
     found = {name: _switch_on(point, context) for name, point in sorted(_entry_points().items())}
     missing = (
-        Report(point, State.MISSING, f"pip install opentelemetry-instrumentation-{point}")
+        Report(point, State.MISSING, f'pip install "blogauto_otel[{library}]"')
         for library, point in EXPECTED.items()
         if point not in found and decide(point, context.settings) is None and _is_there(library)
     )

@@ -75,6 +75,14 @@ _REQUESTS: Final = (
         domain="http",
         attributes={"type": AttributeSpec(max_values=100), "endpoint": _ENDPOINT},
     ),
+    MetricSpec(
+        name="websockets.open",
+        kind=Kind.OBSERVABLE_UP_DOWN_COUNTER,
+        unit="{websocket}",
+        description="Websocket sessions that are accepted and open now.",
+        domain="http",
+        attributes={"endpoint": _ENDPOINT},
+    ),
 )
 
 _SYSTEM: Final = (

@@ -6,12 +6,18 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.children import ROOT, environment
 from tests.support.environments import environment as clean_environment
 from tests.support.environments import install
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +66,51 @@ def test_it_imports_and_configures_with_only_the_plain_dependencies(wheel: Path,
     assert done.returncode == 0, done.stderr
     assert "asgi missing" in done.stdout
     assert "sqlalchemy missing" in done.stdout
+
+
+PAIR = """
+from importlib.metadata import version
+api = version("opentelemetry-api")
+assert version("opentelemetry-sdk") == api, api
+assert version("opentelemetry-instrumentation-httpx") == version("opentelemetry-instrumentation")
+import httpx, blogauto_otel
+telemetry = blogauto_otel.configure(traces_exporter="none", metrics_exporter="none", logs_exporter="none", strict=True)
+print(telemetry.status().as_dict()["instrumentation"]["clients"])
+"""
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+def test_the_installation_of_the_page_works_as_it_stands(page: str, tmp_path: Path) -> None:
+    """In an environment with the application's libraries, and line by line, as a newcomer types it."""
+    section = (ROOT / page).read_text().split("```bash\n")
+    commands = [line.strip() for block in section[1:] for line in block.partition("```")[0].splitlines()]
+    installing = [line for line in commands if line.startswith("pip install") and "." in line]
+    assert [line.split()[2] for line in installing[:2]] == [".", '".[httpx]"']
+    python = clean_environment("newcomer", "httpx>=0.27,<1", "fastapi")
+    for line in installing[:2]:
+        command = f"cd {ROOT} && {python} -m {line} --quiet"
+        subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True, env=_bare())
+    subprocess.run([python, "-m", "pip", "check"], check=True, capture_output=True, env=_bare())
+    done = subprocess.run([python, "-c", PAIR], capture_output=True, text=True, cwd=tmp_path, env=_bare())
+    assert done.returncode == 0, done.stderr
+    assert "\non (httpx" in done.stdout
+    for line in [line for line in commands if line.startswith("blogauto-otel ")]:
+        done = subprocess.run(["bash", "-c", f"{python.parent}/{line}"], capture_output=True, text=True, env=_bare())
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0 or line.endswith("check"), line  # there is no Collector
+
+
+def test_each_client_that_is_named_as_missing_has_its_extra() -> None:
+    from blogauto_otel.instrumentation.clients import EXPECTED
+
+    extras = pyproject()["project"]["optional-dependencies"]
+    for library, point in EXPECTED.items():
+        assert extras[library] == [f"opentelemetry-instrumentation-{point}>=0.66b1,<0.67"]
+        assert library in extras["all"][0]
+
+
+def pyproject() -> Any:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def test_the_launcher_of_the_wheel_finds_our_entry_points(wheel: Path, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ Read: TypeAlias = Callable[[], list[Observation]]
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 SEMCONV_BOUNDARIES: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
+ACCEPTED: Final = 101  # status of a websocket handshake
+
 SEMCONV_ATTRIBUTES: Final = (
     attributes.METHOD,
     attributes.SCHEME,
@@ -41,7 +43,7 @@ SEMCONV_ATTRIBUTES: Final = (
 
 
 class RequestMetrics:
-    """The four request metrics of the catalogue, and those of the semantic conventions when they are switched on."""
+    """The request metrics of the catalogue, and those of the semantic conventions when they are switched on."""
 
     def __init__(self, provider: MeterProvider, settings: Settings) -> None:
         self._namespace = settings.namespace
@@ -53,6 +55,8 @@ class RequestMetrics:
         self._observe(meter.create_observable_counter, "api.requests", lambda: _counted(self._requests))
         self._observe(meter.create_observable_counter, "errors", lambda: _counted(self._errors))
         self._observe(meter.create_observable_up_down_counter, "api.requests.in_progress", self._in_progress)
+        self._websockets = Series(("endpoint",), settings.series_limit)
+        self._observe(meter.create_observable_up_down_counter, "websockets.open", self._open_websockets)
         self._durations = Durations(_request_duration(meter, settings), ("method", "endpoint"), settings.series_limit)
         self._semconv = SemconvMetrics(meter, self, settings.series_limit) if settings.http_semconv_metrics else None
 
@@ -109,6 +113,14 @@ class RequestMetrics:
         for request in self.unanswered():
             now[routes.key((request.method, request.find_template() or semconv.UNMATCHED))] += 1
         return [Observation(count, routes.labels(key)) for key, count in now.items()]
+
+    def _open_websockets(self) -> list[Observation]:
+        """Accepted sessions by route; zero for every route seen before."""
+        now: Counter[Key] = Counter(dict.fromkeys(self._websockets, 0))
+        for session in tuple(self.open):
+            if session.is_session and session.code == ACCEPTED:
+                now[self._websockets.key((session.find_template() or semconv.UNMATCHED,))] += 1
+        return [Observation(count, self._websockets.labels(key)) for key, count in now.items()]
 
 
 def _counted(cells: Cells) -> list[Observation]:

@@ -1,4 +1,4 @@
-"""What is changed in Starlette and FastAPI, class by class, and put back: one table.
+"""What is changed in Starlette, FastAPI and uvicorn's supervisors, class by class, and put back: one table.
 
 The classes are changed when their module is imported, or at once when it is: importing a web framework for a process
 that serves nothing would cost it a third of a second, and importing it before the application does can change its
@@ -8,6 +8,7 @@ behaviour (gevent's monkey patching).
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -80,6 +81,22 @@ def _in_a_span(call: Function) -> Function:
     return __call__
 
 
+def _supervising(run: Function) -> Function:
+    """Around the parent of workers, or of the process that is reloaded: it answers no request itself."""
+
+    @functools.wraps(run)
+    def running(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tell(
+            "supervises",
+            "this process supervises uvicorn's workers and serves nothing itself: each of them configures telemetry as "
+            "it imports the application, so configure() must not stand under `if __name__ == '__main__'`",
+            level=logging.INFO,
+        )
+        return run(self, *args, **kwargs)
+
+    return running
+
+
 @dataclass(frozen=True)
 class Patch:
     """One function of a class or module, and what is put around it."""
@@ -99,11 +116,13 @@ PATCHES: Final = (
     Patch("fastapi.routing", "APIRoute", "handle", _noting_route),  # since 0.137 it does not always call its parent's
     Patch("starlette._exception_handler", None, "is_async_callable", _noting_exception),
     Patch("starlette.background", "BackgroundTask", "__call__", _in_a_span),
+    Patch("uvicorn.supervisors.multiprocess", "Multiprocess", "run", _supervising),
+    Patch("uvicorn.supervisors.basereload", "BaseReload", "run", _supervising),
 )
 
 
 # What serving pages of our own and watching the lifespan takes, without watching requests.
-ENTRANCES: Final = tuple(patch for patch in PATCHES if patch.around is middleware.around)
+ENTRANCES: Final = tuple(patch for patch in PATCHES if patch.around in (middleware.around, _supervising))
 
 
 # --- changing and putting back ----------------------------------------------------------------------------------------
@@ -156,7 +175,8 @@ def _check_native_telemetry(fastapi: Any, call: Function) -> None:
 
 
 def _say_if_missed(patch: Patch) -> None:
-    if patch.owner == "APIRoute":  # before 0.137 it inherits `handle`
+    # Before 0.137 APIRoute inherits `handle`; of a supervisor that is not there nothing has to be said.
+    if patch.owner == "APIRoute" or patch.around is _supervising:
         return
     name = ".".join(filter(None, (patch.module, patch.owner, patch.function)))
     tell(f"no {name}", "%s does not exist in this version; request telemetry will be incomplete", name)

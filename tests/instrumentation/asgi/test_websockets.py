@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from blogauto_otel.signals.context import current_request_id
-from tests.support.requests import Watched, served
+from tests.support.requests import Watched, served, wait_until
 
 
 def application() -> FastAPI:
@@ -91,6 +91,25 @@ def test_a_session_is_no_request_and_a_client_that_leaves_no_error(watched: Watc
     assert watched.requests() == {}
     assert watched.durations() == {}
     assert watched.errors() == {}
+
+
+OPEN = "blogauto.websockets.open"
+
+
+def test_sessions_that_are_open_are_counted_by_route(watched: Watched) -> None:
+    room = {(("endpoint", "/ws/rooms/{room}"),): 2}
+    with served(application(), ws="websockets-sansio") as url:
+        with connect(f"{_ws(url)}/ws/rooms/1") as one, connect(f"{_ws(url)}/ws/rooms/2") as other:
+            one.recv(), other.recv()
+            assert watched.points(OPEN) == room
+        wait_until(lambda: set(watched.points(OPEN).values()) == {0})
+        assert watched.points(OPEN).keys() == room.keys()
+
+
+def test_a_refused_handshake_is_no_open_session(watched: Watched) -> None:
+    with pytest.raises(InvalidStatus):
+        talk("/ws/refused")
+    assert watched.points(OPEN) == {}
 
 
 def test_a_crash_fails_the_span_and_is_counted(watched: Watched) -> None:

@@ -168,7 +168,7 @@ def test_a_library_without_its_instrumentation_is_named_with_the_way_out(monkeyp
     monkeypatch.setattr(clients, "EXPECTED", {"json": "json-client", "no_such_library": "no-such"})
     report = clients.instrument(Recording().context)
     assert report.state is State.MISSING
-    assert report.detail == "missing: json-client (pip install opentelemetry-instrumentation-json-client)"
+    assert report.detail == 'missing: json-client (pip install "blogauto_otel[json]")'
 
 
 def test_the_report_is_one_line_that_names_each(installed: dict[str, Any]) -> None:
