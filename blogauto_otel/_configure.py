@@ -184,9 +184,11 @@ class Telemetry:
         Returns:
             True when nothing was lost.
         """
-        if self._parts is None or self._closed:
+        if self._closed:
             return True
         self._closed = True
+        if self._parts is None:
+            return True
         if timeout is not None:
             self._deadline = time.monotonic() + timeout
         with guard("shutting down"):

@@ -88,6 +88,14 @@ assert second.status().swallowed == {}
     assert "Overriding" not in done.stderr
 
 
+def test_after_shutdown_it_configures_anew_what_was_disabled(run: Run) -> None:
+    script = """
+blogauto_otel.configure(sdk_disabled=True).shutdown()
+print(len(blogauto_otel.configure(**QUIET).status().instrumentation) > 0)
+"""
+    assert succeeds(run(script)).strip() == "True"
+
+
 def test_a_provider_of_somebody_else_stays_when_ours_is_configured_anew(run: Run) -> None:
     succeeds(
         run("""

@@ -11,6 +11,7 @@ PROMISED = {
     "blogauto_api_request_duration_seconds": ("histogram", {"method", "endpoint"}),
     "blogauto_api_requests_in_progress": ("gauge", {"method", "endpoint"}),
     "blogauto_errors_total": ("counter", {"type", "endpoint"}),
+    "blogauto_websockets_open": ("gauge", {"endpoint"}),
     "blogauto_cpu_usage_percent": ("gauge", set[str]()),
     "blogauto_memory_usage_bytes": ("gauge", set[str]()),
     "blogauto_memory_available_bytes": ("gauge", set[str]()),
