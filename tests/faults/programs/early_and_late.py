@@ -30,6 +30,7 @@ telemetry.shutdown()
 telemetry.shutdown()
 assert telemetry.force_flush()
 everything("too late")
-blogauto_otel.configure()
-everything("too late")
+blogauto_otel.configure()  # anew
+with trace.get_tracer("faults").start_as_current_span("once more"):
+    pass
 say("done")
