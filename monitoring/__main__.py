@@ -1,4 +1,4 @@
-"""`python -m monitoring`: generate boards, rules and runbooks, prove them, draw them, rehearse them."""
+"""`python -m monitoring`: generate boards, rules and runbooks; verify and render them; run alert drills."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def generate(_: argparse.Namespace) -> int:
     """Write every generated file of this repository."""
-    from monitoring.generate import ROOT, everything, stale, write
+    from monitoring.generate import ROOT, generated_files, stale, write
     from monitoring.parameters import BLOGAUTO
 
-    files = everything(BLOGAUTO)
+    files = generated_files(BLOGAUTO)
     for path in write(files, ROOT):
         print(f"wrote {path.relative_to(ROOT)}")
     for path in stale(files, ROOT):
         path.unlink()
         print(f"removed {path.relative_to(ROOT)}")
-    print(f"{len(files)} files are as the code says")
+    print(f"{len(files)} generated files are up to date")
     return 0
 
 
 def rules(chosen: argparse.Namespace) -> int:
-    """Write the rules of another service, whose metrics have its own namespace.
+    """Write the rules of another service, whose metrics have their own namespace.
 
-    The file of the service is enough: rules about the monitoring itself are shared.
+    Rules about the monitoring itself are the same for all services and are not written.
     """
     from monitoring.generate import rules as rule_texts
     from monitoring.generate import write
@@ -69,24 +69,24 @@ def boards(chosen: argparse.Namespace) -> int:
 
 
 def report(_: argparse.Namespace) -> int:
-    """Prove everything on the real programs and print the counts; 1 when something is wrong."""
-    from monitoring.proof.report import report as proved
+    """Verify all generated files with the real programs and print the counts; 1 when something is wrong."""
+    from monitoring.verification.report import report as run_report
 
-    return proved()
+    return run_report()
 
 
 def render(chosen: argparse.Namespace) -> int:
-    """Draw every panel of every board; needs node, npm and Chromium."""
-    from monitoring.render.draw import draw
+    """Render every board to a picture; needs node, npm and Chromium."""
+    from monitoring.render.boards import render_boards
 
-    return draw(chosen.out)
+    return render_boards(chosen.out)
 
 
 def drill(chosen: argparse.Namespace) -> int:
-    """Let the example misbehave until the alert arrives at a webhook, and behave until it is resolved."""
-    from monitoring.drill import rehearse
+    """Make the example fail until the alert arrives at a webhook, then stop until it is resolved."""
+    from monitoring.drill import run_drill
 
-    return rehearse(chosen.alert)
+    return run_drill(chosen.alert)
 
 
 def _nothing(_: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def _nothing(_: argparse.ArgumentParser) -> None:
 
 
 def _service(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--namespace", required=True, help="of the service's metrics, such as shop")
+    command.add_argument("--namespace", required=True, help="the prefix of the service's metrics, such as shop")
     command.add_argument("--out", required=True, type=Path, help="a folder")
 
 
@@ -103,9 +103,9 @@ def _pictures(command: argparse.ArgumentParser) -> None:
 
 
 def _alert(command: argparse.ArgumentParser) -> None:
-    from monitoring.provocations import PROVOCATIONS
+    from monitoring.alerts.all import drilled
 
-    names = [name for name, provocation in PROVOCATIONS.items() if provocation.drilled]
+    names = drilled()
     command.add_argument("alert", choices=[*names, "all"], metavar="alert", help=f"{', '.join(names)}, or all")
 
 

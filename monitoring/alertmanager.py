@@ -1,4 +1,4 @@
-"""Who is told of which alert, and which alerts keep quiet because a greater one says it all."""
+"""Alertmanager's configuration: which receiver gets which alert, and which alerts suppress others."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from monitoring.rules.write import HEADER
 
 SECRETS: Final = "/etc/alertmanager/secrets"
 
-# Receivers by name: the file with its webhook's URL. The repository holds no address, and the configuration no secret.
+# Each receiver reads its webhook's URL from a file: the repository holds no address, the configuration no secret.
 RECEIVERS: Final = ("team", "pager", "security", "watchdog")
 
-# Tried from the top, the first that matches takes the alert; what none matches goes to the team.
+# The first route that matches an alert receives it; without a match it goes to the team.
 ROUTES: Final[tuple[Mapping[str, Any], ...]] = (
     {"matchers": ['alertname="Watchdog"'], "receiver": "watchdog", "group_wait": "0s", "repeat_interval": "5m"},
     {"matchers": ['severity="critical"'], "receiver": "pager", "group_wait": "10s", "repeat_interval": "1h"},
     {"matchers": ['category="security"'], "receiver": "security", "group_by": ["alertname", "job"]},
 )
 
-# A label that both alerts lack counts as equal: each label compared is demanded of both sides.
+# Alertmanager treats a label that both alerts lack as equal, so both sides must have each compared label.
 PRESENT: Final = ('service=~".+"', 'job=~".+"')
 
 INHIBITIONS: Final[tuple[tuple[str, str, str], ...]] = (
-    ("the page says more than the ticket of the same name", 'severity="critical"', 'severity="warning"'),
+    ("a critical alert suppresses the warning of the same name", 'severity="critical"', 'severity="warning"'),
     (
-        "a backend that is down is slow, fails and is silent",
+        "a backend that is down is also slow, fails and sends no telemetry",
         'alertname="BackendServiceDown"',
         'alertname=~"HighApi.*|Api.*BudgetBurn|BackendTelemetryAbsent|BackendRestarting"',
     ),
     (
-        "errors now are told once, by the quicker alert",
+        "current errors are reported once, by the faster alert",
         'alertname="HighApiErrorRate"',
         'alertname="ApiErrorBudgetBurn"',
     ),
@@ -52,7 +52,7 @@ def configuration() -> str:
         },
         "inhibit_rules": [_inhibition(source, target) for _why, source, target in INHIBITIONS]
         + [
-            # Without the Collector nobody's telemetry arrives, whatever the job: nothing to compare.
+            # Without the Collector no job's telemetry arrives: there is no label to compare.
             {
                 "source_matchers": ['alertname="OtelCollectorDown"'],
                 "target_matchers": ['alertname="BackendTelemetryAbsent"'],
@@ -64,10 +64,10 @@ def configuration() -> str:
 
 
 NOTE: Final = f"""\
-# Each receiver posts to the URL in a file of its own, read at every notification: put yours into secrets/team_url, pager_url,
-# security_url and watchdog_url beside this file ({SECRETS} in the container); no restart, nothing to commit.
-# A missing file is an error in the log at each notification, and counted on the board "Telemetry health": alerts that nobody
-# hears are not silent.
+# Each receiver posts to the URL in a file of its own, read at each notification: write yours to secrets/team_url, pager_url,
+# security_url and watchdog_url beside this file ({SECRETS} in the container). No restart is needed, and nothing is committed.
+# A missing file is logged as an error at each notification and counted on the board "Telemetry health", so an alert without
+# a receiver does not go unnoticed.
 """
 
 

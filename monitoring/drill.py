@@ -1,4 +1,4 @@
-"""Fire drill: the example misbehaves, and the alert arrives at a webhook, through every real program between."""
+"""Fire drill: the example is made to fail until its alerts reach a webhook, through every real program between."""
 
 from __future__ import annotations
 
@@ -19,43 +19,24 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitoring.alertmanager import RECEIVERS, SECRETS, configuration
+from monitoring.alerts.all import drilled, triggers
 from monitoring.generate import ROOT, rules, write
 from monitoring.parameters import BLOGAUTO
-from monitoring.proof.hour import example
-from monitoring.provocations import PROVOCATIONS
+from monitoring.verification.replay import example
 from stack.processes import LOOPBACK, Process, Stack, StackError, eventually, free_port
 
-FASTER: Final = 60  # five minutes become five seconds
+SPEED_UP: Final = 60  # five minutes become five seconds
+SLOW_CLIENTS: Final = 3
 
 _DURATION: Final = re.compile(r"(?<=[\[ ])(\d+)([smhd])(?=[\]\s,)])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# What a host does cannot be provoked without hurting it: limits that every machine is beyond, and none is.
-MOVED: Final[Mapping[str, tuple[str, float, float]]] = {
-    "HighCpuUsage": ("cpu_percent", -1, 101),
-    "LowMemoryAvailable": ("memory_available_ratio", 2, 0),
-    "LowDiskSpace": ("disk_percent", -1, 101),
-}
-
-# One after the other: fast failures of an endpoint hide slow answers of the same.
-ACTS: Final = (
-    (
-        "HighApiResponseTime",
-        "HighRateLimitRejections",
-        "AuthFailureSpike",
-        "ApiKeyStorageFailure",
-        "WordPressPublishFailure",
-    ),
-    ("HighApiErrorRate", "ContentGenerationFailure"),
-)
-SLOW_VISITORS: Final = 3
-
-Tell = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Notice:
-    """One alert as a webhook received it."""
+class Notification:
+    """One alert as the webhook received it."""
 
     receiver: str
     status: str
@@ -69,27 +50,27 @@ class Notice:
         return self.labels["alertname"]
 
 
-class Phone:
-    """Where notifications arrive: a webhook on loopback that keeps what it is told."""
+class WebhookReceiver:
+    """A webhook on loopback that keeps every notification it receives."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.notices: list[Notice] = []
-        self._tell = tell
+    def __init__(self, print_line: Print) -> None:
+        self.notifications: list[Notification] = []
+        self._print = print_line
         self._began = time.monotonic()
-        phone = self
+        receive = self.receive
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                phone.ring(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                receive(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(200)
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-                """The drill tells what matters."""
+                """No access log: the drill prints each notification."""
 
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
 
-    def __enter__(self) -> Phone:  # noqa: PYI034 - Self is not in typing before Python 3.11
+    def __enter__(self) -> WebhookReceiver:  # noqa: PYI034 - Self is not in typing before Python 3.11
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -98,122 +79,118 @@ class Phone:
         self._server.server_close()
 
     def url(self, receiver: str) -> str:
-        """What belongs into a receiver's file."""
+        """The URL for the file of one of Alertmanager's receivers."""
         return f"http://{LOOPBACK}:{self._server.server_port}/{receiver}"
 
-    def ring(self, message: Mapping[str, Any]) -> None:
-        """Take a notification."""
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Keep the alerts of a notification; print each when it first fires or is resolved."""
         after = time.monotonic() - self._began
         for alert in message["alerts"]:
-            notice = Notice(message["receiver"], alert["status"], alert["labels"], alert["annotations"], after)
-            if (notice.name, notice.status) not in {
-                (known.name, known.status) for known in self.notices
-            } and notice.name != "Watchdog":
-                self._tell(
-                    f"{after:6.1f} s  {notice.receiver}: {notice.status} {notice.name}: {notice.annotations['summary']}"
-                )
-            self.notices.append(notice)
+            new = Notification(message["receiver"], alert["status"], alert["labels"], alert["annotations"], after)
+            known = {(one.name, one.status) for one in self.notifications}
+            if (new.name, new.status) not in known and new.name != "Watchdog":
+                self._print(f"{after:6.1f} s  {new.receiver}: {new.status} {new.name}: {new.annotations['summary']}")
+            self.notifications.append(new)
 
-    def heard(self, name: str, status: str) -> bool:
-        """Whether an alert fires (in one of its instances), or is resolved (in all)."""
-        last = {tuple(sorted(one.labels.items())): one.status for one in list(self.notices) if one.name == name}
+    def has(self, name: str, status: str) -> bool:
+        """Whether an alert is firing (in one of its instances), or resolved (in all)."""
+        last = {tuple(sorted(one.labels.items())): one.status for one in list(self.notifications) if one.name == name}
         return status in last.values() if status == "firing" else set(last.values()) == {status}
 
 
-def rehearse(alert: str, tell: Tell = lambda line: print(line, flush=True)) -> int:
-    """Provoke an alert, or all that can be, until each has arrived, and behave until each is resolved; 1 when one does not.
+def run_drill(alert: str, print_line: Print = lambda line: print(line, flush=True)) -> int:
+    """Trigger one alert, or `all`, wait for the notification, then wait until it is resolved; 1 when one does not come.
 
-    Everything runs on this machine and is thrown away: the example, Collector, Prometheus, Alertmanager and a webhook.
+    The example, Collector, Prometheus, Alertmanager and a webhook run on this machine in a temporary folder.
     """
-    drilled = [name for name, provocation in PROVOCATIONS.items() if provocation.drilled]
-    names = drilled if alert == "all" else [alert]
+    names = drilled() if alert == "all" else [alert]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            Drill(Path(folder), names, tell).run()
+            Drill(Path(folder), names, print_line).run()
     except StackError as error:
-        tell(str(error))
+        print_line(str(error))
         return 1
     return 0
 
 
 class Drill:
-    """One rehearsal, from the first start to the last resolution."""
+    """One drill, from the start of the programs to the last resolved alert."""
 
-    def __init__(self, folder: Path, names: Sequence[str], tell: Tell) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], print_line: Print) -> None:
         self._folder = folder
         self._names = names
-        self._tell = tell
-        self.notices: list[Notice] = []
+        self._print = print_line
+        # Alerts whose threshold is moved, such as a full disk: their cause would harm the machine.
+        self._moved = {name: moved for name in names if (moved := triggers()[name].threshold)}
 
-    def run(self) -> Sequence[Notice]:
-        """Everything that arrived.
+    def run(self) -> Sequence[Notification]:
+        """Every notification that arrived.
 
         Raises:
             stack.processes.StackError: an alert did not arrive, or was not resolved, in time.
         """
         port = free_port()
-        with Phone(self._tell) as phone, self._stack(phone, port) as stack:
-            self.notices = phone.notices
+        with WebhookReceiver(self._print) as webhook, self._stack(webhook, port) as stack:
             with self._example(stack, port) as blog:
-                self._settle(stack)
-                self._misbehave(phone, blog)
-                self._behave(phone, stack)
+                self._wait_until_up(stack)
+                self._trigger_alerts(webhook, blog)
+                self._resolve_alerts(webhook, stack)
             if "BackendServiceDown" in self._names:
-                self._wait(phone, ["BackendServiceDown"], "firing")
+                self._wait(webhook, ["BackendServiceDown"], "firing")
                 with self._example(stack, port):
-                    self._wait(phone, ["BackendServiceDown"], "resolved")
-        return self.notices
+                    self._wait(webhook, ["BackendServiceDown"], "resolved")
+        return webhook.notifications
 
-    def _stack(self, phone: Phone, port: int) -> Stack:
-        self._write_rules(beyond=True)
+    def _stack(self, webhook: WebhookReceiver, port: int) -> Stack:
+        self._write_rules(exceeded=True)
         return Stack(
             self._folder,
             overlays=("process-redact", "export-prometheus-pull"),
             backend=f"{LOOPBACK}:{port}",
             interval="1s",
-            alertmanager=_alertmanager(self._folder, phone),
+            alertmanager=_alertmanager(self._folder, webhook),
             rules=[str(self._folder / "rules" / "*.yml")],
         )
 
     def _example(self, stack: Stack, port: int) -> AbstractContextManager[Process]:
         return example(self._folder, stack.collector.endpoint, port=port, OTEL_METRIC_EXPORT_INTERVAL="500")
 
-    def _write_rules(self, *, beyond: bool) -> None:
-        limits = {field: low if beyond else high for name, (field, low, high) in MOVED.items() if name in self._names}
+    def _write_rules(self, *, exceeded: bool) -> None:
+        limits = {field: always if exceeded else never for field, always, never in self._moved.values()}
         service = replace(BLOGAUTO, thresholds=replace(BLOGAUTO.thresholds, **limits))
-        write({f"rules/{name}": faster(text) for name, text in rules(service).items()}, self._folder)
+        write({f"rules/{name}": shorten_durations(text) for name, text in rules(service).items()}, self._folder)
 
-    def _settle(self, stack: Stack) -> None:
-        """Until the example is seen to be up: what fired because it was not is over."""
+    def _wait_until_up(self, stack: Stack) -> None:
+        """Wait until Prometheus sees the example, and what fired before that is resolved."""
         stack.prometheus.wait_for(f'target_info{{job="{BLOGAUTO.job}"}} and on (job) up == 1')
         stack.prometheus.wait_for(
             'count(ALERTS{alertname="BackendServiceDown"}) or vector(0)', lambda found: found[0].value == 0
         )
 
-    def _misbehave(self, phone: Phone, blog: Process) -> None:
-        self._wait(phone, [name for name in self._names if name in MOVED], "firing")
-        for act in ACTS:
-            wanted = [name for name in act if name in self._names]
-            kinds = [kind for name in wanted for kind in PROVOCATIONS[name].traffic]
-            with ExitStack() as visitors:
-                for kind in kinds:
-                    for _ in range(SLOW_VISITORS if kind == "slow" else 1):
-                        visitors.enter_context(_visitor(blog.url, kind))
-                self._wait(phone, wanted, "firing")
+    def _trigger_alerts(self, webhook: WebhookReceiver, blog: Process) -> None:
+        self._wait(webhook, list(self._moved), "firing")
+        for phase in (1, 2):
+            by_traffic = {name: triggers()[name] for name in self._names if triggers()[name].traffic}
+            wanted = {name: trigger for name, trigger in by_traffic.items() if trigger.drill_phase == phase}
+            with ExitStack() as clients:
+                for kind in [kind for trigger in wanted.values() for kind in trigger.traffic]:
+                    for _ in range(SLOW_CLIENTS if kind == "slow" else 1):
+                        clients.enter_context(_traffic(blog.url, kind))
+                self._wait(webhook, list(wanted), "firing")
 
-    def _behave(self, phone: Phone, stack: Stack) -> None:
-        self._write_rules(beyond=False)
+    def _resolve_alerts(self, webhook: WebhookReceiver, stack: Stack) -> None:
+        self._write_rules(exceeded=False)
         os.kill(stack.prometheus.pid, signal.SIGHUP)
-        self._wait(phone, [name for name in self._names if name != "BackendServiceDown"], "resolved")
+        self._wait(webhook, [name for name in self._names if name != "BackendServiceDown"], "resolved")
 
-    def _wait(self, phone: Phone, names: Sequence[str], status: str) -> None:
+    def _wait(self, webhook: WebhookReceiver, names: Sequence[str], status: str) -> None:
         for name in names:
-            eventually(lambda name=name: phone.heard(name, status), timeout=90, what=f"{name} {status}")  # type: ignore[misc]
+            eventually(lambda name=name: webhook.has(name, status), timeout=90, what=f"{name} {status}")  # type: ignore[misc]
 
 
 @contextmanager
-def _visitor(url: str, kind: str) -> Iterator[None]:
-    """Traffic of one kind for as long as the block takes: the command of the runbook."""
+def _traffic(url: str, kind: str) -> Iterator[None]:
+    """Traffic of one kind while the block runs: the command that the runbook prints."""
     command = [sys.executable, "-m", "examples.traffic", url, kind, "--seconds", "900"]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -223,20 +200,20 @@ def _visitor(url: str, kind: str) -> Iterator[None]:
         child.wait()
 
 
-def faster(text: str) -> str:
-    """A configuration with all its durations divided, none below a second."""
+def shorten_durations(text: str) -> str:
+    """A configuration with every duration divided by `SPEED_UP`, none below a second."""
 
     def shorter(match: re.Match[str]) -> str:
-        return f"{max(1, int(match[1]) * _SECONDS[match[2]] // FASTER)}s"
+        return f"{max(1, int(match[1]) * _SECONDS[match[2]] // SPEED_UP)}s"
 
     return _DURATION.sub(shorter, text)
 
 
-def _alertmanager(folder: Path, phone: Phone) -> Path:
+def _alertmanager(folder: Path, webhook: WebhookReceiver) -> Path:
     secrets = folder / "secrets"
     secrets.mkdir()
     for receiver in RECEIVERS:
-        (secrets / f"{receiver}_url").write_text(phone.url(receiver))
+        (secrets / f"{receiver}_url").write_text(webhook.url(receiver))
     path = folder / "alertmanager.yml"
-    path.write_text(faster(configuration()).replace(SECRETS, str(secrets)))
+    path.write_text(shorten_durations(configuration()).replace(SECRETS, str(secrets)))
     return path

@@ -1,4 +1,4 @@
-"""All generated files, and where they go."""
+"""All generated files and their paths."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Final
 from monitoring.alertmanager import configuration
 from monitoring.boards.all import boards
 from monitoring.parameters import Service
-from monitoring.rules.application import application_rules
-from monitoring.rules.telemetry import telemetry_rules
+from monitoring.rule_files import rule_files
 from monitoring.rules.write import rule_file
 from monitoring.runbooks import runbooks
 
@@ -21,13 +20,11 @@ BACKENDS: Final = "collector/backends"
 
 def rules(service: Service) -> Mapping[str, str]:
     """The rule files by name: one of the service, one of the monitoring itself."""
-    files = (application_rules(service), telemetry_rules(service))
-    return {f"{file.name}.yml": rule_file(file, service) for file in files}
+    return {f"{file.name}.yml": rule_file(file, service) for file in rule_files(service)}
 
 
-def everything(service: Service) -> Mapping[str, str]:
+def generated_files(service: Service) -> Mapping[str, str]:
     """Every generated file by its path in the repository."""
-    files = (application_rules(service), telemetry_rules(service))
     return {
         **_below(f"{BACKENDS}/prometheus/rules", rules(service)),
         **_below(
@@ -35,7 +32,7 @@ def everything(service: Service) -> Mapping[str, str]:
             {f"{uid}.json": json.dumps(board, indent=1) + "\n" for uid, board in boards(service).items()},
         ),
         f"{BACKENDS}/alertmanager/alertmanager.yml": configuration(),
-        **_below("docs/runbooks", runbooks(service, files)),
+        **_below("docs/runbooks", runbooks(service, rule_files(service))),
     }
 
 
@@ -56,7 +53,7 @@ def stale(files: Mapping[str, str], folder: Path) -> list[Path]:
     folders = {(folder / name).parent for name in files}
     expected = {folder / name for name in files}
     kinds = {".yml", ".json", ".md"}
-    found = {path for place in folders if place.is_dir() for path in place.iterdir() if path.suffix in kinds}
+    found = {path for found_in in folders if found_in.is_dir() for path in found_in.iterdir() if path.suffix in kinds}
     return sorted(found - expected)
 
 

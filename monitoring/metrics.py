@@ -11,7 +11,7 @@ from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE, s
 from blogauto_otel.signals.spec import MetricSpec
 from monitoring.parameters import Service
 
-# Put on every series by Prometheus, the Collector and the resource (collector/export-prometheus-pull.yaml).
+# Labels that Prometheus, the Collector and the resource add to every series (collector/export-prometheus-pull.yaml).
 TARGET_LABELS: Final = frozenset({"job", "instance"})
 RESOURCE_LABELS: Final = frozenset({"service_name", "service_version", "deployment_environment_name"})
 
@@ -31,7 +31,7 @@ def _metric(name: str, kind: str, *labels: str) -> Metric:
     return Metric(name, kind, frozenset(labels) | TARGET_LABELS)
 
 
-# Read at :8888 of Collector 0.161.
+# As Collector 0.161 exports them on port 8888.
 COLLECTOR: Final = (
     *(
         _metric(f"otelcol_receiver_{what}_{signal}_total", "counter", "receiver", "transport")
@@ -67,20 +67,20 @@ OTHERS: Final = (
 )
 
 
-def of_self(name: str) -> str:
-    """What the SDK says of itself: `of_self("queue.bytes")` is `blogauto_otel_queue_bytes`.
+def sdk_metric(name: str) -> str:
+    """The Prometheus name of a metric that the SDK exports about itself: `queue.bytes` is `blogauto_otel_queue_bytes`.
 
     Raises:
-        KeyError: the catalogue has none of that name.
+        KeyError: the catalogue has no metric of that name.
     """
     return self_spec(name).prometheus_name(SELF_NAMESPACE)
 
 
-def known(service: Service) -> Mapping[str, Metric]:
+def known_metrics(service: Service) -> Mapping[str, Metric]:
     """Every series name by itself; a histogram stands under its three."""
     ours = [_declared(metric, service.namespace) for metric in CATALOGUE]
-    self = [_declared(metric, SELF_NAMESPACE) for metric in SELF_METRICS]
-    return {part.name: part for metric in (*ours, *self, *COLLECTOR, *OTHERS) for part in _parts(metric)}
+    sdk = [_declared(metric, SELF_NAMESPACE) for metric in SELF_METRICS]
+    return {part.name: part for metric in (*ours, *sdk, *COLLECTOR, *OTHERS) for part in _parts(metric)}
 
 
 def _declared(metric: MetricSpec, namespace: str) -> Metric:

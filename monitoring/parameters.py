@@ -1,4 +1,4 @@
-"""The numbers and names that rules, boards, runbooks and tests share: change one here, and all of them follow."""
+"""Thresholds, objectives and names that rules, boards and runbooks share: change a value here and generate again."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from blogauto_otel.signals.catalogue import spec
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where an alert fires. Ratios are from 0 to 1, percentages from 0 to 100, windows are in the alert's own file."""
+    """Limits of the alerts. Ratios are from 0 to 1, percentages from 0 to 100; windows stand in the alert's module."""
 
     p95_seconds: float = 2.0
     error_ratio: float = 0.05
-    minimum_requests: float = 10  # in five minutes; below that a ratio says nothing
+    minimum_requests: float = 10  # in five minutes; with fewer, a ratio is chance
     rejections_per_second: float = 10
     secure_failures: float = 5  # in five minutes
     content_failure_ratio: float = 0.1
@@ -24,7 +24,7 @@ class Thresholds:
     auth_failures: float = 30  # in five minutes
     auth_failure_ratio: float = 0.5  # of the logins tried
     cpu_percent: float = 80
-    memory_available_ratio: float = 0.125  # the former rule: 3.5 of 4 GiB used
+    memory_available_ratio: float = 0.125  # 3.5 of 4 GiB used
     disk_percent: float = 85
     restarts: float = 2  # in fifteen minutes
     queue_ratio: float = 0.8
@@ -48,10 +48,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Service:
-    """The service that is watched, and where its pages are."""
+    """The monitored service and the URLs of its pages."""
 
     namespace: str = "blogauto"
-    job: str = "blogauto-backend"  # = service.name, and the scrape job that watches the backend
+    job: str = "blogauto-backend"  # = service.name, and the scrape job of the backend
     frontend_job: str = "blogauto-frontend"
     title: str = "BlogAuto"
     grafana_url: str = "http://localhost:3001"
@@ -66,7 +66,7 @@ class Service:
         """The family's name in Prometheus: `metric("api.requests")` is `blogauto_api_requests_total`.
 
         Raises:
-            KeyError: the catalogue has none of that name.
+            KeyError: the catalogue has no metric of that name.
         """
         return spec(name).prometheus_name(self.namespace)
 
@@ -75,7 +75,7 @@ class Service:
         return f"{self.namespace}-{name}"
 
     def named(self, namespace: str) -> Service:
-        """The same rules for another service: `shop` is watched as job `shop-backend`."""
+        """The same for another service: the backend of `shop` is the job `shop-backend`."""
         return replace(
             self,
             namespace=namespace,
@@ -87,21 +87,21 @@ class Service:
 
 BLOGAUTO: Final = Service()
 
-# The jobs of prometheus.yml that watch telemetry itself.
+# The jobs in prometheus.yml for the monitoring itself.
 COLLECTOR_JOB: Final = "otel-collector"
 PROMETHEUS_JOB: Final = "prometheus"
 ALERTMANAGER_JOB: Final = "alertmanager"
-TELEMETRY: Final = "telemetry"  # what alerts about the monitoring itself carry as `service`
+TELEMETRY: Final = "telemetry"  # the label `service` of alerts about the monitoring itself
 
 SCRAPE_INTERVAL: Final = 15  # seconds; = the export interval and Grafana's timeInterval
 RULE_INTERVAL: Final = 30  # seconds between two evaluations of the recording rules
 
 
-def spell(number: float) -> str:
-    """A number as people write it: 0.05, 2, 14.4."""
+def promql_number(number: float) -> str:
+    """A number as PromQL and people write it: 0.05, 2, 14.4."""
     return f"{number:.10g}"
 
 
 def percent(ratio: float) -> str:
-    """A ratio in words: 0.05 is `5 %`."""
+    """A ratio as a percentage: 0.05 is `5 %`."""
     return f"{ratio * 100:.10g} %"

@@ -1,33 +1,28 @@
-"""Pieces of PromQL that rules and boards share, so that a figure is computed in one way wherever it is shown."""
+"""PromQL that rules and boards share, so that a figure is computed in one way wherever it is shown."""
 
 from __future__ import annotations
 
-# Buckets spell their edge `2` when pushed by OTLP and `2.0` when scraped.
-ANY_SPELLING = {2.0: "2|2[.]0"}
 
-
-def edge(seconds: float) -> str:
-    """A matcher for the bucket with that upper edge, however it is spelled."""
+def bucket_at(seconds: float) -> str:
+    """A matcher for the bucket with that upper bound: a whole number is `2` when pushed by OTLP and `2.0` when scraped."""
     whole = f"{seconds:g}"
     return f'le=~"{whole}|{whole}[.]0"' if seconds == int(seconds) else f'le="{whole}"'
 
 
-def braces(*matchers: str) -> str:
-    """A selector's braces, or nothing without matchers."""
-    present = [matcher for matcher in matchers if matcher]
-    return "{" + ",".join(present) + "}" if present else ""
+def increase_from_zero(series: str, window: str, *, always_present: str) -> str:
+    """The increase of a counter in `window`, its first value included.
 
-
-def counted(series: str, window: str, *, alive: str) -> str:
-    """How much a counter grew in `window`, its first value included.
-
-    `increase()` compares two samples and so misses what a series is born with: the first failure of a kind. A series that
-    did not exist a window ago counts with all it has. `alive` selects a series that the same process always has: when that
-    one is new as well, the process is new to Prometheus, and nobody knows how old its counts are.
+    `increase()` compares two samples, so it misses the value with which a series appears: the first failure of a kind.
+    Here a series that did not exist a window ago counts with its whole value. `always_present` selects a series that
+    the same process exports from its start: when that one is new as well, Prometheus has only just found the process,
+    and nobody knows how old its counts are.
     """
-    return f"(({series} unless {series} offset {window}) and on (job, instance) {alive} offset {window} or increase({series}[{window}]))"
+    return (
+        f"(({series} unless {series} offset {window}) and on (job, instance) {always_present} offset {window}"
+        f" or increase({series}[{window}]))"
+    )
 
 
-def zero_filled(value: str, like: str) -> str:
-    """`value`, and 0 for the label sets that only `like` has: no failure yet is not "no data"."""
+def or_zero(value: str, like: str) -> str:
+    """`value`, and 0 for the label sets that only `like` has: without a failure the ratio is 0, not "no data"."""
     return f"({value} or 0 * {like})"

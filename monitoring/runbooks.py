@@ -1,4 +1,4 @@
-"""Runbooks: written by people, with the rule, its numbers and the common parts put in, so that they cannot go stale."""
+"""Runbooks: pages written by people, completed with the rule, its limits and the common sections, so that they stay correct."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from typing import Final
 
 import promql_parser
 
-from monitoring.parameters import Service, percent, spell
-from monitoring.provocations import PROVOCATIONS
+from monitoring.alerts.all import triggers
+from monitoring.parameters import Service, percent, promql_number
 from monitoring.rules.model import Alert, RuleFile
 from monitoring.rules.write import HEADER, dashboard_url
 
 SOURCES: Final = Path(__file__).parent / "runbooks"
-SECTIONS: Final = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Provoke it", "False alarms", "Silence")
+SECTIONS: Final = ("Meaning", "Impact", "Diagnosis", "Mitigation", "Trigger it", "False alarms", "Silence")
 
 _PLACEHOLDER: Final = re.compile(r"%\{(\w+)\}")
 _FENCED: Final = re.compile(r"^ *```(\w+)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
+class RunbookError(RuntimeError):
+    """An alert has no runbook; the message names the file."""
+
+
 def runbooks(service: Service, files: tuple[RuleFile, ...]) -> dict[str, str]:
-    """Every page by file name, the list of contents included."""
+    """Every page by file name, the table of contents included.
+
+    Raises:
+        RunbookError: an alert has no page.
+    """
     by_name: dict[str, list[Alert]] = {}
     for file in files:
         for alert in file.alerts:
@@ -39,7 +47,7 @@ def fenced(page: str, language: str) -> list[str]:
 
 
 def values(service: Service) -> Mapping[str, str]:
-    """What a page may mention by `%{name}`: every threshold, ratios also as `<name>_percent`, and the service's names."""
+    """Values for `%{name}` in a page: every threshold, ratios also as `<name>_percent`, and the service's names."""
     numbers = {field.name: getattr(service.thresholds, field.name) for field in dataclasses.fields(service.thresholds)}
     shares = {f"{name}_percent": percent(value) for name, value in numbers.items() if name.endswith("_ratio")}
     objective = service.objective
@@ -53,15 +61,18 @@ def values(service: Service) -> Mapping[str, str]:
         "login_endpoints": service.login_endpoints,
         "objective": percent(objective.share),
         "budget": percent(objective.budget),
-        "objective_seconds": spell(objective.seconds),
+        "objective_seconds": promql_number(objective.seconds),
     }
-    return {**{name: spell(value) for name, value in numbers.items()}, **shares, **names}
+    return {**{name: promql_number(value) for name, value in numbers.items()}, **shares, **names}
 
 
 def _page(alerts: list[Alert], service: Service, owner: str) -> str:
-    source = (SOURCES / f"{alerts[0].name}.md").read_text()
+    path = SOURCES / f"{alerts[0].name}.md"
+    if not path.is_file():
+        raise RunbookError(f"{alerts[0].name} has no runbook: write {path.relative_to(SOURCES.parent.parent)}")
+    source = path.read_text()
     written = _sections(_PLACEHOLDER.sub(lambda match: values(service)[match[1]], source))
-    common = {"Provoke it": _provoke(alerts[0].name), "Silence": _silence(alerts[0], owner)}
+    common = {"Trigger it": _trigger(alerts[0].name), "Silence": _silence(alerts[0], owner)}
     body = "\n\n".join(f"## {title}\n\n{(written | common)[title].strip()}" for title in SECTIONS)
     note = (
         HEADER.strip()
@@ -82,35 +93,39 @@ def _rules(alerts: list[Alert], service: Service) -> str:
 
 def _rule(alert: Alert, service: Service) -> str:
     expression = promql_parser.parse(str(alert.condition)).prettify()
-    told = {"critical": "pages", "warning": "opens a ticket", "none": "goes to the dead man's switch"}[alert.severity]
-    wait = "at once" if alert.wait == "0s" else f"after {alert.wait}"
-    kept = "" if alert.hold == "0s" else f", and stays up for {alert.hold} after it ended"
+    action = {"critical": "pages", "warning": "opens a ticket", "none": "goes to the dead man's switch"}[alert.severity]
+    pending = "at once" if alert.pending_for == "0s" else f"after {alert.pending_for}"
+    resolved = (
+        "" if alert.keep_firing_for == "0s" else f"; keeps firing for {alert.keep_firing_for} after the condition ended"
+    )
     board = f"[{alert.board}]({dashboard_url(dataclasses.replace(alert, variables={}), service)})"
-    return f"**{alert.severity}**: {told} {wait}{kept}. Board: {board}.\n\n```promql\n{expression}\n```"
+    return f"**{alert.severity}**: {action} {pending}{resolved}. Board: {board}.\n\n```promql\n{expression}\n```"
 
 
-def _provoke(name: str) -> str:
-    provocation = PROVOCATIONS[name]
+def _trigger(name: str) -> str:
+    trigger = triggers()[name]
     lines = []
-    if provocation.traffic:
+    if trigger.traffic:
         lines.append(
-            f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {provocation.how}:"
+            f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {trigger.how}:"
         )
         lines.append(
-            f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(provocation.traffic)} --seconds 900\n```"
+            f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(trigger.traffic)} --seconds 900\n```"
         )
     else:
-        lines.append(f"{provocation.how[0].upper()}{provocation.how[1:]}:")
-        lines.append(f"```sh\n{provocation.command}\n```")
-    if provocation.drilled:
-        lines.append("Or all of it in a minute, with real programs on this machine and every time shortened sixtyfold:")
+        lines.append(f"{trigger.how[0].upper()}{trigger.how[1:]}:")
+        lines.append(f"```sh\n{trigger.command}\n```")
+    if trigger.drill:
+        lines.append(
+            "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
+        )
         lines.append(f"```sh\npython -m monitoring drill {name}\n```")
     return "\n\n".join(lines)
 
 
 def _silence(alert: Alert, owner: str) -> str:
     command = f'amtool --alertmanager.url=http://localhost:9093 silence add alertname={alert.name} service={owner} --duration=2h --comment="who, why, until when"'
-    return f"For as long as the work takes, never without an end:\n\n```sh\n{command}\n```"
+    return f"For the duration of the work, always with an end:\n\n```sh\n{command}\n```"
 
 
 def _contents(by_name: Mapping[str, list[Alert]]) -> str:

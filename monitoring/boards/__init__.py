@@ -1,4 +1,4 @@
-"""The boards, as code: what each shows, in the order in which a person asks."""
+"""Grafana boards as code."""
 
 import warnings
 

@@ -7,20 +7,20 @@ from monitoring.boards.layout import (
     STATUS_COLOURS,
     Column,
     Link,
+    PlacedPanel,
     Query,
     Row,
-    Tile,
-    columns,
-    distribution,
-    figure,
-    lines,
+    bar_gauge_panel,
+    heatmap_panel,
     logs_link,
-    ranking,
-    series,
+    logs_panel,
+    stat_panel,
+    table_panel,
+    timeseries_panel,
     traces_link,
 )
 from monitoring.boards.overview import status_classes
-from monitoring.promql import edge
+from monitoring.promql import bucket_at
 
 
 def api(context: BoardContext) -> dict[str, object]:
@@ -41,73 +41,73 @@ def api(context: BoardContext) -> dict[str, object]:
     )
 
 
-def _answers(context: BoardContext) -> tuple[Tile, ...]:
+def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     everything = context.rate("api.requests", ENDPOINT)
     limit = context.service.objective.seconds
     return (
-        figure(
+        stat_panel(
             "Requests",
             "Requests answered per second. A sudden drop: nobody gets through.",
             "requests/s",
             f"sum({everything})",
-            empty="no traffic",
+            no_value="no traffic",
             width=4,
         ),
-        figure(
+        stat_panel(
             "Failing (5xx)",
             "Share of requests that the application failed to answer.",
             "ratio",
-            context.share(context.rate("api.requests", FAILED, ENDPOINT), everything),
-            watch=context.watch("HighApiErrorRate"),
+            context.ratio(context.rate("api.requests", FAILED, ENDPOINT), everything),
+            alert=context.threshold("HighApiErrorRate"),
             decimals=1,
-            empty="no traffic",
+            no_value="no traffic",
             width=4,
         ),
-        figure(
+        stat_panel(
             "Refused (4xx)",
             "Share of requests with a client's mistake: unknown paths, missing logins, the rate limit. A jump after a release: we broke a client.",
             "ratio",
-            context.share(context.rate("api.requests", 'status=~"4.."', ENDPOINT), everything),
+            context.ratio(context.rate("api.requests", 'status=~"4.."', ENDPOINT), everything),
             decimals=1,
-            empty="no traffic",
+            no_value="no traffic",
             width=4,
         ),
-        figure(
+        stat_panel(
             "p95",
             "One request in twenty takes longer than this.",
             "seconds",
             f"{context.quantile(0.95, ENDPOINT)} >= 0",
-            watch=context.watch("HighApiResponseTime"),
-            empty="no traffic",
+            alert=context.threshold("HighApiResponseTime"),
+            no_value="no traffic",
             width=4,
         ),
-        figure(
+        stat_panel(
             f"Slower than {limit:g} s",
             "Share of requests that the latency objective calls bad. Above the allowed share the budget shrinks.",
             "ratio",
             "clamp_min(1 - "
-            f"sum({context.rate('api.request.duration', ENDPOINT, edge(limit), suffix='_bucket')}) / "
+            f"sum({context.rate('api.request.duration', ENDPOINT, bucket_at(limit), suffix='_bucket')}) / "
             f"(sum({context.rate('api.request.duration', ENDPOINT, suffix='_count')}) > 0), 0)",
             thresholds=[(None, "green"), (context.service.objective.budget, "orange")],
             decimals=1,
-            empty="no traffic",
+            no_value="no traffic",
             width=4,
         ),
-        figure(
+        stat_panel(
             "In progress",
             "Requests being answered now. Climbing while the rate stands still: they wait for something.",
             "count",
-            f"sum({context.select('api.requests.in_progress', ENDPOINT)})",
+            f"sum({context.selector('api.requests.in_progress', ENDPOINT)})",
             decimals=0,
-            empty="no data",
+            no_value="no data",
             width=4,
         ),
     )
 
 
-def _rate_and_errors(context: BoardContext) -> tuple[Tile, ...]:
+def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
-        series(
+        timeseries_panel(
             "Throughput by endpoint",
             "The ten busiest of the chosen endpoints. One that vanishes: a route or a client is gone.",
             "requests/s",
@@ -115,7 +115,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[Tile, ...]:
             links=(context.endpoint_link,),
             calcs=("mean", "max"),
         ),
-        series(
+        timeseries_panel(
             "Status codes",
             "Answers per second by class. Red: our failures. Orange: the clients'.",
             "requests/s",
@@ -123,7 +123,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[Tile, ...]:
             stacked=True,
             colours=STATUS_COLOURS,
         ),
-        series(
+        timeseries_panel(
             "Exceptions by class",
             "Requests that ended in an exception, handled or not. A class never seen before: look at what was released.",
             "per second",
@@ -133,14 +133,14 @@ def _rate_and_errors(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _duration(context: BoardContext) -> tuple[Tile, ...]:
+def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
     limit = context.service.thresholds.p95_seconds
     links = (
         traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s"),
         logs_link("Warnings and errors in Loki", '{service_name=~"${job}"} | detected_level=~"warn|error|critical"'),
     )
     return (
-        series(
+        timeseries_panel(
             "Response time",
             "How long half, 95 % and 99 % of the answers take at most. A diamond is one request: click it for its trace.",
             "seconds",
@@ -149,33 +149,33 @@ def _duration(context: BoardContext) -> tuple[Tile, ...]:
                 Query(context.quantile(0.95, ENDPOINT), "p95", exemplars=True),
                 Query(context.quantile(0.99, ENDPOINT), "p99"),
             ],
-            watch=context.watch("HighApiResponseTime"),
+            alert=context.threshold("HighApiResponseTime"),
             links=links,
             width=12,
         ),
-        distribution(
+        heatmap_panel(
             "Distribution of response times",
             "Each column is a moment, each cell a range of durations, its colour how many requests. A second band above the first:"
             " some requests take another way (a cold cache, a slow provider).",
             f"sum by (le) ({context.rate('api.request.duration', ENDPOINT, suffix='_bucket')})",
         ),
-        series(
+        timeseries_panel(
             "p95 by endpoint",
             "The ten slowest of the chosen endpoints. Above the dashed line for five minutes the alert names the endpoint.",
             "seconds",
             [Query(f"topk(10, {context.recorded.p95_by_endpoint}{{{JOB},{ENDPOINT}}})", "{{endpoint}}")],
-            watch=context.watch("HighApiResponseTime"),
+            alert=context.threshold("HighApiResponseTime"),
             links=(context.endpoint_link,),
             calcs=("mean", "max"),
             width=12,
         ),
-        series(
+        timeseries_panel(
             "In progress by endpoint",
             "Requests being answered. One endpoint that climbs alone waits for its own database query or provider.",
             "count",
             [
                 Query(
-                    f"topk(10, sum by (endpoint) ({context.select('api.requests.in_progress', ENDPOINT)}))",
+                    f"topk(10, sum by (endpoint) ({context.selector('api.requests.in_progress', ENDPOINT)}))",
                     "{{endpoint}}",
                 )
             ],
@@ -186,12 +186,12 @@ def _duration(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
+def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
     by = "sum by (endpoint)"
     everything = f"{by} ({context.rate('api.requests', ENDPOINT)})"
-    watch = context.watch("HighApiResponseTime")
+    alert = context.threshold("HighApiResponseTime")
     return (
-        columns(
+        table_panel(
             "Every endpoint",
             "Coloured: above the limit of an alert. A click on a name narrows the board to it.",
             {"endpoint": "Endpoint"},
@@ -201,7 +201,7 @@ def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
                     "5xx",
                     "ratio",
                     f"{by} ({context.rate('api.requests', FAILED, ENDPOINT)}) / ({everything} > 0)",
-                    watch=context.watch("HighApiErrorRate"),
+                    alert=context.threshold("HighApiErrorRate"),
                     decimals=1,
                 ),
                 Column(
@@ -211,11 +211,11 @@ def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
                     decimals=1,
                 ),
                 Column("p50", "seconds", f"{context.quantile(0.5, ENDPOINT, by=['endpoint'])} >= 0"),
-                Column("p95", "seconds", f"{context.quantile(0.95, ENDPOINT, by=['endpoint'])} >= 0", watch=watch),
-                Column("p99", "seconds", f"{context.quantile(0.99, ENDPOINT, by=['endpoint'])} >= 0", watch=watch),
+                Column("p95", "seconds", f"{context.quantile(0.95, ENDPOINT, by=['endpoint'])} >= 0", alert=alert),
+                Column("p99", "seconds", f"{context.quantile(0.99, ENDPOINT, by=['endpoint'])} >= 0", alert=alert),
             ],
-            watch=watch,
-            empty="no traffic",
+            alert=alert,
+            no_value="no traffic",
             links=(
                 Link(
                     "Only this endpoint",
@@ -225,7 +225,7 @@ def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
             sort="Requests/s",
             height=10,
         ),
-        ranking(
+        bar_gauge_panel(
             "Time spent, by endpoint",
             "How long it answers in each second: rate times duration. The first is where work on speed pays most.",
             "seconds",
@@ -233,13 +233,13 @@ def _endpoints(context: BoardContext) -> tuple[Tile, ...]:
                 f"sort_desc(topk(8, {by} ({context.rate('api.request.duration', ENDPOINT, suffix='_sum')})))",
                 "{{endpoint}}",
             ),
-            empty="no traffic",
+            no_value="no traffic",
             height=10,
         ),
     )
 
 
-def _objective(context: BoardContext) -> tuple[Tile, ...]:
+def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
     recorded, budget = context.recorded, context.service.objective.budget
     windows = ("1h", "6h", "1d", "3d")
     return tuple(
@@ -249,23 +249,23 @@ def _objective(context: BoardContext) -> tuple[Tile, ...]:
             ("slow", "slow", "ApiLatencyBudgetBurn"),
         )
         for tile in (
-            series(
+            timeseries_panel(
                 f"Burn rate: {what}",
                 "How many times faster than allowed the budget is spent, over growing windows. 1 lasts exactly 30 days;"
                 " at the dashed line it is gone in two.",
                 "number",
                 [Query(f"max({recorded.ratio(window, of=of)}{{{JOB}}}) / {budget:g}", window) for window in windows],
-                watch=context.watch(alert, scale=1 / budget),
+                alert=context.threshold(alert, scale=1 / budget),
                 width=9,
             ),
-            figure(
+            stat_panel(
                 f"Left: {what}",
                 "The share of bad requests that is still allowed in the 30 days that end now. Below 0 the objective is missed.",
                 "ratio",
                 f"min({recorded.budget_left(of=of)}{{{JOB}}})",
                 thresholds=[(None, "red"), (0, "orange"), (0.25, "green")],
                 decimals=0,
-                empty="no traffic",
+                no_value="no traffic",
                 width=3,
                 height=9,
             ),
@@ -273,8 +273,8 @@ def _objective(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _logs() -> Tile:
-    return lines(
+def _logs() -> PlacedPanel:
+    return logs_panel(
         "Warnings and errors",
         "What the service wrote, newest first. A line with a trace id leads to its trace.",
         '{service_name=~"$job"} | detected_level=~"warn|error|critical|fatal"',

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from monitoring.boards.context import FAILED, BoardContext
-from monitoring.boards.layout import INTERVAL, Query, Row, Tile, figure, lines, ranking, series
+from monitoring.boards.layout import (
+    INTERVAL,
+    PlacedPanel,
+    Query,
+    Row,
+    bar_gauge_panel,
+    logs_panel,
+    stat_panel,
+    timeseries_panel,
+)
 
 MADE = {
     "content.generated": "articles",
@@ -27,87 +36,87 @@ def business(context: BoardContext) -> dict[str, object]:
             Row("Logs", (_logs(),)),
         ),
         (context.job_variable,),
-        since="now-24h",
+        time_from="now-24h",
     )
 
 
 def _total(context: BoardContext, metric: str, *matchers: str, window: str = "24h") -> str:
-    return f"round(sum(increase({context.select(metric, *matchers)}[{window}])))"
+    return f"round(sum(increase({context.selector(metric, *matchers)}[{window}])))"
 
 
-def _today(context: BoardContext) -> tuple[Tile, ...]:
+def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
     posts = "wordpress.posts.published"
     generate = f'endpoint=~"{context.service.content_endpoints}"'
     return (
         *(
-            figure(
+            stat_panel(
                 name.capitalize(),
                 f"{name.capitalize()} made in 24 hours. Zero on a working day: users get nothing done.",
                 "count",
                 _total(context, metric),
                 decimals=0,
-                empty="no data",
-                spark=False,
+                no_value="no data",
+                sparkline=False,
             )
             for metric, name in MADE.items()
         ),
-        figure(
+        stat_panel(
             "Published",
             "Posts that reached WordPress in 24 hours.",
             "count",
             _total(context, posts, SUCCESS),
             decimals=0,
-            empty="no data",
-            spark=False,
+            no_value="no data",
+            sparkline=False,
         ),
-        figure(
+        stat_panel(
             "Failed posts, 5 min",
             "Posts that did not reach WordPress. Red: more than the limit in five minutes.",
             "count",
             _total(context, posts, FAILURE, window="5m"),
-            watch=context.watch("WordPressPublishFailure"),
+            alert=context.threshold("WordPressPublishFailure"),
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
-        figure(
+        stat_panel(
             "Generation failing",
             "Share of content generation requests that failed in ten minutes. Red: the AI provider or its key is the first suspect.",
             "ratio",
-            context.share(
-                f"increase({context.select('api.requests', FAILED, generate)}[10m])",
-                f"increase({context.select('api.requests', generate)}[10m])",
+            context.ratio(
+                f"increase({context.selector('api.requests', FAILED, generate)}[10m])",
+                f"increase({context.selector('api.requests', generate)}[10m])",
             ),
-            watch=context.watch("ContentGenerationFailure"),
+            alert=context.threshold("ContentGenerationFailure"),
             decimals=0,
-            empty="none tried",
+            no_value="none tried",
         ),
-        figure(
+        stat_panel(
             "Failed keys, 5 min",
             "Requests to the secure endpoints that failed. Red: users cannot store their API keys.",
             "count",
             f'round(max({context.recorded.secure_failures}{{job=~"$job"}}))',
-            watch=context.watch("ApiKeyStorageFailure"),
+            alert=context.threshold("ApiKeyStorageFailure"),
             decimals=0,
-            empty="none",
+            no_value="none",
         ),
-        figure(
+        stat_panel(
             "Keys stored",
             "API keys stored in 24 hours.",
             "count",
             _total(context, "api_keys.stored"),
             decimals=0,
-            empty="no data",
-            spark=False,
+            no_value="no data",
+            sparkline=False,
         ),
     )
 
 
-def _content(context: BoardContext) -> tuple[Tile, ...]:
+def _content(context: BoardContext) -> tuple[PlacedPanel, ...]:
     def made(window: str) -> list[Query]:
-        return [Query(f"sum(increase({context.select(metric)}[{window}]))", name) for metric, name in MADE.items()]
+        return [Query(f"sum(increase({context.selector(metric)}[{window}]))", name) for metric, name in MADE.items()]
 
     return (
-        series(
+        timeseries_panel(
             "By hour",
             "What was made in each hour, about. An hour without a bar while people work: look at the alerts.",
             "count",
@@ -119,7 +128,7 @@ def _content(context: BoardContext) -> tuple[Tile, ...]:
             calcs=("sum", "max"),
             width=12,
         ),
-        series(
+        timeseries_panel(
             "By day",
             "What was made on each of the last 30 days, about.",
             "count",
@@ -128,21 +137,21 @@ def _content(context: BoardContext) -> tuple[Tile, ...]:
             stacked=True,
             decimals=0,
             interval="1d",
-            since="30d",
+            time_from="30d",
             calcs=("sum", "max"),
             width=12,
         ),
     )
 
 
-def _wordpress(context: BoardContext) -> tuple[Tile, ...]:
+def _wordpress(context: BoardContext) -> tuple[PlacedPanel, ...]:
     posts = "wordpress.posts.published"
     return (
-        series(
+        timeseries_panel(
             "Posts by hour",
             "Posts tried in each hour, about, by result. Red: they are written and do not appear.",
             "count",
-            [Query(f"sum by (status) (increase({context.select(posts)}[1h]))", "{{status}}")],
+            [Query(f"sum by (status) (increase({context.selector(posts)}[1h]))", "{{status}}")],
             bars=True,
             stacked=True,
             decimals=0,
@@ -150,28 +159,28 @@ def _wordpress(context: BoardContext) -> tuple[Tile, ...]:
             colours={"success": "green", "failed": "red"},
             calcs=("sum",),
         ),
-        series(
+        timeseries_panel(
             "Success rate",
             "Of the posts tried in an hour, those that arrived. Below 100 %: a site refuses, or its password changed.",
             "ratio",
             [
                 Query(
-                    context.share(
-                        f"increase({context.select(posts, SUCCESS)}[1h])", f"increase({context.select(posts)}[1h])"
+                    context.ratio(
+                        f"increase({context.selector(posts, SUCCESS)}[1h])", f"increase({context.selector(posts)}[1h])"
                     ),
                     "success",
                 )
             ],
-            top=1,
+            maximum=1,
             colours={"success": "green"},
         ),
-        series(
+        timeseries_panel(
             "From articles to posts",
             "Articles written and posts published in each hour, about. A widening gap: articles pile up unpublished.",
             "count",
             [
-                Query(f"sum(increase({context.select('content.generated')}[1h]))", "articles"),
-                Query(f"sum(increase({context.select(posts, SUCCESS)}[1h]))", "posts"),
+                Query(f"sum(increase({context.selector('content.generated')}[1h]))", "articles"),
+                Query(f"sum(increase({context.selector(posts, SUCCESS)}[1h]))", "posts"),
             ],
             decimals=0,
             interval="5m",
@@ -179,22 +188,22 @@ def _wordpress(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _providers(context: BoardContext) -> tuple[Tile, ...]:
-    durations = context.select("operation.duration", suffix="_bucket")
+def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
+    durations = context.selector("operation.duration", suffix="_bucket")
     return (
-        ranking(
+        bar_gauge_panel(
             "API keys by service, 30 days",
             "Keys stored, about, by the service they are for.",
             "count",
             Query(
-                f"sort_desc(sum by (service) (round(increase({context.select('api_keys.stored')}[30d]))))",
+                f"sort_desc(sum by (service) (round(increase({context.selector('api_keys.stored')}[30d]))))",
                 "{{service}}",
             ),
             decimals=0,
-            empty="none",
-            since="30d",
+            no_value="none",
+            time_from="30d",
         ),
-        series(
+        timeseries_panel(
             "Operations: p95",
             "How long one in twenty of the named operations takes at least. A provider that slows down shows here first.",
             "seconds",
@@ -206,7 +215,7 @@ def _providers(context: BoardContext) -> tuple[Tile, ...]:
             ],
             calcs=("mean", "max"),
         ),
-        series(
+        timeseries_panel(
             "Operations: errors",
             "Named operations that ended in an exception, per second, by operation and class.",
             "per second",
@@ -216,8 +225,8 @@ def _providers(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _logs() -> Tile:
-    return lines(
+def _logs() -> PlacedPanel:
+    return logs_panel(
         "Articles, posts and keys in the logs",
         "Errors about generating, publishing and storing, newest first. The line names the site or provider.",
         '{service_name=~"$job"} |~ "(?i)article|publish|key|provider" | detected_level=~"warn|error|critical"',

@@ -1,4 +1,4 @@
-"""What every board of a service needs to write its queries: names, selectors, and the alerts that watch."""
+"""What every board of a service needs: selectors, shared queries, alert thresholds, variables and annotations."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 from grafana_foundation_sdk.models import dashboard
 
-from monitoring.boards.layout import INTERVAL, Link, Row, Variable, Watch, annotation, board
+from monitoring.alerts.all import all_alerts
+from monitoring.boards.layout import INTERVAL, AlertThreshold, Link, Row, Variable, annotation, board
 from monitoring.parameters import TELEMETRY, Service
-from monitoring.rules.application import application_rules
 from monitoring.rules.conditions import comparisons
 from monitoring.rules.model import Alert
 from monitoring.rules.recorded import Recorded
-from monitoring.rules.telemetry import telemetry_rules
 
 JOB = 'job=~"$job"'
 ENDPOINT = 'endpoint=~"$endpoint"'
@@ -24,7 +23,7 @@ FAILED = 'status=~"5.."'
 
 @dataclass(frozen=True)
 class BoardContext:
-    """One service, seen from its boards."""
+    """The service whose boards are built."""
 
     service: Service
 
@@ -36,33 +35,33 @@ class BoardContext:
     @cached_property
     def alerts(self) -> dict[str, Alert]:
         """Every alert by name; of several with one name, the most urgent."""
-        files = (application_rules(self.service), telemetry_rules(self.service))
         found: dict[str, Alert] = {}
-        for file in files:
-            for alert in file.alerts:
-                found.setdefault(alert.name, alert)
+        for alert in all_alerts(self.service):
+            found.setdefault(alert.name, alert.rule)
         return found
 
-    def watch(self, alert: str, *, scale: float = 1, bad: Literal["above", "below"] | None = None) -> Watch:
-        """The alert of that name, with the limit of its first comparison; `scale` when the panel has another unit."""
+    def threshold(
+        self, alert: str, *, scale: float = 1, bad: Literal["above", "below"] | None = None
+    ) -> AlertThreshold:
+        """The threshold of an alert: the limit of its first comparison, times `scale` when the panel has another unit."""
         found = self.alerts[alert]
         first = next(iter(comparisons(found.condition)))
-        return Watch(found, first.limit * scale, bad or ("below" if first.operator == "<" else "above"))
+        return AlertThreshold(found, first.limit * scale, bad or ("below" if first.operator == "<" else "above"))
 
-    def watch_absence(self, alert: str) -> Watch:
-        """An alert that fires when nothing is there: fewer than one is bad."""
-        return Watch(self.alerts[alert], 1, "below")
+    def presence_threshold(self, alert: str) -> AlertThreshold:
+        """The threshold of an alert that fires when there is no series: fewer than one."""
+        return AlertThreshold(self.alerts[alert], 1, "below")
 
-    def select(self, metric: str, *matchers: str, suffix: str = "") -> str:
-        """A metric of the catalogue, of the chosen job: `select("api.requests", FAILED)`."""
+    def selector(self, metric: str, *matchers: str, suffix: str = "") -> str:
+        """A metric of the catalogue, of the chosen job: `selector("api.requests", FAILED)`."""
         return f"{self.service.metric(metric)}{suffix}{{{','.join((JOB, *matchers))}}}"
 
     def rate(self, metric: str, *matchers: str, suffix: str = "") -> str:
-        """Its increase per second, for charts."""
-        return f"rate({self.select(metric, *matchers, suffix=suffix)}[{INTERVAL}])"
+        """Its rate per second, for time series panels."""
+        return f"rate({self.selector(metric, *matchers, suffix=suffix)}[{INTERVAL}])"
 
-    def share(self, part: str, whole: str) -> str:
-        """`part` of `whole`, both summed: 0 when there is no part yet, nothing (not NaN) when there is no whole."""
+    def ratio(self, part: str, whole: str) -> str:
+        """`part` divided by `whole`, both summed: 0 while `part` has no series, no result (not NaN) while `whole` is 0."""
         return f"(sum({part}) or 0 * sum({whole})) / (sum({whole}) > 0)"
 
     def quantile(self, which: float, *matchers: str, by: Sequence[str] = ()) -> str:
@@ -72,7 +71,7 @@ class BoardContext:
 
     @property
     def endpoint_link(self) -> Link:
-        """From a series with an endpoint to everything about it."""
+        """From a series with an endpoint to the API board of that endpoint."""
         uid = self.service.board("api")
         return Link(
             "This endpoint",
@@ -91,7 +90,7 @@ class BoardContext:
         return Variable("endpoint", "Endpoint", query, several=True)
 
     def annotations(self, service: str = "") -> list[dashboard.AnnotationQuery]:
-        """Alerts that fired, starts, and new versions: what a person looks for beside a bend in a line."""
+        """Firing alerts, process starts and new versions, marked in the time series panels."""
         whose = service or self.service.namespace
         info = 'target_info{job=~"$job"}'
         return [

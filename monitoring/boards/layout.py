@@ -1,6 +1,6 @@
-"""The panels that our boards are made of: a thin layer over Grafana's own types, so that each board reads as a list of questions.
+"""The panels of our boards: a thin layer over Grafana's own types, named after Grafana's panel types.
 
-Units, thresholds, colours and descriptions are chosen here once; a board says what is asked, of which series, and who watches it.
+Units, thresholds and colours are chosen here once. A board gives each panel its title, query and the alert whose threshold it shows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from monitoring.rules.model import Alert
 
 GRID: Final = 24
 
-# Data sources are variables, so that a board can be used beside others; the provisioned uids are their first values.
+# Data sources are variables, so that a board works in any Grafana; the provisioned uids are their first values.
 PROMETHEUS: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 LOKI: Final = common.DataSourceRef(type_val="loki", uid="${loki}")
 JAEGER_UID: Final = "${jaeger}"
@@ -56,7 +56,7 @@ INTERVAL: Final = "$__rate_interval"
 
 @dataclass(frozen=True)
 class Query:
-    """One PromQL query and how its series are called."""
+    """One PromQL query and the legend of its series."""
 
     expr: str
     legend: str = ""
@@ -64,8 +64,8 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """An alert that watches what a panel shows: the panel takes its threshold and names it."""
+class AlertThreshold:
+    """The threshold of an alert, for the panel that shows the value: the panel changes colour there and names the alert."""
 
     alert: Alert
     limit: float
@@ -73,21 +73,21 @@ class Watch:
 
     @property
     def colour(self) -> str:
-        """The colour of trouble: red pages somebody, orange can wait."""
+        """Red for an alert that pages, orange for one that can wait."""
         return SEVERITY_COLOURS[self.alert.severity]
 
 
 @dataclass(frozen=True)
 class Link:
-    """Where a click on a value leads."""
+    """What a click on a value opens."""
 
     title: str
     url: str
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A panel and how much room it takes on the grid of 24 columns."""
+class PlacedPanel:
+    """A panel and its size on the grid of 24 columns."""
 
     panel: dashboard.Panel
     width: int
@@ -96,77 +96,77 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """A heading and the tiles below it, laid from left to right, tuples of tiles on top of each other; without a title, no heading."""
+    """A row title and its panels from left to right; a tuple of panels is stacked. Without a title there is no heading."""
 
     title: str
-    tiles: tuple[Tile | tuple[Tile, ...], ...] = field(default_factory=tuple)
+    tiles: tuple[PlacedPanel | tuple[PlacedPanel, ...], ...] = field(default_factory=tuple)
 
 
 # --- panels -------------------------------------------------------------------------------------------------------------
 
 
-def figure(
+def stat_panel(
     title: str,
     description: str,
     unit: str,
     expr: str,
     *,
-    watch: Watch | None = None,
-    empty: str,
+    alert: AlertThreshold | None = None,
+    no_value: str,
     decimals: float | None = None,
-    words: Mapping[str, tuple[str, str]] | None = None,
+    value_texts: Mapping[str, tuple[str, str]] | None = None,
     colour: str = BLUE,
     thresholds: Sequence[tuple[float | None, str]] | None = None,
-    spark: bool = True,
+    sparkline: bool = True,
     width: int = 3,
     height: int = 4,
     links: Sequence[Link] = (),
-    since: str | None = None,
-) -> Tile:
-    """One number that answers "is it fine?": its background has the colour of the alert that watches it."""
-    mode = common.BigValueColorMode.BACKGROUND if watch or words or thresholds else common.BigValueColorMode.VALUE
+    time_from: str | None = None,
+) -> PlacedPanel:
+    """One number. Its background has the colour of the alert's severity when the alert's threshold is exceeded."""
+    mode = common.BigValueColorMode.BACKGROUND if alert or value_texts or thresholds else common.BigValueColorMode.VALUE
     builder = (
         stat.Panel()
         .color_mode(mode)
-        .graph_mode(common.BigValueGraphMode.AREA if spark else common.BigValueGraphMode.NONE)
+        .graph_mode(common.BigValueGraphMode.AREA if sparkline else common.BigValueGraphMode.NONE)
         .text_mode(common.BigValueTextMode.VALUE)
         .justify_mode(common.BigValueJustifyMode.AUTO)
         .wide_layout(False)
         .reduce_options(build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
-    panel = _panel(builder.build(), title, description, [_prometheus(Query(expr), 0, instant=not spark)], watch)
+    panel = _panel(builder.build(), title, description, [_prometheus(Query(expr), 0, instant=not sparkline)], alert)
     defaults = _defaults(panel, unit, decimals)
-    defaults.no_value = empty
+    defaults.no_value = no_value
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
-    defaults.thresholds = _thresholds(thresholds or _steps(watch, colour))
-    if words:
-        defaults.mappings = [_words(words)]
+    defaults.thresholds = _thresholds(thresholds or _steps(alert, colour))
+    if value_texts:
+        defaults.mappings = [_value_mappings(value_texts)]
     defaults.links = _links(links)
-    panel.time_from = since
-    return Tile(panel, width, height)
+    panel.time_from = time_from
+    return PlacedPanel(panel, width, height)
 
 
-def series(
+def timeseries_panel(
     title: str,
     description: str,
     unit: str,
     queries: Sequence[Query],
     *,
-    watch: Watch | None = None,
+    alert: AlertThreshold | None = None,
     stacked: bool = False,
     bars: bool = False,
     colours: Mapping[str, str] | None = None,
     dashed: Sequence[str] = (),
-    top: float | None = None,
+    maximum: float | None = None,
     decimals: float | None = None,
     interval: str | None = None,
-    since: str | None = None,
+    time_from: str | None = None,
     links: Sequence[Link] = (),
     calcs: Sequence[str] = ("mean", "lastNotNull", "max"),
     width: int = 8,
     height: int = 9,
-) -> Tile:
-    """Figures over time. The dashed line is the limit of the alert that watches them."""
+) -> PlacedPanel:
+    """Values over time. A dashed line is the threshold of the alert."""
     style = common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE
     stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
     legend_mode = common.LegendDisplayMode.TABLE if calcs else common.LegendDisplayMode.LIST
@@ -181,7 +181,7 @@ def series(
         .stacking(stacking.group("A"))
         .thresholds_style(
             build_common.GraphThresholdsStyleConfig().mode(
-                common.GraphThresholdsStyleMode.DASHED if watch else common.GraphThresholdsStyleMode.OFF
+                common.GraphThresholdsStyleMode.DASHED if alert else common.GraphThresholdsStyleMode.OFF
             )
         )
         .legend(
@@ -196,36 +196,36 @@ def series(
         )
     )
     targets = [_prometheus(query, index) for index, query in enumerate(queries)]
-    panel = _panel(builder.build(), title, description, targets, watch)
+    panel = _panel(builder.build(), title, description, targets, alert)
     defaults = _defaults(panel, unit, decimals)
     defaults.min_val = 0
-    defaults.max_val = top
+    defaults.max_val = maximum
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.PALETTE_CLASSIC)
-    defaults.thresholds = _thresholds(_steps(watch, GREEN))
+    defaults.thresholds = _thresholds(_steps(alert, GREEN))
     defaults.links = _links(links)
     panel.interval = interval
-    panel.time_from = since
+    panel.time_from = time_from
     _fixed_colours(panel, colours or {})
     for name in dashed:
         _dashed(panel, name)
-    return Tile(panel, width, height)
+    return PlacedPanel(panel, width, height)
 
 
-def ranking(
+def bar_gauge_panel(
     title: str,
     description: str,
     unit: str,
     query: Query,
     *,
-    watch: Watch | None = None,
+    alert: AlertThreshold | None = None,
     decimals: float | None = None,
-    empty: str = "none",
+    no_value: str = "none",
     width: int = 8,
     height: int = 9,
-    since: str | None = None,
+    time_from: str | None = None,
     links: Sequence[Link] = (),
-) -> Tile:
-    """Bars side by side, as they stand now."""
+) -> PlacedPanel:
+    """One bar for each series, with its latest value."""
     builder = (
         bargauge.Panel()
         .orientation(common.VizOrientation.HORIZONTAL)
@@ -237,44 +237,44 @@ def ranking(
         .max_viz_height(32)
         .reduce_options(build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
-    panel = _panel(builder.build(), title, description, [_prometheus(query, 0, instant=True)], watch)
+    panel = _panel(builder.build(), title, description, [_prometheus(query, 0, instant=True)], alert)
     defaults = _defaults(panel, unit, decimals)
     defaults.min_val = 0
-    defaults.no_value = empty
+    defaults.no_value = no_value
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
-    defaults.thresholds = _thresholds(_steps(watch, BLUE))
+    defaults.thresholds = _thresholds(_steps(alert, BLUE))
     defaults.links = _links(links)
-    panel.time_from = since
-    return Tile(panel, width, height)
+    panel.time_from = time_from
+    return PlacedPanel(panel, width, height)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a query, its heading and unit; with a watch, its cells take colours."""
+    """A column of a table: a query, its heading and unit; with an alert, its cells take the colours of the threshold."""
 
     title: str
     unit: str
     expr: str
-    watch: Watch | None = None
+    alert: AlertThreshold | None = None
     decimals: float | None = None
 
 
-def columns(
+def table_panel(
     title: str,
     description: str,
     by: Mapping[str, str],
     queries: Sequence[Column],
     *,
-    watch: Watch | None = None,
-    empty: str = "none",
+    alert: AlertThreshold | None = None,
+    no_value: str = "none",
     links: Sequence[Link] = (),
     sort: str = "",
     hidden: Sequence[str] = (),
     first_width: int = 260,
     width: int = 16,
     height: int = 9,
-) -> Tile:
-    """A table: one line for each value of the labels `by` (label to heading), one column for each query."""
+) -> PlacedPanel:
+    """A table with one row for each value of the labels `by` (label to heading) and one column for each query."""
     builder = table.Panel().show_header(True).cell_height(common.TableCellHeight.SM)
     if sort:
         builder = builder.sort_by([build_common.TableSortByFieldState().display_name(sort).desc(True)])
@@ -282,9 +282,9 @@ def columns(
         _prometheus(Query(query.expr), index, instant=True, kind=PromQueryFormat.TABLE)
         for index, query in enumerate(queries)
     ]
-    panel = _panel(builder.build(), title, description, targets, watch)
+    panel = _panel(builder.build(), title, description, targets, alert)
     defaults = _defaults(panel, "number", None)
-    defaults.no_value = empty
+    defaults.no_value = no_value
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
     defaults.thresholds = _thresholds([(None, GREY)])
     values = (
@@ -311,11 +311,11 @@ def columns(
     _override(panel, next(iter(by.values())), first)
     if "Severity" in by.values():
         _override(panel, "Severity", {"mappings": _severities(), "custom.cellOptions": {"type": "color-text"}})
-    return Tile(panel, width, height)
+    return PlacedPanel(panel, width, height)
 
 
-def distribution(title: str, description: str, expr: str, *, width: int = 12, height: int = 9) -> Tile:
-    """How many requests took how long, over time: a heatmap of a histogram's buckets."""
+def heatmap_panel(title: str, description: str, expr: str, *, width: int = 12, height: int = 9) -> PlacedPanel:
+    """A heatmap of a histogram's buckets: how many requests took how long, over time."""
     builder = (
         heatmap.Panel()
         .calculate(False)
@@ -331,10 +331,10 @@ def distribution(title: str, description: str, expr: str, *, width: int = 12, he
     query = Query(expr, "{{le}}", exemplars=True)
     panel = _panel(builder.build(), title, description, [_prometheus(query, 0, kind=PromQueryFormat.HEATMAP)], None)
     _defaults(panel, "requests/s", None)
-    return Tile(panel, width, height)
+    return PlacedPanel(panel, width, height)
 
 
-def lines(title: str, description: str, expr: str, *, width: int = 24, height: int = 9) -> Tile:
+def logs_panel(title: str, description: str, expr: str, *, width: int = 24, height: int = 9) -> PlacedPanel:
     """Log lines, newest first; a trace id in one leads to Jaeger."""
     builder = (
         logs.Panel()
@@ -348,7 +348,7 @@ def lines(title: str, description: str, expr: str, *, width: int = 24, height: i
     query = build_loki.Dataquery().datasource(LOKI).expr(expr).ref_id("A").query_type("range").max_lines(200).build()
     panel = builder.build()
     panel.title, panel.description, panel.datasource, panel.targets = title, description, LOKI, [query]
-    return Tile(panel, width, height)
+    return PlacedPanel(panel, width, height)
 
 
 # --- links ---------------------------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def _explore(kind: str, uid: str, query: Mapping[str, object]) -> str:
     return "/explore?schemaVersion=1&orgId=1&panes=" + quote(json.dumps(pane, separators=(",", ":")), safe="${}:.")
 
 
-# --- pieces --------------------------------------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------------------------------------------------
 
 
 def _panel(
@@ -384,10 +384,10 @@ def _panel(
     title: str,
     description: str,
     targets: Sequence[object],
-    watch: Watch | None,
+    alert: AlertThreshold | None,
 ) -> dashboard.Panel:
     panel.title = title
-    panel.description = description + (f" Watched by {watch.alert.name}." if watch else "")
+    panel.description = description + (f" Alert: {alert.alert.name}." if alert else "")
     panel.datasource = PROMETHEUS
     panel.targets = list(targets)  # type: ignore[arg-type]  # the SDK's Dataquery is a protocol without members
     return panel
@@ -414,12 +414,12 @@ def _defaults(panel: dashboard.Panel, unit: str, decimals: float | None) -> dash
     return defaults
 
 
-def _steps(watch: Watch | None, calm: str) -> list[tuple[float | None, str]]:
-    if watch is None:
-        return [(None, calm)]
-    if watch.bad == "above":
-        return [(None, GREEN), (watch.limit, watch.colour)]
-    return [(None, watch.colour), (watch.limit, GREEN)]
+def _steps(alert: AlertThreshold | None, normal: str) -> list[tuple[float | None, str]]:
+    if alert is None:
+        return [(None, normal)]
+    if alert.bad == "above":
+        return [(None, GREEN), (alert.limit, alert.colour)]
+    return [(None, alert.colour), (alert.limit, GREEN)]
 
 
 def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
@@ -429,11 +429,11 @@ def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.Threshol
     )
 
 
-def _words(words: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
+def _value_mappings(value_texts: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
     return dashboard.ValueMap(
         options={
             value: dashboard.ValueMappingResult(text=text, color=colour, index=index)
-            for index, (value, (text, colour)) in enumerate(words.items())
+            for index, (value, (text, colour)) in enumerate(value_texts.items())
         }
     )
 
@@ -474,8 +474,8 @@ def _column(column: Column) -> dict[str, object]:
     properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": "0%" if column.unit == "ratio" else "0"}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
-    if column.watch is not None:
-        steps = [{"value": value, "color": colour} for value, colour in _steps(column.watch, GREEN)]
+    if column.alert is not None:
+        steps = [{"value": value, "color": colour} for value, colour in _steps(column.alert, GREEN)]
         properties["thresholds"] = {"mode": "absolute", "steps": steps}
         properties["custom.cellOptions"] = {"type": "color-text"}
     return properties
@@ -486,7 +486,7 @@ def _column(column: Column) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Variable:
-    """What can be chosen at the top of a board: the values of a label, `query` being `label_values(...)`."""
+    """A variable at the top of a board: the values of a label, from `label_values(...)`."""
 
     name: str
     label: str
@@ -504,7 +504,7 @@ def board(
     tag: str,
     variables: Sequence[Variable],
     annotations: Sequence[dashboard.AnnotationQuery],
-    since: str = "now-1h",
+    time_from: str = "now-1h",
 ) -> dict[str, object]:
     """A board as Grafana's classic JSON, read-only, with its panels numbered and placed."""
     built = dashboard.Dashboard(
@@ -515,17 +515,17 @@ def board(
         timezone="browser",
         editable=False,
         graph_tooltip=dashboard.DashboardCursorSync.CROSSHAIR,
-        time=dashboard.DashboardDashboardTime(from_val=since, to="now"),
+        time=dashboard.DashboardDashboardTime(from_val=time_from, to="now"),
         refresh="30s",
         panels=_placed(rows),
         templating=dashboard.DashboardDashboardTemplating(
             list_val=[*(_source(*source) for source in SOURCES), *map(_variable, variables)]
         ),
         annotations=dashboard.AnnotationContainer(list_val=list(annotations)),
-        links=[_siblings(tag)],
+        links=[_board_dropdown(tag)],
     )
     document: dict[str, Any] = json.loads(json.dumps(built, cls=JSONEncoder))
-    return {key: _shown(value) for key, value in document.items()}
+    return {key: _without_hidden(value) for key, value in document.items()}
 
 
 def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
@@ -538,7 +538,7 @@ def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
             top += 1
         left, tallest = 0, 0
         for entry in row.tiles:
-            stack = (entry,) if isinstance(entry, Tile) else entry
+            stack = (entry,) if isinstance(entry, PlacedPanel) else entry
             if left + stack[0].width > GRID:
                 left, top, tallest = 0, top + tallest, 0
             below = top
@@ -585,7 +585,7 @@ def _source(name: str, kind: str, label: str, uid: str) -> dashboard.VariableMod
 
 
 def annotation(name: str, expr: str, *, title: str, colour: str) -> dashboard.AnnotationQuery:
-    """Marks in every chart while `expr` has a result."""
+    """Marks in every time series panel where `expr` has a result."""
     return dashboard.AnnotationQuery(
         name=name,
         datasource=PROMETHEUS,
@@ -598,8 +598,8 @@ def annotation(name: str, expr: str, *, title: str, colour: str) -> dashboard.An
     )
 
 
-def _siblings(tag: str) -> dashboard.DashboardLink:
-    """One dropdown that leads to the other boards, with time and choices kept."""
+def _board_dropdown(tag: str) -> dashboard.DashboardLink:
+    """A dropdown with the other boards, which keeps the time range and variables."""
     return dashboard.DashboardLink(
         title="Boards",
         type_val=dashboard.DashboardLinkType.DASHBOARDS,
@@ -611,8 +611,8 @@ def _siblings(tag: str) -> dashboard.DashboardLink:
     )
 
 
-def _shown(value: object) -> object:
-    """The SDK hides each link and annotation in a menu; ours are to be seen."""
+def _without_hidden(value: object) -> object:
+    """Remove the setting by which the SDK hides links and annotations in a menu."""
     if isinstance(value, dict):
-        return {key: _shown(entry) for key, entry in value.items() if (key, entry) != HIDDEN}
-    return [_shown(entry) for entry in value] if isinstance(value, list) else value
+        return {key: _without_hidden(entry) for key, entry in value.items() if (key, entry) != HIDDEN}
+    return [_without_hidden(entry) for entry in value] if isinstance(value, list) else value

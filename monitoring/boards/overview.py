@@ -8,15 +8,15 @@ from monitoring.boards.layout import (
     STATUS_COLOURS,
     Column,
     Link,
+    PlacedPanel,
     Query,
     Row,
-    Tile,
     board_link,
-    columns,
-    figure,
-    lines,
     logs_link,
-    series,
+    logs_panel,
+    stat_panel,
+    table_panel,
+    timeseries_panel,
     traces_link,
 )
 
@@ -39,96 +39,96 @@ def overview(context: BoardContext) -> dict[str, object]:
     )
 
 
-def _answers(context: BoardContext) -> tuple[Tile, ...]:
+def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     recorded, service = context.recorded, context.service
     api = service.board("api")
     return (
-        figure(
+        stat_panel(
             "Backend",
             "DOWN: Prometheus cannot read /metrics of the backend; users see errors or nothing.",
             "number",
             f"min(up{{{JOB}}})",
-            watch=context.watch("BackendServiceDown", bad="below"),
+            alert=context.threshold("BackendServiceDown", bad="below"),
             thresholds=[(None, "red"), (1, "green")],
-            words={"0": ("DOWN", "red"), "1": ("UP", "green")},
-            empty="not watched",
-            spark=False,
+            value_texts={"0": ("DOWN", "red"), "1": ("UP", "green")},
+            no_value="not watched",
+            sparkline=False,
         ),
-        figure(
+        stat_panel(
             "Requests",
             "Requests answered per second. A sudden drop is as bad as errors: nobody gets through.",
             "requests/s",
             f"sum({context.rate('api.requests')})",
-            empty="no traffic",
+            no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
         ),
-        figure(
+        stat_panel(
             "Failing",
             "Share of requests answered with a 5xx status in five minutes. Red: users see errors.",
             "ratio",
             f"max({recorded.ratio('5m', of='errors')}{{{JOB}}})",
-            watch=context.watch("HighApiErrorRate"),
+            alert=context.threshold("HighApiErrorRate"),
             decimals=1,
-            empty="no traffic",
+            no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
         ),
-        figure(
+        stat_panel(
             "Slowest endpoint",
             "The worst p95 of all endpoints over five minutes. Above the limit one user in twenty waits too long there.",
             "seconds",
             f"max({recorded.p95_by_endpoint}{{{JOB}}})",
-            watch=context.watch("HighApiResponseTime"),
-            empty="no traffic",
+            alert=context.threshold("HighApiResponseTime"),
+            no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
         ),
-        figure(
+        stat_panel(
             "Error budget left",
             "What is left of the errors and slow answers that 30 days may have, the worse of both. Below 0: the objective is missed.",
             "ratio",
             f"min({recorded.budget_left(of='errors')}{{{JOB}}} or {recorded.budget_left(of='slow')}{{{JOB}}})",
             thresholds=[(None, "red"), (0, "orange"), (0.25, "green")],
             decimals=0,
-            empty="no traffic",
+            no_value="no traffic",
             links=[board_link("Burn rates", api, job="${job}")],
         ),
-        figure(
+        stat_panel(
             "CPU",
             "CPU in use on the busiest host, averaged over five minutes. Above the limit answers get slower.",
             "percent",
-            f"max(avg_over_time({context.select('cpu.usage')}[5m]))",
-            watch=context.watch("HighCpuUsage"),
+            f"max(avg_over_time({context.selector('cpu.usage')}[5m]))",
+            alert=context.threshold("HighCpuUsage"),
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
-        figure(
+        stat_panel(
             "Memory left",
             "Memory that can still be taken, as a share of all. Below the limit the kernel will soon kill a process.",
             "ratio",
-            f"min(avg_over_time({context.select('memory.available')}[5m]) / {context.select('memory.total')})",
-            watch=context.watch("LowMemoryAvailable"),
+            f"min(avg_over_time({context.selector('memory.available')}[5m]) / {context.selector('memory.total')})",
+            alert=context.threshold("LowMemoryAvailable"),
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
-        figure(
+        stat_panel(
             "Disk",
             "Space in use on the root filesystem. When it is full, databases and logs stop.",
             "percent",
-            f"max({context.select('disk.usage')})",
-            watch=context.watch("LowDiskSpace"),
+            f"max({context.selector('disk.usage')})",
+            alert=context.threshold("LowDiskSpace"),
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
     )
 
 
-def _requests(context: BoardContext) -> tuple[Tile, ...]:
+def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
     limit = context.service.thresholds.p95_seconds
     latency_links = (
         traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s"),
         logs_link("Warnings and errors in Loki", '{service_name=~"${job}"} | detected_level=~"warn|error|critical"'),
     )
     return (
-        series(
+        timeseries_panel(
             "Requests by status class",
             "Answers per second. Red rising: the application fails. Orange rising: clients err, or somebody probes.",
             "requests/s",
@@ -136,14 +136,14 @@ def _requests(context: BoardContext) -> tuple[Tile, ...]:
             stacked=True,
             colours=STATUS_COLOURS,
         ),
-        series(
+        timeseries_panel(
             "Failing requests",
             "Share of requests answered with a 5xx status. Above the dashed line for five minutes somebody is paged.",
             "ratio",
-            [Query(context.share(context.rate("api.requests", FAILED), context.rate("api.requests")), "failing")],
-            watch=context.watch("HighApiErrorRate"),
+            [Query(context.ratio(context.rate("api.requests", FAILED), context.rate("api.requests")), "failing")],
+            alert=context.threshold("HighApiErrorRate"),
         ),
-        series(
+        timeseries_panel(
             "Response time",
             "How long half, 95 % and 99 % of the answers take at most, all endpoints together. A diamond is one request: click it for its trace.",
             "seconds",
@@ -152,7 +152,7 @@ def _requests(context: BoardContext) -> tuple[Tile, ...]:
                 Query(context.quantile(0.95), "p95", exemplars=True),
                 Query(context.quantile(0.99), "p99"),
             ],
-            watch=context.watch("HighApiResponseTime"),
+            alert=context.threshold("HighApiResponseTime"),
             links=latency_links,
         ),
     )
@@ -163,22 +163,22 @@ def status_classes(context: BoardContext, *matchers: str) -> str:
     return f'sum by (class) (label_replace({context.rate("api.requests", *matchers)}, "class", "${{1}}xx", "status", "(.).."))'
 
 
-def _wrong(context: BoardContext) -> tuple[Tile, ...]:
+def _wrong(context: BoardContext) -> tuple[PlacedPanel, ...]:
     service = context.service
     runbook = Link("Runbook", f"{service.runbooks_url}/${{__value.raw}}.md")
     firing = f'ALERTS{{alertstate="firing",service=~"{service.namespace}|telemetry",severity=~"critical|warning"}}'
     return (
-        columns(
+        table_panel(
             "Alerts firing",
             "Every alert that fires now, of the application and of the monitoring itself. A click on a name opens its runbook.",
             {"alertname": "Alert", "severity": "Severity", "endpoint": "Endpoint"},
             [Column("Firing", "number", f"max by (alertname, severity, endpoint) ({firing})")],
             hidden=("Value",),
-            empty="nothing is wrong",
+            no_value="nothing is wrong",
             links=(runbook,),
             width=8,
         ),
-        columns(
+        table_panel(
             "Busiest endpoints",
             "The ten endpoints with the most traffic. Coloured: above the limit of the alert. A click on a name opens its board.",
             {"endpoint": "Endpoint"},
@@ -193,18 +193,18 @@ def _wrong(context: BoardContext) -> tuple[Tile, ...]:
                     "Failing",
                     "ratio",
                     f"sum by (endpoint) ({context.rate('api.requests', FAILED)}) / (sum by (endpoint) ({context.rate('api.requests')}) > 0)",
-                    watch=context.watch("HighApiErrorRate"),
+                    alert=context.threshold("HighApiErrorRate"),
                     decimals=1,
                 ),
                 Column(
                     "p95",
                     "seconds",
                     f"{context.quantile(0.95, by=['endpoint'])} >= 0",
-                    watch=context.watch("HighApiResponseTime"),
+                    alert=context.threshold("HighApiResponseTime"),
                 ),
             ],
-            watch=context.watch("HighApiResponseTime"),
-            empty="no traffic",
+            alert=context.threshold("HighApiResponseTime"),
+            no_value="no traffic",
             links=(
                 Link(
                     "This endpoint",
@@ -217,38 +217,38 @@ def _wrong(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _host(context: BoardContext) -> tuple[Tile, ...]:
+def _host(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
-        series(
+        timeseries_panel(
             "CPU over time",
             "CPU in use, of the container's quota or of the host. Near 100 % everything waits.",
             "percent",
-            [Query(f"max by (job) ({context.select('cpu.usage')})", "CPU")],
-            watch=context.watch("HighCpuUsage"),
-            top=100,
+            [Query(f"max by (job) ({context.selector('cpu.usage')})", "CPU")],
+            alert=context.threshold("HighCpuUsage"),
+            maximum=100,
         ),
-        series(
+        timeseries_panel(
             "Memory over time",
             "Memory in use and all there is. What lies between them is left; below the alert's share the kernel starts to kill.",
             "bytes",
             [
-                Query(f"max by (job) ({context.select('memory.usage')})", "in use"),
-                Query(f"max by (job) ({context.select('memory.total')})", "all"),
+                Query(f"max by (job) ({context.selector('memory.usage')})", "in use"),
+                Query(f"max by (job) ({context.selector('memory.total')})", "all"),
             ],
             dashed=("all",),
         ),
-        series(
+        timeseries_panel(
             "Disk over time",
             "Space in use on the root filesystem. A steady climb says when it will be full.",
             "percent",
-            [Query(f"max by (job) ({context.select('disk.usage')})", "disk")],
-            watch=context.watch("LowDiskSpace"),
-            top=100,
+            [Query(f"max by (job) ({context.selector('disk.usage')})", "disk")],
+            alert=context.threshold("LowDiskSpace"),
+            maximum=100,
         ),
     )
 
 
-def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
+def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], ...]:
     service = context.service
     counted = {
         "keywords.analyzed": "keywords analyzed",
@@ -258,11 +258,11 @@ def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
     }
     success, failed = 'status="success"', 'status="failed"'
     return (
-        series(
+        timeseries_panel(
             "What was made",
             "Counts in each interval, about: Prometheus extrapolates. All at zero while requests come in: users get nothing done.",
             "count",
-            [Query(f"sum(increase({context.select(metric)}[{INTERVAL}]))", name) for metric, name in counted.items()],
+            [Query(f"sum(increase({context.selector(metric)}[{INTERVAL}]))", name) for metric, name in counted.items()],
             bars=True,
             stacked=True,
             decimals=0,
@@ -270,13 +270,13 @@ def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
             calcs=("sum",),
             width=11,
         ),
-        series(
+        timeseries_panel(
             "WordPress posts",
             "Posts per interval by result. Red: articles are written and do not appear.",
             "count",
             [
                 Query(
-                    f"sum by (status) (increase({context.select('wordpress.posts.published')}[{INTERVAL}]))",
+                    f"sum by (status) (increase({context.selector('wordpress.posts.published')}[{INTERVAL}]))",
                     "{{status}}",
                 )
             ],
@@ -289,24 +289,24 @@ def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
             width=10,
         ),
         (
-            figure(
+            stat_panel(
                 "Failed posts",
                 "Posts that did not reach WordPress in five minutes. Above the limit somebody is paged.",
                 "count",
-                f"round(sum(increase({context.select('wordpress.posts.published', failed)}[5m])))",
-                watch=context.watch("WordPressPublishFailure"),
+                f"round(sum(increase({context.selector('wordpress.posts.published', failed)}[5m])))",
+                alert=context.threshold("WordPressPublishFailure"),
                 decimals=0,
-                empty="no data",
+                no_value="no data",
                 links=[board_link("Business", service.board("business"), job="${job}")],
             ),
-            figure(
+            stat_panel(
                 "Published today",
                 "Posts that reached WordPress in 24 hours, about. Zero on a working day: nothing is published.",
                 "count",
-                f"round(sum(increase({context.select('wordpress.posts.published', success)}[24h])))",
+                f"round(sum(increase({context.selector('wordpress.posts.published', success)}[24h])))",
                 decimals=0,
-                empty="no data",
-                spark=False,
+                no_value="no data",
+                sparkline=False,
                 links=[board_link("Business", service.board("business"), job="${job}")],
                 height=5,
             ),
@@ -314,8 +314,8 @@ def _business(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
     )
 
 
-def _logs() -> Tile:
-    return lines(
+def _logs() -> PlacedPanel:
+    return logs_panel(
         "Warnings and errors",
         "What the service wrote, newest first. A line with a trace id leads to its trace. Many lines of one kind: begin there.",
         '{service_name=~"$job"} | detected_level=~"warn|error|critical|fatal"',

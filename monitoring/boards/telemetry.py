@@ -6,18 +6,18 @@ from monitoring.boards.context import JOB, BoardContext
 from monitoring.boards.layout import (
     INTERVAL,
     Column,
+    PlacedPanel,
     Query,
     Row,
-    Tile,
-    columns,
-    figure,
-    lines,
-    ranking,
-    series,
+    bar_gauge_panel,
+    logs_panel,
+    stat_panel,
+    table_panel,
+    timeseries_panel,
 )
-from monitoring.metrics import COLLECTOR_SIGNALS, of_self
+from monitoring.metrics import COLLECTOR_SIGNALS, sdk_metric
 from monitoring.parameters import ALERTMANAGER_JOB, COLLECTOR_JOB, PROMETHEUS_JOB
-from monitoring.rules import telemetry as rules
+from monitoring.rules.recorded import LOST, REFUSED, SENT
 
 
 def telemetry(context: BoardContext) -> dict[str, object]:
@@ -38,103 +38,103 @@ def telemetry(context: BoardContext) -> dict[str, object]:
     )
 
 
-def self_select(name: str, *matchers: str) -> str:
+def sdk_selector(name: str, *matchers: str) -> str:
     """One of the SDK's metrics about itself, of the chosen job."""
-    return f"{of_self(name)}{{{','.join((JOB, *matchers))}}}"
+    return f"{sdk_metric(name)}{{{','.join((JOB, *matchers))}}}"
 
 
-def _answers(context: BoardContext) -> tuple[Tile, ...]:
+def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     collector, prometheus = f'{{job="{COLLECTOR_JOB}"}}', f'{{job="{PROMETHEUS_JOB}"}}'
     up_down = {"0": ("DOWN", "red"), "1": ("UP", "green")}
     return (
-        figure(
+        stat_panel(
             "Telemetry arrives",
             "Processes of the chosen service whose metrics come through the Collector. None: every other board is blind.",
             "count",
             f"count(target_info{{{JOB}}})",
-            watch=context.watch_absence("BackendTelemetryAbsent"),
-            empty="NONE",
+            alert=context.presence_threshold("BackendTelemetryAbsent"),
+            no_value="NONE",
             decimals=0,
         ),
-        figure(
+        stat_panel(
             "Collector",
             "DOWN: applications keep what they can; nothing arrives.",
             "number",
             f"min(up{collector})",
-            watch=context.watch("OtelCollectorDown", bad="below"),
+            alert=context.threshold("OtelCollectorDown", bad="below"),
             thresholds=[(None, "red"), (1, "green")],
-            words=up_down,
-            empty="not watched",
-            spark=False,
+            value_texts=up_down,
+            no_value="not watched",
+            sparkline=False,
         ),
-        figure(
+        stat_panel(
             "Lost in the SDK, 1 h",
             "Items that the application's SDK had to drop. Not 0: the panel below says why.",
             "count",
-            f"round(sum(increase({self_select('items.dropped')}[1h])))",
-            watch=context.watch("TelemetryItemsDropped"),
+            f"round(sum(increase({sdk_selector('items.dropped')}[1h])))",
+            alert=context.threshold("TelemetryItemsDropped"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
-            empty="none",
+            no_value="none",
         ),
-        figure(
+        stat_panel(
             "Refused, 5 min",
             "Items that the Collector did not take. Senders repeat them as long as they have room.",
             "count",
-            f"round(sum({rules.REFUSED}) or 0 * max(up{collector}))",
-            watch=context.watch("OtelCollectorRefusing"),
+            f"round(sum({REFUSED}) or 0 * max(up{collector}))",
+            alert=context.threshold("OtelCollectorRefusing"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
-            empty="none",
+            no_value="none",
         ),
-        figure(
+        stat_panel(
             "Lost, 5 min",
             "Items that the Collector lost on the way to a backend: refused for good, or a queue was full.",
             "count",
-            f"round(sum({rules.LOST}) or 0 * max(up{collector}))",
-            watch=context.watch("OtelCollectorExportFailing"),
+            f"round(sum({LOST}) or 0 * max(up{collector}))",
+            alert=context.threshold("OtelCollectorExportFailing"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
-            empty="none",
+            no_value="none",
         ),
-        figure(
+        stat_panel(
             "Fullest queue",
             "How full the Collector's fullest queue is. Climbing: its backend is away. At 100 % telemetry is lost.",
             "ratio",
             f"max(otelcol_exporter_queue_size{collector} / otelcol_exporter_queue_capacity{collector})",
-            watch=context.watch("OtelCollectorQueueNearlyFull"),
+            alert=context.threshold("OtelCollectorQueueNearlyFull"),
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
-        figure(
+        stat_panel(
             "Rules failing, 1 h",
             "Evaluations of alerting and recording rules that failed. Not 0: alerts may be silent.",
             "count",
             f"round(sum(increase(prometheus_rule_evaluation_failures_total{prometheus}[1h])))",
-            watch=context.watch("PrometheusRuleEvaluationFailures"),
+            alert=context.threshold("PrometheusRuleEvaluationFailures"),
             thresholds=[(None, "green"), (1, "orange")],
             decimals=0,
-            empty="no data",
+            no_value="no data",
         ),
-        figure(
+        stat_panel(
             "Watchdog",
             "An alert that always fires. SILENT: Prometheus evaluates no alerts at all.",
             "number",
             'max(ALERTS{alertname="Watchdog",alertstate="firing"})',
             thresholds=[(None, "red"), (1, "green")],
-            words={"1": ("FIRES", "green")},
-            empty="SILENT",
-            spark=False,
+            value_texts={"1": ("FIRES", "green")},
+            no_value="SILENT",
+            sparkline=False,
         ),
     )
 
 
-def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
+def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], ...]:
     def by_signal(name: str, of: str = "rate") -> str:
-        return f"sum by (signal) ({of}({self_select(name)}[{INTERVAL}]))"
+        return f"sum by (signal) ({of}({sdk_selector(name)}[{INTERVAL}]))"
 
     return (
-        series(
+        timeseries_panel(
             "Accepted and sent",
             "Items per second that the SDK queued and that the receiver took. They part when the Collector is away, or takes one signal only.",
             "per second",
@@ -144,21 +144,21 @@ def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
             ],
             calcs=("mean", "lastNotNull"),
         ),
-        series(
+        timeseries_panel(
             "Waiting in memory",
             "Bytes in the queues of all processes. At the capacity items go to disk or are lost.",
             "bytes",
-            [Query(f"sum by (signal) ({self_select('queue.bytes')})", "{{signal}}")],
+            [Query(f"sum by (signal) ({sdk_selector('queue.bytes')})", "{{signal}}")],
             stacked=True,
             calcs=("lastNotNull", "max"),
         ),
-        series(
+        timeseries_panel(
             "Dropped",
             "Items lost per interval, by signal and reason. Always 0 in health.",
             "count",
             [
                 Query(
-                    f"sum by (signal, reason) (increase({self_select('items.dropped')}[{INTERVAL}])) > 0",
+                    f"sum by (signal, reason) (increase({sdk_selector('items.dropped')}[{INTERVAL}])) > 0",
                     "{{signal}}: {{reason}}",
                 )
             ],
@@ -167,18 +167,18 @@ def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
             interval="1m",
             calcs=("sum",),
         ),
-        series(
+        timeseries_panel(
             "Age of the oldest item",
             "How long the oldest item has been waiting, in memory by signal, and on disk. Steadily climbing: nothing is taken.",
             "seconds",
             [
-                Query(f"max by (signal) ({self_select('queue.oldest_item_age')})", "{{signal}}"),
-                Query(f"max by (job) ({self_select('spool.oldest_file_age')})", "on disk"),
+                Query(f"max by (signal) ({sdk_selector('queue.oldest_item_age')})", "{{signal}}"),
+                Query(f"max by (job) ({sdk_selector('spool.oldest_file_age')})", "on disk"),
             ],
-            watch=context.watch("TelemetrySpoolFilling"),
+            alert=context.threshold("TelemetrySpoolFilling"),
             calcs=("lastNotNull", "max"),
         ),
-        series(
+        timeseries_panel(
             "Export time",
             "Mean time of an export request. Slow ones: the network or the Collector is busy.",
             "seconds",
@@ -186,18 +186,18 @@ def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
             calcs=("mean", "max"),
         ),
         (
-            ranking(
+            bar_gauge_panel(
                 "Repeated exports, 1 h",
                 "Export requests that had to be sent again. A few are a restart of the Collector.",
                 "count",
                 Query(
-                    f"sort_desc(sum by (signal) (round(increase({self_select('export.retries')}[1h]))))", "{{signal}}"
+                    f"sort_desc(sum by (signal) (round(increase({sdk_selector('export.retries')}[1h]))))", "{{signal}}"
                 ),
                 decimals=0,
-                empty="none",
+                no_value="none",
                 height=4,
             ),
-            columns(
+            table_panel(
                 "Errors of our own that the application was spared",
                 "Where the SDK swallowed an exception in 24 hours. Each is a defect worth a report.",
                 {"where": "Where"},
@@ -205,11 +205,11 @@ def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
                     Column(
                         "Count",
                         "count",
-                        f"sum by (where) (round(increase({self_select('errors.swallowed')}[24h]))) > 0",
+                        f"sum by (where) (round(increase({sdk_selector('errors.swallowed')}[24h]))) > 0",
                         decimals=0,
                     )
                 ],
-                empty="none",
+                no_value="none",
                 sort="Count",
                 width=8,
                 height=5,
@@ -219,50 +219,50 @@ def _sdk(context: BoardContext) -> tuple[Tile | tuple[Tile, ...], ...]:
     )
 
 
-def _spool() -> tuple[Tile, ...]:
+def _spool() -> tuple[PlacedPanel, ...]:
     return (
-        series(
+        timeseries_panel(
             "Waiting on disk",
             "Bytes that the SDK keeps on disk until the Collector takes them. They must fall to 0 after an outage.",
             "bytes",
             [
-                Query(f"max by (job) ({self_select('spool.bytes')})", "on disk"),
-                Query(f"max by (job) ({self_select('spool.capacity')})", "room"),
+                Query(f"max by (job) ({sdk_selector('spool.bytes')})", "on disk"),
+                Query(f"max by (job) ({sdk_selector('spool.capacity')})", "room"),
             ],
             dashed=("room",),
             calcs=("lastNotNull", "max"),
             width=6,
             height=7,
         ),
-        series(
+        timeseries_panel(
             "Files on disk",
             "One for each request that could not be sent. Many small ones: a service that was started and ended often while nobody listened.",
             "count",
-            [Query(f"max by (job) ({self_select('spool.files')})", "files")],
+            [Query(f"max by (job) ({sdk_selector('spool.files')})", "files")],
             decimals=0,
             calcs=("lastNotNull", "max"),
             width=6,
             height=7,
         ),
-        series(
+        timeseries_panel(
             "To disk and back",
             "Items per second that went to disk, and that the receiver took from there. The second follows the first, later.",
             "per second",
             [
-                Query(f"sum(rate({self_select('items.spooled')}[{INTERVAL}]))", "to disk"),
-                Query(f"sum(rate({self_select('items.redelivered')}[{INTERVAL}]))", "from disk"),
+                Query(f"sum(rate({sdk_selector('items.spooled')}[{INTERVAL}]))", "to disk"),
+                Query(f"sum(rate({sdk_selector('items.redelivered')}[{INTERVAL}]))", "from disk"),
             ],
             calcs=("mean", "max"),
             width=6,
             height=7,
         ),
-        series(
+        timeseries_panel(
             "Trouble with the disk",
             "Files that could not be read, and times that the disk could not be used, per interval. Then only memory keeps what waits.",
             "count",
             [
-                Query(f"sum(increase({self_select('spool.damaged')}[{INTERVAL}]))", "damaged files"),
-                Query(f"sum(increase({self_select('spool.errors')}[{INTERVAL}]))", "errors"),
+                Query(f"sum(increase({sdk_selector('spool.damaged')}[{INTERVAL}]))", "damaged files"),
+                Query(f"sum(increase({sdk_selector('spool.errors')}[{INTERVAL}]))", "errors"),
             ],
             decimals=0,
             interval="1m",
@@ -273,10 +273,10 @@ def _spool() -> tuple[Tile, ...]:
     )
 
 
-def _collector(context: BoardContext) -> tuple[Tile, ...]:
+def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
     job = f'{{job="{COLLECTOR_JOB}"}}'
     return (
-        series(
+        timeseries_panel(
             "Received",
             "Items per second that came in. A signal that stops alone: its sender changed.",
             "per second",
@@ -286,25 +286,25 @@ def _collector(context: BoardContext) -> tuple[Tile, ...]:
             ],
             calcs=("mean", "lastNotNull"),
         ),
-        series(
+        timeseries_panel(
             "Sent, by backend",
             "Items per second that a backend took. Zero while its queue grows: it is away, and nothing else will say so.",
             "per second",
-            [Query(f"sum by (exporter) ({rules.SENT})", "{{exporter}}")],
+            [Query(f"sum by (exporter) ({SENT})", "{{exporter}}")],
             calcs=("mean", "lastNotNull"),
         ),
-        series(
+        timeseries_panel(
             "Lost or refused",
             "Items in five minutes: refused at the door, refused by a backend, or dropped because a queue was full.",
             "count",
             [
-                Query(f"sum by (exporter, cause) ({rules.LOST}) > 0", "{{exporter}}: {{cause}}"),
-                Query(f"sum by (signal) ({rules.REFUSED}) > 0", "refused at the door: {{signal}}"),
+                Query(f"sum by (exporter, cause) ({LOST}) > 0", "{{exporter}}: {{cause}}"),
+                Query(f"sum by (signal) ({REFUSED}) > 0", "refused at the door: {{signal}}"),
             ],
             decimals=0,
             calcs=("max",),
         ),
-        series(
+        timeseries_panel(
             "Queues",
             "How full each backend's queue is. Above the dashed line somebody is paged; at 100 % telemetry is lost.",
             "ratio",
@@ -314,12 +314,12 @@ def _collector(context: BoardContext) -> tuple[Tile, ...]:
                     "{{exporter}}",
                 )
             ],
-            watch=context.watch("OtelCollectorQueueNearlyFull"),
-            top=1,
+            alert=context.threshold("OtelCollectorQueueNearlyFull"),
+            maximum=1,
             calcs=("lastNotNull", "max"),
             width=12,
         ),
-        series(
+        timeseries_panel(
             "Memory of the Collector",
             "Resident memory. At 80 % of its container's limit it begins to refuse.",
             "bytes",
@@ -330,10 +330,10 @@ def _collector(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _backends(context: BoardContext) -> tuple[Tile, ...]:
+def _backends(context: BoardContext) -> tuple[PlacedPanel, ...]:
     prometheus, alertmanager = f'{{job="{PROMETHEUS_JOB}"}}', f'{{job="{ALERTMANAGER_JOB}"}}'
     return (
-        columns(
+        table_panel(
             "What Prometheus reads",
             "Every target. 0: it does not answer. Slow ones delay their figures.",
             {"job": "Job", "instance": "Instance"},
@@ -342,16 +342,16 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
                     "Up",
                     "number",
                     "max by (job, instance) (up)",
-                    watch=context.watch("OtelCollectorDown", bad="below"),
+                    alert=context.threshold("OtelCollectorDown", bad="below"),
                     decimals=0,
                 ),
                 Column("Scrape", "seconds", "max by (job, instance) (scrape_duration_seconds)"),
             ],
-            watch=context.watch("OtelCollectorDown", bad="below"),
-            empty="nothing is watched",
+            alert=context.threshold("OtelCollectorDown", bad="below"),
+            no_value="nothing is watched",
             height=9,
         ),
-        series(
+        timeseries_panel(
             "Series",
             "Series that Prometheus holds in memory. A steep climb: a label with endless values.",
             "count",
@@ -359,7 +359,7 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
             calcs=("lastNotNull", "max"),
             height=9,
         ),
-        series(
+        timeseries_panel(
             "Evaluating the rules",
             "How long the slowest groups of rules took. Longer than their interval (30 s and more): alerts come late.",
             "seconds",
@@ -373,7 +373,7 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
             calcs=("lastNotNull", "max"),
             width=12,
         ),
-        series(
+        timeseries_panel(
             "Notifications",
             "Notifications per interval that Alertmanager sent, and those that failed or never reached it. Red: alerts do not reach you.",
             "count",
@@ -391,8 +391,8 @@ def _backends(context: BoardContext) -> tuple[Tile, ...]:
     )
 
 
-def _logs() -> Tile:
-    return lines(
+def _logs() -> PlacedPanel:
+    return logs_panel(
         "What the SDK says",
         "Its own warnings: what is lost is told once when it begins and once when it ends.",
         '{service_name=~"$job"} | scope_name=~"blogauto_otel.*" | detected_level=~"warn|error|critical"',

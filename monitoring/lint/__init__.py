@@ -1,1 +1,1 @@
-"""What can be wrong with a board or a rule, found without running anything."""
+"""Checks of boards and rules that need no running program."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a board: Grafana's own linter's rules, written anew, and those that tie boards to metrics and alerts."""
+"""Checks of boards: the rules of Grafana's linter, written anew, and rules that tie boards to metrics and alerts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from monitoring.rules.model import Alert
 Board = Mapping[str, Any]
 Panel = Mapping[str, Any]
 
-# Metrics that Prometheus, Alertmanager and the Collector have of themselves are not those of a chosen job.
+# Metrics of Prometheus, Alertmanager and the Collector about themselves: the variable `job` does not select them.
 SHARED: Final = ("otelcol_", "prometheus_", "alertmanager_", "ALERTS", "up", "scrape_duration_seconds", "job_")
 
-LONGEST_TITLE: Final = 20  # letters over three columns, read off the pictures
+LONGEST_TITLE: Final = 20  # characters that fit a panel three columns wide, measured in the pictures
 
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 _BUILTIN: Final = re.compile(r"^(__\w+|1)$")
-_WATCHED: Final = re.compile(r"Watched by (\w+)\.")
+_ALERT_NAMES: Final = re.compile(r"Alert: (\w+)\.")
 _BOARD_LINK: Final = re.compile(r"^/d/([\w-]+)")
 _WITHOUT_UNIT: Final = frozenset({"logs", "row"})
 
@@ -95,7 +95,7 @@ def _grid(board: Board) -> Iterator[str]:
 
 
 def _gaps(board: Board) -> Iterator[str]:
-    """A row that does not reach the right edge looks broken."""
+    """A row that ends before the right edge looks broken."""
     widths: dict[int, int] = {}
     for panel in board["panels"]:
         place = panel["gridPos"]
@@ -124,9 +124,9 @@ def _queried(board: Board) -> list[object]:
 
 def _panel(panel: Panel) -> Iterator[str]:
     if not panel["title"] or len(panel.get("description", "")) < 20:
-        yield "no title, or a description that says nothing"
+        yield "no title, or no description of 20 characters"
     if panel["gridPos"]["w"] == 3 and len(panel["title"]) > LONGEST_TITLE:
-        yield "its title does not fit"
+        yield "its title is too long for its width"
     if not panel.get("targets"):
         yield "no query"
     if "uid" not in panel.get("datasource", {}):
@@ -137,9 +137,9 @@ def _panel(panel: Panel) -> Iterator[str]:
     if panel["type"] == "timeseries" and defaults.get("min") != 0:
         yield "its axis does not begin at 0"
     if panel["type"] == "timeseries" and panel["options"]["legend"].get("placement") != "bottom":
-        yield "no place for its legend"
+        yield "its legend is not at the bottom"
     if panel["type"] in {"stat", "table", "bargauge"} and not defaults.get("noValue"):
-        yield "says nothing when there is nothing"
+        yield "no text for missing data (noValue)"
     if defaults.get("unit") == "percent" and not all("_percent" in target["expr"] for target in panel["targets"]):
         yield "percent is for metrics that are percentages; ratios are percentunit"
 
@@ -166,7 +166,7 @@ def _queries(board: Board, known: Mapping[str, Metric], recorded: Mapping[str, f
 
 
 def _habits(expr: str) -> Iterator[str]:
-    """Windows come from Grafana or are named in the title; figures of one service choose it."""
+    """Windows are `$__rate_interval` or named in the title; metrics of a service are selected by `job`."""
     for window in re.findall(r"(?<!offset )\[(\w+)\]", expr):
         if window in {"1m", "2m"} and "changes" not in expr:
             yield f"a fixed window of {window}: use $__rate_interval"
@@ -178,16 +178,16 @@ def _habits(expr: str) -> Iterator[str]:
 
 
 def _thresholds(board: Board, alerts: list[Alert]) -> Iterator[str]:
-    """A colour that changes where no alert fires teaches people to ignore it."""
+    """A panel changes colour where its alert fires; other colour changes teach people to ignore colours."""
     limits: dict[str, set[float]] = {}
     for alert in alerts:
         limits.setdefault(alert.name, set()).update(one.limit for one in comparisons(alert.condition))
     for panel in panels(board):
-        watched = _WATCHED.findall(panel.get("description", ""))
-        yield from (f"{panel['title']}: no alert is called {name}" for name in watched if name not in limits)
+        named = _ALERT_NAMES.findall(panel.get("description", ""))
+        yield from (f"{panel['title']}: no alert is called {name}" for name in named if name not in limits)
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
         steps = {step["value"] for step in defaults.get("thresholds", {}).get("steps", [])} - {None}
-        allowed = {value for name in watched for value in limits.get(name, ())} | {1.0} if watched else None
+        allowed = {value for name in named for value in limits.get(name, ())} | {1.0} if named else None
         if allowed is not None and panel["type"] != "table" and not _mirrors(steps, allowed):
             yield f"{panel['title']}: changes colour at {sorted(steps)}, its alert at {sorted(allowed)}"
 

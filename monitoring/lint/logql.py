@@ -1,4 +1,4 @@
-"""LogQL, parsed by the grammar that Grafana's own editor uses (@grafana/lezer-logql, Apache-2.0), on node."""
+"""Checks of LogQL with the grammar of Grafana's editor (@grafana/lezer-logql, Apache-2.0), run by node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from monitoring.node import packages
 
-SCRIPT: Final = Path(__file__).parent / "logql.mjs"
+SCENARIO: Final = Path(__file__).parent / "logql.mjs"
 
 # Loki 3's index labels for OTLP that our Collector can set (limits_config.otlp_config, default resource attributes).
 INDEX_LABELS: Final = frozenset(
@@ -36,7 +36,7 @@ class Parsed:
 def parse(queries: Sequence[str]) -> list[Parsed]:
     """Every query, parsed in one run of node."""
     done = subprocess.run(
-        ["node", str(SCRIPT), str(packages("logql"))],
+        ["node", str(SCENARIO), str(packages("logql"))],
         input=json.dumps(list(queries)),
         capture_output=True,
         text=True,

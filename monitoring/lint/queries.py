@@ -1,4 +1,4 @@
-"""PromQL taken apart: which series and labels it reads, which labels its result has, and what is careless about it."""
+"""Checks of PromQL: which series and labels a query reads, which labels its result has, and careless constructs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import promql_parser as pql
 
 from monitoring.metrics import Metric
 
-# What Grafana puts in the place of its variables.
+# Values for Grafana's variables and macros.
 MACROS: Final = {
     "$__rate_interval": "1m",
     "$__interval": "15s",
@@ -59,7 +59,7 @@ def selectors(expr: pql.Expr) -> list[pql.VectorSelector]:
 
 
 def problems(expr: str, known: Mapping[str, Metric], recorded: frozenset[str]) -> list[str]:
-    """What is wrong with a query: syntax, names and labels that nobody emits, counters read raw, joins of averages."""
+    """What is wrong with a query: syntax, unknown metrics and labels, counters without rate(), `without`, irate()."""
     try:
         tree = parsed(expr)
     except ValueError as error:
@@ -81,7 +81,7 @@ def _unknown(tree: pql.Expr, known: Mapping[str, Metric], recorded: frozenset[st
 
 
 def _raw_counters(tree: pql.Expr, known: Mapping[str, Metric]) -> Iterator[str]:
-    """A counter means nothing by itself; comparing its presence (`unless`, `and`) is fine."""
+    """A counter needs rate() or increase(); checking whether it exists (`unless`, `and`) does not."""
     counters = {name for name, metric in known.items() if metric.type == "counter"}
     for node in nodes(tree):
         if isinstance(node, pql.Call) and node.func.name in _RATES:

@@ -1,4 +1,4 @@
-"""What can be wrong with rules: the checks that pint makes without a server, written anew, and our own conventions."""
+"""Checks of rules: those that pint makes without a server, written anew, and our own conventions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from monitoring.lint import queries
-from monitoring.metrics import Metric, known
+from monitoring.metrics import Metric, known_metrics
 from monitoring.parameters import RULE_INTERVAL, Service
-from monitoring.rules.model import Alert, Recording, RuleFile
-from monitoring.rules.write import labels, told
+from monitoring.rules.model import Alert, RecordingRule, RuleFile
+from monitoring.rules.write import alert_annotations, labels
 
 _USED: Final = re.compile(r"\$labels\.(\w+)")
 _NAME: Final = re.compile(r"^[A-Z][A-Za-z]+$")
@@ -32,7 +32,7 @@ def recorded_labels(files: tuple[RuleFile, ...], metrics: Mapping[str, Metric]) 
 
 def problems(files: tuple[RuleFile, ...], service: Service) -> list[str]:
     """Everything wrong with the rules of a service and of the monitoring."""
-    metrics = known(service)
+    metrics = known_metrics(service)
     recorded = recorded_labels(files, metrics)
     found: list[str] = []
     for file in files:
@@ -44,7 +44,7 @@ def problems(files: tuple[RuleFile, ...], service: Service) -> list[str]:
 
 
 def _recording(
-    recording: Recording, metrics: Mapping[str, Metric], recorded: Mapping[str, frozenset[str]]
+    recording: RecordingRule, metrics: Mapping[str, Metric], recorded: Mapping[str, frozenset[str]]
 ) -> Iterator[str]:
     yield from queries.problems(recording.expression, metrics, frozenset(recorded))
     yield from _windows(recording.expression)
@@ -69,17 +69,17 @@ def _alert(
     yield from queries.problems(expression, metrics, frozenset(recorded))
     yield from _windows(expression)
     if not _NAME.match(alert.name) or alert.severity not in _SEVERITIES:
-        yield "its name or severity is not as the others'"
+        yield "its name is not CamelCase, or its severity is unknown"
     if not re.search(r"==|!=|>|<|absent\(|vector\(", expression):
         yield "it compares nothing and always fires"
-    if "absent(" in expression and _seconds(alert.wait) < 2 * RULE_INTERVAL:
+    if "absent(" in expression and _seconds(alert.pending_for) < 2 * RULE_INTERVAL:
         yield "absent() without a wait: a restart of Prometheus would fire it"
     if any("$" in value or "{{" in value for value in labels(alert, file).values()):
         yield "a label with a template starts a new alert at each change"
     has = queries.result_labels(queries.parsed(expression), metrics, recorded) | frozenset(labels(alert, file))
     if "job" not in has:
         yield "no label job: inhibition and grouping need it"
-    texts = told(alert, service)
+    texts = alert_annotations(alert, service)
     for name in sorted({name for text in texts.values() for name in _USED.findall(text)} - has):
         yield f"its text names the label {name}, which the result does not have"
     yield from (f"no {name}" for name, text in texts.items() if not text)

@@ -1,4 +1,4 @@
-"""Packages for node, installed once into the user's cache: nothing of them is ever part of this repository."""
+"""Node packages, installed once into the user's cache and never into this repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 
 MANIFESTS: Final = Path(__file__).parent
 
-# Install scripts are never run: a package has no business on this machine before it is called.
+# Install scripts do not run: a package gets no chance to execute code before it is used.
 INSTALL: Final = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
@@ -46,7 +46,9 @@ def _cache() -> Path:
 def _install(files: list[Path], target: Path) -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            raise NodeError(f"{program} is not installed: checking LogQL and drawing boards need node 20 or newer.")
+            raise NodeError(
+                f"{program} is not installed: checks of LogQL and pictures of boards need node 20 or newer."
+            )
     work = target.with_suffix(".new")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()

@@ -1,6 +1,6 @@
-// Draws one board as Grafana lays it out. `window.SHEET` holds the board and what the real Prometheus answered to each query.
-// Charts, numbers, bars, tables and frames are Grafana's own components (@grafana/ui); heatmaps and log lines, whose panels are
-// not under a free enough licence, are drawn here.
+// Renders one board as Grafana lays it out. `window.BOARD_DATA` holds the board and what the real Prometheus answered to each query.
+// Charts, numbers, bars, tables and frames are Grafana's own components (@grafana/ui); heatmaps and log lines, whose panels
+// are under the AGPL, are drawn here.
 import React from "react";
 import { createRoot } from "react-dom/client";
 import {
@@ -10,19 +10,19 @@ import {
 import plotStyle from "uplot/dist/uPlot.min.css";
 import { BarGauge, BigValue, GlobalStyles, PanelChrome, Table, TimeSeries } from "@grafana/ui";
 
-// A headless page draws no frames while its clock is a virtual one, so nobody would ever be told of a size.
+// With virtual time a headless page renders no frames, so the browser's own observer never reports a size.
 window.ResizeObserver = class {
-  constructor(tell) { this.tell = tell; }
-  observe(target) { setTimeout(() => this.tell([{ target, contentRect: target.getBoundingClientRect() }], this)); }
+  constructor(report) { this.report = report; }
+  observe(target) { setTimeout(() => this.report([{ target, contentRect: target.getBoundingClientRect() }], this)); }
   unobserve() {}
   disconnect() {}
 };
 
-const sheet = window.SHEET;
+const data = window.BOARD_DATA;
 const theme = createTheme({ colors: { mode: "dark" } });
 const CELL = 30, GAP = 8, WIDTH = 1500;
 const column = (WIDTH - 23 * GAP) / 24;
-const [FROM, TO] = sheet.range.map((seconds) => seconds * 1000);
+const [FROM, TO] = data.range.map((seconds) => seconds * 1000);
 
 standardTransformersRegistry.setInit(() =>
   [standardTransformers.mergeTransformer, standardTransformers.organizeFieldsTransformer]
@@ -37,7 +37,7 @@ const legend = (format, labels) =>
 function graphFrames(answers) {
   return answers.flatMap(({ target, result, step }) => result.map(({ metric, values, value }) => {
     const { __name__, ...labels } = metric;
-    const points = values ? filled(values, step) : [value];
+    const points = values ? withGaps(values, step) : [value];
     return toDataFrame({
       refId: target.refId,
       fields: [
@@ -49,8 +49,8 @@ function graphFrames(answers) {
   }));
 }
 
-// A step without a sample is a gap, not a slope.
-function filled(values, step) {
+// A step without a sample becomes a gap.
+function withGaps(values, step) {
   const out = [];
   values.forEach(([time, value], index) => {
     const before = index ? values[index - 1][0] : time;
@@ -74,13 +74,13 @@ function tableFrames(answers) {
   });
 }
 
-const place = (object, path, value) => {
+const setPath = (object, path, value) => {
   const keys = path.split(".");
   const last = keys.pop();
   keys.reduce((at, key) => (at[key] ??= {}), object)[last] = value;
 };
 
-function dressed(frames, panel) {
+function withConfig(frames, panel) {
   const { defaults = {}, overrides = [] } = panel.fieldConfig ?? {};
   for (const frame of frames) {
     for (const field of frame.fields) {
@@ -88,7 +88,7 @@ function dressed(frames, panel) {
       const config = { ...structuredClone(field.type === FieldType.number || panel.type === "table" ? defaults : {}), ...field.config };
       const name = getFieldDisplayName({ ...field, config }, frame, frames);
       for (const { matcher, properties } of overrides) {
-        if (matcher.options === name) properties.forEach(({ id, value }) => place(config, id, value));
+        if (matcher.options === name) properties.forEach(({ id, value }) => setPath(config, id, value));
       }
       delete config.links;
       field.config = config;
@@ -101,25 +101,25 @@ const timeRange = (begin = FROM) => ({ from: dateTime(begin), to: dateTime(TO), 
 
 // --- panels ------------------------------------------------------------------------------------------------------------
 
-const Nothing = ({ text }) => <div style={{ display: "grid", placeItems: "center", height: "100%", color: theme.colors.text.secondary }}>{text}</div>;
+const Empty = ({ text }) => <div style={{ display: "grid", placeItems: "center", height: "100%", color: theme.colors.text.secondary }}>{text}</div>;
 
 function Chart({ panel, answers, width, height }) {
-  const frames = dressed(graphFrames(answers), panel);
-  if (!frames.length) return <Nothing text="No data" />;
+  const frames = withConfig(graphFrames(answers), panel);
+  if (!frames.length) return <Empty text="No data" />;
   const begin = panel.timeFrom === "30d" ? TO - 30 * 86400e3 : FROM;
   const marks = (builder) => {
     builder.addHook("draw", (plot) => {
       const at = (time) => plot.valToPos(time, "x", true);
       const { ctx } = plot;
       ctx.save();
-      for (const mark of sheet.marks) {
+      for (const mark of data.marks) {
         ctx.strokeStyle = ctx.fillStyle = theme.visualization.getColorByName(mark.colour);
         ctx.globalAlpha = 0.5;
         ctx.setLineDash([4, 4]);
         ctx.beginPath(); ctx.moveTo(at(mark.time), plot.bbox.top); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.stroke();
         ctx.beginPath(); ctx.moveTo(at(mark.time) - 4, plot.bbox.top + plot.bbox.height + 6); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.lineTo(at(mark.time) + 4, plot.bbox.top + plot.bbox.height + 6); ctx.fill();
       }
-      const exemplars = answers.some(({ target }) => target.exemplar) ? sheet.exemplars : [];
+      const exemplars = answers.some(({ target }) => target.exemplar) ? data.exemplars : [];
       const scale = Object.keys(plot.scales).find((name) => name !== "x");
       ctx.setLineDash([]);
       ctx.globalAlpha = 0.9;
@@ -141,8 +141,8 @@ function Chart({ panel, answers, width, height }) {
 
 const lastOf = (field) => [...field.values].reverse().find((value) => value !== null && value !== undefined);
 
-function Figure({ panel, answers, width, height }) {
-  const [frame] = dressed(graphFrames(answers), panel);
+function Stat({ panel, answers, width, height }) {
+  const [frame] = withConfig(graphFrames(answers), panel);
   const field = frame?.fields[1];
   const empty = { text: panel.fieldConfig.defaults.noValue ?? "-", color: theme.visualization.getColorByName("text"), numeric: NaN };
   if (!field) empty.color = undefined;
@@ -153,9 +153,9 @@ function Figure({ panel, answers, width, height }) {
     graphMode={panel.options.graphMode} justifyMode="auto" textMode="value" sparkline={spark} />;
 }
 
-function Ranking({ panel, answers, width, height }) {
-  const frames = dressed(graphFrames(answers), panel);
-  if (!frames.length) return <Nothing text={panel.fieldConfig.defaults.noValue} />;
+function BarGaugePanel({ panel, answers, width, height }) {
+  const frames = withConfig(graphFrames(answers), panel);
+  if (!frames.length) return <Empty text={panel.fieldConfig.defaults.noValue} />;
   const values = frames.map((frame) => [frame.fields[1], frame.fields[1].display(lastOf(frame.fields[1]))]);
   const top = Math.max(...values.map(([, value]) => value.numeric), 1e-9);
   const each = Math.min(32, height / values.length - 8);
@@ -167,13 +167,13 @@ function Ranking({ panel, answers, width, height }) {
     </div>))}</div>;
 }
 
-function Columns({ panel, answers, width, height }) {
+function TablePanel({ panel, answers, width, height }) {
   const [frame, setFrame] = React.useState(null);
   React.useEffect(() => {
     const known = panel.transformations.map(({ id, options }) => ({ id, options }));
-    transformDataFrame(known, tableFrames(answers)).subscribe((frames) => setFrame(dressed(frames, panel)[0] ?? null));
+    transformDataFrame(known, tableFrames(answers)).subscribe((frames) => setFrame(withConfig(frames, panel)[0] ?? null));
   }, []);
-  if (!frame || !frame.length) return <Nothing text={panel.fieldConfig.defaults.noValue} />;
+  if (!frame || !frame.length) return <Empty text={panel.fieldConfig.defaults.noValue} />;
   const sort = panel.options.sortBy?.[0];
   const field = sort && frame.fields.find((one) => getFieldDisplayName(one, frame) === sort.displayName);
   if (field) {
@@ -208,18 +208,18 @@ function Heatmap({ answers, width, height, panel }) {
     for (let time = FROM + 600e3; time < TO; time += 600e3) ctx.fillText(new Date(time).toISOString().slice(11, 16), x(time), h + 16);
     const band = (value) => { const at = rows.findIndex((row) => value <= row.le); return h - tall * (at + 0.5); };
     ctx.fillStyle = "rgb(255,0,255)";
-    for (const { time, value } of sheet.exemplars) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
+    for (const { time, value } of data.exemplars) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
     for (let index = 0; index < 64; index++) { ctx.fillStyle = `hsl(${40 - 30 * (index / 64)} 90% ${18 + 48 * (index / 64)}%)`; ctx.fillRect(left + index * 3, h + 30, 3, 8); }
     ctx.fillStyle = theme.colors.text.secondary; ctx.textAlign = "left"; ctx.fillText(`0 to ${top.toFixed(2)} req/s`, left + 204, h + 38);
   }, []);
-  return answers.flatMap(({ result }) => result).length ? <canvas ref={ref} width={width} height={height} /> : <Nothing text="No data" />;
+  return answers.flatMap(({ result }) => result).length ? <canvas ref={ref} width={width} height={height} /> : <Empty text="No data" />;
 }
 
 const LEVELS = { error: "red", critical: "purple", warning: "orange", warn: "orange" };
 
-function Lines({ panel, height }) {
-  const lines = sheet.logs[panel.id] ?? [];
-  if (!lines.length) return <Nothing text="No lines" />;
+function Logs({ panel, height }) {
+  const lines = data.logs[panel.id] ?? [];
+  if (!lines.length) return <Empty text="No lines" />;
   return <div style={{ height, overflow: "hidden", fontFamily: theme.typography.fontFamilyMonospace, fontSize: 12, lineHeight: "20px" }}>
     {lines.slice(0, Math.floor(height / 20)).map(({ time, level, text, trace_id }, index) => (
       <div key={index} style={{ display: "flex", gap: 10, whiteSpace: "nowrap", overflow: "hidden", borderLeft: `3px solid ${theme.visualization.getColorByName(LEVELS[level] ?? "blue")}`, paddingLeft: 8 }}>
@@ -231,7 +231,7 @@ function Lines({ panel, height }) {
   </div>;
 }
 
-const KINDS = { timeseries: Chart, stat: Figure, bargauge: Ranking, table: Columns, heatmap: Heatmap, logs: Lines };
+const PANELS = { timeseries: Chart, stat: Stat, bargauge: BarGaugePanel, table: TablePanel, heatmap: Heatmap, logs: Logs };
 
 class Safe extends React.Component {
   state = { error: null };
@@ -244,16 +244,16 @@ function Placed({ panel }) {
   const at = { position: "absolute", left: x * (column + GAP), top: y * (CELL + GAP) };
   const [width, height] = [w * column + (w - 1) * GAP, h * CELL + (h - 1) * GAP];
   if (panel.type === "row") return <h2 style={{ ...at, ...theme.typography.h5, margin: 0, paddingTop: 6 }}>⌄ {panel.title}</h2>;
-  const Kind = KINDS[panel.type];
+  const Kind = PANELS[panel.type];
   return <div style={{ ...at, width, height }}>
     <PanelChrome title={panel.title} description={panel.description} width={width} height={height} padding={panel.type === "stat" ? "none" : "sm"}>
-      {(innerWidth, innerHeight) => <Safe><Kind panel={panel} answers={sheet.answers[panel.id] ?? []} width={innerWidth} height={innerHeight} /></Safe>}
+      {(innerWidth, innerHeight) => <Safe><Kind panel={panel} answers={data.answers[panel.id] ?? []} width={innerWidth} height={innerHeight} /></Safe>}
     </PanelChrome>
   </div>;
 }
 
 function Board() {
-  const { board } = sheet;
+  const { board } = data;
   const height = Math.max(...board.panels.map(({ gridPos: { y, h } }) => y + h)) * (CELL + GAP);
   const chip = { background: theme.colors.background.secondary, border: `1px solid ${theme.colors.border.medium}`, borderRadius: 2, padding: "4px 10px" };
   return <div style={{ width: WIDTH, padding: 16, background: theme.colors.background.canvas, color: theme.colors.text.primary, ...theme.typography.body }}>

@@ -1,1 +1,1 @@
-"""Recording rules and alerts, as data, and the files that Prometheus reads."""
+"""RecordingRule rules and alerts, as data, and the files that Prometheus reads."""

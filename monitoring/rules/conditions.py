@@ -1,4 +1,4 @@
-"""When an alert fires, as a tree: it is written out as PromQL, and mutated to see whether a test would notice."""
+"""The condition of an alert as a tree: written as PromQL, and mutated by the mutation tests."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from monitoring.parameters import spell
+from monitoring.parameters import promql_number
 
 Operator = Literal[">", ">=", "<", "=="]
 
-# The opposite test, for mutants.
+# The opposite comparison, for mutants.
 FLIPPED: dict[Operator, Operator] = {">": "<", ">=": "<", "<": ">", "==": ">"}
 
 
 @dataclass(frozen=True)
-class Compare:
-    """A figure against a limit."""
+class Comparison:
+    """A PromQL value compared with a limit."""
 
     value: str
     operator: Operator
@@ -24,12 +24,12 @@ class Compare:
 
     def __str__(self) -> str:
         """PromQL."""
-        return f"{self.value} {self.operator} {spell(self.limit)}"
+        return f"{self.value} {self.operator} {promql_number(self.limit)}"
 
 
 @dataclass(frozen=True)
-class Holds:
-    """A condition without a number: `absent(...)`."""
+class Expr:
+    """Any other PromQL expression, such as `absent(...)`."""
 
     expression: str
 
@@ -39,19 +39,19 @@ class Holds:
 
 
 @dataclass(frozen=True)
-class Every:
-    """The first part is what the alert is about; the others are guards, and all must hold."""
+class And:
+    """All parts must be true. The first gives the alert its value and labels; the others are guards."""
 
     parts: tuple[Condition, ...]
 
     def __str__(self) -> str:
         """PromQL."""
-        return " and ".join(f"({part})" if isinstance(part, Either) else str(part) for part in self.parts)
+        return " and ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
 
 
 @dataclass(frozen=True)
-class Either:
-    """Any part is enough."""
+class Or:
+    """At least one part must be true."""
 
     parts: tuple[Condition, ...]
 
@@ -60,23 +60,23 @@ class Either:
         return " or ".join(map(str, self.parts))
 
 
-Condition = Compare | Holds | Every | Either
+Condition = Comparison | Expr | And | Or
 
 
-def comparisons(condition: Condition) -> Iterator[Compare]:
+def comparisons(condition: Condition) -> Iterator[Comparison]:
     """Every comparison in it, from left to right."""
-    if isinstance(condition, Compare):
+    if isinstance(condition, Comparison):
         yield condition
-    elif isinstance(condition, (Every, Either)):
+    elif isinstance(condition, (And, Or)):
         for part in condition.parts:
             yield from comparisons(part)
 
 
 def mutants(condition: Condition) -> Iterator[tuple[str, Condition]]:
-    """Wrong versions of it, each with one change and its name: what a careless edit would make of it."""
-    if isinstance(condition, Compare):
+    """Wrong versions of a condition, by name, each with one careless change."""
+    if isinstance(condition, Comparison):
         yield from _wrong_comparisons(condition)
-    elif isinstance(condition, (Every, Either)):
+    elif isinstance(condition, (And, Or)):
         kind = type(condition)
         for index, part in enumerate(condition.parts):
             others = (*condition.parts[:index], *condition.parts[index + 1 :])
@@ -85,7 +85,7 @@ def mutants(condition: Condition) -> Iterator[tuple[str, Condition]]:
                 yield name, kind((*condition.parts[:index], changed, *condition.parts[index + 1 :]))
 
 
-def _wrong_comparisons(condition: Compare) -> Iterator[tuple[str, Condition]]:
+def _wrong_comparisons(condition: Comparison) -> Iterator[tuple[str, Condition]]:
     short = str(condition)
     if condition.limit:
         yield f"half of '{short}'", replace(condition, limit=condition.limit / 2)

@@ -1,4 +1,4 @@
-"""What a rule is, before it is a line of YAML."""
+"""Recording rules, alerts, groups and rule files, as data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Category = Literal["latency", "errors", "saturation", "availability", "business"
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A figure computed ahead; `name` is `level:metric:operations` (Prometheus practices, "Recording rules")."""
+class RecordingRule:
+    """A series that Prometheus computes; `name` is `level:metric:operations` (Prometheus practices, "RecordingRule rules")."""
 
     name: str
     expression: str
@@ -24,11 +24,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class Alert:
-    """A condition that somebody must know of.
+    """An alerting rule.
 
-    `wait` is how long it must hold, `hold` how long it stays up after it ended, both as Prometheus writes durations.
-    `summary` and `description` may use Prometheus templates. `board` is the board that shows it, `variables` what to
-    preset there. `because` says in one line why the expression is as it is; it becomes a comment above the rule.
+    `pending_for` is Prometheus's `for`, `keep_firing_for` its setting of that name. `summary` and `description` may use
+    Prometheus templates. `board` is the board that `dashboard_url` opens, `variables` what it presets there. `comment`
+    says why the expression is as it is and stands above the rule in the file.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Alert:
     condition: Condition
     summary: str
     description: str
-    wait: str = "0s"
-    hold: str = "0s"
+    pending_for: str = "0s"
+    keep_firing_for: str = "0s"
     board: str = "overview"
     variables: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    because: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Group:
     """Rules that are evaluated together, in order, each `interval` seconds."""
 
     name: str
-    rules: tuple[Recording | Alert, ...]
+    rules: tuple[RecordingRule | Alert, ...]
     interval: int | None = None
 
 
 @dataclass(frozen=True)
 class RuleFile:
-    """One file for Prometheus; `service` is what its alerts carry as the label of that name."""
+    """One rule file; `service` is the label of that name on its alerts."""
 
     name: str
     service: str
@@ -68,23 +68,24 @@ class RuleFile:
         return tuple(rule for group in self.groups for rule in group.rules if isinstance(rule, Alert))
 
     @property
-    def recordings(self) -> tuple[Recording, ...]:
+    def recordings(self) -> tuple[RecordingRule, ...]:
         """Its recording rules, in order."""
-        return tuple(rule for group in self.groups for rule in group.rules if isinstance(rule, Recording))
+        return tuple(rule for group in self.groups for rule in group.rules if isinstance(rule, RecordingRule))
 
     def only(self, alert: Alert, *, instead: Alert | None = None) -> RuleFile:
-        """One alert, or another in its place, and the recording rules that it reads."""
-        kept = instead or alert
-        read = self.read_by(str(kept.condition))
+        """A file with one alert (or `instead` of it) and the recording rules that it reads."""
+        wanted = instead or alert
+        read = self.read_by(str(wanted.condition))
         groups = (
             replace(
-                group, rules=tuple(_kept(rule, alert, kept) for rule in group.rules if rule is alert or rule in read)
+                group,
+                rules=tuple(_replaced(rule, alert, wanted) for rule in group.rules if rule is alert or rule in read),
             )
             for group in self.groups
         )
         return replace(self, groups=tuple(group for group in groups if group.rules))
 
-    def read_by(self, expression: str) -> tuple[Recording, ...]:
+    def read_by(self, expression: str) -> tuple[RecordingRule, ...]:
         """The recording rules that an expression reads, by itself or through others."""
         names = set(_RECORDED.findall(expression))
         found = tuple(recording for recording in self.recordings if recording.name in names)
@@ -95,5 +96,5 @@ class RuleFile:
 _RECORDED: Final = re.compile(r"\w+:\w+:\w+")
 
 
-def _kept(rule: Recording | Alert, alert: Alert, kept: Alert) -> Recording | Alert:
-    return kept if rule is alert else rule
+def _replaced(rule: RecordingRule | Alert, alert: Alert, wanted: Alert) -> RecordingRule | Alert:
+    return wanted if rule is alert else rule

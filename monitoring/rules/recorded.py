@@ -1,12 +1,21 @@
-"""How the recorded series are called."""
+"""Names of the recorded series, which alerts and boards read."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from monitoring.parameters import Service
+
+# About the Collector and the SDK: the same names for every service.
+REFUSED: Final = "job_signal:otelcol_refused_items:increase5m"
+LOST: Final = "job_exporter_signal:otelcol_lost_items:increase5m"
+SENT: Final = "job_exporter_signal:otelcol_sent_items:rate5m"
+QUEUED: Final = "job_exporter:otelcol_exporter_queue_size:sum"
+DROPPED: Final = "job_signal_reason:blogauto_otel_items_dropped:increase5m"
 
 
 class Recorded:
-    """The names of the recorded series, for the rules and boards that read them."""
+    """Names of the recorded series about one service."""
 
     def __init__(self, service: Service) -> None:
         prefix = service.namespace

@@ -10,7 +10,7 @@ import pytest
 
 from monitoring.boards.all import boards as built
 from monitoring.parameters import BLOGAUTO
-from monitoring.proof.rules import rule_files
+from monitoring.rule_files import rule_files
 from monitoring.rules.model import Alert, RuleFile
 from stack.processes import Programs, ensure_programs
 

@@ -1,4 +1,4 @@
-"""The boards show what was promised, from series that exist, in the colours of the alerts."""
+"""Boards: the promised panels, queries of known series, thresholds of the alerts, and provisioning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE
 from monitoring.generate import ROOT
 from monitoring.lint import boards as lint
 from monitoring.lint.rules import recorded_labels
-from monitoring.metrics import known
+from monitoring.metrics import known_metrics
 from monitoring.parameters import BLOGAUTO, SCRAPE_INTERVAL
 from monitoring.rules.model import Alert, RuleFile
 
@@ -23,10 +23,10 @@ PROVISIONING = BACKENDS / "grafana" / "provisioning"
 
 
 def wrong(boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]) -> list[str]:
-    return lint.problems(boards, known(BLOGAUTO), recorded_labels(files, known(BLOGAUTO)), alerts)
+    return lint.problems(boards, known_metrics(BLOGAUTO), recorded_labels(files, known_metrics(BLOGAUTO)), alerts)
 
 
-def test_nothing_is_wrong_with_the_boards(
+def test_lint_finds_nothing_in_the_boards(
     boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]
 ) -> None:
     assert wrong(boards, files, alerts) == []
@@ -49,29 +49,29 @@ FAULTS: Mapping[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a fixed window": (_query('sum(rate(blogauto_errors_total{job=~"$job"}[1m]))'), "use $__rate_interval"),
     "not PromQL": (_query('sum(rate(blogauto_errors_total{job=~"$job"}[5m])'), "not PromQL"),
     "an unknown variable": (_query('sum(rate(blogauto_errors_total{job=~"$job",type="$kind"}[5m]))'), "$kind is not a variable"),
-    "a legend of nothing": (lambda board: first(board, "timeseries")["targets"][0].update(legendFormat="{{pod}}"), "names pod"),
+    "a legend that names a missing label": (lambda board: first(board, "timeseries")["targets"][0].update(legendFormat="{{pod}}"), "names pod"),
     "no unit": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("unit"), "no unit"),
-    "no description": (lambda board: first(board, "stat").update(description=""), "a description that says nothing"),
-    "no words for nothing": (lambda board: first(board, "stat")["fieldConfig"]["defaults"].pop("noValue"), "says nothing"),
-    "an axis that begins anywhere": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("min"), "begin at 0"),
+    "no description": (lambda board: first(board, "stat").update(description=""), "no description of 20"),
+    "no text for missing data": (lambda board: first(board, "stat")["fieldConfig"]["defaults"].pop("noValue"), "no text for missing data"),
+    "an axis that does not begin at 0": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("min"), "begin at 0"),
     "percent of a ratio": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].update(unit="percent"), "percentunit"),
-    "two panels in one place": (lambda board: first(board, "timeseries")["gridPos"].update(x=8), "lies on"),
+    "two panels at one position": (lambda board: first(board, "timeseries")["gridPos"].update(x=8), "lies on"),
     "a panel over the edge": (lambda board: first(board, "timeseries")["gridPos"].update(w=25), "does not fit"),
     "a number used twice": (lambda board: first(board, "stat").update(id=2), "panel ids"),
     "a board to be edited": (lambda board: board.update(editable=True), "not read-only"),
     "a hidden link": (lambda board: board["links"][0].update(placement="inControlsMenu"), "hidden in a menu"),
-    "a link to nowhere": (
+    "a link to an unknown board": (
         lambda board: first(board, "stat")["fieldConfig"]["defaults"].update(links=[{"title": "x", "url": "/d/nowhere"}]),
         "which is not there",
     ),
-    "a colour that no alert has": (
+    "a threshold that no alert has": (
         lambda board: next(p for p in board["panels"] if p["title"] == "Failing")["fieldConfig"]["defaults"]["thresholds"]["steps"][1].update(value=0.07),
         "changes colour at",
     ),
-    "an alert that is not there": (lambda board: first(board, "stat").update(description="Watched by NobodyAtAll. Really."), "no alert is called"),
-    "logs of everybody": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_namespace="x"}'), "every service"),
+    "an unknown alert": (lambda board: first(board, "stat").update(description="Alert: NoSuchAlert. Really."), "no alert is called"),
+    "logs of every service": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_namespace="x"}'), "every service"),
     "LogQL that does not parse": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_name="x" |'), "not LogQL"),
-    "a legend that covers the chart": (lambda board: first(board, "timeseries")["options"]["legend"].pop("placement"), "no place for its legend"),
+    "a legend that covers the chart": (lambda board: first(board, "timeseries")["options"]["legend"].pop("placement"), "its legend is not at the bottom"),
 }  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def test_lint_finds(fault: str, boards: Boards, files: tuple[RuleFile, RuleFile]
     assert any(said in problem for problem in found), found
 
 
-# What the contract promises of each board, by words in the titles of its panels.
+# The panels that the contract promises, by the beginning of their titles.
 PROMISED = {
     "overview": ("CPU", "Memory", "Disk", "Requests", "Response time", "Failing", "What was made", "WordPress posts"),
     "api": ("Distribution of response times", "p95 by endpoint", "Status codes", "Throughput by endpoint"),
@@ -102,7 +102,7 @@ def test_a_board_shows_what_was_promised(name: str, boards: Boards) -> None:
     assert [words for words in PROMISED[name] if not any(title.startswith(words) for title in titles)] == []
 
 
-# What the SDK says of itself and no panel shows: no trouble of anybody's, or said by another figure already.
+# The SDK's metrics about itself that no panel shows: they indicate no fault, or another panel shows the same.
 NOT_SHOWN = {
     "items.superseded",
     "items.withheld",
@@ -113,13 +113,13 @@ NOT_SHOWN = {
 }
 
 
-def test_the_health_board_shows_what_the_sdk_says_of_itself(boards: Boards) -> None:
+def test_the_telemetry_board_shows_the_sdks_metrics_about_itself(boards: Boards) -> None:
     asked = " ".join(target["expr"] for _, target in lint.targets(boards["blogauto-telemetry"], "prometheus"))
     missing = {metric.name for metric in SELF_METRICS if metric.prometheus_name(SELF_NAMESPACE) not in asked}
     assert missing == NOT_SHOWN
 
 
-def test_each_board_answers_first_and_shows_logs_last(boards: Boards) -> None:
+def test_each_board_begins_with_stats_and_ends_with_logs(boards: Boards) -> None:
     for board in boards.values():
         kinds = [panel["type"] for panel in lint.panels(board)]
         assert kinds[:6] == ["stat"] * 6
@@ -141,15 +141,15 @@ def sources() -> dict[str, dict[str, Any]]:
     return {source["name"]: source for source in yaml.safe_load(path.read_text())["datasources"]}
 
 
-def test_figures_are_exported_scraped_and_charted_at_one_pace() -> None:
+def test_export_scrape_and_chart_intervals_are_equal() -> None:
     """Unequal, every `rate()` over `$__rate_interval` would be empty."""
     prometheus = yaml.safe_load((BACKENDS / "prometheus" / "prometheus.yml").read_text())
-    paces = {
+    intervals = {
         prometheus["global"]["scrape_interval"],
         sources()["Prometheus"]["jsonData"]["timeInterval"],
         f"{default_of('metric_interval'):g}s",
     }
-    assert paces == {f"{SCRAPE_INTERVAL}s"}
+    assert intervals == {f"{SCRAPE_INTERVAL}s"}
 
 
 def test_boards_and_data_sources_agree_on_uids(boards: Boards) -> None:

@@ -14,17 +14,17 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.generate import ROOT, everything, stale
+from monitoring.generate import ROOT, generated_files, stale
 from monitoring.parameters import BLOGAUTO
 
 
 def test_the_committed_files_are_what_the_code_writes() -> None:
-    differing = [path for path, text in everything(BLOGAUTO).items() if (ROOT / path).read_text() != text]
+    differing = [path for path, text in generated_files(BLOGAUTO).items() if (ROOT / path).read_text() != text]
     assert differing == [], "run `python -m monitoring generate`"
 
 
 def test_nothing_lies_about_that_nothing_generates() -> None:
-    assert stale(everything(BLOGAUTO), ROOT) == []
+    assert stale(generated_files(BLOGAUTO), ROOT) == []
 
 
 def test_a_board_survives_grafanas_own_types(boards: Mapping[str, dict[str, Any]]) -> None:

@@ -1,23 +1,25 @@
-"""Every alert fires when it must and keeps quiet when it must, says what people need, and no careless edit passes."""
+"""Rules: lint, unit tests run by promtool, and mutation tests."""
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitoring.alerts.all import APPLICATION, TELEMETRY, all_alerts
+from monitoring.alerts.definition import AlertDefinition
 from monitoring.generate import ROOT
 from monitoring.lint import rules as lint
 from monitoring.parameters import BLOGAUTO
-from monitoring.proof import promtool
-from monitoring.proof.cases import TABLES, Table, cases
-from monitoring.proof.rules import Mutant, all_mutants, find, isolated, rule_files, run_tables, survivors
-from monitoring.rules.conditions import Compare, Every, Holds, mutants
-from monitoring.rules.model import Alert, Recording, RuleFile
+from monitoring.rule_files import rule_files
+from monitoring.rules.conditions import And, Comparison, Expr, mutants
+from monitoring.rules.model import Alert, RecordingRule, RuleFile
 from monitoring.rules.write import rule_file
+from monitoring.verification import promtool
+from monitoring.verification.rules import Mutant, all_mutants, file_with_only, run_unit_tests, surviving_mutants
 from stack.processes import Programs
 
 CONTRACT = {
@@ -43,11 +45,11 @@ def test_the_promised_alerts_exist_with_their_severity(alerts: list[Alert]) -> N
     assert {name: severities.get(name) for name in CONTRACT} == CONTRACT
 
 
-def test_nothing_is_wrong_with_the_rules(files: tuple[RuleFile, RuleFile]) -> None:
+def test_lint_finds_nothing_in_the_rules(files: tuple[RuleFile, RuleFile]) -> None:
     assert lint.problems(files, BLOGAUTO) == []
 
 
-def test_nothing_is_wrong_with_the_rules_of_another_service() -> None:
+def test_lint_finds_nothing_in_the_rules_of_another_service() -> None:
     shop = BLOGAUTO.named("shop")
     assert lint.problems(rule_files(shop), shop) == []
 
@@ -66,23 +68,23 @@ def broken(files: tuple[RuleFile, RuleFile], **changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"condition": Holds("rate(blogauto_nonsense_total[5m]) > 1")}, "no metric is called blogauto_nonsense_total"),
+        ({"condition": Expr("rate(blogauto_nonsense_total[5m]) > 1")}, "no metric is called blogauto_nonsense_total"),
         (
-            {"condition": Holds('sum by (job) (rate(blogauto_errors_total{status="500"}[5m])) > 1')},
+            {"condition": Expr('sum by (job) (rate(blogauto_errors_total{status="500"}[5m])) > 1')},
             "has no label status",
         ),
-        ({"condition": Holds("sum(rate(blogauto_errors_total[5m])) > 1")}, "no label job"),
-        ({"condition": Holds("sum by (job) (blogauto_errors_total) > 1")}, "is a counter and is read without rate()"),
-        ({"condition": Holds("max by (job) (rate(blogauto_cpu_usage_percent[5m])) > 1")}, "which is a gauge"),
-        ({"condition": Holds("sum by (job) (rate(blogauto_errors_total[30s])) > 1")}, "fewer than four scrapes"),
-        ({"condition": Holds("sum without (instance) (rate(blogauto_errors_total[5m])) > 1")}, "aggregates `without`"),
-        ({"condition": Holds("sum by (job) (rate(blogauto_errors_total[5m]))")}, "it compares nothing"),
-        ({"condition": Holds("sum by (job ) rate(((")}, "not PromQL"),
-        ({"condition": Holds('absent(up{job="x"})'), "wait": "30s"}, "absent() without a wait"),
+        ({"condition": Expr("sum(rate(blogauto_errors_total[5m])) > 1")}, "no label job"),
+        ({"condition": Expr("sum by (job) (blogauto_errors_total) > 1")}, "is a counter and is read without rate()"),
+        ({"condition": Expr("max by (job) (rate(blogauto_cpu_usage_percent[5m])) > 1")}, "which is a gauge"),
+        ({"condition": Expr("sum by (job) (rate(blogauto_errors_total[30s])) > 1")}, "fewer than four scrapes"),
+        ({"condition": Expr("sum without (instance) (rate(blogauto_errors_total[5m])) > 1")}, "aggregates `without`"),
+        ({"condition": Expr("sum by (job) (rate(blogauto_errors_total[5m]))")}, "it compares nothing"),
+        ({"condition": Expr("sum by (job ) rate(((")}, "not PromQL"),
+        ({"condition": Expr('absent(up{job="x"})'), "pending_for": "30s"}, "absent() without a wait"),
         ({"labels": {"value": "{{ $value }}"}}, "a label with a template"),
         ({"summary": "{{ $labels.endpoint }} fails."}, "names the label endpoint"),
         ({"description": ""}, "no description"),
-        ({"name": "high_error_rate"}, "its name or severity"),
+        ({"name": "high_error_rate"}, "its name is not CamelCase"),
         ({"name": "LowMemoryAvailable", "category": "saturation"}, "two rules write the same series"),
     ],
 )
@@ -97,10 +99,10 @@ def test_lint_finds_what_is_wrong(files: tuple[RuleFile, RuleFile], changes: dic
 @pytest.mark.parametrize(
     ("recording", "said"),
     [
-        (Recording("blogauto_errors", "sum by (job) (rate(blogauto_errors_total[5m]))"), "level:metric:operations"),
-        (Recording("job:x:rate5m", "sum by (job, type) (rate(blogauto_errors_total[5m]))"), "its name promises"),
+        (RecordingRule("blogauto_errors", "sum by (job) (rate(blogauto_errors_total[5m]))"), "level:metric:operations"),
+        (RecordingRule("job:x:rate5m", "sum by (job, type) (rate(blogauto_errors_total[5m]))"), "its name promises"),
         (
-            Recording(
+            RecordingRule(
                 "job:x:ratio",
                 "sum by (job) (rate(blogauto_errors_total[5m])) / sum by (job) (rate(blogauto_errors_total[5m]))",
             ),
@@ -108,33 +110,69 @@ def test_lint_finds_what_is_wrong(files: tuple[RuleFile, RuleFile], changes: dic
         ),
     ],
 )
-def test_lint_finds_what_is_wrong_with_a_recording_rule(recording: Recording, said: str) -> None:
+def test_lint_finds_what_is_wrong_with_a_recording_rule(recording: RecordingRule, said: str) -> None:
     file = replace(rule_files(BLOGAUTO)[0], groups=())
     group = replace(rule_files(BLOGAUTO)[0].groups[0], rules=(recording,))
     assert any(said in problem for problem in lint.problems((replace(file, groups=(group,)),), BLOGAUTO))
 
 
-def test_every_rule_has_its_tests(alerts: list[Alert]) -> None:
-    tested = Counter(id(find(table, BLOGAUTO)[1]) and (table.alert, *table.labels.values()) for table in TABLES)
-    rules = Counter(
-        (alert.name, *alert.labels.get("long", "").split(), *alert.labels.get("short", "").split()) for alert in alerts
+def test_every_group_module_is_registered() -> None:
+    """An alert in a module that is not registered would never reach Prometheus."""
+    modules = {path.stem for path in (ROOT / "monitoring/alerts").glob("*.py")} - {
+        "__init__",
+        "all",
+        "definition",
+        "samples",
+    }
+    registered = {
+        make.__module__.rsplit(".", 1)[1]
+        for groups in (APPLICATION, TELEMETRY)
+        for makers in groups.values()
+        for make in makers
+    }
+    missing = [
+        f"monitoring/alerts/{name}.py has no row in monitoring/alerts/all.py" for name in sorted(modules - registered)
+    ]
+    assert missing == []
+
+
+def test_every_alert_of_a_module_is_listed() -> None:
+    """A function that defines an alert and is missing from its module's list would never reach Prometheus."""
+    listed = {alert.name for alert in all_alerts()}
+    for path in (ROOT / "monitoring/alerts").glob("*.py"):
+        for name in re.findall(r'^ +name="(\w+)",$', path.read_text(), re.MULTILINE):
+            assert name in listed, f"{path.relative_to(ROOT)} defines {name}, and its *_alerts() does not return it"
+
+
+def test_every_alert_is_in_a_rule_file(alerts: list[Alert]) -> None:
+    assert sorted(alert.title for alert in all_alerts()) == sorted(
+        " ".join((alert.name, *alert.labels.values())) for alert in alerts
     )
-    assert tested == rules
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: "-".join((table.alert, *table.labels.values())))
-def test_each_alert_is_tried_at_its_limit_below_it_while_it_waits_and_without_data(table: Table) -> None:
-    if table.alert == "Watchdog":
-        assert all(case.told for case in table.cases)
+@pytest.mark.parametrize("alert", all_alerts(), ids=lambda alert: alert.title)
+def test_each_alert_has_a_firing_a_quiet_a_pending_and_an_empty_case(alert: AlertDefinition) -> None:
+    cases = alert.tests.cases
+    if alert.name == "Watchdog":
+        assert all(case.expected for case in cases)
         return
-    alert = find(table, BLOGAUTO)[1]
-    fires = [case for case in table.cases if case.told]
-    quiet = [case for case in table.cases if not case.told and not case.pending]
-    assert len(table.cases) >= 4
-    assert fires
-    assert quiet
-    assert alert.wait == "0s" or any(case.pending for case in table.cases)
-    assert any(not case.series for case in table.cases) or table.alert == "BackendTelemetryAbsent"
+    assert len(cases) >= 4, f"{alert.name} needs at least four cases in {module_of(alert)}"
+    assert any(case.expected for case in cases), f"no case of {alert.name} in {module_of(alert)} expects it to fire"
+    assert any(not case.expected and not case.pending for case in cases), f"no quiet case in {module_of(alert)}"
+    assert alert.rule.pending_for == "0s" or any(case.pending for case in cases), (
+        f"no pending case in {module_of(alert)}"
+    )
+    assert any(not case.series for case in cases) or alert.name == "BackendTelemetryAbsent", (
+        f"no case without data in {module_of(alert)}"
+    )
+
+
+def module_of(alert: AlertDefinition) -> str:
+    """The file that defines an alert."""
+    for path in sorted((ROOT / "monitoring/alerts").glob("*.py")):
+        if f'"{alert.name}"' in path.read_text():
+            return str(path.relative_to(ROOT))
+    return "monitoring/alerts"
 
 
 @pytest.mark.stack
@@ -145,17 +183,17 @@ def test_promtool_accepts_the_committed_rules(programs: Programs) -> None:
 @pytest.mark.stack
 @pytest.mark.slow
 def test_every_alert_passes_its_unit_tests(programs: Programs) -> None:
-    outcomes = run_tables(programs.promtool)
-    assert [outcome.output for outcome in outcomes if not outcome.passed] == []
-    print(f"unit tests {len(list(cases()))}")
+    results = run_unit_tests(programs.promtool)
+    assert [result.output for result in results if not result.passed] == []
+    print(f"unit tests {sum(len(alert.tests.cases) for alert in all_alerts())}")
 
 
 @pytest.mark.stack
 @pytest.mark.slow
 def test_the_rules_of_another_service_pass_the_same_tests(programs: Programs, folder: Path) -> None:
     shop = BLOGAUTO.named("shop")
-    outcomes = run_tables(programs.promtool, shop)
-    assert [outcome.output for outcome in outcomes if not outcome.passed] == []
+    results = run_unit_tests(programs.promtool, shop)
+    assert [result.output for result in results if not result.passed] == []
     path = folder / "shop.yml"
     path.write_text(rule_file(rule_files(shop)[0], shop))
     promtool.check_rules(programs.promtool, [path])
@@ -163,24 +201,24 @@ def test_the_rules_of_another_service_pass_the_same_tests(programs: Programs, fo
 
 @pytest.mark.stack
 @pytest.mark.slow
-def test_no_wrong_rule_passes_the_unit_tests(programs: Programs) -> None:
+def test_every_mutant_is_killed_by_a_unit_test(programs: Programs) -> None:
     """Halved and doubled limits, flipped comparisons, dropped guards and waits, careless recordings: each must fail some test."""
     tried = all_mutants()
-    alive = survivors(programs.promtool, tried)
-    print(f"mutants killed {len(tried) - len(alive)} of {len(tried)}")
-    assert alive == []
+    survived = surviving_mutants(programs.promtool, tried)
+    print(f"mutants killed {len(tried) - len(survived)} of {len(tried)}")
+    assert survived == []
     assert len(tried) > 250
 
 
 @pytest.mark.stack
-def test_a_mutant_that_nobody_notices_would_be_reported(programs: Programs) -> None:
-    table = next(table for table in TABLES if table.alert == "LowDiskSpace")
-    harmless = Mutant("the rule as it is", ((table, isolated(table, BLOGAUTO)),))
-    assert survivors(programs.promtool, [harmless]) == ["the rule as it is"]
+def test_a_mutant_that_no_test_kills_is_reported(programs: Programs) -> None:
+    alert = next(alert for alert in all_alerts() if alert.name == "LowDiskSpace")
+    harmless = Mutant("the rule as it is", ((alert, file_with_only(alert, BLOGAUTO)),))
+    assert surviving_mutants(programs.promtool, [harmless]) == ["the rule as it is"]
 
 
 def test_a_condition_is_mutated_in_each_of_its_parts() -> None:
-    condition = Every((Compare("a", ">", 4), Compare("b", ">=", 1)))
+    condition = And((Comparison("a", ">", 4), Comparison("b", ">=", 1)))
     assert {name: str(wrong) for name, wrong in mutants(condition)} == {
         "without 'a > 4'": "b >= 1",
         "without 'b >= 1'": "a > 4",

@@ -1,4 +1,4 @@
-"""Every query of every panel, asked of a real Prometheus: with the replayed hour, and with nothing."""
+"""Every query of every panel, run on a real Prometheus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Final
 from monitoring.lint.boards import Board, Panel, targets
 from monitoring.lint.queries import expanded
 from monitoring.parameters import SCRAPE_INTERVAL
-from monitoring.proof.hour import BEGIN, END
-from monitoring.proof.store import seconds
+from monitoring.verification.replay import BEGIN, END
+from monitoring.verification.store import seconds
 from stack.processes import Prometheus, get
 
-# Figures of trouble that the scripted hour does not have.
+# Panels about failures that the recorded traffic does not have.
 MAY_BE_EMPTY: Final = frozenset(
     {
         "Dropped",
@@ -30,8 +30,8 @@ MAY_BE_EMPTY: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What Prometheus said to one query."""
+class QueryResult:
+    """What Prometheus answered to one query, and what is wrong with the answer."""
 
     board: str
     panel: Panel
@@ -40,14 +40,14 @@ class Answer:
     problems: tuple[str, ...]
 
 
-def ask(prometheus: Prometheus, boards: Mapping[str, Board], *, begin: int = BEGIN) -> Iterator[Answer]:
-    """Every query to Prometheus, annotations included; charts begin at `begin`."""
+def run_queries(prometheus: Prometheus, boards: Mapping[str, Board], *, begin: int = BEGIN) -> Iterator[QueryResult]:
+    """Every query to Prometheus, those of annotations included; time series begin at `begin`."""
     for uid, board in boards.items():
         for panel, target in targets(board, "prometheus"):
-            yield _ask(prometheus, uid, panel, target, begin)
+            yield _run(prometheus, uid, panel, target, begin)
         for annotation in board["annotations"]["list"]:
             panel = {"title": f"annotation {annotation['name']}", "type": "annotation", "targets": []}
-            yield _ask(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True}, BEGIN)
+            yield _run(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True}, BEGIN)
 
 
 def step(panel: Panel) -> int:
@@ -55,7 +55,7 @@ def step(panel: Panel) -> int:
     return seconds(panel["interval"]) if panel.get("interval") else SCRAPE_INTERVAL
 
 
-def _ask(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any], begin: int) -> Answer:
+def _run(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any], begin: int) -> QueryResult:
     expr = expanded(target["expr"])
     if target.get("instant"):
         path, parameters = "query", {"query": expr, "time": END}
@@ -65,7 +65,7 @@ def _ask(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, An
     _, body = get(f"{prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60)
     document = json.loads(body)
     problems = [*_said(document), *_values(panel, document)]
-    return Answer(uid, panel, target, document.get("data", {}).get("result", []), tuple(problems))
+    return QueryResult(uid, panel, target, document.get("data", {}).get("result", []), tuple(problems))
 
 
 def _said(document: Mapping[str, Any]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _said(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _values(panel: Panel, document: Mapping[str, Any]) -> Iterator[str]:
-    """A chart may have a gap; a number, a table and a bar may not."""
+    """A time series may have gaps; a stat, a table and a bar gauge may not."""
     for series in document.get("data", {}).get("result", []):
         values = [float(value) for _, value in series.get("values", [series.get("value", (0, "0"))])]
         if any(map(math.isinf, values)):
@@ -85,12 +85,12 @@ def _values(panel: Panel, document: Mapping[str, Any]) -> Iterator[str]:
             yield "NaN"
 
 
-def missing(answers: list[Answer]) -> list[str]:
-    """Panels that should have shown the hour and showed nothing."""
+def empty_panels(results: list[QueryResult]) -> list[str]:
+    """Panels that should show the recorded traffic and show nothing."""
     shown: dict[tuple[str, str], bool] = {}
-    for answer in answers:
-        key = (answer.board, answer.panel["title"])
-        finite = any(re.fullmatch(r"[-+.\deE]+", value) for series in answer.result for value in _texts(series))
+    for result in results:
+        key = (result.board, result.panel["title"])
+        finite = any(re.fullmatch(r"[-+.\deE]+", value) for series in result.result for value in _texts(series))
         shown[key] = shown.get(key, False) or finite
     return [f"{board}: {title}" for (board, title), has in shown.items() if not has and title not in MAY_BE_EMPTY]
 

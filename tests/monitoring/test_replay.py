@@ -1,4 +1,4 @@
-"""Every query of every panel and runbook, on a real Prometheus: with an hour that the example really lived, and with nothing."""
+"""Every query of every panel and runbook, on a real Prometheus with recorded traffic and on an empty one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 
 from monitoring.generate import ROOT
 from monitoring.lint.queries import expanded
-from monitoring.proof import hour, panels
-from monitoring.proof.hour import END, Hour
-from monitoring.proof.store import stored
 from monitoring.runbooks import fenced
+from monitoring.verification import panels
+from monitoring.verification.replay import END, RecordedTraffic, record_traffic
+from monitoring.verification.store import prometheus_with
 from stack.processes import Prometheus, get
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("hour")]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("replay")]
 
-# The guide's queries, as people type them.
+# Queries of the guide, as people type them.
 TYPED = (
     "histogram_quantile(0.95, sum(rate(blogauto_api_request_duration_seconds_bucket[5m])) by (endpoint, le))",
     "sum(rate(blogauto_api_requests_total[1m])) by (endpoint)",
@@ -35,32 +35,32 @@ TYPED = (
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Hour:
-    return hour.live(tmp_path_factory.mktemp("hour"))
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedTraffic:
+    return record_traffic(tmp_path_factory.mktemp("recording"))
 
 
 @pytest.fixture(scope="module")
-def full(lived: Hour, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    with stored(tmp_path_factory.mktemp("full"), lived) as prometheus:
+def full(recorded: RecordedTraffic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    with prometheus_with(recorded, tmp_path_factory.mktemp("full")) as prometheus:
         yield prometheus
 
 
-def complaints(answers: list[panels.Answer]) -> list[str]:
+def problems_of(answers: list[panels.QueryResult]) -> list[str]:
     return [f"{one.board}: {one.panel['title']}: {problem}" for one in answers for problem in one.problems]
 
 
-def test_every_panel_shows_the_hour(full: Prometheus, boards: Mapping[str, dict[str, Any]]) -> None:
-    answers = list(panels.ask(full, boards))
+def test_every_panel_shows_the_recorded_traffic(full: Prometheus, boards: Mapping[str, dict[str, Any]]) -> None:
+    answers = list(panels.run_queries(full, boards))
     print(f"queries run {len(answers)}")
-    assert complaints(answers) == []
-    assert panels.missing(answers) == []
+    assert problems_of(answers) == []
+    assert panels.empty_panels(answers) == []
     assert len(answers) > 100
 
 
-def test_no_panel_stumbles_over_an_empty_store(tmp_path: Path, boards: Mapping[str, dict[str, Any]]) -> None:
-    with stored(tmp_path, None) as prometheus:
-        answers = list(panels.ask(prometheus, boards))
-    assert complaints(answers) == []
+def test_no_query_has_a_problem_with_an_empty_prometheus(tmp_path: Path, boards: Mapping[str, dict[str, Any]]) -> None:
+    with prometheus_with(None, tmp_path) as prometheus:
+        answers = list(panels.run_queries(prometheus, boards))
+    assert problems_of(answers) == []
     assert [one.panel["title"] for one in answers if one.result] == []
 
 
@@ -68,8 +68,8 @@ def test_every_query_of_the_runbooks_runs(full: Prometheus) -> None:
     for path in sorted((ROOT / "docs" / "runbooks").glob("*.md")):
         for query in fenced(path.read_text(), "promql"):
             document = asked(full, query)
-            said = {document["status"], *document.get("warnings", []), *document.get("infos", [])}
-            assert said == {"success"}, f"{path.name}: {query}: {document}"
+            messages = {document["status"], *document.get("warnings", []), *document.get("infos", [])}
+            assert messages == {"success"}, f"{path.name}: {query}: {document}"
 
 
 def asked(prometheus: Prometheus, query: str) -> dict[str, Any]:
@@ -83,16 +83,16 @@ def test_a_query_that_people_type_has_an_answer(query: str, full: Prometheus) ->
     assert asked(full, query)["data"]["result"]
 
 
-def test_the_hour_has_what_the_script_says(lived: Hour) -> None:
-    """Otherwise the panels would be tried on calm water."""
+def test_the_recording_has_what_the_scenario_causes(recorded: RecordedTraffic) -> None:
+    """Without failures the panels about failures would be checked on nothing."""
     last = {
         (one.name, one.labels.get("endpoint"), one.labels.get("status"), one.labels.get("type"))
-        for one in lived.readings
+        for one in recorded.samples
         if one.value > 0
     }
     assert ("blogauto_api_requests_total", "/api/content/saved", "500", None) in last
     assert ("blogauto_wordpress_posts_published_total", None, "failed", None) in last
     assert ("blogauto_security_events_total", None, None, "auth_failure") in last
     assert ("blogauto_rate_limit_rejected_total", "/api/titles/generate", None, None) in last
-    assert any(one.trace_id for one in lived.readings)
-    assert any(line.trace_id and line.level in {"error", "warning"} for line in lived.logs)
+    assert any(one.trace_id for one in recorded.samples)
+    assert any(line.trace_id and line.level in {"error", "warning"} for line in recorded.logs)

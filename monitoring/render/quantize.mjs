@@ -1,4 +1,4 @@
-// Reads a PNG and writes it with a palette of 256 colours: a third of the size, and no eye sees the difference.
+// Reads a PNG and writes it with a palette of 256 colours: a third of the size without a visible difference.
 import { createRequire } from "node:module";
 import { readFileSync, writeFileSync } from "node:fs";
 

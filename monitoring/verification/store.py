@@ -1,4 +1,4 @@
-"""A real Prometheus that holds the replayed hour, and everything its rules would have recorded meanwhile."""
+"""A real Prometheus that holds the recorded traffic, and what the rules would have recorded of it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitoring.parameters import BLOGAUTO, RULE_INTERVAL
-from monitoring.proof.hour import BEGIN, END, Hour, Reading, openmetrics
-from monitoring.proof.rules import rule_files
+from monitoring.rule_files import rule_files
 from monitoring.rules.model import Alert, RuleFile
 from monitoring.rules.write import labels
+from monitoring.verification.replay import BEGIN, END, RecordedTraffic, Sample, openmetrics
 from stack.processes import Prometheus, ensure_programs, start_prometheus
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-# The replayed hour lies in the past: without this Prometheus would throw it away.
-KEEP: Final = ("--storage.tsdb.retention.time=100y",)
+# The recorded traffic has a date in the past: by default Prometheus would delete it.
+RETENTION: Final = ("--storage.tsdb.retention.time=100y",)
 
 
 @contextmanager
-def stored(folder: Path, hour: Hour | None) -> Iterator[Prometheus]:
-    """A Prometheus with the hour in it; with none, an empty one."""
+def prometheus_with(traffic: RecordedTraffic | None, folder: Path) -> Iterator[Prometheus]:
+    """A Prometheus that holds the traffic; without traffic, an empty one."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "prometheus.yml"
     config.write_text("global: {scrape_interval: 15s}\n")
-    if hour is not None:
-        _import(hour.readings, folder)
-        with start_prometheus(config, tmp=folder, arguments=KEEP) as prometheus:
+    if traffic is not None:
+        _import(traffic.samples, folder)
+        with start_prometheus(config, tmp=folder, arguments=RETENTION) as prometheus:
             derived = [*_recorded(prometheus), *_alerts(prometheus)]
         _import(derived, folder)
-    with start_prometheus(config, tmp=folder, arguments=KEEP) as prometheus:
+    with start_prometheus(config, tmp=folder, arguments=RETENTION) as prometheus:
         yield prometheus
 
 
-def _import(readings: Sequence[Reading], folder: Path) -> None:
-    source = folder / "hour.om"
-    source.write_text(openmetrics(readings))
+def _import(samples: Sequence[Sample], folder: Path) -> None:
+    source = folder / "samples.om"
+    source.write_text(openmetrics(samples))
     command = [
         str(ensure_programs().promtool),
         "tsdb",
@@ -53,38 +53,37 @@ def _import(readings: Sequence[Reading], folder: Path) -> None:
         raise RuntimeError(done.stdout + done.stderr)
 
 
-def _recorded(prometheus: Prometheus) -> Iterator[Reading]:
+def _recorded(prometheus: Prometheus) -> Iterator[Sample]:
     for file in rule_files(BLOGAUTO):
         for recording in file.recordings:
-            for found in _over_the_hour(prometheus, written_out(recording.expression, file)):
+            for found in _over_the_recording(prometheus, without_recordings(recording.expression, file)):
                 for when, value in found["values"]:
-                    yield Reading(int(when), recording.name, {**_labels(found), **recording.labels}, float(value))
+                    yield Sample(int(when), recording.name, {**_labels(found), **recording.labels}, float(value))
 
 
-def _alerts(prometheus: Prometheus) -> Iterator[Reading]:
+def _alerts(prometheus: Prometheus) -> Iterator[Sample]:
     for file in rule_files(BLOGAUTO):
         for alert in file.alerts:
-            for found in _over_the_hour(prometheus, written_out(str(alert.condition), file)):
+            for found in _over_the_recording(prometheus, without_recordings(str(alert.condition), file)):
                 static = {"alertname": alert.name, "alertstate": "firing", **labels(alert, file)}
                 for when in _firing(alert, [int(when) for when, _ in found["values"]]):
-                    yield Reading(when, "ALERTS", {**_labels(found), **static}, 1.0)
+                    yield Sample(when, "ALERTS", {**_labels(found), **static}, 1.0)
 
 
 def _firing(alert: Alert, true: Sequence[int]) -> Iterator[int]:
-    """When it fires, given the evaluations at which its condition held."""
-    held, last = 0, 0
-    wait, hold = seconds(alert.wait), seconds(alert.hold)
-    until = 0
+    """When it fires, given the evaluations at which its condition was true."""
+    since, last, until = 0, 0, 0
+    pending_for, keep_firing_for = seconds(alert.pending_for), seconds(alert.keep_firing_for)
     for when in range(BEGIN, END + 1, RULE_INTERVAL):
         if when in set(true):
-            held = held if last == when - RULE_INTERVAL else when
+            since = since if last == when - RULE_INTERVAL else when
             last = when
-            until = when + hold if when - held >= wait else until
+            until = when + keep_firing_for if when - since >= pending_for else until
         if when <= until and until:
             yield when
 
 
-def _over_the_hour(prometheus: Prometheus, expression: str) -> list[Any]:
+def _over_the_recording(prometheus: Prometheus, expression: str) -> list[Any]:
     answer = prometheus.answer("query_range", query=expression, start=BEGIN, end=END, step=RULE_INTERVAL)
     return list(answer["result"])
 
@@ -93,8 +92,8 @@ def _labels(found: Mapping[str, Any]) -> dict[str, str]:
     return {key: value for key, value in found["metric"].items() if key != "__name__"}
 
 
-def written_out(expression: str, file: RuleFile) -> str:
-    """The expression with every recorded series replaced by what records it, at the pace of the rules."""
+def without_recordings(expression: str, file: RuleFile) -> str:
+    """The expression with every recorded series replaced by what records it, evaluated as often as the rules are."""
     several: dict[str, list[str]] = {}
     for recording in file.recordings:
         text = f"({recording.expression})"

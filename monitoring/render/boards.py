@@ -1,4 +1,4 @@
-"""Draws each board from the replayed hour, as one picture."""
+"""Renders each board as one picture, from the recorded traffic."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from monitoring.boards.all import boards
 from monitoring.lint.boards import Board, panels
 from monitoring.node import packages
 from monitoring.parameters import BLOGAUTO
-from monitoring.proof import hour as hours
-from monitoring.proof.hour import BEGIN, END, Hour, LogLine
-from monitoring.proof.panels import ask, step
-from monitoring.proof.store import stored
 from monitoring.render.history import with_history
+from monitoring.verification.panels import run_queries, step
+from monitoring.verification.replay import BEGIN, END, LogLine, RecordedTraffic, record_traffic
+from monitoring.verification.store import prometheus_with
 from stack.processes import Prometheus
 
 HERE: Final = Path(__file__).parent
@@ -31,8 +30,8 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 MOST_EXEMPLARS: Final = 60
 
 
-def draw(out: Path) -> int:
-    """Live the hour, ask for it, and write one PNG a board; 1 when a panel could not be drawn."""
+def render_boards(out: Path) -> int:
+    """Record traffic, run every query, and write one PNG for each board; 1 when a panel could not be drawn."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         print("Chromium is not installed (Debian: apt-get install chromium).", file=sys.stderr)
@@ -40,12 +39,12 @@ def draw(out: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         script = _bundle(work)
-        print("living the hour", flush=True)
-        (work / "hour").mkdir()
-        hour = hours.live(work / "hour")
-        with stored(work / "store", with_history(hour)) as prometheus:
-            sheets = {uid: _sheet(board, hour, prometheus) for uid, board in boards(BLOGAUTO).items()}
-        failed = [uid for uid, sheet in sheets.items() if not _picture(uid, sheet, script, browser, work, out)]
+        print("recording traffic", flush=True)
+        (work / "recording").mkdir()
+        traffic = record_traffic(work / "recording")
+        with prometheus_with(with_history(traffic), work / "store") as prometheus:
+            pages = {uid: _page_data(board, traffic, prometheus) for uid, board in boards(BLOGAUTO).items()}
+        failed = [uid for uid, data in pages.items() if not _picture(uid, data, script, browser, work, out)]
     return 1 if failed else 0
 
 
@@ -71,11 +70,11 @@ def _bundle(work: Path) -> str:
     return target.name
 
 
-def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
+def _page_data(board: Board, traffic: RecordedTraffic, prometheus: Prometheus) -> dict[str, Any]:
     answers: dict[int, list[dict[str, Any]]] = {}
     marks: list[dict[str, Any]] = []
     begin = END - RANGES[board["time"]["from"]]
-    for answer in ask(prometheus, {str(board["uid"]): board}, begin=begin):
+    for answer in run_queries(prometheus, {str(board["uid"]): board}, begin=begin):
         if answer.panel["type"] == "annotation":
             marks += _marks(answer.result, board, answer.panel["title"])
         else:
@@ -85,8 +84,8 @@ def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
         "board": board,
         "answers": answers,
         "marks": marks,
-        "exemplars": _exemplars(hour),
-        "logs": {panel["id"]: list(_logs(hour.logs, panel)) for panel in panels(board) if panel["type"] == "logs"},
+        "exemplars": _exemplars(traffic),
+        "logs": {panel["id"]: list(_logs(traffic.logs, panel)) for panel in panels(board) if panel["type"] == "logs"},
         "range": [begin, END],
     }
 
@@ -94,24 +93,24 @@ def _sheet(board: Board, hour: Hour, prometheus: Prometheus) -> dict[str, Any]:
 def _marks(result: Sequence[Mapping[str, Any]], board: Board, title: str) -> Iterator[dict[str, Any]]:
     colours = {f"annotation {one['name']}": one["iconColor"] for one in board["annotations"]["list"]}
     if title == "annotation Versions":
-        return  # at the beginning of all time every version is new
+        return  # at the start of the data every version is new
     for series in result:
         yield {"time": int(series["values"][0][0]) * 1000, "colour": colours[title]}
 
 
-def _exemplars(hour: Hour) -> list[dict[str, float]]:
+def _exemplars(traffic: RecordedTraffic) -> list[dict[str, float]]:
     found = {
-        reading.trace_id: reading
-        for reading in hour.readings
-        if reading.trace_id and reading.name.startswith("blogauto_api")
+        sample.trace_id: sample
+        for sample in traffic.samples
+        if sample.trace_id and sample.name.startswith("blogauto_api")
     }
-    slowest = sorted(found.values(), key=lambda reading: -reading.exemplar)
+    slowest = sorted(found.values(), key=lambda sample: -sample.exemplar)
     chosen = [*slowest[:10], *slowest[10 :: max(1, len(slowest) // MOST_EXEMPLARS)]]
-    return [{"time": reading.time * 1000, "value": reading.exemplar} for reading in chosen]
+    return [{"time": sample.time * 1000, "value": sample.exemplar} for sample in chosen]
 
 
 def _logs(lines: Sequence[LogLine], panel: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What Loki would select is told by its own tests; here: the levels and, where asked for, the words."""
+    """Lines by level and, where the query has them, by words: an approximation of what Loki would select."""
     expr = panel["targets"][0]["expr"]
     words = expr.split("(?i)")[1].split('"')[0].split("|") if "(?i)" in expr else [""]
     own = "scope_name" in expr
@@ -121,23 +120,23 @@ def _logs(lines: Sequence[LogLine], panel: Mapping[str, Any]) -> Iterator[dict[s
             yield {"time": line.time, "level": line.level, "text": line.text, "trace_id": line.trace_id}
 
 
-def _picture(uid: str, sheet: Mapping[str, Any], script: str, browser: str, work: Path, out: Path) -> bool:
+def _picture(uid: str, data: Mapping[str, Any], script: str, browser: str, work: Path, out: Path) -> bool:
     page = work / f"{uid}.html"
-    data = json.dumps(sheet).replace("</", "<\\/")
+    embedded = json.dumps(data).replace("</", "<\\/")
     page.write_text(
-        f'<!doctype html><meta charset="utf-8"><body><div id="board"></div><script>window.SHEET={data}</script><script src="{script}"></script>'
+        f'<!doctype html><meta charset="utf-8"><body><div id="board"></div><script>window.BOARD_DATA={embedded}</script><script src="{script}"></script>'
     )
-    height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in sheet["board"]["panels"]) * 38 + 90
+    height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in data["board"]["panels"]) * 38 + 90
     common = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--virtual-time-budget=8000"]
     common += ["--allow-file-access-from-files", f"--window-size={WIDTH},{height}"]
     dom = subprocess.run([*common, "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True).stdout
     out.mkdir(parents=True, exist_ok=True)
     target = (out / f"board-{uid.split('-', 1)[1]}.png").resolve()
     subprocess.run([*common, f"--screenshot={target}", page.as_uri()], capture_output=True, check=True)
-    subprocess.run(["node", str(HERE / "squeeze.mjs"), str(packages("render")), str(target)], check=True)
+    subprocess.run(["node", str(HERE / "quantize.mjs"), str(packages("render")), str(target)], check=True)
     broken = dom.count('class="broken"')
     print(
-        f"{target.name}: {len(panels(sheet['board']))} panels, {broken} not drawn, {target.stat().st_size // 1024} kB",
+        f"{target.name}: {len(panels(data['board']))} panels, {broken} not drawn, {target.stat().st_size // 1024} kB",
         flush=True,
     )
     return broken == 0

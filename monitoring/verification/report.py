@@ -1,4 +1,4 @@
-"""One page of counts: what was generated, what was tried, and what was wrong."""
+"""The report of `python -m monitoring report`: what was generated, how many checks ran, and what failed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from monitoring.alerts.all import all_alerts
 from monitoring.boards.all import boards
-from monitoring.generate import ROOT, everything
+from monitoring.generate import ROOT, generated_files
 from monitoring.lint import boards as board_lint
 from monitoring.lint import logql
 from monitoring.lint import rules as rule_lint
 from monitoring.lint.queries import expanded
-from monitoring.metrics import known
+from monitoring.metrics import known_metrics
 from monitoring.parameters import BLOGAUTO
-from monitoring.proof import hour, panels, promtool
-from monitoring.proof.cases import TABLES
-from monitoring.proof.rules import all_mutants, rule_files, run_tables, survivors
-from monitoring.proof.store import stored
+from monitoring.rule_files import rule_files
 from monitoring.rules.model import RuleFile
 from monitoring.runbooks import fenced, runbooks
+from monitoring.verification import panels, promtool
+from monitoring.verification.replay import record_traffic
+from monitoring.verification.rules import all_mutants, run_unit_tests, surviving_mutants
+from monitoring.verification.store import prometheus_with
 from stack.processes import ensure_programs
 
 
 def report() -> int:
-    """Prove and count; 1 when something is wrong, each thing on a line of its own."""
+    """Run every check and print the counts; 1 when one fails, with a line for each failure."""
     wrong: list[str] = []
-    for counted, found in _proofs():
+    for counted, found in _checks():
         print(counted, flush=True)
         wrong += found
     for line in wrong:
@@ -35,7 +37,7 @@ def report() -> int:
     return 1 if wrong else 0
 
 
-def _proofs() -> Iterator[tuple[str, list[str]]]:
+def _checks() -> Iterator[tuple[str, list[str]]]:
     files = rule_files(BLOGAUTO)
     yield _rules(files)
     yield from _tests()
@@ -43,8 +45,12 @@ def _proofs() -> Iterator[tuple[str, list[str]]]:
     yield _boards(files)
     yield _queries()
     yield _logql(files)
-    changed = [f"{path} is not as the code says" for path, text in everything(BLOGAUTO).items() if _differs(path, text)]
-    yield f"generated files {len(everything(BLOGAUTO))}", changed
+    changed = [
+        f"{path} differs from what the code writes: run `python -m monitoring generate`"
+        for path, text in generated_files(BLOGAUTO).items()
+        if _differs(path, text)
+    ]
+    yield f"generated files {len(generated_files(BLOGAUTO))}", changed
 
 
 def _rules(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
@@ -55,39 +61,39 @@ def _rules(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
 
 
 def _tests() -> Iterator[tuple[str, list[str]]]:
-    outcomes = run_tables(ensure_programs().promtool)
-    failed = [outcome.output for outcome in outcomes if not outcome.passed]
-    yield f"unit tests {sum(len(table.cases) for table in TABLES)}", failed
-    paths = [ROOT / path for path in everything(BLOGAUTO) if "/rules/" in path]
+    results = run_unit_tests(ensure_programs().promtool)
+    failed = [result.output for result in results if not result.passed]
+    yield f"unit tests {sum(len(alert.tests.cases) for alert in all_alerts())}", failed
+    paths = [ROOT / path for path in generated_files(BLOGAUTO) if "/rules/" in path]
     promtool.check_rules(ensure_programs().promtool, paths)
 
 
 def _mutants() -> tuple[str, list[str]]:
     tried = all_mutants()
-    alive = survivors(ensure_programs().promtool, tried)
+    alive = surviving_mutants(ensure_programs().promtool, tried)
     return f"mutants killed {len(tried) - len(alive)} of {len(tried)}", [f"survived: {name}" for name in alive]
 
 
 def _boards(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
     built = boards(BLOGAUTO)
-    recorded = rule_lint.recorded_labels(files, known(BLOGAUTO))
+    recorded = rule_lint.recorded_labels(files, known_metrics(BLOGAUTO))
     alerts = [alert for file in files for alert in file.alerts]
-    found = board_lint.problems(built, known(BLOGAUTO), recorded, alerts)
+    found = board_lint.problems(built, known_metrics(BLOGAUTO), recorded, alerts)
     return f"boards {len(built)}, panels {sum(len(board_lint.panels(board)) for board in built.values())}", found
 
 
 def _queries() -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "hour").mkdir()
-        lived = hour.live(Path(folder) / "hour")
-        with stored(Path(folder) / "full", lived) as prometheus:
-            full = list(panels.ask(prometheus, boards(BLOGAUTO)))
-        with stored(Path(folder) / "empty", None) as prometheus:
-            empty = list(panels.ask(prometheus, boards(BLOGAUTO)))
-    asked = [*full, *empty]
-    found = [f"{one.board}: {one.panel['title']}: {problem}" for one in asked for problem in one.problems]
-    found += [f"{name} shows nothing of the hour" for name in panels.missing(full)]
-    return f"queries run {len(asked)} ({len(full)} with the replayed hour, {len(empty)} with nothing)", found
+        (Path(folder) / "recording").mkdir()
+        recorded = record_traffic(Path(folder) / "recording")
+        with prometheus_with(recorded, Path(folder) / "full") as prometheus:
+            full = list(panels.run_queries(prometheus, boards(BLOGAUTO)))
+        with prometheus_with(None, Path(folder) / "empty") as prometheus:
+            empty = list(panels.run_queries(prometheus, boards(BLOGAUTO)))
+    results = [*full, *empty]
+    found = [f"{one.board}: {one.panel['title']}: {problem}" for one in results for problem in one.problems]
+    found += [f"{name} shows nothing of the recorded traffic" for name in panels.empty_panels(full)]
+    return f"queries run {len(results)} ({len(full)} on recorded traffic, {len(empty)} on an empty Prometheus)", found
 
 
 def _logql(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:

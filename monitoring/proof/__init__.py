@@ -1,1 +1,0 @@
-"""How we know that the generated files are right: unit tests, mutants and queries on the real programs."""

@@ -1,0 +1,49 @@
+"""What is recorded about the Collector and about what the SDK drops."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.metrics import COLLECTOR_SIGNALS, sdk_metric
+from monitoring.promql import increase_from_zero
+from monitoring.rules.model import RecordingRule
+from monitoring.rules.recorded import DROPPED, LOST, QUEUED, REFUSED, SENT
+
+# Always there while a Collector runs: tells "this counter is new" from "this Collector is new".
+COLLECTOR_ALIVE: Final = "otelcol_process_uptime_seconds_total"
+
+# Why the Collector lost something, by the counter that says so.
+CAUSES: Final = {"send_failed": "refused by the backend", "enqueue_failed": "queue full"}
+
+
+def telemetry_recordings() -> tuple[RecordingRule, ...]:
+    """One figure out of many counters: the Collector names them apart by signal, and so one rule for each writes the same name."""
+    return (
+        *(
+            _lost(REFUSED, "job", f"otelcol_receiver_refused_{signal}_total", signal=signal)
+            for signal in COLLECTOR_SIGNALS
+        ),
+        *(
+            _lost(LOST, "job, exporter", f"otelcol_exporter_{counter}_{signal}_total", signal=signal, cause=cause)
+            for counter, cause in CAUSES.items()
+            for signal in COLLECTOR_SIGNALS
+        ),
+        *(
+            RecordingRule(
+                SENT, f"sum by (job, exporter) (rate(otelcol_exporter_sent_{signal}_total[5m]))", {"signal": signal}
+            )
+            for signal in COLLECTOR_SIGNALS
+        ),
+        RecordingRule(QUEUED, "sum by (job, exporter) (otelcol_exporter_queue_size)"),
+        RecordingRule(
+            DROPPED,
+            f"sum by (job, signal, reason) {increase_from_zero(sdk_metric('items.dropped'), '5m', always_present='target_info')}",
+        ),
+    )
+
+
+def _lost(name: str, by: str, counter: str, **labels: str) -> RecordingRule:
+    # None of these counters exists before its first failure.
+    return RecordingRule(
+        name, f"sum by ({by}) {increase_from_zero(counter, '5m', always_present=COLLECTOR_ALIVE)}", labels
+    )
