@@ -107,7 +107,7 @@ def _trigger(name: str) -> str:
     lines = []
     if trigger.traffic:
         lines.append(
-            f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), {trigger.how}:"
+            f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), send {trigger.how}:"
         )
         lines.append(
             f"```sh\npython -m examples.traffic http://localhost:8000 {' '.join(trigger.traffic)} --seconds 900\n```"
@@ -115,7 +115,7 @@ def _trigger(name: str) -> str:
     else:
         lines.append(f"{trigger.how[0].upper()}{trigger.how[1:]}:")
         lines.append(f"```sh\n{trigger.command}\n```")
-    if trigger.drill:
+    if trigger.drill and not trigger.threshold:
         lines.append(
             "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
         )

@@ -39,12 +39,12 @@ def _backend_service_down(service: Service) -> AlertDefinition:
             category="availability",
             condition=Or((Comparison(backend, "==", 0), Expr(f"absent({backend})"))),
             pending_for="1m",
-            summary="{{ $labels.job }} does not answer.",
+            summary="{{ $labels.job }} does not respond.",
             description=(
-                "Prometheus could not read /metrics of {{ $labels.job }}"
+                "Prometheus could not scrape /metrics of {{ $labels.job }}"
                 "{{ with $labels.instance }} at {{ . }}{{ end }} for a minute."
             ),
-            comment="`up` of the scraped job: what is pushed has no `up`. Absent: the target is not even configured.",
+            comment="`up` of the scraped job: pushed metrics have no `up`. absent(): the target is not configured.",
         ),
         Trigger("stop the example", command="docker compose --profile demo stop backend", drill=True),
         _BACKEND_SERVICE_DOWN_TESTS,
@@ -57,30 +57,30 @@ _BACKEND_SERVICE_DOWN_TESTS: Final = UnitTests(
     "blogauto-overview",
     cases=(
         Case(
-            "it does not answer for a minute",
+            "it does not respond for a minute",
             up("blogauto-backend", "1x10 0x400"),
             "5m",
             (
                 down_alert(
                     "blogauto-backend",
-                    "blogauto-backend does not answer.",
-                    "Prometheus could not read /metrics of blogauto-backend at h:1 for a minute.",
+                    "blogauto-backend does not respond.",
+                    "Prometheus could not scrape /metrics of blogauto-backend at h:1 for a minute.",
                 ),
             ),
         ),
         Case(
-            "nobody even asks it",
+            "no target is configured",
             {},
             "5m",
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend does not answer.",
-                    "Prometheus could not read /metrics of blogauto-backend for a minute.",
+                    "blogauto-backend does not respond.",
+                    "Prometheus could not scrape /metrics of blogauto-backend for a minute.",
                 ),
             ),
         ),
-        Case("it answers", up("blogauto-backend", "1x400"), "5m"),
+        Case("it responds", up("blogauto-backend", "1x400"), "5m"),
         Case("pending before one minute", up("blogauto-backend", "1x10 0x400"), "3m", pending=True),
         Case(
             "another service is down",
@@ -99,8 +99,8 @@ def _database_connection_down() -> AlertDefinition:
             category="availability",
             condition=Or((Comparison('up{job="postgres"}', "==", 0), Comparison('pg_up{job="postgres"}', "==", 0))),
             pending_for="1m",
-            summary="PostgreSQL does not answer.",
-            description="The exporter at {{ $labels.instance }}, or the database behind it, did not answer for a minute.",
+            summary="PostgreSQL does not respond.",
+            description="The exporter at {{ $labels.instance }}, or the database behind it, did not respond for a minute.",
             comment="`pg_up`: the exporter stays up when the database dies. Without such a job there is no series and no alert.",
         ),
         Trigger("stop PostgreSQL's exporter", command=stop_command("postgres-exporter")),
@@ -114,30 +114,30 @@ _DATABASE_CONNECTION_DOWN_TESTS: Final = UnitTests(
     "blogauto-overview",
     cases=(
         Case(
-            "the database is away, its exporter answers",
+            "the database is down, its exporter responds",
             {**up("postgres", "1x400"), **up("postgres", "1x10 0x400", "pg_up")},
             "5m",
             (
                 down_alert(
                     "postgres",
-                    "PostgreSQL does not answer.",
-                    "The exporter at h:1, or the database behind it, did not answer for a minute.",
+                    "PostgreSQL does not respond.",
+                    "The exporter at h:1, or the database behind it, did not respond for a minute.",
                 ),
             ),
         ),
         Case(
-            "the exporter is away",
+            "the exporter is down",
             up("postgres", "1x10 0x400"),
             "5m",
             (
                 down_alert(
                     "postgres",
-                    "PostgreSQL does not answer.",
-                    "The exporter at h:1, or the database behind it, did not answer for a minute.",
+                    "PostgreSQL does not respond.",
+                    "The exporter at h:1, or the database behind it, did not respond for a minute.",
                 ),
             ),
         ),
-        Case("both answer", {**up("postgres", "1x400"), **up("postgres", "1x400", "pg_up")}, "5m"),
+        Case("both respond", {**up("postgres", "1x400"), **up("postgres", "1x400", "pg_up")}, "5m"),
         Case("pending before one minute", up("postgres", "1x10 0x400"), "3m", pending=True),
         Case("not part of the installation", {}, "5m"),
     ),
@@ -152,8 +152,8 @@ def _redis_connection_down() -> AlertDefinition:
             category="availability",
             condition=Or((Comparison('up{job="redis"}', "==", 0), Comparison('redis_up{job="redis"}', "==", 0))),
             pending_for="1m",
-            summary="Redis does not answer.",
-            description="The exporter at {{ $labels.instance }}, or the Redis behind it, did not answer for a minute.",
+            summary="Redis does not respond.",
+            description="The exporter at {{ $labels.instance }}, or the Redis behind it, did not respond for a minute.",
         ),
         Trigger("stop the exporter of Redis", command=stop_command("redis-exporter")),
         _REDIS_CONNECTION_DOWN_TESTS,
@@ -166,30 +166,30 @@ _REDIS_CONNECTION_DOWN_TESTS: Final = UnitTests(
     "blogauto-overview",
     cases=(
         Case(
-            "Redis is away, its exporter answers",
+            "Redis is down, its exporter responds",
             {**up("redis", "1x400"), **up("redis", "1x10 0x400", "redis_up")},
             "5m",
             (
                 down_alert(
                     "redis",
-                    "Redis does not answer.",
-                    "The exporter at h:1, or the Redis behind it, did not answer for a minute.",
+                    "Redis does not respond.",
+                    "The exporter at h:1, or the Redis behind it, did not respond for a minute.",
                 ),
             ),
         ),
         Case(
-            "the exporter is away",
+            "the exporter is down",
             up("redis", "1x10 0x400"),
             "5m",
             (
                 down_alert(
                     "redis",
-                    "Redis does not answer.",
-                    "The exporter at h:1, or the Redis behind it, did not answer for a minute.",
+                    "Redis does not respond.",
+                    "The exporter at h:1, or the Redis behind it, did not respond for a minute.",
                 ),
             ),
         ),
-        Case("both answer", {**up("redis", "1x400"), **up("redis", "1x400", "redis_up")}, "5m"),
+        Case("both respond", {**up("redis", "1x400"), **up("redis", "1x400", "redis_up")}, "5m"),
         Case("pending before one minute", up("redis", "1x10 0x400"), "3m", pending=True),
         Case("not part of the installation", {}, "5m"),
     ),
@@ -204,7 +204,7 @@ def _frontend_service_down(service: Service) -> AlertDefinition:
             category="availability",
             condition=Comparison(f'up{{job="{service.frontend_job}"}}', "==", 0),
             pending_for="1m",
-            summary="{{ $labels.job }} does not answer.",
+            summary="{{ $labels.job }} does not respond.",
             description="Prometheus could not reach {{ $labels.job }} at {{ $labels.instance }} for a minute.",
         ),
         Trigger("stop the frontend", command=stop_command("frontend")),
@@ -218,18 +218,18 @@ _FRONTEND_SERVICE_DOWN_TESTS: Final = UnitTests(
     "blogauto-overview",
     cases=(
         Case(
-            "it does not answer for a minute",
+            "it does not respond for a minute",
             up("blogauto-frontend", "1x10 0x400"),
             "5m",
             (
                 down_alert(
                     "blogauto-frontend",
-                    "blogauto-frontend does not answer.",
+                    "blogauto-frontend does not respond.",
                     "Prometheus could not reach blogauto-frontend at h:1 for a minute.",
                 ),
             ),
         ),
-        Case("it answers", up("blogauto-frontend", "1x400"), "5m"),
+        Case("it responds", up("blogauto-frontend", "1x400"), "5m"),
         Case("pending before one minute", up("blogauto-frontend", "1x10 0x400"), "3m", pending=True),
         Case("not part of the installation", {}, "5m"),
     ),
@@ -246,13 +246,13 @@ def _backend_telemetry_absent(service: Service) -> AlertDefinition:
             pending_for="5m",
             summary="No telemetry arrives from {{ $labels.job }}.",
             description=(
-                "No metrics of {{ $labels.job }} came through the Collector for 5 minutes: the other alerts about it are blind."
+                "No metrics of {{ $labels.job }} arrived through the Collector for 5 minutes, so alerts from its metrics cannot fire."
             ),
             board="telemetry",
-            comment="The other half of BackendServiceDown: the backend may answer while what it pushes is lost.",
+            comment="BackendServiceDown does not cover this: the backend may respond while its pushed metrics are lost.",
         ),
         Trigger(
-            "let the example run and send nothing",
+            "run the example without a metrics exporter",
             command=restart_command("OTEL_METRICS_EXPORTER=none"),
         ),
         _BACKEND_TELEMETRY_ABSENT_TESTS,
@@ -272,7 +272,7 @@ _BACKEND_TELEMETRY_ABSENT_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     BACKEND,
                     "No telemetry arrives from blogauto-backend.",
-                    "No metrics of blogauto-backend came through the Collector for 5 minutes: the other alerts about it are blind.",
+                    "No metrics of blogauto-backend arrived through the Collector for 5 minutes, so alerts from its metrics cannot fire.",
                 ),
             ),
         ),

@@ -39,10 +39,10 @@ def _api_key_storage_failure(service: Service) -> AlertDefinition:
                 f" the limit is {promql_number(limits.secure_failures)}."
             ),
             board="business",
-            comment="5xx only: a user's wrong key (400) or missing login (401) is no failure of ours. Counts are rounded, for"
-            " increase() extrapolates: five become 5.26. The wait is short: a burst leaves its window after 5 minutes.",
+            comment="5xx only: a wrong key (400) or a missing login (401) is the user's error. Counts are rounded because"
+            " increase() extrapolates: five become 5.26. `for` is short: a burst leaves the window after 5 minutes.",
         ),
-        Trigger("API keys that cannot be checked", ("api_key_failures",), drill=True),
+        Trigger("API keys that cannot be verified", ("api_key_failures",), drill=True),
         _API_KEY_STORAGE_FAILURE_TESTS,
     )
 
@@ -57,7 +57,7 @@ _API_KEY_STORAGE_FAILURE_TESTS: Final = UnitTests(
     "blogauto-business",
     cases=(
         Case(
-            "the counter is born with six failures",
+            "the counter appears with six failures",
             _secure("_x40 6x400"),
             "12m",
             (
@@ -83,7 +83,7 @@ _API_KEY_STORAGE_FAILURE_TESTS: Final = UnitTests(
         Case("five are not more than five", _secure("_x40 5x400"), "12m"),
         Case("five more, which increase() alone calls 5.26", _secure("3x40 8x400"), "13m"),
         Case("pending before one minute", _secure("_x40 6x400"), "10m30s", pending=True),
-        Case("a wrong key is the user's failure", _secure("_x40 60x400", status="400"), "12m"),
+        Case("4xx responses do not count", _secure("_x40 60x400", status="400"), "12m"),
         Case(
             "an old process that Prometheus sees for the first time",
             {
@@ -116,15 +116,15 @@ def _content_generation_failure(service: Service) -> AlertDefinition:
             ),
             pending_for="2m",
             keep_firing_for="5m",
-            summary="{{ $value | humanizePercentage }} of the articles cannot be written.",
+            summary="{{ $value | humanizePercentage }} of the content generation requests fail.",
             description=(
                 "{{ $value | humanizePercentage }} of the content generation requests failed with a 5xx status in 10 minutes;"
                 f" the limit is {percent(limits.content_failure_ratio)}."
             ),
             board="business",
-            comment="Failures and requests come from one counter, so the share never exceeds 1.",
+            comment="Failures and requests come from one counter, so the ratio never exceeds 1.",
         ),
-        Trigger("articles that the AI provider refuses to write", ("content_failures",), drill=True, drill_phase=2),
+        Trigger("requests for articles that the AI provider rejects", ("content_failures",), drill=True, drill_phase=2),
         _CONTENT_GENERATION_FAILURE_TESTS,
     )
 
@@ -150,19 +150,19 @@ _CONTENT_GENERATION_FAILURE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "12.5% of the articles cannot be written.",
+                    "12.5% of the content generation requests fail.",
                     "12.5% of the content generation requests failed with a 5xx status in 10 minutes; the limit is 10 %.",
                 ),
             ),
         ),
         Case(
-            "both counters are born within the window",
+            "both counters appear within the window",
             _generated("_x80 2x400", "_x80 4x400"),
             "24m",
             (
                 ExpectedAlert(
                     BACKEND,
-                    "33.33% of the articles cannot be written.",
+                    "33.33% of the content generation requests fail.",
                     "33.33% of the content generation requests failed with a 5xx status in 10 minutes; the limit is 10 %.",
                 ),
             ),
@@ -189,12 +189,12 @@ _CONTENT_GENERATION_FAILURE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "100% of the articles cannot be written.",
+                    "100% of the content generation requests fail.",
                     "100% of the content generation requests failed with a 5xx status in 10 minutes; the limit is 10 %.",
                 ),
             ),
         ),
-        Case("three requests say nothing", _generated("_x80 3x400", "_x80 0x400"), "24m"),
+        Case("three requests are too few", _generated("_x80 3x400", "_x80 0x400"), "24m"),
         Case("no traffic", _generated("60x400", "60x400"), "30m"),
         Case("no data", {}, "30m"),
     ),
@@ -213,13 +213,13 @@ def _wordpress_publish_failure(service: Service) -> AlertDefinition:
             condition=Comparison(f"round(sum by (job) (increase({failed}[5m])))", ">", limits.publish_failures),
             pending_for="1m",
             keep_firing_for="5m",
-            summary="Posts do not reach WordPress.",
+            summary="Publishing to WordPress fails.",
             description=(
                 f"{{{{ $value }}}} posts could not be published in 5 minutes; the limit is {promql_number(limits.publish_failures)}."
             ),
             board="business",
         ),
-        Trigger("articles that the WordPress site refuses", ("wordpress_failures",), drill=True),
+        Trigger("posts that the WordPress site rejects", ("wordpress_failures",), drill=True),
         _WORDPRESS_PUBLISH_FAILURE_TESTS,
     )
 
@@ -241,14 +241,14 @@ _WORDPRESS_PUBLISH_FAILURE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "Posts do not reach WordPress.",
+                    "Publishing to WordPress fails.",
                     "4 posts could not be published in 5 minutes; the limit is 3.",
                 ),
             ),
         ),
         Case("three, which increase() alone calls 3.16", _published("0x40 0+1x3 3x400", "0+1x400"), "13m"),
         Case("pending before one minute", _published("0x40 4x400", "0+1x400"), "10m30s", pending=True),
-        Case("posts arrive", _published("0x400", "0+1x400"), "20m"),
+        Case("posts are published", _published("0x400", "0+1x400"), "20m"),
         Case("no traffic", _published("9x400", "9x400"), "20m"),
         Case("no data", {}, "20m"),
     ),
@@ -273,11 +273,11 @@ def _wordpress_publishing_stopped(service: Service) -> AlertDefinition:
             pending_for="2m",
             keep_firing_for="15m",
             summary="Nothing was published for an hour.",
-            description="{{ $value }} posts were tried in the last hour, and none reached WordPress.",
+            description="{{ $value }} attempts to publish a post failed in the last hour, and none succeeded.",
             board="business",
-            comment="For blogs that publish a few posts an hour, where WordPressPublishFailure never sees enough at once.",
+            comment="For blogs that publish a few posts an hour, which never reach the limit of WordPressPublishFailure.",
         ),
-        Trigger("nothing but articles that the site refuses, for an hour", ("wordpress_failures",)),
+        Trigger("only posts that the site rejects, for an hour", ("wordpress_failures",)),
         _WORDPRESS_PUBLISHING_STOPPED_TESTS,
     )
 
@@ -295,12 +295,12 @@ _WORDPRESS_PUBLISHING_STOPPED_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     BACKEND,
                     "Nothing was published for an hour.",
-                    "3 posts were tried in the last hour, and none reached WordPress.",
+                    "3 attempts to publish a post failed in the last hour, and none succeeded.",
                 ),
             ),
         ),
-        Case("two failed posts may be chance", _published("0x60 1x60 2x400", "7x600"), "65m"),
-        Case("one post arrived", _published("0x60 1x60 2x60 3x400", "7x100 8x600"), "65m"),
+        Case("two failed posts are below the limit", _published("0x60 1x60 2x400", "7x600"), "65m"),
+        Case("one post was published", _published("0x60 1x60 2x60 3x400", "7x100 8x600"), "65m"),
         Case("pending before two minutes", _published("0x60 1x60 2x60 3x400", "7x600"), "46m30s", pending=True),
         Case("nobody publishes", _published("3x600", "7x600"), "65m"),
         Case("no data", {}, "65m"),

@@ -37,8 +37,8 @@ def _otel_collector_down() -> AlertDefinition:
             category="telemetry",
             condition=Or((Comparison(collector, "==", 0), Expr(f"absent({collector})"))),
             pending_for="2m",
-            summary="The Collector does not answer.",
-            description="Prometheus could not read the Collector's own metrics for 2 minutes. Applications keep what they can on disk.",
+            summary="The Collector does not respond.",
+            description="Prometheus could not scrape the Collector's own metrics for 2 minutes. Applications store telemetry on disk while they have room.",
             board="telemetry",
         ),
         Trigger("stop the Collector", command=stop_command("otel-collector")),
@@ -53,30 +53,30 @@ _OTEL_COLLECTOR_DOWN_TESTS: Final = UnitTests(
     service="telemetry",
     cases=(
         Case(
-            "it does not answer for two minutes",
+            "it does not respond for two minutes",
             up("otel-collector", "1x10 0x400"),
             "6m",
             (
                 down_alert(
                     "otel-collector",
-                    "The Collector does not answer.",
-                    "Prometheus could not read the Collector's own metrics for 2 minutes. Applications keep what they can on disk.",
+                    "The Collector does not respond.",
+                    "Prometheus could not scrape the Collector's own metrics for 2 minutes. Applications store telemetry on disk while they have room.",
                 ),
             ),
         ),
         Case(
-            "nobody even asks it",
+            "no target is configured",
             {},
             "6m",
             (
                 ExpectedAlert(
                     {"job": "otel-collector"},
-                    "The Collector does not answer.",
-                    "Prometheus could not read the Collector's own metrics for 2 minutes. Applications keep what they can on disk.",
+                    "The Collector does not respond.",
+                    "Prometheus could not scrape the Collector's own metrics for 2 minutes. Applications store telemetry on disk while they have room.",
                 ),
             ),
         ),
-        Case("it answers", up("otel-collector", "1x400"), "6m"),
+        Case("it responds", up("otel-collector", "1x400"), "6m"),
         Case("pending before two minutes", up("otel-collector", "1x10 0x400"), "4m", pending=True),
     ),
 )
@@ -92,11 +92,11 @@ def _otel_collector_refusing() -> AlertDefinition:
             pending_for="2m",
             keep_firing_for="5m",
             summary="The Collector refuses {{ $labels.signal }}.",
-            description="{{ $value }} {{ $labels.signal }} were refused in 5 minutes. Senders keep and repeat them, as long as they have room.",
+            description="{{ $value }} {{ $labels.signal }} were refused in 5 minutes. Senders retry as long as their queues have room.",
             board="telemetry",
         ),
         Trigger(
-            "give the Collector so little memory that it must refuse, and traffic",
+            "limit the Collector's memory so that it refuses data, and send traffic",
             command="docker update --memory 40m --memory-swap 40m $(docker compose ps -q otel-collector)",
         ),
         _OTEL_COLLECTOR_REFUSING_TESTS,
@@ -131,7 +131,7 @@ _OTEL_COLLECTOR_REFUSING_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     {"job": "otel-collector", "signal": "spans"},
                     "The Collector refuses spans.",
-                    "40 spans were refused in 5 minutes. Senders keep and repeat them, as long as they have room.",
+                    "40 spans were refused in 5 minutes. Senders retry as long as their queues have room.",
                 ),
             ),
         ),
@@ -143,7 +143,7 @@ _OTEL_COLLECTOR_REFUSING_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     {"job": "otel-collector", "signal": signal},
                     f"The Collector refuses {signal}.",
-                    f"7 {signal} were refused in 5 minutes. Senders keep and repeat them, as long as they have room.",
+                    f"7 {signal} were refused in 5 minutes. Senders retry as long as their queues have room.",
                 )
                 for signal in COLLECTOR_SIGNALS
             ),
@@ -181,13 +181,13 @@ def _otel_collector_export_failing() -> AlertDefinition:
             condition=Comparison(f"round({LOST})", ">", 0),
             pending_for="1m",
             keep_firing_for="5m",
-            summary="The Collector loses {{ $labels.signal }} on the way to {{ $labels.exporter }}.",
+            summary="The Collector loses {{ $labels.signal }} for {{ $labels.exporter }}.",
             description="{{ $value }} {{ $labels.signal }} were lost in 5 minutes: {{ $labels.cause }}.",
             board="telemetry",
             comment="These counters do not exist before the first failure, which increase() alone would miss.",
         ),
         Trigger(
-            "let a backend that is there refuse what it is sent: give Loki the wrong path",
+            "make Loki reject logs: configure a wrong path",
             command="LOKI_OTLP_ENDPOINT=http://loki:3100/nowhere docker compose up -d otel-collector",
         ),
         _OTEL_COLLECTOR_EXPORT_FAILING_TESTS,
@@ -215,7 +215,7 @@ _OTEL_COLLECTOR_EXPORT_FAILING_TESTS: Final = UnitTests(
             tuple(
                 ExpectedAlert(
                     {"job": "otel-collector", "signal": signal, "exporter": "otlp_grpc/jaeger", "cause": cause},
-                    f"The Collector loses {signal} on the way to otlp_grpc/jaeger.",
+                    f"The Collector loses {signal} for otlp_grpc/jaeger.",
                     f"500 {signal} were lost in 5 minutes: {cause}.",
                 )
                 for cause in _CAUSES.values()
@@ -254,12 +254,12 @@ def _otel_collector_backend_away() -> AlertDefinition:
                 (Comparison(QUEUED, ">", 0), Comparison(or_zero(f"sum by (job, exporter) ({SENT})", QUEUED), "==", 0))
             ),
             pending_for="10m",
-            summary="{{ $labels.exporter }} takes nothing.",
-            description="{{ $value }} items wait for {{ $labels.exporter }}, and none was taken for 5 minutes. Nothing is lost yet.",
+            summary="The exporter {{ $labels.exporter }} sends nothing.",
+            description="{{ $value }} items are queued for {{ $labels.exporter }}, and none was sent for 5 minutes. Nothing is lost yet.",
             board="telemetry",
             comment="While a backend answers 503 no failure is counted: only the queue shows it. The health check stays green.",
         ),
-        Trigger("stop Jaeger while requests come in", command=stop_command("jaeger")),
+        Trigger("stop Jaeger while the example receives requests", command=stop_command("jaeger")),
         _OTEL_COLLECTOR_BACKEND_AWAY_TESTS,
     )
 
@@ -277,14 +277,14 @@ _OTEL_COLLECTOR_BACKEND_AWAY_TESTS: Final = UnitTests(
     service="telemetry",
     cases=(
         Case(
-            "it took nothing for a quarter of an hour",
+            "nothing was sent for a quarter of an hour",
             _queue("0x20 0+50x400", "0+50x20 1000x400"),
             "21m",
             (
                 ExpectedAlert(
                     {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
-                    "otlp_grpc/jaeger takes nothing.",
-                    "3150 items wait for otlp_grpc/jaeger, and none was taken for 5 minutes. Nothing is lost yet.",
+                    "The exporter otlp_grpc/jaeger sends nothing.",
+                    "3150 items are queued for otlp_grpc/jaeger, and none was sent for 5 minutes. Nothing is lost yet.",
                 ),
             ),
         ),
@@ -295,13 +295,13 @@ _OTEL_COLLECTOR_BACKEND_AWAY_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
-                    "otlp_grpc/jaeger takes nothing.",
-                    "4000 items wait for otlp_grpc/jaeger, and none was taken for 5 minutes. Nothing is lost yet.",
+                    "The exporter otlp_grpc/jaeger sends nothing.",
+                    "4000 items are queued for otlp_grpc/jaeger, and none was sent for 5 minutes. Nothing is lost yet.",
                 ),
             ),
         ),
-        Case("items wait and flow", _queue("50x400", "0+1x400"), "21m"),
-        Case("nothing waits", _queue("0x400", "1000x400"), "21m"),
+        Case("items are queued and sent", _queue("50x400", "0+1x400"), "21m"),
+        Case("the queue is empty", _queue("0x400", "1000x400"), "21m"),
         Case("pending before ten minutes", _queue("0x20 0+50x400", "0+50x20 1000x400"), "15m", pending=True),
         Case("no data", {}, "21m"),
     ),

@@ -16,7 +16,7 @@ BOARDS_URL: Final = "http://localhost:3001/d"
 class Trigger:
     """How to make an alert fire on the example: by traffic, or by a command. The runbook prints it.
 
-    `how` completes the sentence "Against a running example, ...". An alert with `drill=True` can be tried by
+    `how` completes "send ..." when there is traffic, and is a sentence otherwise. An alert with `drill=True` can be tried by
     `python -m monitoring drill`. `threshold` is for what cannot be caused safely, such as a full disk: a field of
     `Thresholds`, a value that every machine exceeds, and one that none does.
     """

@@ -19,14 +19,14 @@ from monitoring.rules.recorded import Recorded
 
 @dataclass(frozen=True)
 class Burn:
-    """Both windows must burn `factor` times as fast as the budget allows: the long one says that it matters, the short one that it lasts."""
+    """Both windows must exceed `factor` times the allowed ratio: the long one shows that it matters, the short one that it continues."""
 
     severity: Severity
     long: str
     short: str
     factor: float
     wait: str
-    spent: str  # of the budget of 30 days, when the long window is full
+    spent: str  # part of the 30 days' budget that a full long window uses
     exhausted: str  # until the whole budget is gone at this rate
 
 
@@ -53,8 +53,8 @@ def error_budget_alerts(service: Service) -> tuple[AlertDefinition, ...]:
 
 
 TRIGGERS: Final = {
-    "errors": Trigger("a page that the example answers with 500, among little else", ("bugs",)),
-    "slow": Trigger("nothing but slow articles", ("slow",)),
+    "errors": Trigger("requests to a page that answers 500, with little other traffic", ("bugs",)),
+    "slow": Trigger("only slow requests", ("slow",)),
 }
 
 
@@ -76,13 +76,13 @@ def _alert(service: Service, of: str, burn: Burn) -> Alert:
         ),
         pending_for=burn.wait,
         labels={"long": burn.long, "short": burn.short},
-        summary=f"{{{{ $labels.job }}}} spends its {kind} budget at more than {promql_number(burn.factor)} times the rate it can afford.",
+        summary=f"{{{{ $labels.job }}}} spends its {kind} budget at more than {promql_number(burn.factor)} times the allowed rate.",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the requests in the last {_words(burn.long)} {what.format(seconds=promql_number(objective.seconds))};"
-            f" the objective allows {percent(objective.budget)} over 30 days. At this rate the budget is gone in {burn.exhausted}."
+            f" the objective allows {percent(objective.budget)} over 30 days. At this rate the budget is used up in {burn.exhausted}."
         ),
         board="api",
-        comment=f"{burn.spent} of the budget in {burn.long}; the last {burn.short} say that it goes on.",
+        comment=f"{burn.spent} of the budget in {burn.long}; the last {burn.short} show that it continues.",
     )
 
 
@@ -93,7 +93,7 @@ def _words(duration: str) -> str:
 
 @dataclass(frozen=True)
 class BurnTest:
-    """What the cases of one burn rate need; times are in minutes, for one sample a `step` and one evaluation an `every`."""
+    """Input for the unit tests of one burn rate. Times are in minutes: `step` between samples, `every` between evaluations."""
 
     severity: Severity
     long: str
@@ -110,20 +110,20 @@ class BurnTest:
 
     @property
     def late(self) -> int:
-        """The long window is full and the wait is over."""
+        """A time when the long window is full and the alert no longer pending."""
         return self.long_minutes + self.wait + 15
 
     @property
     def recent(self) -> int:
-        """How long something has been going wrong that has only begun: long enough for the short window and the wait."""
+        """The age of a recent failure: long enough for the short window and for `for`."""
         return self.short_minutes + 3 * self.wait + 8
 
     @property
     def begun(self) -> float:
-        """The share of bad requests since then that gives the long window three quarters of its limit."""
+        """The ratio of bad requests in a recent failure that brings the long window to three quarters of its limit."""
         return 0.75 * self.ratio * self.long_minutes / self.recent
 
-    def load(self, *phases: tuple[int, float], rate: float, latency: bool) -> dict[str, str]:
+    def series(self, *phases: tuple[int, float], rate: float, latency: bool) -> dict[str, str]:
         """`rate` requests a minute; each phase has minutes and the share of bad requests."""
         if self.recorded:
             return self._recorded(phases, rate, latency=latency)
@@ -136,7 +136,7 @@ class BurnTest:
         return {**requests("200", "/a", good), **requests("503", "/b", bad)}
 
     def _recorded(self, phases: Sequence[tuple[int, float]], rate: float, *, latency: bool) -> dict[str, str]:
-        """Days of raw counters take long: these begin with what was recorded of them, which the shortest windows prove."""
+        """Days of raw counters are slow to test: start from the recorded rates, which the shortest windows test from raw counters."""
         levels = [(minutes // self.step, share * rate / 60) for minutes, share in phases]
         bad = "slow_requests" if latency else "errors"
         return {
@@ -158,7 +158,7 @@ _OF_JOB: Final = 'job="blogauto-backend"'
 
 
 def _ramp(phases: list[tuple[int, float]]) -> str:
-    """Phases of so many steps that grow by so much, in promtool's notation."""
+    """A counter that grows by phases (steps, growth each step), in promtool's notation."""
     parts, value = [], 0.0
     for steps, growth in phases:
         parts.append(f"{value:.6f}+{growth:.6f}x{steps}")
@@ -167,7 +167,7 @@ def _ramp(phases: list[tuple[int, float]]) -> str:
 
 
 def _two_slow_endpoints(fast: str, total: str) -> dict[str, str]:
-    """Two endpoints, one scraped and one pushed, as their buckets tell."""
+    """Two endpoints, one with scraped and one with pushed bucket bounds."""
     name = "blogauto_api_request_duration_seconds"
     return {
         **requests("200", "/a", total),
@@ -204,7 +204,7 @@ def _burn_tests(kind: str, burn: BurnTest) -> UnitTests:
         pending: bool = False,
     ) -> Case:
         shares = tuple((minutes, share * times) for minutes, share in phases)
-        series = burn.load(*shares, rate=rate, latency=latency)
+        series = burn.series(*shares, rate=rate, latency=latency)
         return Case(name, series, f"{at}m", (_expected(burn, kind, over),) if fires else (), pending)
 
     always = late + 10
@@ -219,10 +219,10 @@ def _burn_tests(kind: str, burn: BurnTest) -> UnitTests:
             rate=60_000,
             pending=True,
         ),
-        case("just enough requests to tell", (always, over), rate=burn.requests_for(130), fires=True),
-        case("too few requests to tell", (always, over), rate=burn.requests_for(75)),
-        case("it is over: the short window is good enough", (late - after, 0.4), (after + 10, burn.ratio * 0.75)),
-        case("it has just begun: the long window is good enough", (late - before, 0), (before + 10, burn.begun)),
+        case("just enough requests", (always, over), rate=burn.requests_for(130), fires=True),
+        case("too few requests", (always, over), rate=burn.requests_for(75)),
+        case("it is over: the short window is below the limit", (late - after, 0.4), (after + 10, burn.ratio * 0.75)),
+        case("it has just begun: the long window is below the limit", (late - before, 0), (before + 10, burn.begun)),
         case("no traffic", (always, 0), rate=0),
         Case("no data", {}, f"{late}m"),
     )
@@ -240,7 +240,7 @@ def _expected(burn: BurnTest, kind: str, share: float) -> ExpectedAlert:
     what = "took longer than 2 s" if kind == "latency" else "were answered with a 5xx status"
     return ExpectedAlert(
         {**BACKEND, "long": burn.long, "short": burn.short},
-        f"blogauto-backend spends its {kind} budget at more than {burn.times} times the rate it can afford.",
+        f"blogauto-backend spends its {kind} budget at more than {burn.times} times the allowed rate.",
         f"{share * 100:.4g}% of the requests in the last {_LONG_WORDS[burn.long]} {what};"
-        f" the objective allows 1 % over 30 days. At this rate the budget is gone in {burn.exhausted}.",
+        f" the objective allows 1 % over 30 days. At this rate the budget is used up in {burn.exhausted}.",
     )

@@ -33,14 +33,14 @@ def _high_cpu_usage(service: Service) -> AlertDefinition:
             condition=Comparison(f"max by (job) (avg_over_time({cpu}[5m]))", ">", limits.cpu_percent),
             pending_for="5m",
             keep_firing_for="5m",
-            summary="{{ $labels.job }} is short of CPU.",
+            summary="CPU usage of {{ $labels.job }} is high.",
             description=(
-                f'{{{{ $value | printf "%.0f" }}}} % of the CPU was in use over 5 minutes; the limit is {promql_number(limits.cpu_percent)} %.'
+                f'CPU usage averaged {{{{ $value | printf "%.0f" }}}} % over 5 minutes; the limit is {promql_number(limits.cpu_percent)} %.'
             ),
-            comment="The busiest host: each worker reports the CPU of its host. An average over time: one idle moment does not reset the wait.",
+            comment="Maximum over workers: each reports the CPU of its host. Averaged over time: one idle moment does not reset `for`.",
         ),
         Trigger(
-            "the drill moves the limit below what the CPU does anyway, and hurts nobody",
+            "run the drill, which lowers the limit below the current usage instead of loading the CPU",
             command="python -m monitoring drill HighCpuUsage",
             drill=True,
             threshold=("cpu_percent", -1, 101),
@@ -69,8 +69,8 @@ _HIGH_CPU_USAGE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend is short of CPU.",
-                    "82 % of the CPU was in use over 5 minutes; the limit is 80 %.",
+                    "CPU usage of blogauto-backend is high.",
+                    "CPU usage averaged 82 % over 5 minutes; the limit is 80 %.",
                 ),
             ),
         ),
@@ -81,8 +81,8 @@ _HIGH_CPU_USAGE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend is short of CPU.",
-                    "86 % of the CPU was in use over 5 minutes; the limit is 80 %.",
+                    "CPU usage of blogauto-backend is high.",
+                    "CPU usage averaged 86 % over 5 minutes; the limit is 80 %.",
                 ),
             ),
         ),
@@ -106,15 +106,15 @@ def _low_memory_available(service: Service) -> AlertDefinition:
             ),
             pending_for="5m",
             keep_firing_for="5m",
-            summary="{{ $labels.job }} is short of memory.",
+            summary="{{ $labels.job }} has little memory left.",
             description=(
-                "Only {{ $value | humanizePercentage }} of the memory was available over 5 minutes;"
+                "Only {{ $value | humanizePercentage }} of the memory was available on average over 5 minutes;"
                 f" the limit is {percent(limits.memory_available_ratio)}."
             ),
-            comment="A share: 3.5 GiB in use are too much of 4 and nothing of 64.",
+            comment="A ratio: 3.5 GiB in use are too much of 4 GiB and little of 64 GiB.",
         ),
         Trigger(
-            "the drill moves the limit above what is available, and hurts nobody",
+            "run the drill, which raises the limit above the available memory instead of using it up",
             command="python -m monitoring drill LowMemoryAvailable",
             drill=True,
             threshold=("memory_available_ratio", 2, 0),
@@ -143,8 +143,8 @@ _LOW_MEMORY_AVAILABLE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend is short of memory.",
-                    "Only 12% of the memory was available over 5 minutes; the limit is 12.5 %.",
+                    "blogauto-backend has little memory left.",
+                    "Only 12% of the memory was available on average over 5 minutes; the limit is 12.5 %.",
                 ),
             ),
         ),
@@ -167,13 +167,13 @@ def _low_disk_space(service: Service) -> AlertDefinition:
             condition=Comparison(f"max by (job) ({disk})", ">", limits.disk_percent),
             pending_for="5m",
             keep_firing_for="5m",
-            summary="The disk of {{ $labels.job }} is filling up.",
+            summary="The disk of {{ $labels.job }} is nearly full.",
             description=(
                 f'{{{{ $value | printf "%.0f" }}}} % of the root filesystem is in use; the limit is {promql_number(limits.disk_percent)} %.'
             ),
         ),
         Trigger(
-            "the drill moves the limit below what is in use, and hurts nobody",
+            "run the drill, which lowers the limit below the current usage instead of filling the disk",
             command="python -m monitoring drill LowDiskSpace",
             drill=True,
             threshold=("disk_percent", -1, 101),
@@ -194,7 +194,7 @@ _LOW_DISK_SPACE_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "The disk of blogauto-backend is filling up.",
+                    "The disk of blogauto-backend is nearly full.",
                     "86 % of the root filesystem is in use; the limit is 85 %.",
                 ),
             ),
@@ -217,12 +217,12 @@ def _backend_restarting(service: Service) -> AlertDefinition:
             condition=Comparison(f"changes({recorded.start_time}[15m])", ">", limits.restarts),
             pending_for="0s",
             keep_firing_for="5m",
-            summary="{{ $labels.job }} restarts again and again.",
-            description=f"It started {{{{ $value }}}} times in 15 minutes; more than {promql_number(limits.restarts)} are no deployment.",
+            summary="{{ $labels.job }} restarts repeatedly.",
+            description=f"It restarted {{{{ $value }}}} times in 15 minutes; the limit is {promql_number(limits.restarts)}.",
             comment="The newest start among all processes: workers that start together count once.",
         ),
         Trigger(
-            "start it again and again",
+            "restart the example repeatedly",
             command="for i in 1 2 3 4; do docker compose --profile demo restart backend; sleep 120; done",
         ),
         _BACKEND_RESTARTING_TESTS,
@@ -247,8 +247,8 @@ _BACKEND_RESTARTING_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend restarts again and again.",
-                    "It started 3 times in 15 minutes; more than 2 are no deployment.",
+                    "blogauto-backend restarts repeatedly.",
+                    "It restarted 3 times in 15 minutes; the limit is 2.",
                 ),
             ),
         ),
@@ -259,18 +259,18 @@ _BACKEND_RESTARTING_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "blogauto-backend restarts again and again.",
-                    "It started 3 times in 15 minutes; more than 2 are no deployment.",
+                    "blogauto-backend restarts repeatedly.",
+                    "It restarted 3 times in 15 minutes; the limit is 2.",
                 ),
             ),
         ),
-        Case("two restarts are a deployment and its repair", _started("100x20 400x16 650x400"), "15m"),
+        Case("two restarts are below the limit", _started("100x20 400x16 650x400"), "15m"),
         Case(
             "four workers that start together count once",
             _started("100x20 400x400", "100x20 401x400", "100x20 401x400"),
             "15m",
         ),
-        Case("it runs", _started("100x400"), "20m"),
+        Case("no restart", _started("100x400"), "20m"),
         Case("no data", {}, "20m"),
     ),
 )

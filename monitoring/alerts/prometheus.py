@@ -29,12 +29,12 @@ def _prometheus_rule_evaluation_failures() -> AlertDefinition:
             condition=Comparison(f"sum by (job) (increase({failures}[5m]))", ">", 0),
             pending_for="5m",
             keep_firing_for="5m",
-            summary="Prometheus cannot evaluate its rules.",
-            description="Some rules fail: alerts may be silent. The page /rules of Prometheus names them.",
+            summary="Prometheus fails to evaluate rules.",
+            description="Some rules fail, so alerts may be missing. Prometheus lists them at /rules.",
             board="telemetry",
         ),
         Trigger(
-            "a rule that matches many to many, in a file of its own, removed afterwards",
+            "add a rule with a many-to-many match in its own file, and remove the file afterwards",
             command="printf 'groups: [{name: broken, rules: [{record: broken, expr: \"up * on () up\"}]}]' > collector/backends/prometheus/rules/broken.yml",
         ),
         _PROMETHEUS_RULE_EVALUATION_FAILURES_TESTS,
@@ -59,8 +59,8 @@ _PROMETHEUS_RULE_EVALUATION_FAILURES_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     {"job": "prometheus"},
-                    "Prometheus cannot evaluate its rules.",
-                    "Some rules fail: alerts may be silent. The page /rules of Prometheus names them.",
+                    "Prometheus fails to evaluate rules.",
+                    "Some rules fail, so alerts may be missing. Prometheus lists them at /rules.",
                 ),
             ),
         ),
@@ -79,8 +79,8 @@ def _watchdog() -> AlertDefinition:
             category="telemetry",
             condition=Expr("vector(1)"),
             labels={"job": PROMETHEUS_JOB},
-            summary="Alerts reach you.",
-            description="This alert always fires. When it stops arriving, the way from Prometheus to you is broken.",
+            summary="Alert delivery works.",
+            description="This alert always fires. When it stops arriving, alert delivery is broken.",
             board="telemetry",
         ),
         Trigger("it always fires; to run_drill its silence, stop Prometheus", command=stop_command("prometheus")),
@@ -101,20 +101,20 @@ _WATCHDOG_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     {"job": "prometheus"},
-                    "Alerts reach you.",
-                    "This alert always fires. When it stops arriving, the way from Prometheus to you is broken.",
+                    "Alert delivery works.",
+                    "This alert always fires. When it stops arriving, alert delivery is broken.",
                 ),
             ),
         ),
         Case(
-            "whatever happens",
+            "during failures",
             failing(1),
             "20m",
             (
                 ExpectedAlert(
                     {"job": "prometheus"},
-                    "Alerts reach you.",
-                    "This alert always fires. When it stops arriving, the way from Prometheus to you is broken.",
+                    "Alert delivery works.",
+                    "This alert always fires. When it stops arriving, alert delivery is broken.",
                 ),
             ),
         ),

@@ -41,14 +41,14 @@ def _high_api_response_time(service: Service) -> AlertDefinition:
             keep_firing_for="5m",
             summary="{{ $labels.endpoint }} is slow.",
             description=(
-                f"One request in twenty to {{{{ $labels.endpoint }}}} takes longer than {{{{ $value | humanizeDuration }}}};"
+                f"The 95th percentile of the response time of {{{{ $labels.endpoint }}}} is {{{{ $value | humanizeDuration }}}};"
                 f" the limit is {promql_number(limits.p95_seconds)} s."
             ),
             board="api",
             variables=endpoint,
-            comment="A guard on traffic: one slow request to a rare endpoint is no news.",
+            comment="Needs a minimum of traffic: one slow request to a rare endpoint is no incident.",
         ),
-        Trigger("articles for which the AI provider takes its time", ("slow",), drill=True),
+        Trigger("requests for articles while the AI provider is slow", ("slow",), drill=True),
         _HIGH_API_RESPONSE_TIME_TESTS,
     )
 
@@ -75,30 +75,30 @@ _HIGH_API_RESPONSE_TIME_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     {**BACKEND, "endpoint": "/a"},
                     "/a is slow.",
-                    "One request in twenty to /a takes longer than 2.167s; the limit is 2 s.",
+                    "The 95th percentile of the response time of /a is 2.167s; the limit is 2 s.",
                 ),
             ),
         ),
-        Case("four of a hundred are few", _slow(0.04), "20m"),
+        Case("four of a hundred are below the limit", _slow(0.04), "20m"),
         Case(
             "all take nearly two seconds", {**_slow(0), **duration("/a", "0+3x400", "0+3x400", faster="0x400")}, "20m"
         ),
         Case(
-            "twelve requests are enough to tell",
+            "twelve requests are enough",
             _slow(1, rate=0.6),
             "20m",
             (
                 ExpectedAlert(
                     {**BACKEND, "endpoint": "/a"},
                     "/a is slow.",
-                    "One request in twenty to /a takes longer than 2.95s; the limit is 2 s.",
+                    "The 95th percentile of the response time of /a is 2.95s; the limit is 2 s.",
                 ),
             ),
         ),
         Case("pending before five minutes", _slow(0.06), "4m", pending=True),
-        Case("one slow request to a rare endpoint is no news", _slow(1, rate=0.4), "20m"),
+        Case("too few requests to a rare endpoint", _slow(1, rate=0.4), "20m"),
         Case(
-            "buckets as OTLP spells them",
+            "bucket bounds as OTLP writes them",
             {
                 **alive(),
                 **requests("200", "/a", "0+3x400"),
@@ -109,7 +109,7 @@ _HIGH_API_RESPONSE_TIME_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     {**BACKEND, "endpoint": "/a"},
                     "/a is slow.",
-                    "One request in twenty to /a takes longer than 2.5s; the limit is 2 s.",
+                    "The 95th percentile of the response time of /a is 2.5s; the limit is 2 s.",
                 ),
             ),
         ),
@@ -141,9 +141,9 @@ def _high_api_error_rate(service: Service) -> AlertDefinition:
                 f" the limit is {percent(limits.error_ratio)}."
             ),
             board="api",
-            comment="A share of all requests: errors spread over endpoints and codes add up.",
+            comment="A ratio over all requests: errors of several endpoints and codes add up.",
         ),
-        Trigger("a page that the example answers with 500", ("bugs",), drill=True, drill_phase=2),
+        Trigger("requests to a page that answers 500", ("bugs",), drill=True, drill_phase=2),
         _HIGH_API_ERROR_RATE_TESTS,
     )
 
@@ -187,7 +187,7 @@ _HIGH_API_ERROR_RATE_TESTS: Final = UnitTests(
             ),
         ),
         Case(
-            "twelve requests are enough to tell",
+            "twelve requests are enough",
             failing(0.5, rate=0.6),
             "20m",
             (
@@ -198,8 +198,8 @@ _HIGH_API_ERROR_RATE_TESTS: Final = UnitTests(
                 ),
             ),
         ),
-        Case("a client's mistakes are no errors", {**alive(), **requests("404", "/a", "0+10x400")}, "20m"),
-        Case("two requests a minute say nothing", failing(1, rate=0.4), "20m"),
+        Case("4xx responses do not count", {**alive(), **requests("404", "/a", "0+10x400")}, "20m"),
+        Case("two requests a minute are too few", failing(1, rate=0.4), "20m"),
         Case("no traffic", IDLE, "20m"),
         Case("no data", {}, "20m"),
     ),
@@ -217,14 +217,14 @@ def _high_rate_limit_rejections(service: Service) -> AlertDefinition:
             condition=Comparison(f"sum by (job) (rate({rejected}[5m]))", ">", limits.rejections_per_second),
             pending_for="5m",
             keep_firing_for="5m",
-            summary="The rate limit of {{ $labels.job }} refuses many requests.",
+            summary="The rate limit of {{ $labels.job }} rejects many requests.",
             description=(
-                "{{ $value | humanize }} requests per second were refused with 429 in the last 5 minutes;"
+                "{{ $value | humanize }} requests per second were rejected with status 429 in the last 5 minutes;"
                 f" the limit is {promql_number(limits.rejections_per_second)}."
             ),
             board="security",
         ),
-        Trigger("visitors who ask faster than the limit allows", ("rate_limited",), drill=True),
+        Trigger("requests faster than the rate limit", ("rate_limited",), drill=True),
         _HIGH_RATE_LIMIT_REJECTIONS_TESTS,
     )
 
@@ -249,8 +249,8 @@ _HIGH_RATE_LIMIT_REJECTIONS_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     BACKEND,
-                    "The rate limit of blogauto-backend refuses many requests.",
-                    "11 requests per second were refused with 429 in the last 5 minutes; the limit is 10.",
+                    "The rate limit of blogauto-backend rejects many requests.",
+                    "11 requests per second were rejected with status 429 in the last 5 minutes; the limit is 10.",
                 ),
             ),
         ),
@@ -282,12 +282,12 @@ def _auth_failure_spike(service: Service) -> AlertDefinition:
             keep_firing_for="5m",
             summary="Many logins to {{ $labels.job }} fail.",
             description=(
-                "About {{ $value | humanize }} logins failed in 5 minutes, and they were more than"
-                f" {percent(limits.auth_failure_ratio)} of those tried: somebody guesses passwords, or logging in is broken."
+                "About {{ $value | humanize }} logins failed in 5 minutes, more than"
+                f" {percent(limits.auth_failure_ratio)} of all attempts: somebody guesses passwords, or login is broken."
             ),
             board="security",
         ),
-        Trigger("somebody who tries passwords", ("failed_logins",), drill=True),
+        Trigger("logins with wrong passwords", ("failed_logins",), drill=True),
         _AUTH_FAILURE_SPIKE_TESTS,
     )
 
@@ -314,8 +314,8 @@ _AUTH_FAILURE_SPIKE_TESTS: Final = UnitTests(
                 ExpectedAlert(
                     BACKEND,
                     "Many logins to blogauto-backend fail.",
-                    "About 40 logins failed in 5 minutes, and they were more than 50 % of those tried:"
-                    " somebody guesses passwords, or logging in is broken.",
+                    "About 40 logins failed in 5 minutes, more than 50 % of all attempts:"
+                    " somebody guesses passwords, or login is broken.",
                 ),
             ),
         ),

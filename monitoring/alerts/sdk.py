@@ -30,12 +30,12 @@ def _telemetry_items_dropped() -> AlertDefinition:
             condition=Comparison(f"round({DROPPED})", ">", 0),
             pending_for="0s",
             keep_firing_for="5m",
-            summary="{{ $labels.job }} lost {{ $labels.signal }}.",
-            description="{{ $value }} {{ $labels.signal }} were dropped by the SDK in 5 minutes: {{ $labels.reason }}.",
+            summary="{{ $labels.job }} drops {{ $labels.signal }}.",
+            description="The SDK dropped {{ $value }} items ({{ $labels.signal }}) in 5 minutes. Reason: {{ $labels.reason }}.",
             board="telemetry",
         ),
         Trigger(
-            "leave the SDK next to no room and no disk, and let requests come while the Collector is away",
+            "give the SDK a small queue and no spool, then send requests while the Collector is stopped",
             command=restart_command("BLOGAUTO_OTEL_QUEUE_BYTES=65536", "BLOGAUTO_OTEL_SPOOL_DIR=off")
             + "\ndocker compose stop otel-collector"
             "\npython -m examples.traffic http://localhost:8000 bugs --seconds 120"
@@ -62,8 +62,8 @@ _TELEMETRY_ITEMS_DROPPED_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     {**BACKEND, "signal": "traces", "reason": "queue_full"},
-                    "blogauto-backend lost traces.",
-                    "12 traces were dropped by the SDK in 5 minutes: queue_full.",
+                    "blogauto-backend drops traces.",
+                    "The SDK dropped 12 items (traces) in 5 minutes. Reason: queue_full.",
                 ),
             ),
         ),
@@ -74,8 +74,8 @@ _TELEMETRY_ITEMS_DROPPED_TESTS: Final = UnitTests(
             (
                 ExpectedAlert(
                     {**BACKEND, "signal": "traces", "reason": "queue_full"},
-                    "blogauto-backend lost traces.",
-                    "12 traces were dropped by the SDK in 5 minutes: queue_full.",
+                    "blogauto-backend drops traces.",
+                    "The SDK dropped 12 items (traces) in 5 minutes. Reason: queue_full.",
                 ),
             ),
         ),
@@ -107,16 +107,16 @@ def _telemetry_spool_filling(service: Service) -> AlertDefinition:
             ),
             pending_for="10m",
             keep_firing_for="5m",
-            summary="{{ $labels.job }} cannot deliver what waits on disk.",
+            summary="Telemetry of {{ $labels.job }} stays on disk.",
             description=(
-                f"More than {percent(limits.spool_ratio)} of the room on disk is used, or the oldest file has been waiting"
-                f" for more than {limits.spool_seconds / 60:.0f} minutes, although metrics arrive. When the room is used up, the oldest is lost."
+                f"More than {percent(limits.spool_ratio)} of the spool is used, or its oldest file is"
+                f" more than {limits.spool_seconds / 60:.0f} minutes old, although metrics arrive. A full spool deletes its oldest files."
             ),
             board="telemetry",
-            comment="While nothing at all arrives this cannot be seen: OtelCollectorDown tells it. The Collector shows a metric for 5 minutes after it came, hence the wait.",
+            comment="Without any metrics this cannot be seen; OtelCollectorDown covers that. The Collector exposes a metric for 5 minutes after its last update, hence `for`.",
         ),
         Trigger(
-            "let spans go to nowhere while metrics arrive, under traffic",
+            "send spans to a closed port while metrics arrive, under traffic",
             command=restart_command("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://localhost:9/v1/traces")
             + "\npython -m examples.traffic http://localhost:8000 bugs --seconds 1800",
         ),
@@ -135,9 +135,9 @@ def _spool(used: float, age: str) -> dict[str, str]:
 _SPOOL_ALERT: Final = (
     ExpectedAlert(
         BACKEND,
-        "blogauto-backend cannot deliver what waits on disk.",
-        "More than 50 % of the room on disk is used, or the oldest file has been waiting for more than 15 minutes,"
-        " although metrics arrive. When the room is used up, the oldest is lost.",
+        "Telemetry of blogauto-backend stays on disk.",
+        "More than 50 % of the spool is used, or its oldest file is more than 15 minutes old,"
+        " although metrics arrive. A full spool deletes its oldest files.",
     ),
 )
 
@@ -148,11 +148,11 @@ _TELEMETRY_SPOOL_FILLING_TESTS: Final = UnitTests(
     service="telemetry",
     cases=(
         Case("more than half of the room is used", _spool(0.6, "60x400"), "15m", _SPOOL_ALERT),
-        Case("little waits, but for long", _spool(0.01, "1200x400"), "15m", _SPOOL_ALERT),
+        Case("little is stored, but for long", _spool(0.01, "1200x400"), "15m", _SPOOL_ALERT),
         Case("less than half, and not for long", _spool(0.4, "600x400"), "15m"),
         Case("pending before ten minutes", _spool(0.6, "60x400"), "8m", pending=True),
         Case("an outage of an hour, over for five minutes", _spool(0.3, "3600x20 0x400"), "14m"),
-        Case("nothing waits", _spool(0, "0x400"), "15m"),
+        Case("the queue is empty", _spool(0, "0x400"), "15m"),
         Case("no data", {}, "15m"),
     ),
 )
