@@ -1,4 +1,4 @@
-"""API performance: which endpoint is slow or fails, since when, and what it costs the objective."""
+"""The board "API Performance": rate, errors and duration by endpoint, and the error budget."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def api(context: BoardContext) -> dict[str, object]:
     return context.board(
         "api",
         "API Performance",
-        "Rate, errors and duration of the chosen endpoints; then endpoint by endpoint; then the objective.",
+        "Rate, errors and duration of the chosen endpoints, a table of endpoints, and the error budget.",
         (
             Row("", _answers(context)),
             Row("Rate and errors", _rate_and_errors(context)),
             Row("Duration", _duration(context)),
-            Row("Endpoint by endpoint", _endpoints(context)),
+            Row("Endpoints", _endpoints(context)),
             Row("Objective: 99 % good requests in 30 days", _objective(context)),
             Row("Logs", (_logs(),)),
         ),
@@ -47,7 +47,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         stat_panel(
             "Requests",
-            "Requests answered per second. A sudden drop: nobody gets through.",
+            "Requests per second. A sudden drop: requests no longer arrive.",
             "requests/s",
             f"sum({everything})",
             no_value="no traffic",
@@ -55,7 +55,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Failing (5xx)",
-            "Share of requests that the application failed to answer.",
+            "Ratio of requests that the application failed to answer.",
             "ratio",
             context.ratio(context.rate("api.requests", FAILED, ENDPOINT), everything),
             alert=context.threshold("HighApiErrorRate"),
@@ -64,8 +64,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             width=4,
         ),
         stat_panel(
-            "Refused (4xx)",
-            "Share of requests with a client's mistake: unknown paths, missing logins, the rate limit. A jump after a release: we broke a client.",
+            "Client errors (4xx)",
+            "Ratio of requests with a client error: unknown paths, missing logins, the rate limit. A jump after a release: a client is broken.",
             "ratio",
             context.ratio(context.rate("api.requests", 'status=~"4.."', ENDPOINT), everything),
             decimals=1,
@@ -74,7 +74,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "p95",
-            "One request in twenty takes longer than this.",
+            "95th percentile of the duration: one request in twenty takes longer.",
             "seconds",
             f"{context.quantile(0.95, ENDPOINT)} >= 0",
             alert=context.threshold("HighApiResponseTime"),
@@ -83,7 +83,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             f"Slower than {limit:g} s",
-            "Share of requests that the latency objective calls bad. Above the allowed share the budget shrinks.",
+            "Ratio of requests that miss the latency objective. Above the allowed ratio, the error budget shrinks.",
             "ratio",
             "clamp_min(1 - "
             f"sum({context.rate('api.request.duration', ENDPOINT, bucket_at(limit), suffix='_bucket')}) / "
@@ -95,7 +95,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "In progress",
-            "Requests being answered now. Climbing while the rate stands still: they wait for something.",
+            "Requests in progress now. Rising while the rate is constant: they wait for a resource.",
             "count",
             f"sum({context.selector('api.requests.in_progress', ENDPOINT)})",
             decimals=0,
@@ -109,7 +109,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Throughput by endpoint",
-            "The ten busiest of the chosen endpoints. One that vanishes: a route or a client is gone.",
+            "The ten busiest of the chosen endpoints. An endpoint that disappears: its route or its client is gone.",
             "requests/s",
             [Query(f"topk(10, sum by (endpoint) ({context.rate('api.requests', ENDPOINT)}))", "{{endpoint}}")],
             links=(context.endpoint_link,),
@@ -117,7 +117,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Status codes",
-            "Answers per second by class. Red: our failures. Orange: the clients'.",
+            "Requests per second by status class. 5xx: failures of the application. 4xx: client errors.",
             "requests/s",
             [Query(status_classes(context, ENDPOINT), "{{class}}")],
             stacked=True,
@@ -125,7 +125,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Exceptions by class",
-            "Requests that ended in an exception, handled or not. A class never seen before: look at what was released.",
+            "Requests that raised an exception, handled or not. A new class: look at the last release.",
             "per second",
             [Query(f"topk(10, sum by (type) ({context.rate('errors', ENDPOINT)}))", "{{type}}")],
             calcs=("mean", "max"),
@@ -142,7 +142,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Response time",
-            "How long half, 95 % and 99 % of the answers take at most. A diamond is one request: click it for its trace.",
+            "Median, 95th and 99th percentile of the duration. A diamond is one request: click it to open its trace.",
             "seconds",
             [
                 Query(context.quantile(0.5, ENDPOINT), "p50"),
@@ -155,13 +155,13 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         heatmap_panel(
             "Distribution of response times",
-            "Each column is a moment, each cell a range of durations, its colour how many requests. A second band above the first:"
-            " some requests take another way (a cold cache, a slow provider).",
+            "Each cell is a time and a range of durations; its colour is the number of requests. A second band above the first:"
+            " some requests take a slower path (a cold cache, a slow provider).",
             f"sum by (le) ({context.rate('api.request.duration', ENDPOINT, suffix='_bucket')})",
         ),
         timeseries_panel(
             "p95 by endpoint",
-            "The ten slowest of the chosen endpoints. Above the dashed line for five minutes the alert names the endpoint.",
+            "The ten slowest of the chosen endpoints. Above the dashed line for five minutes, the alert fires and names the endpoint.",
             "seconds",
             [Query(f"topk(10, {context.recorded.p95_by_endpoint}{{{JOB},{ENDPOINT}}})", "{{endpoint}}")],
             alert=context.threshold("HighApiResponseTime"),
@@ -171,7 +171,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "In progress by endpoint",
-            "Requests being answered. One endpoint that climbs alone waits for its own database query or provider.",
+            "Requests in progress. If only one endpoint rises, its database query or its provider is slow.",
             "count",
             [
                 Query(
@@ -192,8 +192,8 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
     alert = context.threshold("HighApiResponseTime")
     return (
         table_panel(
-            "Every endpoint",
-            "Coloured: above the limit of an alert. A click on a name narrows the board to it.",
+            "All endpoints",
+            "Coloured: above the threshold of an alert. Click a name to show only that endpoint.",
             {"endpoint": "Endpoint"},
             [
                 Column("Requests/s", "requests/s", everything, decimals=2),
@@ -227,7 +227,7 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         bar_gauge_panel(
             "Time spent, by endpoint",
-            "How long it answers in each second: rate times duration. The first is where work on speed pays most.",
+            "Seconds spent in each second: rate times duration. Optimising the first endpoint saves most.",
             "seconds",
             Query(
                 f"sort_desc(topk(8, {by} ({context.rate('api.request.duration', ENDPOINT, suffix='_sum')})))",
@@ -251,16 +251,16 @@ def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
         for tile in (
             timeseries_panel(
                 f"Burn rate: {what}",
-                "How many times faster than allowed the budget is spent, over growing windows. 1 lasts exactly 30 days;"
-                " at the dashed line it is gone in two.",
+                "How many times faster than allowed the error budget is spent, over windows of several lengths. At 1 it lasts 30 days;"
+                " at the dashed line it is used up in two.",
                 "number",
                 [Query(f"max({recorded.ratio(window, of=of)}{{{JOB}}}) / {budget:g}", window) for window in windows],
                 alert=context.threshold(alert, scale=1 / budget),
                 width=9,
             ),
             stat_panel(
-                f"Left: {what}",
-                "The share of bad requests that is still allowed in the 30 days that end now. Below 0 the objective is missed.",
+                f"Budget left: {what}",
+                "The remaining error budget of the last 30 days. Below 0, the objective is missed.",
                 "ratio",
                 f"min({recorded.budget_left(of=of)}{{{JOB}}})",
                 thresholds=[(None, "red"), (0, "orange"), (0.25, "green")],
@@ -276,6 +276,6 @@ def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
 def _logs() -> PlacedPanel:
     return logs_panel(
         "Warnings and errors",
-        "What the service wrote, newest first. A line with a trace id leads to its trace.",
+        "Log records of the service, newest first. Click a trace id to open its trace.",
         '{service_name=~"$job"} | detected_level=~"warn|error|critical|fatal"',
     )

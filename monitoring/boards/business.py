@@ -1,4 +1,4 @@
-"""Business: what users get done, by hour and by day, and what keeps them from it."""
+"""The board "Business": articles, posts and keys by hour and day, and their failures."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SUCCESS, FAILURE = 'status="success"', 'status="failed"'
 
 
 def business(context: BoardContext) -> dict[str, object]:
-    """The board for those who care about articles, not requests."""
+    """The board about articles and posts instead of requests."""
     return context.board(
         "business",
         "Business",
-        "Counts over named windows are about right, not exact: Prometheus extrapolates them.",
+        "Counts are approximate: Prometheus extrapolates them.",
         (
             Row("Last 24 hours", _today(context)),
             Row("Content", _content(context)),
@@ -51,7 +51,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
         *(
             stat_panel(
                 name.capitalize(),
-                f"{name.capitalize()} made in 24 hours. Zero on a working day: users get nothing done.",
+                f"{name.capitalize()} made in 24 hours. Zero on a working day: the feature is broken.",
                 "count",
                 _total(context, metric),
                 decimals=0,
@@ -62,7 +62,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Published",
-            "Posts that reached WordPress in 24 hours.",
+            "Posts published to WordPress in 24 hours.",
             "count",
             _total(context, posts, SUCCESS),
             decimals=0,
@@ -71,7 +71,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Failed posts, 5 min",
-            "Posts that did not reach WordPress. Red: more than the limit in five minutes.",
+            "Posts that failed to publish in five minutes. Red: above the limit.",
             "count",
             _total(context, posts, FAILURE, window="5m"),
             alert=context.threshold("WordPressPublishFailure"),
@@ -80,7 +80,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Generation failing",
-            "Share of content generation requests that failed in ten minutes. Red: the AI provider or its key is the first suspect.",
+            "Ratio of content generation requests that failed in ten minutes. Red: check the AI provider and its key first.",
             "ratio",
             context.ratio(
                 f"increase({context.selector('api.requests', FAILED, generate)}[10m])",
@@ -92,7 +92,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Failed keys, 5 min",
-            "Requests to the secure endpoints that failed. Red: users cannot store their API keys.",
+            "Requests to the secure endpoints that failed in five minutes. Red: users cannot store API keys.",
             "count",
             f'round(max({context.recorded.secure_failures}{{job=~"$job"}}))',
             alert=context.threshold("ApiKeyStorageFailure"),
@@ -118,7 +118,7 @@ def _content(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "By hour",
-            "What was made in each hour, about. An hour without a bar while people work: look at the alerts.",
+            "Approximate counts for each hour. An hour without a bar during working hours: look at the alerts.",
             "count",
             made("1h"),
             bars=True,
@@ -130,7 +130,7 @@ def _content(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "By day",
-            "What was made on each of the last 30 days, about.",
+            "Approximate counts for each of the last 30 days.",
             "count",
             made("1d"),
             bars=True,
@@ -149,7 +149,7 @@ def _wordpress(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Posts by hour",
-            "Posts tried in each hour, about, by result. Red: they are written and do not appear.",
+            "Attempts to publish in each hour by result (approximate). Red: articles are not published.",
             "count",
             [Query(f"sum by (status) (increase({context.selector(posts)}[1h]))", "{{status}}")],
             bars=True,
@@ -161,7 +161,7 @@ def _wordpress(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Success rate",
-            "Of the posts tried in an hour, those that arrived. Below 100 %: a site refuses, or its password changed.",
+            "Ratio of successful attempts to publish in an hour. Below 100 %: a site rejects posts, or its password changed.",
             "ratio",
             [
                 Query(
@@ -175,8 +175,8 @@ def _wordpress(context: BoardContext) -> tuple[PlacedPanel, ...]:
             colours={"success": "green"},
         ),
         timeseries_panel(
-            "From articles to posts",
-            "Articles written and posts published in each hour, about. A widening gap: articles pile up unpublished.",
+            "Articles and posts",
+            "Articles generated and posts published in each hour (approximate). A growing difference: articles stay unpublished.",
             "count",
             [
                 Query(f"sum(increase({context.selector('content.generated')}[1h]))", "articles"),
@@ -193,7 +193,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         bar_gauge_panel(
             "API keys by service, 30 days",
-            "Keys stored, about, by the service they are for.",
+            "API keys stored, by their service (approximate).",
             "count",
             Query(
                 f"sort_desc(sum by (service) (round(increase({context.selector('api_keys.stored')}[30d]))))",
@@ -205,7 +205,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Operations: p95",
-            "How long one in twenty of the named operations takes at least. A provider that slows down shows here first.",
+            "95th percentile of the duration of named operations. A slow provider shows here first.",
             "seconds",
             [
                 Query(
@@ -217,7 +217,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Operations: errors",
-            "Named operations that ended in an exception, per second, by operation and class.",
+            "Named operations that raised an exception, per second, by operation and class.",
             "per second",
             [Query(f"sum by (operation, type) ({context.rate('operation.errors')})", "{{operation}} {{type}}")],
             calcs=("mean", "max"),
@@ -227,7 +227,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _logs() -> PlacedPanel:
     return logs_panel(
-        "Articles, posts and keys in the logs",
-        "Errors about generating, publishing and storing, newest first. The line names the site or provider.",
+        "Logs about articles, posts and keys",
+        "Warnings and errors about generating, publishing and storing, newest first. The line names the site or provider.",
         '{service_name=~"$job"} |~ "(?i)article|publish|key|provider" | detected_level=~"warn|error|critical"',
     )

@@ -1,4 +1,4 @@
-"""Whether it is fine, and if not, where to look."""
+"""The board "Overview": the state of the service at one glance."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def overview(context: BoardContext) -> dict[str, object]:
     return context.board(
         "overview",
         "Overview",
-        "One row of answers, then requests, then what is behind them. Colours and dashed lines are those of the alerts.",
+        "Current state, then requests, alerts, host and business. Colours and dashed lines are the thresholds of the alerts.",
         (
             Row("", _answers(context)),
             Row("Requests", _requests(context)),
-            Row("What is wrong", _wrong(context)),
+            Row("Alerts and endpoints", _wrong(context)),
             Row("Host", _host(context)),
             Row("Business", _business(context)),
             Row("Logs", (_logs(),)),
@@ -45,18 +45,18 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         stat_panel(
             "Backend",
-            "DOWN: Prometheus cannot read /metrics of the backend; users see errors or nothing.",
+            "DOWN: Prometheus cannot scrape /metrics of the backend; users see errors or no response.",
             "number",
             f"min(up{{{JOB}}})",
             alert=context.threshold("BackendServiceDown", bad="below"),
             thresholds=[(None, "red"), (1, "green")],
             value_texts={"0": ("DOWN", "red"), "1": ("UP", "green")},
-            no_value="not watched",
+            no_value="no target",
             sparkline=False,
         ),
         stat_panel(
             "Requests",
-            "Requests answered per second. A sudden drop is as bad as errors: nobody gets through.",
+            "Requests per second. A sudden drop is as bad as errors: requests no longer arrive.",
             "requests/s",
             f"sum({context.rate('api.requests')})",
             no_value="no traffic",
@@ -64,7 +64,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Failing",
-            "Share of requests answered with a 5xx status in five minutes. Red: users see errors.",
+            "Ratio of requests answered with a 5xx status in five minutes. Red: users see errors.",
             "ratio",
             f"max({recorded.ratio('5m', of='errors')}{{{JOB}}})",
             alert=context.threshold("HighApiErrorRate"),
@@ -74,7 +74,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Slowest endpoint",
-            "The worst p95 of all endpoints over five minutes. Above the limit one user in twenty waits too long there.",
+            "The highest p95 of all endpoints over five minutes. Above the limit, one request in twenty to that endpoint is too slow.",
             "seconds",
             f"max({recorded.p95_by_endpoint}{{{JOB}}})",
             alert=context.threshold("HighApiResponseTime"),
@@ -83,7 +83,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Error budget left",
-            "What is left of the errors and slow answers that 30 days may have, the worse of both. Below 0: the objective is missed.",
+            "The remaining error budget of 30 days, for errors or slow requests, whichever is lower. Below 0: the objective is missed.",
             "ratio",
             f"min({recorded.budget_left(of='errors')}{{{JOB}}} or {recorded.budget_left(of='slow')}{{{JOB}}})",
             thresholds=[(None, "red"), (0, "orange"), (0.25, "green")],
@@ -93,7 +93,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "CPU",
-            "CPU in use on the busiest host, averaged over five minutes. Above the limit answers get slower.",
+            "CPU usage of the busiest host, averaged over five minutes. Above the limit, responses get slower.",
             "percent",
             f"max(avg_over_time({context.selector('cpu.usage')}[5m]))",
             alert=context.threshold("HighCpuUsage"),
@@ -101,8 +101,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             no_value="no data",
         ),
         stat_panel(
-            "Memory left",
-            "Memory that can still be taken, as a share of all. Below the limit the kernel will soon kill a process.",
+            "Memory available",
+            "Available memory as a ratio of all memory. Below the limit, the kernel may soon kill a process.",
             "ratio",
             f"min(avg_over_time({context.selector('memory.available')}[5m]) / {context.selector('memory.total')})",
             alert=context.threshold("LowMemoryAvailable"),
@@ -111,7 +111,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Disk",
-            "Space in use on the root filesystem. When it is full, databases and logs stop.",
+            "Used space on the root filesystem. When it is full, databases and logs stop.",
             "percent",
             f"max({context.selector('disk.usage')})",
             alert=context.threshold("LowDiskSpace"),
@@ -130,7 +130,7 @@ def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Requests by status class",
-            "Answers per second. Red rising: the application fails. Orange rising: clients err, or somebody probes.",
+            "Requests per second by status class. More 5xx: the application fails. More 4xx: clients send wrong requests, or somebody probes.",
             "requests/s",
             [Query(status_classes(context), "{{class}}")],
             stacked=True,
@@ -138,14 +138,14 @@ def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Failing requests",
-            "Share of requests answered with a 5xx status. Above the dashed line for five minutes somebody is paged.",
+            "Ratio of requests answered with a 5xx status. Above the dashed line for five minutes, the alert pages.",
             "ratio",
             [Query(context.ratio(context.rate("api.requests", FAILED), context.rate("api.requests")), "failing")],
             alert=context.threshold("HighApiErrorRate"),
         ),
         timeseries_panel(
             "Response time",
-            "How long half, 95 % and 99 % of the answers take at most, all endpoints together. A diamond is one request: click it for its trace.",
+            "Median, 95th and 99th percentile of the duration over all endpoints. A diamond is one request: click it to open its trace.",
             "seconds",
             [
                 Query(context.quantile(0.5), "p50"),
@@ -170,17 +170,17 @@ def _wrong(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         table_panel(
             "Alerts firing",
-            "Every alert that fires now, of the application and of the monitoring itself. A click on a name opens its runbook.",
+            "All alerts that fire now, about the application and the monitoring itself. Click a name to open its runbook.",
             {"alertname": "Alert", "severity": "Severity", "endpoint": "Endpoint"},
             [Column("Firing", "number", f"max by (alertname, severity, endpoint) ({firing})")],
             hidden=("Value",),
-            no_value="nothing is wrong",
+            no_value="no alert fires",
             links=(runbook,),
             width=8,
         ),
         table_panel(
             "Busiest endpoints",
-            "The ten endpoints with the most traffic. Coloured: above the limit of the alert. A click on a name opens its board.",
+            "The ten endpoints with the most traffic. Coloured: above the threshold of the alert. Click a name to open the endpoint's board.",
             {"endpoint": "Endpoint"},
             [
                 Column(
@@ -221,7 +221,7 @@ def _host(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "CPU over time",
-            "CPU in use, of the container's quota or of the host. Near 100 % everything waits.",
+            "CPU usage of the container's quota or of the host. Near 100 %, requests are delayed.",
             "percent",
             [Query(f"max by (job) ({context.selector('cpu.usage')})", "CPU")],
             alert=context.threshold("HighCpuUsage"),
@@ -229,7 +229,7 @@ def _host(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Memory over time",
-            "Memory in use and all there is. What lies between them is left; below the alert's share the kernel starts to kill.",
+            "Used and total memory. When little is available, the kernel kills processes.",
             "bytes",
             [
                 Query(f"max by (job) ({context.selector('memory.usage')})", "in use"),
@@ -239,7 +239,7 @@ def _host(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Disk over time",
-            "Space in use on the root filesystem. A steady climb says when it will be full.",
+            "Used space on the root filesystem. Extend a steady increase to see when it will be full.",
             "percent",
             [Query(f"max by (job) ({context.selector('disk.usage')})", "disk")],
             alert=context.threshold("LowDiskSpace"),
@@ -259,8 +259,8 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
     success, failed = 'status="success"', 'status="failed"'
     return (
         timeseries_panel(
-            "What was made",
-            "Counts in each interval, about: Prometheus extrapolates. All at zero while requests come in: users get nothing done.",
+            "Business events",
+            "Approximate counts in each interval (Prometheus extrapolates). All at zero while requests arrive: the features fail.",
             "count",
             [Query(f"sum(increase({context.selector(metric)}[{INTERVAL}]))", name) for metric, name in counted.items()],
             bars=True,
@@ -272,7 +272,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
         ),
         timeseries_panel(
             "WordPress posts",
-            "Posts per interval by result. Red: articles are written and do not appear.",
+            "Posts in each interval by result. Red: articles are not published.",
             "count",
             [
                 Query(
@@ -291,7 +291,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
         (
             stat_panel(
                 "Failed posts",
-                "Posts that did not reach WordPress in five minutes. Above the limit somebody is paged.",
+                "Posts that failed to publish in five minutes. Above the limit, the alert pages.",
                 "count",
                 f"round(sum(increase({context.selector('wordpress.posts.published', failed)}[5m])))",
                 alert=context.threshold("WordPressPublishFailure"),
@@ -301,7 +301,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
             ),
             stat_panel(
                 "Published today",
-                "Posts that reached WordPress in 24 hours, about. Zero on a working day: nothing is published.",
+                "Posts published in 24 hours (approximate). Zero on a working day: publishing is broken.",
                 "count",
                 f"round(sum(increase({context.selector('wordpress.posts.published', success)}[24h])))",
                 decimals=0,
@@ -317,6 +317,6 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
 def _logs() -> PlacedPanel:
     return logs_panel(
         "Warnings and errors",
-        "What the service wrote, newest first. A line with a trace id leads to its trace. Many lines of one kind: begin there.",
+        "Log records of the service, newest first. Click a trace id to open its trace.",
         '{service_name=~"$job"} | detected_level=~"warn|error|critical|fatal"',
     )

@@ -1,4 +1,4 @@
-"""Security: who is refused, who guesses passwords, who probes."""
+"""The board "Security": rate limit, logins, suspicious requests and rejected requests."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from monitoring.boards.layout import (
 
 
 def security(context: BoardContext) -> dict[str, object]:
-    """The board for people who mean harm, and for limits that hurt the others."""
+    """The board about attacks and about limits that affect real users."""
     return context.board(
         "security",
         "Security",
-        "Rate limit, blocked addresses, suspicious patterns and failed logins. No address is a label: they are in the logs.",
+        "Rate limit, blocked addresses, suspicious patterns and failed logins. Addresses are in the logs, never in labels.",
         (
             Row("", _answers(context)),
             Row("Rate limit", _rate_limit(context)),
             Row("Logins and patterns", _events(context)),
-            Row("Refused answers", _refused(context)),
+            Row("Rejected requests", _refused(context)),
             Row("Logs", (_logs(),)),
         ),
         (context.job_variable,),
@@ -43,8 +43,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     patterns = context.selector("security.events", 'type="suspicious_pattern"')
     return (
         stat_panel(
-            "Rate limit refusals",
-            "Requests refused per second over five minutes. Orange: somebody floods us, or the limit is too tight for real users.",
+            "Rate limit rejections",
+            "Requests rejected per second over five minutes. Orange: a flood of requests, or a limit too low for real users.",
             "requests/s",
             f"sum(rate({context.selector('rate_limit.rejected')}[5m]))",
             alert=context.threshold("HighRateLimitRejections"),
@@ -54,7 +54,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Blocked addresses",
-            "Addresses kept out now, the most that any worker knows. A sudden crowd: an attack, or a proxy that hides everybody behind one address.",
+            "Addresses blocked now, the highest number of any worker. A sudden increase: an attack, or a proxy that hides all users behind one address.",
             "count",
             f"max({context.selector('blocked_ips_total')})",
             decimals=0,
@@ -63,7 +63,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Failed logins, 5 min",
-            "Logins that failed, about. Orange, if they are also most of the logins: somebody guesses passwords.",
+            "Failed logins in five minutes (approximate). Orange: if most logins fail, somebody guesses passwords.",
             "count",
             f"round(sum(increase({_failures(context)}[5m])))",
             alert=context.threshold("AuthFailureSpike"),
@@ -72,8 +72,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             width=4,
         ),
         stat_panel(
-            "Share of logins that fail",
-            "Failed logins among those tried in an hour. Near 100 %: guessing, or logging in is broken.",
+            "Failed logins, 1 h",
+            "Ratio of logins that failed in an hour. Near 100 %: somebody guesses passwords, or login is broken.",
             "ratio",
             context.ratio(f"increase({_failures(context)}[1h])", f"increase({logins}[1h])"),
             thresholds=[(None, "green"), (context.service.thresholds.auth_failure_ratio, "orange")],
@@ -83,7 +83,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Suspicious patterns, 1 h",
-            "Requests that looked like an attack, about. They were refused; many of them mean that somebody searches for a hole.",
+            "Rejected requests that looked like an attack (approximate). Many: somebody searches for a vulnerability.",
             "count",
             f"round(sum(increase({patterns}[1h])))",
             decimals=0,
@@ -91,8 +91,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             width=4,
         ),
         stat_panel(
-            "Refused of all",
-            "Share of requests answered with 401, 403 or 429.",
+            "Rejected requests",
+            "Ratio of requests answered with 401, 403 or 429.",
             "ratio",
             context.ratio(context.rate("api.requests", 'status=~"401|403|429"'), context.rate("api.requests")),
             decimals=1,
@@ -105,8 +105,8 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
 def _rate_limit(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
-            "Refusals by endpoint",
-            "Requests refused by the rate limit, per second.",
+            "Rejections by endpoint",
+            "Requests rejected by the rate limit, per second.",
             "requests/s",
             [Query(f"topk(10, sum by (endpoint) ({context.rate('rate_limit.rejected')}))", "{{endpoint}}")],
             alert=context.threshold("HighRateLimitRejections"),
@@ -114,14 +114,14 @@ def _rate_limit(context: BoardContext) -> tuple[PlacedPanel, ...]:
             calcs=("mean", "max"),
         ),
         timeseries_panel(
-            "Refused share of requests",
-            "Of all requests, those that the rate limit refused. A few per cent of ordinary traffic: the limit is too tight.",
+            "Rejected by the rate limit",
+            "Ratio of requests that the rate limit rejected. A few per cent in normal traffic: the limit is too low.",
             "ratio",
-            [Query(context.ratio(context.rate("rate_limit.rejected"), context.rate("api.requests")), "refused")],
+            [Query(context.ratio(context.rate("rate_limit.rejected"), context.rate("api.requests")), "rejected")],
         ),
         timeseries_panel(
             "Blocked addresses over time",
-            "How many are kept out. It falls as blocks expire.",
+            "Blocked addresses. The number falls as blocks expire.",
             "count",
             [Query(f"max by (job) ({context.selector('blocked_ips_total')})", "blocked")],
             decimals=0,
@@ -135,7 +135,7 @@ def _events(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Security events by type",
-            "What the application reported, per interval, about. A type never seen before deserves a look.",
+            "Security events in each interval (approximate). Investigate a new type.",
             "count",
             [Query(f"sum by (type) (increase({context.selector('security.events')}[{INTERVAL}]))", "{{type}}")],
             bars=True,
@@ -146,14 +146,14 @@ def _events(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Logins",
-            "Logins tried and failed, per second. Both rising together: guessing. Failed alone rising: a broken client.",
+            "Login attempts and failed logins, per second. Both rise: password guessing. Only failures rise: a broken client.",
             "per second",
-            [Query(f"sum({logins})", "tried"), Query(f"sum({failures})", "failed")],
-            colours={"failed": "red", "tried": "blue"},
+            [Query(f"sum({logins})", "attempts"), Query(f"sum({failures})", "failed")],
+            colours={"failed": "red", "attempts": "blue"},
         ),
         bar_gauge_panel(
             "Events in 24 hours",
-            "Security events by type, about.",
+            "Security events by type (approximate).",
             "count",
             Query(
                 f"sort_desc(sum by (type) (round(increase({context.selector('security.events')}[24h]))))", "{{type}}"
@@ -168,19 +168,19 @@ def _refused(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "401, 403 and 429",
-            "Answers per second: not logged in, not allowed, too many.",
+            "Requests per second answered with not logged in, not allowed, too many requests.",
             "requests/s",
             [Query(f"""sum by (status) ({context.rate("api.requests", 'status=~"401|403|429"')})""", "{{status}}")],
             colours={"401": "blue", "403": "red", "429": "orange"},
             width=12,
         ),
         table_panel(
-            "Endpoints that refuse most",
-            "Refused requests in 24 hours by endpoint and status, about.",
+            "Endpoints with most rejections",
+            "Rejected requests in 24 hours by endpoint and status (approximate).",
             {"endpoint": "Endpoint", "status": "Status"},
             [
                 Column(
-                    "Refused",
+                    "Rejected",
                     "count",
                     "sort_desc(topk(10, sum by (endpoint, status) "
                     f"""(round(increase({context.service.metric("api.requests")}{{{JOB},status=~"401|403|429"}}[24h])))))""",
@@ -188,7 +188,7 @@ def _refused(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 )
             ],
             no_value="none",
-            sort="Refused",
+            sort="Rejected",
             width=12,
         ),
     )
@@ -196,7 +196,7 @@ def _refused(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _logs() -> PlacedPanel:
     return logs_panel(
-        "Refusals in the logs",
-        "Lines about blocks, refused logins and suspicious patterns, with the address where the application logs it.",
+        "Logs about rejections",
+        "Log records about blocks, rejected logins and suspicious patterns, with the address if the application logs it.",
         '{service_name=~"$job"} |~ "(?i)block|suspicious|refused|denied|forbidden" | detected_level=~"warn|error|critical"',
     )

@@ -1,4 +1,4 @@
-"""Whether it is the application that is ill, or the monitoring."""
+"""The board "Telemetry health": SDK, Collector, Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from monitoring.rules.recorded import LOST, REFUSED, SENT
 
 
 def telemetry(context: BoardContext) -> dict[str, object]:
-    """The board that watches the watchers."""
+    """The board about the monitoring itself."""
     return context.board(
         "telemetry",
         "Telemetry health",
-        "The way of a measurement: out of the application, through the Collector, into the backends, and an alert to you."
-        " All green here: believe the other boards.",
+        "The path of telemetry: from the application through the Collector to the backends, and alerts to people."
+        " When all is green here, the other boards are reliable.",
         (
             Row("", _answers(context)),
-            Row("In the application: the SDK", _sdk(context)),
-            Row("In the Collector", _collector(context)),
-            Row("In Prometheus and Alertmanager", _backends(context)),
+            Row("SDK in the application", _sdk(context)),
+            Row("Collector", _collector(context)),
+            Row("Prometheus and Alertmanager", _backends(context)),
             Row("Logs", (_logs(),)),
         ),
         (context.job_variable,),
@@ -39,7 +39,7 @@ def telemetry(context: BoardContext) -> dict[str, object]:
 
 
 def sdk_selector(name: str, *matchers: str) -> str:
-    """One of the SDK's metrics about itself, of the chosen job."""
+    """A selector for one of the SDK's metrics about itself, of the chosen job."""
     return f"{sdk_metric(name)}{{{','.join((JOB, *matchers))}}}"
 
 
@@ -49,7 +49,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         stat_panel(
             "Telemetry arrives",
-            "Processes of the chosen service whose metrics come through the Collector. None: every other board is blind.",
+            "Processes of the service whose metrics arrive through the Collector. None: all other boards are empty.",
             "count",
             f"count(target_info{{{JOB}}})",
             alert=context.presence_threshold("BackendTelemetryAbsent"),
@@ -58,18 +58,18 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Collector",
-            "DOWN: applications keep what they can; nothing arrives.",
+            "DOWN: no telemetry arrives; applications store what they can.",
             "number",
             f"min(up{collector})",
             alert=context.threshold("OtelCollectorDown", bad="below"),
             thresholds=[(None, "red"), (1, "green")],
             value_texts=up_down,
-            no_value="not watched",
+            no_value="no target",
             sparkline=False,
         ),
         stat_panel(
-            "Lost in the SDK, 1 h",
-            "Items that the application's SDK had to drop. Not 0: the panel below says why.",
+            "Dropped by SDK, 1 h",
+            'Items that the SDK dropped in an hour. Above 0: the panel "Dropped" shows the reason.',
             "count",
             f"round(sum(increase({sdk_selector('items.dropped')}[1h])))",
             alert=context.threshold("TelemetryItemsDropped"),
@@ -79,7 +79,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Refused, 5 min",
-            "Items that the Collector did not take. Senders repeat them as long as they have room.",
+            "Items that the Collector refused. Senders retry as long as their queues have room.",
             "count",
             f"round(sum({REFUSED}) or 0 * max(up{collector}))",
             alert=context.threshold("OtelCollectorRefusing"),
@@ -89,7 +89,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Lost, 5 min",
-            "Items that the Collector lost on the way to a backend: refused for good, or a queue was full.",
+            "Items that the Collector lost for a backend: refused permanently, or dropped by a full queue.",
             "count",
             f"round(sum({LOST}) or 0 * max(up{collector}))",
             alert=context.threshold("OtelCollectorExportFailing"),
@@ -99,7 +99,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Fullest queue",
-            "How full the Collector's fullest queue is. Climbing: its backend is away. At 100 % telemetry is lost.",
+            "The fill level of the Collector's fullest queue. Rising: its backend is down. At 100 %, telemetry is lost.",
             "ratio",
             f"max(otelcol_exporter_queue_size{collector} / otelcol_exporter_queue_capacity{collector})",
             alert=context.threshold("OtelCollectorQueueNearlyFull"),
@@ -108,7 +108,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Rules failing, 1 h",
-            "Evaluations of alerting and recording rules that failed. Not 0: alerts may be silent.",
+            "Failed evaluations of alerting and recording rules. Above 0: alerts may be missing.",
             "count",
             f"round(sum(increase(prometheus_rule_evaluation_failures_total{prometheus}[1h])))",
             alert=context.threshold("PrometheusRuleEvaluationFailures"),
@@ -118,7 +118,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         stat_panel(
             "Watchdog",
-            "An alert that always fires. SILENT: Prometheus evaluates no alerts at all.",
+            "The Watchdog alert always fires, which proves that alerting works. SILENT: Prometheus evaluates no alerts.",
             "number",
             'max(ALERTS{alertname="Watchdog",alertstate="firing"})',
             thresholds=[(None, "red"), (1, "green")],
@@ -136,7 +136,7 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
     return (
         timeseries_panel(
             "Accepted and sent",
-            "Items per second that the SDK queued and that the receiver took. They part when the Collector is away, or takes one signal only.",
+            "Items per second that the SDK queued and that the Collector accepted. They differ when the Collector is down or refuses a signal.",
             "per second",
             [
                 Query(by_signal("items.accepted"), "{{signal}} accepted"),
@@ -146,7 +146,7 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
         ),
         timeseries_panel(
             "Waiting in memory",
-            "Bytes in the queues of all processes. At the capacity items go to disk or are lost.",
+            "Bytes in the queues of all processes. When a queue is full, items go to disk or are dropped.",
             "bytes",
             [Query(f"sum by (signal) ({sdk_selector('queue.bytes')})", "{{signal}}")],
             stacked=True,
@@ -154,7 +154,7 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
         ),
         timeseries_panel(
             "Dropped",
-            "Items lost per interval, by signal and reason. Always 0 in health.",
+            "Dropped items in each interval by signal and reason. Normally 0.",
             "count",
             [
                 Query(
@@ -169,7 +169,7 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
         ),
         timeseries_panel(
             "Age of the oldest item",
-            "How long the oldest item has been waiting, in memory by signal, and on disk. Steadily climbing: nothing is taken.",
+            "Age of the oldest item in memory (by signal) and on disk. Rising steadily: nothing is sent.",
             "seconds",
             [
                 Query(f"max by (signal) ({sdk_selector('queue.oldest_item_age')})", "{{signal}}"),
@@ -180,15 +180,15 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
         ),
         timeseries_panel(
             "Export time",
-            "Mean time of an export request. Slow ones: the network or the Collector is busy.",
+            "Mean duration of an export request. Slow: the network or the Collector is overloaded.",
             "seconds",
             [Query(f"{by_signal('export.duration')} / ({by_signal('export.requests')} > 0)", "{{signal}}")],
             calcs=("mean", "max"),
         ),
         (
             bar_gauge_panel(
-                "Repeated exports, 1 h",
-                "Export requests that had to be sent again. A few are a restart of the Collector.",
+                "Export retries, 1 h",
+                "Export requests that were retried in an hour. A few are normal during a restart of the Collector.",
                 "count",
                 Query(
                     f"sort_desc(sum by (signal) (round(increase({sdk_selector('export.retries')}[1h]))))", "{{signal}}"
@@ -198,8 +198,8 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
                 height=4,
             ),
             table_panel(
-                "Errors of our own that the application was spared",
-                "Where the SDK swallowed an exception in 24 hours. Each is a defect worth a report.",
+                "Internal errors of the SDK, 24 h",
+                "Internal errors caught before they reached the application, by location. Report each as a defect.",
                 {"where": "Where"},
                 [
                     Column(
@@ -223,20 +223,20 @@ def _spool() -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Waiting on disk",
-            "Bytes that the SDK keeps on disk until the Collector takes them. They must fall to 0 after an outage.",
+            "Bytes that the SDK stores on disk until the Collector accepts them. They fall to 0 after an outage.",
             "bytes",
             [
                 Query(f"max by (job) ({sdk_selector('spool.bytes')})", "on disk"),
-                Query(f"max by (job) ({sdk_selector('spool.capacity')})", "room"),
+                Query(f"max by (job) ({sdk_selector('spool.capacity')})", "capacity"),
             ],
-            dashed=("room",),
+            dashed=("capacity",),
             calcs=("lastNotNull", "max"),
             width=6,
             height=7,
         ),
         timeseries_panel(
             "Files on disk",
-            "One for each request that could not be sent. Many small ones: a service that was started and ended often while nobody listened.",
+            "One file for each export request that failed. Many small files: the service restarted often while the Collector was down.",
             "count",
             [Query(f"max by (job) ({sdk_selector('spool.files')})", "files")],
             decimals=0,
@@ -245,8 +245,8 @@ def _spool() -> tuple[PlacedPanel, ...]:
             height=7,
         ),
         timeseries_panel(
-            "To disk and back",
-            "Items per second that went to disk, and that the receiver took from there. The second follows the first, later.",
+            "Written to and sent from disk",
+            "Items per second written to disk, and items sent from disk later.",
             "per second",
             [
                 Query(f"sum(rate({sdk_selector('items.spooled')}[{INTERVAL}]))", "to disk"),
@@ -257,8 +257,8 @@ def _spool() -> tuple[PlacedPanel, ...]:
             height=7,
         ),
         timeseries_panel(
-            "Trouble with the disk",
-            "Files that could not be read, and times that the disk could not be used, per interval. Then only memory keeps what waits.",
+            "Disk errors",
+            "Damaged files and failed disk operations in each interval. Without the disk, only memory holds queued items.",
             "count",
             [
                 Query(f"sum(increase({sdk_selector('spool.damaged')}[{INTERVAL}]))", "damaged files"),
@@ -278,7 +278,7 @@ def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Received",
-            "Items per second that came in. A signal that stops alone: its sender changed.",
+            "Items received per second. If one signal stops, its sender changed.",
             "per second",
             [
                 Query(f"sum(rate(otelcol_receiver_accepted_{signal}_total{job}[{INTERVAL}]))", signal.replace("_", " "))
@@ -288,25 +288,25 @@ def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Sent, by backend",
-            "Items per second that a backend took. Zero while its queue grows: it is away, and nothing else will say so.",
+            "Items per second that a backend accepted. Zero while its queue grows: the backend is down; no other panel shows it.",
             "per second",
             [Query(f"sum by (exporter) ({SENT})", "{{exporter}}")],
             calcs=("mean", "lastNotNull"),
         ),
         timeseries_panel(
             "Lost or refused",
-            "Items in five minutes: refused at the door, refused by a backend, or dropped because a queue was full.",
+            "Items in five minutes: refused by a receiver, refused by a backend, or dropped by a full queue.",
             "count",
             [
                 Query(f"sum by (exporter, cause) ({LOST}) > 0", "{{exporter}}: {{cause}}"),
-                Query(f"sum by (signal) ({REFUSED}) > 0", "refused at the door: {{signal}}"),
+                Query(f"sum by (signal) ({REFUSED}) > 0", "refused by the receiver: {{signal}}"),
             ],
             decimals=0,
             calcs=("max",),
         ),
         timeseries_panel(
             "Queues",
-            "How full each backend's queue is. Above the dashed line somebody is paged; at 100 % telemetry is lost.",
+            "Fill level of each backend's queue. Above the dashed line, the alert pages; at 100 %, telemetry is lost.",
             "ratio",
             [
                 Query(
@@ -321,7 +321,7 @@ def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Memory of the Collector",
-            "Resident memory. At 80 % of its container's limit it begins to refuse.",
+            "Resident memory. At 80 % of its container's limit, the Collector refuses data.",
             "bytes",
             [Query(f"max by (instance) (otelcol_process_memory_rss_bytes{job})", "{{instance}}")],
             calcs=("lastNotNull", "max"),
@@ -334,8 +334,8 @@ def _backends(context: BoardContext) -> tuple[PlacedPanel, ...]:
     prometheus, alertmanager = f'{{job="{PROMETHEUS_JOB}"}}', f'{{job="{ALERTMANAGER_JOB}"}}'
     return (
         table_panel(
-            "What Prometheus reads",
-            "Every target. 0: it does not answer. Slow ones delay their figures.",
+            "Scrape targets",
+            "All targets of Prometheus. 0: the target does not respond. Slow scrapes delay metrics.",
             {"job": "Job", "instance": "Instance"},
             [
                 Column(
@@ -348,20 +348,20 @@ def _backends(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 Column("Scrape", "seconds", "max by (job, instance) (scrape_duration_seconds)"),
             ],
             alert=context.threshold("OtelCollectorDown", bad="below"),
-            no_value="nothing is watched",
+            no_value="no targets",
             height=9,
         ),
         timeseries_panel(
-            "Series",
-            "Series that Prometheus holds in memory. A steep climb: a label with endless values.",
+            "Time series",
+            "Series in the memory of Prometheus. A steep rise: a label with unbounded values.",
             "count",
             [Query(f"max(prometheus_tsdb_head_series{prometheus})", "series")],
             calcs=("lastNotNull", "max"),
             height=9,
         ),
         timeseries_panel(
-            "Evaluating the rules",
-            "How long the slowest groups of rules took. Longer than their interval (30 s and more): alerts come late.",
+            "Rule evaluation",
+            "Duration of the slowest rule groups. Longer than their interval (30 s or more): alerts are late.",
             "seconds",
             [
                 Query(
@@ -375,7 +375,7 @@ def _backends(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Notifications",
-            "Notifications per interval that Alertmanager sent, and those that failed or never reached it. Red: alerts do not reach you.",
+            "Notifications in each interval: sent by Alertmanager, failed, or dropped by Prometheus. Red: alerts do not reach people.",
             "count",
             [
                 Query(f"sum(increase(alertmanager_notifications_total{alertmanager}[{INTERVAL}]))", "sent"),
@@ -393,8 +393,8 @@ def _backends(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _logs() -> PlacedPanel:
     return logs_panel(
-        "What the SDK says",
-        "Its own warnings: what is lost is told once when it begins and once when it ends.",
+        "Log records of the SDK",
+        "Warnings of the SDK: a loss is logged once when it starts and once when it ends.",
         '{service_name=~"$job"} | scope_name=~"blogauto_otel.*" | detected_level=~"warn|error|critical"',
         height=7,
     )

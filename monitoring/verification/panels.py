@@ -22,7 +22,7 @@ MAY_BE_EMPTY: Final = frozenset(
     {
         "Dropped",
         "Lost or refused",
-        "Errors of our own that the application was spared",
+        "Internal errors of the SDK, 24 h",
         "Alerts firing",
         "annotation Starts",
     }

@@ -88,9 +88,9 @@ def test_lint_finds(fault: str, boards: Boards, files: tuple[RuleFile, RuleFile]
 
 # The panels that the contract promises, by the beginning of their titles.
 PROMISED = {
-    "overview": ("CPU", "Memory", "Disk", "Requests", "Response time", "Failing", "What was made", "WordPress posts"),
+    "overview": ("CPU", "Memory", "Disk", "Requests", "Response time", "Failing", "Business events", "WordPress posts"),
     "api": ("Distribution of response times", "p95 by endpoint", "Status codes", "Throughput by endpoint"),
-    "security": ("Refusals by endpoint", "Blocked addresses", "Suspicious patterns", "Failed logins"),
+    "security": ("Rejections by endpoint", "Blocked addresses", "Suspicious patterns", "Failed logins"),
     "business": ("By hour", "By day", "Success rate", "API keys by service"),
     "telemetry": ("Waiting in memory", "Waiting on disk", "Files on disk", "Refused", "Lost", "Dropped", "Queues"),
 }
