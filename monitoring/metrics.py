@@ -1,4 +1,4 @@
-"""Every metric that rules and boards may use, with its type and labels: ours from the catalogue, the others as measured."""
+"""Every metric that rules and boards may use, with its type and labels: ours from the catalogue, the others as their programs export them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""RecordingRule rules and alerts, as data, and the files that Prometheus reads."""
+"""Recording rules and alerts, as data, and the files that Prometheus reads."""
