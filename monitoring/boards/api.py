@@ -47,9 +47,10 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         stat_panel(
             "Requests",
-            "Requests per second. A sudden drop: requests no longer arrive.",
-            "requests/s",
-            f"sum({everything})",
+            "Requests per minute. A sudden drop: requests no longer arrive.",
+            "requests/min",
+            context.per_minute("api.requests", ENDPOINT),
+            decimals=1,
             no_value="no traffic",
             width=4,
         ),
@@ -110,24 +111,24 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
         timeseries_panel(
             "Throughput by endpoint",
             "The ten busiest of the chosen endpoints. An endpoint that disappears: its route or its client is gone.",
-            "requests/s",
-            [Query(f"topk(10, sum by (endpoint) ({context.rate('api.requests', ENDPOINT)}))", "{{endpoint}}")],
+            "requests/min",
+            [Query(f"topk(10, {context.per_minute('api.requests', ENDPOINT, by='endpoint')})", "{{endpoint}}")],
             links=(context.endpoint_link,),
             calcs=("mean", "max"),
         ),
         timeseries_panel(
             "Status codes",
-            "Requests per second by status class. 5xx: failures of the application. 4xx: client errors.",
-            "requests/s",
-            [Query(status_classes(context, ENDPOINT), "{{class}}")],
+            "Requests per minute by status class, failures at the bottom. 5xx: failures of the application. 4xx: client errors.",
+            "requests/min",
+            status_classes(context, ENDPOINT),
             stacked=True,
             colours=STATUS_COLOURS,
         ),
         timeseries_panel(
             "Exceptions by class",
             "Requests that raised an exception, handled or not. A new class: look at the last release.",
-            "per second",
-            [Query(f"topk(10, sum by (type) ({context.rate('errors', ENDPOINT)}))", "{{type}}")],
+            "per minute",
+            [Query(f"topk(10, {context.per_minute('errors', ENDPOINT, by='type')})", "{{type}}")],
             calcs=("mean", "max"),
         ),
     )
@@ -188,7 +189,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
     by = "sum by (endpoint)"
-    everything = f"{by} ({context.rate('api.requests', ENDPOINT)})"
+    everything = context.rate("api.requests", ENDPOINT)
     alert = context.threshold("HighApiResponseTime")
     return (
         table_panel(
@@ -196,18 +197,23 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Coloured: above the threshold of an alert. Click a name to show only that endpoint.",
             {"endpoint": "Endpoint"},
             [
-                Column("Requests/s", "requests/s", everything, decimals=2),
+                Column(
+                    "Requests/min",
+                    "requests/min",
+                    context.per_minute("api.requests", ENDPOINT, by="endpoint"),
+                    decimals=1,
+                ),
                 Column(
                     "5xx",
                     "ratio",
-                    f"{by} ({context.rate('api.requests', FAILED, ENDPOINT)}) / ({everything} > 0)",
+                    context.ratio_by("endpoint", context.rate("api.requests", FAILED, ENDPOINT), everything),
                     alert=context.threshold("HighApiErrorRate"),
                     decimals=1,
                 ),
                 Column(
                     "4xx",
                     "ratio",
-                    f"""{by} ({context.rate("api.requests", 'status=~"4.."', ENDPOINT)}) / ({everything} > 0)""",
+                    context.ratio_by("endpoint", context.rate("api.requests", 'status=~"4.."', ENDPOINT), everything),
                     decimals=1,
                 ),
                 Column("p50", "seconds", f"{context.quantile(0.5, ENDPOINT, by=['endpoint'])} >= 0"),
@@ -222,7 +228,7 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
                     f"/d/{context.service.board('api')}?var-job=${{job}}&var-endpoint=${{__value.raw:percentencode}}&${{__url_time_range}}",
                 ),
             ),
-            sort="Requests/s",
+            sort="Requests/min",
             height=10,
         ),
         bar_gauge_panel(
@@ -241,7 +247,8 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
     recorded, budget = context.recorded, context.service.objective.budget
-    windows = ("1h", "6h", "1d", "3d")
+    # One colour and one dash pattern for each window: in a young service several windows have the same value.
+    windows = {"1h": ("red", (1, 0)), "6h": ("orange", (12, 4)), "1d": ("yellow", (6, 6)), "3d": ("blue", (2, 6))}
     return tuple(
         tile
         for of, what, alert in (
@@ -256,10 +263,13 @@ def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 "number",
                 [Query(f"max({recorded.ratio(window, of=of)}{{{JOB}}}) / {budget:g}", window) for window in windows],
                 alert=context.threshold(alert, scale=1 / budget),
+                colours={window: colour for window, (colour, _) in windows.items()},
+                dashes={window: dashes for window, (_, dashes) in windows.items()},
                 width=9,
+                height=11,
             ),
             stat_panel(
-                f"Budget left: {what}",
+                f"Budget, {what}",
                 "The remaining error budget of the last 30 days. Below 0, the objective is missed.",
                 "ratio",
                 f"min({recorded.budget_left(of=of)}{{{JOB}}})",
@@ -267,7 +277,7 @@ def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 decimals=0,
                 no_value="no traffic",
                 width=3,
-                height=9,
+                height=11,
             ),
         )
     )

@@ -56,7 +56,6 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 _total(context, metric),
                 decimals=0,
                 no_value="no data",
-                sparkline=False,
             )
             for metric, name in MADE.items()
         ),
@@ -67,10 +66,9 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
             _total(context, posts, SUCCESS),
             decimals=0,
             no_value="no data",
-            sparkline=False,
         ),
         stat_panel(
-            "Failed posts, 5 min",
+            "Failed posts, 5 m",
             "Posts that failed to publish in five minutes. Red: above the limit.",
             "count",
             _total(context, posts, FAILURE, window="5m"),
@@ -91,7 +89,7 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
             no_value="none tried",
         ),
         stat_panel(
-            "Failed keys, 5 min",
+            "Failed keys, 5 m",
             "Requests to the secure endpoints that failed in five minutes. Red: users cannot store API keys.",
             "count",
             f'round(max({context.recorded.secure_failures}{{job=~"$job"}}))',
@@ -106,7 +104,6 @@ def _today(context: BoardContext) -> tuple[PlacedPanel, ...]:
             _total(context, "api_keys.stored"),
             decimals=0,
             no_value="no data",
-            sparkline=False,
         ),
     )
 
@@ -217,9 +214,9 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Operations: errors",
-            "Named operations that raised an exception, per second, by operation and class.",
-            "per second",
-            [Query(f"sum by (operation, type) ({context.rate('operation.errors')})", "{{operation}} {{type}}")],
+            "Named operations that raised an exception, per minute, by operation and class.",
+            "per minute",
+            [Query(context.per_minute("operation.errors", by="operation, type"), "{{operation}} {{type}}")],
             calcs=("mean", "max"),
         ),
     )

@@ -60,9 +60,18 @@ class BoardContext:
         """Its rate per second, for time series panels."""
         return f"rate({self.selector(metric, *matchers, suffix=suffix)}[{INTERVAL}])"
 
+    def per_minute(self, metric: str, *matchers: str, by: str = "") -> str:
+        """The sum of its rate, per minute: a small service has few requests per second."""
+        return f"60 * sum{f' by ({by}) ' if by else ''}({self.rate(metric, *matchers)})"
+
     def ratio(self, part: str, whole: str) -> str:
         """`part` divided by `whole`, both summed: 0 while `part` has no series, no result (not NaN) while `whole` is 0."""
         return f"(sum({part}) or 0 * sum({whole})) / (sum({whole}) > 0)"
+
+    def ratio_by(self, label: str, part: str, whole: str) -> str:
+        """The same for each value of a label."""
+        parts, wholes = f"sum by ({label}) ({part})", f"sum by ({label}) ({whole})"
+        return f"({parts} or 0 * {wholes}) / ({wholes} > 0)"
 
     def quantile(self, which: float, *matchers: str, by: Sequence[str] = ()) -> str:
         """A quantile of the request duration, from raw buckets: exemplars are looked up by these selectors."""

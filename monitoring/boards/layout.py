@@ -21,6 +21,7 @@ from grafana_foundation_sdk.models import common, dashboard, units
 from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from monitoring.parameters import percent, promql_number
 from monitoring.rules.model import Alert
 
 GRID: Final = 24
@@ -41,7 +42,9 @@ SEVERITY_COLOURS: Final = {"critical": RED, "warning": ORANGE, "none": GREY}
 
 UNITS: Final[Mapping[str, str]] = {
     "requests/s": units.RequestsPerSecond,
+    "requests/min": units.RequestsPerMinute,
     "per second": units.CountsPerSecond,
+    "per minute": units.CountsPerMinute,
     "seconds": units.Seconds,
     "percent": units.Percent,
     "ratio": units.PercentUnit,
@@ -99,7 +102,8 @@ class Row:
     """A row title and its panels from left to right; a tuple of panels is stacked. Without a title there is no heading."""
 
     title: str
-    tiles: tuple[PlacedPanel | tuple[PlacedPanel, ...], ...] = field(default_factory=tuple)
+    panels: tuple[PlacedPanel | tuple[PlacedPanel, ...], ...] = field(default_factory=tuple)
+    collapsed: bool = False
 
 
 # --- panels -------------------------------------------------------------------------------------------------------------
@@ -117,24 +121,27 @@ def stat_panel(
     value_texts: Mapping[str, tuple[str, str]] | None = None,
     colour: str = BLUE,
     thresholds: Sequence[tuple[float | None, str]] | None = None,
-    sparkline: bool = True,
+    legend: str = "",
     width: int = 3,
     height: int = 4,
     links: Sequence[Link] = (),
     time_from: str | None = None,
 ) -> PlacedPanel:
-    """One number. Its background has the colour of the alert's severity when the alert's threshold is exceeded."""
+    """One number, with the name of its series when `legend` is given.
+
+    Its background has the colour of the alert's severity when the alert's threshold is exceeded.
+    """
     mode = common.BigValueColorMode.BACKGROUND if alert or value_texts or thresholds else common.BigValueColorMode.VALUE
     builder = (
         stat.Panel()
         .color_mode(mode)
-        .graph_mode(common.BigValueGraphMode.AREA if sparkline else common.BigValueGraphMode.NONE)
-        .text_mode(common.BigValueTextMode.VALUE)
+        .graph_mode(common.BigValueGraphMode.NONE)  # a sparkline would run through the digits
+        .text_mode(common.BigValueTextMode.VALUE_AND_NAME if legend else common.BigValueTextMode.VALUE)
         .justify_mode(common.BigValueJustifyMode.AUTO)
         .wide_layout(False)
         .reduce_options(build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
     )
-    panel = _panel(builder.build(), title, description, [_prometheus(Query(expr), 0, instant=not sparkline)], alert)
+    panel = _panel(builder.build(), title, description, [_prometheus(Query(expr, legend), 0, instant=True)], alert)
     defaults = _defaults(panel, unit, decimals)
     defaults.no_value = no_value
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.THRESHOLDS)
@@ -157,6 +164,7 @@ def timeseries_panel(
     bars: bool = False,
     colours: Mapping[str, str] | None = None,
     dashed: Sequence[str] = (),
+    dashes: Mapping[str, Sequence[int]] | None = None,
     maximum: float | None = None,
     decimals: float | None = None,
     interval: str | None = None,
@@ -166,7 +174,10 @@ def timeseries_panel(
     width: int = 8,
     height: int = 9,
 ) -> PlacedPanel:
-    """Values over time. A dashed line is the threshold of the alert."""
+    """Values over time. The alert's threshold is a dashed line, which the title explains.
+
+    `dashed` names limits drawn as grey dashed lines, `dashes` gives series their own dash pattern.
+    """
     style = common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE
     stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
     legend_mode = common.LegendDisplayMode.TABLE if calcs else common.LegendDisplayMode.LIST
@@ -196,7 +207,8 @@ def timeseries_panel(
         )
     )
     targets = [_prometheus(query, index) for index, query in enumerate(queries)]
-    panel = _panel(builder.build(), title, description, targets, alert)
+    shown = f"{title} (dashed: {_limit(alert.limit, unit)})" if alert else title
+    panel = _panel(builder.build(), shown, description, targets, alert)
     defaults = _defaults(panel, unit, decimals)
     defaults.min_val = 0
     defaults.max_val = maximum
@@ -208,6 +220,8 @@ def timeseries_panel(
     _fixed_colours(panel, colours or {})
     for name in dashed:
         _dashed(panel, name)
+    for name, pattern in (dashes or {}).items():
+        _override(panel, name, {"custom.lineStyle": {"fill": "dash", "dash": list(pattern)}, "custom.lineWidth": 2})
     return PlacedPanel(panel, width, height)
 
 
@@ -257,6 +271,7 @@ class Column:
     expr: str
     alert: AlertThreshold | None = None
     decimals: float | None = None
+    no_value: str = "-"  # for a row without a value, such as the duration of an endpoint without traffic
 
 
 def table_panel(
@@ -422,6 +437,16 @@ def _steps(alert: AlertThreshold | None, normal: str) -> list[tuple[float | None
     return [(None, alert.colour), (alert.limit, GREEN)]
 
 
+def _limit(limit: float, unit: str) -> str:
+    """A limit with its unit, for a title: `limit 5 %`."""
+    if unit == "ratio":
+        return f"limit {percent(limit)}"
+    if unit == "seconds" and limit >= 60:
+        return f"limit {promql_number(limit / 60)} min"
+    suffix = {"percent": " %", "seconds": " s", "requests/s": " req/s"}.get(unit, "")
+    return f"limit {promql_number(limit)}{suffix}"
+
+
 def _thresholds(steps: Sequence[tuple[float | None, str]]) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig(
         mode=dashboard.ThresholdsMode.ABSOLUTE,
@@ -471,11 +496,15 @@ def _severities() -> list[object]:
 
 
 def _column(column: Column) -> dict[str, object]:
-    properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": "0%" if column.unit == "ratio" else "0"}
+    properties: dict[str, object] = {"unit": UNITS[column.unit], "noValue": column.no_value}
     if column.decimals is not None:
         properties["decimals"] = column.decimals
     if column.alert is not None:
-        steps = [{"value": value, "color": colour} for value, colour in _steps(column.alert, GREEN)]
+        # Only a value beyond the threshold is coloured: a green dash would say that all is well.
+        steps = [
+            {"value": value, "color": GREY if colour == GREEN else colour}
+            for value, colour in _steps(column.alert, GREEN)
+        ]
         properties["thresholds"] = {"mode": "absolute", "steps": steps}
         properties["custom.cellOptions"] = {"type": "color-text"}
     return properties
@@ -529,28 +558,42 @@ def board(
 
 
 def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
-    panels: list[dashboard.Panel | dashboard.RowPanel] = []
-    top = 0
+    """Rows and panels with positions and ids. Panels of a collapsed row are inside it, and take no room below it."""
+    placed: list[dashboard.Panel | dashboard.RowPanel] = []
+    top, number = 0, 1
     for row in rows:
+        inside: list[dashboard.Panel] = []
+        heading = dashboard.RowPanel(title=row.title, collapsed=row.collapsed, panels=[])
         if row.title:
-            place = dashboard.GridPos(h=1, w=GRID, x=0, y=top)
-            panels.append(dashboard.RowPanel(title=row.title, collapsed=False, grid_pos=place, panels=[]))
+            heading.grid_pos = dashboard.GridPos(h=1, w=GRID, x=0, y=top)
+            heading.id_val, number = number, number + 1
+            placed.append(heading)
             top += 1
-        left, tallest = 0, 0
-        for entry in row.tiles:
-            stack = (entry,) if isinstance(entry, PlacedPanel) else entry
-            if left + stack[0].width > GRID:
-                left, top, tallest = 0, top + tallest, 0
-            below = top
-            for tile in stack:
-                tile.panel.grid_pos = dashboard.GridPos(h=tile.height, w=tile.width, x=left, y=below)
-                panels.append(tile.panel)
-                below += tile.height
-            left, tallest = left + stack[0].width, max(tallest, below - top)
-        top += tallest
-    for number, panel in enumerate(panels, start=1):
-        panel.id_val = number
-    return panels
+        bottom = _place_panels(row, top, inside)
+        for panel in inside:
+            panel.id_val, number = number, number + 1
+        if row.collapsed:
+            heading.panels = inside
+        else:
+            placed += inside
+            top = bottom
+    return placed
+
+
+def _place_panels(row: Row, top: int, into: list[dashboard.Panel]) -> int:
+    """Place the panels of a row from left to right, and return the first free line below them."""
+    left, tallest = 0, 0
+    for entry in row.panels:
+        stack = (entry,) if isinstance(entry, PlacedPanel) else entry
+        if left + stack[0].width > GRID:
+            left, top, tallest = 0, top + tallest, 0
+        below = top
+        for one in stack:
+            one.panel.grid_pos = dashboard.GridPos(h=one.height, w=one.width, x=left, y=below)
+            into.append(one.panel)
+            below += one.height
+        left, tallest = left + stack[0].width, max(tallest, below - top)
+    return top + tallest
 
 
 def _variable(variable: Variable) -> dashboard.VariableModel:

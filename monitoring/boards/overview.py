@@ -19,6 +19,7 @@ from monitoring.boards.layout import (
     timeseries_panel,
     traces_link,
 )
+from monitoring.parameters import percent, promql_number
 
 
 def overview(context: BoardContext) -> dict[str, object]:
@@ -41,7 +42,7 @@ def overview(context: BoardContext) -> dict[str, object]:
 
 def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     recorded, service = context.recorded, context.service
-    api = service.board("api")
+    api, limits = service.board("api"), service.thresholds
     return (
         stat_panel(
             "Backend",
@@ -52,22 +53,24 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             thresholds=[(None, "red"), (1, "green")],
             value_texts={"0": ("DOWN", "red"), "1": ("UP", "green")},
             no_value="no target",
-            sparkline=False,
         ),
         stat_panel(
             "Requests",
-            "Requests per second. A sudden drop is as bad as errors: requests no longer arrive.",
-            "requests/s",
-            f"sum({context.rate('api.requests')})",
+            "Requests per minute. A sudden drop is as bad as errors: requests no longer arrive.",
+            "requests/min",
+            context.per_minute("api.requests"),
+            decimals=1,
             no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
         ),
         stat_panel(
-            "Failing",
-            "Ratio of requests answered with a 5xx status in five minutes. Red: users see errors.",
+            f"Failing, limit {percent(limits.error_ratio)}",
+            "Ratio of requests answered with a 5xx status in five minutes. Red: users see errors. Orange: more than the"
+            " objective allows, so the error budget shrinks. Alert: ApiErrorBudgetBurn.",
             "ratio",
             f"max({recorded.ratio('5m', of='errors')}{{{JOB}}})",
             alert=context.threshold("HighApiErrorRate"),
+            thresholds=[(None, "green"), (service.objective.budget, "orange"), (limits.error_ratio, "red")],
             decimals=1,
             no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
@@ -76,14 +79,15 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Slowest endpoint",
             "The highest p95 of all endpoints over five minutes. Above the limit, one request in twenty to that endpoint is too slow.",
             "seconds",
-            f"max({recorded.p95_by_endpoint}{{{JOB}}})",
+            f"topk(1, {recorded.p95_by_endpoint}{{{JOB}}})",
+            legend="{{endpoint}}",
             alert=context.threshold("HighApiResponseTime"),
             no_value="no traffic",
             links=[board_link("By endpoint", api, job="${job}")],
         ),
         stat_panel(
-            "Error budget left",
-            "The remaining error budget of 30 days, for errors or slow requests, whichever is lower. Below 0: the objective is missed.",
+            "Budget, 30 days",
+            "The remaining error budget of 30 days, for errors or slow requests, whichever is lower. Red, below 0: more requests were bad than the objective allows.",
             "ratio",
             f"min({recorded.budget_left(of='errors')}{{{JOB}}} or {recorded.budget_left(of='slow')}{{{JOB}}})",
             thresholds=[(None, "red"), (0, "orange"), (0.25, "green")],
@@ -92,7 +96,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             links=[board_link("Burn rates", api, job="${job}")],
         ),
         stat_panel(
-            "CPU",
+            f"CPU, limit {promql_number(limits.cpu_percent)} %",
             "CPU usage of the busiest host, averaged over five minutes. Above the limit, responses get slower.",
             "percent",
             f"max(avg_over_time({context.selector('cpu.usage')}[5m]))",
@@ -110,7 +114,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             no_value="no data",
         ),
         stat_panel(
-            "Disk",
+            f"Disk, limit {promql_number(limits.disk_percent)} %",
             "Used space on the root filesystem. When it is full, databases and logs stop.",
             "percent",
             f"max({context.selector('disk.usage')})",
@@ -130,9 +134,9 @@ def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Requests by status class",
-            "Requests per second by status class. More 5xx: the application fails. More 4xx: clients send wrong requests, or somebody probes.",
-            "requests/s",
-            [Query(status_classes(context), "{{class}}")],
+            "Requests per minute by status class, failures at the bottom. More 5xx: the application fails. More 4xx: clients send wrong requests, or somebody probes.",
+            "requests/min",
+            status_classes(context),
             stacked=True,
             colours=STATUS_COLOURS,
         ),
@@ -158,9 +162,11 @@ def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
     )
 
 
-def status_classes(context: BoardContext, *matchers: str) -> str:
-    """Requests per second by 2xx, 3xx, 4xx and 5xx."""
-    return f'sum by (class) (label_replace({context.rate("api.requests", *matchers)}, "class", "${{1}}xx", "status", "(.).."))'
+def status_classes(context: BoardContext, *matchers: str) -> list[Query]:
+    """Requests per minute by status class. Failures come first: stacked, they start at the zero line."""
+    return [
+        Query(context.per_minute("api.requests", f'status=~"{digit}.."', *matchers), f"{digit}xx") for digit in "5432"
+    ]
 
 
 def _wrong(context: BoardContext) -> tuple[PlacedPanel, ...]:
@@ -184,15 +190,15 @@ def _wrong(context: BoardContext) -> tuple[PlacedPanel, ...]:
             {"endpoint": "Endpoint"},
             [
                 Column(
-                    "Requests/s",
-                    "requests/s",
-                    f"topk(10, sum by (endpoint) ({context.rate('api.requests')}))",
-                    decimals=2,
+                    "Requests/min",
+                    "requests/min",
+                    f"topk(10, {context.per_minute('api.requests', by='endpoint')})",
+                    decimals=1,
                 ),
                 Column(
                     "Failing",
                     "ratio",
-                    f"sum by (endpoint) ({context.rate('api.requests', FAILED)}) / (sum by (endpoint) ({context.rate('api.requests')}) > 0)",
+                    context.ratio_by("endpoint", context.rate("api.requests", FAILED), context.rate("api.requests")),
                     alert=context.threshold("HighApiErrorRate"),
                     decimals=1,
                 ),
@@ -211,7 +217,7 @@ def _wrong(context: BoardContext) -> tuple[PlacedPanel, ...]:
                     f"/d/{service.board('api')}?var-job=${{job}}&var-endpoint=${{__value.raw:percentencode}}&${{__url_time_range}}",
                 ),
             ),
-            sort="Requests/s",
+            sort="Requests/min",
             width=16,
         ),
     )
@@ -269,6 +275,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
             interval="1m",
             calcs=("sum",),
             width=11,
+            height=11,
         ),
         timeseries_panel(
             "WordPress posts",
@@ -287,6 +294,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
             colours={"success": "green", "failed": "red"},
             calcs=("sum",),
             width=10,
+            height=11,
         ),
         (
             stat_panel(
@@ -298,6 +306,7 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
                 decimals=0,
                 no_value="no data",
                 links=[board_link("Business", service.board("business"), job="${job}")],
+                height=5,
             ),
             stat_panel(
                 "Published today",
@@ -306,9 +315,8 @@ def _business(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, .
                 f"round(sum(increase({context.selector('wordpress.posts.published', success)}[24h])))",
                 decimals=0,
                 no_value="no data",
-                sparkline=False,
                 links=[board_link("Business", service.board("business"), job="${job}")],
-                height=5,
+                height=6,
             ),
         ),
     )

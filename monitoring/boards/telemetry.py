@@ -30,8 +30,9 @@ def telemetry(context: BoardContext) -> dict[str, object]:
         (
             Row("", _answers(context)),
             Row("SDK in the application", _sdk(context)),
+            Row("Spool on disk", _spool(), collapsed=True),
             Row("Collector", _collector(context)),
-            Row("Prometheus and Alertmanager", _backends(context)),
+            Row("Prometheus and Alertmanager", _backends(context), collapsed=True),
             Row("Logs", (_logs(),)),
         ),
         (context.job_variable,),
@@ -65,10 +66,9 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             thresholds=[(None, "red"), (1, "green")],
             value_texts=up_down,
             no_value="no target",
-            sparkline=False,
         ),
         stat_panel(
-            "Dropped by SDK, 1 h",
+            "SDK dropped, 1 h",
             'Items that the SDK dropped in an hour. Above 0: the panel "Dropped" shows the reason.',
             "count",
             f"round(sum(increase({sdk_selector('items.dropped')}[1h])))",
@@ -117,14 +117,13 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             no_value="no data",
         ),
         stat_panel(
-            "Watchdog",
-            "The Watchdog alert always fires, which proves that alerting works. SILENT: Prometheus evaluates no alerts.",
+            "Alert evaluation",
+            "OK: the alert Watchdog, which always fires, is firing. BROKEN: Prometheus evaluates no alerts.",
             "number",
             'max(ALERTS{alertname="Watchdog",alertstate="firing"})',
             thresholds=[(None, "red"), (1, "green")],
-            value_texts={"1": ("FIRES", "green")},
-            no_value="SILENT",
-            sparkline=False,
+            value_texts={"1": ("OK", "green")},
+            no_value="BROKEN",
         ),
     )
 
@@ -215,7 +214,6 @@ def _sdk(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, ...], 
                 height=5,
             ),
         ),
-        *_spool(),
     )
 
 

@@ -17,7 +17,7 @@ Panel = Mapping[str, Any]
 # Metrics of Prometheus, Alertmanager and the Collector about themselves: the variable `job` does not select them.
 SHARED: Final = ("otelcol_", "prometheus_", "alertmanager_", "ALERTS", "up", "scrape_duration_seconds", "job_")
 
-LONGEST_TITLE: Final = 20  # characters that fit a panel three columns wide, measured in the pictures
+LONGEST_TITLE: Final = 18  # characters that fit a panel three columns wide, measured in the pictures
 
 _VARIABLE: Final = re.compile(r"\$\{?(\w+)")
 _BUILTIN: Final = re.compile(r"^(__\w+|1)$")
@@ -27,8 +27,12 @@ _WITHOUT_UNIT: Final = frozenset({"logs", "row"})
 
 
 def panels(board: Board) -> list[Panel]:
-    """Its panels, headings left out."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+    """Its panels without row headings; those inside a collapsed row included."""
+    return [panel for panel in _all_panels(board) if panel["type"] != "row"]
+
+
+def _all_panels(board: Board) -> list[Panel]:
+    return [panel for top in board["panels"] for panel in (top, *top.get("panels", ()))]
 
 
 def targets(board: Board, kind: str) -> Iterator[tuple[Panel, Mapping[str, Any]]]:
@@ -70,7 +74,7 @@ def _board(uid: str, board: Board, uids: set[str]) -> Iterator[str]:
 
 
 def _numbers(board: Board) -> Iterator[str]:
-    ids = [panel["id"] for panel in board["panels"]]
+    ids = [panel["id"] for panel in _all_panels(board)]
     if ids != list(range(1, len(ids) + 1)):
         yield f"panel ids {ids}"
     titles = [panel["title"] for panel in panels(board)]
@@ -134,14 +138,23 @@ def _panel(panel: Panel) -> Iterator[str]:
     defaults = panel.get("fieldConfig", {}).get("defaults", {})
     if panel["type"] not in _WITHOUT_UNIT and not defaults.get("unit"):
         yield "no unit"
+    yield from _readability(panel, defaults)
+    if defaults.get("unit") == "percent" and not all("_percent" in target["expr"] for target in panel["targets"]):
+        yield "percent is for metrics that are percentages; ratios are percentunit"
+
+
+def _readability(panel: Panel, defaults: Mapping[str, Any]) -> Iterator[str]:
     if panel["type"] == "timeseries" and defaults.get("min") != 0:
         yield "its axis does not begin at 0"
     if panel["type"] == "timeseries" and panel["options"]["legend"].get("placement") != "bottom":
         yield "its legend is not at the bottom"
     if panel["type"] in {"stat", "table", "bargauge"} and not defaults.get("noValue"):
         yield "no text for missing data (noValue)"
-    if defaults.get("unit") == "percent" and not all("_percent" in target["expr"] for target in panel["targets"]):
-        yield "percent is for metrics that are percentages; ratios are percentunit"
+    if panel["type"] == "stat" and panel["options"].get("graphMode") != "none":
+        yield "a sparkline runs through its digits"
+    style = defaults.get("custom", {}).get("thresholdsStyle", {}).get("mode")
+    if style == "dashed" and "(dashed: " not in panel["title"]:
+        yield "its title does not explain the dashed line"
 
 
 def _links(panel: Panel, uids: set[str]) -> Iterator[str]:

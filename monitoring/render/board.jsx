@@ -108,6 +108,7 @@ function Chart({ panel, answers, width, height }) {
   if (!frames.length) return <Empty text="No data" />;
   const begin = panel.timeFrom === "30d" ? TO - 30 * 86400e3 : FROM;
   const marks = (builder) => {
+    builder.setPadding([null, 20, null, null]);  // room for the last label of the time axis
     builder.addHook("draw", (plot) => {
       const at = (time) => plot.valToPos(time, "x", true);
       const { ctx } = plot;
@@ -147,10 +148,9 @@ function Stat({ panel, answers, width, height }) {
   const empty = { text: panel.fieldConfig.defaults.noValue ?? "-", color: theme.visualization.getColorByName("text"), numeric: NaN };
   if (!field) empty.color = undefined;
   const value = field ? field.display(lastOf(field)) : { ...empty, color: theme.colors.background.secondary };
-  const spark = field && field.values.length > 1 && panel.options.graphMode === "area"
-    ? { y: { ...field, config: { ...field.config, custom: {} } }, x: frame.fields[0] } : undefined;
-  return <BigValue value={{ ...value, title: undefined }} width={width} height={height} theme={theme} colorMode={panel.options.colorMode}
-    graphMode={panel.options.graphMode} justifyMode="auto" textMode="value" sparkline={spark} />;
+  const named = panel.options.textMode === "value_and_name" && field;
+  return <BigValue value={{ ...value, title: named ? getFieldDisplayName(field, frame) : undefined }} width={width} height={height} theme={theme}
+    colorMode={panel.options.colorMode} graphMode="none" justifyMode="auto" textMode={named ? "value_and_name" : "value"} />;
 }
 
 function BarGaugePanel({ panel, answers, width, height }) {
@@ -163,7 +163,7 @@ function BarGaugePanel({ panel, answers, width, height }) {
     <div key={index} style={{ marginBottom: 8 }}>
       <BarGauge display={field.display} value={{ ...value, title: getFieldDisplayName(field, frames[index]) }} field={{ ...field.config, max: top, min: 0 }}
         theme={theme} orientation="horizontal" displayMode="basic" width={width} height={each} itemSpacing={8} lcdCellWidth={12}
-        showUnfilled alignmentFactors={{ title: values.map(([f], i) => getFieldDisplayName(f, frames[i])).reduce((a, b) => (a.length > b.length ? a : b)), text: "0000" }} />
+        showUnfilled alignmentFactors={{ title: values.map(([f], i) => getFieldDisplayName(f, frames[i])).reduce((a, b) => (a.length > b.length ? a : b)), text: values.map(([, v]) => `${v.text}${v.suffix ?? ""}`).reduce((a, b) => (a.length > b.length ? a : b)) }} />
     </div>))}</div>;
 }
 
@@ -243,7 +243,7 @@ function Placed({ panel }) {
   const { x, y, w, h } = panel.gridPos;
   const at = { position: "absolute", left: x * (column + GAP), top: y * (CELL + GAP) };
   const [width, height] = [w * column + (w - 1) * GAP, h * CELL + (h - 1) * GAP];
-  if (panel.type === "row") return <h2 style={{ ...at, ...theme.typography.h5, margin: 0, paddingTop: 6 }}>⌄ {panel.title}</h2>;
+  if (panel.type === "row") return <h2 style={{ ...at, ...theme.typography.h5, margin: 0, paddingTop: 6 }}>{panel.collapsed ? "›" : "⌄"} {panel.title}{panel.collapsed ? ` (${panel.panels.length} panels)` : ""}</h2>;
   const Kind = PANELS[panel.type];
   return <div style={{ ...at, width, height }}>
     <PanelChrome title={panel.title} description={panel.description} width={width} height={height} padding={panel.type === "stat" ? "none" : "sm"}>
@@ -266,6 +266,10 @@ function Board() {
   </div>;
 }
 
-document.head.append(Object.assign(document.createElement("style"), { textContent: plotStyle }));
+// Grafana measures text in Inter. Without that font the browser would measure in one font and draw in a wider one.
+const font = '@font-face { font-family: Inter; src: local("Inter"), local("DejaVu Sans Condensed"), local("Liberation Sans"), local("Arial"); }';
+document.head.append(Object.assign(document.createElement("style"), { textContent: plotStyle + font }));
 document.body.style.margin = "0";
-createRoot(document.getElementById("board")).render(<ThemeContext.Provider value={theme}><GlobalStyles /><Board /></ThemeContext.Provider>);
+document.fonts.load("12px Inter").finally(() => {
+  createRoot(document.getElementById("board")).render(<ThemeContext.Provider value={theme}><GlobalStyles /><Board /></ThemeContext.Provider>);
+});

@@ -65,12 +65,17 @@ FAULTS: Mapping[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         "which is not there",
     ),
     "a threshold that no alert has": (
-        lambda board: next(p for p in board["panels"] if p["title"] == "Failing")["fieldConfig"]["defaults"]["thresholds"]["steps"][1].update(value=0.07),
+        lambda board: next(p for p in board["panels"] if p["title"].startswith("Failing,"))["fieldConfig"]["defaults"]["thresholds"]["steps"][1].update(value=0.07),
         "changes colour at",
     ),
     "an unknown alert": (lambda board: first(board, "stat").update(description="Alert: NoSuchAlert. Really."), "no alert is called"),
     "logs of every service": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_namespace="x"}'), "every service"),
     "LogQL that does not parse": (lambda board: first(board, "logs")["targets"][0].update(expr='{service_name="x" |'), "not LogQL"),
+    "a sparkline": (lambda board: first(board, "stat")["options"].update(graphMode="area"), "runs through its digits"),
+    "an unexplained dashed line": (
+        lambda board: next(p for p in board["panels"] if "(dashed: " in p["title"]).update(title="Response time"),
+        "does not explain the dashed line",
+    ),
     "a legend that covers the chart": (lambda board: first(board, "timeseries")["options"]["legend"].pop("placement"), "its legend is not at the bottom"),
 }  # fmt: skip
 
@@ -124,6 +129,37 @@ def test_each_board_begins_with_stats_and_ends_with_logs(boards: Boards) -> None
         kinds = [panel["type"] for panel in lint.panels(board)]
         assert kinds[:6] == ["stat"] * 6
         assert kinds[-1] == "logs"
+
+
+@pytest.mark.parametrize(("board", "title"), [("overview", "Requests by status class"), ("api", "Status codes")])
+def test_failures_are_stacked_from_the_zero_line(board: str, title: str, boards: Boards) -> None:
+    panel = next(panel for panel in lint.panels(boards[BLOGAUTO.board(board)]) if panel["title"] == title)
+    assert [target["legendFormat"] for target in panel["targets"]] == ["5xx", "4xx", "3xx", "2xx"]
+
+
+def test_the_windows_of_a_burn_rate_have_their_own_lines(boards: Boards) -> None:
+    for panel in lint.panels(boards["blogauto-api"]):
+        if panel["title"].startswith("Burn rate"):
+            properties = [one["properties"] for one in panel["fieldConfig"]["overrides"]]
+            colours = {p["value"]["fixedColor"] for each in properties for p in each if p["id"] == "color"}
+            dashes = {str(p["value"]) for each in properties for p in each if p["id"] == "custom.lineStyle"}
+            assert len(colours) == len(dashes) == 4
+
+
+def test_an_endpoint_without_traffic_has_a_dash_instead_of_a_zero(boards: Boards) -> None:
+    panel = next(panel for panel in lint.panels(boards["blogauto-overview"]) if panel["title"] == "Busiest endpoints")
+    texts = {
+        one["matcher"]["options"]: p["value"]
+        for one in panel["fieldConfig"]["overrides"]
+        for p in one["properties"]
+        if p["id"] == "noValue"
+    }
+    assert texts == {"Requests/min": "-", "Failing": "-", "p95": "-"}
+
+
+def test_rarely_needed_rows_of_the_telemetry_board_are_collapsed(boards: Boards) -> None:
+    rows = {row["title"]: row["collapsed"] for row in boards["blogauto-telemetry"]["panels"] if row["type"] == "row"}
+    assert [title for title, collapsed in rows.items() if collapsed] == ["Spool on disk", "Prometheus and Alertmanager"]
 
 
 def test_latency_carries_exemplars_from_raw_buckets(boards: Boards) -> None:
