@@ -1,4 +1,4 @@
-"""PromQL that rules and boards share, so that a figure is computed in one way wherever it is shown."""
+"""PromQL that rules and boards share, so that a value is computed in one way everywhere."""
 
 from __future__ import annotations
 

@@ -250,12 +250,12 @@ def _objective(context: BoardContext) -> tuple[PlacedPanel, ...]:
     # One colour and one dash pattern for each window: in a young service several windows have the same value.
     windows = {"1h": ("red", (1, 0)), "6h": ("orange", (12, 4)), "1d": ("yellow", (6, 6)), "3d": ("blue", (2, 6))}
     return tuple(
-        tile
+        panel
         for of, what, alert in (
             ("errors", "errors", "ApiErrorBudgetBurn"),
             ("slow", "slow", "ApiLatencyBudgetBurn"),
         )
-        for tile in (
+        for panel in (
             timeseries_panel(
                 f"Burn rate: {what}",
                 "How many times faster than allowed the error budget is spent, over windows of several lengths. At 1 it lasts 30 days;"

@@ -1,1 +1,1 @@
-"""Recording rules: the figures that alerts and boards share, computed once by Prometheus."""
+"""Recording rules: series that alerts and boards share, computed once by Prometheus."""

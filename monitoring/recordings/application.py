@@ -30,7 +30,7 @@ def request_recordings(service: Service) -> tuple[RecordingRule, ...]:
             recorded.errors, or_zero(f'sum by (job) (rate({requests}{{status=~"5.."}}[5m]))', recorded.requests)
         ),
         RecordingRule(recorded.slow, f"clamp_min(sum by (job) (rate({duration}_count[5m])) - {fast}, 0)"),
-        # `> 0` and `>= 0`: without traffic there is no series, instead of a NaN that spoils every sum it enters.
+        # `> 0` and `>= 0`: without traffic there is no series, instead of a NaN, which would make every sum NaN.
         RecordingRule(recorded.ratio("5m", of="errors"), f"{recorded.errors} / ({recorded.requests} > 0)"),
         RecordingRule(recorded.ratio("5m", of="slow"), f"{recorded.slow} / ({recorded.requests} > 0)"),
         RecordingRule(

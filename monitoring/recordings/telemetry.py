@@ -9,15 +9,15 @@ from monitoring.promql import increase_from_zero
 from monitoring.rules.model import RecordingRule
 from monitoring.rules.recorded import DROPPED, LOST, QUEUED, REFUSED, SENT
 
-# Always there while a Collector runs: tells "this counter is new" from "this Collector is new".
+# Always exported while a Collector runs: distinguishes a new counter from a new Collector.
 COLLECTOR_ALIVE: Final = "otelcol_process_uptime_seconds_total"
 
-# Why the Collector lost something, by the counter that says so.
+# The counter of each cause of loss, and the text of its label `cause`.
 CAUSES: Final = {"send_failed": "refused by the backend", "enqueue_failed": "queue full"}
 
 
 def telemetry_recordings() -> tuple[RecordingRule, ...]:
-    """One figure out of many counters: the Collector names them apart by signal, and so one rule for each writes the same name."""
+    """The Collector has one counter for each signal; one rule for each signal writes them to one series name."""
     return (
         *(
             _lost(REFUSED, "job", f"otelcol_receiver_refused_{signal}_total", signal=signal)

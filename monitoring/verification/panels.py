@@ -31,7 +31,7 @@ MAY_BE_EMPTY: Final = frozenset(
 
 @dataclass(frozen=True)
 class QueryResult:
-    """What Prometheus answered to one query, and what is wrong with the answer."""
+    """What Prometheus answered to one query, and what is wrong with the result."""
 
     board: str
     panel: Panel
@@ -64,11 +64,11 @@ def _run(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, An
         path, parameters = "query_range", {"query": expr, "start": begin, "end": END, "step": step(panel)}
     _, body = get(f"{prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60)
     document = json.loads(body)
-    problems = [*_said(document), *_values(panel, document)]
+    problems = [*_messages(document), *_values(panel, document)]
     return QueryResult(uid, panel, target, document.get("data", {}).get("result", []), tuple(problems))
 
 
-def _said(document: Mapping[str, Any]) -> Iterator[str]:
+def _messages(document: Mapping[str, Any]) -> Iterator[str]:
     if document["status"] != "success":
         yield f"error: {document.get('error')}"
     yield from (f"warning: {warning}" for warning in document.get("warnings", []))

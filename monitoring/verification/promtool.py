@@ -18,7 +18,7 @@ _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # ten times as fast, wh
 
 @dataclass(frozen=True)
 class FileResult:
-    """What promtool said about one test file."""
+    """The result of one test file."""
 
     file: str
     passed: bool
@@ -92,7 +92,7 @@ def check_rules(promtool: Path, files: Sequence[Path]) -> None:
     """`promtool check rules` with every lint.
 
     Raises:
-        RuntimeError: what promtool said.
+        RuntimeError: promtool found a problem; the message is its output.
     """
     command = [str(promtool), "check", "rules", "--lint=all", "--lint-fatal", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -82,13 +82,13 @@ FAULTS: Mapping[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_lint_finds(fault: str, boards: Boards, files: tuple[RuleFile, RuleFile], alerts: list[Alert]) -> None:
-    break_it, said = FAULTS[fault]
+    break_it, message = FAULTS[fault]
     break_it(boards["blogauto-overview"])
     try:
         found = wrong(boards, files, alerts)
     except ValueError as error:
         found = [f"not PromQL: {error}"]
-    assert any(said in problem for problem in found), found
+    assert any(message in problem for problem in found), found
 
 
 # The panels that the contract promises, by the beginning of their titles.

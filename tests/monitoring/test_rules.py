@@ -66,7 +66,7 @@ def broken(files: tuple[RuleFile, RuleFile], **changes: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"condition": Expr("rate(blogauto_nonsense_total[5m]) > 1")}, "no metric is called blogauto_nonsense_total"),
         (
@@ -88,16 +88,16 @@ def broken(files: tuple[RuleFile, RuleFile], **changes: Any) -> list[str]:
         ({"name": "LowMemoryAvailable", "category": "saturation"}, "two rules write the same series"),
     ],
 )
-def test_lint_finds_what_is_wrong(files: tuple[RuleFile, RuleFile], changes: dict[str, Any], said: str) -> None:
+def test_lint_finds_what_is_wrong(files: tuple[RuleFile, RuleFile], changes: dict[str, Any], message: str) -> None:
     try:
         found = broken(files, **changes)
     except ValueError as error:  # what is not PromQL cannot be examined further
         found = [f"not PromQL: {error}"]
-    assert any(said in problem for problem in found), found
+    assert any(message in problem for problem in found), found
 
 
 @pytest.mark.parametrize(
-    ("recording", "said"),
+    ("recording", "message"),
     [
         (RecordingRule("blogauto_errors", "sum by (job) (rate(blogauto_errors_total[5m]))"), "level:metric:operations"),
         (RecordingRule("job:x:rate5m", "sum by (job, type) (rate(blogauto_errors_total[5m]))"), "its name promises"),
@@ -110,10 +110,10 @@ def test_lint_finds_what_is_wrong(files: tuple[RuleFile, RuleFile], changes: dic
         ),
     ],
 )
-def test_lint_finds_what_is_wrong_with_a_recording_rule(recording: RecordingRule, said: str) -> None:
+def test_lint_finds_what_is_wrong_with_a_recording_rule(recording: RecordingRule, message: str) -> None:
     file = replace(rule_files(BLOGAUTO)[0], groups=())
     group = replace(rule_files(BLOGAUTO)[0].groups[0], rules=(recording,))
-    assert any(said in problem for problem in lint.problems((replace(file, groups=(group,)),), BLOGAUTO))
+    assert any(message in problem for problem in lint.problems((replace(file, groups=(group,)),), BLOGAUTO))
 
 
 def test_every_group_module_is_registered() -> None:
