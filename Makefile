@@ -52,7 +52,7 @@ test-pythons: ## the fast tests with every Python that is supported (PYTHONS="/p
 	done
 
 .PHONY: boards
-boards: $(VENV)/.installed ## write boards, rules and runbooks anew, and prove them (pictures: python -m monitoring render)
+boards: $(VENV)/.installed ## generate boards, rules and runbooks, and verify them (pictures: python -m monitoring render)
 	$(BIN)/python -m monitoring generate
 	$(BIN)/python -m monitoring report
 

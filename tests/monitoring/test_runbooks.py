@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from monitoring.lint.rules import recorded_labels
 from monitoring.metrics import known_metrics
 from monitoring.parameters import BLOGAUTO
 from monitoring.rules.model import Alert, RuleFile
-from monitoring.runbooks import SECTIONS, SOURCES, fenced
+from monitoring.runbooks import SECTIONS, SOURCES, RunbookError, fenced, runbooks
 
 FOLDER = ROOT / "docs" / "runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md")) if path.stem != "README"}
@@ -30,6 +31,16 @@ def test_every_alert_has_a_runbook_and_every_runbook_an_alert(alerts: list[Alert
     assert [f"write monitoring/runbooks/{name}.md" for name in sorted(names - sources)] == []
     assert [f"monitoring/runbooks/{name}.md has no alert" for name in sorted(sources - names)] == []
     assert set(PAGES) == names
+
+
+def test_the_generator_names_the_page_that_is_missing(
+    files: tuple[RuleFile, RuleFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.runbooks.SOURCES", tmp_path / "monitoring" / "runbooks")
+    with pytest.raises(
+        RunbookError, match=r"ApiErrorBudgetBurn has no runbook: write .*runbooks/ApiErrorBudgetBurn\.md"
+    ):
+        runbooks(BLOGAUTO, files)
 
 
 @pytest.mark.parametrize("name", PAGES)
