@@ -146,9 +146,9 @@ def _events(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Logins",
-            "Login attempts and failed logins, per second. Both rise: password guessing. Only failures rise: a broken client.",
-            "per second",
-            [Query(f"sum({logins})", "attempts"), Query(f"sum({failures})", "failed")],
+            "Login attempts and failed logins, per minute. Both rise: password guessing. Only failures rise: a broken client.",
+            "per minute",
+            [Query(f"60 * sum({logins})", "attempts"), Query(f"60 * sum({failures})", "failed")],
             colours={"failed": "red", "attempts": "blue"},
         ),
         bar_gauge_panel(
@@ -168,9 +168,9 @@ def _refused(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "401, 403 and 429",
-            "Requests per second answered with not logged in, not allowed, too many requests.",
-            "requests/s",
-            [Query(f"""sum by (status) ({context.rate("api.requests", 'status=~"401|403|429"')})""", "{{status}}")],
+            "Requests per minute answered with not logged in, not allowed, too many requests.",
+            "requests/min",
+            [Query(context.per_minute("api.requests", 'status=~"401|403|429"', by="status"), "{{status}}")],
             colours={"401": "blue", "403": "red", "429": "orange"},
             width=12,
         ),
