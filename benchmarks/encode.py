@@ -26,11 +26,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from benchmarks.table import print_table
 from blogauto_otel import config
-from blogauto_otel.delivery.otlp import Encoder
-from blogauto_otel.delivery.pipeline import Delivery, build_delivery
-from blogauto_otel.providers.logs import LogPipeline
-from blogauto_otel.providers.traces import SpanPipeline
+from blogauto_otel.export.pipeline import Delivery, build_delivery
+from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.redaction import build_redactor
+from blogauto_otel.sdk.logger_provider import LogPipeline
+from blogauto_otel.sdk.tracer_provider import SpanPipeline
 
 ITEMS = 2000
 ROUNDS = 15
@@ -115,8 +115,8 @@ IMPORTS = {
         f"{OFFICIAL}.{name}" for name in ("trace_encoder", "_log_encoder", "metrics_encoder")
     ),
     "official encoders and sender (requests)": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-    "our encoder": "blogauto_otel.delivery.otlp",
-    "our encoder, queues and sender": "blogauto_otel.delivery.pipeline",
+    "our encoder": "blogauto_otel.otlp.encoder",
+    "our encoder, queues and sender": "blogauto_otel.export.pipeline",
 }
 
 

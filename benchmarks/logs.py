@@ -29,13 +29,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
 from benchmarks.table import print_table
+from blogauto_otel.api.context import begin_request, bind, end_request
+from blogauto_otel.api.formatting import JsonFormatter, TextFormatter
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import logging as ours
-from blogauto_otel.providers.logs import build_logs
 from blogauto_otel.redaction import build_redactor
-from blogauto_otel.signals.context import begin_request, bind, end_request
-from blogauto_otel.signals.formatting import JsonFormatter, TextFormatter
+from blogauto_otel.sdk.logger_provider import build_logs
 
 ROUNDS, BATCH, WARM_UP = 15, 1000, 100
 GOAL = 1.0

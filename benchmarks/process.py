@@ -112,7 +112,7 @@ def median(measure: Callable[[], list[float]], runs: int) -> list[float]:
 
 def main(runs: int = 5) -> None:
     """Print both tables."""
-    from stack.receiver import Receiver
+    from testkit.receiver import Receiver
 
     for setup in (OURS, STOCK):
         cost(setup)  # the first run compiles

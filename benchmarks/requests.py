@@ -146,11 +146,11 @@ def own(*, sampled: bool) -> Any:
     @contextlib.contextmanager
     def instrumented(endpoint: str) -> Iterator[tuple[Any, Callable[[], object]]]:
         from blogauto_otel.config import Settings
-        from blogauto_otel.delivery.pipeline import build_delivery
-        from blogauto_otel.instrumentation import Context, asgi
-        from blogauto_otel.providers.metrics import build_metering
-        from blogauto_otel.providers.traces import build_tracing
+        from blogauto_otel.export.pipeline import build_delivery
+        from blogauto_otel.instrumentation import Context, server
         from blogauto_otel.redaction import build_redactor
+        from blogauto_otel.sdk.meter_provider import build_metering
+        from blogauto_otel.sdk.tracer_provider import build_tracing
 
         settings = Settings(endpoint=endpoint, sample_rate=float(sampled), metric_interval=3600.0)
         redactor = build_redactor(settings)
@@ -158,9 +158,9 @@ def own(*, sampled: bool) -> Any:
         tracing = build_tracing(settings, RESOURCE, delivery=delivery, redactor=redactor)
         metering = build_metering(settings, RESOURCE, delivery=delivery, redactor=redactor)
         providers = (tracing.provider, metering.provider, NoOpLoggerProvider())
-        asgi.instrument(Context(settings, redactor, delivery, *providers, tracing.write_late))
+        server.instrument(Context(settings, redactor, delivery, *providers, tracing.write_late))
         yield application(), lambda: delivery.force_flush(10.0)
-        asgi.uninstrument()
+        server.uninstrument()
         delivery.shutdown(1.0)
 
     return instrumented

@@ -204,7 +204,7 @@ def costs(collector: str, sentry: str, rounds: int) -> dict[str, tuple[float, fl
 
 def sick(collector: Any) -> list[tuple[str, ...]]:
     """Latency of healthy and failing requests, and losses, by how Sentry behaves."""
-    from stack.receiver import delay, silence, status
+    from testkit.receiver import delay, silence, status
     from tests.sentry.envelope_receiver import EnvelopeReceiver
 
     behaviours: dict[str, Callable[[EnvelopeReceiver], object]] = {
@@ -250,7 +250,7 @@ def losses(process: Process, collector: Any) -> str:
 
 def main(rounds: int = ROUNDS) -> None:
     """Print the tables."""
-    from stack.receiver import Receiver
+    from testkit.receiver import Receiver
     from tests.sentry.envelope_receiver import EnvelopeReceiver
 
     with Receiver() as collector, EnvelopeReceiver() as sink:

@@ -35,9 +35,9 @@ from benchmarks.table import print_table
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import sqlalchemy as ours
-from blogauto_otel.providers.metrics import build_metering
-from blogauto_otel.providers.traces import build_tracing
 from blogauto_otel.redaction import build_redactor
+from blogauto_otel.sdk.meter_provider import build_metering
+from blogauto_otel.sdk.tracer_provider import build_tracing
 
 ROUNDS, BATCH, WARM_UP = 15, 300, 60
 GOAL = 0.5

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blogauto_otel.api import bind, metrics, operation, unbind
 from blogauto_otel.errors import BlogautoOtelError, ConfigurationError, MissingDependencyError
-from blogauto_otel.signals import bind, metrics, operation, unbind
 
 if TYPE_CHECKING:
     from blogauto_otel._configure import Status, Telemetry, configure
@@ -57,7 +57,7 @@ def __getattr__(name: str) -> Any:
     except Exception as error:
         if name != "configure":
             raise
-        from blogauto_otel._without import Unavailable
+        from blogauto_otel._noop import Unavailable
 
         value = Unavailable(error)
     globals()[name] = value

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs, metrics, trace
 
-from blogauto_otel import _guard, config, instrumentation, integrations, propagation, redaction, resource, signals
+from blogauto_otel import _guard, api, config, instrumentation, integrations, propagation, redaction, resource
 from blogauto_otel._guard import guard, logger, tell
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery.pipeline import Delivery, DeliveryStats, build_delivery
+from blogauto_otel.export.pipeline import Delivery, DeliveryStats, build_delivery
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.providers.logs import Logs, build_logs
-from blogauto_otel.providers.metrics import Metering, build_metering
-from blogauto_otel.providers.traces import Tracing, build_tracing
+from blogauto_otel.sdk.logger_provider import Logs, build_logs
+from blogauto_otel.sdk.meter_provider import Metering, build_metering
+from blogauto_otel.sdk.tracer_provider import Tracing, build_tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LogRecordProcessor
@@ -273,7 +273,7 @@ class Telemetry:
         instrumentation.after_fork_in_child()
         integrations.after_fork_in_child()
         with guard("counting from zero in a forked child"):
-            signals.start_at_zero()
+            api.start_at_zero()
 
 
 # --- the only global state -------------------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ def _compose(
         write_late=tracing.write_late if tracing else None,
     )
     with guard("declaring the domain metrics"):
-        signals.attach(context.meter_provider, namespace=settings.namespace)
+        api.attach(context.meter_provider, namespace=settings.namespace)
     reports = (*instrumentation.instrument_all(context), *integrations.link_all(context, metering))
     owned = {"traces": tracing, "metrics": metering, "logs": logs}
     places = {signal.value: place for signal, place in delivery.destinations().items()}
@@ -434,10 +434,10 @@ def _hook_into_process() -> None:
     """Flush wherever a process can end, begin anew in every forked child; hooks look the handle up when they run."""
     global _hooked
     with guard("hooking into the lifespan"):
-        from blogauto_otel.instrumentation import asgi
+        from blogauto_otel.instrumentation import server
 
-        asgi.on_lifespan_startup(_at_lifespan_start)
-        asgi.on_lifespan_shutdown(_at_lifespan_end)
+        server.on_lifespan_startup(_at_lifespan_start)
+        server.on_lifespan_shutdown(_at_lifespan_end)
     if _hooked:
         return
     _hooked = True
@@ -526,7 +526,7 @@ def _undo(telemetry: Telemetry) -> None:
 def _uninstall() -> None:
     integrations.unlink_all()
     instrumentation.uninstrument_all()
-    signals.detach()
+    api.detach()
 
 
 # Where the API keeps each provider, and what it calls it there.

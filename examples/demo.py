@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from examples import findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
-from stack.child import get
-from stack.receiver import Receiver, Span
+from testkit.child import get
+from testkit.receiver import Receiver, Span
 
 GENERATE: Final = "/api/content/generate"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"

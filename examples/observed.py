@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stack.child import LOOPBACK, Process, free_port
+from testkit.child import LOOPBACK, Process, free_port
 
 SECOND = "1000"  # OpenTelemetry counts its intervals in milliseconds
 

@@ -24,8 +24,8 @@ from examples import demo, findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from stack import build
-from stack.child import LOOPBACK, StackError, eventually, free_port
 from stack.processes import LogRecord, Span, Stack, ensure_programs
+from testkit.child import LOOPBACK, StackError, eventually, free_port
 
 DURATION: Final = "blogauto_api_request_duration_seconds_bucket"
 P95: Final = f"histogram_quantile(0.95, sum({DURATION}) by (endpoint, le))"  # of all there was: no rate() so soon

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from blogauto_otel.signals.catalogue import CATALOGUE
-from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE, self_spec
-from blogauto_otel.signals.spec import MetricSpec
+from blogauto_otel.api.catalogue import CATALOGUE
+from blogauto_otel.api.metric_spec import MetricSpec
+from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE, self_spec
 from monitoring.parameters import Service
 
 # Labels that Prometheus, the Collector and the resource add to every series (collector/export-prometheus-pull.yaml).

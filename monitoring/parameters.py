@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from blogauto_otel.signals.catalogue import spec
+from blogauto_otel.api.catalogue import spec
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack import build
-from stack.child import LOOPBACK, Process, StackError, free_port
+from testkit.child import LOOPBACK, Process, StackError, free_port
 
 PACKAGES = (
     "postgresql-15",

@@ -28,7 +28,7 @@ from typing_extensions import Self
 
 from stack import build
 from stack.answers import Event, Exemplar, LogRecord, Sample, Span, logs_of, read_exposition, spans_of, total
-from stack.child import LOOPBACK, Process, StackError, eventually, free_port, get
+from testkit.child import LOOPBACK, Process, StackError, eventually, free_port, get
 
 __all__ = [
     "LOOPBACK",

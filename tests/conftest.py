@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from blogauto_otel import _guard
-from blogauto_otel.signals import bound, unbind
+from blogauto_otel.api import bound, unbind
 
 # The boards' SDK needs Python 3.11: on 3.10 everything else is tested, and the header of the run says so.
 collect_ignore = ["monitoring"] if sys.version_info < (3, 11) else []

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from blogauto_otel import config
-from blogauto_otel.delivery.owner import new_owner
-from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.spoolfile import CLAIMED, DAMAGED, FREE, Name, named
-from stack import receiver as peer
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.support.children import environment, python
+from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, Name, named
+from blogauto_otel.spool.ownership import new_owner
+from testkit import receiver as peer
+from testkit.child import free_port
+from testkit.children import environment, python
+from testkit.receiver import Receiver
 
 SIGNALS = tuple(signal.value for signal in Signal)
 
@@ -252,7 +252,7 @@ def keep(spool: Path, name: Name) -> None:
 
 
 def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> None:
-    ended = python("-c", "from blogauto_otel.delivery.owner import new_owner; print(new_owner())")
+    ended = python("-c", "from blogauto_otel.spool.ownership import new_owner; print(new_owner())")
     former = subprocess.run(ended, capture_output=True, text=True, env=environment(), timeout=60).stdout.strip()
     for serial, (state, owner) in enumerate(
         [(FREE, ""), (CLAIMED, new_owner()), (CLAIMED, former), (CLAIMED, former), (DAMAGED, "")], start=1

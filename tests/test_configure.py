@@ -13,8 +13,8 @@ import blogauto_otel
 from blogauto_otel import ConfigurationError, Status
 from blogauto_otel.instrumentation import Report, State
 from blogauto_otel.testing import capture_telemetry
-from stack.receiver import Receiver
-from tests.support.children import environment, python
+from testkit.children import environment, python
+from testkit.receiver import Receiver
 
 QUIET = {"traces_exporter": "none", "metrics_exporter": "none", "logs_exporter": "none", "console": "off"}
 HEADER = "import blogauto_otel, json\nQUIET = " + repr(QUIET) + "\n"

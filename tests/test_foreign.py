@@ -19,9 +19,9 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 from sqlalchemy import create_engine, text
 
 from blogauto_otel import bind, operation, redaction
-from blogauto_otel.delivery.otlp import Encoder
-from blogauto_otel.delivery.values import Limits
-from blogauto_otel.signals.instruments import counter
+from blogauto_otel.api.instruments import counter
+from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.values import Limits
 from blogauto_otel.testing import Captured, capture_telemetry
 
 pytestmark = pytest.mark.quiet_guard

@@ -80,7 +80,7 @@ class TestSwallowing:
         assert swallowed() == {}
 
     def test_an_interrupt_in_code_of_ours_passes(self) -> None:
-        ours: dict[str, Any] = {"__name__": "blogauto_otel.delivery.values", "signal": signal}
+        ours: dict[str, Any] = {"__name__": "blogauto_otel.otlp.values", "signal": signal}
         exec("def work():\n    signal.raise_signal(signal.SIGINT)", ours)
         with pytest.raises(KeyboardInterrupt), guard("x"):
             ours["work"]()

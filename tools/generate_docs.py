@@ -17,10 +17,10 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
+from blogauto_otel.api.catalogue import CATALOGUE, MetricSpec  # noqa: E402
+from blogauto_otel.api.metric_spec import AttributeSpec  # noqa: E402
+from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE  # noqa: E402
 from blogauto_otel.config import Option, Settings, default_of, option_of  # noqa: E402
-from blogauto_otel.signals.catalogue import CATALOGUE, MetricSpec  # noqa: E402
-from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE  # noqa: E402
-from blogauto_otel.signals.spec import AttributeSpec  # noqa: E402
 
 GOLDEN: Final = ROOT / "tests" / "golden" / "blog.json"
 SERIES_LIMIT: Final = Settings().series_limit

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from blogauto_otel.api.catalogue import CATALOGUE, MetricSpec
 from blogauto_otel.config import default_of
-from blogauto_otel.signals.catalogue import CATALOGUE, MetricSpec
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 

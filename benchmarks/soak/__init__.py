@@ -26,10 +26,10 @@ from benchmarks.soak.load import Answer, Load
 from benchmarks.soak.report import Lines, print_results
 from benchmarks.soak.unrest import RESTLESS, STEADY, Journal, Server, Unrest, Weather
 from benchmarks.soak.watch import MEBIBYTE, Life, Watch, waiting
-from stack.child import free_port
-from stack.receiver import Receiver
+from testkit.child import free_port
+from testkit.children import python, running
+from testkit.receiver import Receiver
 from tests.faults.rule import LOSS_BEGINS
-from tests.support.children import python, running
 
 RATE = 300.0  # requests a second, all in all
 FORK_EVERY = 3.0  # seconds, at each server

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.soak.load import Answer
-from stack.receiver import Point, Receiver
+from testkit.receiver import Point, Receiver
 
 COUNTED = "blogauto.keywords.analyzed"  # one a request
 DROPPED = "blogauto_otel.items.dropped"

@@ -16,10 +16,10 @@ from types import MappingProxyType
 
 import psutil
 
-from stack import receiver as peer
-from stack.receiver import Receiver
+from testkit import receiver as peer
+from testkit.children import Child, python, running
+from testkit.receiver import Receiver
 from tests.faults.lab import read_lines
-from tests.support.children import Child, python, running
 
 APP = "benchmarks.soak.application:app"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from blogauto_otel.delivery.spoolfile import DAMAGED, parse
+from blogauto_otel.spool.file_format import DAMAGED, parse
 
 MEBIBYTE = 2**20
 

@@ -59,9 +59,9 @@ def _send_one_of_each(service: str | None) -> Telemetry:
 
 def _problems(telemetry: Telemetry) -> list[str]:
     """Why what was accepted is not what the settings ask for."""
-    from blogauto_otel.delivery import destinations
+    from blogauto_otel.export import endpoints
 
-    missing = None if telemetry.settings.sdk_disabled else destinations.missing_for_protocol(telemetry.settings)
+    missing = None if telemetry.settings.sdk_disabled else endpoints.missing_for_protocol(telemetry.settings)
     return [f"{missing}; http/protobuf was used instead"] if missing else []
 
 

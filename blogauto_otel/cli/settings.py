@@ -47,7 +47,7 @@ def print_settings(chosen: argparse.Namespace) -> int:
 
 def _destinations(settings: Settings) -> Iterator[str]:
     """Where each signal goes: what endpoints, protocol and exporters come to."""
-    from blogauto_otel.delivery import destinations
+    from blogauto_otel.export import endpoints
 
     yield "# --- Where each signal goes ---"
     if settings.sdk_disabled:
@@ -55,8 +55,8 @@ def _destinations(settings: Settings) -> Iterator[str]:
         return
     logging.disable()  # a missing package is said below
     settings = dataclasses.replace(settings, strict=False)
-    missing = destinations.missing_for_protocol(settings)
-    for route in destinations.routes(settings):
+    missing = endpoints.missing_for_protocol(settings)
+    for route in endpoints.routes(settings):
         facts = f"timeout {route.destination.timeout:g} s{', gzip' if route.destination.gzip else ''}"
         yield f"# {route.signal.value:<8} {route.place} ({'http/protobuf' if missing else settings.protocol}, {facts})"
     if missing:

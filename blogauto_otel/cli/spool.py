@@ -47,25 +47,25 @@ def show_spool(chosen: argparse.Namespace) -> int:
 
 
 def _why_off(settings: Settings) -> str | None:
-    from blogauto_otel.delivery import spoolplace
+    from blogauto_otel.spool import location
 
-    missing = spoolplace.missing_on_this_system()
+    missing = location.missing_on_this_system()
     if missing is not None:
         return f"this system has no {missing}; what cannot be sent waits in memory alone"
-    if not spoolplace.is_wanted(settings):
+    if not location.is_wanted(settings):
         return "what cannot be sent waits in memory alone"
     return None
 
 
 def _directories(settings: Settings, service: str | None) -> Sequence[Path]:
     """Those of the service; without a name, of every service; at least the one that these settings would use."""
-    from blogauto_otel.delivery import spoolplace
+    from blogauto_otel.spool import location
 
-    own = spoolplace.choose(spoolplace.candidates(settings, os.environ))
+    own = location.choose(location.candidates(settings, os.environ))
     found = [
         directory
-        for directory in spoolplace.of_all_services(settings, os.environ)
-        if service is None or spoolplace.belongs_to(directory, service)
+        for directory in location.of_all_services(settings, os.environ)
+        if service is None or location.belongs_to(directory, service)
     ]
     if os.path.lexists(own) or not found:
         found.append(own)
@@ -73,13 +73,13 @@ def _directories(settings: Settings, service: str | None) -> Sequence[Path]:
 
 
 def _look(directory: Path, settings: Settings) -> dict[str, Any]:
-    from blogauto_otel.delivery import spoolview
+    from blogauto_otel.spool import inspection
 
     try:
-        seen = spoolview.look(directory)
+        seen = inspection.look(directory)
     except FileNotFoundError:
         seen = ()  # it is made when something has to wait
-    return {"directory": str(directory), "limits": spoolview.limits(settings), **spoolview.as_dict(seen)}
+    return {"directory": str(directory), "limits": inspection.limits(settings), **inspection.as_dict(seen)}
 
 
 def _in_words(facts: Mapping[str, Any]) -> Iterator[str]:

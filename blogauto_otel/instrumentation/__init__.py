@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
-    from blogauto_otel.delivery.pipeline import Delivery
+    from blogauto_otel.export.pipeline import Delivery
     from blogauto_otel.redaction import Redactor
 
 
@@ -64,11 +64,11 @@ INSTRUMENTATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "context": "blogauto_otel.instrumentation.context",
         "logging": "blogauto_otel.instrumentation.logging",
-        "asgi": "blogauto_otel.instrumentation.asgi",
+        "asgi": "blogauto_otel.instrumentation.server",
         "sqlalchemy": "blogauto_otel.instrumentation.sqlalchemy",
         "clients": "blogauto_otel.instrumentation.clients",
         "system": "blogauto_otel.instrumentation.system",
-        "selfmetrics": "blogauto_otel.instrumentation.selfmetrics",
+        "selfmetrics": "blogauto_otel.instrumentation.sdk_metrics",
     }
 )
 

@@ -21,9 +21,9 @@ from opentelemetry import context as otel
 from opentelemetry.trace import TracerProvider
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation import Context, Report, State, abandoned, unsampled
-from blogauto_otel.instrumentation.bound import BoundContextProcessor
-from blogauto_otel.signals.context import Scope, end_request, enter, scope
+from blogauto_otel.api.context import Scope, end_request, enter, scope
+from blogauto_otel.instrumentation import Context, Report, State, asyncio_errors, non_recording
+from blogauto_otel.instrumentation.bound_context import BoundContextProcessor
 
 NAME: Final = "context"
 
@@ -50,8 +50,8 @@ def instrument(context: Context) -> Report:
     """Carry the context from now on, in every pool of the process, and put what is bound on spans."""
     global _original, _wrapper, _on
     on_spans = _put_on_spans(context.tracer_provider)
-    abandoned.patch()
-    unsampled.patch()
+    asyncio_errors.patch()
+    non_recording.patch()
     if not context.settings.threads:
         return Report(NAME, State.OFF, f"in threads, by BLOGAUTO_OTEL_THREADS{on_spans}")
     _on = True
@@ -86,8 +86,8 @@ def uninstrument() -> None:
     global _original, _wrapper, _on
     _on = False
     _let_processor_rest()
-    abandoned.unpatch()
-    unsampled.unpatch()
+    asyncio_errors.unpatch()
+    non_recording.unpatch()
     if _original is not None and ThreadPoolExecutor.submit is _wrapper:
         ThreadPoolExecutor.submit = _original  # type: ignore[method-assign]
         _original = _wrapper = None

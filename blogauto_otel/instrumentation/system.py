@@ -20,8 +20,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow, tell
+from blogauto_otel.api.catalogue import Kind, spec
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.signals.catalogue import Kind, spec
 
 NAME: Final = "system"
 

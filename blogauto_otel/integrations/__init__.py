@@ -13,7 +13,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation import Context, Report, State
 
 if TYPE_CHECKING:
-    from blogauto_otel.providers.metrics import Metering
+    from blogauto_otel.sdk.meter_provider import Metering
 
 INTEGRATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {

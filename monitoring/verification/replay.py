@@ -24,7 +24,7 @@ from monitoring.metrics import known_metrics
 from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB, SCRAPE_INTERVAL
 from stack.build import ROOT
 from stack.processes import LOOPBACK, Process, Stack, free_port, get
-from stack.receiver import LogRecord, Receiver
+from testkit.receiver import LogRecord, Receiver
 
 STEPS: Final = 240
 SECONDS_PER_STEP: Final = 0.12  # real seconds for each scrape interval of the recording

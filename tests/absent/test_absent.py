@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.support.children import environment, python
+from testkit.children import environment, python
 
 pytestmark = pytest.mark.slow
 

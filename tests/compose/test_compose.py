@@ -15,7 +15,7 @@ import yaml
 
 from stack import build
 from stack.processes import collector_environment, ensure_programs
-from tests.support.compose import BASE, WITH_APPS, example_environment, load, model
+from testkit.compose import BASE, WITH_APPS, example_environment, load, model
 
 pytestmark = pytest.mark.stack
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from blogauto_otel import cli, config
-from blogauto_otel.signals.catalogue import CATALOGUE
+from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.testing import capture_telemetry
-from stack.child import free_port
-from tests.support.children import running
+from testkit.child import free_port
+from testkit.children import running
 from tools import readme
 
 ROOT = Path(__file__).resolve().parents[2]

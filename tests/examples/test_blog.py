@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from blogauto_otel.signals.catalogue import CATALOGUE
+from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.testing import Captured, capture_telemetry
 from examples import traffic
 from examples.blog.database import DEMO_USER
 from examples.blog.protection import BLOCKED_FOR, REJECTIONS_UNTIL_BLOCKED, WINDOW, Protection
 from examples.blog.settings import BlogSettings
 from examples.blog.simulators import KEY_PREFIX
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.support.children import running
-from tests.support.example import example
+from testkit.child import free_port
+from testkit.children import running
+from testkit.example import example
+from testkit.receiver import Receiver
 
 EXPECTED = {
     "normal": {200: 8, 201: 2},

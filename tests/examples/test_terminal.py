@@ -6,7 +6,7 @@ import io
 
 from examples import findings
 from examples.terminal import Node, Terminal, duration, fitted, tree
-from stack.receiver import Span
+from testkit.receiver import Span
 
 MS = 1_000_000
 

@@ -6,7 +6,7 @@ import http.client
 import time
 from typing import Any
 
-from stack.receiver import Receiver
+from testkit.receiver import Receiver
 from tests.faults.lab import Lab, Service, wait_until
 from tests.faults.rule import MEBIBYTE, Rule
 

@@ -544,7 +544,7 @@ def callbacks_that_exit() -> None:
 @deed
 def sender_exits_once() -> None:
     """The next request that is sent raises what is no `Exception`."""
-    from blogauto_otel.delivery.http import HttpTransport
+    from blogauto_otel.export.http import HttpTransport
 
     stock = HttpTransport.send
 

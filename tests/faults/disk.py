@@ -21,18 +21,18 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.delivery.spool import Limits, Spool
-from blogauto_otel.delivery.spoolfile import Kept, parse
-from blogauto_otel.delivery.spoolplace import candidates
-from stack import receiver as peer
-from stack.receiver import Receiver
-from tests.delivery.peers import refusing
-from tests.delivery.spool.damages import DAMAGES, GONE
+from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.file_format import Kept, parse
+from blogauto_otel.spool.location import candidates
+from blogauto_otel.spool.store import Limits, Spool
+from testkit import receiver as peer
+from testkit.receiver import Receiver
+from tests.export.peers import refusing
 from tests.faults import lab as servers
 from tests.faults.lab import Command, Lab, Service, wait_until
 from tests.faults.network import all_arrive
 from tests.faults.rule import LOSSES
+from tests.spool.damages import DAMAGES, GONE
 
 LOAD = 100
 UNUSABLE = "cannot be kept on disk"

@@ -12,9 +12,9 @@ from typing import Any
 
 import grpc
 
-from stack import receiver as peer
-from stack.receiver import Answer, Receiver
-from tests.delivery.peers import GrpcReceiver, failing, refusing
+from testkit import receiver as peer
+from testkit.receiver import Answer, Receiver
+from tests.export.peers import GrpcReceiver, failing, refusing
 from tests.faults import certificates
 from tests.faults.lab import UVICORN_ASYNCIO, Lab, Program, wait_until
 from tests.faults.network import OK, all_arrive, in_turn

@@ -6,11 +6,11 @@ import http.client
 import time
 from typing import Any
 
-from stack.receiver import Receiver
+from testkit.children import python
+from testkit.receiver import Receiver
 from tests.faults.disk import without_privileges
 from tests.faults.lab import APP, Command, Lab, Service, wait_until
 from tests.faults.network import all_arrive
-from tests.support.children import python
 
 LOAD = 100
 

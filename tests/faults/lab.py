@@ -17,12 +17,12 @@ from typing import Any
 
 import psutil
 
-from blogauto_otel.delivery.spoolfile import parse
-from stack.child import free_port
-from stack.receiver import Receiver
+from blogauto_otel.spool.file_format import parse
+from testkit.child import free_port
+from testkit.children import PATIENCE, Child, python, running
+from testkit.receiver import Receiver
 from tests.faults import rule as common
 from tests.faults.rule import RULE, Rule
-from tests.support.children import PATIENCE, Child, python, running
 
 APP = "tests.faults.application:app"
 

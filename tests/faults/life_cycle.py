@@ -11,9 +11,9 @@ import time
 from collections import Counter
 from typing import Any
 
-from stack import receiver as peer
-from stack.receiver import Receiver
-from tests.delivery.peers import refusing
+from testkit import receiver as peer
+from testkit.receiver import Receiver
+from tests.export.peers import refusing
 from tests.faults import lab as servers
 from tests.faults.lab import Command, Lab, Program, Service, wait_until
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from blogauto_otel import semconv
-from stack import receiver as peer
-from stack.receiver import Answer, Receiver
-from tests.delivery.peers import GrpcReceiver, refusing
+from testkit import receiver as peer
+from testkit.receiver import Answer, Receiver
+from tests.export.peers import GrpcReceiver, refusing
 from tests.faults import certificates
 from tests.faults.lab import Lab, Service, wait_until
 from tests.faults.rule import LOSSES

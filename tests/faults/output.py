@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-from stack.receiver import Receiver
+from testkit.children import ROOT, environment, python
+from testkit.receiver import Receiver
 from tests.faults.lab import Lab
-from tests.support.children import ROOT, environment, python
 
 PIPED = """
 import logging

@@ -17,16 +17,16 @@ import psutil
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from blogauto_otel.delivery import spoolfile
-from stack import receiver as peer
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.delivery.peers import refusing
+from blogauto_otel.spool import file_format
+from testkit import receiver as peer
+from testkit.child import free_port
+from testkit.children import PATIENCE, Child, python, running
+from testkit.receiver import Receiver
+from tests.export.peers import refusing
 from tests.faults.lab import Command, Lab, Program, Service, wait_until
 from tests.faults.programs.planted import PLACES, SEED, Planted
 from tests.faults.rule import Rule
 from tests.redaction.hostile import HOSTILE
-from tests.support.children import PATIENCE, Child, python, running
 
 LOAD = 100
 
@@ -362,9 +362,9 @@ def _spooled(lab: Lab) -> bytes:
     """Every byte of every file there, in whatever state, and what it unpacks to."""
     found = []
     for path in lab.spool.rglob("*"):
-        with contextlib.suppress(OSError, spoolfile.DamagedError):  # it may go, or be half-written
+        with contextlib.suppress(OSError, file_format.DamagedError):  # it may go, or be half-written
             found.append(path.read_bytes())
-            found.append(spoolfile.unpack(found[-1], max_content=2**30).content)
+            found.append(file_format.unpack(found[-1], max_content=2**30).content)
     return b"".join(found)
 
 

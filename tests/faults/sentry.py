@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stack import receiver as peer
-from stack.receiver import Receiver
+from testkit import receiver as peer
+from testkit.receiver import Receiver
 from tests.faults.lab import Lab, wait_until
 from tests.faults.network import all_arrive
 from tests.faults.rule import Rule

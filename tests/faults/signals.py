@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import blogauto_otel
-from stack.receiver import Receiver
-from tests.delivery.peers import GrpcReceiver, hanging_up, refusing
+from testkit.receiver import Receiver
+from tests.export.peers import GrpcReceiver, hanging_up, refusing
 from tests.faults.further import ended_well
 from tests.faults.lab import Lab, Program
 
 PACKAGE = Path(blogauto_otel.__file__).parent
 QUIET: dict[str, Any] = {"BLOGAUTO_OTEL_CONSOLE": "off", "OTEL_TRACES_SAMPLER": "always_on"}
 
-NOT_ENTERED = {"blogauto_otel.delivery.lane"}  # taken when something goes to disk, for one addition and no call
+NOT_ENTERED = {
+    "blogauto_otel.export.signal_exporter"
+}  # taken when something goes to disk, for one addition and no call
 
 
 def reentered(lab: Lab) -> None:

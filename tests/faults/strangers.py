@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stack.receiver import Receiver
+from testkit.children import python
+from testkit.receiver import Receiver
 from tests.faults.lab import Command, Lab
-from tests.support.children import python
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 REQUESTS = 50

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.support.example import example
+from testkit.child import free_port
+from testkit.example import example
+from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ import pytest
 from blogauto_otel import _guard, instrumentation
 from blogauto_otel.errors import ConfigurationError, MissingDependencyError
 from blogauto_otel.instrumentation import ENTRY_POINTS, INSTRUMENTATIONS, Report, State
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 CALLS: list[str] = []
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stack.child import free_port
-from stack.receiver import Receiver, silence
+from testkit.child import free_port
+from testkit.children import Child, running
+from testkit.receiver import Receiver, silence
 from tests.lifecycle.servers import RECYCLING, SERVERS, Command, launched
-from tests.support.children import Child, running
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE
 from blogauto_otel.config import default_of
-from blogauto_otel.signals.catalogue_self import SELF_METRICS, SELF_NAMESPACE
 from monitoring.generate import ROOT
 from monitoring.lint import boards as lint
 from monitoring.lint.rules import recorded_labels

@@ -15,9 +15,9 @@ from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConvent
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 
-from blogauto_otel.instrumentation import asgi
-from tests.support.recording import Recording
-from tests.support.requests import Watched, ask
+from blogauto_otel.instrumentation import server
+from testkit.recording import Recording
+from testkit.requests import Watched, ask
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADERS = {"user-agent": "curl/8", "host": "shop.example:8443", "traceparent": PARENT}
@@ -144,7 +144,7 @@ def by_ours(request: str) -> Said:
         _ask(application(), request)
         return _said(watched)
     finally:
-        asgi.uninstrument()
+        server.uninstrument()
 
 
 def by_contrib(request: str) -> Said:

@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 
 from blogauto_otel.instrumentation import sqlalchemy as ours
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 posts = sa.Table(
     "posts", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("title", sa.String, unique=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.support.children import environment, python
+from testkit.child import free_port
+from testkit.children import environment, python
+from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.child import free_port
-from tests.support.children import python, running
+from testkit.child import free_port
+from testkit.children import python, running
 
 SCRIPT = """
 import uvicorn

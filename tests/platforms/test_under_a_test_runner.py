@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from blogauto_otel import config
-from stack.receiver import Receiver
-from tests.support.children import environment, python
+from testkit.children import environment, python
+from testkit.receiver import Receiver
 
 PYTEST = {"PYTEST_VERSION": "9.0.0"}
 
@@ -20,7 +20,7 @@ import logging, unittest
 from types import MappingProxyType
 
 import blogauto_otel
-from blogauto_otel.delivery import destinations
+from blogauto_otel.export import endpoints
 from opentelemetry import trace
 
 destinations.DEFAULT_ENDPOINTS = MappingProxyType({"http/protobuf": "RECEIVER"})

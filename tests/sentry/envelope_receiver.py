@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.receiver import Receiver
+from testkit.receiver import Receiver
 
 KEY = "c0ffee"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from stack.child import free_port
-from stack.receiver import LogRecord, Receiver, Span
+from testkit.child import free_port
+from testkit.children import PATIENCE, Child, running
+from testkit.receiver import LogRecord, Receiver, Span
 from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 from tests.sentry.failure_cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
-from tests.support.children import PATIENCE, Child, running
 
 SCRIPTS = Path(sys.executable).parent
 UVICORN = [str(SCRIPTS / "uvicorn"), "tests.sentry.failing_app:app", "--ws", "websockets-sansio"]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stack.child import free_port
+from testkit.child import free_port
+from testkit.children import PATIENCE, environment, running
+from testkit.environments import environment as made_with
 from tests.sentry.envelope_receiver import Event
-from tests.support.children import PATIENCE, environment, running
-from tests.support.environments import environment as made_with
 
 Header = Mapping[str, str]
 

@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import StaticPool
 
 from blogauto_otel import bind
+from testkit.requests import ask
 from tests.sentry.conftest import Link, Linked
-from tests.support.requests import ask
 
 
 def canary(place: str) -> str:

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from blogauto_otel import bind, operation
+from testkit.requests import ask
 from tests.sentry.conftest import Link, Linked
-from tests.support.requests import ask
 
 
 def span(name: str) -> Any:

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from stack.receiver import Receiver, delay
+from testkit.children import ROOT, environment, python
+from testkit.receiver import Receiver, delay
 from tests.sentry.envelope_receiver import EnvelopeReceiver
-from tests.support.children import ROOT, environment, python
 
 pytestmark = pytest.mark.slow
 

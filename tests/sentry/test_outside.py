@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stack.receiver import Receiver
+from testkit.children import python, running
+from testkit.receiver import Receiver
 from tests.sentry.envelope_receiver import EnvelopeReceiver
 from tests.sentry.failing_job import WAYS
-from tests.support.children import python, running
 
 pytestmark = pytest.mark.slow
 

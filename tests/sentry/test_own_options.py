@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from stack.receiver import Receiver
+from testkit.children import ROOT, environment, python
+from testkit.receiver import Receiver
 from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 from tests.sentry.own_options_app import MANY, OPTIONS
-from tests.support.children import ROOT, environment, python
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sentry own options")]
 

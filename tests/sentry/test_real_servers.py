@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from testkit.requests import wait_until
 from tests.sentry import sentry_servers
 from tests.sentry.conftest import Link
 from tests.sentry.failure_cases import CASES
 from tests.sentry.matrix_run import SAMPLED, run
-from tests.support.requests import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from blogauto_otel import cli
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.integrations.sentry.traces import TraceIdRatio
-from stack.receiver import status
+from testkit.receiver import status
 from tests.sentry.conftest import Link, Linked
 from tests.sentry.envelope_receiver import KEY
 

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from blogauto_otel.integrations.sentry import linking
+from testkit.children import ROOT, environment
+from testkit.environments import environment as made_with
+from testkit.requests import ask
 from tests.sentry.conftest import Link
-from tests.support.children import ROOT, environment
-from tests.support.environments import environment as made_with
-from tests.support.requests import ask
 from tests.versions.test_bounds import OLDEST, tools
 
 Remove = Callable[[pytest.MonkeyPatch], None]

@@ -19,13 +19,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from stack.child import free_port
 from stack.processes import start_collector, start_jaeger
-from stack.receiver import LogRecord, Receiver
+from testkit.child import free_port
+from testkit.children import ROOT, environment
+from testkit.example import example
+from testkit.receiver import LogRecord, Receiver
+from testkit.requests import wait_until
 from tests.sentry import sentry_servers
-from tests.support.children import ROOT, environment
-from tests.support.example import example
-from tests.support.requests import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 

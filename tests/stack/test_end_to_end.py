@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from stack.child import free_port
 from stack.processes import Sample, Span, Stack
-from tests.support.example import Blog, example
+from testkit.child import free_port
+from testkit.example import Blog, example
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("end-to-end")]
 

@@ -19,9 +19,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from blogauto_otel.integrations.prometheus import MetricsEndpoint
-from blogauto_otel.providers.metrics import CollectingReader
-from blogauto_otel.providers.series import bound
 from blogauto_otel.redaction import Redactor
+from blogauto_otel.sdk.attribute_sets import bound
+from blogauto_otel.sdk.meter_provider import CollectingReader
 from stack.processes import (
     LOOPBACK,
     Prometheus,
@@ -32,7 +32,7 @@ from stack.processes import (
     start_collector,
     start_prometheus,
 )
-from tests.support.example import Blog, example
+from testkit.example import Blog, example
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("metrics-text")]
 

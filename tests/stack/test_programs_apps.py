@@ -12,8 +12,8 @@ import pytest
 
 from stack.apps import Postgres, start_exporter, start_postgres, start_redis
 from stack.processes import LOOPBACK, Process, Stack, eventually
+from testkit.compose import WITH_APPS, model
 from tests.stack.pages import serve_page
-from tests.support.compose import WITH_APPS, model
 
 pytestmark = pytest.mark.stack
 

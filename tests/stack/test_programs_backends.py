@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack.child import free_port
 from stack.processes import (
     BACKENDS,
     LOOPBACK,
@@ -22,8 +21,9 @@ from stack.processes import (
     start_prometheus,
     write_metrics_token,
 )
+from testkit.child import free_port
+from testkit.example import example
 from tests.stack.pages import serve_page
-from tests.support.example import example
 
 pytestmark = pytest.mark.stack
 

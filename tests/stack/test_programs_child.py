@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack import build
-from stack.child import LOOPBACK, Process, StackError, eventually, free_port
+from testkit.child import LOOPBACK, Process, StackError, eventually, free_port
 
 # A web server that also has a child of its own, and notes both process ids.
 SERVER = """

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from stack.processes import COLLECTOR, collector_arguments, collector_environment, ensure_programs, get, start_collector
+from testkit import sending
 from tests.stack.overlays import COMBINATIONS, OVERLAYS
-from tests.support import sending
 
 pytestmark = pytest.mark.stack
 

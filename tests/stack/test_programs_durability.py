@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Collector, Jaeger, StackError, eventually, free_port, start_collector, start_jaeger
-from stack.receiver import Receiver
-from tests.support import sending
+from testkit import sending
+from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.stack
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Collector, LogRecord, eventually, start_collector
-from tests.support.fluentd import Time, docker_record, forward
+from testkit.fluentd import Time, docker_record, forward
 
 pytestmark = pytest.mark.stack
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stack.processes import COLLECTOR, Stack, eventually
-from stack.receiver import Receiver
+from testkit import sending
+from testkit.receiver import Receiver
 from tests.stack.overlays import COMPOSE, OVERLAYS
-from tests.support import sending
 
 README = (COLLECTOR / "README.md").read_text()
 

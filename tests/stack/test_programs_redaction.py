@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from stack.processes import Collector, eventually, start_collector
-from tests.support import sending
+from testkit import sending
 
 pytestmark = pytest.mark.stack
 

@@ -10,8 +10,8 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from stack.processes import SHIPPED_OVERLAYS, Stack, eventually, start_collector
+from testkit import sending
 from tests.stack.overlays import COMPOSE
-from tests.support import sending
 
 pytestmark = pytest.mark.stack
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from stack.processes import BACKENDS, COLLECTOR, Collector, collector_arguments, ensure_programs, start_collector
+from testkit.children import python
 from tests.faults.certificates import make
 from tests.stack.overlays import OVERLAYS, SECURED
-from tests.support.children import python
 
 pytestmark = pytest.mark.stack
 

@@ -11,8 +11,8 @@ import pytest
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from stack.processes import Collector, eventually, start_collector
-from stack.receiver import Receiver, silence, status
-from tests.support import sending
+from testkit import sending
+from testkit.receiver import Receiver, silence, status
 
 pytestmark = pytest.mark.stack
 

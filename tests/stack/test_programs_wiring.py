@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from stack.processes import SHIPPED_OVERLAYS, Sample, Stack, eventually
-from tests.support import sending
+from testkit import sending
 
 pytestmark = pytest.mark.stack
 

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Annotated, Literal
 
 from blogauto_otel import bind, configure, metrics, operation, unbind
-from blogauto_otel.signals.metrics import AtMost, Counter, Gauge, counter, gauge, histogram, up_down_counter
+from blogauto_otel.api.metrics import AtMost, Counter, Gauge, counter, gauge, histogram, up_down_counter
 from blogauto_otel.testing import capture_telemetry
 
 # --- ours ------------------------------------------------------------------------------------------------------------

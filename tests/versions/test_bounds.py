@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.children import ROOT, environment
-from tests.support.environments import environment as made_with
+from testkit.children import ROOT, environment
+from testkit.environments import environment as made_with
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,10 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
 
 # What stands on the versions: the request path, SQL, the SDK's inner life, exposition. The rest does not touch them.
 SUBJECTS: Final = (
-    "tests/instrumentation/asgi",
+    "tests/instrumentation/server",
     "tests/instrumentation/sql",
-    "tests/providers",
-    "tests/signals",
+    "tests/sdk",
+    "tests/api",
     "tests/integrations",
 )
 

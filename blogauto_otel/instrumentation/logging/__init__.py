@@ -120,6 +120,6 @@ def _let_uvicorn_log_access() -> None:
 
 def _watch_lifespans() -> None:
     """A server that starts an application decides where our lines go."""
-    from blogauto_otel.instrumentation.asgi.hooks import on_lifespan_startup
+    from blogauto_otel.instrumentation.server.hooks import on_lifespan_startup
 
     on_lifespan_startup(bridge.server_runs)

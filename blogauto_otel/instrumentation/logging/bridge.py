@@ -19,12 +19,12 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel.api.failures import where_it_happened
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.frames import count_as_logging
 from blogauto_otel.instrumentation.logging.console import Console, Line
 from blogauto_otel.instrumentation.logging.export import Exporter
 from blogauto_otel.instrumentation.logging.levels import is_hidden
-from blogauto_otel.signals.failures import where_it_happened
 
 # What telemetry logs about itself must neither flood our output nor feed itself.
 OWN: Final = "blogauto_otel"

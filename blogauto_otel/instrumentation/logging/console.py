@@ -14,9 +14,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, TextIO
 
 from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel.api.formatting import JsonFormatter, Redact, TextFormatter, is_ascii_only
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.logging import redacting
-from blogauto_otel.signals.formatting import JsonFormatter, Redact, TextFormatter, is_ascii_only
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]

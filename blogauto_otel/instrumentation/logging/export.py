@@ -10,11 +10,11 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.semconv.attributes import code_attributes
 
 from blogauto_otel._guard import swallow
-from blogauto_otel.delivery.reasons import NESTED
-from blogauto_otel.delivery.signal import Signal
+from blogauto_otel.api.records import EVENT_NAME, read
+from blogauto_otel.api.text import bounded
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.signals.records import EVENT_NAME, read
-from blogauto_otel.signals.text import bounded
+from blogauto_otel.otlp.drop_reasons import NESTED
+from blogauto_otel.otlp.signal import Signal
 
 MAX_LOGGERS: Final = 1_000
 MAX_LOGGER_NAME: Final = 256

@@ -14,8 +14,8 @@ from blogauto_otel.instrumentation.sqlalchemy.text import gist, without_values
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-    from blogauto_otel.providers.bound import BoundHistogram
     from blogauto_otel.redaction import Redactor
+    from blogauto_otel.sdk.bound_histogram import BoundHistogram
 
 Attributes = dict[str, AttributeValue]
 

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
+from blogauto_otel.api.text import module_name, safe_text, type_name
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
-from blogauto_otel.signals.text import module_name, safe_text, type_name
 
 if TYPE_CHECKING:
     from blogauto_otel.redaction import Redactor

@@ -12,12 +12,12 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, get_current_span
 
 from blogauto_otel import semconv
+from blogauto_otel.api.context import bound
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import failure, message
 from blogauto_otel.instrumentation.suppression import is_suppressed
-from blogauto_otel.providers.bound import BoundHistogram
-from blogauto_otel.signals.context import bound
+from blogauto_otel.sdk.bound_histogram import BoundHistogram
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine

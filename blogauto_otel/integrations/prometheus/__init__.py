@@ -14,13 +14,13 @@ from dataclasses import replace
 from importlib import util
 from typing import TYPE_CHECKING, Final
 
-from blogauto_otel.instrumentation import Context, Report, State, asgi
-from blogauto_otel.instrumentation.asgi import pages
-from blogauto_otel.instrumentation.asgi.peers import judging_clients
+from blogauto_otel.instrumentation import Context, Report, State, server
+from blogauto_otel.instrumentation.server import pages
+from blogauto_otel.instrumentation.server.peers import judging_clients
 from blogauto_otel.integrations.prometheus.endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
-    from blogauto_otel.providers.metrics import Metering
+    from blogauto_otel.sdk.meter_provider import Metering
 
 __all__ = ["MetricsEndpoint", "link", "report", "unlink"]
 
@@ -46,7 +46,7 @@ def link(context: Context, metering: Metering | None) -> Report:
         return Report("prometheus", State.MISSING, "starlette is not installed")
     is_guarded = settings.production and settings.metrics_token is None
     peers = judging_clients(settings.trust_incoming) if is_guarded else None
-    asgi.serve(path, MetricsEndpoint(metering.reader.collect_now, settings.metrics_token, peers))
+    server.serve(path, MetricsEndpoint(metering.reader.collect_now, settings.metrics_token, peers))
     detail = f"{path}{FOR_PRIVATE_NETWORKS if is_guarded else ''}"
     _served[path] = Report("prometheus", State.ON, detail)
     return _served[path]
@@ -62,4 +62,4 @@ def report() -> Report | None:
 def unlink() -> None:
     """Leave the path to the applications again."""
     while _served:
-        asgi.unserve(_served.popitem()[0])
+        server.unserve(_served.popitem()[0])

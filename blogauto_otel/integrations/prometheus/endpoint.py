@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 
 from blogauto_otel._guard import swallow
 from blogauto_otel._threads import start_thread
-from blogauto_otel.instrumentation.asgi.peers import Peers
+from blogauto_otel.instrumentation.server.peers import Peers
 from blogauto_otel.integrations.prometheus import text
 from blogauto_otel.integrations.prometheus.families import families_of
 

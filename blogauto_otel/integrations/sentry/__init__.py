@@ -28,7 +28,7 @@ from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import SentryLink
-    from blogauto_otel.providers.metrics import Metering
+    from blogauto_otel.sdk.meter_provider import Metering
 
 __all__ = ["after_fork_in_child", "flush", "link", "report", "shutdown", "unlink"]
 

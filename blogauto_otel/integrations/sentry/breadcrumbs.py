@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.trace import get_current_span
 
 from blogauto_otel._guard import is_foreign
-from blogauto_otel.signals.text import safe_text
+from blogauto_otel.api.text import safe_text
 
 MAX_RECORDS: Final = 1_000  # of the process; at most 300 kB
 MAX_TEXT: Final = 300  # characters of one message

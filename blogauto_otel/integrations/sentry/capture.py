@@ -17,9 +17,12 @@ from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, is_foreign, tell
-from blogauto_otel.delivery import reasons
-from blogauto_otel.instrumentation.asgi import reported
-from blogauto_otel.instrumentation.asgi.request import current
+from blogauto_otel.api.context import bound
+from blogauto_otel.api.failures import remember
+from blogauto_otel.api.records import read
+from blogauto_otel.api.text import class_name, safe_text
+from blogauto_otel.instrumentation.server import reported
+from blogauto_otel.instrumentation.server.request import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer, level_name
 from blogauto_otel.integrations.sentry.clients import LinkedClients
@@ -33,10 +36,7 @@ from blogauto_otel.integrations.sentry.events import (
 )
 from blogauto_otel.integrations.sentry.rate_limiter import RateLimiter
 from blogauto_otel.integrations.sentry.transport_stats import TransportStats
-from blogauto_otel.signals.context import bound
-from blogauto_otel.signals.failures import remember
-from blogauto_otel.signals.records import read
-from blogauto_otel.signals.text import class_name, safe_text
+from blogauto_otel.otlp import drop_reasons
 
 MECHANISM: Final = "blogauto_otel"
 # The integration of an application's client that captures what a request lets pass; also the mechanism of its events.
@@ -164,7 +164,7 @@ class Capture:
     def _is_allowed(self, key: tuple[Any, ...]) -> bool:
         if self._rate_limiter.allow(key):
             return True
-        self._transport_stats.drop(reasons.WITHHELD)
+        self._transport_stats.drop(drop_reasons.WITHHELD)
         tell(
             "sentry rate limit",
             "Sentry events are rate limited: some errors are in the log and in traces only. To send more, set "

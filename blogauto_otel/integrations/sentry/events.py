@@ -18,14 +18,14 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanCont
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
+from blogauto_otel.api.context import bound
+from blogauto_otel.api.failures import failure_of, first_failure_of, remember
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.asgi import reported
-from blogauto_otel.instrumentation.asgi.request import Request, alone, current
+from blogauto_otel.instrumentation.server import reported
+from blogauto_otel.instrumentation.server.request import Request, alone, current
 from blogauto_otel.integrations.sentry import privacy, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.source_context import add_source
-from blogauto_otel.signals.context import bound
-from blogauto_otel.signals.failures import failure_of, first_failure_of, remember
 
 Event: TypeAlias = MutableMapping[str, Any]
 Hint: TypeAlias = Mapping[str, Any]

@@ -10,11 +10,9 @@ import sentry_sdk
 from sentry_sdk.scope import add_global_event_processor
 
 from blogauto_otel._guard import guard, tell
-from blogauto_otel.delivery import reasons
-from blogauto_otel.delivery.pipeline import Delivery
-from blogauto_otel.delivery.signal import Signal
-from blogauto_otel.instrumentation import Context, State, logging, selfmetrics
-from blogauto_otel.instrumentation.asgi import hooks
+from blogauto_otel.export.pipeline import Delivery
+from blogauto_otel.instrumentation import Context, State, logging, sdk_metrics
+from blogauto_otel.instrumentation.server import hooks
 from blogauto_otel.integrations.sentry import privacy, scopes, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.capture import Capture
@@ -24,6 +22,8 @@ from blogauto_otel.integrations.sentry.profiles import Profiles
 from blogauto_otel.integrations.sentry.rate_limiter import RateLimiter
 from blogauto_otel.integrations.sentry.traces import SentryTraces, build_traces
 from blogauto_otel.integrations.sentry.transport_stats import TransportStats
+from blogauto_otel.otlp import drop_reasons
+from blogauto_otel.otlp.signal import Signal
 
 SIGNAL: Final = "sentry"
 TRACES_SIGNAL: Final = "sentry_traces"
@@ -56,7 +56,7 @@ class SentryLink:
         hooks.on_request_error(self._capture.request_error)
         logging.watch_records(self._context, self._capture.log_record)
         threads.patch(self._capture.thread_error)
-        selfmetrics.report_also(SIGNAL, self._transport_stats.figures)
+        sdk_metrics.report_also(SIGNAL, self._transport_stats.figures)
         if self._settings.sentry_dsn is not None:
             self._details.append(self._start_traces())
         if self._clients.own is not None:
@@ -91,7 +91,7 @@ class SentryLink:
             return "no traces: the tracer provider is the application's"
         delivery, processor = self._traces = build_traces(self._settings, resource, self._context.redactor)
         provider.add_span_processor(processor)
-        selfmetrics.report_also(TRACES_SIGNAL, lambda: selfmetrics.figures_of(delivery.stats().signals[Signal.TRACES]))
+        sdk_metrics.report_also(TRACES_SIGNAL, lambda: sdk_metrics.figures_of(delivery.stats().signals[Signal.TRACES]))
         return f"{self._settings.sentry_traces_rate:.0%} of traces"
 
     def _resource(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class SentryLink:
             self._profiles.stop()
         sent = self.flush(timeout)
         if self._transport_stats.in_flight:
-            self._transport_stats.drop(reasons.SHUTDOWN, self._transport_stats.in_flight)
+            self._transport_stats.drop(drop_reasons.SHUTDOWN, self._transport_stats.in_flight)
         if self._traces is not None:
             self._traces[0].shutdown(max(0.1, deadline - time.monotonic()))
         return sent
@@ -130,7 +130,7 @@ class SentryLink:
         logging.unwatch_records(self._capture.log_record)
         threads.unpatch()
         for signal in (SIGNAL, TRACES_SIGNAL):
-            selfmetrics.report_no_longer(signal)
+            sdk_metrics.report_no_longer(signal)
         scopes.stop()
         if self._profiles is not None:
             self._profiles.stop()

@@ -14,7 +14,7 @@ from sentry_sdk.client import NonRecordingClient
 from sentry_sdk.scope import Scope
 
 from blogauto_otel.instrumentation import context
-from blogauto_otel.instrumentation.asgi import hooks
+from blogauto_otel.instrumentation.server import hooks
 
 _NO_CLIENT: Final = NonRecordingClient()
 _isolated: Final[list[ContextVar[Any]]] = []

@@ -9,12 +9,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from blogauto_otel.config import Settings
-from blogauto_otel.delivery.otlp import Encoder
-from blogauto_otel.delivery.pipeline import Delivery, build_delivery
-from blogauto_otel.delivery.values import Limits
+from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
-from blogauto_otel.providers.traces import SpanPipeline
+from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.values import Limits
 from blogauto_otel.redaction import Redactor
+from blogauto_otel.sdk.tracer_provider import SpanPipeline
 
 _LOW_64: Final = (1 << 64) - 1
 

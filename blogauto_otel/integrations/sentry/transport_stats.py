@@ -15,8 +15,8 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import guard
-from blogauto_otel.delivery.reasons import WITHHELD
-from blogauto_otel.instrumentation.selfmetrics import Figures
+from blogauto_otel.instrumentation.sdk_metrics import Figures
+from blogauto_otel.otlp.drop_reasons import WITHHELD
 
 RATE_LIMITED: Final = "http_429"
 OVERFLOW: Final = "queue_overflow"

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import blogauto_otel
-from blogauto_otel.delivery.spoolfile import DAMAGED, parse
+from blogauto_otel.spool.file_format import DAMAGED, parse
 from tests.faults.programs.said import say
 
 PATIENCE = 30.0

@@ -14,7 +14,7 @@ from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConvent
 
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import State, clients
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 
 class Instrumentor:

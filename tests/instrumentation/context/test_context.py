@@ -11,9 +11,9 @@ import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel
 
+from blogauto_otel.api.context import begin_request, bind, bound, end_request
 from blogauto_otel.instrumentation import State, context
-from blogauto_otel.signals.context import begin_request, bind, bound, end_request
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import uvloop
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NonRecordingSpan, StatusCode, get_current_span
 
+from blogauto_otel.api.failures import failure_of
 from blogauto_otel.instrumentation import State, context
-from blogauto_otel.signals.failures import failure_of
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 
 @pytest.fixture(params=["sampled", "not sampled"])

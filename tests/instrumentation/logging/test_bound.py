@@ -8,8 +8,8 @@ import pytest
 from opentelemetry import trace
 
 from blogauto_otel import _guard, bind, operation, unbind
-from blogauto_otel.instrumentation.bound import BoundContextProcessor
-from blogauto_otel.signals.context import begin_request, end_request
+from blogauto_otel.api.context import begin_request, end_request
+from blogauto_otel.instrumentation.bound_context import BoundContextProcessor
 from blogauto_otel.testing import capture_telemetry
 
 

@@ -18,11 +18,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from blogauto_otel import _guard, bind
+from blogauto_otel.api.context import begin_request, end_request
+from blogauto_otel.api.failures import remember
 from blogauto_otel.instrumentation import State
 from blogauto_otel.instrumentation import logging as instrumentation
 from blogauto_otel.instrumentation.logging import export, severity_of
-from blogauto_otel.signals.context import begin_request, end_request
-from blogauto_otel.signals.failures import remember
 from tests.instrumentation.logging.conftest import Instrument
 
 log = logging.getLogger("shop.orders")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.receiver import Receiver
-from tests.support.children import ROOT, environment, python
+from testkit.children import ROOT, environment, python
+from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from stack.child import free_port
-from stack.receiver import Receiver
-from tests.support.children import Child, running
+from testkit.child import free_port
+from testkit.children import Child, running
+from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.child import free_port
-from tests.support.children import ROOT, environment, python, running
+from testkit.child import free_port
+from testkit.children import ROOT, environment, python, running
 
 DATA = """
 import json, logging, sys

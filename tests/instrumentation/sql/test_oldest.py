@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from tests.support.children import ROOT
-from tests.support.children import environment as variables
-from tests.support.environments import environment
+from testkit.children import ROOT
+from testkit.children import environment as variables
+from testkit.environments import environment
 
 pytestmark = pytest.mark.slow
 

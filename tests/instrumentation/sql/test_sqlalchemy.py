@@ -21,11 +21,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from blogauto_otel import _guard
+from blogauto_otel.api.context import begin_request, end_request
 from blogauto_otel.instrumentation import State, sqlalchemy
 from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
-from blogauto_otel.providers.bound import BoundHistogram
-from blogauto_otel.signals.context import begin_request, end_request
-from tests.support.recording import Recording
+from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from testkit.recording import Recording
 
 DURATION = "db.client.operation.duration"
 

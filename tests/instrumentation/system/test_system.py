@@ -16,7 +16,7 @@ import pytest
 
 from blogauto_otel.instrumentation import State, system
 from blogauto_otel.instrumentation.system import CpuTime, Memory, Roots
-from tests.support.recording import Recording
+from testkit.recording import Recording
 
 GIB, MIB = 2**30, 2**20
 CPUS = os.cpu_count() or 1

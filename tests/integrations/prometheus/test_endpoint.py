@@ -21,11 +21,11 @@ from opentelemetry.sdk.resources import Resource
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import Report, State
 from blogauto_otel.integrations.prometheus import MetricsEndpoint, endpoint
-from blogauto_otel.providers.metrics import CollectingReader
-from blogauto_otel.providers.series import bound as series_limit
 from blogauto_otel.redaction import Redactor
+from blogauto_otel.sdk.attribute_sets import bound as series_limit
+from blogauto_otel.sdk.meter_provider import CollectingReader
 from blogauto_otel.testing import Captured, capture_telemetry
-from tests.support.requests import LOCAL, PUBLIC, ask
+from testkit.requests import LOCAL, PUBLIC, ask
 
 
 class Source:

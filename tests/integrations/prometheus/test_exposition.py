@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from blogauto_otel import _guard
 from blogauto_otel.integrations.prometheus import text
 from blogauto_otel.integrations.prometheus.families import CONSTANT, Family, Number, families_of
-from blogauto_otel.providers.metrics import CollectingReader
+from blogauto_otel.sdk.meter_provider import CollectingReader
 
 parse_openmetrics: Callable[[str], Iterable[Any]] = openmetrics_parser.text_string_to_metric_families
 

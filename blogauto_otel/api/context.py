@@ -1,0 +1,136 @@
+"""What is known about the work at hand, such as its request and its user, and belongs on everything it emits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from typing import Final, TypeAlias
+
+from opentelemetry import trace
+
+from blogauto_otel import semconv
+from blogauto_otel._guard import guarded, tell
+from blogauto_otel.api.text import safe_text
+
+MAX_BOUND: Final = 32
+MAX_VALUE_LENGTH: Final = 1024
+
+# Parameters that have a name of their own among the semantic conventions.
+_ATTRIBUTE_NAMES: Final[Mapping[str, str]] = {"user_id": semconv.USER_ID, "request_id": semconv.REQUEST_ID}
+
+Value: TypeAlias = str | bool | int | float
+_INT64: Final = 2**63  # beyond, a number is its text: OTLP has no room for it, and JSON refuses very long ones
+
+
+class _Holder:
+    """The values of one request, changed in place; or of work outside requests, replaced as a whole.
+
+    A request has one holder for all its tasks and threads, because `BaseHTTPMiddleware` and the thread pool run parts
+    of it in copies of its context, where a bind would be lost. Outside requests the copy is the right scope.
+    """
+
+    __slots__ = ("is_request", "outside", "values")
+
+    def __init__(self, values: dict[str, Value], outside: dict[str, Value] | None = None) -> None:
+        self.values = values
+        self.outside = values if outside is None else outside
+        self.is_request = outside is not None
+
+
+_NOTHING: Final = _Holder({})
+_current: Final[ContextVar[_Holder]] = ContextVar("blogauto_otel_bound", default=_NOTHING)
+Scope: TypeAlias = _Holder
+RequestToken: TypeAlias = Token[_Holder]
+
+
+@guarded("binding context", None)
+def bind(**values: object) -> None:
+    """Put `values` on this span and on every later span and log record of this request, or outside one, of this task.
+
+    `user_id` appears as `user.id`; dotted names are given as `bind(**{"app.tenant": tenant})`. `None` unbinds. A value
+    that is not text, number or truth value is kept as its text. At most 32 names, 1024 characters each; what exceeds
+    that is left out and told. Nothing is carried into other requests or other services.
+
+    Example:
+        >>> bind(user_id=42)
+        >>> bound()["user.id"]
+        42
+        >>> unbind("user_id")
+    """
+    new = {_ATTRIBUTE_NAMES.get(name, name): _plain(value) for name, value in values.items() if value is not None}
+    unbind(*(name for name, value in values.items() if value is None))
+    holder = _current.get()
+    free = MAX_BOUND - len(holder.values)
+    fitting = {name: value for name, value in new.items() if name in holder.values or (free := free - 1) >= 0}
+    if len(fitting) < len(new):
+        tell(
+            "too much bound", "bind(): more than %d names; %s left out", MAX_BOUND, sorted(new.keys() - fitting.keys())
+        )
+    if holder.is_request:
+        holder.values.update(fitting)
+    else:
+        _current.set(_Holder({**holder.values, **fitting}))
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes(fitting)
+
+
+@guarded("unbinding context", None)
+def unbind(*names: str) -> None:
+    """Take `names` off whatever comes later; a name that is not bound is ignored."""
+    gone = {_ATTRIBUTE_NAMES.get(name, name) for name in names}
+    holder = _current.get()
+    if not gone & holder.values.keys():
+        return
+    if holder.is_request:
+        for name in gone:
+            holder.values.pop(name, None)
+    else:
+        _current.set(_Holder({name: value for name, value in holder.values.items() if name not in gone}))
+
+
+def bound() -> Mapping[str, Value]:
+    """What later spans and log records carry, by attribute name; in a request, its `request.id` too (a copy)."""
+    values = _current.get().values
+    # An empty mapping is what most calls return: it is not worth a copy. The copy is one atomic step for other threads.
+    return dict(values) if values else values
+
+
+def begin_request(request_id: str) -> RequestToken:
+    """Open a fresh scope; what was bound outside requests is part of it, what another request bound never is."""
+    # A pipelined request on one connection starts in the context of the request before it.
+    outside = _current.get().outside
+    return _current.set(_Holder({**outside, semconv.REQUEST_ID: request_id}, outside))
+
+
+def end_request(token: RequestToken) -> None:
+    """Leave the scope; tasks that the request left behind keep it."""
+    # An abandoned coroutine is closed by the garbage collector in whatever context it meets. That one may be another
+    # request's, so it stays as it is.
+    try:
+        _current.reset(token)
+    except ValueError:
+        pass
+
+
+def current_request_id() -> str | None:
+    """The id of the request being answered, or None outside one."""
+    value = _current.get().values.get(semconv.REQUEST_ID)
+    return None if value is None else str(value)
+
+
+def _plain(value: object) -> Value:
+    if type(value) in (bool, float) or (type(value) is int and -_INT64 <= value < _INT64):
+        return value  # type: ignore[return-value]
+    return safe_text(value, MAX_VALUE_LENGTH)
+
+
+def scope() -> Scope | None:
+    """What is bound here, for `enter` in another thread; None when nothing is."""
+    holder = _current.get()
+    return None if holder is _NOTHING else holder
+
+
+def enter(scope: Scope) -> RequestToken:
+    """Work within `scope` until `end_request` is given what this returns."""
+    return _current.set(scope)

@@ -1,0 +1,138 @@
+"""An exception remembers the span that it ended, because it is often told of when nothing else knows any more.
+
+uvicorn logs an exception that nobody handled when its request is over; asyncio logs one of a task that nobody awaited
+when the garbage collector finds it.
+
+What is remembered stands beside the exception, not in it: applications answer with `vars(error)`, copy it into another
+exception, and compare it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+
+from blogauto_otel._guard import guard, is_foreign
+from blogauto_otel.api.context import Scope, end_request, enter, scope
+
+# Of exceptions that can be pointed at weakly, which those of Python's own classes cannot: these carry it.
+_beside: Final[dict[int, tuple[weakref.ref[BaseException], Failure]]] = {}
+_ATTRIBUTE: Final = "__blogauto_otel__"
+MAX_INSIDE: Final = 100  # exceptions of a group that are looked at
+
+
+class Failure:
+    """Where an exception happened: the first span that it ended, and what was bound there.
+
+    `event_id` is the event that Sentry has of it. Exceptions are pickled and copied by the application; this is not.
+    """
+
+    __slots__ = ("event_id", "scope", "span_context")
+
+    def __init__(self, span_context: SpanContext) -> None:
+        self.span_context = span_context
+        self.scope: Scope | None = scope()
+        self.event_id: str | None = None
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()
+
+
+def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
+    """Note that `error` ended the span of `span_context`; the first one within a trace stays.
+
+    A sampled span replaces one that is not sampled, because only the sampled one is exported. An exception may be
+    raised again in another trace, as one that a module keeps is: then it belongs to the newest.
+
+    Returns:
+        What is remembered now; None when this exception can remember nothing.
+    """
+    known = failure_of(error)
+    if known is not None and not (known.span_context.is_valid and _is_elsewhere(known, span_context)):
+        if not known.span_context.is_valid or (
+            span_context.trace_flags.sampled and not known.span_context.trace_flags.sampled
+        ):
+            known.span_context = span_context
+        return known
+    failure = Failure(span_context)
+    try:
+        _keep(error, failure)
+    except BaseException as broken:  # somebody's exception with ways of its own
+        if not is_foreign(broken):
+            raise
+        return None
+    return failure
+
+
+def _keep(error: BaseException, failure: Failure) -> None:
+    key = id(error)
+    try:
+        reference = weakref.ref(error, lambda _: _beside.pop(key, None))
+    except TypeError:
+        error.__dict__[_ATTRIBUTE] = failure
+    else:
+        _beside[key] = reference, failure
+
+
+def _is_elsewhere(known: Failure, span_context: SpanContext) -> bool:
+    return span_context.is_valid and known.span_context.trace_id != span_context.trace_id
+
+
+def failure_of(error: object) -> Failure | None:
+    """What an exception remembers."""
+    beside = _beside.get(id(error))
+    if beside is not None and beside[0]() is error:
+        return beside[1]
+    try:
+        found = error.__dict__.get(_ATTRIBUTE)
+    except BaseException as broken:  # no exception at all, or one with ways of its own
+        if not is_foreign(broken):
+            raise
+        return None
+    return found if isinstance(found, Failure) else None
+
+
+def first_failure_of(error: BaseException) -> Failure | None:
+    """The same, but of a group of exceptions what the first of them remembers: the group only passed on what failed."""
+    for inner in islice(_inside(error), MAX_INSIDE):
+        found = failure_of(inner)
+        if found is not None:
+            return found
+    return None
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions of a group, innermost first, and the exception itself."""
+    parts = None
+    with guard("looking into a group of exceptions"):
+        parts = getattr(error, "exceptions", None)
+    if isinstance(parts, tuple):
+        for part in parts:
+            if isinstance(part, BaseException):
+                yield from _inside(part)
+    yield error
+
+
+@contextmanager
+def where_it_happened(error: object) -> Iterator[None]:
+    """Be where `error` happened, unless a span is current: what is told of it now belongs there."""
+    failure = failure_of(error)
+    if failure is None or get_current_span().get_span_context().is_valid:
+        yield
+        return
+    span = NonRecordingSpan(failure.span_context)
+    attached = otel_context.attach(set_span_in_context(span))
+    entered = enter(failure.scope) if failure.scope is not None else None
+    try:
+        yield
+    finally:
+        with guard("leaving the place of a failure"):
+            if entered is not None:
+                end_request(entered)
+            otel_context.detach(attached)

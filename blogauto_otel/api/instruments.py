@@ -1,0 +1,395 @@
+"""Typed instruments: a function's signature declares the attributes, its docstring describes, and mypy checks calls.
+
+    @counter("orders.placed", unit="{order}")
+    def orders_placed(*, channel: Literal["web", "app"], country: Annotated[str, AtMost(50)]) -> None:
+        \"\"\"Orders accepted by the shop.\"\"\"
+
+    orders_placed.add(channel="web", country="KR")      # one
+    orders_placed.add(3, channel="app", country="DE")   # three
+
+What mypy was not asked is checked when it is measured: a wrong name, value or amount never raises. It is counted and
+told once, and the measurement is kept under `_OTHER` where that is possible, so that totals stay right.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import itertools
+import math
+import sys
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
+
+from opentelemetry.metrics import Meter, MeterProvider
+
+from blogauto_otel._guard import guard, is_foreign, swallow, tell
+from blogauto_otel.api.metric_spec import OTHER_VALUE, AttributeSpec, Kind, MetricSpec
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Labels = Mapping[str, str]
+Record = Callable[[float, Labels], None]
+
+# Series of one instrument, whatever its attributes would allow; the SDK's own limit is the same.
+MAX_SERIES: Final = 2000
+# Counters with more closed combinations than this do not begin at 0: it would be mostly noise.
+MAX_ZEROES: Final = 100
+MAX_LABEL_LENGTH: Final = 200
+MAX_REMEMBERED: Final = 2 * MAX_SERIES
+_INT64: Final = 2**63
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """How many different values an open attribute may take: `country: Annotated[str, AtMost(50)]`."""
+
+    values: int
+
+
+class MisuseError(ValueError):
+    """A measurement that its declaration does not allow; told, and in tests raised, never in production."""
+
+
+class Instrument(Generic[P]):
+    """What all kinds share: a declaration, and the OpenTelemetry instrument behind it once there is a provider."""
+
+    def __init__(self, spec: MetricSpec) -> None:
+        self.spec = spec
+        self._record: Record = _ignore
+        self._known: dict[tuple[tuple[str, object], ...], Labels] = {}
+        self._series: set[tuple[str, ...]] = set()
+        self._seen: dict[str, set[str]] = {name: set(a.values) for name, a in spec.attributes.items()}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.spec.name}{{{', '.join(self.spec.attributes)}}}>"
+
+    def _measure(self, amount: float, args: tuple[object, ...], attributes: dict[str, Any]) -> None:
+        try:
+            try:
+                labels = self._known.get(tuple(attributes.items()))
+            except BaseException as error:  # an unhashable value
+                if not is_foreign(error):
+                    raise
+                labels = None
+            if labels is None or args:
+                labels = self._labels(args, attributes)
+            self._record(self._checked(amount), labels)
+        except BaseException as error:
+            if not swallow(f"measuring {self.spec.name}", error):
+                raise
+
+    def _checked(self, amount: float) -> float:
+        if type(amount) not in (int, float):
+            amount = float(amount)
+        if not math.isfinite(amount):
+            raise MisuseError(f"{self.spec.name}: {amount} is not a number to measure")
+        if amount < 0 and self.spec.kind in {Kind.COUNTER, Kind.HISTOGRAM}:
+            raise MisuseError(f"{self.spec.name}: {amount} is negative")
+        return amount if -_INT64 <= amount < _INT64 else float(amount)
+
+    def _labels(self, args: tuple[object, ...], attributes: dict[str, Any]) -> Labels:
+        """The series' labels, each of them allowed; the slow path, once per combination."""
+        given = {**dict(zip(self.spec.attributes, args, strict=False)), **attributes}
+        labels = {name: self._label(name, allowed, given) for name, allowed in self.spec.attributes.items()}
+        unknown = given.keys() - labels.keys()
+        if unknown:
+            self._complain(f"has no attribute {min(unknown)!r}")
+        labels = self._within_limit(labels)
+        # As it stands: what was cut, mended or made text would be remembered at its full length, or under `1 == True`.
+        as_given = not args and not unknown and all(labels[name] is value for name, value in attributes.items())
+        if as_given and len(self._known) < MAX_REMEMBERED:
+            self._known[tuple(attributes.items())] = labels
+        return labels
+
+    def _label(self, name: str, allowed: AttributeSpec, given: Mapping[str, object]) -> str:
+        value = given.get(name)
+        if value is None:
+            self._complain(f"lacks its attribute {name!r}")
+            return OTHER_VALUE
+        try:
+            label = _text(value)
+        except BaseException as error:
+            if not is_foreign(error):
+                raise
+            self._complain(f"cannot read its attribute {name!r}")
+            return OTHER_VALUE
+        seen = self._seen[name]
+        if label in seen:
+            return label
+        if allowed.closed:
+            self._complain(f"{name}={label!r} is none of {', '.join(allowed.values)}")
+            return OTHER_VALUE
+        # `_OTHER` takes the last place.
+        if len(seen) >= allowed.max_values - 1:
+            self._tell_full(f"{name} has had {allowed.max_values - 1} different values")
+            return OTHER_VALUE
+        seen.add(label)
+        return label
+
+    def _within_limit(self, labels: dict[str, str]) -> dict[str, str]:
+        series = tuple(labels.values())
+        if series in self._series:
+            return labels
+        if len(self._series) < MAX_SERIES:
+            self._series.add(series)
+            return labels
+        self._tell_full(f"there are {MAX_SERIES} series")
+        return {name: v if self.spec.attributes[name].closed else OTHER_VALUE for name, v in labels.items()}
+
+    def _complain(self, what: str) -> None:
+        error = MisuseError(f"{self.spec.name} {what} (at {_caller()}); counted under {OTHER_VALUE}")
+        if not swallow(f"measuring {self.spec.name}", error):
+            raise error
+
+    def _tell_full(self, why: str) -> None:
+        tell(f"full {self.spec.name}", "%s: %s; further ones are counted under %s", self.spec.name, why, OTHER_VALUE)
+
+    def _bind(self, provider: MeterProvider, namespace: str) -> None:
+        with guard(f"creating {self.spec.name}"):
+            self._record = _MAKERS[self.spec.kind](provider.get_meter(self.spec.scope), namespace, self.spec)
+
+    def _start_at_zero(self) -> None:
+        if self.spec.kind not in {Kind.COUNTER, Kind.UP_DOWN_COUNTER} or self.spec.max_series > MAX_ZEROES:
+            return
+        if all(attribute.closed for attribute in self.spec.attributes.values()):
+            for values in itertools.product(*(a.values for a in self.spec.attributes.values())):
+                self._record(0, dict(zip(self.spec.attributes, values, strict=True)))
+
+    def _counting(self, args: tuple[object, ...], attributes: dict[str, Any]) -> Callable[[F], F]:
+        def decorate(function: F) -> F:
+            if inspect.iscoroutinefunction(function):
+
+                async def call_async(*a: Any, **k: Any) -> Any:
+                    result = await function(*a, **k)
+                    self._measure(1, args, attributes)
+                    return result
+
+                return cast("F", functools.wraps(function)(call_async))
+
+            def call(*a: Any, **k: Any) -> Any:
+                result = function(*a, **k)
+                self._measure(1, args, attributes)
+                return result
+
+            return cast("F", functools.wraps(function)(call))
+
+        return decorate
+
+
+class Counter(Instrument[P]):
+    """How often something happened: it only grows."""
+
+    def add(self, amount: float = 1, /, *args: P.args, **attributes: P.kwargs) -> None:
+        """Count `amount` more (0 or more, finite; default 1), under the declared attributes."""
+        self._measure(amount, args, attributes)
+
+    def count_calls(self, *args: P.args, **attributes: P.kwargs) -> Callable[[F], F]:
+        """Decorate a function: each call that returns counts one; one that raises does not.
+
+        A coroutine function counts when it has been awaited, a generator function when it is called.
+        """
+        return self._counting(args, attributes)
+
+
+class UpDownCounter(Instrument[P]):
+    """How many there are now, told by differences."""
+
+    def add(self, amount: float = 1, /, *args: P.args, **attributes: P.kwargs) -> None:
+        """Change by `amount` (finite, negative to go down; default 1), under the declared attributes."""
+        self._measure(amount, args, attributes)
+
+
+class Gauge(Instrument[P]):
+    """How much there is now; the last value stands until the next."""
+
+    def set(self, value: float, /, *args: P.args, **attributes: P.kwargs) -> None:
+        """Let `value` (finite) stand, under the declared attributes."""
+        self._measure(value, args, attributes)
+
+
+class Histogram(Instrument[P]):
+    """How values are spread: durations, sizes."""
+
+    def record(self, value: float, /, *args: P.args, **attributes: P.kwargs) -> None:
+        """Record `value` (0 or more, finite, in the declared unit), under the declared attributes."""
+        self._measure(value, args, attributes)
+
+
+# --- declaring -------------------------------------------------------------------------------------------------------
+
+
+def counter(name: str, *, unit: str, domain: str = "application") -> Callable[[Callable[P, None]], Counter[P]]:
+    """Declare a counter: a function whose keyword parameters are its attributes and whose docstring describes it.
+
+    Args:
+        name: dotted, without the namespace: `orders.placed` becomes `blogauto.orders.placed`, in Prometheus
+            `blogauto_orders_placed_total`.
+        unit: what is counted, in braces (`{order}`), or `s`, `By`.
+        domain: which part of the application it belongs to; for readers of `spec.domain`.
+
+    An attribute is `Literal["a", "b"]`, an `Enum`, `bool` (all closed: they begin at 0), `str` (at most 100 different
+    values) or `Annotated[str, AtMost(n)]`. Measurements before `configure()` are not recorded.
+    """
+
+    def declare(declaration: Callable[P, None]) -> Counter[P]:
+        return _declared(Counter(_spec(declaration, name, Kind.COUNTER, unit, domain)))
+
+    return declare
+
+
+def up_down_counter(
+    name: str, *, unit: str, domain: str = "application"
+) -> Callable[[Callable[P, None]], UpDownCounter[P]]:
+    """Declare an up-down counter, in the way of `counter`."""
+
+    def declare(declaration: Callable[P, None]) -> UpDownCounter[P]:
+        return _declared(UpDownCounter(_spec(declaration, name, Kind.UP_DOWN_COUNTER, unit, domain)))
+
+    return declare
+
+
+def gauge(name: str, *, unit: str, domain: str = "application") -> Callable[[Callable[P, None]], Gauge[P]]:
+    """Declare a gauge, in the way of `counter`."""
+
+    def declare(declaration: Callable[P, None]) -> Gauge[P]:
+        return _declared(Gauge(_spec(declaration, name, Kind.GAUGE, unit, domain)))
+
+    return declare
+
+
+def histogram(
+    name: str, *, unit: str, boundaries: tuple[float, ...], domain: str = "application"
+) -> Callable[[Callable[P, None]], Histogram[P]]:
+    """Declare a histogram, in the way of `counter`; `boundaries` are its bucket edges, ascending, in `unit`."""
+    edges = tuple(float(edge) for edge in boundaries)
+
+    def declare(declaration: Callable[P, None]) -> Histogram[P]:
+        return _declared(Histogram(_spec(declaration, name, Kind.HISTOGRAM, unit, domain, edges)))
+
+    return declare
+
+
+def _spec(
+    declaration: Callable[..., None], name: str, kind: Kind, unit: str, domain: str, edges: tuple[float, ...] = ()
+) -> MetricSpec:
+    description = inspect.getdoc(declaration) or ""
+    attributes = MappingProxyType(dict(_attributes_of(declaration)))
+    return MetricSpec(name, kind, unit, description.partition("\n\n")[0], domain, attributes, edges)
+
+
+def _attributes_of(declaration: Callable[..., None]) -> Iterator[tuple[str, AttributeSpec]]:
+    hints: dict[str, Any] = {}
+    with guard(f"reading the declaration of {declaration.__name__}"):
+        hints = typing.get_type_hints(declaration, include_extras=True)
+    for name in inspect.signature(declaration).parameters:
+        yield name, _attribute(hints.get(name, str))
+
+
+def _attribute(hint: Any) -> AttributeSpec:
+    if typing.get_origin(hint) is Literal:
+        return AttributeSpec(tuple(map(_text, typing.get_args(hint))))
+    if typing.get_origin(hint) is Annotated:
+        limits = [extra.values for extra in hint.__metadata__ if isinstance(extra, AtMost)]
+        inner = _attribute(hint.__origin__)
+        return AttributeSpec(max_values=limits[0]) if limits and not inner.closed else inner
+    if hint is bool:
+        return AttributeSpec(("true", "false"))
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return AttributeSpec(tuple(_text(member) for member in hint))
+    return AttributeSpec()
+
+
+def _text(value: object) -> str:
+    """A label's text: always a string, because `200` and `"200"` would be two series with one name."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = value if type(value) is str else str(value)
+    if text.isascii() and len(text) <= MAX_LABEL_LENGTH:
+        return text
+    # A lone surrogate cannot be encoded, and would cost the whole metric with all its series.
+    return text[:MAX_LABEL_LENGTH].encode("utf-8", "replace").decode("utf-8")
+
+
+def _caller() -> str:
+    """Where in the application the call stands."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+# --- the provider behind ---------------------------------------------------------------------------------------------
+
+
+def _ignore(amount: float, labels: Labels) -> None:
+    """What an instrument does before there is a provider."""
+
+
+def _make_histogram(meter: Meter, namespace: str, spec: MetricSpec) -> Record:
+    edges = list(spec.boundaries) or None
+    name = spec.otel_name(namespace)
+    return meter.create_histogram(name, spec.unit, spec.description, explicit_bucket_boundaries_advisory=edges).record
+
+
+_MAKERS: Final[Mapping[Kind, Callable[[Meter, str, MetricSpec], Record]]] = {
+    Kind.COUNTER: lambda m, namespace, s: m.create_counter(s.otel_name(namespace), s.unit, s.description).add,
+    Kind.UP_DOWN_COUNTER: lambda m, namespace, s: (
+        m.create_up_down_counter(s.otel_name(namespace), s.unit, s.description).add
+    ),
+    Kind.GAUGE: lambda m, namespace, s: m.create_gauge(s.otel_name(namespace), s.unit, s.description).set,
+    Kind.HISTOGRAM: _make_histogram,
+}
+
+_AnyInstrument = TypeVar("_AnyInstrument", bound=Instrument[Any])
+
+_declarations: dict[str, Instrument[Any]] = {}
+_provider: MeterProvider | None = None
+_namespace = ""
+
+
+def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
+    """Remember it for the provider that comes later, or give it the one that is there.
+
+    In this order no lock is needed: whoever comes second, `attach` or the declaration, sees the other.
+    """
+    _declarations[instrument.spec.name] = instrument
+    if _provider is not None:
+        instrument._bind(_provider, _namespace)
+        with guard(f"starting {instrument.spec.name} at zero"):
+            instrument._start_at_zero()
+    return instrument
+
+
+def attach(provider: MeterProvider, *, namespace: str) -> None:
+    """Create every declared instrument with `provider` under `namespace`, and those to come; counters begin at 0."""
+    global _provider, _namespace
+    _namespace, _provider = namespace, provider
+    for instrument in tuple(_declarations.values()):
+        instrument._bind(provider, namespace)
+    start_at_zero()
+
+
+def detach() -> None:
+    """Undo `attach`: instruments record nothing until the next one."""
+    global _provider
+    _provider = None
+    for instrument in tuple(_declarations.values()):
+        instrument._record = _ignore
+
+
+def start_at_zero() -> None:
+    """Let counters without attributes, or with closed ones, exist at 0, so that their first increase is seen.
+
+    `rate` and `increase` see nothing of a series that is born at 1.
+    """
+    for instrument in tuple(_declarations.values()):
+        with guard(f"starting {instrument.spec.name} at zero"):
+            instrument._start_at_zero()

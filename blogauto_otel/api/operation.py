@@ -1,0 +1,228 @@
+"""A named piece of the application's work: a span, its duration, and its errors, in one line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, overload
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
+
+from blogauto_otel import semconv
+from blogauto_otel._guard import guard
+from blogauto_otel.api.instruments import AtMost, counter, histogram
+from blogauto_otel.api.text import class_name, description, safe_text, type_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+OperationName = Annotated[str, AtMost(100)]
+Outcome = Literal["success", "error", "cancelled"]
+
+
+@histogram("operation.duration", unit="s", boundaries=_SECONDS, domain="operation")
+def operation_duration(*, operation: OperationName, outcome: Outcome) -> None:
+    """Time that a named operation of the application took."""
+
+
+@counter("operation.errors", unit="{error}", domain="operation")
+def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50)]) -> None:  # noqa: A002 - the label's name
+    """Named operations that ended in an exception, by the exception's class."""
+
+
+@overload
+def operation(function: F, /) -> F: ...
+@overload
+def operation(name: str, /, **attributes: AttributeValue) -> Operation: ...
+def operation(name: str | F, /, **attributes: AttributeValue) -> Operation | F:
+    """Trace, time and count a block or a function.
+
+        with operation("wordpress.publish", site=site) as span:
+            ...
+
+        @operation("content.generate")
+        async def generate(title: str) -> str: ...
+
+        @operation
+        def publish() -> None: ...  # the operation is named for the function, with its module
+
+    Args:
+        name: of the span and of the label `operation`: a few fixed names, never an id or a URL.
+        attributes: of the span only; labels are for what has few values.
+
+    An exception passes untouched; it is recorded on the span, and counted by its class. What is no `Exception`, such as
+    a cancelled task, is outcome `cancelled` and no error. The block gets the span, for attributes known later.
+
+    As a decorator it may be used again and recursively: each call is an operation of its own. A generator function is
+    measured from its first item to its end, and its span is not the parent of what happens between its items, because
+    a generator runs in whatever context asks for the next one. As a context manager, `async with` works as well.
+    """
+    if isinstance(name, str) or not callable(name):
+        return Operation(name, **attributes)
+    return Operation(_name_of(name))(name)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    qualified = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', None) or ''}.{qualified}".replace("<locals>.", "").lstrip(".")
+
+
+class Operation:
+    """What `operation` returns for a name: a context manager, and a decorator."""
+
+    __slots__ = ("_attributes", "_name", "_runs")
+
+    def __init__(self, name: str, /, **attributes: AttributeValue) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._runs: list[_Run] = []
+
+    def __enter__(self) -> Span:
+        run = _Run(self._name, self._attributes)
+        self._runs.append(run)
+        run.make_current()
+        return run.span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave().finish(error)
+
+    def _leave(self) -> _Run:
+        """The run that ends: of several under way at once, in other tasks or threads, the one whose span is current."""
+        runs = self._runs
+        if len(runs) > 1:
+            here = trace.get_current_span()
+            for run in reversed(runs):
+                if run.span is here:
+                    runs.remove(run)
+                    return run
+        return runs.pop()
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """Decorate a function, a coroutine function, or a generator function of either kind."""
+        wrap = next(wrap for is_kind, wrap in _WRAPPERS if is_kind(function))
+        return cast("F", functools.wraps(function)(wrap(function, self._name, self._attributes)))
+
+
+class _Run:
+    """One execution of an operation, from its span's start to its end."""
+
+    __slots__ = ("_begun", "_name", "_token", "span")
+
+    def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
+        self._name = name
+        self._token: Any = None
+        self.span: Span = trace.INVALID_SPAN
+        with guard("starting an operation"):
+            self.span = _tracer().start_span(safe_text(name, 200), attributes=attributes)
+        self._begun = time.perf_counter()
+
+    def make_current(self) -> None:
+        with guard("starting an operation"):
+            self._token = otel_context.attach(trace.set_span_in_context(self.span))
+
+    def finish(self, error: BaseException | None) -> None:
+        seconds = time.perf_counter() - self._begun
+        outcome: Outcome = "success" if error is None else "error" if isinstance(error, Exception) else "cancelled"
+        with guard("measuring an operation"):
+            # Before the span is left, so that the measurement's exemplar points at it.
+            operation_duration.record(seconds, operation=self._name, outcome=outcome)
+        if error is not None and outcome == "error":
+            self._tell(error)
+        if self._token is not None:
+            otel_context.detach(self._token)
+        with guard("ending an operation"):
+            self.span.end()
+
+    def _tell(self, error: BaseException) -> None:
+        with guard("measuring an operation"):
+            operation_errors.add(operation=self._name, type=class_name(type(error)))
+        with guard("recording an operation's exception"):
+            if self.span.is_recording():
+                self.span.set_attribute("error.type", type_name(type(error)))
+                self.span.set_status(Status(StatusCode.ERROR, description(error)))
+                self.span.record_exception(error)
+
+
+def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        with Operation(name, **attributes):
+            return await function(*args, **kwargs)
+
+    return call
+
+
+def _around_function(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with Operation(name, **attributes):
+            return function(*args, **kwargs)
+
+    return call
+
+
+class _apart:  # noqa: N801 - the same, for a span that is never the current one
+    __slots__ = ("_run",)
+
+    def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
+        self._run = _Run(name, attributes)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._run.finish(error)
+
+
+def _around_generator(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with _apart(name, attributes):
+            return (yield from function(*args, **kwargs))
+
+    return call
+
+
+def _around_async_generator(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
+    async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        with _apart(name, attributes):
+            async with aclosing(function(*args, **kwargs)) as items:
+                async for item in items:
+                    yield item
+
+    return call
+
+
+_WRAPPERS: Final = (
+    (inspect.iscoroutinefunction, _around_coroutine),
+    (inspect.isasyncgenfunction, _around_async_generator),
+    (inspect.isgeneratorfunction, _around_generator),
+    (callable, _around_function),
+)
+
+_provider: object = None
+_cached: trace.Tracer | None = None
+
+
+def _tracer() -> trace.Tracer:
+    """The provider's tracer; asking for one costs ten times what the span's start does, so it is kept."""
+    global _provider, _cached
+    provider = trace.get_tracer_provider()
+    if _cached is None or provider is not _provider:
+        _provider, _cached = provider, provider.get_tracer(semconv.SCOPE_OPERATION)
+    return _cached

@@ -1,0 +1,120 @@
+"""What a server span says of its request, in the words of the stable HTTP semantic conventions.
+
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+from urllib.parse import quote
+
+from opentelemetry.semconv.attributes import (
+    client_attributes,
+    error_attributes,
+    http_attributes,
+    network_attributes,
+    server_attributes,
+    url_attributes,
+    user_agent_attributes,
+)
+
+from blogauto_otel import semconv
+from blogauto_otel.instrumentation.server.headers import header
+from blogauto_otel.instrumentation.server.paths import Paths
+from blogauto_otel.instrumentation.server.request import Request
+from blogauto_otel.instrumentation.server.types import Scope
+from blogauto_otel.redaction import Redactor
+
+Attributes: TypeAlias = dict[str, str | int | bool]
+
+METHOD: Final = http_attributes.HTTP_REQUEST_METHOD
+PATH: Final = url_attributes.URL_PATH
+SCHEME: Final = url_attributes.URL_SCHEME
+ROUTE: Final = http_attributes.HTTP_ROUTE
+ERROR_TYPE: Final = error_attributes.ERROR_TYPE
+STATUS_CODE: Final = http_attributes.HTTP_RESPONSE_STATUS_CODE
+PROTOCOL_VERSION: Final = network_attributes.NETWORK_PROTOCOL_VERSION
+
+_SAFE: Final = "/!$&'()*+,;=:@~"  # of a path (RFC 3986, section 3.3)
+DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+def for_sampling(request: Request, redactor: Redactor) -> Attributes:
+    """The few that a sampler may decide by; a request that is not sampled pays for no more."""
+    scope = request.scope
+    method = "GET" if request.is_session else request.method  # a websocket session begins with one
+    return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: _path(scope, redactor)}
+
+
+def _path(scope: Scope, redactor: Redactor) -> str:
+    """`url.path` as it was sent, percent-encoded; a path with a secret in it as it reads, because that is cut out."""
+    path: str = scope["path"]
+    raw: bytes | None = scope.get("raw_path")
+    if path.isascii() and (raw is None or b"%" not in raw):
+        return path
+    if redactor.text(path) is not path:
+        return path
+    return raw.partition(b"?")[0].decode("latin-1") if raw else quote(path, safe=_SAFE)
+
+
+def of_request(request: Request, redactor: Redactor) -> Attributes:
+    """The rest of what is known when the request begins."""
+    scope = request.scope
+    found: Attributes = {semconv.REQUEST_ID: request.id.decode("ascii")}
+    _add_server(found, scope)
+    if request.is_session:
+        found[network_attributes.NETWORK_PROTOCOL_NAME] = "websocket"
+    elif request.method == semconv.OTHER_METHOD:
+        found[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] = scope["method"]
+    if version := scope.get("http_version"):
+        found[PROTOCOL_VERSION] = version
+    if query := scope.get("query_string"):
+        found[url_attributes.URL_QUERY] = redactor.query(query.decode("latin-1"))
+    if (client := scope.get("client")) and client[0]:
+        found[client_attributes.CLIENT_ADDRESS] = client[0]
+    if agent := header(scope, b"user-agent"):
+        found[user_agent_attributes.USER_AGENT_ORIGINAL] = agent
+    return found
+
+
+def _add_server(found: Attributes, scope: Scope) -> None:
+    """The name the client used, from the Host header; where there is none, the address the server listens on."""
+    named = _host_and_port(header(scope, b"host"))
+    address, port = named or scope.get("server") or (None, None)
+    if not address:
+        return
+    found[server_attributes.SERVER_ADDRESS] = address
+    if port is None and named is not None:
+        port = DEFAULT_PORTS.get(scope.get("scheme", "http"))
+    if port is not None:
+        found[server_attributes.SERVER_PORT] = port
+
+
+def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
+    if not host:
+        return None
+    name, colon, digits = host.rpartition(":")
+    if not colon or digits.endswith("]"):  # no port, or the end of an IPv6 address
+        return host.strip("[]"), None
+    if not (name and len(digits) <= 5 and digits.isascii() and digits.isdigit()):
+        return None
+    return name.strip("[]"), int(digits)
+
+
+def of_response(request: Request, paths: Paths) -> Attributes:
+    """What is known when the request has ended."""
+    found: Attributes = {}
+    route = request.http_route
+    if route is not None and request.template is not None:
+        found[ROUTE] = route
+        if paths.hold_secrets(request.template):
+            found[PATH] = route
+    if request.code is not None:
+        found[STATUS_CODE] = request.code
+    if request.error_type is not None:
+        found[ERROR_TYPE] = request.error_type
+    if request.left:
+        found[semconv.CLIENT_LEFT] = True
+    if request.notes is not None:
+        found.update(request.notes)
+    return found

@@ -1,0 +1,1 @@
+"""Starlette and FastAPI: patches, route templates, background tasks, their native telemetry."""

@@ -1,0 +1,102 @@
+"""Background tasks: they run when the response is out, so they have a span of their own and no part in the duration.
+
+The span is a child of the request's: it has the same cause, though it begins when its parent has ended.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from time import perf_counter_ns, time_ns
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.semconv.attributes.code_attributes import CODE_FUNCTION_NAME
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, set_span_in_context
+
+from blogauto_otel import semconv
+from blogauto_otel._guard import guard
+from blogauto_otel.api.failures import remember
+from blogauto_otel.api.text import description, type_name
+from blogauto_otel.instrumentation.server import attributes, hooks
+from blogauto_otel.instrumentation.server.deferred import ERROR, LateSpan
+from blogauto_otel.instrumentation.server.instrumentation import Observer
+from blogauto_otel.instrumentation.server.request import Request
+
+
+async def run(observer: Observer, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]) -> None:
+    """Run a background task of `request`, whose response is told of first."""
+    if request.ended is not None:
+        with guard("finishing a request before its background task"):
+            observer.finish(request)
+    began = time_ns(), perf_counter_ns()
+    span = _start(observer, task)
+    token = otel_context.attach(set_span_in_context(span))
+    try:
+        await call(task)
+    except Exception as error:
+        with guard("telling of a failed background task"):
+            _fail(observer, request, task, span, began, error)
+        raise
+    finally:
+        otel_context.detach(token)
+        with guard("ending the span of a background task"):
+            span.end()
+
+
+def _start(observer: Observer, task: Any) -> Span:
+    span: Span = INVALID_SPAN
+    with guard("starting the span of a background task"):
+        span = observer.tracer.start_span(_span_name(task), None, SpanKind.INTERNAL)
+        if span.is_recording():
+            span.set_attribute(CODE_FUNCTION_NAME, _function_name(task))
+    return span
+
+
+def _fail(
+    observer: Observer, request: Request, task: Any, span: Span, began: tuple[int, int], error: Exception
+) -> None:
+    request.told = error
+    if span.is_recording():
+        span.set_attribute(attributes.ERROR_TYPE, type_name(type(error)))
+        span.record_exception(error)
+        span.set_status(StatusCode.ERROR, description(error))
+    if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
+        hooks.request_failed(error, span)
+        return
+    late = LateSpan(span.get_span_context())
+    remember(error, late.get_span_context())
+    hooks.request_failed(error, late)
+    late.set_attributes(
+        {
+            CODE_FUNCTION_NAME: _function_name(task),
+            attributes.ERROR_TYPE: type_name(type(error)),
+            semconv.SAMPLING_REASON: ERROR,
+        }
+    )
+    observer.late.write(
+        late,
+        name=_span_name(task),
+        kind=SpanKind.INTERNAL,
+        parent=request.span.get_span_context(),
+        times=(began[0], began[0] + perf_counter_ns() - began[1]),
+        failed=True,
+        error=error,
+    )
+
+
+def _function(task: Any) -> Any:
+    function = task.func
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _span_name(task: Any) -> str:
+    return f"background {getattr(_function(task), '__name__', type(_function(task)).__name__)}"
+
+
+def _function_name(task: Any) -> str:
+    function = _function(task)
+    kind = function if hasattr(function, "__qualname__") else type(function)
+    return f"{kind.__module__}.{kind.__qualname__}"

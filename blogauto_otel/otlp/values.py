@@ -1,0 +1,283 @@
+"""Any Python value as an OTLP value: redacted, bounded, and never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from blogauto_otel._guard import is_foreign, swallow
+from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
+
+UNSERIALISABLE: Final = "<unserialisable>"
+STACKTRACE: Final = "exception.stacktrace"
+
+MAX_DEPTH: Final = 8  # of nested lists and maps
+MAX_NODES: Final = 1000  # values inside one value
+MAX_KEY: Final = 256  # characters
+MAX_BITS: Final = 4096  # of a whole number that is written as text: the conversion takes quadratic time
+
+# What is cut is redacted first, together with this much of what follows: half a secret looks like none.
+SLACK: Final = 4096
+
+# Short values repeat (methods, routes, ports): their encoding is remembered, within these bounds.
+REMEMBERED: Final = 4096
+REMEMBERED_LENGTH: Final = 128
+
+
+class Redactor(Protocol):
+    """What encoding needs of `blogauto_otel.redaction`."""
+
+    def text(self, value: str) -> str:
+        """Replace secrets in free text; the same object when there are none."""
+
+    def value(self, key: str, value: object) -> object:
+        """Replace a secret by its key, or secrets inside the value; the same object when there are none."""
+
+
+class _NothingSecret:
+    def text(self, value: str) -> str:
+        return value
+
+    def value(self, key: str, value: object) -> object:  # noqa: ARG002 - the interface
+        return value
+
+
+# For what libraries say of themselves, and for what will be redacted later.
+NOTHING_SECRET: Final = _NothingSecret()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a text is kept, in characters."""
+
+    text: int = 4096
+    stacktrace: int = 16_384
+
+    @classmethod
+    def of_text(cls, text: int) -> Limits:
+        """Limits with the given one for text; a stack trace is worth at least as much."""
+        return cls(text=text, stacktrace=max(text, cls.stacktrace))
+
+    def of(self, key: str) -> int:
+        """The limit for the value of this attribute."""
+        return self.stacktrace if key == STACKTRACE else self.text
+
+
+def shorten(text: str, limit: int, *, key: str = "") -> str:
+    """The first `limit` characters; of a stack trace its beginning and, above all, its end: it says what happened."""
+    if len(text) <= limit:
+        return text
+    if key != STACKTRACE:
+        return text[:limit]
+    gap = f"... {len(text) - limit} characters cut ...\n"
+    # Whole lines: what is left of a secret after a cut in its middle looks like none.
+    head = text.rfind("\n", 0, limit // 4) + 1
+    tail = text.find("\n", len(text) - (limit - head - len(gap))) + 1
+    return text[:head] + gap + text[tail:] if head and tail else text[:limit]
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8, with lone surrogates spelled out: one of them would make a receiver refuse the whole request."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
+class Plain:
+    """Turns one value into text, numbers, bytes, lists and dicts of bounded size; `cut` says whether it had to cut."""
+
+    __slots__ = ("_key", "_limit", "_nodes", "_redactor", "cut")
+
+    def __init__(self, redactor: Redactor, limit: int, key: str = "") -> None:
+        self._redactor = redactor
+        self._limit = limit
+        self._key = key
+        self._nodes = 0
+        self.cut = False
+
+    def convert(self, value: Any, depth: int = 0) -> object:
+        """The plain value; `<unserialisable>` for what cannot be read, or lies too deep."""
+        self._nodes += 1
+        if depth > MAX_DEPTH:
+            self.cut = True
+            return UNSERIALISABLE
+        try:
+            return self._convert(value, depth)
+        except BaseException as error:  # `__str__`, `__iter__` and the like are anybody's code
+            if not is_foreign(error):
+                raise
+            return UNSERIALISABLE
+
+    def _convert(self, value: Any, depth: int) -> object:
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, str):
+            return self.text(str.__str__(value))
+        if isinstance(value, int):
+            return _number(int.__int__(value))
+        if isinstance(value, float):
+            return float.__float__(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self._bytes(value)
+        if isinstance(value, Mapping):
+            pairs = self._bounded(value.items())
+            return {key_text(key): self.convert(item, depth + 1) for key, item in pairs}
+        if isinstance(value, (Sequence, AbstractSet)):
+            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # its names say what is secret
+                return self._convert(value._asdict(), depth)
+            return [self.convert(item, depth + 1) for item in self._bounded(value)]
+        return self.text(str(value))
+
+    def text(self, value: str) -> str:
+        """Long text loses its end, except for what the redactor still has to see."""
+        if len(value) <= self._limit:
+            return value
+        self.cut = True
+        return shorten(value, self._limit + (0 if self._key == STACKTRACE else SLACK), key=self._key)
+
+    def _bytes(self, value: bytes | bytearray | memoryview) -> bytes | str:
+        content = bytes(value[: self._limit + SLACK])
+        self.cut |= len(content) > self._limit
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            return content[: self._limit]
+        redacted = self._redactor.text(text)  # a secret is none the less one in b""
+        return content[: self._limit] if redacted is text else redacted
+
+    def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if self._nodes >= MAX_NODES:
+                self.cut = True
+                return
+            yield item
+
+
+def key_text(key: object) -> str:
+    """A key as text, with as much of it as the redactor has to see; what is no text is converted."""
+    try:
+        text = str.__str__(key) if isinstance(key, str) else str(key)
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        return UNSERIALISABLE
+    return text[: MAX_KEY + SLACK]
+
+
+def _number(value: int) -> int | str:
+    if -(2**63) <= value < 2**63:
+        return value
+    return str(value) if value.bit_length() <= MAX_BITS else UNSERIALISABLE
+
+
+# --- AnyValue, KeyValue -----------------------------------------------------------------------------------------------
+
+_STRING: Final = tag(1, LENGTH)
+_BOOL: Final = (b"\x10\x00", b"\x10\x01")
+_INT: Final = b"\x18"
+_DOUBLE: Final = b"\x21"
+_ARRAY: Final = tag(5, LENGTH)
+_MAP: Final = tag(6, LENGTH)
+_BYTES: Final = tag(7, LENGTH)
+_ITEM: Final = tag(1, LENGTH)
+_KEY: Final = tag(1, LENGTH)
+_VALUE: Final = tag(2, LENGTH)
+
+
+def any_value(value: Any, limit: int, key: str = "") -> bytes:
+    """An AnyValue, without tag and length, of a plain value."""
+    kind = type(value)
+    if kind is str:
+        return message(_STRING, utf8(shorten(value, limit, key=key)))
+    if kind is bool:
+        return _BOOL[value]
+    if kind is int:
+        return _INT + varint(value)
+    if kind is float:
+        return _DOUBLE + DOUBLE(value)
+    if kind is bytes:
+        return message(_BYTES, value)
+    if kind is dict:
+        return message(_MAP, b"".join([message(_ITEM, key_value(k, v, limit)) for k, v in value.items()]))
+    if kind is list or kind is tuple:
+        return message(_ARRAY, b"".join([message(_ITEM, any_value(item, limit)) for item in value]))
+    return b"" if value is None else any_value(UNSERIALISABLE, limit)
+
+
+def key_value(key: str, value: object, limit: int) -> bytes:
+    """A KeyValue, without tag and length, of a plain value."""
+    return message(_KEY, utf8(key[:MAX_KEY])) + message(_VALUE, any_value(value, limit, key))
+
+
+class AttributeEncoder:
+    """Encodes attributes as one repeated field, and remembers how short, harmless values look."""
+
+    __slots__ = ("_limits", "_names", "_redactor", "_seen", "_tag")
+
+    def __init__(self, field: int, redactor: Redactor, limits: Limits) -> None:
+        self._tag = tag(field, LENGTH)
+        self._redactor = redactor
+        self._limits = limits
+        self._seen: dict[tuple[str, object], bytes] = {}
+        self._names: dict[str, str] = {}
+
+    def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
+        """Append the encoded attributes to `parts`; True when a value was cut."""
+        if not attributes:
+            return False
+        cut = False
+        seen = self._seen
+        for key, value in attributes.items():
+            kind = type(value)
+            # The exact types: True is equal to 1, and would find its bytes.
+            if kind is str or kind is int:
+                known = seen.get((key, value))
+                if known is not None:
+                    parts.append(known)
+                    continue
+            cut |= self._append_new(parts, key, value)
+        return cut
+
+    def flag(self, key: str) -> bytes:
+        """The attribute `key` = true."""
+        return message(self._tag, key_value(key, True, 0))
+
+    def _append_new(self, parts: list[bytes], key: object, value: object) -> bool:
+        try:
+            return self._append_safely(parts, key_text(key), value)
+        except BaseException as error:
+            if not swallow("encoding an attribute", error):
+                raise
+            return False
+
+    def _append_safely(self, parts: list[bytes], key: str, value: object) -> bool:
+        if not key:
+            return False
+        limit = self._limits.of(key)
+        original, cut = value, False
+        if type(value) is not str or len(value) > limit:  # nearly every value is short text
+            plain = Plain(self._redactor, limit, key)
+            original = plain.convert(value)
+            cut = plain.cut
+        redacted = self._redactor.value(key, original)
+        encoded = message(self._tag, key_value(self._name(key), redacted, limit))
+        parts.append(encoded)
+        if redacted is original and type(value) in (str, int) and len(encoded) < REMEMBERED_LENGTH:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[key, value] = encoded
+        return cut
+
+    def _name(self, key: str) -> str:
+        """The name as it may leave; names repeat, and are remembered."""
+        known = self._names.get(key)
+        if known is None:
+            known = self._redactor.text(key)
+            if len(key) < REMEMBERED_LENGTH:
+                if len(self._names) >= REMEMBERED:
+                    self._names.clear()
+                self._names[key] = known
+        return known

@@ -1,0 +1,1 @@
+"""The spool: requests that wait on disk until the Collector takes them."""

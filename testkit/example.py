@@ -1,0 +1,47 @@
+"""The example application as a real server, in both ways in, with all kinds of traffic."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from examples import traffic
+from testkit.children import Child, running
+
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Blog:
+    """A running example."""
+
+    child: Child
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.child.port}"
+
+    def traffic(self) -> None:
+        """Every kind of visitor once."""
+        for visit in traffic.KINDS.values():
+            visit(self.url)
+
+
+@contextlib.contextmanager
+def example(folder: Path, endpoint: str, *, port: int, launcher: bool = False, **variables: str) -> Iterator[Blog]:
+    """`uvicorn examples.blog.main:app`, or the application without our call under `opentelemetry-instrument`."""
+    app = "examples.blog.app:app" if launcher else "examples.blog.main:app"
+    server = [str(SCRIPTS / "uvicorn"), app, "--port", str(port), "--log-level", "info"]
+    command = [str(SCRIPTS / "opentelemetry-instrument"), *server] if launcher else server
+    log = folder / f"blog-{port}.log"
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{folder / f'blog-{port}.db'}",
+        **variables,
+    }
+    with running(command, log, port=port, **variables) as child:
+        child.wait_until_it_answers("/api/health")
+        yield Blog(child)

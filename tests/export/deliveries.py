@@ -1,0 +1,82 @@
+"""A delivery to a receiver, and items whose names can be read there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from blogauto_otel import config
+from blogauto_otel.export.pipeline import THREAD_NAME, Delivery, build_delivery
+from blogauto_otel.otlp.encoder import Encoder, encode_scope
+from blogauto_otel.otlp.signal import Signal
+from testkit.receiver import Receiver
+from tests.export.redactors import Nothing
+from tests.otlp.decoding import finished
+
+RESOURCE = Resource({"service.name": "shop", "service.instance.id": "parent"})
+SCOPE = encode_scope(InstrumentationScope("tests"))
+ENCODER = Encoder(Nothing())
+
+
+@contextmanager
+def delivering(receiver: Receiver | str, **settings: Any) -> Iterator[Delivery]:
+    """A delivery with quick defaults and without a disk; what it leaves behind is thrown away."""
+    url = receiver if isinstance(receiver, str) else receiver.url
+    given: dict[str, Any] = {
+        "endpoint": url,
+        "span_delay": 0.05,
+        "log_delay": 0.05,
+        "metric_interval": 3600.0,
+        "spool_dir": "off",
+    }
+    delivery = build_delivery(config.load({}, **{**given, **settings}).settings, RESOURCE)
+    try:
+        yield delivery
+    finally:
+        delivery.shutdown(0.0)
+
+
+def a_span(name: str = "span", *, size: int = 0, scope: bytes = SCOPE) -> tuple[Signal, bytes, bytes]:
+    """What to offer for a span of that name."""
+    return Signal.TRACES, scope, ENCODER.span(finished(name, attributes={"pad": "x" * size} if size else {}))
+
+
+def offer(delivery: Delivery, names: range | list[str], *, size: int = 0) -> None:
+    for name in names:
+        delivery.offer(*a_span(str(name), size=size))
+
+
+def names(receiver: Receiver) -> list[str]:
+    return [span.name for span in receiver.spans]
+
+
+def workers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
+
+
+def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on no thread of ours can be started."""
+    start = threading.Thread.start
+
+    def none_left(self: threading.Thread) -> None:
+        if self.name.startswith("blogauto"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+
+
+def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait until something that no receiver sees has happened."""
+    pause = threading.Event()
+    for _ in range(int(timeout / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise TimeoutError(f"not within {timeout:g} s")

@@ -1,0 +1,105 @@
+"""Where each signal goes, by the OpenTelemetry specification; and what is said of it, without credentials."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from blogauto_otel import config
+from blogauto_otel.errors import ConfigurationError
+from blogauto_otel.export.endpoints import Route, routes
+from blogauto_otel.export.grpc import GrpcTransport
+from blogauto_otel.export.http import HttpTransport
+from blogauto_otel.otlp.signal import Signal
+
+TRACES, METRICS, LOGS = Signal.TRACES, Signal.METRICS, Signal.LOGS
+
+
+def by_signal(**settings: Any) -> dict[Signal, Route]:
+    return {route.signal: route for route in routes(config.load({}, **settings).settings)}
+
+
+def urls(**settings: Any) -> list[str]:
+    made = by_signal(**settings)
+    return [made[signal].destination.url for signal in (TRACES, METRICS, LOGS)]
+
+
+def test_without_any_setting_the_collector_is_on_this_machine() -> None:
+    assert urls() == [f"http://localhost:4318/v1/{signal.value}" for signal in (TRACES, METRICS, LOGS)]
+
+
+@pytest.mark.parametrize("base", ["http://collector:4318", "http://collector:4318/"])
+def test_a_base_gets_a_path_for_each_signal(base: str) -> None:
+    assert urls(endpoint=base)[0] == "http://collector:4318/v1/traces"
+    assert urls(endpoint=base + "/prefix/")[2].endswith("/prefix/v1/logs")
+
+
+def test_the_url_of_a_signal_is_used_as_it_is() -> None:
+    assert urls(endpoint="http://base", metrics_endpoint="https://other/x")[1] == "https://other/x"
+
+
+def test_grpc_has_a_port_of_its_own_and_no_paths() -> None:
+    assert urls(protocol="grpc") == ["http://localhost:4317"] * 3
+    assert isinstance(by_signal(protocol="grpc")[TRACES].transport(), GrpcTransport)
+    assert isinstance(by_signal()[TRACES].transport(), HttpTransport)
+
+
+def test_headers_of_a_signal_stand_in_place_of_the_general_ones() -> None:
+    made = by_signal(headers={"a": "1"}, logs_headers={"b": "2"}, metrics_headers={})
+    assert [dict(made[s].destination.headers) for s in (TRACES, METRICS, LOGS)] == [{"a": "1"}, {}, {"b": "2"}]
+
+
+def test_times_and_compression_of_a_signal_win() -> None:
+    made = by_signal(timeout=7.0, logs_timeout=3.0, metric_timeout=2.0, compression="gzip", traces_compression="none")
+    assert [made[s].destination.timeout for s in (TRACES, METRICS, LOGS)] == [7.0, 2.0, 3.0]
+    assert [made[s].destination.gzip for s in (TRACES, METRICS, LOGS)] == [False, True, True]
+
+
+def test_places_are_told_without_credentials_and_with_all_exporters() -> None:
+    made = by_signal(
+        endpoint="http://me:secret@collector:4318",
+        traces_exporter="otlp,console",
+        logs_exporter="none",
+        metrics_exporter="console",
+    )
+    assert made[TRACES].place == "http://****@collector:4318/v1/traces, console"
+    assert (made[METRICS].place, made[LOGS].place) == ("console", "nowhere")
+
+
+def test_grpc_without_its_package_falls_back_and_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _hide_grpc(monkeypatch)
+    assert isinstance(by_signal(protocol="grpc")[TRACES].transport(), HttpTransport)
+    assert urls(protocol="grpc")[0] == "http://localhost:4318/v1/traces"
+    assert 'pip install "blogauto_otel[grpc]"' in caplog.text
+
+
+def test_grpc_without_its_package_is_an_error_when_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    _hide_grpc(monkeypatch)
+    with pytest.raises(ConfigurationError, match="grpcio"):
+        by_signal(protocol="grpc", strict=True)
+
+
+def _hide_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "grpc" else find(name, *a))
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://collector.example:4318", True),
+        ("http://10.0.0.1:4318", True),
+        ("https://collector.example", False),
+        ("http://localhost:4318", False),
+        ("http://127.0.0.1:4318", False),
+        ("http://[::1]:4318", False),
+    ],
+)
+def test_credentials_over_an_open_line_are_warned_of(url: str, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    by_signal(endpoint=url, headers={"authorization": "Bearer abc"})
+    assert ("not encrypted" in caplog.text) is told
+    assert "abc" not in caplog.text

@@ -1,0 +1,79 @@
+"""A receiver that is away: one line for all signals, what to do about it, and silence until something changes."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from blogauto_otel import _guard
+from blogauto_otel.export.outages import Outages
+from blogauto_otel.export.transport import Fate, Outcome
+from blogauto_otel.otlp.signal import Signal
+
+REFUSED = Outcome(Fate.RETRY, "connection", "c:4318: ConnectionRefusedError", answered=False)
+OVERLOADED = Outcome(Fate.RETRY, "http_503", "c:4318: 503 overloaded")
+
+
+@pytest.fixture
+def outages(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Outages:
+    monkeypatch.setattr(_guard, "QUIET_SECONDS", 0.0)  # what is said once is not left to a limit in time
+    caplog.set_level(logging.INFO, "blogauto_otel")
+    return Outages()
+
+
+def place(signal: Signal) -> str:
+    return f"http://c:4318/v1/{signal.value}"
+
+
+def fail(outages: Outages, outcome: Outcome, *signals: Signal) -> None:
+    for _ in range(3):
+        for signal in signals or Signal:
+            outages.failed(place(signal), signal, outcome)
+
+
+def succeed(outages: Outages, *signals: Signal) -> None:
+    for signal in signals or Signal:
+        outages.succeeded(place(signal), signal)
+
+
+def test_one_line_for_all_signals_says_what_to_do(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+    fail(outages, REFUSED)
+    [line] = caplog.messages
+    said, _, what_to_do = line.partition("; ")
+    assert said.startswith("cannot deliver telemetry to http://c:4318, keeping what waits and trying again: ")
+    assert said.endswith(REFUSED.message)
+    assert what_to_do.startswith("start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or ")
+
+
+def test_silence_until_it_changes(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+    fail(outages, REFUSED)
+    fail(outages, OVERLOADED)
+    fail(outages, REFUSED)
+    succeed(outages, Signal.TRACES, Signal.LOGS)  # metrics are still away
+    assert [message.partition(",")[0] for message in caplog.messages] == [
+        "cannot deliver telemetry to http://c:4318",
+        "cannot deliver traces to http://c:4318",
+    ]
+    succeed(outages)
+    succeed(outages)
+    assert caplog.messages[2:] == ["delivering to http://c:4318 again"]
+
+
+def test_the_next_outage_is_logged_again(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        fail(outages, REFUSED)
+        succeed(outages)
+    assert [message.split()[0] for message in caplog.messages] == ["cannot", "delivering"] * 2
+
+
+def test_each_receiver_has_its_own_line(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+    outages.failed("http://a:1/v1/traces", Signal.TRACES, REFUSED)
+    outages.failed("http://b:1/v1/logs", Signal.LOGS, REFUSED)
+    outages.succeeded("http://b:1/v1/logs", Signal.LOGS)
+    said = [message.partition(",")[0] for message in caplog.messages]
+    assert said == [
+        "cannot deliver telemetry to http://a:1",
+        "cannot deliver telemetry to http://b:1",
+        "delivering to http://b:1 again",
+    ]

@@ -1,0 +1,207 @@
+"""The queue: bounded twice, oldest first out, and every item accounted for."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from blogauto_otel.export.queue import Batch, Queue, grouped
+from blogauto_otel.otlp import drop_reasons
+
+MAX_ITEMS, MAX_BYTES, MAX_ITEM = 8, 100, 40
+SCOPES = [b"one", b"two"]
+
+
+def small(**bounds: int) -> Queue:
+    given = {"max_items": MAX_ITEMS, "max_bytes": MAX_BYTES, "max_item": MAX_ITEM, "wake_items": 4, "wake_bytes": 60}
+    return Queue(**{**given, **bounds})
+
+
+class Accounts(RuleBasedStateMachine):
+    """A queue beside the plainest model of one: a list, and a counter for each thing that happens to an item."""
+
+    batches: Bundle[Batch] = Bundle("batches")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue = small()
+        self.waiting: list[bytes] = []
+        self.way: list[Batch] = []
+        self.given_up: set[int] = set()
+        self.fates: Counter[str] = Counter()
+        self.serial = 0
+        self.closed = False
+
+    def _trim(self) -> None:
+        while self.waiting and (self._count() > MAX_ITEMS or self._bytes() > MAX_BYTES):
+            self.waiting.pop(0)
+            self.fates[drop_reasons.QUEUE_FULL] += 1
+
+    def _count(self) -> int:
+        return len(self.waiting) + sum(map(len, self.way))
+
+    def _bytes(self) -> int:
+        return sum(map(len, self.waiting)) + sum(batch.size for batch in self.way)
+
+    @rule(size=st.integers(4, 45), scope=st.sampled_from(SCOPES))
+    def put(self, size: int, scope: bytes) -> None:
+        self.serial += 1
+        item = b"%04d" % self.serial + b"." * (size - 4)
+        taken = self.queue.put(scope, item)
+        if self.closed:
+            self.fates[drop_reasons.AFTER_SHUTDOWN] += 1
+            assert taken is None
+        elif size + len(scope) > MAX_ITEM:
+            self.fates[drop_reasons.TOO_LARGE] += 1
+            assert taken is None
+        else:
+            assert taken is not None
+            self.waiting.append(item)
+            self.fates["accepted"] += 1
+            self._trim()
+
+    @rule(target=batches, items=st.integers(1, 6), size=st.integers(1, 80))
+    def take(self, items: int, size: int) -> Batch:
+        batch = self.queue.take(items, size)
+        if batch is None:
+            assert not self.waiting
+            return Batch()
+        assert batch.items == self.waiting[: len(batch)]
+        assert len(batch) <= items
+        assert batch.size <= size or len(batch) == 1
+        del self.waiting[: len(batch)]
+        self.way.append(batch)
+        return batch
+
+    @rule(batch=consumes(batches))
+    def settle(self, batch: Batch) -> None:
+        if batch in self.way:
+            self.way.remove(batch)
+            assert self.queue.settle(batch)
+            self.fates["sent"] += len(batch)
+        elif batch.items:
+            assert not self.queue.settle(batch)
+
+    @rule(batch=consumes(batches))
+    def put_back(self, batch: Batch) -> None:
+        if batch in self.way:
+            self.way.remove(batch)
+            self.queue.put_back(batch)
+            self.waiting[:0] = batch.items
+            self._trim()
+
+    @rule()
+    def discard(self) -> None:
+        assert self.queue.discard(drop_reasons.SUPERSEDED) == len(self.waiting)
+        self.fates[drop_reasons.SUPERSEDED] += len(self.waiting)
+        self.waiting.clear()
+
+    @rule()
+    def give_up(self) -> None:
+        assert self.queue.give_up(drop_reasons.SHUTDOWN) == self._count()
+        self.fates[drop_reasons.SHUTDOWN] += self._count()
+        self.waiting.clear()
+        self.way.clear()
+
+    @rule()
+    def close(self) -> None:
+        self.queue.close()
+        self.closed = True
+
+    @invariant()
+    def every_item_is_accounted_for(self) -> None:
+        queue, fates = self.queue, self.fates
+        assert len(queue) == len(self.waiting)
+        assert queue.items_in_hand == self._count()
+        assert queue.bytes == self._bytes() <= MAX_BYTES
+        assert queue.items_in_hand <= MAX_ITEMS
+        assert (queue.oldest is None) == (not self.waiting)
+        kept = {reason: count for reason, count in fates.items() if count and reason not in {"accepted", "sent"}}
+        assert queue.dropped == kept
+        after = sum(
+            kept.get(reason, 0) for reason in (drop_reasons.QUEUE_FULL, drop_reasons.SUPERSEDED, drop_reasons.SHUTDOWN)
+        )
+        assert queue.accepted == fates["accepted"] == fates["sent"] + after + queue.items_in_hand
+
+
+Accounts.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestAccounts: Any = Accounts.TestCase
+
+
+def test_the_worker_is_woken_by_the_first_item_and_by_a_full_batch_only() -> None:
+    queue = small(max_bytes=10_000)
+    assert [queue.put(b"", b"x") for _ in range(6)] == [True, False, False, True, False, False]
+    bytes_ = small(max_items=100, wake_items=50)
+    assert [bytes_.put(b"", b"x" * 20) for _ in range(4)] == [True, False, True, False]
+
+
+def test_what_waits_is_invisible_to_the_garbage_collector() -> None:
+    queue = Queue(max_items=10**6, max_bytes=10**9, max_item=10**6, wake_items=10**6, wake_bytes=10**9)
+    gc.collect()
+    before = len(gc.get_objects())
+    for index in range(10_000):
+        queue.put(b"scope", b"%d" % index)
+    assert len(gc.get_objects()) - before < 100
+
+
+def test_an_interruption_in_the_middle_of_a_put_may_put_again() -> None:
+    """A signal handler that logs, a finalizer that ends a span: both run in the thread that holds the lock."""
+    queue = small()
+    with queue._lock:
+        assert queue.put(b"", b"x") is True
+    assert queue.accepted == 1
+
+
+def test_many_threads_lose_no_item_and_no_byte() -> None:
+    queue = Queue(max_items=1000, max_bytes=50_000, max_item=1000, wake_items=100, wake_bytes=10_000)
+    sent: list[int] = []
+    done = threading.Event()
+
+    def put() -> None:
+        for _ in range(2000):
+            queue.put(b"scope", b"x" * 60)
+
+    def take() -> None:
+        turn = 0
+        while not (done.is_set() and len(queue) == 0):
+            batch = queue.take(50, 5000)
+            if batch is None:
+                continue
+            turn += 1
+            if turn % 3 == 0 and not done.is_set():
+                queue.put_back(batch)
+            else:
+                assert queue.settle(batch)
+                sent.append(len(batch))
+
+    writers = [threading.Thread(target=put) for _ in range(4)]
+    reader = threading.Thread(target=take)
+    for thread in (*writers, reader):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    reader.join()
+    assert queue.accepted == 8000
+    assert sum(sent) + queue.dropped.get(drop_reasons.QUEUE_FULL, 0) == 8000
+    assert (queue.bytes, queue.items_in_hand) == (0, 0)
+
+
+def test_items_are_grouped_by_scope_in_order() -> None:
+    batch = Batch(scopes=[b"a", b"b", b"a"], items=[b"1", b"2", b"3"])
+    assert grouped(batch) == {b"a": [b"1", b"3"], b"b": [b"2"]}
+
+
+def test_scopes_count_into_the_size_of_a_request() -> None:
+    queue = small(max_items=100, max_bytes=10_000, max_item=1000)
+    for index in range(10):
+        queue.put(b"scope %d" % index + b"." * 100, b"x")
+    batch = queue.take(100, 500)
+    assert batch is not None
+    assert len(batch) == 4

@@ -1,0 +1,165 @@
+"""What other parts of ours hang into requests: who is told of failures, of what, and with which span."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from fastapi import BackgroundTasks, FastAPI, HTTPException
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Span
+from starlette.requests import ClientDisconnect
+
+from blogauto_otel.api.failures import failure_of
+from blogauto_otel.instrumentation.server import hooks
+from blogauto_otel.instrumentation.server.request import current
+from testkit.requests import Watched, ask
+
+Told = list[tuple[BaseException, Span]]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Failures that were told of, with their spans."""
+    found: Told = []
+
+    def tell(error: BaseException, span: Span) -> None:
+        found.append((error, span))
+
+    hooks.on_request_error(tell)
+    yield found
+    hooks.not_on_request_error(tell)
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/crash")
+    @app.get("/health")
+    async def crash() -> None:
+        raise ZeroDivisionError
+
+    @app.get("/unavailable")
+    async def unavailable() -> None:
+        raise HTTPException(503)
+
+    @app.get("/gone")
+    async def gone() -> None:
+        raise ClientDisconnect
+
+    @app.get("/later")
+    async def later(tasks: BackgroundTasks) -> None:
+        tasks.add_task(crash)
+
+    return app
+
+
+SAMPLING = {"sampled": None, "not sampled": ALWAYS_OFF}
+
+
+@pytest.mark.parametrize("sampler", SAMPLING.values(), ids=SAMPLING)
+@pytest.mark.parametrize("path", ["/crash", "/unavailable", "/later", "/health"])
+async def test_each_failure_is_told_once_whether_its_span_is_kept_or_not(
+    watch: Callable[..., Watched], told: Told, path: str, sampler: object
+) -> None:
+    """`/health` is never traced; that it fails is news all the same."""
+    watch(sampler=sampler)
+    await ask(application(), path)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("path", ["/gone", "/nowhere"])
+async def test_what_is_no_failure_of_the_application_is_not_told(watched: Watched, told: Told, path: str) -> None:
+    await ask(application(), path)
+    assert told == []
+
+
+async def test_requests_that_nobody_of_ours_watches_tell_of_what_nobody_handled(
+    watch: Callable[..., Watched], told: Told
+) -> None:
+    watch(requests="off")
+    for path in ("/crash", "/unavailable", "/gone"):
+        await ask(application(), path)
+    assert [type(error) for error, _ in told] == [ZeroDivisionError]
+
+
+async def test_an_exception_that_ended_a_request_remembers_its_span(watched: Watched, told: Told) -> None:
+    await ask(application(), "/crash")
+    failure = failure_of(told[0][0])
+    assert failure is not None
+    assert failure.span_context == watched.span.context
+
+
+async def test_each_request_has_its_own_value_of_a_variable_in_all_its_threads(watched: Watched) -> None:
+    variable = contextvars.ContextVar("variable", default="outside")
+    made = iter(["first", "second"])
+    app, seen = FastAPI(), []
+
+    @app.get("/in-a-thread")
+    def in_a_thread() -> None:
+        seen.append(variable.get())
+
+    hooks.in_requests(variable, lambda: next(made))
+    try:
+        for _ in range(2):
+            await ask(app, "/in-a-thread")
+    finally:
+        hooks.not_in_requests(variable)
+    await ask(app, "/in-a-thread")
+    assert seen == ["first", "second", "outside"]
+    assert variable.get() == "outside"
+
+
+@pytest.mark.parametrize("sampler", SAMPLING.values(), ids=SAMPLING)
+async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_written_afterwards(
+    watch: Callable[..., Watched], sampler: object
+) -> None:
+    watched, app = watch(sampler=sampler), FastAPI()
+
+    @app.get("/noted")
+    async def noted() -> None:
+        request = current.get()
+        assert request is not None
+        request.notes = {"sentry.event_id": "e1"}
+        raise ZeroDivisionError
+
+    await ask(app, "/noted")
+    span = watched.late[0] if watched.late else watched.span
+    assert span.attributes is not None
+    assert span.attributes["sentry.event_id"] == "e1"
+
+
+@pytest.mark.quiet_guard
+async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Watched) -> None:
+    variable = contextvars.ContextVar("variable", default="outside")
+    hooks.in_requests(variable, lambda: ThreadPoolExecutor(-1))
+    try:
+        assert (await ask(application(), "/nowhere")).status_code == 404
+    finally:
+        hooks.not_in_requests(variable)
+
+
+@pytest.mark.quiet_guard
+async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> None:
+    well = contextvars.ContextVar("well", default="outside")
+    app, seen = FastAPI(), []
+
+    @app.get("/")
+    async def look() -> None:
+        seen.append(well.get())
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    broken: contextvars.ContextVar[object] = contextvars.ContextVar("broken")
+    hooks.in_requests(well, lambda: "inside")
+    hooks.in_requests(broken, fail)
+    try:
+        await ask(app, "/")
+    finally:
+        hooks.not_in_requests(broken)
+        hooks.not_in_requests(well)
+    assert seen == ["inside"]
+    assert well.get() == "outside"

@@ -1,0 +1,77 @@
+"""A process that writes to a spool, adds to a file of its own and delivers what is there, until it is killed.
+
+What it did is in its journal before it does anything else: what the kernel has been given outlives the process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import sys
+from pathlib import Path
+
+from blogauto_otel.spool.file_format import Kept
+from blogauto_otel.spool.store import Held, Limits, Spool
+from tests.spool.stores import a_kept, items
+
+WRITTEN, DELIVERED, LOST = "written", "delivered", "lost"
+
+
+class Busy:
+    """One such process."""
+
+    def __init__(self, directory: Path, journal: Path, first: int) -> None:
+        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._numbers = itertools.count(first)
+        self._dice = random.Random(first)
+        self._spool = Spool(directory, Limits(), lambda *_: self._note(LOST, Kept(*_)))
+        self._segment: tuple[Held, Kept] | None = None
+
+    def _note(self, what: str, kept: Kept) -> None:
+        os.write(self._journal, " ".join([what, *(one[:8].hex() for one in items(kept))]).encode() + b"\n")
+
+    def _some(self) -> Kept:
+        return a_kept(*itertools.islice(self._numbers, self._dice.randint(1, 12)))
+
+    def write(self) -> None:
+        kept = self._some()
+        self._spool.write(kept)
+        self._note(WRITTEN, kept)
+
+    def add(self) -> None:
+        kept, before = self._some(), self._segment
+        joined = kept
+        if before is not None:
+            joined = Kept(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
+        held = self._spool.write(joined, hold=True, instead_of=before[0] if before else None)
+        self._note(WRITTEN, kept)
+        self._segment = held, joined
+
+    def close(self) -> None:
+        if self._segment is not None:
+            self._spool.release(self._segment[0])
+            self._segment = None
+
+    def drain(self) -> None:
+        if not (self._spool.has_work(self._spool.scan()) and self._spool.lock()):
+            return
+        for entry in self._spool.recover()[:3]:
+            held = self._spool.claim(entry)
+            kept = None if held is None else self._spool.read(held)
+            if held is None or kept is None:
+                continue
+            if self._dice.random() < 0.8:
+                self._note(DELIVERED, kept)
+                self._spool.discard(held)
+            else:
+                self._spool.release(held)
+        self._spool.unlock()
+
+    def live(self) -> None:
+        while True:
+            self._dice.choice((self.write, self.add, self.add, self.close, self.drain))()
+
+
+if __name__ == "__main__":
+    Busy(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])).live()
