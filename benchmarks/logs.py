@@ -115,7 +115,7 @@ def stock_handler(provider: LoggerProvider) -> logging.Handler:
 def own(*, in_request: bool = False) -> Iterator[Callable[[], object]]:
     settings = Settings(console="off")
     redactor = build_redactor(settings)
-    nothing: Any = SimpleNamespace(offer=lambda *_: True, lost=lambda *_: None, force_flush=lambda _: True)
+    nothing: Any = SimpleNamespace(enqueue=lambda *_: True, lost=lambda *_: None, force_flush=lambda _: True)
     logs = build_logs(settings, Resource({}), delivery=nothing, redactor=redactor)
     context = Context(settings, redactor, nothing, NoOpTracerProvider(), NoOpMeterProvider(), logs.provider)
     ours.instrument(context)

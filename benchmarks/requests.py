@@ -158,7 +158,7 @@ def own(*, sampled: bool) -> Any:
         tracing = build_tracing(settings, RESOURCE, delivery=delivery, redactor=redactor)
         metering = build_metering(settings, RESOURCE, delivery=delivery, redactor=redactor)
         providers = (tracing.provider, metering.provider, NoOpLoggerProvider())
-        server.instrument(Context(settings, redactor, delivery, *providers, tracing.write_late))
+        server.instrument(Context(settings, redactor, delivery, *providers, tracing.write_deferred_span))
         yield application(), lambda: delivery.force_flush(10.0)
         server.uninstrument()
         delivery.shutdown(1.0)

@@ -118,12 +118,18 @@ def own() -> Iterator[Callable[[], object]]:
     settings = Settings()
     redactor = build_redactor(settings)
     nothing: Any = SimpleNamespace(
-        offer=lambda *_: True, start=lambda: None, force_flush=lambda _: True, add_metric_source=lambda _: None
+        enqueue=lambda *_: True, start=lambda: None, force_flush=lambda _: True, add_metric_source=lambda _: None
     )
     tracing = build_tracing(settings, Resource({}), delivery=nothing, redactor=redactor)
     metering = build_metering(settings, Resource({}), delivery=nothing, redactor=redactor)
     context = Context(
-        settings, redactor, nothing, tracing.provider, metering.provider, NoOpLoggerProvider(), tracing.write_late
+        settings,
+        redactor,
+        nothing,
+        tracing.provider,
+        metering.provider,
+        NoOpLoggerProvider(),
+        tracing.write_deferred_span,
     )
     ours.instrument(context)
     yield lambda: None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import _logs, metrics, trace
 
 from blogauto_otel import _guard, api, config, instrumentation, integrations, propagation, redaction, resource
-from blogauto_otel._guard import guard, logger, tell
+from blogauto_otel._guard import guard, log_once, logger
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, DeliveryStats, build_delivery
 from blogauto_otel.instrumentation import Context, Report, State
@@ -248,7 +248,7 @@ class Telemetry:
             if self._parts is not None and not self._closed:
                 integrations.flush_all(self._remaining() * OTHERS_SHARE)
                 if not self._parts.delivery.force_flush(self._remaining()):
-                    self._parts.delivery.keep_on_disk(self._remaining())
+                    self._parts.delivery.spool_pending(self._remaining())
 
     def _remaining(self) -> float:
         """One budget for all that happens at the end: the lifespan's flush, then `atexit`."""
@@ -326,7 +326,7 @@ def configure(
         loaded = config.load(None, **settings, strict=strict)
         redaction.redact_own_log()
         for problem in loaded.problems:
-            tell(f"setting {problem}", "%s", problem)
+            log_once(f"setting {problem}", "%s", problem)
         telemetry = Telemetry(loaded.settings, None, loaded.problems)
         if not loaded.settings.sdk_disabled:
             try:
@@ -341,7 +341,7 @@ def configure(
     _hook_into_process()
     logger.info("%s", telemetry.status())
     for note in loaded.notes:
-        tell(f"note {note}", "%s", note, level=logging.INFO)
+        log_once(f"note {note}", "%s", note, level=logging.INFO)
     return telemetry
 
 
@@ -354,7 +354,7 @@ def _tell_if_different(chosen: Settings, arguments: Mapping[str, Any]) -> None:
     wanted = config.read(**arguments).settings
     different = sorted(name for name in arguments if getattr(wanted, name, None) != getattr(chosen, name, None))
     if different:
-        tell("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))
+        log_once("configure twice", "configure() was called before; %s of this call not used", ", ".join(different))
 
 
 # --- building and installing -----------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def _compose(
         tracer_provider=trace.get_tracer_provider(),
         meter_provider=metrics.get_meter_provider(),
         logger_provider=_logs.get_logger_provider(),
-        write_late=tracing.write_late if tracing else None,
+        write_deferred_span=tracing.write_deferred_span if tracing else None,
     )
     with guard("declaring the domain metrics"):
         api.attach(context.meter_provider, namespace=settings.namespace)
@@ -407,14 +407,14 @@ def _is_taken(get_provider: Callable[[], object], signal: str, settings: Setting
     try:
         provider = get_provider()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the API passes on whatever loading an entry point raises
-        config.complain(
+        config.warn_or_raise(
             settings,
             f"{signal}: what OTEL_PYTHON_*_PROVIDER names cannot be loaded ({type(error).__name__}); using ours",
         )
         return False
     if type(provider).__name__ in _STAND_INS and type(provider).__module__.startswith("opentelemetry."):
         return False
-    tell(
+    log_once(
         f"{signal} taken",
         "%s: %s is installed already; it is kept, and ours steps back",
         signal,

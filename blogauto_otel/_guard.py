@@ -62,7 +62,7 @@ def swallow(what: str, error: BaseException) -> bool:
     with _lock:
         _swallowed.setdefault(what, 0)
         _swallowed[what] += 1  # no call in between: a finalizer may fail at the same place
-    tell(
+    log_once(
         f"swallowed {what} {type(error).__name__}",
         "%s failed; the application is not affected, some telemetry may be missing",
         what,
@@ -122,7 +122,7 @@ def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]
     return decorate
 
 
-def tell(
+def log_once(
     key: str, message: str, *args: object, level: int = logging.WARNING, error: BaseException | None = None
 ) -> bool:
     """Log `message` unless the same `key` was told within the last minute; True when it was told.
@@ -153,7 +153,7 @@ def swallowed() -> Mapping[str, int]:
         return dict(_swallowed)
 
 
-def set_loud(value: bool) -> None:
+def set_reraise(value: bool) -> None:
     """Make the guard re-raise (`True`), as the tests do, so that a swallowed error cannot hide."""
     global _loud
     _loud = value

@@ -9,7 +9,7 @@ import os
 from types import TracebackType
 from typing import Any
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel.config import load
 from blogauto_otel.errors import ConfigurationError
 
@@ -56,5 +56,5 @@ class Unavailable:
         reason = f"the OpenTelemetry SDK does not import ({type(self._error).__name__}: {self._error})"
         if load(os.environ).settings.strict if strict is None else strict:
             raise ConfigurationError(reason) from self._error
-        tell("no sdk", "%s; the application runs without telemetry", reason, error=self._error)
+        log_once("no sdk", "%s; the application runs without telemetry", reason, error=self._error)
         return Telemetry(reason)

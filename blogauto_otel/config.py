@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.parsers import (
     Parser,
@@ -392,7 +392,7 @@ def _from_resource(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, **values}
 
 
-def complain(settings: Settings, problem: str) -> None:
+def warn_or_raise(settings: Settings, problem: str) -> None:
     """Tell a problem with a setting that shows itself only when it is used.
 
     Raises:
@@ -400,7 +400,7 @@ def complain(settings: Settings, problem: str) -> None:
     """
     if settings.strict:
         raise ConfigurationError(problem)
-    tell(problem, "%s", problem)
+    log_once(problem, "%s", problem)
 
 
 def _from_argument(name: str, given: object) -> object:

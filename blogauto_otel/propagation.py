@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -52,5 +52,5 @@ def _load(name: str) -> TextMapPropagator | None:
         reason = "no such propagator is installed"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's package
         reason = f"it does not load ({type(error).__name__})"
-    tell(f"propagator {name}", "%s=%r: %s; using the others", VARIABLE, name, reason)
+    log_once(f"propagator {name}", "%s=%r: %s; using the others", VARIABLE, name, reason)
     return None

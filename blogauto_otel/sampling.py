@@ -37,7 +37,7 @@ from opentelemetry.trace import Link, SpanKind, TraceFlags, get_current_span
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
-from blogauto_otel.config import Settings, complain
+from blogauto_otel.config import Settings, warn_or_raise
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
@@ -57,7 +57,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
     """
     named = _named_sampler(settings)
     if named is not None and settings.sample_routes:
-        complain(
+        warn_or_raise(
             settings,
             "BLOGAUTO_OTEL_SAMPLE_ROUTES has no effect, because OTEL_TRACES_SAMPLER decides; unset one of the two",
         )
@@ -202,7 +202,7 @@ def _ratio(settings: Settings) -> float:
             return ratio
     except ValueError:
         pass
-    complain(settings, f"OTEL_TRACES_SAMPLER_ARG={raw!r}: expected a number from 0 to 1; using 1.0")
+    warn_or_raise(settings, f"OTEL_TRACES_SAMPLER_ARG={raw!r}: expected a number from 0 to 1; using 1.0")
     return 1.0
 
 
@@ -219,7 +219,7 @@ def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
             problem = "its factory made no Sampler"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code
             problem = f"its factory failed with {type(error).__name__}: {error}"
-    complain(settings, f"OTEL_TRACES_SAMPLER={name!r}: {problem}; using BLOGAUTO_OTEL_SAMPLE_RATE")
+    warn_or_raise(settings, f"OTEL_TRACES_SAMPLER={name!r}: {problem}; using BLOGAUTO_OTEL_SAMPLE_RATE")
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.api.metric_spec import MetricSpec
-from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE, self_spec
+from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE, sdk_metric_spec
 from monitoring.parameters import Service
 
 # Labels that Prometheus, the Collector and the resource add to every series (collector/export-prometheus-pull.yaml).
@@ -73,13 +73,13 @@ def sdk_metric(name: str) -> str:
     Raises:
         KeyError: the catalogue has no metric of that name.
     """
-    return self_spec(name).prometheus_name(SELF_NAMESPACE)
+    return sdk_metric_spec(name).prometheus_name(SDK_METRICS_NAMESPACE)
 
 
 def known_metrics(service: Service) -> Mapping[str, Metric]:
     """Every series name by itself; a histogram stands under its three."""
     ours = [_declared(metric, service.namespace) for metric in CATALOGUE]
-    sdk = [_declared(metric, SELF_NAMESPACE) for metric in SELF_METRICS]
+    sdk = [_declared(metric, SDK_METRICS_NAMESPACE) for metric in SDK_METRICS]
     return {part.name: part for metric in (*ours, *sdk, *COLLECTOR, *OTHERS) for part in _parts(metric)}
 
 

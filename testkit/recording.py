@@ -45,7 +45,7 @@ class Recording:
             tracer_provider=self.tracers,
             meter_provider=self.meters,
             logger_provider=NoOpLoggerProvider(),
-            write_late=Tracing(self.tracers).write_late if late else None,
+            write_deferred_span=Tracing(self.tracers).write_deferred_span if late else None,
         )
 
     @property

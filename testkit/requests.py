@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
-class LateSpan:
+class DeferredSpan:
     """The arguments of one `write_late`."""
 
     name: str
@@ -51,11 +51,11 @@ class Watched(Recording):
 
     def __init__(self, *, instrument: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
-        self.late: list[LateSpan] = []
+        self.late: list[DeferredSpan] = []
         self.context = dataclasses.replace(
             self.context,
             redactor=build_redactor(self.context.settings),
-            write_late=lambda **said: self.late.append(LateSpan(**said)),
+            write_deferred_span=lambda **said: self.late.append(DeferredSpan(**said)),
         )
         if instrument:
             self.instrument()

@@ -39,12 +39,12 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _loud_guard(request: pytest.FixtureRequest) -> Iterator[None]:
+def _reraising_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     """A swallowed error cannot hide in a test; `@pytest.mark.quiet_guard` is for those that prove the swallowing."""
     _guard.reset()
-    _guard.set_loud(request.node.get_closest_marker("quiet_guard") is None)
+    _guard.set_reraise(request.node.get_closest_marker("quiet_guard") is None)
     yield
-    _guard.set_loud(False)
+    _guard.set_reraise(False)
 
 
 @pytest.fixture(autouse=True)

@@ -467,11 +467,11 @@ def test_the_process_environment_is_the_default_source(monkeypatch: pytest.Monke
 
 
 def test_complaining_tells_once_and_raises_when_strict(caplog: pytest.LogCaptureFixture) -> None:
-    config.complain(Settings(), "X='y': expected z")
-    config.complain(Settings(), "X='y': expected z")
+    config.warn_or_raise(Settings(), "X='y': expected z")
+    config.warn_or_raise(Settings(), "X='y': expected z")
     assert [record.getMessage() for record in caplog.records] == ["X='y': expected z"]
     with pytest.raises(ConfigurationError, match="expected z"):
-        config.complain(Settings(strict=True), "X='y': expected z")
+        config.warn_or_raise(Settings(strict=True), "X='y': expected z")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blogauto_otel import _guard
-from blogauto_otel._guard import guard, guarded, swallow, swallowed, tell
+from blogauto_otel._guard import guard, guarded, log_once, swallow, swallowed
 
 quiet = pytest.mark.quiet_guard
 
@@ -141,7 +141,7 @@ class TestSwallowing:
         try:
             with guard("x"):
                 raise ValueError
-            assert not tell("k", "message")
+            assert not log_once("k", "message")
         finally:
             _guard.logger.removeHandler(handler)
         assert swallowed() == {"x": 1}
@@ -196,43 +196,43 @@ class TestLoud:
 class TestTelling:
     def test_a_signal_handler_may_tell_something_while_its_thread_is_telling(self) -> None:
         with _guard._lock:
-            assert tell("k", "message")
-            assert tell("other", "message")
+            assert log_once("k", "message")
+            assert log_once("other", "message")
 
     def test_once_a_minute_per_key(self, clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
-        assert tell("k", "said %s", "first")
+        assert log_once("k", "said %s", "first")
         clock[0] += 59.0
-        assert not tell("k", "said %s", "second")
-        assert tell("other", "said %s", "third")
+        assert not log_once("k", "said %s", "second")
+        assert log_once("other", "said %s", "third")
         clock[0] += 1.0
-        assert tell("k", "said %s", "fourth")
+        assert log_once("k", "said %s", "fourth")
         assert [record.getMessage() for record in caplog.records] == ["said first", "said third", "said fourth"]
 
     def test_at_the_level_it_is_given(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.INFO, "blogauto_otel"):
-            tell("k", "message", level=logging.INFO)
+            log_once("k", "message", level=logging.INFO)
         assert caplog.records[0].levelno == logging.INFO
 
     def test_a_message_that_does_not_fit_its_arguments_does_not_raise(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logging, "raiseExceptions", False)
-        tell("k", "%d", "x")
+        log_once("k", "%d", "x")
 
     def test_keys_without_end_are_bounded_and_the_newest_stay_quiet(self, clock: list[float]) -> None:
         for number in range(10 * _guard.MAX_KEYS):
             clock[0] += 0.001
-            assert tell(f"k{number}", "message", level=logging.DEBUG)
+            assert log_once(f"k{number}", "message", level=logging.DEBUG)
         assert len(_guard._told) <= _guard.MAX_KEYS
-        assert not tell(f"k{10 * _guard.MAX_KEYS - 1}", "message")
+        assert not log_once(f"k{10 * _guard.MAX_KEYS - 1}", "message")
 
 
 @quiet
 def test_a_forked_child_begins_anew() -> None:
     with guard("x"):
         raise ValueError
-    tell("k", "message")
+    log_once("k", "message")
     holder = threading.Thread(target=_guard._lock.acquire)  # as one of the parent may at the time of the fork
     holder.start()
     holder.join()
     _guard.reset()
     assert swallowed() == {}
-    assert tell("k", "message")
+    assert log_once("k", "message")

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from blogauto_otel.api.catalogue import CATALOGUE, MetricSpec  # noqa: E402
 from blogauto_otel.api.metric_spec import AttributeSpec  # noqa: E402
-from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE  # noqa: E402
+from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE  # noqa: E402
 from blogauto_otel.config import Option, Settings, default_of, option_of  # noqa: E402
 
 GOLDEN: Final = ROOT / "tests" / "golden" / "blog.json"
@@ -149,7 +149,7 @@ def telemetry_page() -> str:
     for domain, title in DOMAINS.items():
         rows = [_metric(metric, "blogauto") for metric in CATALOGUE if metric.domain == domain]
         parts.append(_metrics_table(title, rows))
-    parts.append(_metrics_table("Telemetry itself", [_metric(metric, SELF_NAMESPACE) for metric in SELF_METRICS]))
+    parts.append(_metrics_table("Telemetry itself", [_metric(metric, SDK_METRICS_NAMESPACE) for metric in SDK_METRICS]))
     parts += [*_edges(), *_spans(golden["spans"]), _logs(golden["logs"]), _resource(golden["resource"])]
     return "\n".join(parts)
 

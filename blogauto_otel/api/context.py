@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from opentelemetry import trace
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import guarded, tell
+from blogauto_otel._guard import guarded, log_once
 from blogauto_otel.api.text import safe_text
 
 MAX_BOUND: Final = 32
@@ -63,7 +63,7 @@ def bind(**values: object) -> None:
     free = MAX_BOUND - len(holder.values)
     fitting = {name: value for name, value in new.items() if name in holder.values or (free := free - 1) >= 0}
     if len(fitting) < len(new):
-        tell(
+        log_once(
             "too much bound", "bind(): more than %d names; %s left out", MAX_BOUND, sorted(new.keys() - fitting.keys())
         )
     if holder.is_request:

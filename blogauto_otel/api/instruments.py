@@ -27,7 +27,7 @@ from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, 
 
 from opentelemetry.metrics import Meter, MeterProvider
 
-from blogauto_otel._guard import guard, is_foreign, swallow, tell
+from blogauto_otel._guard import guard, is_foreign, log_once, swallow
 from blogauto_otel.api.metric_spec import OTHER_VALUE, AttributeSpec, Kind, MetricSpec
 
 P = ParamSpec("P")
@@ -148,7 +148,9 @@ class Instrument(Generic[P]):
             raise error
 
     def _tell_full(self, why: str) -> None:
-        tell(f"full {self.spec.name}", "%s: %s; further ones are counted under %s", self.spec.name, why, OTHER_VALUE)
+        log_once(
+            f"full {self.spec.name}", "%s: %s; further ones are counted under %s", self.spec.name, why, OTHER_VALUE
+        )
 
     def _bind(self, provider: MeterProvider, namespace: str) -> None:
         with guard(f"creating {self.spec.name}"):

@@ -145,13 +145,13 @@ class _Run:
             # Before the span is left, so that the measurement's exemplar points at it.
             operation_duration.record(seconds, operation=self._name, outcome=outcome)
         if error is not None and outcome == "error":
-            self._tell(error)
+            self._log_once(error)
         if self._token is not None:
             otel_context.detach(self._token)
         with guard("ending an operation"):
             self.span.end()
 
-    def _tell(self, error: BaseException) -> None:
+    def _log_once(self, error: BaseException) -> None:
         with guard("measuring an operation"):
             operation_errors.add(operation=self._name, type=class_name(type(error)))
         with guard("recording an operation's exception"):

@@ -10,7 +10,7 @@ from blogauto_otel import semconv
 from blogauto_otel.api.metric_spec import AttributeSpec, Kind, MetricSpec
 
 # These are ours in every service: the namespace of the application's metrics does not apply.
-SELF_NAMESPACE: Final = semconv.DISTRO_NAME
+SDK_METRICS_NAMESPACE: Final = semconv.DISTRO_NAME
 
 _SIGNAL: Final = {"signal": AttributeSpec(values=("traces", "metrics", "logs", "sentry", "sentry_traces"))}
 _WHY: Final = {**_SIGNAL, "reason": AttributeSpec(max_values=40)}
@@ -28,7 +28,7 @@ def _self(
 
 
 # fmt: off
-SELF_METRICS: Final[tuple[MetricSpec, ...]] = (
+SDK_METRICS: Final[tuple[MetricSpec, ...]] = (
     _self("items.accepted", _COUNTER, "{item}", "Items that were queued for delivery.", _SIGNAL),
     _self("items.sent", _COUNTER, "{item}", "Items that the receiver took.", _SIGNAL),
     _self("items.spooled", _COUNTER, "{item}", "Items that went to disk because they could not be sent.", _SIGNAL),
@@ -55,10 +55,10 @@ SELF_METRICS: Final[tuple[MetricSpec, ...]] = (
 )
 # fmt: on
 
-_BY_NAME: Final[Mapping[str, MetricSpec]] = MappingProxyType({metric.name: metric for metric in SELF_METRICS})
+_BY_NAME: Final[Mapping[str, MetricSpec]] = MappingProxyType({metric.name: metric for metric in SDK_METRICS})
 
 
-def self_spec(name: str) -> MetricSpec:
+def sdk_metric_spec(name: str) -> MetricSpec:
     """The metric of that name, without `blogauto_otel.`.
 
     Raises:

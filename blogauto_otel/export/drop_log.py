@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.signal import Signal
 
@@ -37,10 +37,10 @@ class Losses:
             if self._since is None:
                 self._since, self._before = now, self._seen
                 why = ", ".join(sorted(counts))
-                tell(f"loss {self._signal.value}", "%s are being lost: %s", self._signal.value, why)
+                log_once(f"loss {self._signal.value}", "%s are being lost: %s", self._signal.value, why)
             self._seen, self._last = lost, now
         elif self._since is not None and over and now - self._last >= CALM:
-            tell(
+            log_once(
                 f"loss over {self._signal.value}",
                 "%s are no longer lost; it was %d of them in %.0f s",
                 self._signal.value, lost - self._before, self._last - self._since,

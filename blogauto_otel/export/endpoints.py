@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from blogauto_otel._guard import tell
-from blogauto_otel.config import Settings, complain
+from blogauto_otel._guard import log_once
+from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.http import HttpTransport
 from blogauto_otel.export.transport import Destination, Transport
@@ -50,7 +50,7 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     protocol = _usable_protocol(settings)
     made = tuple(_route(signal, settings, protocol) for signal in Signal)
     for url in sorted({route.destination.url for route in made if _exposes_credentials(route.destination)}):
-        tell(
+        log_once(
             f"plain {url}", "%s is not encrypted, and the headers of OTEL_EXPORTER_OTLP_HEADERS go there", _masked(url)
         )
     return made
@@ -66,7 +66,7 @@ def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
 def _usable_protocol(settings: Settings) -> str:
     missing = missing_for_protocol(settings)
     if missing is not None:
-        complain(settings, f"{missing}; using http/protobuf")
+        warn_or_raise(settings, f"{missing}; using http/protobuf")
         return "http/protobuf"
     return settings.protocol
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from blogauto_otel._threads import signals_blocked
 from blogauto_otel.export.http import MAX_BODY, credentials
-from blogauto_otel.export.transport import USER_AGENT, Destination, Fate, Outcome, clamped, partial_success
+from blogauto_otel.export.transport import USER_AGENT, Destination, ExportResult, ExportStatus, clamped, partial_success
 from blogauto_otel.otlp import protobuf
 from blogauto_otel.otlp.signal import Signal
 
@@ -55,14 +55,14 @@ class GrpcTransport:
         headers = {**credentials(destination.url), **destination.headers}
         self._metadata = tuple((key.lower(), value) for key, value in headers.items())
 
-    def send(self, body: bytes, deadline: float) -> Outcome:
+    def send(self, body: bytes, deadline: float) -> ExportResult:
         """See `Transport`."""
         try:
             return self._exchange(body, deadline)
         except Exception as error:  # noqa: BLE001 - a broken grpcio raises what it likes
-            return Outcome(Fate.RETRY, "connection", f"{type(error).__name__}: {error}", answered=False)
+            return ExportResult(ExportStatus.RETRY, "connection", f"{type(error).__name__}: {error}", answered=False)
 
-    def _exchange(self, body: bytes, deadline: float) -> Outcome:
+    def _exchange(self, body: bytes, deadline: float) -> ExportResult:
         import grpc
 
         if self._channel is None:
@@ -74,9 +74,9 @@ class GrpcTransport:
         self._call = self._export.future(body, timeout=timeout, metadata=self._metadata, compression=compression)
         try:
             rejected, reason = partial_success(self._call.result())
-            return Outcome(Fate.DELIVERED, message=reason, rejected=rejected)
+            return ExportResult(ExportStatus.DELIVERED, message=reason, rejected=rejected)
         except grpc.FutureCancelledError:
-            return Outcome(Fate.RETRY, "connection", "broken off", answered=False)
+            return ExportResult(ExportStatus.RETRY, "connection", "broken off", answered=False)
         except grpc.RpcError as error:
             return _failed(error)
         finally:
@@ -118,14 +118,14 @@ def _content(path: str | None) -> bytes | None:
         return file.read()
 
 
-def _failed(error: Any) -> Outcome:
+def _failed(error: Any) -> ExportResult:
     code, name = error.code().value
     said = f"gRPC {name}: {(error.details() or '')[:500]}"
     wait = retry_delay(error.trailing_metadata())
     if code in _RETRYABLE or (code == _RESOURCE_EXHAUSTED and wait is not None):
         answered = code != _DEADLINE_EXCEEDED and not any(word in said.lower() for word in _NOBODY)
-        return Outcome(Fate.RETRY, f"grpc_{code}", said, wait, answered=answered or wait is not None)
-    return Outcome(Fate.REFUSED, f"grpc_{code}", said)
+        return ExportResult(ExportStatus.RETRY, f"grpc_{code}", said, wait, answered=answered or wait is not None)
+    return ExportResult(ExportStatus.REFUSED, f"grpc_{code}", said)
 
 
 def retry_delay(metadata: Any) -> float | None:

@@ -24,8 +24,8 @@ from blogauto_otel.export.transport import (
     USER_AGENT,
     DeadlineError,
     Destination,
-    Fate,
-    Outcome,
+    ExportResult,
+    ExportStatus,
     clamped,
     partial_success,
     remaining,
@@ -91,7 +91,7 @@ class HttpTransport:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self._port}"
 
-    def send(self, body: bytes, deadline: float) -> Outcome:
+    def send(self, body: bytes, deadline: float) -> ExportResult:
         """See `Transport`."""
         self._aborted = False
         try:
@@ -99,14 +99,14 @@ class HttpTransport:
                 packer = zlib.compressobj(1, zlib.DEFLATED, 31)
                 body = packer.compress(body) + packer.flush()
             with without_signal("SIGPIPE"):  # MSG_NOSIGNAL serves plain sockets, but not what OpenSSL writes
-                return outcome(self._exchange(body, deadline))
+                return result(self._exchange(body, deadline))
         except DeadlineError as error:
             self.close()
-            return Outcome(Fate.RETRY, TIMEOUT, f"{self._authority()}: {error}", answered=False)
+            return ExportResult(ExportStatus.RETRY, TIMEOUT, f"{self._authority()}: {error}", answered=False)
         except Exception as error:  # noqa: BLE001 - sockets, TLS and resolvers raise what they like
             self.close()
             said = f"{self._authority()}: {type(error).__name__}: {error}"
-            return Outcome(Fate.RETRY, "connection", said, answered=False)
+            return ExportResult(ExportStatus.RETRY, "connection", said, answered=False)
 
     def abort(self) -> None:
         """See `Transport`."""
@@ -373,7 +373,7 @@ _OTHER_PROTOCOLS: Final = (
 )
 
 
-def outcome(answer: Answer) -> Outcome:
+def result(answer: Answer) -> ExportResult:
     """What an answer means for the request.
 
     https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
@@ -382,13 +382,13 @@ def outcome(answer: Answer) -> Outcome:
     if 200 <= status < 300:
         if _is_page(answer):
             said = f"HTTP {status} with a page of HTML: no OTLP receiver is there"
-            return Outcome(Fate.RETRY, "page", said, answered=False)
+            return ExportResult(ExportStatus.RETRY, "page", said, answered=False)
         rejected, reason = partial_success(answer.body)
-        return Outcome(Fate.DELIVERED, message=reason, rejected=rejected)
+        return ExportResult(ExportStatus.DELIVERED, message=reason, rejected=rejected)
     said = _said(answer)
     if status in RETRYABLE:
-        return Outcome(Fate.RETRY, f"http_{status}", said, retry_after(answer.headers.get("retry-after")))
-    return Outcome(Fate.REFUSED, f"http_{status}", said)
+        return ExportResult(ExportStatus.RETRY, f"http_{status}", said, retry_after(answer.headers.get("retry-after")))
+    return ExportResult(ExportStatus.REFUSED, f"http_{status}", said)
 
 
 def _is_page(answer: Answer) -> bool:

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from blogauto_otel._guard import swallow, tell
-from blogauto_otel.export.signal_exporter import Lane
+from blogauto_otel._guard import log_once, swallow
+from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.otlp import drop_reasons
 
 MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
 
 
-class MetricLane(Lane):
+class MetricExporter(SignalExporter):
     """Metrics are fetched, and never pile up: a newer collection says all that an older one did."""
 
     def __init__(self, *args: Any, sources: Sequence[MetricSource], **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
     try:
         return source()
     except SystemExit as error:  # callbacks are anybody's code, and this one did not mean our thread
-        tell("metrics exit", "a metric callback raised %r; its metrics are missing", error)
+        log_once("metrics exit", "a metric callback raised %r; its metrics are missing", error)
     except BaseException as error:
         if not swallow("collecting metrics", error):
             raise

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from blogauto_otel._guard import tell
-from blogauto_otel.export.transport import Outcome
+from blogauto_otel._guard import log_once
+from blogauto_otel.export.transport import ExportResult
 from blogauto_otel.otlp.signal import Signal
 
 WHAT_TO_DO: Final = (
@@ -31,20 +31,20 @@ class Outages:
     def __init__(self) -> None:
         self._outages: dict[str, _Outage] = {}
 
-    def failed(self, place: str, signal: Signal, outcome: Outcome) -> None:
+    def failed(self, place: str, signal: Signal, result: ExportResult) -> None:
         """A request of this signal failed and is to be sent again; logged when that, or the reason for it, is new."""
         receiver = _receiver(place)
         outage = self._outages.setdefault(receiver, _Outage())
         outage.signals.add(signal)
-        if outcome.reason in outage.logged:
+        if result.reason in outage.logged:
             return
-        if tell(
-            f"away {receiver} {outcome.reason}",
+        if log_once(
+            f"away {receiver} {result.reason}",
             "cannot deliver %s to %s, keeping what waits and trying again: %s%s",
-            signal.value if outcome.answered else "telemetry", receiver, outcome.message,
-            "" if outcome.answered else f"; {WHAT_TO_DO}",
+            signal.value if result.answered else "telemetry", receiver, result.message,
+            "" if result.answered else f"; {WHAT_TO_DO}",
         ):  # fmt: skip
-            outage.logged.add(outcome.reason)
+            outage.logged.add(result.reason)
 
     def succeeded(self, place: str, signal: Signal) -> None:
         """A request of this signal was answered; logged when the receiver takes every signal again."""
@@ -57,7 +57,7 @@ class Outages:
             return
         self._outages.pop(receiver, None)
         if outage.logged:
-            tell(f"back {receiver}", "delivering to %s again", receiver, level=logging.INFO)
+            log_once(f"back {receiver}", "delivering to %s again", receiver, level=logging.INFO)
 
 
 def _receiver(place: str) -> str:

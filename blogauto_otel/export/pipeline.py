@@ -11,15 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import log_once, swallow
 from blogauto_otel._threads import start_thread
 from blogauto_otel.config import Settings
 from blogauto_otel.export.endpoints import Route, routes
-from blogauto_otel.export.metric_exporter import MetricLane, MetricSource
+from blogauto_otel.export.metric_exporter import MetricExporter, MetricSource
 from blogauto_otel.export.outages import Outages
 from blogauto_otel.export.queue import Queue
-from blogauto_otel.export.signal_exporter import Lane, Pace, SignalStats
-from blogauto_otel.export.worker import Worker, unobserved
+from blogauto_otel.export.signal_exporter import Pace, SignalExporter, SignalStats
+from blogauto_otel.export.worker import Worker, suppress_instrumentation
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.encoder import encode_resource
 from blogauto_otel.otlp.signal import Signal
@@ -29,7 +29,7 @@ from blogauto_otel.spool import location
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
-    from blogauto_otel.export.spooler import Keeper, SpoolStats
+    from blogauto_otel.export.spooler import Spooler, SpoolStats
 
 THREAD_NAME: Final = "blogauto-otel-delivery"
 
@@ -69,16 +69,18 @@ class Delivery:
         """All that a process must not share with its parent."""
         self._stopping = self._closed
         self._sender = Worker(THREAD_NAME, self._turn, "delivering telemetry")
-        self._lanes: dict[Signal, Lane] = {route.signal: self._lane(route, resource) for route in self._routes}
-        self._queues = {signal: lane.queue for signal, lane in self._lanes.items()}
+        self._exporters: dict[Signal, SignalExporter] = {
+            route.signal: self._exporter(route, resource) for route in self._routes
+        }
+        self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}
         outages = Outages()
-        for lane in self._lanes.values():
-            lane.outages = outages
-        self._keeper = _build_keeper(self._settings, self._lanes, self._sender.wake)
+        for exporter in self._exporters.values():
+            exporter.outages = outages
+        self._spooler = _build_spooler(self._settings, self._exporters, self._sender.wake)
         if self._closed:
             self._stop()
 
-    def _lane(self, route: Route, resource_: Resource) -> Lane:
+    def _exporter(self, route: Route, resource_: Resource) -> SignalExporter:
         settings = self._settings
         resource = encode_resource(resource_, self._redactor)
         # What waited on disk says so, except for metrics: there it would make other series of them.
@@ -96,11 +98,13 @@ class Delivery:
             queue.close()
         kept_resource = encode_resource(marked, self._redactor)
         parts = (route.signal, route.place, route.transport(), queue, pace, resource, kept_resource)
-        return MetricLane(*parts, sources=self._sources) if route.signal is Signal.METRICS else Lane(*parts)
+        return (
+            MetricExporter(*parts, sources=self._sources) if route.signal is Signal.METRICS else SignalExporter(*parts)
+        )
 
     # -- called by the application's threads
 
-    def offer(self, signal: Signal, scope: bytes, item: bytes) -> bool:
+    def enqueue(self, signal: Signal, scope: bytes, item: bytes) -> bool:
         """Queue an encoded item. Never blocks, never raises.
 
         Args:
@@ -112,7 +116,7 @@ class Delivery:
             False when it was lost; then it is counted.
         """
         if self._successor is not None:
-            return self._successor.offer(signal, scope, item)
+            return self._successor.enqueue(signal, scope, item)
         try:
             wake = self._queues[signal].put(scope, item)
             if wake is None:
@@ -140,18 +144,18 @@ class Delivery:
     def start(self) -> None:
         """Start our threads, unless they run. The first item does it; where there are only metrics, somebody has to."""
         self._sender.start()
-        if self._keeper is not None:
-            self._keeper.worker.start()
+        if self._spooler is not None:
+            self._spooler.worker.start()
 
     def _wake_up(self) -> None:
         self._sender.wake()
-        if self._keeper is not None:
-            self._keeper.worker.wake()
+        if self._spooler is not None:
+            self._spooler.worker.wake()
 
     def _stop(self) -> None:
         self._sender.stop()
-        if self._keeper is not None:
-            self._keeper.worker.stop()
+        if self._spooler is not None:
+            self._spooler.worker.stop()
 
     # -- the worker
 
@@ -160,20 +164,22 @@ class Delivery:
         self._work()
         watch = self._tell_losses()
         now = time.monotonic()
-        soonest = min(lane.due_in(now) for lane in self._lanes.values())
+        soonest = min(exporter.due_in(now) for exporter in self._exporters.values())
         waiting = watch or any(len(queue) for queue in self._queues.values())
         return max(_SHORTEST_SLEEP, min(soonest, _WATCHFUL if waiting else _LONGEST_SLEEP))
 
     def _tell_losses(self) -> bool:
         """Tell of losses that begin or are over; True while one lasts."""
-        return sum(lane.tell_losses() for lane in self._lanes.values()) > 0  # each, not just up to the first
+        return (
+            sum(exporter.tell_losses() for exporter in self._exporters.values()) > 0
+        )  # each, not just up to the first
 
     def _work(self) -> None:
         busy = True
         while busy and not self._stopping:
             # One request each in turn: a flood of one signal does not keep the others waiting.
-            due = [lane for lane in self._lanes.values() if lane.due_in(time.monotonic()) <= 0]
-            busy = sum(lane.work() for lane in due) > 0
+            due = [exporter for exporter in self._exporters.values() if exporter.due_in(time.monotonic()) <= 0]
+            busy = sum(exporter.work() for exporter in due) > 0
 
     # -- flush and end
 
@@ -188,12 +194,12 @@ class Delivery:
         """
         deadline = time.monotonic() + max(timeout, 0.0)
         failed = self._drain(deadline, last=False)
-        if failed and self._keeper is not None and not self._keeper.worker.running:
-            self._keep(self._keeper.keep_all, deadline)  # without a thread there is no better moment
+        if failed and self._spooler is not None and not self._spooler.worker.running:
+            self._keep(self._spooler.keep_all, deadline)  # without a thread there is no better moment
         self._tell_losses()  # the worker may not come to it any more
         return not failed
 
-    def keep_on_disk(self, timeout: float = 0.0) -> bool:
+    def spool_pending(self, timeout: float = 0.0) -> bool:
         """Write to disk what waits in memory, because the process may be about to end; it may also go on.
 
         What is in memory all the same is told: no code of ours may run after this.
@@ -205,7 +211,7 @@ class Delivery:
             True when nothing is in memory alone any more.
         """
         deadline = time.monotonic() + timeout
-        left = self._only_in_memory() if self._keeper is None else self._keep(self._keeper.keep_all, deadline)
+        left = self._only_in_memory() if self._spooler is None else self._keep(self._spooler.keep_all, deadline)
         self._tell_losses()
         _tell_lost(left, ", unless it goes on")
         return not any(left.values())
@@ -221,7 +227,7 @@ class Delivery:
         """
         if self._closed:
             return True
-        with unobserved():  # what is told of the end comes too late to be telemetry itself
+        with suppress_instrumentation():  # what is told of the end comes too late to be telemetry itself
             return self._shut_down(timeout)
 
     def _shut_down(self, timeout: float) -> bool:
@@ -235,17 +241,17 @@ class Delivery:
         for queue in self._queues.values():
             queue.close()
         self._stop()
-        if self._keeper is not None:
-            self._keep(self._keeper.end, deadline)
+        if self._spooler is not None:
+            self._keep(self._spooler.end, deadline)
         after = self._done()
         return self._end() and all(after[signal] > before[signal] for signal in failed)
 
     def _done(self) -> Mapping[Signal, int]:
         """How many items are safe: with the receiver, late as its answer may have been, or on disk."""
-        return {signal: lane.sent + lane.stats().spooled for signal, lane in self._lanes.items()}
+        return {signal: exporter.sent + exporter.stats().spooled for signal, exporter in self._exporters.items()}
 
     def _spooled(self) -> Mapping[Signal, int]:
-        return {signal: lane.stats().spooled for signal, lane in self._lanes.items()}
+        return {signal: exporter.stats().spooled for signal, exporter in self._exporters.items()}
 
     def _only_in_memory(self) -> Mapping[Signal, int]:
         return {signal: queue.items_only_here for signal, queue in self._queues.items()}
@@ -266,20 +272,20 @@ class Delivery:
         after = self._spooled()
         left = self._only_in_memory()  # before we say anything, which is telemetry too
         words = _in_words({signal: after[signal] - before[signal] for signal in after})
-        if words and self._keeper is not None:
-            tell(
+        if words and self._spooler is not None:
+            log_once(
                 "kept on disk",
                 "not delivered in time, and kept on disk for the next start (%s): %s",
-                self._keeper.stats().directory, words,
+                self._spooler.stats().directory, words,
             )  # fmt: skip
         return left
 
     def _end(self) -> bool:
         self._tell_losses()
         lost = {}
-        for signal, lane in self._lanes.items():
-            lost[signal] = lane.queue.give_up(drop_reasons.SHUTDOWN)
-            lane.end()
+        for signal, exporter in self._exporters.items():
+            lost[signal] = exporter.queue.give_up(drop_reasons.SHUTDOWN)
+            exporter.end()
         _tell_lost(lost)
         return not any(lost.values())
 
@@ -289,43 +295,45 @@ class Delivery:
         Returns:
             The signals of the lanes that did not get done.
         """
-        lanes = [lane for lane in self._lanes.values() if lane.has_work()]
-        accepted = {lane.signal: lane.queue.accepted for lane in lanes}
+        exporters = [exporter for exporter in self._exporters.values() if exporter.has_work()]
+        accepted = {exporter.signal: exporter.queue.accepted for exporter in exporters}
         results: dict[Signal, bool] = {}
 
-        def run(lane: Lane) -> None:
-            with unobserved():
+        def run(exporter: SignalExporter) -> None:
+            with suppress_instrumentation():
                 try:
-                    results[lane.signal] = lane.drain(deadline, accepted=accepted[lane.signal], last=last)
+                    results[exporter.signal] = exporter.drain(deadline, accepted=accepted[exporter.signal], last=last)
                 except Exception as error:
                     if not swallow("flushing telemetry", error):
                         raise
 
-        threads = [(lane, start_thread(run, f"{THREAD_NAME}-flush", lane)) for lane in lanes]
-        for lane, thread in threads:
+        threads = [(exporter, start_thread(run, f"{THREAD_NAME}-flush", exporter)) for exporter in exporters]
+        for exporter, thread in threads:
             if thread is None:
-                run(lane)
+                run(exporter)
         for _, thread in threads:
             if thread is not None:
                 thread.join(max(0.0, deadline + 0.25 - time.monotonic()))  # a moment to put back what was under way
-        return [lane.signal for lane in lanes if not results.get(lane.signal)]
+        return [exporter.signal for exporter in exporters if not results.get(exporter.signal)]
 
     # -- fork
 
     def after_fork_in_child(self, resource: Resource) -> None:
         """Begin anew: nothing that waits here is ours, no lock is to be trusted, no connection to be shared."""
-        for lane in self._lanes.values():
-            lane.transport.forget()
-        if self._keeper is not None:
-            self._keeper.forget()
+        for exporter in self._exporters.values():
+            exporter.transport.forget()
+        if self._spooler is not None:
+            self._spooler.forget()
         self._begin(resource)
 
     # -- figures
 
     def stats(self) -> DeliveryStats:
         """How delivery stands."""
-        spool = None if self._keeper is None else self._keeper.stats()
-        return DeliveryStats({signal: self._redacted(lane.stats()) for signal, lane in self._lanes.items()}, spool)
+        spool = None if self._spooler is None else self._spooler.stats()
+        return DeliveryStats(
+            {signal: self._redacted(exporter.stats()) for signal, exporter in self._exporters.items()}, spool
+        )
 
     def _redacted(self, stats: SignalStats) -> SignalStats:
         """What the receiver said is anybody's text."""
@@ -338,7 +346,7 @@ class Delivery:
 
 
 def _observed_by_nobody(work: Callable[[float], None], timeout: float) -> None:
-    with unobserved():
+    with suppress_instrumentation():
         try:
             work(timeout)
         except Exception as error:
@@ -349,7 +357,7 @@ def _observed_by_nobody(work: Callable[[float], None], timeout: float) -> None:
 def _tell_lost(counts: Mapping[Signal, int], but: str = "") -> None:
     words = _in_words(counts)
     if words:
-        tell("lost at shutdown", "not delivered before the end of the process, and lost: %s%s", words, but)
+        log_once("lost at shutdown", "not delivered before the end of the process, and lost: %s%s", words, but)
 
 
 def _in_words(counts: Mapping[Signal, int]) -> str:
@@ -362,31 +370,33 @@ def _marked(resource: Resource) -> Resource:
     return Resource({**resource.attributes, semconv.REDELIVERED: True}, resource.schema_url)
 
 
-def _build_keeper(settings: Settings, lanes: Mapping[Signal, Lane], wake: Callable[[], None]) -> Keeper | None:
+def _build_spooler(
+    settings: Settings, exporters: Mapping[Signal, SignalExporter], wake: Callable[[], None]
+) -> Spooler | None:
     if not location.is_wanted(settings):
         _tell_what_is_missing(settings)
         return None
-    from blogauto_otel.export.spooler import Keeper
+    from blogauto_otel.export.spooler import Spooler
     from blogauto_otel.spool.store import Limits
 
-    sent = frozenset(signal for signal in lanes if "otlp" in getattr(settings, f"{signal.value}_exporter"))
+    sent = frozenset(signal for signal in exporters if "otlp" in getattr(settings, f"{signal.value}_exporter"))
     limits = Limits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync)
-    keeper = Keeper(
-        lanes.values(),
+    keeper = Spooler(
+        exporters.values(),
         partial(location.candidates, settings, os.environ.copy()),
         limits,
         drained=sent,
         wake_sender=wake,
     )
-    for lane in lanes.values():
-        lane.turned, lane.finished = keeper.worker.wake, keeper.finished
+    for exporter in exporters.values():
+        exporter.turned, exporter.finished = keeper.worker.wake, keeper.finished
     return keeper
 
 
 def _tell_what_is_missing(settings: Settings) -> None:
     missing = location.missing_on_this_system()
     if missing is not None and settings.spool_dir != "off":
-        tell(
+        log_once(
             "no spool here",
             "no spool on this system, which has no %s: what cannot be sent waits in memory alone",
             missing,

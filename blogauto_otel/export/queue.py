@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel.otlp import drop_reasons
 
 if TYPE_CHECKING:
-    from blogauto_otel.spool.store import Held
+    from blogauto_otel.spool.store import ClaimedSegment
 
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
 _BETWEEN_ALARMS: Final = 0.05  # seconds
@@ -29,7 +29,7 @@ class Batch:
     weight: int = 0  # bytes that they will take in a request, with their scopes
     given_up: bool = False  # accounted for already: whatever becomes of it is of no account
     complete: bool = False  # nothing is added to it any more
-    kept: Held | None = None  # its copy on disk
+    kept: ClaimedSegment | None = None  # its copy on disk
 
     def __len__(self) -> int:
         return len(self.items)
@@ -217,7 +217,7 @@ class Queue:
         with self._lock:
             return [batch for batch in self._on_the_way if batch.kept is None and batch.complete]
 
-    def attach(self, batch: Batch, kept: Held) -> bool:
+    def attach(self, batch: Batch, kept: ClaimedSegment) -> bool:
         """The batch has a copy on disk; False when its outcome was there before."""
         with self._lock:
             if batch.given_up or batch not in self._on_the_way:

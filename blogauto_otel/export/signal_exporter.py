@@ -10,20 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.export.drop_log import Losses
 from blogauto_otel.export.outages import Outages
 from blogauto_otel.export.queue import Batch, Queue, grouped
-from blogauto_otel.export.transport import RETRY_AFTER_MIN, TIMEOUT, Fate, Outcome, Transport
+from blogauto_otel.export.transport import RETRY_AFTER_MIN, TIMEOUT, ExportResult, ExportStatus, Transport
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.encoder import ITEM
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import Kept
+from blogauto_otel.spool.file_format import StoredRequest
 
 if TYPE_CHECKING:
-    from blogauto_otel.spool.store import Held
+    from blogauto_otel.spool.store import ClaimedSegment
 
 _RESOURCE: Final = tag(1, LENGTH)  # resource_spans, resource_logs, resource_metrics
 
@@ -90,7 +90,7 @@ class Pace:
     timeout: float  # seconds for one request
 
 
-class Lane:
+class SignalExporter:
     """One signal on its way out. `sending` is held by whoever takes from the queue: the worker, or a flush."""
 
     def __init__(
@@ -108,14 +108,16 @@ class Lane:
         self.queue = queue
         self.transport = transport
         self.turned: Callable[[], None] = _nothing  # called when the receiver went away, or is back
-        self.finished: Callable[[Held, bool], None] = _nothing  # called when a file is done with; True: for good
+        self.finished: Callable[[ClaimedSegment, bool], None] = (
+            _nothing  # called when a file is done with; True: for good
+        )
         self.outages = Outages()  # one for all lanes, which who builds them sets
         self.sending = ExclusiveLock()
         self._flushes: list[None] = []  # one for each flush under way; its length is changed atomically
         self._pace = pace
         self._resource = resource
         self._kept_resource = kept_resource  # of what is sent from disk
-        self._handed: deque[tuple[Held, Kept]] = deque()  # from disk, to be sent; at most one
+        self._handed: deque[tuple[ClaimedSegment, StoredRequest]] = deque()  # from disk, to be sent; at most one
         self._mending_until = 0.0
         self._spooled = 0
         self._counting = threading.RLock()  # of what went to disk: several threads see to that
@@ -159,7 +161,7 @@ class Lane:
                 sent = self._send_batch(time.monotonic() + self._pace.timeout)
             if self._handed and self._retry_at <= time.monotonic():
                 self._send_handed(time.monotonic() + self._pace.timeout)
-            return sent is not None and sent[1].fate is not Fate.RETRY
+            return sent is not None and sent[1].status is not ExportStatus.RETRY
         finally:
             self.sending.release()
 
@@ -233,12 +235,12 @@ class Lane:
             sent = self._send_batch(min(deadline, now + allowance, now + self._pace.timeout))
             if sent is None:
                 return True
-            count, outcome = sent
-            if outcome.fate is not Fate.RETRY:
+            count, result = sent
+            if result.status is not ExportStatus.RETRY:
                 to_go -= count
                 continue
-            unanswered += not outcome.answered
-            if unanswered and (not known or outcome.reason == TIMEOUT or unanswered == 3):
+            unanswered += not result.answered
+            if unanswered and (not known or result.reason == TIMEOUT or unanswered == 3):
                 self._gave_up_at = time.monotonic()
                 return False
             if self._retry_at >= deadline:
@@ -256,56 +258,56 @@ class Lane:
 
     # -- one request
 
-    def _send_batch(self, deadline: float) -> tuple[int, Outcome] | None:
+    def _send_batch(self, deadline: float) -> tuple[int, ExportResult] | None:
         """How many items were sent, and what became of them; None when nothing waits."""
         batch = self.queue.take(self._pace.batch_items, self._pace.request_bytes)
         if batch is None:
             return None
         try:
-            outcome = self._post(_request(self._resource, batch), deadline)
+            result = self._post(_request(self._resource, batch), deadline)
         except BaseException:
             self._put_back(batch)
             raise
-        _AFTERWARDS[outcome.fate](self, batch, outcome)
-        return len(batch), outcome
+        _AFTERWARDS[result.status](self, batch, result)
+        return len(batch), result
 
-    def _post(self, body: bytes, deadline: float) -> Outcome:
+    def _post(self, body: bytes, deadline: float) -> ExportResult:
         started = self._busy_since = time.monotonic()
-        outcome = self.transport.send(body, deadline)
+        result = self.transport.send(body, deadline)
         self._requests += 1
         self._request_seconds += time.monotonic() - started
-        return outcome
+        return result
 
-    def _delivered(self, batch: Batch, outcome: Outcome) -> None:
+    def _delivered(self, batch: Batch, result: ExportResult) -> None:
         self._answered()
         if not self._settle(batch):
             return
-        rejected = self._rejected(len(batch), outcome)
+        rejected = self._rejected(len(batch), result)
         self._sent += len(batch) - rejected
 
-    def _rejected(self, items: int, outcome: Outcome) -> int:
+    def _rejected(self, items: int, result: ExportResult) -> int:
         """How many of a request that was taken were not."""
-        rejected = min(outcome.rejected, items)
+        rejected = min(result.rejected, items)
         if rejected:
             self.queue.count(drop_reasons.REJECTED, rejected)
-        if outcome.message or rejected:
-            self._last_error = f"{rejected} rejected: {outcome.message}"
-            tell(
+        if result.message or rejected:
+            self._last_error = f"{rejected} rejected: {result.message}"
+            log_once(
                 f"rejected {self.signal.value}",
                 "%s rejected %d of %d %s: %s",
-                self.place, rejected, items, self.signal.value, outcome.message or "no reason given",
+                self.place, rejected, items, self.signal.value, result.message or "no reason given",
             )  # fmt: skip
         return rejected
 
-    def _refused(self, batch: Batch, outcome: Outcome) -> None:
+    def _refused(self, batch: Batch, result: ExportResult) -> None:
         self._answered()
-        self._last_error = outcome.message
+        self._last_error = result.message
         if self._settle(batch):
-            self.queue.count(outcome.reason, len(batch))
-        tell(
-            f"refused {self.signal.value} {outcome.reason}",
+            self.queue.count(result.reason, len(batch))
+        log_once(
+            f"refused {self.signal.value} {result.reason}",
             "%s refuses %s, and what it refuses is lost: %s",
-            self.place, self.signal.value, outcome.message,
+            self.place, self.signal.value, result.message,
         )  # fmt: skip
 
     def _settle(self, batch: Batch) -> bool:
@@ -319,26 +321,26 @@ class Lane:
             self._count_spooled(len(batch))
             self.finished(batch.kept, False)
 
-    def _to_retry(self, batch: Batch, outcome: Outcome) -> None:
+    def _to_retry(self, batch: Batch, result: ExportResult) -> None:
         self._put_back(batch)
-        self._away(outcome)
+        self._away(result)
 
-    def _away(self, outcome: Outcome) -> None:
+    def _away(self, result: ExportResult) -> None:
         self._retries += 1
         if not self._failures:
             self._failing_since = time.monotonic()
         self._failures += 1
-        self._reachable = outcome.answered
-        self._last_error = outcome.message
-        self._retry_at = time.monotonic() + self._wait(outcome)
+        self._reachable = result.answered
+        self._last_error = result.message
+        self._retry_at = time.monotonic() + self._wait(result)
         self.turned()
-        self.outages.failed(self.place, self.signal, outcome)
+        self.outages.failed(self.place, self.signal, result)
 
-    def _wait(self, outcome: Outcome) -> float:
-        if outcome.retry_after is not None:
-            return outcome.retry_after
-        longest = BACKOFF_ANSWERED if outcome.answered else BACKOFF_AWAY
-        if outcome.answered and time.monotonic() - self._failing_since < AT_FIRST:
+    def _wait(self, result: ExportResult) -> float:
+        if result.retry_after is not None:
+            return result.retry_after
+        longest = BACKOFF_ANSWERED if result.answered else BACKOFF_AWAY
+        if result.answered and time.monotonic() - self._failing_since < AT_FIRST:
             longest = min(longest, BACKOFF_AT_FIRST)
         wait = min(longest, BACKOFF_FIRST * BACKOFF_FACTOR ** min(self._failures - 1, 30))
         return wait * _random.uniform(0.5, 1.0)
@@ -386,9 +388,9 @@ class Lane:
         """Items to be kept; `spooled` or the queue's `put_back` must follow."""
         return self.queue.take(self._pace.batch_items, max_bytes)
 
-    def kept(self, batch: Batch) -> Kept:
+    def kept(self, batch: Batch) -> StoredRequest:
         """The batch as it will be sent when it comes back."""
-        return Kept(self.signal, len(batch), _request(self._kept_resource, batch))
+        return StoredRequest(self.signal, len(batch), _request(self._kept_resource, batch))
 
     def spooled(self, batch: Batch) -> None:
         """The batch is on disk."""
@@ -415,7 +417,7 @@ class Lane:
         """Seconds until something from disk could be sent; infinite while something is about to be."""
         return float("inf") if self._handed else max(self._retry_at, self._mending_until) - now
 
-    def hand(self, held: Held, kept: Kept) -> None:
+    def hand(self, held: ClaimedSegment, kept: StoredRequest) -> None:
         """Something from disk to be sent next; `finished` will be called with it."""
         self._handed.append((held, kept))
 
@@ -426,31 +428,31 @@ class Lane:
             return
         gone = False
         try:
-            outcome = self._post(kept.content, deadline)
-            gone = self._after_handed(kept, outcome)
+            result = self._post(kept.content, deadline)
+            gone = self._after_handed(kept, result)
         finally:
             self.finished(held, gone)
 
-    def _after_handed(self, kept: Kept, outcome: Outcome) -> bool:
-        if outcome.fate is Fate.RETRY:
-            self._away(outcome)
+    def _after_handed(self, kept: StoredRequest, result: ExportResult) -> bool:
+        if result.status is ExportStatus.RETRY:
+            self._away(result)
             return False
         self._answered()
-        if outcome.fate is Fate.DELIVERED:
-            self._redelivered += kept.items - self._rejected(kept.items, outcome)
+        if result.status is ExportStatus.DELIVERED:
+            self._redelivered += kept.items - self._rejected(kept.items, result)
             return True
-        self._last_error = outcome.message
-        if outcome.reason in MENDABLE:
+        self._last_error = result.message
+        if result.reason in MENDABLE:
             self._mending_until = time.monotonic() + MENDING
         else:
-            self.queue.count(outcome.reason, kept.items)
-        tell(
-            f"refused kept {self.signal.value} {outcome.reason}",
+            self.queue.count(result.reason, kept.items)
+        log_once(
+            f"refused kept {self.signal.value} {result.reason}",
             "%s refuses %s that were kept on disk, %s: %s",
             self.place, self.signal.value,
-            "where they stay for now" if outcome.reason in MENDABLE else "and they are lost", outcome.message,
+            "where they stay for now" if result.reason in MENDABLE else "and they are lost", result.message,
         )  # fmt: skip
-        return outcome.reason not in MENDABLE
+        return result.reason not in MENDABLE
 
     # -- figures
 
@@ -484,8 +486,8 @@ def _nothing(*_: object) -> None:
     pass
 
 
-_AFTERWARDS: Final[Mapping[Fate, Callable[[Lane, Batch, Outcome], None]]] = {
-    Fate.DELIVERED: Lane._delivered,
-    Fate.REFUSED: Lane._refused,
-    Fate.RETRY: Lane._to_retry,
+_AFTERWARDS: Final[Mapping[ExportStatus, Callable[[SignalExporter, Batch, ExportResult], None]]] = {
+    ExportStatus.DELIVERED: SignalExporter._delivered,
+    ExportStatus.REFUSED: SignalExporter._refused,
+    ExportStatus.RETRY: SignalExporter._to_retry,
 }

@@ -16,15 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.export.queue import Batch
-from blogauto_otel.export.signal_exporter import Lane
+from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import FREE, Kept
+from blogauto_otel.spool.file_format import FREE, StoredRequest
 from blogauto_otel.spool.location import choose
-from blogauto_otel.spool.store import Entry, Held, Limits, Spool
+from blogauto_otel.spool.store import ClaimedSegment, Entry, Limits, Spool
 
 THREAD_NAME: Final = "blogauto-otel-spool"
 
@@ -64,33 +64,33 @@ class _Attempts:
 class _Shelf:
     """What one signal of this process has on disk, and which files of it are next."""
 
-    def __init__(self, lane: Lane) -> None:
-        self.lane = lane
+    def __init__(self, exporter: SignalExporter) -> None:
+        self.exporter = exporter
         self.writing = _Attempts()
         self.reading = _Attempts()
         self.files: deque[Entry] = deque()
-        self.segment: Held | None = None  # a file that is added to as long as it is small
-        self.kept = Kept(lane.signal, 0, b"")  # what is in it
+        self.segment: ClaimedSegment | None = None  # a file that is added to as long as it is small
+        self.kept = StoredRequest(exporter.signal, 0, b"")  # what is in it
         self.older = False  # whether files before it wait for whoever drains: then it is not its turn
         self.was_away = False
         self.handed_at = 0.0
         self.sent_before = 0  # items that had been sent when the segment was written
 
     def begin_segment(self) -> None:
-        self.segment, self.kept = None, Kept(self.lane.signal, 0, b"")
+        self.segment, self.kept = None, StoredRequest(self.exporter.signal, 0, b"")
 
     @property
     def is_outdated(self) -> bool:
         """Whether the segment holds metrics, and newer ones have arrived."""
-        return self.lane.latest_only and self.lane.sent > self.sent_before
+        return self.exporter.latest_only and self.exporter.sent > self.sent_before
 
 
-class Keeper:
+class Spooler:
     """Moves items between memory and disk. Starts no thread before the first item."""
 
     def __init__(
         self,
-        lanes: Iterable[Lane],
+        exporters: Iterable[SignalExporter],
         places: Callable[[], Sequence[Path]],
         limits: Limits,
         *,
@@ -98,7 +98,7 @@ class Keeper:
         wake_sender: Callable[[], None],
     ) -> None:
         self.worker = Worker(THREAD_NAME, self.turn, "keeping telemetry on disk")
-        self._shelves = {lane.signal: _Shelf(lane) for lane in lanes}
+        self._shelves = {exporter.signal: _Shelf(exporter) for exporter in exporters}
         self._places = places
         self._limits = limits
         self._segment = min(SEGMENT, limits.bytes // 8)
@@ -107,7 +107,7 @@ class Keeper:
         self._wake_sender = wake_sender
         self._working = ExclusiveLock()  # held by whoever uses the spool: the thread, or a flush
         self._made: Spool | None = None
-        self._finished: deque[tuple[Held, bool]] = deque()
+        self._finished: deque[tuple[ClaimedSegment, bool]] = deque()
         self._look_at = time.monotonic() + _random.uniform(0.0, JITTER)
         self._hand_out_at = 0.0
         self._clearing = _Attempts()
@@ -125,7 +125,7 @@ class Keeper:
         return self._made
 
     def _lost(self, signal: Signal, reason: str, items: int) -> None:
-        self._shelves[signal].lane.queue.count(reason, items)
+        self._shelves[signal].exporter.queue.count(reason, items)
 
     def stats(self) -> SpoolStats:
         """How the spool stands; asks no disk."""
@@ -163,7 +163,7 @@ class Keeper:
         if self._try(attempts, work, *args) and attempts.next_at:
             attempts.next_at = 0.0
             if not any(each.next_at for each in self._attempts):
-                tell("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
+                log_once("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
 
     def _try(self, attempts: _Attempts, work: Callable[..., None], *args: Any) -> bool:
         try:
@@ -178,9 +178,9 @@ class Keeper:
         shelves = self._shelves.values()
         times = [max(self._look_at, self._looking.next_at) - now]
         times += [self._clearing.next_at - now] if self._finished else []
-        times += [max(shelf.writing.next_at - now, shelf.lane.keep_in(now)) for shelf in shelves]
+        times += [max(shelf.writing.next_at - now, shelf.exporter.keep_in(now)) for shelf in shelves]
         times += [
-            max(self._hand_out_at - now, shelf.reading.next_at - now, shelf.lane.wants_kept_in(now))
+            max(self._hand_out_at - now, shelf.reading.next_at - now, shelf.exporter.wants_kept_in(now))
             for shelf in shelves
             if self._has(shelf)
         ]
@@ -188,7 +188,7 @@ class Keeper:
 
     def _tell_trouble(self, error: Exception) -> None:
         self._errors += 1
-        tell(
+        log_once(
             "spool unusable",
             "telemetry cannot be kept on disk, and waits in memory alone; BLOGAUTO_OTEL_SPOOL_DIR says where else,"
             " or off: %s", str(error) or type(error).__name__,
@@ -197,13 +197,13 @@ class Keeper:
     # -- from memory to disk
 
     def _tend(self, shelf: _Shelf) -> None:
-        now, lane = time.monotonic(), shelf.lane
-        if shelf.was_away and not lane.is_away:
+        now, exporter = time.monotonic(), shelf.exporter
+        if shelf.was_away and not exporter.is_away:
             self._look_at = min(self._look_at, now + _random.uniform(0.0, JITTER))
-        shelf.was_away = lane.is_away
-        if lane.keep_in(now) <= 0:
-            self._keep(shelf, under_way=lane.overdue_in(now) <= 0 and not lane.latest_only)
-        if shelf.is_outdated or not (lane.is_away or lane.latest_only):
+        shelf.was_away = exporter.is_away
+        if exporter.keep_in(now) <= 0:
+            self._keep(shelf, under_way=exporter.overdue_in(now) <= 0 and not exporter.latest_only)
+        if shelf.is_outdated or not (exporter.is_away or exporter.latest_only):
             self._close_segment(shelf)
 
     def _keep(self, shelf: _Shelf, *, under_way: bool) -> None:
@@ -214,35 +214,37 @@ class Keeper:
             self._keep_waiting(shelf)
 
     def _copy_under_way(self, shelf: _Shelf) -> None:
-        under_way = shelf.lane.queue.only_here()
-        if under_way and not shelf.lane.latest_only:
+        under_way = shelf.exporter.queue.only_here()
+        if under_way and not shelf.exporter.latest_only:
             self._close_segment(shelf)  # or what comes after these would be in a file from before them
         for sent in under_way:
             # Its request may succeed yet: the copy is ours until that is known, and everybody's when we die.
-            held = self._spool.write(shelf.lane.kept(sent), hold=True)
-            if not shelf.lane.queue.attach(sent, held):
+            held = self._spool.write(shelf.exporter.kept(sent), hold=True)
+            if not shelf.exporter.queue.attach(sent, held):
                 self._spool.discard(held)
 
     def _keep_waiting(self, shelf: _Shelf) -> None:
-        to_go = len(shelf.lane.queue)  # what comes later waits: on a slow disk, other signals had no turn else
-        if shelf.lane.latest_only and to_go:
-            shelf.kept = Kept(shelf.lane.signal, 0, b"")  # what is in the file is replaced, not added to
-        while to_go > 0 and time.monotonic() < self._until and (batch := shelf.lane.take(self._at_once)) is not None:
+        to_go = len(shelf.exporter.queue)  # what comes later waits: on a slow disk, other signals had no turn else
+        if shelf.exporter.latest_only and to_go:
+            shelf.kept = StoredRequest(shelf.exporter.signal, 0, b"")  # what is in the file is replaced, not added to
+        while (
+            to_go > 0 and time.monotonic() < self._until and (batch := shelf.exporter.take(self._at_once)) is not None
+        ):
             try:
                 self._store(shelf, batch)
             except BaseException:
-                shelf.lane.queue.put_back(batch)
+                shelf.exporter.queue.put_back(batch)
                 raise
-            shelf.lane.spooled(batch)
+            shelf.exporter.spooled(batch)
             to_go -= len(batch)
 
     def _store(self, shelf: _Shelf, batch: Batch) -> None:
-        kept = shelf.lane.kept(batch)
+        kept = shelf.exporter.kept(batch)
         if shelf.segment is not None and not self._spool.holds(shelf.segment):
             shelf.begin_segment()
         joined = replace(kept, items=shelf.kept.items + kept.items, content=shelf.kept.content + kept.content)
-        if len(joined.content) <= (self._limits.content if shelf.lane.latest_only else self._segment):
-            sent = shelf.lane.sent
+        if len(joined.content) <= (self._limits.content if shelf.exporter.latest_only else self._segment):
+            sent = shelf.exporter.sent
             shelf.segment = self._spool.write(joined, hold=True, instead_of=shelf.segment)
             shelf.kept, shelf.sent_before = joined, sent
             return
@@ -251,7 +253,7 @@ class Keeper:
         shelf.older = True
         # Where nothing more is recorded, nothing but this file will show that the receiver is back.
         now = time.monotonic()
-        self._look_at = min(self._look_at, now + max(0.0, shelf.lane.wants_kept_in(now)))
+        self._look_at = min(self._look_at, now + max(0.0, shelf.exporter.wants_kept_in(now)))
 
     def _close_segment(self, shelf: _Shelf) -> None:
         """Let it go: nothing is added to it any more. Metrics that a newer collection has outdone are of no use."""
@@ -275,7 +277,7 @@ class Keeper:
         for signal, shelf in self._shelves.items():
             shelf.older = any(entry.name.signal is signal and entry.name.state == FREE for entry in found)
         self._look_at = now + (LOOK_AGAIN if waits else LOOK_EVERY) * _random.uniform(0.8, 1.2)
-        can_send = any(self._shelves[signal].lane.wants_kept_in(now) <= 0 for signal in self._drained)
+        can_send = any(self._shelves[signal].exporter.wants_kept_in(now) <= 0 for signal in self._drained)
         if not (waits and can_send and self._spool.lock()):
             self._spool.unlock()
             return
@@ -284,29 +286,29 @@ class Keeper:
             self._shelves[signal].files = deque(entry for entry in free if entry.name.signal is signal)
 
     def _has(self, shelf: _Shelf) -> bool:
-        its_turn = shelf.segment is not None and not shelf.older and not shelf.lane.latest_only
+        its_turn = shelf.segment is not None and not shelf.older and not shelf.exporter.latest_only
         return bool(shelf.files) or its_turn
 
     def _hand_out(self, shelf: _Shelf) -> None:
         """Give the sender the next file, if it wants one."""
         now = time.monotonic()
-        while now >= self._hand_out_at and self._has(shelf) and shelf.lane.wants_kept_in(now) <= 0:
+        while now >= self._hand_out_at and self._has(shelf) and shelf.exporter.wants_kept_in(now) <= 0:
             held = self._next(shelf)
             kept = None if held is None else self._read(held)
             if held is not None and kept is not None:
                 self._hand_out_at = now + len(kept.content) / RATE
                 shelf.handed_at = now
-                shelf.lane.hand(held, kept)
+                shelf.exporter.hand(held, kept)
                 self._wake_sender()
 
-    def _read(self, held: Held) -> Kept | None:
+    def _read(self, held: ClaimedSegment) -> StoredRequest | None:
         try:
             return self._spool.read(held)
         except UNUSABLE:
             self._finished.append((held, False))  # nothing is wrong with the file: no descriptor left, for one
             raise
 
-    def _next(self, shelf: _Shelf) -> Held | None:
+    def _next(self, shelf: _Shelf) -> ClaimedSegment | None:
         """The oldest file, and where there is none, the one that we are still adding to."""
         if shelf.files:
             return self._spool.claim(shelf.files.popleft())
@@ -314,7 +316,7 @@ class Keeper:
         shelf.begin_segment()
         return segment
 
-    def finished(self, held: Held, gone: bool) -> None:
+    def finished(self, held: ClaimedSegment, gone: bool) -> None:
         """Called by the sender: the file has arrived, or will never (`gone`), or it goes back for later."""
         self._finished.append((held, gone))
         self.worker.wake()
@@ -334,7 +336,7 @@ class Keeper:
             if not any(shelf.files for shelf in self._shelves.values()):
                 self._look_at = 0.0  # is there more, and does anybody else want to drain it?
 
-    def _put_back(self, held: Held) -> None:
+    def _put_back(self, held: ClaimedSegment) -> None:
         """It is anybody's, and still the oldest: what came after it does not overtake it."""
         entry = self._spool.release(held)
         if entry is not None:
@@ -372,7 +374,7 @@ class Keeper:
         self._try(shelf.writing, partial(self._keep, shelf, under_way=True))
         self._try(shelf.writing, self._close_segment, shelf)
         if end:
-            shelf.lane.leave()
+            shelf.exporter.leave()
             self._try(self._clearing, self._clear_away)
 
     def forget(self) -> None:

@@ -20,7 +20,7 @@ RETRY_AFTER_MAX: Final = 60.0  # a receiver that asks for more would silence us 
 TIMEOUT: Final = "timeout"  # the reason of an outcome: there was a connection, or nearly, but no answer in time
 
 
-class Fate(Enum):
+class ExportStatus(Enum):
     """What became of a request."""
 
     DELIVERED = "delivered"
@@ -29,10 +29,10 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportResult:
     """The fate of one request, and what the receiver said."""
 
-    fate: Fate
+    status: ExportStatus
     reason: str = ""  # a word for counting: http_400, grpc_3
     message: str = ""  # a sentence for people
     retry_after: float | None = None  # seconds, already within bounds
@@ -56,7 +56,7 @@ class Destination:
 class Transport(Protocol):
     """Carries requests to one destination. Used by one thread at a time, `abort` and `forget` aside."""
 
-    def send(self, body: bytes, deadline: float) -> Outcome:
+    def send(self, body: bytes, deadline: float) -> ExportResult:
         """Send one request; done by `deadline` (`time.monotonic`), whatever the peer does. Raises no `Exception`."""
 
     def abort(self) -> None:

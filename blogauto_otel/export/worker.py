@@ -10,7 +10,7 @@ from typing import Final
 
 from opentelemetry import context as otel_context
 
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import log_once, swallow
 from blogauto_otel._threads import start_thread
 
 _AFTER_A_SURPRISE: Final = 1.0  # seconds
@@ -50,7 +50,7 @@ class Worker:
                 if start_thread(self._run, self._name) is None:
                     self.running = False
                     self._no_thread_until = time.monotonic() + _NO_THREAD
-                    tell(
+                    log_once(
                         "no thread",
                         "no thread can be started: telemetry waits for a flush, or for the end of the process",
                     )
@@ -93,7 +93,7 @@ class Worker:
 
 
 @contextmanager
-def unobserved() -> Iterator[None]:
+def suppress_instrumentation() -> Iterator[None]:
     """A block whose own requests and log records are not recorded."""
     token = otel_context.attach(_SUPPRESSED)
     try:

@@ -56,7 +56,7 @@ class Context:
     tracer_provider: TracerProvider
     meter_provider: MeterProvider
     logger_provider: LoggerProvider
-    write_late: Callable[..., None] | None = None
+    write_deferred_span: Callable[..., None] | None = None
 
 
 # In the order in which they are switched on: context first, because the others start threads.

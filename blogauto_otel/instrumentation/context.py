@@ -7,7 +7,7 @@ variables in a thread that never had them would change what it does.
 `threading.Thread` is left as it is: a thread may outlive its request by days, as those of drivers and schedulers do,
 and would write into its trace and keep its objects alive for as long.
 
-An exception remembers the span that it ended, for those who tell of it later (`signals/failures.py`).
+An exception remembers the span that it ended, for those who tell of it later (`api/failures.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _processor: BoundContextProcessor | None = None
 _variables: Final[list[ContextVar[Any]]] = []
 
 
-def carry(variable: ContextVar[Any]) -> None:
+def propagate(variable: ContextVar[Any]) -> None:
     """Carry this variable as well, for a part of ours that keeps something there for each request."""
     if variable not in _variables:
         _variables.append(variable)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 
 
 def when_imported(name: str, call: Callable[[ModuleType], object]) -> None:
@@ -18,7 +18,7 @@ def when_imported(name: str, call: Callable[[ModuleType], object]) -> None:
     try:
         from wrapt import register_post_import_hook
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package may raise when it is imported
-        tell("no import hooks", "wrapt does not import (%r): libraries imported later are not instrumented", error)
+        log_once("no import hooks", "wrapt does not import (%r): libraries imported later are not instrumented", error)
         module = sys.modules.get(name)
         if module is not None:
             call(module)

@@ -15,7 +15,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from blogauto_otel import _guard, semconv
 from blogauto_otel._guard import guard
 from blogauto_otel.api.metric_spec import Kind
-from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE
+from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
 from blogauto_otel.export.signal_exporter import SignalStats
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.otlp import drop_reasons
@@ -102,9 +102,9 @@ def instrument(context: Context) -> Report:
     global _context, _began
     _context, _began = context, time.time()
     meter = context.meter_provider.get_meter(semconv.SCOPE_SELF)
-    for metric in SELF_METRICS:
+    for metric in SDK_METRICS:
         _creator(meter, metric.kind)(
-            metric.otel_name(SELF_NAMESPACE),
+            metric.otel_name(SDK_METRICS_NAMESPACE),
             [_observing(metric.name, context)],
             unit=metric.unit,
             description=metric.description,

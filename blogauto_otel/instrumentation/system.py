@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.api.catalogue import Kind, spec
 from blogauto_otel.instrumentation import Context, Report, State
 
@@ -234,7 +234,9 @@ def _psutil() -> Any:
     try:
         import psutil
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a compiled package can fail to import in any way
-        tell("psutil", "psutil cannot be used (%s: %s): no system metrics but the disk", type(error).__name__, error)
+        log_once(
+            "psutil", "psutil cannot be used (%s: %s): no system metrics but the disk", type(error).__name__, error
+        )
         return None
     return psutil
 
@@ -351,7 +353,7 @@ def _observing(name: str, attributes: Mapping[str, str]) -> Callable[[CallbackOp
 def _tell_once(name: str, error: BaseException) -> None:
     if name not in _failed:
         _failed.add(name)
-        tell(f"system {name}", "%s cannot be measured here: %s: %s", name, type(error).__name__, error)
+        log_once(f"system {name}", "%s cannot be measured here: %s: %s", name, type(error).__name__, error)
 
 
 def _report(roots: Roots) -> Report:

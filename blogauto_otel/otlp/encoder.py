@@ -16,7 +16,7 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.otlp.protobuf import DOUBLE, FIXED64, LENGTH, U64, VARINT, message, tag, varint, zigzag
 from blogauto_otel.otlp.values import (
-    NOTHING_SECRET,
+    NO_REDACTION,
     AttributeEncoder,
     Limits,
     Plain,
@@ -89,7 +89,7 @@ def encode_scope(scope: InstrumentationScope | None) -> bytes:
     parts = [message(_HEAD, utf8(key_text(scope.name or "")[:_MAX_NAME]))]
     if scope.version:
         parts.append(message(ITEM, utf8(key_text(scope.version)[:_MAX_NAME])))
-    AttributeEncoder(3, NOTHING_SECRET, Limits()).append(parts, scope.attributes)
+    AttributeEncoder(3, NO_REDACTION, Limits()).append(parts, scope.attributes)
     return message(_HEAD, b"".join(parts)) + _schema_url(scope.schema_url)
 
 

@@ -36,7 +36,7 @@ class Redactor(Protocol):
         """Replace a secret by its key, or secrets inside the value; the same object when there are none."""
 
 
-class _NothingSecret:
+class _NoRedaction:
     def text(self, value: str) -> str:
         return value
 
@@ -45,7 +45,7 @@ class _NothingSecret:
 
 
 # For what libraries say of themselves, and for what will be redacted later.
-NOTHING_SECRET: Final = _NothingSecret()
+NO_REDACTION: Final = _NoRedaction()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricRead
 from opentelemetry.sdk.metrics.view import DefaultAggregation
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel._guard import tell
+from blogauto_otel._guard import log_once
 from blogauto_otel.otlp.values import Redactor
 
 # The point that counts what came after the limit, as the specification names it:
@@ -108,7 +108,7 @@ class BoundedMatch(_ViewInstrumentMatch):
         return series
 
     def _tell_overflow(self) -> None:
-        tell(
+        log_once(
             f"series {self._name}",
             "the metric %s has more than %d series; further ones are counted together (BLOGAUTO_OTEL_SERIES_LIMIT)",
             self._name, self._bounds.limit,
@@ -162,7 +162,7 @@ def bound(provider: MeterProvider, *, limit: int, redactor: Redactor, first: Cal
     bounds = _Bounds(limit, redactor, first)
     missing = _missing_details(provider)
     if missing:
-        tell(
+        log_once(
             "series unbounded",
             "this OpenTelemetry SDK lacks %s: BLOGAUTO_OTEL_SERIES_LIMIT does not limit anything",
             missing,
@@ -200,7 +200,7 @@ def renew_locks_of(meter: Any) -> None:
     meter._instrument_ids_lock = meter._instrument_registration_lock = threading.RLock()
 
 
-def begin_anew(provider: MeterProvider, resource: Resource) -> None:
+def reset_after_fork(provider: MeterProvider, resource: Resource) -> None:
     """Empty every series, and replace every lock that a thread of the parent may have held."""
     renew_locks(provider)
     for meter in provider._meters.values():

@@ -12,8 +12,8 @@ from typing import Any, Final
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
-from blogauto_otel._guard import is_foreign, swallow, tell
-from blogauto_otel.otlp.values import NOTHING_SECRET, Redactor
+from blogauto_otel._guard import is_foreign, log_once, swallow
+from blogauto_otel.otlp.values import NO_REDACTION, Redactor
 from blogauto_otel.sdk.scopes import cleaned
 from blogauto_otel.sdk.tracer import readable_attributes
 
@@ -23,7 +23,7 @@ _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: whoever asks for it
 class TolerantMeter(Meter):
     """The SDK's meter, given this class; what it makes is tolerant, and a name that it refuses makes nothing."""
 
-    redactor: Redactor = NOTHING_SECRET
+    redactor: Redactor = NO_REDACTION
 
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
@@ -105,6 +105,6 @@ def _sparing(callback: Callable[..., Iterable[Any]]) -> Callable[..., Iterable[A
         except BaseException as error:
             if isinstance(error, Exception) or not is_foreign(error):  # the SDK logs any `Exception`
                 raise
-            tell("callback exits", "a metric callback raised %r; its metrics are missing", error)
+            log_once("callback exits", "a metric callback raised %r; its metrics are missing", error)
 
     return observe

@@ -25,7 +25,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NOTHING_SECRET, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes, cleaned
 from blogauto_otel.sdk.tracer import exception_attributes, readable, readable_attributes
@@ -49,7 +49,7 @@ class LogPipeline(LogRecordProcessor):
             if not swallow("encoding a log record", error):
                 raise
             return
-        self._delivery.offer(Signal.LOGS, scope, item)
+        self._delivery.enqueue(Signal.LOGS, scope, item)
 
     def shutdown(self) -> None:
         """The end of delivery is the end of this."""
@@ -129,7 +129,7 @@ _FIELDS: Final = (
 
 
 class _Provider(LoggerProvider):
-    redactor: Redactor = NOTHING_SECRET
+    redactor: Redactor = NO_REDACTION
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""

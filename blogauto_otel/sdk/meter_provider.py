@@ -22,13 +22,13 @@ from opentelemetry.sdk.metrics import (
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import log_once, swallow
 from blogauto_otel._locks import ExclusiveLock
-from blogauto_otel.config import Settings, complain
+from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import NOTHING_SECRET, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
 from blogauto_otel.sdk import attribute_sets
 from blogauto_otel.sdk.instruments import TolerantMeter
 from blogauto_otel.sdk.scopes import cleaned
@@ -64,7 +64,9 @@ class CollectingReader(MetricReader):
         if not self._turn.acquire(timeout=timeout):
             if time.monotonic() - began < timeout:
                 return None
-            tell("collect stuck", "metrics cannot be collected: a metric callback has not returned for %.0f s", timeout)
+            log_once(
+                "collect stuck", "metrics cannot be collected: a metric callback has not returned for %.0f s", timeout
+            )
             return None
         try:
             self._received.data = None
@@ -95,7 +97,7 @@ class CollectingReader(MetricReader):
 
 
 class _Provider(MeterProvider):
-    redactor: Redactor = NOTHING_SECRET
+    redactor: Redactor = NO_REDACTION
     flush: Callable[[float], bool] | None = None
 
     def _handle_fork(self) -> None:
@@ -126,7 +128,7 @@ class Metering:
     def after_fork_in_child(self, resource: Resource) -> None:
         """All instruments, those made before the fork too, begin at zero, with fresh locks and the child's resource."""
         self.reader.after_fork_in_child()
-        attribute_sets.begin_anew(self.provider, resource)
+        attribute_sets.reset_after_fork(self.provider, resource)
 
 
 def build_metering(settings: Settings, resource: Resource, *, delivery: Delivery, redactor: Redactor) -> Metering:
@@ -183,7 +185,7 @@ def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricRead
         missing = MissingDependencyError(
             "OTEL_METRICS_EXPORTER=prometheus", "opentelemetry-exporter-prometheus", extra="prometheus"
         )
-        return complain(settings, str(missing))
+        return warn_or_raise(settings, str(missing))
     host = os.environ.get("OTEL_EXPORTER_PROMETHEUS_HOST") or "localhost"
     port = os.environ.get("OTEL_EXPORTER_PROMETHEUS_PORT") or "9464"
     try:
@@ -191,7 +193,7 @@ def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricRead
     except (OSError, OverflowError, ValueError) as error:  # no number, or a second worker finds the port taken
         elsewhere = settings.metrics_path or "nothing else"
         problem = f"OTEL_METRICS_EXPORTER=prometheus cannot listen on {host}:{port}: {error}"
-        return complain(settings, f"{problem}; {elsewhere} is served in its place")
+        return warn_or_raise(settings, f"{problem}; {elsewhere} is served in its place")
     readers.append(prometheus.PrometheusMetricReader())
     return None
 

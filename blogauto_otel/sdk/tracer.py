@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.util._decorator import _agnosticcontextmanager
 
 from blogauto_otel._guard import is_foreign, swallow
-from blogauto_otel.otlp.values import NOTHING_SECRET, Plain, key_text
+from blogauto_otel.otlp.values import NO_REDACTION, Plain, key_text
 
 _LONGEST: Final = 65_536  # characters; the encoder cuts to the limits of the settings
 MAX_FRAMES: Final = 50
@@ -27,7 +27,7 @@ MAX_FRAMES: Final = 50
 
 def readable(value: object) -> Any:
     """Text, numbers, bytes, lists and maps in the place of whatever it is."""
-    return Plain(NOTHING_SECRET, _LONGEST).convert(value)
+    return Plain(NO_REDACTION, _LONGEST).convert(value)
 
 
 def readable_attributes(attributes: Any) -> Mapping[str, Any] | None:

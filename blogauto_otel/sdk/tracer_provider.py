@@ -25,7 +25,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NOTHING_SECRET, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
 from blogauto_otel.sampling import build_sampler
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes, cleaned
@@ -55,7 +55,7 @@ class SpanPipeline(SpanProcessor):
             if not swallow("encoding a span", error):
                 raise
             return
-        self._delivery.offer(Signal.TRACES, scope, item)
+        self._delivery.enqueue(Signal.TRACES, scope, item)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits, of all signals."""
@@ -132,7 +132,7 @@ class UrandomIds(IdGenerator):
 
 
 class _Provider(TracerProvider):
-    redactor: Redactor = NOTHING_SECRET
+    redactor: Redactor = NO_REDACTION
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Tracing.after_fork_in_child`."""
@@ -157,7 +157,7 @@ class Tracing:
 
     provider: TracerProvider
 
-    def write_late(
+    def write_deferred_span(
         self,
         *,
         name: str,

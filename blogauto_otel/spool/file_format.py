@@ -24,7 +24,7 @@ class DamagedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRequest:
     """What a file holds: an export request's body, ready to be sent, and how many items it has."""
 
     signal: Signal
@@ -32,7 +32,7 @@ class Kept:
     content: bytes
 
 
-def pack(kept: Kept) -> bytes:
+def pack(kept: StoredRequest) -> bytes:
     """The bytes of a file."""
     packing, stored = _PLAIN, kept.content
     if len(stored) >= _WORTH_PACKING:
@@ -41,7 +41,7 @@ def pack(kept: Kept) -> bytes:
     return _HEAD.pack(MAGIC, zlib.crc32(stored, zlib.crc32(facts))) + facts + stored
 
 
-def unpack(data: bytes, *, max_content: int) -> Kept:
+def unpack(data: bytes, *, max_content: int) -> StoredRequest:
     """What the bytes of a file say.
 
     Raises:
@@ -57,7 +57,7 @@ def unpack(data: bytes, *, max_content: int) -> Kept:
     signal, packing, items, size = _FACTS.unpack_from(data, _HEAD.size)
     if signal >= len(_SIGNALS) or packing not in (_PLAIN, _ZLIB) or size > max_content:
         raise DamagedError("of another version, or too large")
-    return Kept(_SIGNALS[signal], items, _content(data[HEAD_SIZE:], packing, size))
+    return StoredRequest(_SIGNALS[signal], items, _content(data[HEAD_SIZE:], packing, size))
 
 
 def _content(stored: bytes, packing: int, size: int) -> bytes:

@@ -28,8 +28,8 @@ from blogauto_otel.spool.file_format import (
     FREE,
     UNFINISHED,
     DamagedError,
-    Kept,
     Name,
+    StoredRequest,
     named,
     pack,
     parse,
@@ -86,7 +86,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Held:
+class ClaimedSegment:
     """A file that this process has claimed: nobody else touches it while we live."""
 
     name: Name
@@ -230,7 +230,9 @@ class Spool:
 
     # -- writing
 
-    def write(self, kept: Kept, *, hold: bool = False, instead_of: Held | None = None) -> Held:
+    def write(
+        self, kept: StoredRequest, *, hold: bool = False, instead_of: ClaimedSegment | None = None
+    ) -> ClaimedSegment:
         """Write a file; when this returns, it is there, whatever becomes of the process.
 
         Args:
@@ -249,9 +251,9 @@ class Spool:
             others = self._make_room(directory, len(data), replaced=instead_of)
             self._place(directory, data, name)
         self._figure([*others, Entry(name, len(data), 0.0)])
-        return Held(name, len(data), kept.items)
+        return ClaimedSegment(name, len(data), kept.items)
 
-    def _new_name(self, kept: Kept) -> Name:
+    def _new_name(self, kept: StoredRequest) -> Name:
         # Never before the one before: the order of what one process wrote outlives a calendar that is set back.
         self._latest = max(self._latest + 1, self._clock.wall())
         return named(
@@ -299,7 +301,7 @@ class Spool:
             _unlock(lock)
             os.close(lock)
 
-    def _make_room(self, directory: int, needed: int, *, replaced: Held | None) -> list[Entry]:
+    def _make_room(self, directory: int, needed: int, *, replaced: ClaimedSegment | None) -> list[Entry]:
         """Drop the oldest files until there is room for one more; returns those that stay."""
         if needed > self._limits.bytes:
             raise OSError(errno.EFBIG, "larger than all that may be kept")
@@ -331,7 +333,7 @@ class Spool:
 
     # -- claiming
 
-    def claim(self, entry: Entry) -> Held | None:
+    def claim(self, entry: Entry) -> ClaimedSegment | None:
         """Take a free file for ourselves; None when somebody else was quicker."""
         name = entry.name.as_(CLAIMED, self._owner)
         try:
@@ -339,9 +341,9 @@ class Spool:
                 self._disk.rename(directory, str(entry.name), str(name))
         except FileNotFoundError:
             return None
-        return Held(name, entry.size, name.items)
+        return ClaimedSegment(name, entry.size, name.items)
 
-    def holds(self, held: Held) -> bool:
+    def holds(self, held: ClaimedSegment) -> bool:
         """Whether the file is still there: the directory may have been emptied."""
         try:
             with self._opened() as directory:
@@ -350,7 +352,7 @@ class Spool:
             return False
         return True
 
-    def read(self, held: Held) -> Kept | None:
+    def read(self, held: ClaimedSegment) -> StoredRequest | None:
         """What a claimed file says; None when it cannot be made out: then it is put aside, and counted."""
         try:
             with self._opened() as directory:
@@ -362,7 +364,7 @@ class Spool:
             pass
         return None
 
-    def _read(self, directory: int, name: Name) -> Kept:
+    def _read(self, directory: int, name: Name) -> StoredRequest:
         try:
             data = self._bytes(directory, str(name))
         except OSError as error:
@@ -384,7 +386,7 @@ class Spool:
         finally:
             os.close(file)
 
-    def release(self, held: Held) -> Entry | None:
+    def release(self, held: ClaimedSegment) -> Entry | None:
         """Let others have it; None when it is not there any more."""
         name = _counted(held.name.as_(FREE), held.items)
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
@@ -392,13 +394,13 @@ class Spool:
             return Entry(name, held.size, self._clock.wall() / 1e9)
         return None
 
-    def discard(self, held: Held) -> None:
+    def discard(self, held: ClaimedSegment) -> None:
         """It has arrived, or will never."""
         with contextlib.suppress(FileNotFoundError), self._opened() as directory:
             self._disk.unlink(directory, str(held.name))
         self.files, self.bytes = max(0, self.files - 1), max(0, self.bytes - held.size)
 
-    def _put_aside(self, directory: int, held: Held) -> None:
+    def _put_aside(self, directory: int, held: ClaimedSegment) -> None:
         self.quarantined += 1
         self._lost(held.name.signal, SPOOL_DAMAGED, held.items)
         damaged = [entry for entry in self._entries(directory) if entry.name.state == DAMAGED]

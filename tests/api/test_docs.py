@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from blogauto_otel.api.catalogue import CATALOGUE
-from blogauto_otel.api.sdk_metrics import SELF_METRICS
+from blogauto_otel.api.sdk_metrics import SDK_METRICS
 from blogauto_otel.config import Settings, option_of
 from tools.generate_docs import PAGES, ROOT, settings_page, telemetry_page
 
@@ -26,7 +26,7 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_metric_has_its_line() -> None:
     page = telemetry_page()
-    for metric in (*CATALOGUE, *SELF_METRICS):
+    for metric in (*CATALOGUE, *SDK_METRICS):
         assert metric.name in page
         assert metric.description in page
 

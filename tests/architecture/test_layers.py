@@ -7,7 +7,7 @@ from pathlib import Path
 
 import blogauto_otel
 
-SIGNALS = Path(blogauto_otel.__file__).parent / "signals"
+API = Path(blogauto_otel.__file__).parent / "api"
 
 
 def imported(module: Path) -> set[str]:
@@ -21,8 +21,8 @@ def imported(module: Path) -> set[str]:
     return found
 
 
-def test_signals_import_the_api_only() -> None:
-    modules = list(SIGNALS.rglob("*.py"))
+def test_api_imports_the_api_only() -> None:
+    modules = list(API.rglob("*.py"))
     assert modules
     for module in modules:
         forbidden = [name for name in imported(module) if name.startswith("opentelemetry.sdk")]

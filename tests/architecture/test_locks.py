@@ -11,7 +11,7 @@ PACKAGE = Path(blogauto_otel.__file__).parent
 
 # A plain lock hangs when its own thread takes it again, as a finalizer does. These are never waited for while held.
 PLAIN_LOCKS = {
-    "delivery/worker.py": 2,  # a binary semaphore that wakes the thread; a flag that is only tried
+    "export/worker.py": 2,  # a binary semaphore that wakes the thread; a flag that is only tried
 }
 
 THREADS = {"_threads.py": 1}  # `start_thread`

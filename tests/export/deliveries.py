@@ -47,9 +47,9 @@ def a_span(name: str = "span", *, size: int = 0, scope: bytes = SCOPE) -> tuple[
     return Signal.TRACES, scope, ENCODER.span(finished(name, attributes={"pad": "x" * size} if size else {}))
 
 
-def offer(delivery: Delivery, names: range | list[str], *, size: int = 0) -> None:
+def enqueue(delivery: Delivery, names: range | list[str], *, size: int = 0) -> None:
     for name in names:
-        delivery.offer(*a_span(str(name), size=size))
+        delivery.enqueue(*a_span(str(name), size=size))
 
 
 def names(receiver: Receiver) -> list[str]:

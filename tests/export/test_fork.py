@@ -14,7 +14,7 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import delivering, names, offer, wait_for, workers
+from tests.export.deliveries import delivering, enqueue, names, wait_for, workers
 
 CHILD = Resource({"service.name": "shop", "service.instance.id": "child"})
 
@@ -27,12 +27,12 @@ def receiver() -> Iterator[Receiver]:
 
 def test_a_child_sends_its_own_items_as_itself_and_none_of_its_parents(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, ["parent"])
+        enqueue(delivery, ["parent"])
 
         def child() -> dict[str, object]:
             delivery.after_fork_in_child(CHILD)
             before = delivery.stats().as_dict()["traces"]
-            offer(delivery, ["child"])
+            enqueue(delivery, ["child"])
             return {
                 "flushed": delivery.force_flush(10.0),
                 "waited": before["queue_items"],
@@ -49,13 +49,13 @@ def test_a_child_sends_its_own_items_as_itself_and_none_of_its_parents(receiver:
 
 def test_a_child_starts_a_worker_of_its_own(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, ["parent"])
+        enqueue(delivery, ["parent"])
         receiver.wait_for(lambda r: names(r) == ["parent"])
         assert len(workers()) == 1
 
         def child() -> int:
             delivery.after_fork_in_child(CHILD)
-            offer(delivery, ["child"])
+            enqueue(delivery, ["child"])
             wait_for(lambda: delivery.stats().signals[Signal.TRACES].sent == 1)
             return len(workers())
 
@@ -66,16 +66,16 @@ def test_a_child_starts_a_worker_of_its_own(receiver: Receiver) -> None:
 def test_parent_and_child_do_not_talk_over_one_connection(receiver: Receiver) -> None:
     """Two processes on one socket mix their requests, and each may read the other's answer."""
     with delivering(receiver) as delivery:
-        offer(delivery, ["before"])
+        enqueue(delivery, ["before"])
         assert delivery.force_flush(10.0)
 
         def child() -> bool:
             delivery.after_fork_in_child(CHILD)
-            offer(delivery, [f"child {index}" for index in range(50)])
+            enqueue(delivery, [f"child {index}" for index in range(50)])
             return delivery.force_flush(10.0)
 
         assert in_child(child)
-        offer(delivery, ["after"])
+        enqueue(delivery, ["after"])
         assert delivery.force_flush(10.0)
         assert receiver.connections == 2  # the parent's was left as it is
     assert len(names(receiver)) == 52
@@ -85,14 +85,14 @@ def test_a_child_forked_in_the_middle_of_anything_does_not_hang(receiver: Receiv
     """Every lock is held by a thread that the child does not have."""
     with delivering(receiver) as delivery:
         receiver.answer(peer.silence())
-        offer(delivery, ["parent"])
+        enqueue(delivery, ["parent"])
         receiver.wait_for(lambda r: r.requests)  # the worker holds the lane, and waits in the socket
         receiver.answer(peer.ok())
         release = _hold_all_locks(delivery)
 
         def child() -> bool:
             delivery.after_fork_in_child(CHILD)
-            offer(delivery, ["child"])
+            enqueue(delivery, ["child"])
             return delivery.force_flush(10.0) and delivery.shutdown(5.0)
 
         try:
@@ -128,7 +128,7 @@ def test_forks_under_load_lose_nothing(receiver: Receiver) -> None:
             for index in range(100_000):
                 if stop.is_set():
                     return
-                offer(delivery, [f"parent {index}"])
+                enqueue(delivery, [f"parent {index}"])
                 stop.wait(0.0005)
 
         threads = [threading.Thread(target=load) for _ in range(3)]
@@ -138,7 +138,7 @@ def test_forks_under_load_lose_nothing(receiver: Receiver) -> None:
 
             def child(number: int = number) -> bool:
                 delivery.after_fork_in_child(CHILD)
-                offer(delivery, [f"child {number} {index}" for index in range(20)])
+                enqueue(delivery, [f"child {number} {index}" for index in range(20)])
                 return delivery.shutdown(10.0)
 
             assert in_child(child) is True
@@ -159,7 +159,7 @@ def test_a_child_of_a_process_that_had_ended_telemetry_sends_nothing(receiver: R
 
         def child() -> object:
             delivery.after_fork_in_child(CHILD)
-            offer(delivery, ["child"])
+            enqueue(delivery, ["child"])
             return delivery.stats().as_dict()["traces"]["dropped"]
 
         assert in_child(child) == {"after_shutdown": 1}

@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from blogauto_otel.export.grpc import GrpcTransport, retry_delay
-from blogauto_otel.export.transport import Destination, Fate, Outcome
+from blogauto_otel.export.transport import Destination, ExportResult, ExportStatus
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
-from tests.export.deliveries import delivering, offer
+from tests.export.deliveries import delivering, enqueue
 from tests.export.peers import GrpcReceiver, failing, refusing
 
 
@@ -37,17 +37,17 @@ def to() -> Iterator[Callable[..., GrpcTransport]]:
         transport.close()
 
 
-def send(transport: GrpcTransport, *, within: float = 5.0) -> Outcome:
+def send(transport: GrpcTransport, *, within: float = 5.0) -> ExportResult:
     started = time.monotonic()
-    outcome = transport.send(b"body", started + within)
+    result = transport.send(b"body", started + within)
     assert time.monotonic() - started < within + 1.5
-    return outcome
+    return result
 
 
 def test_each_signal_has_its_service(receiver: GrpcReceiver, to: Callable[..., GrpcTransport]) -> None:
     for signal in Signal:
         transport = to(receiver.url, signal, headers={"X-Api-Key": "abc"}, gzip=True)
-        assert send(transport) == Outcome(Fate.DELIVERED)
+        assert send(transport) == ExportResult(ExportStatus.DELIVERED)
     assert [request.path for request in receiver.requests] == ["/v1/traces", "/v1/metrics", "/v1/logs"]
     for request in receiver.requests:
         assert request.body == b"body"
@@ -59,7 +59,7 @@ def test_a_partial_success_is_understood(receiver: GrpcReceiver, to: Callable[..
     body = peer.partial_success(3, "too old").body
     assert isinstance(body, bytes)
     receiver.reply = lambda _: body
-    assert send(to(receiver.url)) == Outcome(Fate.DELIVERED, message="too old", rejected=3)
+    assert send(to(receiver.url)) == ExportResult(ExportStatus.DELIVERED, message="too old", rejected=3)
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"])
@@ -67,9 +67,9 @@ def test_trouble_that_passes_is_a_reason_to_try_again(
     receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str
 ) -> None:
     receiver.reply = failing(grpc.StatusCode[code], "memory is short")
-    outcome = send(to(receiver.url))
-    assert (outcome.fate, outcome.answered) == (Fate.RETRY, True)
-    assert outcome.reason == f"grpc_{grpc.StatusCode[code].value[0]}"
+    result = send(to(receiver.url))
+    assert (result.status, result.answered) == (ExportStatus.RETRY, True)
+    assert result.reason == f"grpc_{grpc.StatusCode[code].value[0]}"
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_trouble_that_passes_is_a_reason_to_try_again(
 )
 def test_other_failures_are_final(receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str) -> None:
     receiver.reply = failing(grpc.StatusCode[code], "no")
-    outcome = send(to(receiver.url))
-    assert (outcome.fate, outcome.reason) == (Fate.REFUSED, f"grpc_{grpc.StatusCode[code].value[0]}")
-    assert "no" in outcome.message
+    result = send(to(receiver.url))
+    assert (result.status, result.reason) == (ExportStatus.REFUSED, f"grpc_{grpc.StatusCode[code].value[0]}")
+    assert "no" in result.message
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(2.5, 2.5), (0.0, 0.5), (1e6, 60.0)])
@@ -87,8 +87,8 @@ def test_a_receiver_that_asks_for_a_pause_is_understood(
     receiver: GrpcReceiver, to: Callable[..., GrpcTransport], asked: float, waited: float
 ) -> None:
     receiver.reply = failing(grpc.StatusCode.RESOURCE_EXHAUSTED, "later", wait=asked)
-    outcome = send(to(receiver.url))
-    assert (outcome.fate, outcome.retry_after) == (Fate.RETRY, waited)
+    result = send(to(receiver.url))
+    assert (result.status, result.retry_after) == (ExportStatus.RETRY, waited)
 
 
 @pytest.mark.parametrize("details", [b"\xff", b"\x1a\x02\x0a\x00", b"", b"\x1a\x05\x12\x03abc"])
@@ -98,25 +98,25 @@ def test_details_that_cannot_be_read_ask_for_nothing(details: bytes) -> None:
 
 def test_nobody_there(to: Callable[..., GrpcTransport]) -> None:
     with refusing() as url:
-        outcome = send(to(url))
-    assert (outcome.fate, outcome.answered) == (Fate.RETRY, False)
+        result = send(to(url))
+    assert (result.status, result.answered) == (ExportStatus.RETRY, False)
 
 
 def test_the_deadline_holds(to: Callable[..., GrpcTransport]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        outcome = send(to(f"http://127.0.0.1:{silent.getsockname()[1]}"), within=0.5)
-    assert (outcome.fate, outcome.answered) == (Fate.RETRY, False)
+        result = send(to(f"http://127.0.0.1:{silent.getsockname()[1]}"), within=0.5)
+    assert (result.status, result.answered) == (ExportStatus.RETRY, False)
 
 
 def test_a_missing_certificate_is_a_reason_with_words(to: Callable[..., GrpcTransport]) -> None:
-    outcome = send(to("https://127.0.0.1:1", certificate="/nowhere/ca.pem"))
-    assert outcome.fate is Fate.RETRY
-    assert "/nowhere/ca.pem" in outcome.message
+    result = send(to("https://127.0.0.1:1", certificate="/nowhere/ca.pem"))
+    assert result.status is ExportStatus.RETRY
+    assert "/nowhere/ca.pem" in result.message
 
 
 def test_items_travel_from_end_to_end(receiver: GrpcReceiver) -> None:
     with delivering(receiver.url, protocol="grpc") as delivery:
-        offer(delivery, ["over gRPC"])
+        enqueue(delivery, ["over gRPC"])
         assert delivery.force_flush(10.0)
     assert [span.name for span in receiver.spans] == ["over gRPC"]
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from blogauto_otel.export.http import MAX_BODY, HttpTransport, retry_after
-from blogauto_otel.export.transport import Destination, Fate, Outcome
+from blogauto_otel.export.transport import Destination, ExportResult, ExportStatus
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from tests.export.peers import refusing, saying
@@ -38,12 +38,12 @@ def to(url: str, **fields: Any) -> HttpTransport:
     return HttpTransport(Destination(url, **fields))
 
 
-def send(transport: HttpTransport, *, within: float = 5.0, body: bytes = BODY) -> Outcome:
+def send(transport: HttpTransport, *, within: float = 5.0, body: bytes = BODY) -> ExportResult:
     """Send, and hold the transport to its deadline."""
     started = time.monotonic()
-    outcome = transport.send(body, started + within)
+    result = transport.send(body, started + within)
     assert time.monotonic() - started < within + 1.0  # a second for a loaded machine
-    return outcome
+    return result
 
 
 # --- the good case --------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def send(transport: HttpTransport, *, within: float = 5.0, body: bytes = BODY) -
 def test_a_request_arrives_whole_with_its_headers(receiver: Receiver) -> None:
     headers = {"x-api-key": "abc", "content-length": "1", "Host": "evil", "broken": "a\r\nb: c"}
     transport = to(receiver.url + "/custom/v1/traces?tenant=a", headers=headers)
-    assert send(transport) == Outcome(Fate.DELIVERED)
+    assert send(transport) == ExportResult(ExportStatus.DELIVERED)
     [request] = receiver.requests
     assert request.path == "/custom/v1/traces?tenant=a"
     assert request.body == BODY
@@ -65,7 +65,7 @@ def test_a_request_arrives_whole_with_its_headers(receiver: Receiver) -> None:
 
 
 def test_compressed_bodies_say_so(receiver: Receiver) -> None:
-    assert send(to(receiver.url + "/v1/traces", gzip=True)).fate is Fate.DELIVERED
+    assert send(to(receiver.url + "/v1/traces", gzip=True)).status is ExportStatus.DELIVERED
     [request] = receiver.requests
     assert request.headers["content-encoding"] == "gzip"
     assert gzip.decompress(request.body) == BODY
@@ -80,7 +80,7 @@ def test_user_and_password_of_the_url_become_a_header(receiver: Receiver) -> Non
 def test_one_connection_serves_many_requests(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
     for _ in range(5):
-        assert send(transport).fate is Fate.DELIVERED
+        assert send(transport).status is ExportStatus.DELIVERED
     assert receiver.connections == 1
 
 
@@ -89,7 +89,7 @@ def test_connections_are_reused_where_there_is_no_poll(receiver: Receiver, monke
     monkeypatch.delattr(select, "poll")
     transport = to(receiver.url)
     outcomes = [send(transport) for _ in range(3)]
-    assert [outcome.fate for outcome in outcomes] == [Fate.DELIVERED] * 3
+    assert [result.status for result in outcomes] == [ExportStatus.DELIVERED] * 3
     assert receiver.connections == 1
 
 
@@ -97,7 +97,7 @@ def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch:
     with refusing() as nowhere:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, nowhere)
-        assert send(to(receiver.url + "/v1/traces")).fate is Fate.DELIVERED
+        assert send(to(receiver.url + "/v1/traces")).status is ExportStatus.DELIVERED
 
 
 # --- answers --------------------------------------------------------------------------------------------------------
@@ -106,28 +106,30 @@ def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch:
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_an_overloaded_receiver_is_asked_again(receiver: Receiver, status: int) -> None:
     receiver.answer(peer.status(status, retry_after=7))
-    assert send(to(receiver.url + "/v1/traces")) == Outcome(Fate.RETRY, f"http_{status}", f"HTTP {status}", 7.0)
+    assert send(to(receiver.url + "/v1/traces")) == ExportResult(
+        ExportStatus.RETRY, f"http_{status}", f"HTTP {status}", 7.0
+    )
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 500, 501, 505, 304])
 def test_other_refusals_are_final(receiver: Receiver, status: int) -> None:
     receiver.answer(peer.status(status, retry_after=7))
-    outcome = send(to(receiver.url + "/v1/traces"))
-    assert (outcome.fate, outcome.reason) == (Fate.REFUSED, f"http_{status}")
+    result = send(to(receiver.url + "/v1/traces"))
+    assert (result.status, result.reason) == (ExportStatus.REFUSED, f"http_{status}")
 
 
 def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.answer(peer.redirect(receiver.url + "/elsewhere"))
-    outcome = send(to(receiver.url + "/v1/traces"))
-    assert outcome.fate is Fate.REFUSED
-    assert "/elsewhere" in outcome.message
+    result = send(to(receiver.url + "/v1/traces"))
+    assert result.status is ExportStatus.REFUSED
+    assert "/elsewhere" in result.message
     assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_a_partial_success_is_understood(receiver: Receiver, status: int) -> None:
     receiver.answer(peer.Answer(status=status, body=peer.partial_success(3, "too old").body))
-    assert send(to(receiver.url + "/v1/traces")) == Outcome(Fate.DELIVERED, message="too old", rejected=3)
+    assert send(to(receiver.url + "/v1/traces")) == ExportResult(ExportStatus.DELIVERED, message="too old", rejected=3)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +157,9 @@ def test_retry_after_is_read_and_kept_within_reason(value: str | None, seconds: 
 
 def test_nobody_there(receiver: Receiver) -> None:
     with refusing() as url:
-        outcome = send(to(url + "/v1/traces"))
-    assert (outcome.fate, outcome.reason, outcome.answered) == (Fate.RETRY, "connection", False)
-    assert "refused" in outcome.message
+        result = send(to(url + "/v1/traces"))
+    assert (result.status, result.reason, result.answered) == (ExportStatus.RETRY, "connection", False)
+    assert "refused" in result.message
 
 
 def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +183,7 @@ def test_an_address_that_swallows_everything_does_not_take_the_time_of_the_next(
         stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         addresses = [(*stream, full.getsockname()), (*stream, ("127.0.0.1", receiver.port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
-        assert send(to("http://two.example/v1/traces"), within=2.0).fate is Fate.DELIVERED
+        assert send(to("http://two.example/v1/traces"), within=2.0).status is ExportStatus.DELIVERED
         for filler in fillers:
             filler.close()
 
@@ -189,14 +191,14 @@ def test_an_address_that_swallows_everything_does_not_take_the_time_of_the_next(
 @pytest.mark.parametrize("answer", [peer.silence(), peer.drip(0.05)], ids=["silent", "dripping"])
 def test_the_deadline_holds_against_an_answer_that_does_not_end(receiver: Receiver, answer: peer.Answer) -> None:
     receiver.answer(answer)
-    outcome = send(to(receiver.url + "/v1/traces"), within=0.5)
-    assert (outcome.fate, outcome.reason) == (Fate.RETRY, "timeout")
+    result = send(to(receiver.url + "/v1/traces"), within=0.5)
+    assert (result.status, result.reason) == (ExportStatus.RETRY, "timeout")
 
 
 def test_the_deadline_holds_against_a_peer_that_reads_nothing(receiver: Receiver) -> None:
     receiver.freeze()
-    outcome = send(to(receiver.url + "/v1/traces"), within=0.5, body=b"x" * 50_000_000)
-    assert outcome.reason == "timeout"
+    result = send(to(receiver.url + "/v1/traces"), within=0.5, body=b"x" * 50_000_000)
+    assert result.reason == "timeout"
     receiver.thaw()
 
 
@@ -205,7 +207,7 @@ def test_the_deadline_holds_against_a_peer_that_reads_nothing(receiver: Receiver
 def test_the_status_counts_when_only_the_rest_drips(rest: bytes) -> None:
     with saying(b"HTTP/1.1 200 OK\r\n" + rest, close=False) as slow:
         started = time.monotonic()
-        assert send(to(slow.url), within=20.0).fate is Fate.DELIVERED
+        assert send(to(slow.url), within=20.0).status is ExportStatus.DELIVERED
         assert time.monotonic() - started < 10.0
 
 
@@ -215,7 +217,7 @@ def test_a_huge_answer_costs_little_memory(receiver: Receiver, answer: peer.Answ
     transport = to(receiver.url + "/v1/traces")
     tracemalloc.start()
     try:
-        assert send(transport).fate is Fate.DELIVERED
+        assert send(transport).status is ExportStatus.DELIVERED
         assert tracemalloc.get_traced_memory()[1] < 20 * MAX_BODY
     finally:
         tracemalloc.stop()
@@ -224,34 +226,34 @@ def test_a_huge_answer_costs_little_memory(receiver: Receiver, answer: peer.Answ
 @pytest.mark.parametrize("when", ["reading", "read", "answering"])
 def test_a_reset_connection_is_a_reason_to_try_again(receiver: Receiver, when: str) -> None:
     receiver.answer(peer.reset(when))
-    outcome = send(to(receiver.url + "/v1/traces"))
-    assert (outcome.fate, outcome.reason) == (Fate.RETRY, "connection")
+    result = send(to(receiver.url + "/v1/traces"))
+    assert (result.status, result.reason) == (ExportStatus.RETRY, "connection")
 
 
 def test_a_kept_connection_that_the_peer_closed_is_replaced_without_a_word(receiver: Receiver) -> None:
     receiver.answer(peer.closing())
     transport = to(receiver.url + "/v1/traces")
     for _ in range(3):
-        assert send(transport).fate is Fate.DELIVERED
+        assert send(transport).status is ExportStatus.DELIVERED
         time.sleep(0.05)
     assert receiver.connections == 3
 
 
 def test_a_kept_connection_that_breaks_as_it_is_used_is_tried_once_more_at_once(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
     receiver.answer(peer.reset("read"), times=1)
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
     assert receiver.connections == 2
 
 
 def test_a_restarted_receiver_is_found_again(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
     receiver.stop()
-    assert send(transport).fate is Fate.RETRY
+    assert send(transport).status is ExportStatus.RETRY
     receiver.start()
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
 
 
 @contextlib.contextmanager
@@ -278,9 +280,9 @@ def hasty(said: bytes, *, keeps_open: bool) -> Iterator[str]:
 def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
     """A proxy that answers 413 does not read the rest, and resets the connection."""
     with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=False) as url:
-        outcome = send(to(url), body=b"x" * 30_000_000)
-    assert outcome.reason in {"http_413", "connection"}  # the reset may overtake the answer
-    assert outcome.fate is not Fate.DELIVERED
+        result = send(to(url), body=b"x" * 30_000_000)
+    assert result.reason in {"http_413", "connection"}  # the reset may overtake the answer
+    assert result.status is not ExportStatus.DELIVERED
 
 
 def test_a_refusal_is_heard_though_the_peer_waits_for_us_to_stop() -> None:
@@ -291,26 +293,26 @@ def test_a_refusal_is_heard_though_the_peer_waits_for_us_to_stop() -> None:
 @pytest.mark.parametrize("keeps_open", [True, False])
 def test_what_was_not_sent_cannot_have_been_taken(keeps_open: bool) -> None:
     with hasty(OK, keeps_open=keeps_open) as url:
-        assert send(to(url), within=0.5, body=b"x" * 30_000_000).fate is Fate.RETRY
+        assert send(to(url), within=0.5, body=b"x" * 30_000_000).status is ExportStatus.RETRY
 
 
 def test_an_answer_too_many_is_not_taken_for_that_of_the_next_request() -> None:
     with saying(OK + b"HTTP/1.1 2", close=False) as ahead:  # the rest of it may come at any time
         transport = to(ahead.url)
         for _ in range(2):
-            assert send(transport).fate is Fate.DELIVERED
+            assert send(transport).status is ExportStatus.DELIVERED
             assert transport._socket is None
 
 
 def test_descriptors_that_were_closed_under_it_are_neither_used_nor_closed(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
     assert transport._socket is not None
     number = transport._socket.fileno()
     theirs, other_end = socket.socketpair()
     os.dup2(theirs.fileno(), number)  # as when a daemon has closed all, and the next that it opens gets the number
     transport.abort()
-    assert send(transport).fate is Fate.DELIVERED
+    assert send(transport).status is ExportStatus.DELIVERED
     transport.close()
     other_end.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -345,7 +347,7 @@ def test_descriptors_that_were_closed_under_it_are_neither_used_nor_closed(recei
 )
 def test_any_200_is_a_200(said: bytes) -> None:
     with saying(said) as odd:
-        assert send(to(odd.url)).fate is Fate.DELIVERED
+        assert send(to(odd.url)).status is ExportStatus.DELIVERED
 
 
 @pytest.mark.parametrize(
@@ -367,9 +369,9 @@ def test_any_200_is_a_200(said: bytes) -> None:
 )
 def test_what_is_no_answer_is_a_reason_to_try_again_with_a_hint(said: bytes, hint: str) -> None:
     with saying(said) as odd:
-        outcome = send(to(odd.url))
-    assert (outcome.fate, outcome.answered) == (Fate.RETRY, False)
-    assert hint.lower() in outcome.message.lower()
+        result = send(to(odd.url))
+    assert (result.status, result.answered) == (ExportStatus.RETRY, False)
+    assert hint.lower() in result.message.lower()
 
 
 def test_an_abort_ends_a_request_that_is_stuck(receiver: Receiver) -> None:
@@ -377,7 +379,7 @@ def test_an_abort_ends_a_request_that_is_stuck(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
     threading.Timer(0.3, transport.abort).start()
     started = time.monotonic()
-    assert send(transport, within=20.0).fate is Fate.RETRY
+    assert send(transport, within=20.0).status is ExportStatus.RETRY
     assert time.monotonic() - started < 10.0
 
 
@@ -413,15 +415,15 @@ def secure(authority: Path) -> Iterator[Receiver]:
 def test_a_receiver_with_a_certificate_of_our_authority_is_trusted(secure: Receiver, authority: Path) -> None:
     transport = to(secure.url + "/v1/traces", certificate=str(authority / "ca.pem"))
     for _ in range(3):
-        assert send(transport).fate is Fate.DELIVERED
+        assert send(transport).status is ExportStatus.DELIVERED
     assert secure.requests[0].body == BODY
 
 
 @pytest.mark.parametrize("wrong", ["stranger.pem", "missing.pem", "server.key", None])
 def test_a_receiver_that_cannot_be_trusted_gets_nothing(secure: Receiver, authority: Path, wrong: str | None) -> None:
     certificate = None if wrong is None else str(authority / wrong)
-    outcome = send(to(secure.url + "/v1/traces", certificate=certificate))
-    assert (outcome.fate, outcome.reason) == (Fate.RETRY, "connection")
+    result = send(to(secure.url + "/v1/traces", certificate=certificate))
+    assert (result.status, result.reason) == (ExportStatus.RETRY, "connection")
     assert secure.requests == []
 
 
@@ -431,15 +433,15 @@ def test_our_own_certificate_is_shown_where_it_is_asked_for(secure: Receiver, au
     secure.tls.load_verify_locations(authority / "ca.pem")
     ca = str(authority / "ca.pem")
     ours = {"client_certificate": str(authority / "client.pem"), "client_key": str(authority / "client.key")}
-    assert send(to(secure.url + "/v1/traces", certificate=ca)).fate is Fate.RETRY
-    assert send(to(secure.url + "/v1/traces", certificate=ca, **ours)).fate is Fate.DELIVERED
+    assert send(to(secure.url + "/v1/traces", certificate=ca)).status is ExportStatus.RETRY
+    assert send(to(secure.url + "/v1/traces", certificate=ca, **ours)).status is ExportStatus.DELIVERED
 
 
 def test_plain_text_where_tls_is_expected_is_an_error_with_a_deadline(receiver: Receiver) -> None:
-    assert send(to(receiver.url.replace("http:", "https:") + "/v1/traces"), within=2.0).fate is Fate.RETRY
+    assert send(to(receiver.url.replace("http:", "https:") + "/v1/traces"), within=2.0).status is ExportStatus.RETRY
 
 
 def test_the_deadline_holds_while_agreeing_on_tls() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        outcome = send(to(f"https://127.0.0.1:{silent.getsockname()[1]}/"), within=0.5)
-    assert outcome.reason == "timeout"
+        result = send(to(f"https://127.0.0.1:{silent.getsockname()[1]}/"), within=0.5)
+    assert result.reason == "timeout"

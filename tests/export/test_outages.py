@@ -8,11 +8,11 @@ import pytest
 
 from blogauto_otel import _guard
 from blogauto_otel.export.outages import Outages
-from blogauto_otel.export.transport import Fate, Outcome
+from blogauto_otel.export.transport import ExportResult, ExportStatus
 from blogauto_otel.otlp.signal import Signal
 
-REFUSED = Outcome(Fate.RETRY, "connection", "c:4318: ConnectionRefusedError", answered=False)
-OVERLOADED = Outcome(Fate.RETRY, "http_503", "c:4318: 503 overloaded")
+REFUSED = ExportResult(ExportStatus.RETRY, "connection", "c:4318: ConnectionRefusedError", answered=False)
+OVERLOADED = ExportResult(ExportStatus.RETRY, "http_503", "c:4318: 503 overloaded")
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def place(signal: Signal) -> str:
     return f"http://c:4318/v1/{signal.value}"
 
 
-def fail(outages: Outages, outcome: Outcome, *signals: Signal) -> None:
+def fail(outages: Outages, result: ExportResult, *signals: Signal) -> None:
     for _ in range(3):
         for signal in signals or Signal:
-            outages.failed(place(signal), signal, outcome)
+            outages.failed(place(signal), signal, result)
 
 
 def succeed(outages: Outages, *signals: Signal) -> None:

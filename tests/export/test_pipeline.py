@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
 from blogauto_otel.export import drop_log, pipeline
-from blogauto_otel.export import signal_exporter as lanes
+from blogauto_otel.export import signal_exporter as exporters
 from blogauto_otel.export.http import HttpTransport
 from blogauto_otel.export.pipeline import THREAD_NAME, Delivery
 from blogauto_otel.export.signal_exporter import SignalStats
@@ -28,7 +28,7 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.requests import wait_until
-from tests.export.deliveries import SCOPE, a_span, delivering, names, offer, wait_for, without_threads, workers
+from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, wait_for, without_threads, workers
 from tests.export.peers import refusing
 from tests.otlp.decoding import CONTEXT
 
@@ -57,14 +57,14 @@ def test_no_thread_and_no_connection_before_the_first_item(receiver: Receiver) -
     with delivering(receiver) as delivery:
         assert workers() == []
         assert receiver.connections == 0
-        offer(delivery, ["first"])
+        enqueue(delivery, ["first"])
         assert len(workers()) == 1
         receiver.wait_for(lambda r: names(r) == ["first"])
 
 
 def test_items_arrive_in_order_each_once_under_their_scope_and_resource(receiver: Receiver) -> None:
     with delivering(receiver, span_batch_items=100) as delivery:
-        offer(delivery, range(1000))
+        enqueue(delivery, range(1000))
         assert delivery.force_flush(10.0)
     assert names(receiver) == [str(index) for index in range(1000)]
     assert {span.scope for span in receiver.spans} == {"tests"}
@@ -74,7 +74,7 @@ def test_items_arrive_in_order_each_once_under_their_scope_and_resource(receiver
 def test_items_wait_for_company_but_not_long(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=0.3) as delivery:
         for name in "abc":
-            offer(delivery, [name])
+            enqueue(delivery, [name])
             time.sleep(0.02)
         receiver.wait_for(lambda r: names(r) == ["a", "b", "c"])
     assert len(receiver.requests) == 1
@@ -82,15 +82,15 @@ def test_items_wait_for_company_but_not_long(receiver: Receiver) -> None:
 
 def test_a_full_batch_does_not_wait(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=600.0, span_batch_items=10) as delivery:
-        offer(delivery, range(25))
+        enqueue(delivery, range(25))
         receiver.wait_for(lambda r: len(r.spans) == 20)
         wait_until(lambda: figures(delivery).queue_items == 5)  # the answer to the second batch is still to be read
 
 
 def test_requests_are_split_by_items_and_by_bytes(receiver: Receiver) -> None:
     with delivering(receiver, span_batch_items=30, max_request_bytes=16_384) as delivery:
-        offer(delivery, range(100), size=1000)
-        offer(delivery, range(100, 300))
+        enqueue(delivery, range(100), size=1000)
+        enqueue(delivery, range(100, 300))
         assert delivery.force_flush(10.0)
     assert names(receiver) == [str(index) for index in range(300)]
     assert max(len(request.body) for request in receiver.requests) <= 16_384
@@ -101,8 +101,8 @@ def test_requests_are_split_by_items_and_by_bytes(receiver: Receiver) -> None:
 
 def test_an_item_larger_than_a_request_may_be_is_refused_and_counted(receiver: Receiver) -> None:
     with delivering(receiver, max_request_bytes=16_384) as delivery:
-        assert delivery.offer(Signal.TRACES, SCOPE, b"x" * 16_384) is False
-        assert delivery.offer(*a_span("fits")) is True
+        assert delivery.enqueue(Signal.TRACES, SCOPE, b"x" * 16_384) is False
+        assert delivery.enqueue(*a_span("fits")) is True
         assert delivery.force_flush(10.0)
         assert figures(delivery).dropped == {drop_reasons.TOO_LARGE: 1}
     assert names(receiver) == ["fits"]
@@ -112,9 +112,9 @@ def test_the_three_signals_go_their_own_ways(receiver: Receiver) -> None:
     with delivering(
         receiver, logs_endpoint=receiver.url + "/elsewhere/logs", traces_headers={"who": "traces"}
     ) as delivery:
-        offer(delivery, ["span"])
-        delivery.offer(Signal.LOGS, SCOPE, b"")
-        delivery.offer(Signal.METRICS, SCOPE, b"")
+        enqueue(delivery, ["span"])
+        delivery.enqueue(Signal.LOGS, SCOPE, b"")
+        delivery.enqueue(Signal.METRICS, SCOPE, b"")
         assert delivery.force_flush(10.0)
     by_path = {request.path: request.headers.get("who") for request in receiver.requests}
     assert by_path == {"/v1/traces": "traces", "/elsewhere/logs": None, "/v1/metrics": None}
@@ -122,7 +122,7 @@ def test_the_three_signals_go_their_own_ways(receiver: Receiver) -> None:
 
 def test_the_figures_add_up(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         delivery.lost(Signal.TRACES, drop_reasons.UNSERIALISABLE, 2)
         assert delivery.force_flush(10.0)
         stats = figures(delivery)
@@ -144,7 +144,7 @@ def test_the_worker_is_not_observed_and_keeps_nothing_of_the_request_that_starte
     with delivering(receiver, metric_interval=0.1) as delivery:
         delivery.add_metric_source(source)
         with trace.use_span(NonRecordingSpan(CONTEXT)):
-            offer(delivery, ["first"])
+            enqueue(delivery, ["first"])
         wait_for(lambda: seen)
     assert seen == {"suppressed": True, "span": trace.INVALID_SPAN}
 
@@ -154,9 +154,9 @@ def test_the_worker_is_not_observed_and_keeps_nothing_of_the_request_that_starte
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "BACKOFF_FIRST", 0.01)
-    monkeypatch.setattr(lanes, "BACKOFF_AWAY", 0.1)
-    monkeypatch.setattr(lanes, "BACKOFF_ANSWERED", 0.1)
+    monkeypatch.setattr(exporters, "BACKOFF_FIRST", 0.01)
+    monkeypatch.setattr(exporters, "BACKOFF_AWAY", 0.1)
+    monkeypatch.setattr(exporters, "BACKOFF_ANSWERED", 0.1)
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver:
     receiver.answer(lambda _: peer.status(503) if chance.random() < 0.7 else peer.ok())
     with delivering(receiver, span_batch_items=50) as delivery:
         for start in range(0, 1000, 100):
-            offer(delivery, range(start, start + 100))
+            enqueue(delivery, range(start, start + 100))
             time.sleep(0.01)
         wait_for(lambda: figures(delivery).sent == 1000, timeout=30.0)
         stats = figures(delivery)
@@ -178,10 +178,10 @@ def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver:
 @pytest.mark.usefixtures("quick_retries")
 def test_a_receiver_that_was_away_gets_what_waited_in_order(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 10)
         receiver.stop()
-        offer(delivery, range(10, 500))
+        enqueue(delivery, range(10, 500))
         wait_for(lambda: figures(delivery).retries >= 3)
         assert figures(delivery).oldest_age > 0
         receiver.start()
@@ -192,7 +192,7 @@ def test_a_receiver_that_was_away_gets_what_waited_in_order(receiver: Receiver) 
 def test_a_receiver_that_asks_for_a_pause_gets_it(receiver: Receiver) -> None:
     receiver.answer(peer.status(429, retry_after=1), times=1)
     with delivering(receiver) as delivery:
-        offer(delivery, ["patient"])
+        enqueue(delivery, ["patient"])
         receiver.wait_for(lambda r: names(r) == ["patient"])
     first, second = receiver.requests
     assert second.time - first.time > 0.95
@@ -204,7 +204,7 @@ def test_what_is_refused_for_good_is_counted_by_code_and_told_once(
 ) -> None:
     receiver.answer(peer.status(status))
     with delivering(receiver, span_batch_items=5) as delivery:
-        offer(delivery, range(20))
+        enqueue(delivery, range(20))
         wait_for(lambda: figures(delivery).dropped.get(f"http_{status}") == 20)
         assert delivery.force_flush(5.0)
         stats = figures(delivery)
@@ -216,7 +216,7 @@ def test_what_is_refused_for_good_is_counted_by_code_and_told_once(
 def test_a_partial_success_is_counted_and_told(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     receiver.answer(peer.partial_success(3, "too old"))
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(5.0)
         stats = figures(delivery)
     assert (stats.sent, stats.dropped, balance(stats)) == (7, {drop_reasons.REJECTED: 3}, 0)
@@ -227,7 +227,7 @@ def test_a_partial_success_is_counted_and_told(receiver: Receiver, caplog: pytes
 def test_a_partial_success_that_claims_more_than_was_sent_is_not_believed(receiver: Receiver) -> None:
     receiver.answer(peer.partial_success(1_000_000))
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(5.0)
         assert figures(delivery).dropped == {drop_reasons.REJECTED: 10}
 
@@ -236,7 +236,7 @@ def test_a_partial_success_that_claims_more_than_was_sent_is_not_believed(receiv
 def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiver) -> None:
     receiver.answer(peer.lost_acknowledgement(), times=1)
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 20)
         wait_for(lambda: figures(delivery).sent == 10)
     assert Counter(names(receiver)) == Counter({str(index): 2 for index in range(10)})
@@ -252,12 +252,12 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
     receiver.stop()
     with delivering(receiver, span_queue_items=100) as delivery:
         for start in range(0, 1000, 50):
-            offer(delivery, range(start, start + 50))
+            enqueue(delivery, range(start, start + 50))
             time.sleep(0.01)
         wait_for(lambda: "are being lost" in caplog.text)
         receiver.start()
         wait_for(lambda: figures(delivery).sent == 100, timeout=20.0)
-        offer(delivery, ["after"])
+        enqueue(delivery, ["after"])
         wait_for(lambda: "no longer lost" in caplog.text)
         stats = figures(delivery)
     *kept, last = names(receiver)
@@ -272,7 +272,7 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
 def test_bytes_bound_the_queue_too(receiver: Receiver) -> None:
     receiver.answer(peer.status(503, retry_after=60))
     with delivering(receiver, queue_bytes=1_000_000) as delivery:
-        offer(delivery, range(2000), size=4000)
+        enqueue(delivery, range(2000), size=4000)
         stats = figures(delivery)
         assert 900_000 < stats.queue_bytes <= 1_000_000
         assert stats.dropped[drop_reasons.QUEUE_FULL] > 1700
@@ -288,7 +288,7 @@ def seconds(started: float) -> float:
 
 def test_a_flush_sends_what_waits_without_a_worker(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(5.0) is True
         assert len(names(receiver)) == 10
         assert delivery.force_flush(5.0) is True  # nothing to do
@@ -299,7 +299,7 @@ def test_a_flush_sends_what_waits_without_a_worker(receiver: Receiver) -> None:
 def test_a_flush_gives_up_on_a_receiver_that_is_not_there(receiver: Receiver, trouble: str) -> None:
     _make(receiver, trouble)
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         started = time.monotonic()
         assert delivery.force_flush(10.0) is False
         assert seconds(started) < 1.5 + 2.0
@@ -321,7 +321,7 @@ def _make(receiver: Receiver, trouble: str) -> None:
 def test_a_flush_keeps_to_its_time(receiver: Receiver) -> None:
     receiver.answer(peer.delay(3.0))
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         started = time.monotonic()
         assert delivery.force_flush(0.3) is False
         assert seconds(started) < 2.0
@@ -330,9 +330,9 @@ def test_a_flush_keeps_to_its_time(receiver: Receiver) -> None:
 def test_signals_are_flushed_side_by_side(receiver: Receiver) -> None:
     receiver.answer(peer.delay(0.8))
     with delivering(receiver, span_delay=600.0, log_delay=600.0) as delivery:
-        offer(delivery, ["span"])
-        delivery.offer(Signal.LOGS, SCOPE, b"")
-        delivery.offer(Signal.METRICS, SCOPE, b"")
+        enqueue(delivery, ["span"])
+        delivery.enqueue(Signal.LOGS, SCOPE, b"")
+        delivery.enqueue(Signal.METRICS, SCOPE, b"")
         started = time.monotonic()
         assert delivery.force_flush(10.0)
         assert seconds(started) < 2.2
@@ -342,7 +342,7 @@ def test_signals_are_flushed_side_by_side(receiver: Receiver) -> None:
 def test_a_flush_outlasts_a_receiver_that_is_merely_overloaded(receiver: Receiver) -> None:
     receiver.answer(peer.status(503), times=5)
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(10.0) is True
     assert len(names(receiver)) == 10
 
@@ -350,7 +350,7 @@ def test_a_flush_outlasts_a_receiver_that_is_merely_overloaded(receiver: Receive
 def test_a_flush_does_not_wait_for_a_pause_that_is_longer_than_its_time(receiver: Receiver) -> None:
     receiver.answer(peer.status(503, retry_after=30))
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         started = time.monotonic()
         assert delivery.force_flush(5.0) is False
         assert delivery.force_flush(5.0) is False
@@ -361,13 +361,13 @@ def test_a_flush_does_not_wait_for_a_pause_that_is_longer_than_its_time(receiver
 def test_a_flush_while_items_keep_coming_comes_to_an_end(receiver: Receiver) -> None:
     stop = threading.Event()
     with delivering(receiver, span_delay=600.0, span_batch_items=20) as delivery:
-        offer(delivery, ["known to be there"])
+        enqueue(delivery, ["known to be there"])
         assert delivery.force_flush(10.0) is True
-        offer(delivery, range(100))
+        enqueue(delivery, range(100))
 
         def go_on() -> None:
             while not stop.is_set():
-                offer(delivery, ["more"])
+                enqueue(delivery, ["more"])
 
         more = threading.Thread(target=go_on)
         more.start()
@@ -387,12 +387,12 @@ def test_a_flush_sends_what_waited_when_it_was_called_and_no_more(
             if self.name == THREAD_NAME:
                 raise RuntimeError("can't start new thread")  # the worker would send the rest
             if self.name.endswith("-flush"):
-                offer(delivery, range(10, 100))
+                enqueue(delivery, range(10, 100))
             start(self)
 
         with monkeypatch.context() as starting:
             starting.setattr(threading.Thread, "start", late)
-            offer(delivery, range(10))
+            enqueue(delivery, range(10))
             assert delivery.force_flush(10.0) is True
         assert names(receiver) == [str(number) for number in range(10)]
         assert figures(delivery).queue_items == 90
@@ -402,10 +402,10 @@ def test_a_receiver_that_has_answered_has_half_of_the_time_from_then_on(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_threads(monkeypatch)  # or the worker would have sent the first
-    receiver.answer(peer.delay(lanes.PATIENCE + 1.0))
+    receiver.answer(peer.delay(exporters.PATIENCE + 1.0))
     receiver.answer(peer.ok(), times=1)
     with delivering(receiver, span_batch_items=10) as delivery:
-        offer(delivery, range(20))
+        enqueue(delivery, range(20))
         assert delivery.force_flush(10.0) is True
 
 
@@ -415,7 +415,7 @@ def test_a_receiver_that_has_answered_has_half_of_the_time_from_then_on(
 @pytest.mark.slow
 def test_shutdown_delivers_everything_and_says_nothing(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     with delivering(receiver, span_delay=600.0, span_batch_items=100) as delivery:
-        offer(delivery, range(5000))
+        enqueue(delivery, range(5000))
         assert delivery.shutdown(10.0) is True
         assert (figures(delivery).sent, balance(figures(delivery))) == (5000, 0)
     assert len(names(receiver)) == 5000
@@ -429,8 +429,8 @@ def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
 ) -> None:
     _make(receiver, trouble)
     with delivering(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
-        delivery.offer(Signal.LOGS, SCOPE, b"record")
+        enqueue(delivery, range(10))
+        delivery.enqueue(Signal.LOGS, SCOPE, b"record")
         started = time.monotonic()
         assert delivery.shutdown(4.0) is False
         assert seconds(started) < 2.0 + 1.0  # the second is a loaded machine's
@@ -442,10 +442,10 @@ def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
 @pytest.mark.slow
 def test_shutdown_breaks_off_a_request_of_the_worker_that_is_stuck(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, ["fine"])
+        enqueue(delivery, ["fine"])
         receiver.wait_for(lambda r: names(r) == ["fine"])
         receiver.answer(peer.silence())
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.requests) == 2)
         started = time.monotonic()
         assert delivery.shutdown(4.0) is False
@@ -461,7 +461,7 @@ def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pyte
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hanging.wait(30.0) and [])
     with delivering("http://collector.example:4318") as delivery:
         started = time.monotonic()
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert seconds(started) < 1.0
         wait_for(lambda: delivery._queues[Signal.TRACES]._on_the_way)
         assert delivery.shutdown(4.0) is False
@@ -473,7 +473,7 @@ def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pyte
 def test_after_shutdown_items_are_counted_and_not_kept(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         delivery.shutdown(1.0)
-        assert delivery.offer(*a_span()) is False
+        assert delivery.enqueue(*a_span()) is False
         assert figures(delivery).dropped == {drop_reasons.AFTER_SHUTDOWN: 1}
         assert delivery.shutdown(1.0) is True
         assert delivery.force_flush(1.0) is True
@@ -482,7 +482,7 @@ def test_after_shutdown_items_are_counted_and_not_kept(receiver: Receiver) -> No
 
 def test_the_worker_ends_with_delivery(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, ["first"])
+        enqueue(delivery, ["first"])
         receiver.wait_for(lambda r: r.spans)
         delivery.shutdown(1.0)
         wait_for(lambda: workers() == [])
@@ -551,7 +551,7 @@ def test_a_metric_callback_that_raises_costs_its_own_metrics(receiver: Receiver,
     with delivering(receiver, metric_interval=0.1) as delivery:
         delivery.add_metric_source(broken)
         delivery.add_metric_source(source())
-        offer(delivery, ["first"])
+        enqueue(delivery, ["first"])
         receiver.wait_for(lambda r: len(r.metrics) >= 2)
         assert len(workers()) == 1
 
@@ -560,7 +560,7 @@ def test_a_metric_callback_that_does_not_return_does_not_hold_up_the_end(receive
     stuck = threading.Event()
     with delivering(receiver, span_delay=600.0) as delivery:
         delivery.add_metric_source(lambda: [(b"", b"")] * stuck.wait(30.0))
-        offer(delivery, ["span"])
+        enqueue(delivery, ["span"])
         started = time.monotonic()
         assert delivery.shutdown(1.0) is False
         assert seconds(started) < 3.0
@@ -576,10 +576,10 @@ def test_without_threads_a_flush_sends_all_the_same(
 ) -> None:
     without_threads(monkeypatch)
     with delivering(receiver) as delivery:
-        offer(delivery, range(100))
+        enqueue(delivery, range(100))
         assert delivery.force_flush(5.0) is True
         assert caplog.text.count("no thread can be started") == 1
-        offer(delivery, ["last"])
+        enqueue(delivery, ["last"])
         assert delivery.shutdown(5.0) is True
     assert len(names(receiver)) == 101
 
@@ -589,9 +589,9 @@ def test_a_worker_that_died_is_replaced(receiver: Receiver, monkeypatch: pytest.
         with monkeypatch.context() as deadly:
             deadly.setattr(threading, "excepthook", lambda _: None)
             deadly.setattr(Worker, "_pause", lambda _: next(iter(())))
-            offer(delivery, ["one"])
+            enqueue(delivery, ["one"])
             wait_for(lambda: workers() == [])
-        offer(delivery, ["two"])
+        enqueue(delivery, ["two"])
         receiver.wait_for(lambda r: names(r) == ["one", "two"])
 
 
@@ -610,7 +610,7 @@ def test_a_worker_survives_whatever_is_raised_in_it(
 
     monkeypatch.setattr(HttpTransport, "send", surprising)
     with delivering(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 10)
         assert balance(figures(delivery)) == 0
 
@@ -618,7 +618,7 @@ def test_a_worker_survives_whatever_is_raised_in_it(
 @pytest.mark.slow
 def test_many_threads_may_offer_while_others_flush(receiver: Receiver) -> None:
     with delivering(receiver, span_batch_items=100) as delivery:
-        threads = [threading.Thread(target=offer, args=(delivery, range(500))) for _ in range(8)]
+        threads = [threading.Thread(target=enqueue, args=(delivery, range(500))) for _ in range(8)]
         flushing = [threading.Thread(target=delivery.force_flush, args=(10.0,)) for _ in range(4)]
         for thread in (*threads, *flushing):
             thread.start()
@@ -638,12 +638,12 @@ def test_a_signal_handler_may_offer_in_the_middle_of_an_offer(receiver: Receiver
         def handler(*_: object) -> None:
             nonlocal signals
             signals += 1
-            delivery.offer(*item)
+            delivery.enqueue(*item)
 
         before = signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
         try:
-            offer(delivery, range(3000))
+            enqueue(delivery, range(3000))
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, before)
@@ -658,13 +658,13 @@ def test_a_signal_handler_may_offer_in_the_middle_of_an_offer(receiver: Receiver
 def test_an_offer_never_raises(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         nonsense: Any = None
-        assert delivery.offer(nonsense, nonsense, nonsense) is False
-        assert delivery.offer(Signal.TRACES, SCOPE, nonsense) is False
+        assert delivery.enqueue(nonsense, nonsense, nonsense) is False
+        assert delivery.enqueue(Signal.TRACES, SCOPE, nonsense) is False
 
 
 def test_nobody_to_talk_to_costs_nothing_but_memory() -> None:
     with refusing() as url, delivering(url) as delivery:
-        offer(delivery, range(100))
+        enqueue(delivery, range(100))
         wait_for(lambda: figures(delivery).retries >= 1)
         error = figures(delivery).last_error
         assert error is not None

@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
-from tests.export.deliveries import ENCODER, a_span, delivering, offer
+from tests.export.deliveries import ENCODER, a_span, delivering, enqueue
 from tests.otlp import otlp_strategies as shapes
 
 
@@ -48,7 +48,7 @@ def test_points_are_found_by_name_attributes_and_instance_and_the_latest_counts(
     with delivering(receiver) as delivery:
         for values in ({"a": 1, "b": 5}, {"a": 2, "b": 6}):
             for scope, item in counted(**values):
-                delivery.offer(Signal.METRICS, scope, item)
+                delivery.enqueue(Signal.METRICS, scope, item)
             assert delivery.force_flush(5.0)
     assert len(receiver.metrics) == 4
     assert receiver.point("m", {"who": "a"}).value == 2
@@ -61,7 +61,7 @@ def test_points_are_found_by_name_attributes_and_instance_and_the_latest_counts(
 
 def test_clear_forgets_and_waiting_tells_what_had_arrived(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
-        offer(delivery, ["one"])
+        enqueue(delivery, ["one"])
         receiver.wait_for(lambda r: r.spans)
     receiver.clear()
     assert (receiver.spans, receiver.requests, receiver.resources) == ((), [], ())

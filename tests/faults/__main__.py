@@ -37,7 +37,7 @@ class Outcomes:
         if found is None or (report.when != "call" and report.passed):
             return
         results = self.played if found[1] == "test_row" else self.at_length
-        results[found[2]] = report.outcome
+        results[found[2]] = report.result
         if report.failed:
             self.failed.append(f"{TESTS}::{found[1]}[{found[2]}]")
         if report.when == "call" and found[1] == "test_row":

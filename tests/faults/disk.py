@@ -22,7 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import Kept, parse
+from blogauto_otel.spool.file_format import StoredRequest, parse
 from blogauto_otel.spool.location import candidates
 from blogauto_otel.spool.store import Limits, Spool
 from testkit import receiver as peer
@@ -227,10 +227,10 @@ def _leave(lab: Lab, files: int) -> Mapping[str, Sequence[str]]:
     return left
 
 
-def _kept(names: Sequence[str]) -> Kept:
+def _kept(names: Sequence[str]) -> StoredRequest:
     spans = [Span(name=name, trace_id=os.urandom(16), span_id=os.urandom(8)) for name in names]
     request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])])
-    return Kept(Signal.TRACES, len(names), request.SerializeToString())
+    return StoredRequest(Signal.TRACES, len(names), request.SerializeToString())
 
 
 def _times(receiver: Receiver, names: Iterable[str]) -> Sequence[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE
+from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
 from blogauto_otel.config import default_of
 from monitoring.generate import ROOT
 from monitoring.lint import boards as lint
@@ -120,7 +120,7 @@ NOT_SHOWN = {
 
 def test_the_telemetry_board_shows_the_sdks_metrics_about_itself(boards: Boards) -> None:
     asked = " ".join(target["expr"] for _, target in lint.targets(boards["blogauto-telemetry"], "prometheus"))
-    missing = {metric.name for metric in SELF_METRICS if metric.prometheus_name(SELF_NAMESPACE) not in asked}
+    missing = {metric.name for metric in SDK_METRICS if metric.prometheus_name(SDK_METRICS_NAMESPACE) not in asked}
     assert missing == NOT_SHOWN
 
 

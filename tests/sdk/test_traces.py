@@ -152,7 +152,7 @@ def test_nothing_is_registered_for_the_end_of_the_process(receiver: Receiver, mo
 def test_a_span_written_late_is_sampled_and_reaches_every_processor(receiver: Receiver) -> None:
     others = Collecting()
     with providing(receiver, span_processors=[others]) as providers:
-        providers.tracing.write_late(
+        providers.tracing.write_deferred_span(
             name="GET /slow",
             context=SpanContext(0xAB, 0xCD, False, TraceFlags(TraceFlags.RANDOM_TRACE_ID)),
             parent=SpanContext(0xAB, 0xEF, True),

@@ -11,8 +11,8 @@ import random
 import sys
 from pathlib import Path
 
-from blogauto_otel.spool.file_format import Kept
-from blogauto_otel.spool.store import Held, Limits, Spool
+from blogauto_otel.spool.file_format import StoredRequest
+from blogauto_otel.spool.store import ClaimedSegment, Limits, Spool
 from tests.spool.stores import a_kept, items
 
 WRITTEN, DELIVERED, LOST = "written", "delivered", "lost"
@@ -25,13 +25,13 @@ class Busy:
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._numbers = itertools.count(first)
         self._dice = random.Random(first)
-        self._spool = Spool(directory, Limits(), lambda *_: self._note(LOST, Kept(*_)))
-        self._segment: tuple[Held, Kept] | None = None
+        self._spool = Spool(directory, Limits(), lambda *_: self._note(LOST, StoredRequest(*_)))
+        self._segment: tuple[ClaimedSegment, StoredRequest] | None = None
 
-    def _note(self, what: str, kept: Kept) -> None:
+    def _note(self, what: str, kept: StoredRequest) -> None:
         os.write(self._journal, " ".join([what, *(one[:8].hex() for one in items(kept))]).encode() + b"\n")
 
-    def _some(self) -> Kept:
+    def _some(self) -> StoredRequest:
         return a_kept(*itertools.islice(self._numbers, self._dice.randint(1, 12)))
 
     def write(self) -> None:
@@ -43,7 +43,7 @@ class Busy:
         kept, before = self._some(), self._segment
         joined = kept
         if before is not None:
-            joined = Kept(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
+            joined = StoredRequest(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
         held = self._spool.write(joined, hold=True, instead_of=before[0] if before else None)
         self._note(WRITTEN, kept)
         self._segment = held, joined

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import Kept, pack
+from blogauto_otel.spool.file_format import StoredRequest, pack
 from blogauto_otel.spool.store import Limits
 
 Damage = Callable[[Path], object]
@@ -40,8 +40,10 @@ DAMAGES: Mapping[str, Damage] = {
     "foreign": lambda path: path.write_text("a note to myself"),
     "1 GiB": lambda path: os.truncate(path, 2**30),
     "a little too large": lambda path: os.truncate(path, Limits().file + 1),
-    "larger when unpacked": lambda path: path.write_bytes(pack(Kept(Signal.TRACES, 1, bytes(2 * Limits().file)))),
-    "another signal's": lambda path: path.write_bytes(pack(Kept(Signal.LOGS, 1, b"logs"))),
+    "larger when unpacked": lambda path: path.write_bytes(
+        pack(StoredRequest(Signal.TRACES, 1, bytes(2 * Limits().file)))
+    ),
+    "another signal's": lambda path: path.write_bytes(pack(StoredRequest(Signal.LOGS, 1, b"logs"))),
     "a link": _instead(lambda path: path.symlink_to("/etc/passwd")),
     "a pipe": _instead(os.mkfifo),
     "a directory": _instead(Path.mkdir),

@@ -20,11 +20,11 @@ from benchmarks.encode import REQUEST
 from blogauto_otel.otlp.encoder import ITEM, encode_resource
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import Kept, pack, unpack
+from blogauto_otel.spool.file_format import StoredRequest, pack, unpack
 from blogauto_otel.spool.store import Limits, Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
-from tests.export.deliveries import ENCODER, RESOURCE, SCOPE, delivering, offer
+from tests.export.deliveries import ENCODER, RESOURCE, SCOPE, delivering, enqueue
 from tests.export.redactors import Nothing
 from tests.otlp.decoding import finished
 
@@ -38,12 +38,12 @@ def _attributes(number: int) -> dict[str, object]:
     return {**REQUEST, "url.path": path, "request.id": os.urandom(16).hex(), "user.id": os.urandom(4).hex()}
 
 
-def a_batch() -> Kept:
+def a_batch() -> StoredRequest:
     """A request of server spans, as a file holds it."""
     name = "GET /api/content/saved/{content_id}"
     spans = b"".join(ENCODER.span(finished(name, attributes=_attributes(number))) for number in range(SPANS))
     request = message(tag(1, LENGTH), encode_resource(RESOURCE, Nothing()) + message(ITEM, SCOPE + spans))
-    return Kept(Signal.TRACES, SPANS, request)
+    return StoredRequest(Signal.TRACES, SPANS, request)
 
 
 def milliseconds(work: Callable[[], object], rounds: int = ROUNDS) -> str:
@@ -98,10 +98,10 @@ def costs() -> None:
             _cost_of_the_spool(Path(folder) / "spool", kept, files)
 
 
-def _cost_of_the_spool(directory: Path, kept: Kept, files: int) -> None:
+def _cost_of_the_spool(directory: Path, kept: StoredRequest, files: int) -> None:
     spool = Spool(directory, Limits(2**40), lambda *_: None)
     for _ in range(files):
-        spool.write(Kept(kept.signal, 1, b""))
+        spool.write(StoredRequest(kept.signal, 1, b""))
 
     def write_and_take() -> None:
         held = spool.write(kept, hold=True)
@@ -146,7 +146,7 @@ def windows(collector: str, seconds: float = 20.0) -> tuple[float, float]:
         queue = delivery._queues[Signal.TRACES]
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
-            offer(delivery, ["span"])
+            enqueue(delivery, ["span"])
             late = now > until - seconds / 4
             longest[late] = max(longest[late], now - (queue.oldest_only_here or now))
             time.sleep(0.01)

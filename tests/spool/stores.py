@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import FREE, Kept, parse, unpack
+from blogauto_otel.spool.file_format import FREE, StoredRequest, parse, unpack
 from blogauto_otel.spool.ownership import retire
 from blogauto_otel.spool.store import Clock, Disk, Limits, Spool
 
@@ -181,9 +181,9 @@ class Store:
         self.spool.unlock()
         retire(self.spool._owner)
 
-    def drain(self) -> list[Kept]:
+    def drain(self) -> list[StoredRequest]:
         """All that can be read, taken away."""
-        found: list[Kept] = []
+        found: list[StoredRequest] = []
         if not self.spool.directory.exists():
             return found
         assert self.spool.lock()
@@ -202,11 +202,11 @@ def item(number: int) -> bytes:
     return hashlib.sha512(b"%d" % number).digest()
 
 
-def a_kept(*numbers: int, signal: Signal = Signal.TRACES) -> Kept:
-    return Kept(signal, len(numbers), b"".join(map(item, numbers)))
+def a_kept(*numbers: int, signal: Signal = Signal.TRACES) -> StoredRequest:
+    return StoredRequest(signal, len(numbers), b"".join(map(item, numbers)))
 
 
-def items(kept: Kept) -> list[bytes]:
+def items(kept: StoredRequest) -> list[bytes]:
     found = [kept.content[start : start + ITEM] for start in range(0, len(kept.content), ITEM)]
     assert len(found) == kept.items
     return found
@@ -216,7 +216,7 @@ def free_files(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.suffix in {".traces", ".logs", ".metrics"})
 
 
-def contents(directory: Path) -> list[Kept]:
+def contents(directory: Path) -> list[StoredRequest]:
     """Every whole file, claimed or free. Raises when one that should be whole is not."""
     found = []
     for path in sorted(directory.iterdir()):

@@ -11,7 +11,7 @@ import pytest
 
 from blogauto_otel.spool.file_format import pack
 from blogauto_otel.spool.ownership import retire
-from blogauto_otel.spool.store import Held
+from blogauto_otel.spool.store import ClaimedSegment
 from tests.spool.stores import Crash, Mortal, Store, a_kept, free_files, item, items
 
 BUDGET = 400  # bytes: four files of one item
@@ -34,7 +34,7 @@ class Scene:
     def store(self) -> Store:
         return Store(self.directory, bytes=BUDGET)
 
-    def write(self, *numbers: int, hold: bool = False, instead_of: Held | None = None) -> None:
+    def write(self, *numbers: int, hold: bool = False, instead_of: ClaimedSegment | None = None) -> None:
         kept = a_kept(*numbers)
         self.attempted.update(items(kept))
         self.mortal.spool.write(kept, hold=hold, instead_of=instead_of)

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import HEAD_SIZE, DamagedError, Kept, Name, named, pack, parse, unpack
+from blogauto_otel.spool.file_format import HEAD_SIZE, DamagedError, Name, StoredRequest, named, pack, parse, unpack
 
 LIMIT = 2**20
-PLAIN = pack(Kept(Signal.TRACES, 3, b"short"))
-PACKED = pack(Kept(Signal.LOGS, 300, b"a long content, said again and again; " * 50))
+PLAIN = pack(StoredRequest(Signal.TRACES, 3, b"short"))
+PACKED = pack(StoredRequest(Signal.LOGS, 300, b"a long content, said again and again; " * 50))
 
 
 @given(st.sampled_from(Signal), st.integers(0, 2**32 - 1), st.binary(max_size=3000))
 def test_what_is_packed_is_unpacked(signal: Signal, items: int, content: bytes) -> None:
-    kept = Kept(signal, items, content)
+    kept = StoredRequest(signal, items, content)
     assert unpack(pack(kept), max_content=LIMIT) == kept
 
 
@@ -46,7 +46,7 @@ def test_anything_else_is_not_ours(data: bytes) -> None:
 
 
 def test_a_file_that_unpacks_to_more_than_it_may_is_refused_before_it_does() -> None:
-    bomb = pack(Kept(Signal.TRACES, 1, bytes(50_000_000)))
+    bomb = pack(StoredRequest(Signal.TRACES, 1, bytes(50_000_000)))
     assert len(bomb) < 300_000
     with pytest.raises(DamagedError):
         unpack(bomb, max_content=LIMIT)

@@ -11,8 +11,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from blogauto_otel.spool.file_format import Kept
-from blogauto_otel.spool.store import Held
+from blogauto_otel.spool.file_format import StoredRequest
+from blogauto_otel.spool.store import ClaimedSegment
 from tests.spool.stores import Crash, ManualClock, Store, a_kept, contents, item, items
 
 BUDGET = 3000  # bytes: six files or so
@@ -33,7 +33,7 @@ class SpoolModel(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp()) / "spool"
         self.clock = ManualClock()
         self.processes: list[Store] = []
-        self.segments: list[tuple[Held, Kept] | None] = []
+        self.segments: list[tuple[ClaimedSegment, StoredRequest] | None] = []
         self.kept: set[bytes] = set()  # acknowledged
         self.perhaps: set[bytes] = set()  # handed over when the process died, or delivered twice at most
         self.lost = 0  # by processes that are gone
@@ -54,7 +54,7 @@ class SpoolModel(RuleBasedStateMachine):
             self._check({one for kept in self.processes[0].drain() for one in items(kept)})
         shutil.rmtree(self.directory.parent)
 
-    def _new(self, count: int) -> Kept:
+    def _new(self, count: int) -> StoredRequest:
         self.serial += count
         return a_kept(*range(self.serial - count, self.serial))
 
@@ -78,16 +78,16 @@ class SpoolModel(RuleBasedStateMachine):
         joined, old = kept, None
         if before is not None and self.processes[who].spool.holds(before[0]):
             old = before[0]
-            joined = Kept(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
+            joined = StoredRequest(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
         held = self._attempt(who, crash, kept, lambda store: store.spool.write(joined, hold=True, instead_of=old))
         if held is not None:
             self.segments[who] = (held, joined)
 
-    def _attempt(self, who: int, crash: int | None, kept: Kept, write: Any) -> Held | None:
+    def _attempt(self, who: int, crash: int | None, kept: StoredRequest, write: Any) -> ClaimedSegment | None:
         store = self.processes[who]
         store.disk.die_at(crash)
         try:
-            held: Held = write(store)
+            held: ClaimedSegment = write(store)
         except Crash:
             self.perhaps.update(items(kept))
             self._die(who)

@@ -18,20 +18,20 @@ from typing import Any
 import pytest
 
 from blogauto_otel.export import pipeline
-from blogauto_otel.export import signal_exporter as lanes
+from blogauto_otel.export import signal_exporter as exporters
 from blogauto_otel.export import spooler as keepers
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.export.queue import Batch
-from blogauto_otel.export.signal_exporter import Lane, SignalStats
+from blogauto_otel.export.signal_exporter import SignalExporter, SignalStats
 from blogauto_otel.export.spooler import SpoolStats
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import Kept
+from blogauto_otel.spool.file_format import StoredRequest
 from blogauto_otel.spool.store import Disk
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import SCOPE, a_span, delivering, names, offer, wait_for, without_threads
+from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, wait_for, without_threads
 from tests.export.peers import refusing
 from tests.export.test_fork import CHILD
 from tests.spool.stores import contents, free_files
@@ -60,10 +60,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths, so that a test need not wait for what happens all the same."""
     for name, value in {"LOOK_EVERY": 0.5, "LOOK_AGAIN": 0.2, "JITTER": 0.05, "BROKEN": 0.5}.items():
         monkeypatch.setattr(keepers, name, value)
-    monkeypatch.setattr(lanes, "GRACE", 0.6)
-    monkeypatch.setattr(lanes, "BUSY", 0.2)
-    monkeypatch.setattr(lanes, "BACKOFF_AWAY", 0.3)
-    monkeypatch.setattr(lanes, "BACKOFF_ANSWERED", 0.3)
+    monkeypatch.setattr(exporters, "GRACE", 0.6)
+    monkeypatch.setattr(exporters, "BUSY", 0.2)
+    monkeypatch.setattr(exporters, "BACKOFF_AWAY", 0.3)
+    monkeypatch.setattr(exporters, "BACKOFF_ANSWERED", 0.3)
 
 
 def figures(delivery: Delivery, of: Signal = Signal.TRACES) -> SignalStats:
@@ -91,7 +91,7 @@ def is_redelivered(receiver: Receiver) -> set[object]:
 
 def test_while_all_is_well_there_is_no_directory(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     with deliver(receiver) as delivery:
-        offer(delivery, range(100))
+        enqueue(delivery, range(100))
         receiver.wait_for(lambda r: len(r.spans) == 100)
         assert delivery.force_flush(5.0)
         assert delivery.shutdown(5.0)
@@ -105,11 +105,11 @@ def test_an_outage_loses_nothing_repeats_nothing_and_keeps_the_order(
 ) -> None:
     caplog.set_level(logging.INFO)
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 10)
         _make(receiver, trouble)
         for start in range(10, 510, 50):
-            offer(delivery, range(start, start + 50))
+            enqueue(delivery, range(start, start + 50))
             time.sleep(0.1)
         wait_for(lambda: figures(delivery).spooled == 500)
         assert figures(delivery).queue_items == 0  # memory holds no more than it must
@@ -144,11 +144,11 @@ def _mend(receiver: Receiver, trouble: str) -> None:
 def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
     receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "BUSY", 20.0)
-    monkeypatch.setattr(lanes, "GRACE", 20.0)
+    monkeypatch.setattr(exporters, "BUSY", 20.0)
+    monkeypatch.setattr(exporters, "GRACE", 20.0)
     receiver.answer(peer.status(503), times=4)
     with deliver(receiver) as delivery:
-        offer(delivery, range(100))
+        enqueue(delivery, range(100))
         wait_for(lambda: figures(delivery).sent == 100)
     assert not directory.exists()
 
@@ -157,12 +157,12 @@ def test_a_receiver_that_asks_for_more_than_a_moments_patience_is_given_no_more(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It will be asked again after half a minute: nothing else reminds us of what waits meanwhile."""
-    monkeypatch.setattr(lanes, "GRACE", 20.0)
+    monkeypatch.setattr(exporters, "GRACE", 20.0)
     monkeypatch.setattr(keepers, "LOOK_EVERY", 20.0)
     monkeypatch.setattr(keepers, "JITTER", 0.0)
     receiver.answer(peer.status(503, retry_after=30))
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: figures(delivery).spooled == 10, timeout=5.0)
     assert len(receiver.requests) == 1
 
@@ -173,9 +173,9 @@ def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
     """What is under way has a copy, and what comes after it goes to disk, while the request still waits."""
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         receiver.wait_for(lambda r: r.requests)
-        offer(delivery, range(10, 20))
+        enqueue(delivery, range(10, 20))
         wait_for(lambda: sum(kept.items for kept in contents(directory)) == 20 if directory.exists() else False)
         assert len(list(directory.glob("*.claim-*"))) == 1  # nobody's but ours while the request may succeed
         assert figures(delivery).queue_items == 10
@@ -192,7 +192,7 @@ def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
 def test_a_slow_answer_makes_the_copy_needless(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     receiver.answer(peer.delay(1.5), times=1)
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: directory.exists() and len(contents(directory)) == 1)
         receiver.wait_for(lambda r: len(r.spans) == 10)
         wait_for(lambda: spool(delivery).files == 0)
@@ -204,7 +204,7 @@ def test_a_slow_answer_makes_the_copy_needless(receiver: Receiver, deliver: Deli
 def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiver, deliver: Deliver) -> None:
     receiver.stop()
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: figures(delivery).spooled == 10)
         receiver.answer(peer.lost_acknowledgement(), times=1)
         receiver.start()
@@ -217,7 +217,7 @@ def test_many_small_pieces_become_few_files(receiver: Receiver, deliver: Deliver
     receiver.stop()
     with deliver(receiver) as delivery:
         for number in range(12):
-            offer(delivery, [str(number)])
+            enqueue(delivery, [str(number)])
             wait_for(lambda number=number: figures(delivery).spooled == number + 1)  # type: ignore[misc]
         assert spool(delivery).files <= 3  # one that is added to; another for each attempt to send it
         receiver.start()
@@ -228,8 +228,8 @@ def test_many_small_pieces_become_few_files(receiver: Receiver, deliver: Deliver
 def test_all_three_signals_come_back(receiver: Receiver, deliver: Deliver) -> None:
     receiver.stop()
     with deliver(receiver) as delivery:
-        delivery.offer(*a_span("span"))
-        delivery.offer(Signal.LOGS, SCOPE, b"\x12\x00")
+        delivery.enqueue(*a_span("span"))
+        delivery.enqueue(Signal.LOGS, SCOPE, b"\x12\x00")
         wait_for(lambda: figures(delivery).spooled == figures(delivery, Signal.LOGS).spooled == 1)
         receiver.start()
         receiver.wait_for(lambda r: len(r.spans) == len(r.logs) == 1)
@@ -241,11 +241,11 @@ def test_all_three_signals_come_back(receiver: Receiver, deliver: Deliver) -> No
 def test_a_burst_goes_to_disk_before_anything_is_dropped(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GRACE", 60.0)
+    monkeypatch.setattr(exporters, "GRACE", 60.0)
     receiver.answer(peer.delay(2.0), times=1)
     with deliver(receiver, span_queue_items=4000, span_batch_items=500) as delivery:
         for start in range(0, 10_000, 500):
-            offer(delivery, range(start, start + 500))
+            enqueue(delivery, range(start, start + 500))
             time.sleep(0.01)
         receiver.wait_for(lambda r: len(r.spans) == 10_000, timeout=30.0)
         wait_for(lambda: figures(delivery).sent + figures(delivery).redelivered == 10_000)
@@ -258,7 +258,7 @@ def test_a_burst_goes_to_disk_before_anything_is_dropped(
 def test_a_queue_of_large_items_is_crowded_by_their_bytes(deliver: Deliver) -> None:
     with refusing() as url, deliver(url, queue_bytes=400_000, span_delay=600.0) as delivery:
         for number in range(300):
-            delivery.offer(*a_span(str(number), size=4000))
+            delivery.enqueue(*a_span(str(number), size=4000))
             time.sleep(0.002)
         wait_for(lambda: figures(delivery).queue_bytes < 210_000)
         assert figures(delivery).dropped == {}
@@ -272,7 +272,7 @@ def test_over_the_budget_of_the_spool_the_oldest_are_lost_counted_and_told(
     with deliver(receiver, spool_bytes=65_536, span_batch_items=20) as delivery:
         for start in range(0, 200, 20):
             for number in range(start, start + 20):
-                delivery.offer(*a_span(os.urandom(400).hex() + f" {number}"))
+                delivery.enqueue(*a_span(os.urandom(400).hex() + f" {number}"))
             wait_for(lambda start=start: figures(delivery).spooled == start + 20)  # type: ignore[misc]
         lost = figures(delivery).dropped[drop_reasons.SPOOL_FULL]
         assert 0 < lost < 200
@@ -301,8 +301,8 @@ def test_at_shutdown_what_cannot_be_sent_is_kept_and_delivered_by_the_next_start
     else:
         receiver.answer({"silent": peer.silence(), "dripping": peer.drip(0.2)}[trouble])
     with deliver(receiver, span_delay=600.0, log_delay=600.0) as delivery:
-        offer(delivery, range(10))
-        delivery.offer(Signal.LOGS, SCOPE, b"\x12\x00")
+        enqueue(delivery, range(10))
+        delivery.enqueue(Signal.LOGS, SCOPE, b"\x12\x00")
         started = time.monotonic()
         assert delivery.shutdown(4.0) is True  # nothing is lost
         assert time.monotonic() - started < 2.0 + 1.0  # the second is a loaded machine's
@@ -324,13 +324,13 @@ def test_what_is_kept_before_the_end_may_go_on_afterwards(receiver: Receiver, de
     """A lifespan ends, and the process may be killed; it may also begin another lifespan."""
     receiver.stop()
     with deliver(receiver, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(5.0) is False
-        assert delivery.keep_on_disk() is True
+        assert delivery.spool_pending() is True
         assert (figures(delivery).spooled, figures(delivery).queue_items) == (10, 0)
-        assert delivery.keep_on_disk() is True
+        assert delivery.spool_pending() is True
         receiver.start()
-        offer(delivery, range(10, 20))
+        enqueue(delivery, range(10, 20))
         assert delivery.force_flush(5.0) is True
         receiver.wait_for(lambda r: len(r.spans) == 20)
     assert sorted(map(int, names(receiver))) == list(range(20))
@@ -341,7 +341,7 @@ def test_without_a_disk_the_end_loses_what_it_must_and_says_so(
 ) -> None:
     (tmp_path / "file").write_text("")
     with refusing() as url, deliver(url, spool_dir=str(tmp_path / "file"), span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.shutdown(4.0) is False
         assert figures(delivery).dropped == {drop_reasons.SHUTDOWN: 10}
     assert "lost: 10 traces" in caplog.text
@@ -356,16 +356,16 @@ def test_without_a_disk_what_a_lifespan_leaves_in_memory_is_told(
     (tmp_path / "file").write_text("")
     place = spool_dir if spool_dir == "off" else str(tmp_path / "file")
     with refusing() as url, deliver(url, spool_dir=place, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(4.0) is False
-        assert delivery.keep_on_disk() is False
+        assert delivery.spool_pending() is False
         assert caplog.text.count("and lost: 10 traces, unless it goes on") == 1
         assert figures(delivery).queue_items == 10  # it may go on
 
 
 THE_LAST_WORD: dict[str, Callable[[Delivery], object]] = {
     "flush": lambda delivery: delivery.force_flush(1.0),
-    "lifespan": lambda delivery: delivery.keep_on_disk(),
+    "lifespan": lambda delivery: delivery.spool_pending(),
     "end": lambda delivery: delivery.shutdown(1.0),
 }
 
@@ -373,9 +373,9 @@ THE_LAST_WORD: dict[str, Callable[[Delivery], object]] = {
 @pytest.mark.parametrize("last", THE_LAST_WORD)
 def test_a_loss_just_before_the_end_is_told(deliver: Deliver, last: str, caplog: pytest.LogCaptureFixture) -> None:
     with refusing() as url, deliver(url, spool_dir="off", span_queue_items=100, span_delay=600.0) as delivery:
-        offer(delivery, ["first"])
+        enqueue(delivery, ["first"])
         time.sleep(0.2)  # the worker has looked, and looks again in seconds
-        offer(delivery, range(200))
+        enqueue(delivery, range(200))
         THE_LAST_WORD[last](delivery)
         assert caplog.text.count("traces are being lost: queue_full") == 1
 
@@ -385,10 +385,10 @@ def test_without_threads_a_flush_writes_what_it_cannot_send(
 ) -> None:
     without_threads(monkeypatch)
     with refusing() as url, deliver(url) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(5.0) is False
         assert figures(delivery).spooled == 10
-        offer(delivery, range(10, 15))
+        enqueue(delivery, range(10, 15))
         assert delivery.shutdown(5.0) is True
     assert sum(kept.items for kept in contents(directory)) == 15
 
@@ -406,10 +406,10 @@ def test_a_disk_that_hangs_holds_up_neither_sending_nor_the_end(
     monkeypatch.setattr(Disk, "create", hang)
     receiver.stop()
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert hanging.wait(10.0)
         receiver.start()
-        offer(delivery, range(10, 20))
+        enqueue(delivery, range(10, 20))
         receiver.wait_for(lambda r: len(r.spans) >= 10)
         started = time.monotonic()
         delivery.shutdown(3.0)
@@ -433,7 +433,7 @@ def test_a_slow_disk_has_what_is_left_of_the_budget(
 ) -> None:
     make_slow(monkeypatch, 1.5)
     with refusing() as url, deliver(url) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.shutdown(8.0) is True
     assert sum(kept.items for kept in contents(directory)) == 10
 
@@ -443,9 +443,9 @@ def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
 ) -> None:
     make_slow(monkeypatch, 1.5)
     with refusing() as url, deliver(url, span_delay=600.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         assert delivery.force_flush(4.0) is False
-        assert delivery.keep_on_disk(8.0) is True
+        assert delivery.spool_pending(8.0) is True
         assert sum(kept.items for kept in contents(directory)) == 10
 
 
@@ -455,7 +455,7 @@ def test_without_threads_a_slow_disk_does_not_make_the_end_later(
     without_threads(monkeypatch)
     make_slow(monkeypatch, 0.5)
     with refusing() as url, deliver(url, span_batch_items=1) as delivery:
-        offer(delivery, range(50))
+        enqueue(delivery, range(50))
         started = time.monotonic()
         assert delivery.shutdown(2.0) is False
         assert time.monotonic() - started < 10.0  # all of it takes 25
@@ -467,7 +467,7 @@ def test_without_threads_a_slow_disk_does_not_make_the_end_later(
 def test_an_answer_that_comes_after_the_flush_counts(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "GRACE", 60.0)
+    monkeypatch.setattr(exporters, "GRACE", 60.0)
     monkeypatch.setattr(pipeline, "_DISK_SECONDS", 20.0)
     receiver.answer(peer.delay(1.0))
     create = Disk.create
@@ -478,7 +478,7 @@ def test_an_answer_that_comes_after_the_flush_counts(
             return create(*arguments)
 
         monkeypatch.setattr(Disk, "create", once_it_has_come)
-        offer(delivery, ["one"])
+        enqueue(delivery, ["one"])
         receiver.wait_for(lambda r: r.requests)
         assert delivery.shutdown(0.3) is True
         assert (figures(delivery).sent, figures(delivery).spooled, figures(delivery).dropped) == (1, 0, {})
@@ -488,7 +488,7 @@ def test_a_collection_that_comes_after_the_last_one_is_no_loss(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's own hung for longer than the end waited for it; then there was another."""
-    monkeypatch.setattr(lanes, "GRACE", 60.0)  # or a keeper on a loaded machine would be quicker than the end
+    monkeypatch.setattr(exporters, "GRACE", 60.0)  # or a keeper on a loaded machine would be quicker than the end
     hanging, release = threading.Event(), threading.Event()
     rename = Disk.rename
 
@@ -526,7 +526,7 @@ def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
             delivery.start()
             wait_for(lambda: figures(delivery, Signal.METRICS).accepted == 1)
             assert delivery.force_flush(1.0) is False
-            assert delivery.keep_on_disk() is True
+            assert delivery.spool_pending() is True
             last = figures(delivery, Signal.METRICS).accepted
         release.set()
     with deliver(receiver) as delivery:
@@ -541,8 +541,8 @@ def test_whoever_has_ended_leaves_what_is_on_disk_to_others(
     leave_behind(deliver, 1)
     with deliver(receiver) as ended:
         assert ended.shutdown(1.0)
-        assert ended._keeper is not None
-        ended._keeper.turn()  # its thread waited for the end to be done with the disk
+        assert ended._spooler is not None
+        ended._spooler.turn()  # its thread waited for the end to be done with the disk
         with deliver(receiver) as delivery:
             delivery.start()
             receiver.wait_for(lambda r: names(r) == ["1"])
@@ -553,22 +553,22 @@ def test_what_came_after_a_request_under_way_is_not_kept_before_it(
 ) -> None:
     without_threads(monkeypatch)
     with refusing() as url, deliver(url) as delivery:
-        keeper, lane = delivery._keeper, delivery._lanes[Signal.TRACES]
+        keeper, exporter = delivery._spooler, delivery._exporters[Signal.TRACES]
         assert keeper is not None
         shelf = keeper._shelves[Signal.TRACES]
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         keeper._keep(shelf, under_way=False)  # to a file that is added to
-        offer(delivery, range(10, 20))
-        assert lane.take(10**6) is not None  # as a sender does that is about to wait for an answer
-        offer(delivery, range(20, 30))
+        enqueue(delivery, range(10, 20))
+        assert exporter.take(10**6) is not None  # as a sender does that is about to wait for an answer
+        enqueue(delivery, range(20, 30))
         keeper._keep(shelf, under_way=True)
         found = [span.name for kept in contents(directory) for span in peer.decode_spans(kept.content)]
     assert found == [str(number) for number in range(30)]
 
 
-def _keep_all(lane: Lane, batches: list[Batch]) -> None:
+def _keep_all(exporter: SignalExporter, batches: list[Batch]) -> None:
     for batch in batches:
-        lane.spooled(batch)
+        exporter.spooled(batch)
 
 
 def test_what_several_threads_have_put_on_disk_is_counted_exactly(
@@ -579,14 +579,14 @@ def test_what_several_threads_have_put_on_disk_is_counted_exactly(
     with refusing() as url, deliver(url, span_batch_items=1, span_queue_items=20_000) as delivery:
         item = a_span()
         for _ in range(12_000):
-            delivery.offer(*item)
-        lane = delivery._lanes[Signal.TRACES]
+            delivery.enqueue(*item)
+        exporter = delivery._exporters[Signal.TRACES]
         before = sys.getswitchinterval()
         sys.setswitchinterval(1e-6)
         try:
             for _ in range(12):
-                taken = [batch for _ in range(1000) if (batch := lane.take(10**6))]
-                threads = [threading.Thread(target=_keep_all, args=(lane, taken[part::4])) for part in range(4)]
+                taken = [batch for _ in range(1000) if (batch := exporter.take(10**6))]
+                threads = [threading.Thread(target=_keep_all, args=(exporter, taken[part::4])) for part in range(4)]
                 for thread in threads:
                     thread.start()
                 for thread in threads:
@@ -609,10 +609,10 @@ def test_a_full_disk_and_one_receiver_that_is_away_do_not_hold_up_what_another_w
     receiver.stop()
     with refusing() as nowhere, deliver(receiver, traces_endpoint=f"{nowhere}/v1/traces") as delivery:
         for _ in range(10):
-            delivery.offer(Signal.LOGS, SCOPE, b"\x12\x00")
+            delivery.enqueue(Signal.LOGS, SCOPE, b"\x12\x00")
         wait_for(lambda: figures(delivery, Signal.LOGS).spooled == 10)
         monkeypatch.setattr(Disk, "create", full)
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: spool(delivery).errors)
         receiver.start()
         receiver.wait_for(lambda r: len(r.logs) == 10)
@@ -638,7 +638,7 @@ def test_a_file_that_cannot_be_deleted_holds_up_no_other_and_nothing_that_is_to_
         receiver.wait_for(lambda r: names(r) == ["1", "2", "3"])
         wait_for(lambda: len(contents(directory)) == 1)
         receiver.stop()
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: figures(delivery).spooled == 10)
 
 
@@ -647,9 +647,9 @@ def test_what_is_under_way_and_too_large_for_the_disk_does_not_hold_up_what_wait
 ) -> None:
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0, spool_bytes=65_536) as delivery:
-        delivery.offer(Signal.TRACES, SCOPE, os.urandom(100_000))
+        delivery.enqueue(Signal.TRACES, SCOPE, os.urandom(100_000))
         receiver.wait_for(lambda r: r.requests)
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: figures(delivery).spooled == 10)
 
 
@@ -658,10 +658,10 @@ def test_what_has_a_copy_on_disk_is_not_lost_with_what_has_none(
 ) -> None:
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: directory.exists() and sum(kept.items for kept in contents(directory)) == 10)
         monkeypatch.setattr(Disk, "create", full)
-        offer(delivery, range(5))
+        enqueue(delivery, range(5))
         assert delivery.shutdown(0.5) is False
         assert (figures(delivery).spooled, figures(delivery).dropped) == (10, {drop_reasons.SHUTDOWN: 5})
 
@@ -674,7 +674,7 @@ def test_a_disk_that_is_full_costs_a_warning_and_is_used_again_when_there_is_roo
     create = Disk.create
     monkeypatch.setattr(Disk, "create", full)
     with deliver(receiver) as delivery:
-        offer(delivery, range(10))
+        enqueue(delivery, range(10))
         wait_for(lambda: spool(delivery).errors >= 2)
         assert (figures(delivery).queue_items, figures(delivery).dropped) == (10, {})
         assert caplog.text.count("cannot be kept on disk") == 1
@@ -690,7 +690,7 @@ def test_a_full_disk_and_a_full_queue_drop_the_oldest_as_ever(
 ) -> None:
     (tmp_path / "file").write_text("")
     with refusing() as url, deliver(url, spool_dir=str(tmp_path / "file"), span_queue_items=100) as delivery:
-        offer(delivery, range(1000))
+        enqueue(delivery, range(1000))
         assert figures(delivery).queue_items <= 100
         assert balance(figures(delivery)) == 0
         assert figures(delivery).dropped[drop_reasons.QUEUE_FULL] >= 900
@@ -701,7 +701,7 @@ def test_damaged_files_are_put_aside_and_the_rest_is_delivered(
 ) -> None:
     for number in range(3):
         with refusing() as url, deliver(url, span_delay=600.0) as delivery:
-            offer(delivery, [str(number)] * 2)
+            enqueue(delivery, [str(number)] * 2)
             delivery.shutdown(1.0)
     damaged = free_files(directory)[1]
     damaged.write_bytes(damaged.read_bytes()[:-1])
@@ -722,7 +722,7 @@ def leave_behind(deliver: Deliver, *numbers: int) -> None:
     """Each in a file of its own, as processes that ended leave them."""
     for number in numbers:
         with refusing() as url, deliver(url, span_delay=600.0) as delivery:
-            offer(delivery, [str(number)])
+            enqueue(delivery, [str(number)])
             assert delivery.shutdown(1.0)
 
 
@@ -754,7 +754,7 @@ def test_what_is_refused_for_now_is_the_next_again(
 def test_what_is_refused_for_where_it_goes_or_who_sends_it_waits_until_that_is_mended(
     receiver: Receiver, deliver: Deliver, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "MENDING", 0.5)
+    monkeypatch.setattr(exporters, "MENDING", 0.5)
     leave_behind(deliver, 1, 2, 3)
     receiver.answer(peer.status(status))
     with deliver(receiver) as delivery:
@@ -782,7 +782,7 @@ def test_what_comes_back_is_not_the_next_flood(
     monkeypatch.setattr(keepers, "RATE", 1_000_000)
     with refusing() as url, deliver(url, span_delay=600.0, span_batch_items=100) as delivery:
         for number in range(1000):
-            delivery.offer(*a_span(str(number), size=2000))
+            delivery.enqueue(*a_span(str(number), size=2000))
         assert delivery.shutdown(2.0)
     with deliver(receiver) as delivery:
         delivery.start()
@@ -798,12 +798,12 @@ def test_fresh_items_do_not_wait_behind_old_ones(
     leave_behind(deliver, 1)
     with refusing() as url, deliver(url, span_delay=600.0, span_batch_items=10) as delivery:
         for number in range(100):
-            delivery.offer(*a_span(str(number), size=2000))
+            delivery.enqueue(*a_span(str(number), size=2000))
         assert delivery.shutdown(2.0)
     with deliver(receiver) as delivery:
         delivery.start()
         receiver.wait_for(lambda r: r.spans)
-        offer(delivery, ["fresh"])
+        enqueue(delivery, ["fresh"])
         receiver.wait_for(lambda r: "fresh" in names(r), timeout=5.0)
         assert len(names(receiver)) < 100
 
@@ -860,7 +860,7 @@ def test_metrics_on_disk_are_thrown_away_when_newer_ones_arrive(
 
 def test_one_worker_delivers_what_another_left_behind_while_it_runs(receiver: Receiver, deliver: Deliver) -> None:
     with deliver(receiver) as delivery:
-        offer(delivery, ["mine"])
+        enqueue(delivery, ["mine"])
         receiver.wait_for(lambda r: names(r) == ["mine"])
         leave_behind(deliver, 1, 2)
         receiver.wait_for(lambda r: names(r) == ["mine", "1", "2"])
@@ -871,7 +871,7 @@ def test_a_signal_that_goes_nowhere_drains_nothing(receiver: Receiver, deliver: 
     leave_behind(deliver, 1)
     with deliver(receiver, traces_exporter="none") as delivery:
         delivery.start()
-        delivery.offer(Signal.LOGS, SCOPE, b"\x12\x00")
+        delivery.enqueue(Signal.LOGS, SCOPE, b"\x12\x00")
         receiver.wait_for(lambda r: r.logs)
         time.sleep(1.0)
     assert receiver.spans == ()
@@ -883,13 +883,13 @@ def test_a_forked_child_keeps_its_own_and_never_touches_its_parents(
 ) -> None:
     receiver.stop()
     with deliver(receiver) as delivery:
-        offer(delivery, ["parent"])
+        enqueue(delivery, ["parent"])
         wait_for(lambda: figures(delivery).spooled == 1)
         [before] = [path.name.split(".")[0] for path in directory.glob("*.traces*")]
 
         def child() -> dict[str, Any]:
             delivery.after_fork_in_child(CHILD)
-            offer(delivery, ["child"])
+            enqueue(delivery, ["child"])
             wait_for(lambda: figures(delivery).spooled == 1)
             return {"kept": delivery.shutdown(2.0), "spooled": figures(delivery).spooled}
 
@@ -909,7 +909,7 @@ def test_forks_while_the_disk_is_busy_lose_nothing(receiver: Receiver, deliver: 
         def load() -> None:
             number = 0
             while not stop.is_set():
-                offer(delivery, [f"parent {number}"])
+                enqueue(delivery, [f"parent {number}"])
                 number += 1
                 stop.wait(0.001)
 
@@ -920,7 +920,7 @@ def test_forks_while_the_disk_is_busy_lose_nothing(receiver: Receiver, deliver: 
 
                 def child(number: int = number) -> bool:
                     delivery.after_fork_in_child(CHILD)
-                    offer(delivery, [f"child {number} {index}" for index in range(20)])
+                    enqueue(delivery, [f"child {number} {index}" for index in range(20)])
                     return delivery.shutdown(5.0)
 
                 assert in_child(child) is True
@@ -959,7 +959,7 @@ def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, directory
             span_delay=600.0,
         ) as delivery,
     ):
-        delivery.offer(Signal.TRACES, SCOPE, encoder.span(span))
+        delivery.enqueue(Signal.TRACES, SCOPE, encoder.span(span))
         delivery.shutdown(1.0)
     [kept] = contents(directory)
     assert b"login" in kept.content
@@ -970,7 +970,7 @@ def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, directory
 def test_what_is_on_disk_is_a_request_as_it_will_be_sent(deliver: Deliver, directory: Path) -> None:
     leave_behind(deliver, 1)
     [kept] = contents(directory)
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, StoredRequest)
     [span] = peer.decode_spans(kept.content)
     assert (span.name, span.scope) == ("1", "tests")
     assert span.resource == {"service.name": "shop", "service.instance.id": "parent", "blogauto.redelivered": True}
@@ -986,9 +986,9 @@ def test_metrics_are_collected_once_more_for_the_end_while_a_request_hangs(
         receiver.answer(peer.silence())
         receiver.wait_for(lambda r: r.requests[-1].answered == 0)
         hangs = figures(delivery, Signal.METRICS).accepted
-        time.sleep(lanes.PATIENCE + 0.5)  # longer than a flush will wait for it
+        time.sleep(exporters.PATIENCE + 0.5)  # longer than a flush will wait for it
         assert not delivery.force_flush(1.0)
-        assert delivery.keep_on_disk()
+        assert delivery.spool_pending()
         last = figures(delivery, Signal.METRICS).accepted
         assert last > hangs
     receiver.answer(peer.ok())

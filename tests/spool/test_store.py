@@ -20,7 +20,7 @@ import pytest
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import ownership
 from blogauto_otel.spool import store as store_module
-from blogauto_otel.spool.file_format import Kept, Name, pack, parse
+from blogauto_otel.spool.file_format import Name, StoredRequest, pack, parse
 from blogauto_otel.spool.store import MAX_DAMAGED, Disk, UnsafeError
 from tests.spool.damages import DAMAGES, GONE
 from tests.spool.stores import Crash, ManualClock, Store, a_kept, free_files, items
@@ -31,7 +31,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "state" / "spool"
 
 
-def fill(store: Store, *numbers: int) -> list[Kept]:
+def fill(store: Store, *numbers: int) -> list[StoredRequest]:
     made = [a_kept(number) for number in numbers]
     for kept in made:
         store.spool.write(kept)
@@ -355,7 +355,7 @@ def small_place(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def _write_until_it_refuses(store: Store, written: list[Kept]) -> None:
+def _write_until_it_refuses(store: Store, written: list[StoredRequest]) -> None:
     for number in range(100):
         written += fill(store, number)
 
@@ -368,7 +368,7 @@ def test_a_full_file_system_refuses_and_keeps_what_it_has(small_place: Path) -> 
     store = Store(small_place / "spool")
     if not small_place.is_mount():
         store.disk.full_after = 10
-    written: list[Kept] = []
+    written: list[StoredRequest] = []
     with pytest.raises(OSError, match=r"No space|nearly full"):
         _write_until_it_refuses(store, written)
     assert 5 < len(written) <= 16

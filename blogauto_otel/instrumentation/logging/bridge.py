@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
-from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.api.failures import where_it_happened
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.frames import count_as_logging
@@ -60,7 +60,7 @@ class _Throttle:
         if not self._began or now - self._began >= 60:
             withheld, self._began, self._lines = self._lines - LINES_A_MINUTE, now, 0
             if withheld > 0:
-                tell(f"throttled {self._what}", "%d lines of %s were withheld", withheld, self._what)
+                log_once(f"throttled {self._what}", "%d lines of %s were withheld", withheld, self._what)
         self._lines += 1
         return self._lines <= LINES_A_MINUTE
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, TextIO
 
-from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.api.formatting import JsonFormatter, Redact, TextFormatter, is_ascii_only
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.logging import redacting
@@ -174,7 +174,7 @@ class Console:
             return True
         self._look_for_secrets(handler)
         if self.format == "json":
-            tell(
+            log_once(
                 f"kept {type(formatter).__qualname__}",
                 "console lines keep the application's %s; BLOGAUTO_OTEL_CONSOLE=json replaces it",
                 type(formatter).__qualname__,
@@ -206,7 +206,7 @@ class Console:
         reason = self._unredacted(handler)
         if reason and reason not in self._named:
             self._named.add(reason)
-            tell(f"unredacted {reason}", "console lines are not redacted: %s", reason)
+            log_once(f"unredacted {reason}", "console lines are not redacted: %s", reason)
 
     def _unredacted(self, handler: logging.Handler) -> str:
         """Why this handler cannot redact; empty where it can, or prints nothing."""

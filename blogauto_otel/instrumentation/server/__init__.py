@@ -22,7 +22,7 @@ from dataclasses import replace
 from importlib import metadata, util
 from typing import Final
 
-from blogauto_otel.config import complain
+from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State, logging
 from blogauto_otel.instrumentation.server import middleware, paths, reported
 from blogauto_otel.instrumentation.server.hooks import (
@@ -88,7 +88,7 @@ def _contrib(context: Context) -> Report:
 
     if not contrib.is_installed():
         problem = 'BLOGAUTO_OTEL_REQUESTS=contrib needs pip install "blogauto_otel[fastapi]"; using own'
-        complain(context.settings, problem)
+        warn_or_raise(context.settings, problem)
         return replace(_own(context), detail="own, because contrib is not installed")
     patches.apply(patches.ENTRANCES)
     contrib.instrument(context)

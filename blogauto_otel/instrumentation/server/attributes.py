@@ -107,7 +107,7 @@ def of_response(request: Request, paths: Paths) -> Attributes:
     route = request.http_route
     if route is not None and request.template is not None:
         found[ROUTE] = route
-        if paths.hold_secrets(request.template):
+        if paths.has_secret_parameter(request.template):
             found[PATH] = route
     if request.code is not None:
         found[STATUS_CODE] = request.code

@@ -11,7 +11,7 @@ Key: TypeAlias = tuple[str | int | None, ...]
 
 # What came after the last free place is counted together (specification: metrics/sdk, "Cardinality limits").
 OVERFLOW: Final[Key] = ("overflow",)
-OVERFLOWN: Final[Labels] = {"otel.metric.overflow": True}
+OVERFLOW_ATTRIBUTES: Final[Labels] = {"otel.metric.overflow": True}
 
 
 class Series:
@@ -41,10 +41,10 @@ class Series:
 
     def labels(self, values: Key) -> Labels:
         """The attributes of `values`; the same object each time, so do not change it."""
-        return self._known.get(values) or self._known.get(self.key(values), OVERFLOWN)
+        return self._known.get(values) or self._known.get(self.key(values), OVERFLOW_ATTRIBUTES)
 
 
-class Cells:
+class CounterStore:
     """How often each of a metric's label sets was seen.
 
     A lock, because `count += 1` is three steps and several event loops may take them at once. It is reentrant, because

@@ -32,7 +32,7 @@ ERROR: Final = "error"
 SLOW: Final = "slow"
 
 
-class LateSpan(NonRecordingSpan):
+class DeferredSpan(NonRecordingSpan):
     """What a request that was not sampled shows to those who want to put attributes on its span."""
 
     def __init__(self, context: SpanContext) -> None:
@@ -49,13 +49,13 @@ class LateSpan(NonRecordingSpan):
         self.attributes.update(attributes)
 
 
-class LateSpans:
+class DeferredSpans:
     """Decides which requests get their span afterwards, and writes it."""
 
     def __init__(self, context: Context) -> None:
         self.slow = context.settings.slow_request_seconds or float("inf")
         # A sampler that the user named decides alone.
-        self._write = None if decides_alone(context.tracer_provider) else context.write_late
+        self._write = None if decides_alone(context.tracer_provider) else context.write_deferred_span
         self._is_untraced = untraced_matcher(context.settings)
         self._scope = InstrumentationScope(semconv.SCOPE_HTTP)
 
@@ -72,7 +72,7 @@ class LateSpans:
         path = request.scope.get("path", "")
         return not (self._is_untraced(path) or self._is_untraced(request.template or path))
 
-    def write_request(self, span: LateSpan, request: Request) -> None:
+    def write_request(self, span: DeferredSpan, request: Request) -> None:
         """Write the span of a request."""
         self.write(
             span,
@@ -87,7 +87,7 @@ class LateSpans:
 
     def write(
         self,
-        span: LateSpan,
+        span: DeferredSpan,
         *,
         name: str,
         kind: SpanKind,

@@ -70,14 +70,14 @@ def not_on_request_error(callback: Callable[[BaseException, Span], None]) -> Non
         _at_request_error.remove(callback)
 
 
-def in_requests(variable: ContextVar[Any], make: Make) -> None:
+def reset_per_request(variable: ContextVar[Any], make: Make) -> None:
     """Set somebody's context variable to something new at the beginning of each request, and back at its end."""
     global _variables
-    not_in_requests(variable)
+    keep_across_requests(variable)
     _variables = (*_variables, (variable, make))
 
 
-def not_in_requests(variable: ContextVar[Any]) -> None:
+def keep_across_requests(variable: ContextVar[Any]) -> None:
     """Leave the variable alone."""
     global _variables
     _variables = tuple(known for known in _variables if known[0] is not variable)

@@ -16,11 +16,11 @@ from blogauto_otel.api.failures import remember
 from blogauto_otel.api.text import class_name, description
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import attributes, hooks
-from blogauto_otel.instrumentation.server.deferred import ERROR, LateSpan, LateSpans
+from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
 from blogauto_otel.instrumentation.server.paths import Paths
-from blogauto_otel.instrumentation.server.request import Request, Session, alone, current, is_the_clients
+from blogauto_otel.instrumentation.server.request import Request, Session, alone, current, is_client_disconnect
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
@@ -35,7 +35,7 @@ class Observer:
         settings = context.settings
         self.metrics = RequestMetrics(context.meter_provider, settings)
         self.tracer = context.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
-        self.late = LateSpans(context)
+        self.late = DeferredSpans(context)
         self.paths = Paths(context.redactor)
         self._redactor = context.redactor
         self._headers = Headers(settings)
@@ -110,7 +110,7 @@ class Observer:
             if not request.sampled and (
                 request.failed or request.has_reported_error or request.seconds > self.late.slow
             ):
-                context = self._write_late(request, context)
+                context = self._write_deferred_span(request, context)
         except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
@@ -119,7 +119,7 @@ class Observer:
         if not request.is_session:
             self.metrics.record(request, context)
         if request.error is not None or request.handled is not None:
-            self._count_exception(request)
+            self._count_error(request)
 
     def fail(self, request: Request, error: BaseException) -> None:
         """Note the exception that the application let pass; one that comes after the end is told now."""
@@ -130,9 +130,9 @@ class Observer:
         if not request.finished:
             return
         with guard("telling of a failure after the response"):
-            self._count_exception(request)
+            self._count_error(request)
             if not request.sampled:
-                self._write_late(request, request.context, ERROR)
+                self._write_deferred_span(request, request.context, ERROR)
             _tell_of_failure(request, request.span)
 
     def _leave(self, request: Request) -> None:
@@ -155,9 +155,9 @@ class Observer:
             if not swallow("leaving a request", error):
                 raise
 
-    def _count_exception(self, request: Request) -> None:
+    def _count_error(self, request: Request) -> None:
         error = request.exception
-        if error is None or request.is_counted or (request.is_session and is_the_clients(error)):
+        if error is None or request.is_counted or (request.is_session and is_client_disconnect(error)):
             return
         request.is_counted = True
         with guard("counting an error"):
@@ -180,12 +180,12 @@ class Observer:
             span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
         span.end(request.ended_at)
 
-    def _write_late(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
+    def _write_deferred_span(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
         """Write the span of a request that was not sampled, if it deserves one; an exemplar may point to it."""
         reason = reason or self.late.reason(request)
         if reason is None or not self.late.can_write(request) or not _claim(request):
             return context
-        span = LateSpan(request.span.get_span_context())
+        span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
         span.set_attributes(attributes.of_response(request, self.paths))
@@ -222,12 +222,12 @@ class Observer:
         """Write the server span of an unsampled request when it ends; at once when it has ended."""
         request.has_reported_error = True
         if request.finished:
-            self._write_late(request, request.context)
+            self._write_deferred_span(request, request.context)
 
     def _exported_span(self, request: Request) -> SpanContext:
         """The request's span context, with the sampled flag when its span is written after the fact."""
         span = request.span.get_span_context()
-        return span if request.sampled or not self.late.can_write(request) else LateSpan(span).get_span_context()
+        return span if request.sampled or not self.late.can_write(request) else DeferredSpan(span).get_span_context()
 
 
 def _claim(request: Request) -> bool:
@@ -247,7 +247,7 @@ def _tell_of_failure(request: Request, span: Span) -> None:
     """Once per exception: a background task may have told of it before it came here."""
     error = request.exception
     is_failure = request.failed or request.error is not None
-    if not isinstance(error, Exception) or error is request.told or is_the_clients(error):
+    if not isinstance(error, Exception) or error is request.told or is_client_disconnect(error):
         return
     if is_failure:
         request.told = error

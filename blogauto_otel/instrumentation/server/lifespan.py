@@ -22,7 +22,7 @@ async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
             hooks.lifespan_began()
         if message["type"] in _ENDS and not is_told:
             is_told = True
-            await _tell()
+            await _log_once()
         await send(message)
 
     try:
@@ -31,13 +31,13 @@ async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
         raise
     except BaseException:
         if not is_told:
-            await _tell()
+            await _log_once()
         raise
     if not is_told:
-        await _tell()
+        await _log_once()
 
 
-async def _tell() -> None:
+async def _log_once() -> None:
     """In a thread, because it may take seconds; with a limiter of its own, because all others may be taken by then."""
     try:
         from anyio import CapacityLimiter, to_thread

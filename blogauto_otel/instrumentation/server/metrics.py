@@ -18,7 +18,7 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
-from blogauto_otel.instrumentation.server.counters import Cells, Key, Series
+from blogauto_otel.instrumentation.server.counters import CounterStore, Key, Series
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class RequestMetrics:
 
     def __init__(self, provider: MeterProvider, settings: Settings) -> None:
         self._namespace = settings.namespace
-        self._requests = Cells(("method", "endpoint", "status"), settings.series_limit)
-        self._errors = Cells(("type", "endpoint"), settings.series_limit)
+        self._requests = CounterStore(("method", "endpoint", "status"), settings.series_limit)
+        self._errors = CounterStore(("type", "endpoint"), settings.series_limit)
         self.open: set[Request] = set()
         self.active = True
         meter = provider.get_meter(semconv.SCOPE_HTTP)
@@ -123,7 +123,7 @@ class RequestMetrics:
         return [Observation(count, self._websockets.labels(key)) for key, count in now.items()]
 
 
-def _counted(cells: Cells) -> list[Observation]:
+def _counted(cells: CounterStore) -> list[Observation]:
     return [Observation(count, labels) for labels, count in cells.read()]
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import get_current_span
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation.server import hooks, lifespan, pages
 from blogauto_otel.instrumentation.server.instrumentation import Observer
-from blogauto_otel.instrumentation.server.request import is_the_clients
+from blogauto_otel.instrumentation.server.request import is_client_disconnect
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 from blogauto_otel.instrumentation.starlette import native_telemetry
 from blogauto_otel.instrumentation.suppression import is_http_suppressed
@@ -71,7 +71,7 @@ async def _unwatched(call: Call, app: Any, scope: Scope, receive: Receive, send:
     try:
         await call(app, scope, receive, send)
     except Exception as error:
-        if not is_the_clients(error):
+        if not is_client_disconnect(error):
             hooks.request_failed(error, get_current_span())
         raise
     finally:

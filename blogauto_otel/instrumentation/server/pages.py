@@ -9,8 +9,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from blogauto_otel._guard import swallow, tell
-from blogauto_otel.instrumentation.server.request import is_the_clients
+from blogauto_otel._guard import log_once, swallow
+from blogauto_otel.instrumentation.server.request import is_client_disconnect
 from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive, Scope, Send, path_below_root
 from blogauto_otel.instrumentation.starlette.routes import names_path
 
@@ -54,18 +54,18 @@ async def own_first(own: Own, page: ASGIApp, app: Any, scope: Scope, receive: Re
     try:
         await own(scope, receive, first.send)
     except Exception as raised:
-        if first.passed or is_the_clients(raised):
+        if first.passed or is_client_disconnect(raised):
             raise
         error = raised
     if first.passed:
         if first.status < 400:  # a refusal says nothing of the route behind it
             _judge(app, path, works=True)
-            tell(f"own route {path}", "The application answers %s itself; ours steps back. %s", path, _WAY_OUT)
+            log_once(f"own route {path}", "The application answers %s itself; ours steps back. %s", path, _WAY_OUT)
         return
     _judge(app, path, works=False)
     reason = f"status {first.status}" if error is None else type(error).__name__
     message = "The application's own route %s fails (%s); ours answers in its place. %s"
-    tell(f"own route {path}", message, path, reason, _WAY_OUT, error=error)
+    log_once(f"own route {path}", message, path, reason, _WAY_OUT, error=error)
     await answer(page, scope, receive, send)
 
 

@@ -27,7 +27,7 @@ class Paths:
         self._redactor = redactor
         self._remembered: dict[str, bool] = {}
 
-    def hold_secrets(self, template: str) -> bool:
+    def has_secret_parameter(self, template: str) -> bool:
         """Whether a parameter of this template has the name of a secret."""
         known = self._remembered.get(template)
         if known is None:
@@ -51,7 +51,7 @@ class AccessFilter(logging.Filter):
             if request is None or not isinstance(arguments, tuple) or len(arguments) <= PATH_OF_RECORD:
                 return True
             template = request.find_template() or request.match_template()
-            if template is not None and self._paths.hold_secrets(template):
+            if template is not None and self._paths.has_secret_parameter(template):
                 _, mark, query = str(arguments[PATH_OF_RECORD]).partition("?")
                 told = (f"{template}{mark}{query}",)
                 record.args = arguments[:PATH_OF_RECORD] + told + arguments[PATH_OF_RECORD + 1 :]

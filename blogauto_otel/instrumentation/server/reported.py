@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from opentelemetry.trace import SpanContext, get_current_span
 
 from blogauto_otel.instrumentation.server import middleware
-from blogauto_otel.instrumentation.server.deferred import LateSpan
+from blogauto_otel.instrumentation.server.deferred import DeferredSpan
 
 
 def server_span(span: SpanContext) -> SpanContext | None:
     """The server span that a report made in the unsampled `span` names; None when that span is never exported."""
     observer = middleware.observer
     request = observer.unsampled_request(span) if observer is not None else None
-    return None if request is None else LateSpan(request.span.get_span_context()).get_span_context()
+    return None if request is None else DeferredSpan(request.span.get_span_context()).get_span_context()
 
 
 def keep(span: SpanContext, attributes: Mapping[str, str] | None = None) -> None:

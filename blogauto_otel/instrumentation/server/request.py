@@ -66,7 +66,7 @@ class Request(Way):
     error: BaseException | None = None  # that the application let pass
     handled: BaseException | None = None  # that a handler of the application turned into a response
     left = False  # the client, before all was sent
-    left_early = False  # the client, before anything was sent
+    client_disconnected_early = False  # the client, before anything was sent
     notes: Mapping[str, str] | None = None  # attributes that its span is to have, sampled or written afterwards
 
     # The judgement.
@@ -137,7 +137,7 @@ class Request(Way):
 
     def _client_left(self) -> None:
         self.left = True
-        self.left_early = self.code is None
+        self.client_disconnected_early = self.code is None
 
     def _started(self, message: Message) -> Message:
         self.code = int(message["status"])  # applications put members of `HTTPStatus` there
@@ -177,7 +177,7 @@ class Request(Way):
         self.status = str(code)
         if self.crashed:
             self._fail(type_name(type(self.error)), self.status if self.ended else CRASHED)
-        elif self.left_early:
+        elif self.client_disconnected_early:
             self.status, self.code = CLIENT_LEFT, None
         elif code is None:
             self._fail("no_response", CRASHED)
@@ -194,7 +194,7 @@ class Request(Way):
         """Whether an exception that nobody handled is the application's own; a client that leaves causes some too."""
         error = self.error
         return error is not None and not (
-            is_the_clients(error) or (self.left and class_name(type(error)) in _CANCELLED)
+            is_client_disconnect(error) or (self.left and class_name(type(error)) in _CANCELLED)
         )
 
     def span_name(self) -> str:
@@ -277,7 +277,7 @@ def alone(error: BaseException) -> BaseException:
     return error
 
 
-def is_the_clients(error: BaseException) -> bool:
+def is_client_disconnect(error: BaseException) -> bool:
     """Whether an exception only says that the client has gone away."""
     kind = type(error)
     return class_name(kind) in _CLIENT_ERRORS and module_name(kind).startswith(("starlette.", "fastapi."))

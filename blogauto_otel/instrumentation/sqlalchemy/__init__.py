@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import guard, guarded, tell
+from blogauto_otel._guard import guard, guarded, log_once
 from blogauto_otel.instrumentation import Context, Report, State, conventions
 from blogauto_otel.instrumentation.imports import when_imported
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
@@ -85,7 +85,7 @@ def _patch_when_imported() -> None:
 def _imported(base: ModuleType) -> None:
     problem = patches.problem_with(base)
     if problem:
-        tell("sqlalchemy version", "SQLAlchemy is not instrumented: %s", problem)
+        log_once("sqlalchemy version", "SQLAlchemy is not instrumented: %s", problem)
     elif recorder.active is not None:
         patches.install(base)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.util.types import AttributeValue
 
-from blogauto_otel.instrumentation.sqlalchemy.text import gist, without_values
+from blogauto_otel.instrumentation.sqlalchemy.text import summarize, without_values
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -77,7 +77,7 @@ class Database:
 
     def _read(self, text: str, batched: bool, *, whole: bool) -> Statement:
         bare = self._redactor.text(without_values(text, self._dialect))
-        about = gist(bare)
+        about = summarize(bare)
         batch = "BATCH " if batched else ""
         point = dict(self.attributes)
         if about.operation:

@@ -39,7 +39,7 @@ class Recorder:
         self._max_text = settings.max_span_attribute_length or settings.max_attribute_length
         self._databases: weakref.WeakKeyDictionary[Dialect, Database] = weakref.WeakKeyDictionary()
         self._tracer = context.tracer_provider.get_tracer(semconv.SCOPE_SQL)
-        self._late = _Late(context)
+        self._late = _DeferredSpan(context)
         self._duration = context.meter_provider.get_meter(semconv.SCOPE_SQL).create_histogram(
             "db.client.operation.duration",
             unit="s",
@@ -102,7 +102,7 @@ class Recorder:
         span.end(end)
 
 
-class _Late:
+class _DeferredSpan:
     """The short way for a span that is over when it is made: half the cost of one that is started and ended.
 
     It asks no sampler and no processor's `on_start`. So it is taken only below a sampled parent, where our sampler
@@ -112,7 +112,7 @@ class _Late:
     def __init__(self, context: Context) -> None:
         self._provider: Any = context.tracer_provider
         is_as_known = hasattr(getattr(self._provider, "_active_span_processor", None), "_span_processors")
-        self._write = context.write_late if is_as_known and context.settings.sampler is None else None
+        self._write = context.write_deferred_span if is_as_known and context.settings.sampler is None else None
         self._looked_at: object = None
         self._unwatched = False
 

@@ -87,7 +87,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Gist:
+class QuerySummary:
     """What a statement does, in few words: `SELECT`, `posts`, `SELECT posts`."""
 
     operation: str | None = None
@@ -130,7 +130,7 @@ _CALLS: Final = frozenset({"CALL", "EXEC", "EXECUTE"})
 _STATEMENTS: Final = _VERBS | _DEFINITIONS | _CALLS | {"WITH"}
 
 
-def gist(text: str) -> Gist:
+def summarize(text: str) -> QuerySummary:
     """Operation, table and summary of a statement that `without_values` returned.
 
     The summary lists operations and their targets in order, as the semantic conventions have it
@@ -139,34 +139,34 @@ def gist(text: str) -> Gist:
     return _gist(list(dropwhile("(;".__contains__, _WORDS.findall(text))))
 
 
-def _gist(words: Sequence[str]) -> Gist:
+def _gist(words: Sequence[str]) -> QuerySummary:
     first = words[0].upper() if words else ""
     if not _OPERATION.fullmatch(first):
-        return Gist()
+        return QuerySummary()
     if first == "EXPLAIN":
         return _explained(words[1:])
     if first in _DEFINITIONS:
         return _definition(first, words)
     if first in _CALLS:
-        return Gist(first, None, _joined([first, *map(_name, words[1:2])]))
+        return QuerySummary(first, None, _joined([first, *map(_name, words[1:2])]))
     reader = _Reader()
     for index, word in enumerate(words):
         reader.read(word, following=words[index + 1] if index + 1 < len(words) else "")
-    return reader.gist(first)
+    return reader.summarize(first)
 
 
-def _explained(words: Sequence[str]) -> Gist:
+def _explained(words: Sequence[str]) -> QuerySummary:
     """`EXPLAIN (ANALYZE) SELECT ...`: what is explained does not happen, but names the tables."""
     depth = 0
     for index, word in enumerate(words):
         depth += {"(": 1, ")": -1}.get(word, 0)
         if depth == 0 and word.upper() in _STATEMENTS:
             inner = _gist(words[index:])
-            return Gist("EXPLAIN", inner.collection, _joined(["EXPLAIN", *(inner.summary or "").split(" ")]))
-    return Gist("EXPLAIN", None, "EXPLAIN")
+            return QuerySummary("EXPLAIN", inner.collection, _joined(["EXPLAIN", *(inner.summary or "").split(" ")]))
+    return QuerySummary("EXPLAIN", None, "EXPLAIN")
 
 
-def _definition(first: str, words: Sequence[str]) -> Gist:
+def _definition(first: str, words: Sequence[str]) -> QuerySummary:
     """`CREATE UNIQUE INDEX IF NOT EXISTS ix ON posts`: only what is defined is looked at."""
     kind, target = "", ""
     for word in words[1:]:
@@ -178,7 +178,9 @@ def _definition(first: str, words: Sequence[str]) -> Gist:
             break
     operation = f"{first} {kind}".strip()
     is_table = kind == "TABLE" or (first == "TRUNCATE" and not kind)
-    return Gist(operation, (target or None) if is_table else None, _joined([operation, *([target] if target else [])]))
+    return QuerySummary(
+        operation, (target or None) if is_table else None, _joined([operation, *([target] if target else [])])
+    )
 
 
 @dataclass
@@ -229,13 +231,13 @@ class _Reader:
             self._maybe_a_name(word, upper, following.upper())
         self.before = upper
 
-    def gist(self, first: str) -> Gist:
+    def summarize(self, first: str) -> QuerySummary:
         told = [part for part in self.parts if not self._says_nothing(part)]
         words = [word for part in told for word in (part.operation, *part.targets) if word]
         summary = _joined(words if words and self.main else [first, *words])
         if self.statements > 1:
-            return Gist(None, None, summary)
-        return Gist(self.main or first, next(iter(self.targets)) if len(self.targets) == 1 else None, summary)
+            return QuerySummary(None, None, summary)
+        return QuerySummary(self.main or first, next(iter(self.targets)) if len(self.targets) == 1 else None, summary)
 
     def _says_nothing(self, part: _Part) -> bool:
         """`WITH t AS (SELECT ... FROM posts) SELECT ... FROM t`: the second one adds no target to the first."""

@@ -19,7 +19,7 @@ from blogauto_otel._guard import guard
 from blogauto_otel.api.failures import remember
 from blogauto_otel.api.text import description, type_name
 from blogauto_otel.instrumentation.server import attributes, hooks
-from blogauto_otel.instrumentation.server.deferred import ERROR, LateSpan
+from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import Observer
 from blogauto_otel.instrumentation.server.request import Request
 
@@ -64,7 +64,7 @@ def _fail(
     if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
         hooks.request_failed(error, span)
         return
-    late = LateSpan(span.get_span_context())
+    late = DeferredSpan(span.get_span_context())
     remember(error, late.get_span_context())
     hooks.request_failed(error, late)
     late.set_attributes(

@@ -26,7 +26,9 @@ class _Probe:
         self.was_asked = True
 
 
-def stands_down(fastapi: Callable[..., Any], call: Callable[..., Coroutine[Any, Any, None]], scope: Scope) -> bool:
+def native_is_suppressed(
+    fastapi: Callable[..., Any], call: Callable[..., Coroutine[Any, Any, None]], scope: Scope
+) -> bool:
     """Whether this FastAPI leaves a request with this `scope` alone; one without telemetry of its own does."""
     app = fastapi(openapi_url=None)
     if not hasattr(app, "_native_telemetry"):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
-from blogauto_otel._guard import guard, swallow, tell
+from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.instrumentation.imports import when_imported
 from blogauto_otel.instrumentation.server import middleware
 from blogauto_otel.instrumentation.server.request import current
@@ -87,7 +87,7 @@ def _supervising(run: Function) -> Function:
 
     @functools.wraps(run)
     def running(self: Any, *args: Any, **kwargs: Any) -> Any:
-        tell(
+        log_once(
             "supervises",
             "this process supervises uvicorn's workers and serves nothing itself: each of them configures telemetry as "
             "it imports the application, so configure() must not stand under `if __name__ == '__main__'`",
@@ -167,8 +167,8 @@ def _change(patch: Patch, module: ModuleType) -> None:
 
 
 def _check_native_telemetry(fastapi: Any, call: Function) -> None:
-    if not native_telemetry.stands_down(fastapi, call, {native_telemetry.KEY: None}):
-        tell(
+    if not native_telemetry.native_is_suppressed(fastapi, call, {native_telemetry.KEY: None}):
+        log_once(
             "native telemetry",
             "this FastAPI's own telemetry does not stand down, so requests are told twice; switch it off with "
             'FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})',
@@ -180,4 +180,4 @@ def _say_if_missed(patch: Patch) -> None:
     if patch.owner == "APIRoute" or patch.around is _supervising:
         return
     name = ".".join(filter(None, (patch.module, patch.owner, patch.function)))
-    tell(f"no {name}", "%s does not exist in this version; request telemetry will be incomplete", name)
+    log_once(f"no {name}", "%s does not exist in this version; request telemetry will be incomplete", name)

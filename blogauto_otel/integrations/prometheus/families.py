@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
-from blogauto_otel._guard import swallow, tell
+from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.prometheus_names import label_name, metric_name
 
 # Resource attributes that every series carries, as behind the Collector: `resource_constant_labels` in
@@ -80,7 +80,7 @@ class Family:
 def families_of(data: MetricsData | None) -> list[Family]:
     """The families of a collection, by name. A metric that cannot be shown is counted and told, and costs no other."""
     found: dict[str, Family] = {}
-    breath = Breath()
+    breath = CooperativeYield()
     for resource_metrics in data.resource_metrics if data is not None else ():
         attributes = resource_metrics.resource.attributes
         _take_target(found, attributes)
@@ -95,7 +95,7 @@ def families_of(data: MetricsData | None) -> list[Family]:
     return sorted(found.values(), key=lambda family: family.name)
 
 
-class Breath:
+class CooperativeYield:
     """Lets other threads run now and then: ten thousand series would keep an event loop waiting."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def _take_target(found: dict[str, Family], attributes: Mapping[str, Any]) -> Non
     family.take(labels_text(shown), Number(1.0))
 
 
-def _take(found: dict[str, Family], metric: Metric, constant: Mapping[str, Any], breath: Breath) -> None:
+def _take(found: dict[str, Family], metric: Metric, constant: Mapping[str, Any], breath: CooperativeYield) -> None:
     kind, read = _reading(metric.data)
     name = metric_name(metric.name, metric.unit or "", kind, is_ratio=isinstance(metric.data, Gauge))
     if not name:
@@ -125,7 +125,7 @@ def _take(found: dict[str, Family], metric: Metric, constant: Mapping[str, Any],
         adds_up = not isinstance(metric.data, Gauge)
         family = found[name] = Family(name, kind, metric.description or "", adds_up)
     if family.kind != kind:  # the Collector keeps the first as well
-        tell(f"kind of {name}", "%s is a %s and a %s; /metrics shows the first", name, family.kind, kind)
+        log_once(f"kind of {name}", "%s is a %s and a %s; /metrics shows the first", name, family.kind, kind)
         return
     labels = _Labels(constant, is_histogram=kind == "histogram")
     for point in metric.data.data_points:

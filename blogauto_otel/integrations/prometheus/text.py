@@ -11,7 +11,7 @@ from typing import Final
 
 from opentelemetry.sdk.metrics import Exemplar
 
-from blogauto_otel.integrations.prometheus.families import Breath, Buckets, Family, Number
+from blogauto_otel.integrations.prometheus.families import Buckets, CooperativeYield, Family, Number
 
 CLASSIC: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -47,7 +47,7 @@ def _accepted(header: str) -> Iterator[tuple[str, float]]:
 def render(families: Iterable[Family], content_type: str) -> bytes:
     """The families as text in UTF-8."""
     is_openmetrics = content_type == OPENMETRICS
-    breath = Breath()
+    breath = CooperativeYield()
     lines: list[str] = []
     for family in families:
         _render_family(lines, family, breath, is_openmetrics=is_openmetrics)
@@ -56,7 +56,7 @@ def render(families: Iterable[Family], content_type: str) -> bytes:
     return "".join(lines).encode("utf-8", "replace")
 
 
-def _render_family(lines: list[str], family: Family, breath: Breath, *, is_openmetrics: bool) -> None:
+def _render_family(lines: list[str], family: Family, breath: CooperativeYield, *, is_openmetrics: bool) -> None:
     stem = family.name.removesuffix("_total") if is_openmetrics and family.kind == "counter" else family.name
     lines.append(f"# HELP {stem} {_help(family.help, is_openmetrics=is_openmetrics)}\n")
     lines.append(f"# TYPE {stem} {family.kind}\n")

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
-from blogauto_otel.config import complain
+from blogauto_otel.config import warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.imports import when_imported
@@ -65,7 +65,7 @@ def _missing(context: Context) -> Report:
     error = MissingDependencyError("SENTRY_DSN", "sentry-sdk", extra="sentry")
     if context.settings.strict:
         raise error
-    complain(context.settings, str(error))
+    warn_or_raise(context.settings, str(error))
     return Report(NAME, State.MISSING, "sentry_sdk is not installed")
 
 
@@ -75,7 +75,7 @@ def _start_link(context: Context) -> Report:
         from blogauto_otel.integrations.sentry.linking import SentryLink
     except ImportError as error:
         problem = f"this version of sentry_sdk cannot be linked ({error})"
-        complain(context.settings, problem)
+        warn_or_raise(context.settings, problem)
         return Report(NAME, State.WRONG_VERSION, problem)
     _link = SentryLink(context)
     _link.start()

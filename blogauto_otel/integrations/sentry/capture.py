@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanContext, get_current_span
 from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
-from blogauto_otel._guard import guard, guarded, is_foreign, tell
+from blogauto_otel._guard import guard, guarded, is_foreign, log_once
 from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import remember
 from blogauto_otel.api.records import read
@@ -165,7 +165,7 @@ class Capture:
         if self._rate_limiter.allow(key):
             return True
         self._transport_stats.drop(drop_reasons.WITHHELD)
-        tell(
+        log_once(
             "sentry rate limit",
             "Sentry events are rate limited: some errors are in the log and in traces only. To send more, set "
             "BLOGAUTO_OTEL_SENTRY_EVENTS_PER_MINUTE.",

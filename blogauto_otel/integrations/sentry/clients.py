@@ -16,7 +16,7 @@ from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.scope import Scope
 
-from blogauto_otel._guard import guard, tell
+from blogauto_otel._guard import guard, log_once
 from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry import privacy, scopes
 from blogauto_otel.integrations.sentry.dsn import host_of
@@ -118,7 +118,7 @@ class LinkedClients:
     def _log_client(self, client: Client) -> None:
         """Log a client that is made after the status line."""
         if self.is_started:
-            tell("sentry client", "sentry: %s", self.describe(client), level=logging.INFO)
+            log_once("sentry client", "sentry: %s", self.describe(client), level=logging.INFO)
 
     # --- linking ------------------------------------------------------------------------------------------------------
 

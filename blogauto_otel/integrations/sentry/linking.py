@@ -9,7 +9,7 @@ from typing import Any, Final
 import sentry_sdk
 from sentry_sdk.scope import add_global_event_processor
 
-from blogauto_otel._guard import guard, tell
+from blogauto_otel._guard import guard, log_once
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.instrumentation import Context, State, logging, sdk_metrics
 from blogauto_otel.instrumentation.server import hooks
@@ -75,7 +75,7 @@ class SentryLink:
         try:
             scopes.isolate_requests()
         except Exception as error:  # noqa: BLE001 - it depends on private members of sentry_sdk
-            tell(
+            log_once(
                 "sentry scopes",
                 "this version of sentry_sdk keeps its scopes in another way (%s): tags and users that are set in "
                 "one request may appear on events of another",

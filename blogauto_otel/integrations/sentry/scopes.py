@@ -63,8 +63,8 @@ def isolate_requests() -> None:
     for make in factories.values():
         _self_test(make)
     for variable, make in factories.items():
-        hooks.in_requests(variable, make)
-        context.carry(variable)
+        hooks.reset_per_request(variable, make)
+        context.propagate(variable)
         _isolated.append(variable)
 
 
@@ -72,7 +72,7 @@ def stop() -> None:
     """Stop isolating requests."""
     while _isolated:
         variable = _isolated.pop()
-        hooks.not_in_requests(variable)
+        hooks.keep_across_requests(variable)
         context.drop(variable)
 
 

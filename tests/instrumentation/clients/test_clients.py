@@ -194,7 +194,7 @@ def test_what_was_on_before_us_is_left_to_whoever_switched_it_on(installed: dict
 def test_uninstrument_survives_one_that_fails(installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     from blogauto_otel import _guard
 
-    _guard.set_loud(False)
+    _guard.set_reraise(False)
     bad, good = Instrumentor(), Instrumentor()
     monkeypatch.setattr(bad, "uninstrument", raising(RuntimeError("no")))
     installed["a"] = point("a", lambda: lambda: good)

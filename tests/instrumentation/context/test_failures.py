@@ -137,7 +137,7 @@ def test_variables_of_other_parts_are_carried_into_pools(recording: Recording) -
     variable = contextvars.ContextVar("variable", default="none")
     with ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
-        context.carry(variable)
+        context.propagate(variable)
         with recording.tracer.start_as_current_span("request"):
             variable.set("of the request")
             assert pool.submit(variable.get).result() == "of the request"

@@ -10,7 +10,7 @@ import pytest
 
 from blogauto_otel import _guard, semconv
 from blogauto_otel.api.metric_spec import MetricSpec
-from blogauto_otel.api.sdk_metrics import SELF_METRICS, SELF_NAMESPACE, self_spec
+from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE, sdk_metric_spec
 from blogauto_otel.export.pipeline import DeliveryStats
 from blogauto_otel.export.signal_exporter import SignalStats
 from blogauto_otel.export.spooler import SpoolStats
@@ -155,21 +155,21 @@ def test_after_uninstrument_or_under_a_later_context_the_old_one_is_silent(recor
     assert later.points("blogauto_otel.items.sent") == {}
 
 
-@pytest.mark.parametrize("metric", SELF_METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", SDK_METRICS, ids=lambda metric: metric.name)
 def test_the_catalogue_declares_what_is_emitted(metric: MetricSpec, recording: Recording) -> None:
-    _guard.set_loud(False)
+    _guard.set_reraise(False)
     with _guard.guard("somewhere"):
         raise RuntimeError
-    emitted = recording.metrics[metric.otel_name(SELF_NAMESPACE)]
+    emitted = recording.metrics[metric.otel_name(SDK_METRICS_NAMESPACE)]
     assert (emitted.unit, emitted.description) == (metric.unit, metric.description)
     for point in emitted.data.data_points:
         assert set(point.attributes or {}) == set(metric.attributes)
     assert metric.scope == semconv.SCOPE_SELF
-    assert self_spec(metric.name) is metric
+    assert sdk_metric_spec(metric.name) is metric
 
 
 def test_their_names_in_prometheus() -> None:
-    assert {metric.prometheus_name(SELF_NAMESPACE) for metric in SELF_METRICS} == {
+    assert {metric.prometheus_name(SDK_METRICS_NAMESPACE) for metric in SDK_METRICS} == {
         "blogauto_otel_items_accepted_total",
         "blogauto_otel_items_sent_total",
         "blogauto_otel_items_spooled_total",

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
-from blogauto_otel.instrumentation.server.counters import OVERFLOWN, Cells, Series
+from blogauto_otel.instrumentation.server.counters import OVERFLOW_ATTRIBUTES, CounterStore, Series
 from testkit.requests import Watched, ask, client_of
 
 
@@ -42,7 +42,7 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
 
 @pytest.mark.usefixtures("_hasty_threads")
 def test_no_count_is_lost_between_threads() -> None:
-    cells = Cells(("who", "what"), 100)
+    cells = CounterStore(("who", "what"), 100)
 
     def count(index: int) -> None:
         for number in range(20_000):
@@ -58,13 +58,13 @@ def test_no_count_is_lost_between_threads() -> None:
 
 
 def test_series_are_bounded_and_the_total_stays_right() -> None:
-    cells = Cells(("x",), 10)
+    cells = CounterStore(("x",), 10)
     for number in range(100):
         cells.add((number % 50,))
     read = cells.read()
     assert len(read) == 10
     assert sum(count for _, count in read) == 100
-    assert [count for labels, count in read if labels == OVERFLOWN] == [82]
+    assert [count for labels, count in read if labels == OVERFLOW_ATTRIBUTES] == [82]
 
 
 def test_the_labels_of_a_series_are_made_once() -> None:

@@ -194,10 +194,10 @@ async def test_a_span_that_is_recorded_but_not_sampled_is_written_when_it_fails(
 
 
 async def test_listeners_can_put_attributes_on_it(unsampled: Watched) -> None:
-    def tell(error: BaseException, span: Span) -> None:
+    def log_once(error: BaseException, span: Span) -> None:
         span.set_attribute("sentry.event_id", format(span.get_span_context().span_id, "x"))
 
-    server.on_request_error(tell)
+    server.on_request_error(log_once)
     await ask(application(), "/crash")
     (late,) = unsampled.late
     assert late.attributes["sentry.event_id"] == format(late.context.span_id, "x")
@@ -207,7 +207,7 @@ async def test_where_the_provider_is_somebody_elses_nothing_is_written(watch: Ca
     import dataclasses
 
     watched = watch(instrument=False, sampler=ALWAYS_OFF)
-    watched.context = dataclasses.replace(watched.context, write_late=None)
+    watched.context = dataclasses.replace(watched.context, write_deferred_span=None)
     watched.instrument()
     assert (await ask(application(), "/crash")).status_code == 500
     assert watched.errors() == {("ZeroDivisionError", "/crash"): 1}

@@ -237,12 +237,12 @@ async def test_an_application_that_never_answers_is_counted_as_a_crash(watched: 
 async def test_whoever_wants_to_know_of_failures_learns_of_each_once_while_the_span_is_open(watched: Watched) -> None:
     told: list[tuple[str, bool]] = []
 
-    def tell(error: BaseException, span: Span) -> None:
+    def log_once(error: BaseException, span: Span) -> None:
         told.append((type(error).__name__, span.is_recording()))
         span.set_attribute("sentry.event_id", "abc")
 
-    server.on_request_error(tell)
-    server.on_request_error(tell)
+    server.on_request_error(log_once)
+    server.on_request_error(log_once)
     app = application()
     for path in ("/fine", "/http", "/returned", "/crash"):
         await ask(app, path)

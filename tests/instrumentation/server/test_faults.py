@@ -15,8 +15,8 @@ from blogauto_otel import _guard
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation.server import attributes, instrumentation, middleware, request
 from blogauto_otel.instrumentation.server import metrics as asgi_metrics
-from blogauto_otel.instrumentation.server.counters import Cells
-from blogauto_otel.instrumentation.server.deferred import LateSpans
+from blogauto_otel.instrumentation.server.counters import CounterStore
+from blogauto_otel.instrumentation.server.deferred import DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
 from blogauto_otel.instrumentation.starlette import background, routes
 from blogauto_otel.redaction import Redactor
@@ -88,7 +88,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "judging trouble": (request.Request, "_judge_trouble"),
     "noting a route": (routes.Way, "end_at"),
     "redirect": (routes.Way, "redirect_target"),
-    "cells": (Cells, "add"),
+    "cells": (CounterStore, "add"),
     "recording": (asgi_metrics.RequestMetrics, "record"),
     "errors": (asgi_metrics.RequestMetrics, "count_error"),
     "failing": (instrumentation.Observer, "_count_exception"),
@@ -132,7 +132,7 @@ async def test_a_late_span_that_cannot_be_written_costs_no_answer(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = watch(sampler=ALWAYS_OFF)
-    monkeypatch.setattr(LateSpans, "write", broken)
+    monkeypatch.setattr(DeferredSpans, "write", broken)
     assert (await ask(application(), "/x/0")).status_code == 500
     assert watched.requests() == {("GET", "/x/{x}", "500"): 1}
     assert _guard.swallowed() == {"ending the span of a request": 1}

@@ -25,12 +25,12 @@ def told() -> Iterator[Told]:
     """Failures that were told of, with their spans."""
     found: Told = []
 
-    def tell(error: BaseException, span: Span) -> None:
+    def log_once(error: BaseException, span: Span) -> None:
         found.append((error, span))
 
-    hooks.on_request_error(tell)
+    hooks.on_request_error(log_once)
     yield found
-    hooks.not_on_request_error(tell)
+    hooks.not_on_request_error(log_once)
 
 
 def application() -> FastAPI:
@@ -101,12 +101,12 @@ async def test_each_request_has_its_own_value_of_a_variable_in_all_its_threads(w
     def in_a_thread() -> None:
         seen.append(variable.get())
 
-    hooks.in_requests(variable, lambda: next(made))
+    hooks.reset_per_request(variable, lambda: next(made))
     try:
         for _ in range(2):
             await ask(app, "/in-a-thread")
     finally:
-        hooks.not_in_requests(variable)
+        hooks.keep_across_requests(variable)
     await ask(app, "/in-a-thread")
     assert seen == ["first", "second", "outside"]
     assert variable.get() == "outside"
@@ -134,11 +134,11 @@ async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_wri
 @pytest.mark.quiet_guard
 async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Watched) -> None:
     variable = contextvars.ContextVar("variable", default="outside")
-    hooks.in_requests(variable, lambda: ThreadPoolExecutor(-1))
+    hooks.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
     try:
         assert (await ask(application(), "/nowhere")).status_code == 404
     finally:
-        hooks.not_in_requests(variable)
+        hooks.keep_across_requests(variable)
 
 
 @pytest.mark.quiet_guard
@@ -154,12 +154,12 @@ async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> 
         raise ZeroDivisionError
 
     broken: contextvars.ContextVar[object] = contextvars.ContextVar("broken")
-    hooks.in_requests(well, lambda: "inside")
-    hooks.in_requests(broken, fail)
+    hooks.reset_per_request(well, lambda: "inside")
+    hooks.reset_per_request(broken, fail)
     try:
         await ask(app, "/")
     finally:
-        hooks.not_in_requests(broken)
-        hooks.not_in_requests(well)
+        hooks.keep_across_requests(broken)
+        hooks.keep_across_requests(well)
     assert seen == ["inside"]
     assert well.get() == "outside"

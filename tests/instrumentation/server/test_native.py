@@ -113,7 +113,7 @@ def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
         def __init__(self, openapi_url: str | None) -> None:
             assert openapi_url is None
 
-    assert native_telemetry.stands_down(Older, FastAPI.__call__, {})
+    assert native_telemetry.native_is_suppressed(Older, FastAPI.__call__, {})
 
 
 def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
@@ -138,5 +138,5 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
 
     def test_whether_it_stands_down_is_tried_out() -> None:
         call = FastAPI.__call__
-        assert native_telemetry.stands_down(FastAPI, call, {native_telemetry.KEY: None})
-        assert not native_telemetry.stands_down(FastAPI, call, {})
+        assert native_telemetry.native_is_suppressed(FastAPI, call, {native_telemetry.KEY: None})
+        assert not native_telemetry.native_is_suppressed(FastAPI, call, {})

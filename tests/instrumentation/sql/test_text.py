@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blogauto_otel.instrumentation.sqlalchemy.text import MAX_SUMMARY, Gist, gist, without_values
+from blogauto_otel.instrumentation.sqlalchemy.text import MAX_SUMMARY, QuerySummary, summarize, without_values
 
 DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "somebody_elses")
 
@@ -52,7 +52,7 @@ def test_no_string_can_break_out_of_its_quotes(value: str, dialect: str) -> None
 
 @given(text=st.text(alphabet="'\"\\$`-/*[]()q{}<>ab1 \n,.;:?%#", max_size=200), dialect=st.sampled_from(DIALECTS))
 def test_nothing_a_statement_can_contain_breaks_the_reading(text: str, dialect: str) -> None:
-    summary = gist(without_values(text, dialect)).summary
+    summary = summarize(without_values(text, dialect)).summary
     assert summary is None or len(summary) <= MAX_SUMMARY
 
 
@@ -64,76 +64,97 @@ def test_hostile_text_is_read_in_linear_time(piece: str, dialect: str) -> None:
     text = piece * (200_000 // len(piece))
     started = time.thread_time()
     bare = without_values(text, dialect)
-    gist(bare)
+    summarize(bare)
     assert time.thread_time() - started < 3.0, "quadratic reading takes far longer"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("SELECT posts.id FROM posts WHERE a = ?", Gist("SELECT", "posts", "SELECT posts")),
-        ("select ?", Gist("SELECT", None, "SELECT")),
-        ("INSERT INTO posts (a) VALUES (?) RETURNING id", Gist("INSERT", "posts", "INSERT posts")),
-        ("UPDATE posts SET a = ? WHERE id = ?", Gist("UPDATE", "posts", "UPDATE posts")),
-        ("DELETE FROM public.posts", Gist("DELETE", "public.posts", "DELETE public.posts")),
-        ('SELECT "a b".x FROM "order"', Gist("SELECT", "order", "SELECT order")),
-        ("SELECT * FROM songs, artists a WHERE x FOR UPDATE OF a", Gist("SELECT", None, "SELECT songs artists")),
-        ("SELECT a FROM posts JOIN users ON x = y", Gist("SELECT", None, "SELECT posts users")),
-        ("SELECT count(*) FROM (SELECT a FROM posts) AS anon", Gist("SELECT", "posts", "SELECT SELECT posts")),
-        ("INSERT INTO a SELECT * FROM b", Gist("INSERT", None, "INSERT a SELECT b")),
-        ("INSERT INTO a VALUES (?) ON CONFLICT DO UPDATE SET x = ?", Gist("INSERT", "a", "INSERT a")),
-        ("INSERT INTO a VALUES (?) ON DUPLICATE KEY UPDATE x = ?", Gist("INSERT", "a", "INSERT a")),
-        ("WITH t AS (SELECT * FROM posts) SELECT * FROM t", Gist("SELECT", "posts", "SELECT posts")),
-        ("WITH posts AS (SELECT * FROM posts) SELECT * FROM posts", Gist("SELECT", "posts", "SELECT posts")),
-        ("WITH t AS NOT MATERIALIZED (SELECT * FROM posts) SELECT * FROM t", Gist("SELECT", "posts", "SELECT posts")),
+        ("SELECT posts.id FROM posts WHERE a = ?", QuerySummary("SELECT", "posts", "SELECT posts")),
+        ("select ?", QuerySummary("SELECT", None, "SELECT")),
+        ("INSERT INTO posts (a) VALUES (?) RETURNING id", QuerySummary("INSERT", "posts", "INSERT posts")),
+        ("UPDATE posts SET a = ? WHERE id = ?", QuerySummary("UPDATE", "posts", "UPDATE posts")),
+        ("DELETE FROM public.posts", QuerySummary("DELETE", "public.posts", "DELETE public.posts")),
+        ('SELECT "a b".x FROM "order"', QuerySummary("SELECT", "order", "SELECT order")),
+        (
+            "SELECT * FROM songs, artists a WHERE x FOR UPDATE OF a",
+            QuerySummary("SELECT", None, "SELECT songs artists"),
+        ),
+        ("SELECT a FROM posts JOIN users ON x = y", QuerySummary("SELECT", None, "SELECT posts users")),
+        ("SELECT count(*) FROM (SELECT a FROM posts) AS anon", QuerySummary("SELECT", "posts", "SELECT SELECT posts")),
+        ("INSERT INTO a SELECT * FROM b", QuerySummary("INSERT", None, "INSERT a SELECT b")),
+        ("INSERT INTO a VALUES (?) ON CONFLICT DO UPDATE SET x = ?", QuerySummary("INSERT", "a", "INSERT a")),
+        ("INSERT INTO a VALUES (?) ON DUPLICATE KEY UPDATE x = ?", QuerySummary("INSERT", "a", "INSERT a")),
+        ("WITH t AS (SELECT * FROM posts) SELECT * FROM t", QuerySummary("SELECT", "posts", "SELECT posts")),
+        ("WITH posts AS (SELECT * FROM posts) SELECT * FROM posts", QuerySummary("SELECT", "posts", "SELECT posts")),
+        (
+            "WITH t AS NOT MATERIALIZED (SELECT * FROM posts) SELECT * FROM t",
+            QuerySummary("SELECT", "posts", "SELECT posts"),
+        ),
         (
             "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SELECT n FROM t",
-            Gist("SELECT", None, "SELECT SELECT SELECT"),
+            QuerySummary("SELECT", None, "SELECT SELECT SELECT"),
         ),
-        ("WITH t (n) AS (VALUES (1)) SELECT * FROM t JOIN posts ON n = id", Gist("SELECT", "posts", "SELECT posts")),
+        (
+            "WITH t (n) AS (VALUES (1)) SELECT * FROM t JOIN posts ON n = id",
+            QuerySummary("SELECT", "posts", "SELECT posts"),
+        ),
         (
             "WITH a AS (SELECT * FROM posts), b AS (SELECT * FROM a, users) INSERT INTO t SELECT * FROM b",
-            Gist("INSERT", None, "SELECT posts SELECT users INSERT t"),
+            QuerySummary("INSERT", None, "SELECT posts SELECT users INSERT t"),
         ),
-        ("WITH gone AS (DELETE FROM a RETURNING *) SELECT * FROM gone", Gist("SELECT", "a", "DELETE a SELECT")),
-        ("WITH t AS (SELECT 1) UPDATE posts SET a = 1 FROM t", Gist("UPDATE", "posts", "SELECT UPDATE posts")),
-        ("INSERT INTO b WITH t AS (SELECT * FROM a) SELECT * FROM t", Gist("INSERT", None, "INSERT b SELECT a")),
-        ("SELECT * FROM (WITH t AS (SELECT * FROM a) SELECT * FROM t) x", Gist("SELECT", "a", "SELECT SELECT a")),
-        ("EXPLAIN SELECT * FROM posts", Gist("EXPLAIN", "posts", "EXPLAIN SELECT posts")),
+        ("WITH gone AS (DELETE FROM a RETURNING *) SELECT * FROM gone", QuerySummary("SELECT", "a", "DELETE a SELECT")),
+        ("WITH t AS (SELECT 1) UPDATE posts SET a = 1 FROM t", QuerySummary("UPDATE", "posts", "SELECT UPDATE posts")),
+        (
+            "INSERT INTO b WITH t AS (SELECT * FROM a) SELECT * FROM t",
+            QuerySummary("INSERT", None, "INSERT b SELECT a"),
+        ),
+        (
+            "SELECT * FROM (WITH t AS (SELECT * FROM a) SELECT * FROM t) x",
+            QuerySummary("SELECT", "a", "SELECT SELECT a"),
+        ),
+        ("EXPLAIN SELECT * FROM posts", QuerySummary("EXPLAIN", "posts", "EXPLAIN SELECT posts")),
         (
             "EXPLAIN (ANALYZE, BUFFERS) SELECT * FROM a JOIN b ON a.x = b.x",
-            Gist("EXPLAIN", None, "EXPLAIN SELECT a b"),
+            QuerySummary("EXPLAIN", None, "EXPLAIN SELECT a b"),
         ),
-        ("EXPLAIN QUERY PLAN SELECT * FROM posts", Gist("EXPLAIN", "posts", "EXPLAIN SELECT posts")),
-        ("EXPLAIN PLAN FOR DELETE FROM posts", Gist("EXPLAIN", "posts", "EXPLAIN DELETE posts")),
-        ("EXPLAIN FORMAT=JSON UPDATE posts SET a = 1", Gist("EXPLAIN", "posts", "EXPLAIN UPDATE posts")),
+        ("EXPLAIN QUERY PLAN SELECT * FROM posts", QuerySummary("EXPLAIN", "posts", "EXPLAIN SELECT posts")),
+        ("EXPLAIN PLAN FOR DELETE FROM posts", QuerySummary("EXPLAIN", "posts", "EXPLAIN DELETE posts")),
+        ("EXPLAIN FORMAT=JSON UPDATE posts SET a = 1", QuerySummary("EXPLAIN", "posts", "EXPLAIN UPDATE posts")),
         (
             "EXPLAIN ANALYZE WITH t AS (SELECT * FROM posts) SELECT * FROM t",
-            Gist("EXPLAIN", "posts", "EXPLAIN SELECT posts"),
+            QuerySummary("EXPLAIN", "posts", "EXPLAIN SELECT posts"),
         ),
-        ("EXPLAIN CREATE TABLE t AS SELECT * FROM posts", Gist("EXPLAIN", "t", "EXPLAIN CREATE TABLE t")),
-        ("EXPLAIN posts", Gist("EXPLAIN", None, "EXPLAIN")),
-        ("SELECT EXTRACT(YEAR FROM d) FROM posts WHERE a IS DISTINCT FROM b", Gist("SELECT", "posts", "SELECT posts")),
-        ("SELECT * FROM json_each(?), posts", Gist("SELECT", "posts", "SELECT posts")),
-        ("DELETE FROM a USING b WHERE a.id = b.id", Gist("DELETE", None, "DELETE a b")),
-        ("CREATE TABLE IF NOT EXISTS posts (a VARCHAR(?))", Gist("CREATE TABLE", "posts", "CREATE TABLE posts")),
-        ("CREATE UNIQUE INDEX ix ON posts (a)", Gist("CREATE INDEX", None, "CREATE INDEX ix")),
-        ("TRUNCATE posts", Gist("TRUNCATE", "posts", "TRUNCATE posts")),
-        ("CALL refresh(?)", Gist("CALL", None, "CALL refresh")),
-        ('PRAGMA main.table_info("posts")', Gist("PRAGMA", None, "PRAGMA")),
-        ("DELETE FROM a; DELETE FROM b", Gist(None, None, "DELETE a DELETE b")),
-        ("(SELECT ? FROM a) UNION (SELECT ? FROM b)", Gist("SELECT", None, "SELECT a SELECT b")),
-        ("? 한글", Gist()),
-        ("", Gist()),
+        ("EXPLAIN CREATE TABLE t AS SELECT * FROM posts", QuerySummary("EXPLAIN", "t", "EXPLAIN CREATE TABLE t")),
+        ("EXPLAIN posts", QuerySummary("EXPLAIN", None, "EXPLAIN")),
+        (
+            "SELECT EXTRACT(YEAR FROM d) FROM posts WHERE a IS DISTINCT FROM b",
+            QuerySummary("SELECT", "posts", "SELECT posts"),
+        ),
+        ("SELECT * FROM json_each(?), posts", QuerySummary("SELECT", "posts", "SELECT posts")),
+        ("DELETE FROM a USING b WHERE a.id = b.id", QuerySummary("DELETE", None, "DELETE a b")),
+        (
+            "CREATE TABLE IF NOT EXISTS posts (a VARCHAR(?))",
+            QuerySummary("CREATE TABLE", "posts", "CREATE TABLE posts"),
+        ),
+        ("CREATE UNIQUE INDEX ix ON posts (a)", QuerySummary("CREATE INDEX", None, "CREATE INDEX ix")),
+        ("TRUNCATE posts", QuerySummary("TRUNCATE", "posts", "TRUNCATE posts")),
+        ("CALL refresh(?)", QuerySummary("CALL", None, "CALL refresh")),
+        ('PRAGMA main.table_info("posts")', QuerySummary("PRAGMA", None, "PRAGMA")),
+        ("DELETE FROM a; DELETE FROM b", QuerySummary(None, None, "DELETE a DELETE b")),
+        ("(SELECT ? FROM a) UNION (SELECT ? FROM b)", QuerySummary("SELECT", None, "SELECT a SELECT b")),
+        ("? 한글", QuerySummary()),
+        ("", QuerySummary()),
     ],
 )
-def test_the_gist_of_a_statement(text: str, expected: Gist) -> None:
-    assert gist(text) == expected
+def test_the_gist_of_a_statement(text: str, expected: QuerySummary) -> None:
+    assert summarize(text) == expected
 
 
 def test_a_summary_is_cut_between_targets() -> None:
     joins = " ".join(f"JOIN table_number_{number} ON a = b" for number in range(40))
-    summary = gist(f"SELECT a FROM posts {joins}").summary
+    summary = summarize(f"SELECT a FROM posts {joins}").summary
     assert summary is not None
     assert len(summary) <= MAX_SUMMARY
     assert summary.split()[-1].startswith("table_number_")
