@@ -8,6 +8,7 @@ from typing import TypedDict
 from blogauto_otel.config import (
     Compression,
     ConsoleFormat,
+    ConsoleStream,
     Instrumentation,
     Protocol,
     SentryProfiles,
@@ -57,6 +58,8 @@ class SettingsArguments(TypedDict, total=False):
     untraced_routes: Sequence[str] | None
     slow_request_seconds: float | str | None
     trust_incoming: Sequence[str] | None
+    baggage_keys: Sequence[str] | None
+    incoming_request_id: bool | str | None
     max_attributes: int | str | None
     max_attribute_length: int | str | None
     max_span_attributes: int | str | None
@@ -71,6 +74,7 @@ class SettingsArguments(TypedDict, total=False):
     metrics_token: str | None
     http_semconv_metrics: bool | str | None
     console: ConsoleFormat | None
+    console_stream: ConsoleStream | None
     log_level: str | None
     max_log_attributes: int | str | None
     max_log_attribute_length: int | str | None

@@ -32,7 +32,7 @@ def test_a_relative_state_home_does_not_count() -> None:
 
 
 def test_the_setting_is_the_only_place_when_there_is_one(tmp_path: Path) -> None:
-    assert candidates(Settings(spool_dir=str(tmp_path)), {}) == (tmp_path / "blogauto-backend.development",)
+    assert candidates(Settings(spool_dir=str(tmp_path)), {}) == [tmp_path / "blogauto-backend.development"]
 
 
 def test_a_user_without_a_home_has_the_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_a_port_is_given_once_and_outside_the_range_of_outgoing_connections() ->
 def test_another_run_is_not_given_our_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = free_port()
     script = (
-        "import random; from stack import child\n"
+        "import random; from testkit import child\n"
         f"offered = iter([{mine}, {mine}, 10_007])\n"
         "random.randrange = lambda *_: next(offered)\n"
         "print(child.free_port())"

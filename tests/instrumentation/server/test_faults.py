@@ -91,7 +91,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "cells": (CounterStore, "add"),
     "recording": (asgi_metrics.RequestMetrics, "record"),
     "errors": (asgi_metrics.RequestMetrics, "count_error"),
-    "failing": (instrumentation.Observer, "_count_exception"),
+    "failing": (instrumentation.Observer, "_count_error"),
     "background name": (background, "_span_name"),
 }
 

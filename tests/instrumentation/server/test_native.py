@@ -119,7 +119,7 @@ def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
 def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(native_telemetry, "stands_down", lambda *_: False)
+    monkeypatch.setattr(native_telemetry, "native_is_suppressed", lambda *_: False)
     watch()
     assert "requests are told twice" in caplog.text
     assert patches._originals
