@@ -11,14 +11,14 @@ from urllib.parse import unquote_plus
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, is_no_secret, span_of_value
-from blogauto_otel.redaction.shapes import CARD, MANY_DIGITS, PERSONAL, SHAPES, Shape
+from blogauto_otel.redaction.patterns import CARD, MANY_DIGITS, PERSONAL, PATTERNS, Pattern
 
 # Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
 MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
 # What is looked at one by one in a text, so that nobody can keep us busy; what comes after that does not leave.
-MAX_LOOKS: Final = 200  # names with values, and what has the shape of a secret
+MAX_LOOKS: Final = 200  # names with values, and what has the rule of a secret
 MAX_FOUND: Final = 100  # secrets of one kind
 MAX_ENCODED: Final = 50  # words that are percent-encoded
 MAX_REMEMBERED: Final = 4_096
@@ -95,9 +95,9 @@ class Redactor:
         self._keys = Keys(keys)
         self._patterns = tuple(patterns)
         self._max_text = max_text
-        self._innocent: set[str] = set()
-        self._shapes = (*SHAPES, *(PERSONAL[name] for name in personal), CARD)
-        self._groups = _groups(self._shapes[:-1])
+        self._known_clean: set[str] = set()
+        self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD)
+        self._groups = _groups(self._rules[:-1])
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
@@ -153,13 +153,13 @@ class Redactor:
         """A look that remembers short innocent texts: most attributes say what others have said."""
         if len(value) > MAX_REMEMBERED_LENGTH:
             return self._look(value, longest)
-        if value in self._innocent:
+        if value in self._known_clean:
             return value
         cleaned = self._look(value, longest)
         if cleaned is value:
-            if len(self._innocent) >= MAX_REMEMBERED:
-                self._innocent.clear()
-            self._innocent.add(value)
+            if len(self._known_clean) >= MAX_REMEMBERED:
+                self._known_clean.clear()
+            self._known_clean.add(value)
         return cleaned
 
     def _nested(self, key: str, value: object, budget: _Budget) -> object:
@@ -278,9 +278,9 @@ class Redactor:
         return MANY_DIGITS.search(value) is not None
 
     def _shown(self, text: str) -> str:
-        for shape in self._shapes:
-            if shape.may_match(text):
-                text = _replaced(text, _shaped(text, shape))
+        for rule in self._rules:
+            if rule.may_match(text):
+                text = _replaced(text, _matches(text, rule))
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
@@ -365,11 +365,11 @@ def _may_hide(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
-def _groups(shapes: Iterable[Shape]) -> tuple[tuple[str, re.Pattern[str] | None, tuple[str, ...]], ...]:
-    """The triggers of all shapes by what must be there for any of them; many that end with it as one expression."""
+def _groups(patterns: Iterable[Pattern]) -> tuple[tuple[str, re.Pattern[str] | None, tuple[str, ...]], ...]:
+    """The triggers of all patterns by what must be there for any of them; many that end with it as one expression."""
     by_mark: dict[str, list[str]] = {}
-    for shape in shapes:
-        by_mark.setdefault(shape.mark, []).extend(shape.triggers)
+    for rule in patterns:
+        by_mark.setdefault(rule.mark, []).extend(rule.triggers)
     groups = []
     for mark, given in by_mark.items():
         triggers = dict.fromkeys(given)
@@ -424,19 +424,19 @@ def _replaced(text: str, secrets: Iterable[Secret]) -> str:
     return "".join((*parts, text[done:])) if parts else text
 
 
-def _shaped(text: str, shape: Shape) -> Iterator[Secret]:
+def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
     position = looks = 0
-    while found := shape.pattern.search(text, position):
+    while found := rule.pattern.search(text, position):
         looks += 1
         if looks > MAX_LOOKS:
             yield found.start(), len(text), REST
             return
-        start = found.end("keep") if "keep" in shape.pattern.groupindex else found.start()
+        start = found.end("keep") if "keep" in rule.pattern.groupindex else found.start()
         secret = text[start : found.end()]
-        if MARKER.fullmatch(secret) or (shape.confirm is not None and not shape.confirm(secret)):
-            position = found.start() + 1 if shape.overlaps else found.end()
+        if MARKER.fullmatch(secret) or (rule.confirm is not None and not rule.confirm(secret)):
+            position = found.start() + 1 if rule.overlaps else found.end()
             continue
-        yield start, found.end(), shape.what
+        yield start, found.end(), rule.what
         position = found.end()
 
 

@@ -1,4 +1,4 @@
-"""What may not leave: canaries in every shape and place, innocent text untouched, and no text that makes us slow."""
+"""What may not leave: canaries of every kind and in every place, clean text untouched, and no text that makes us slow."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class TestCanaries:
         assert REDACTOR.text(once) == once
 
 
-INNOCENT = [
+CLEAN = [
     "GET",
     "/api/content/saved/{content_id}",
     "user 42 logged in from 10.0.0.1:5432",
@@ -229,8 +229,8 @@ INNOCENT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", INNOCENT)
-def test_innocent_text_comes_back_as_the_same_object(text: str) -> None:
+@pytest.mark.parametrize("text", CLEAN)
+def test_known_clean_text_comes_back_as_the_same_object(text: str) -> None:
     assert REDACTOR.text(text) is text
 
 
@@ -375,8 +375,8 @@ class TestStructures:
                 return "nothing"
 
         assert REDACTOR.value("note", Liar("password=c4n4ry")) == "password=[redacted:password]"
-        innocent = Liar("all is well")
-        assert REDACTOR.value("note", innocent) is innocent
+        clean = Liar("all is well")
+        assert REDACTOR.value("note", clean) is clean
 
     def test_values_that_a_model_refused_go_by_their_place(self) -> None:
         misfits = [{"loc": ("body", "password"), "input": "c4n4ry"}, {"loc": ("body", 0, "title"), "input": "x"}]
@@ -432,7 +432,7 @@ class TestUrls:
 
 
 class TestRemembering:
-    def test_what_is_innocent_under_one_key_is_looked_at_under_another(self) -> None:
+    def test_what_is_known_clean_under_one_key_is_looked_at_under_another(self) -> None:
         redactor = Redactor()
         assert redactor.value("note", "code=abc") == "code=abc"
         assert redactor.value("url.query", "code=abc") == "code=[redacted:parameter]"
@@ -443,8 +443,8 @@ class TestRemembering:
         for number in range(20_000):
             assert redactor.value("note", f"text {number}") == f"text {number}"
             assert "c4n4ry" not in str(redactor.value("note", f"password=c4n4ry{number}"))
-        assert len(redactor._innocent) <= 4_096
-        assert not any("c4n4ry" in text for text in redactor._innocent)
+        assert len(redactor._known_clean) <= 4_096
+        assert not any("c4n4ry" in text for text in redactor._known_clean)
 
 
 class TestOptions:

@@ -17,7 +17,7 @@ from blogauto_otel.redaction.pairs import is_no_secret
 
 
 @dataclass(frozen=True)
-class Shape:
+class Pattern:
     """One kind of secret in a text.
 
     Attributes:
@@ -102,118 +102,118 @@ _BEARER: Final = re.compile(r"(?P<keep>\bbearer\s{1,4})[\w.~+/=-]{8,}", re.ASCII
 _BASIC: Final = re.compile(r"(?P<keep>\bbasic\s{1,4})[\w+/]{6,}={0,2}", re.ASCII | re.IGNORECASE)
 
 # fmt: off
-SHAPES: Final = (
-    Shape("private-key", "-", ("-----",), re.compile(
+PATTERNS: Final = (
+    Pattern("private-key", "-", ("-----",), re.compile(
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)", re.DOTALL,
     )),
     # The end of one whose beginning was cut off.
-    Shape("private-key", "-", ("-----",), re.compile(
+    Pattern("private-key", "-", ("-----",), re.compile(
         r"(?<![\w+/=\s\\])[A-Za-z0-9+/=\s\\]{16,}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----", re.ASCII,
     )),
-    Shape("credentials", "@", ("://",), re.compile(r"(?<=://)[^\s/?#\"'<>]+(?=@)")),
+    Pattern("credentials", "@", ("://",), re.compile(r"(?<=://)[^\s/?#\"'<>]+(?=@)")),
     # A database's password may hold an unescaped slash; in http that would be a path.
-    Shape("credentials", "@", ("://",), re.compile(
+    Pattern("credentials", "@", ("://",), re.compile(
         r"(?P<keep>\b(?!http)[a-z][a-z0-9+.]{1,20}://)[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}(?=@)", re.IGNORECASE,
     )),
-    Shape("jwt", "J", ("eyJ",), re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{10,}(?:\.[\w-]*){0,4}", re.ASCII)),
-    Shape("token", " ", ("earer ", "EARER "), _BEARER, _is_no_word),
-    Shape("token", "\n", ("earer\n", "earer\r", "EARER\n", "EARER\r"), _BEARER, _is_no_word),
-    Shape("credentials", " ", ("asic ", "ASIC "), _BASIC, _is_basic),
-    Shape("credentials", "\n", ("asic\n", "asic\r", "ASIC\n", "ASIC\r"), _BASIC, _is_basic),
-    Shape("api-key", "-", ("sk-",), _issued("sk-"), _has_digit),
-    Shape("api-key", "A", ("AIza", "AQ."), _issued("AIza", r"AQ\.", least=20)),
+    Pattern("jwt", "J", ("eyJ",), re.compile(r"(?<![A-Za-z0-9])eyJ[\w-]{10,}(?:\.[\w-]*){0,4}", re.ASCII)),
+    Pattern("token", " ", ("earer ", "EARER "), _BEARER, _is_no_word),
+    Pattern("token", "\n", ("earer\n", "earer\r", "EARER\n", "EARER\r"), _BEARER, _is_no_word),
+    Pattern("credentials", " ", ("asic ", "ASIC "), _BASIC, _is_basic),
+    Pattern("credentials", "\n", ("asic\n", "asic\r", "ASIC\n", "ASIC\r"), _BASIC, _is_basic),
+    Pattern("api-key", "-", ("sk-",), _issued("sk-"), _has_digit),
+    Pattern("api-key", "A", ("AIza", "AQ."), _issued("AIza", r"AQ\.", least=20)),
     # The secret of an AWS key has no sign of its own: it is what stands beside the key.
-    Shape("aws-key", "A", ("AKIA", "ASIA"), re.compile(
+    Pattern("aws-key", "A", ("AKIA", "ASIA"), re.compile(
         r"(?<![A-Z0-9])(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
     )),
-    Shape("api-key", "_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), _issued(
+    Pattern("api-key", "_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"), _issued(
         "gh[pousr]_", "github_pat_",
     )),
-    Shape("api-key", "_", ("_live_", "_test_", "_sk_", "_gsk_"), _issued(
+    Pattern("api-key", "_", ("_live_", "_test_", "_sk_", "_gsk_"), _issued(
         "[srp]k_(?:org_)?(?:live|test)_", "(?:live|test)_g?sk_",
     )),
-    Shape("api-key", "_", (
+    Pattern("api-key", "_", (
         "whsec_", "hf_", "npm_", "gsk_", "shpat_", "shpca_", "shppa_", "shpss_", "sntrys_", "sntryu_", "glsa_", "glc_",
         "dop_v1_", "dckr_pat_", "pcsk_", "lin_api_", "ntn_", "figd_", "r8_",
     ), _issued(
         "whsec_", "hf_", "npm_", "gsk_", "shp(?:at|ca|pa|ss)_", "sntry[su]_", "glsa_", "glc_", "dop_v1_", "dckr_pat_",
         "pcsk_", "lin_api_", "ntn_", "figd_", "r8_", characters=r"\w+/=",
     ), _is_no_name),
-    Shape("api-key", "-", (
+    Pattern("api-key", "-", (
         *(f"xox{letter}-" for letter in "abcdeoprs"), "xapp-", "glpat-", "gldt-", "glrt-", "glptt-", "pypi-", "pplx-",
         "xai-", "GOCSPX-", "nvapi-", "tvly-", "xkeysib-", "PMAK-", "NRAK-",
     ), _issued(
         "xox[a-z]-", "xapp-", "gl(?:pa|d|r|pt)t-", "pypi-", "pplx-",
         "xai-", "GOCSPX-", "nvapi-", "tvly-", "xkeysib-", "PMAK-", "NRAK-", least=10,
     ), _has_digit),
-    Shape("api-key", ".", ("SG.", "hvs.", "hvb.", "ya29."), _issued(
+    Pattern("api-key", ".", ("SG.", "hvs.", "hvb.", "ya29."), _issued(
         r"SG\.", r"hv[bs]\.", r"ya29\.", characters=r"\w.-", least=20,
     )),
     # Twilio's and Mailgun's are letters and figures as many an id; what they begin with tells them.
-    Shape("api-key", "S", ("SK",), re.compile(r"(?<![\w-])SK[0-9a-f]{32}(?![\w-])", re.ASCII)),
-    Shape("api-key", "-", ("key-",), re.compile(r"(?<![\w-])key-[0-9a-f]{32}(?![\w-])", re.ASCII)),
+    Pattern("api-key", "S", ("SK",), re.compile(r"(?<![\w-])SK[0-9a-f]{32}(?![\w-])", re.ASCII)),
+    Pattern("api-key", "-", ("key-",), re.compile(r"(?<![\w-])key-[0-9a-f]{32}(?![\w-])", re.ASCII)),
     # It stands in the path of every address of Telegram's, and httpx logs those.
-    Shape("token", ":", ("/bot", ":AA"), re.compile(
+    Pattern("token", ":", ("/bot", ":AA"), re.compile(
         r"(?:(?<=/bot)[0-9]{6,12}:[\w-]{30,}|(?<!\w)[0-9]{8,12}:AA[\w-]{32,})", re.ASCII,
     )),
     # What is kept of a password may be tried at home.
-    Shape("password-hash", "$", ("$2", "$argon2", "pbkdf2_sha"), re.compile(
+    Pattern("password-hash", "$", ("$2", "$argon2", "pbkdf2_sha"), re.compile(
         r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}|\$argon2(?:id?|d)\$[\w$=,+/.-]{40,}"
         r"|pbkdf2_sha[0-9]{1,3}\$[0-9]{1,8}\$[\w+/=.]{1,64}\$[\w+/=]{16,}", re.ASCII,
     )),
     # CREATE ROLE app PASSWORD 'x', Invalid password "x"
-    Shape("password", "'", ("assword '", "ASSWORD '", "DENTIFIED BY '", "dentified by '", "PI key '"), re.compile(
+    Pattern("password", "'", ("assword '", "ASSWORD '", "DENTIFIED BY '", "dentified by '", "PI key '"), re.compile(
         r"(?P<keep>(?:password|identified by|api key) ')(?:[^'\s]|'')[^'\r\n]*(?='(?!:)|[\r\n]|\Z)", re.IGNORECASE,
     ), _is_given),
-    Shape("password", '"', ('assword "', 'PI key "'), re.compile(
+    Pattern("password", '"', ('assword "', 'PI key "'), re.compile(
         r"(?P<keep>(?:password|api key) \")[^\"\s][^\"\r\n]*(?=\"(?!:)|[\r\n]|\Z)", re.IGNORECASE,
     ), _is_given),
     # Options of one letter mean something only to the command they are given to.
-    Shape("password", "-", ("sshpass", "mysql", "mariadb"), re.compile(
+    Pattern("password", "-", ("sshpass", "mysql", "mariadb"), re.compile(
         r"(?P<keep>\bsshpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|(?<![\w-])-p(?=[^\s\"',]))[^\s\"',]+",
     )),
-    Shape("credentials", "-", ("curl",), re.compile(
+    Pattern("credentials", "-", ("curl",), re.compile(
         r"(?P<keep>(?<![\w-])-(?:u|-user|-proxy-user)(?:=|\s{1,3}|[\"'], ?)[\"']?)[^\s:\"',]{1,64}:[^\s\"',]+",
     )),
     # What databases and SQLAlchemy add to an error: whose address or password it is, the statement's text need not say.
-    Shape("sql-values", "[", ("[parameters: ",), re.compile(
+    Pattern("sql-values", "[", ("[parameters: ",), re.compile(
         r"(?P<keep>\[parameters: ).+?(?=\](?:\n|\\n|\Z)|\Z)", re.DOTALL,
     )),
-    Shape("sql-values", "(", ("Key (", "row contains ("), re.compile(
+    Pattern("sql-values", "(", ("Key (", "row contains ("), re.compile(
         r"(?P<keep>\b(?:Key \((?:[^\n=K]|K(?!ey \()){1,256}\)=|row contains )\()"
         r".+?(?=\) (?:already|is (?:not|still))|\)\.?(?:\n|\\n|\Z)|\n|\Z)",
     )),
-    Shape("sql-values", "'", ("uplicate entry '",), re.compile(
+    Pattern("sql-values", "'", ("uplicate entry '",), re.compile(
         r"(?P<keep>\bDuplicate entry ').+?(?=' for key|\n|\Z)",
     )),
     # What SQLAlchemy logs of them with `echo=True`.
-    Shape("sql-values", "[", (
+    Pattern("sql-values", "[", (
         "[generated in ", "[cached since ", "[raw sql", "[no key ", "[caching disabled ", "[dialect ", "[insertmany",
     ), re.compile(
         r"(?P<keep>\[(?:generated in|cached since|raw sql|no key|caching disabled|dialect|insertmanyvalues)\b"
         r"[^\]\n]{0,120}\] )[(\[{](?![)\]}]\Z).+", re.DOTALL,
     )),
-    Shape("webhook", "/", ("hooks.slack.com/", "/api/webhooks/"), re.compile(
+    Pattern("webhook", "/", ("hooks.slack.com/", "/api/webhooks/"), re.compile(
         r"(?P<keep>hooks\.slack\.com/services/|/api/webhooks/)[\w/-]{10,}", re.ASCII,
     )),
 )
 
 MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
-CARD: Final = Shape("card-number", "", ("",), re.compile(
+CARD: Final = Pattern("card-number", "", ("",), re.compile(
     r"(?<![A-Za-z0-9_.])(?:(?:[3-6]|2[2-7])[0-9]{11,18}|(?:[3-6]|2[2-7])[0-9]{2,3}"
     r"(?:([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|([ -])[0-9]{6}\2[0-9]{4,5}))(?![A-Za-z0-9_]|\.[0-9])",
 ), _is_card, overlaps=True)
 
 _DIGITS: Final = tuple("0123456789")
-PERSONAL: Final[Mapping[str, Shape]] = {
-    "email": Shape("email", "@", (".",), re.compile(
+PERSONAL: Final[Mapping[str, Pattern]] = {
+    "email": Pattern("email", "@", (".",), re.compile(
         r"(?<![\w.%+-])[\w.%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}",
     )),
-    "phone": Shape("phone", "", _DIGITS, re.compile(
+    "phone": Pattern("phone", "", _DIGITS, re.compile(
         r"(?<![A-Za-z0-9_.-])(?:(?:\+82[ -]?\(?0?\)?|0)1[016789][ -]?[0-9]{3,4}[ -]?[0-9]{4}"
         r"|0(?:2|[3-6][1-5]|70)[ )-][0-9]{3,4}[ -][0-9]{4})(?![A-Za-z0-9_-])",
     )),
-    "rrn": Shape("personal-id", "", _DIGITS, re.compile(
+    "rrn": Pattern("personal-id", "", _DIGITS, re.compile(
         r"(?<![A-Za-z0-9_.-])[0-9]{2}[01][0-9][0-3][0-9][ -]?[1-8][0-9]{6}(?![A-Za-z0-9_-])",
     ), _has_birthday),
 }
