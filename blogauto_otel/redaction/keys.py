@@ -20,7 +20,7 @@ WORDS: Final[Table] = {
     "session": ("session", "sess", "sid"),
     "credentials": ("creds", "cred"),
     "dsn": ("dsn",),
-    "personal-id": ("ssn", "rrn", "주민번호"),
+    "personal-id": ("ssn", "rrn", "jumin", "주민번호"),
     "card": ("cvv", "cvc", "cvv2", "cvc2"),
 }
 # ... or these anywhere, however the rest is written ...
@@ -29,7 +29,7 @@ ANYWHERE: Final[Table] = {
         "password", "passwd", "passphrase", "passcode", "passwort", "비밀번호", "패스워드",
         "パスワード", "密码", "密碼",
     ),
-    "personal-id": ("주민등록번호",),
+    "personal-id": ("주민등록번호", "외국인등록번호", "여권번호", "운전면허번호"),
 }
 # ... or the end of a word, because people write `accesstoken` ...
 ENDINGS: Final[Table] = {
@@ -49,7 +49,7 @@ PAIRS: Final[Table] = {
     "api-key": (
         "api key", "access key", "private key", "signing key", "encryption key", "account key", "auth key",
         "shared key", "master key", "ssh key", "license key", "hmac key", "decryption key", "fernet key", "aes key",
-        "subscription key", "functions key",
+        "subscription key", "functions key", "session key", "secure key", "nonce key", "in key", "admin key", "app key",
     ),
     "token": (
         "auth tokens", "access tokens", "refresh tokens", "auth code", "code verifier",
@@ -58,33 +58,50 @@ PAIRS: Final[Table] = {
     "connection-string": ("connection string", "conn string", "conn str"),
     "card": ("credit card", "debit card", "card number", "card no"),
     "account": ("account number", "bank account"),
-    "personal-id": ("resident registration", "resident number", "social security", "passport number"),
+    "personal-id": ("resident registration", "resident number", "resident no", "social security", "passport number",
+        "alien registration", "foreigner registration"),
 }
 # ... or the last word.
-LAST: Final[Table] = {"password": ("pass",), "authorization": ("auth",), "pin": ("pin",)}
+LAST: Final[Table] = {"password": ("pass", "salt"), "authorization": ("auth",), "pin": ("pin",)}
 # The end of a parameter that carries a secret in a URL and nowhere else.
 PARAMETERS: Final[Table] = {
-    "parameter": ("key", "code", "sig", "signature", "assertion", "ticket", "saml", "saml response", "keyid"),
+    "parameter": (
+        "key", "code", "sig", "signature", "assertion", "ticket", "saml", "saml response", "keyid", "state", "nonce",
+    ),
 }
 NO_PARAMETERS: Final = frozenset((
     "country code", "currency code", "error code", "exit code", "language code", "postal code", "status code",
     "zip code",
 ))
-PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml")  # beside those of all names
+PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml", "state", "nonce")  # beside those of all names
 
-# Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at`.
+# Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at` ...
 HARMLESS: Final = frozenset((
-    "age", "algorithm", "at", "attempts", "budget", "changed", "consent", "cost", "count", "created", "deleted",
-    "duration", "enabled", "error", "errors", "exception", "expired", "expires", "expiry", "failed", "failure",
-    "failures", "field",
-    "index", "invalid", "kind", "length", "limit", "max", "min", "missing", "ms", "name", "names", "policy", "present",
-    "provider", "rate", "removed", "requested", "required", "rotated", "seconds", "size", "state", "status", "stored",
-    "strength", "total", "ttl", "type", "types", "updated", "usage", "used", "valid", "version", "warning",
+    "age", "algorithm", "at", "attempts", "backend", "bucket", "budget", "changed", "class", "consent", "cost", "count",
+    "created", "deleted", "description", "domain", "duration", "enabled", "endpoint", "engine", "error", "errors",
+    "exception", "expired", "expires", "expiry", "failed", "failure", "failures", "field", "file", "hasher", "hashers",
+    "httponly", "in", "index", "invalid", "kind", "length", "limit", "max", "message", "method", "min", "missing",
+    "mode", "ms", "name", "names", "path", "policy", "prefix", "present", "provider", "rate", "removed", "requested",
+    "required", "rotated", "samesite", "seconds", "secure", "size", "state", "status", "stored", "strength", "timeout",
+    "total", "ttl", "type", "types", "updated", "uri", "url", "usage", "used", "valid", "version", "warning",
+    "만료", "변경", "불일치", "오류", "실패", "동의",
+))
+# ... or two words say that it is a place in a list, a word of a language, or the name of a header.
+HARMLESS_PAIRS: Final = frozenset((
+    "page token", "next token", "continuation token", "cursor token", "resume token", "sync token", "cancellation token",
+    "unexpected token", "expected token", "near token", "stop token", "bos token", "eos token", "pad token", "unk token",
+    "special token", "start token", "end token", "mask token", "token id", "card id", "account id", "key header",
+    "token header", "credential id", "credentials id",
+))
+# Two words with a blank between are one name only where the second goes on with the first.
+CONTINUING: Final = frozenset((
+    "id", "value", "hash", "key", "string", "data", "code", "number", "confirmation", "again", "is", "was", "salt",
+    "phrase", "확인", "값", "번호",
 ))
 # What every name above contains, unless it is Korean: for the look that comes before any reading.
 TRIGGERS: Final = (
     "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
-    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
+    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin", "salt", "jumin", "alien", "foreigner",
 )
 # fmt: on
 
@@ -150,16 +167,39 @@ class Keys:
         words = words_of(key)
         if any(_contains(words, own) for own in self._own):
             return "custom", "custom"
-        if not words or words[-1] in HARMLESS:
+        first, _, second = key.partition(" ")
+        if second and first:
+            return self._find_of_two(words_of(first), words_of(second))
+        return _kinds(words)
+
+    def _find_of_two(self, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str | None, str | None]:
+        """What `first second` names: `Api Key` and `session id` are names, `session user_id` is a word and a name."""
+        found = _kinds(second)
+        if found[0] is None and first and len(second) == 1:
+            both = (*first, *second)
+            if second[0] in CONTINUING:
+                return _kinds(both)
+            pair = _WORD_PAIRS.get((first[-1], second[0]))
+            return (pair, pair) if pair else found
+        if first and second and f"{first[-1]} {second[0]}" in HARMLESS_PAIRS:
             return None, None
-        for look in _LOOKS:
-            found = look(words)
-            if found is not None:
-                return found, found
-        last_two = " ".join(words[-2:])
-        if last_two in NO_PARAMETERS:
-            return None, None
-        return None, _PARAMETERS.get(words[-1]) or _PARAMETERS.get(last_two)
+        return found
+
+
+def _kinds(words: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """What the words of one name name anywhere, and in a URL."""
+    if words == ("state",):
+        return None, _PARAMETERS["state"]
+    last_two = " ".join(words[-2:])
+    if not words or words[-1] in HARMLESS or last_two in HARMLESS_PAIRS:
+        return None, None
+    for look in _LOOKS:
+        found = look(words)
+        if found is not None:
+            return found, found
+    if last_two in NO_PARAMETERS:
+        return None, None
+    return None, _PARAMETERS.get(words[-1]) or _PARAMETERS.get(last_two)
 
 
 def has_any(text: str, parts: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 from blogauto_otel.redaction.keys import MARKER
+from blogauto_otel.redaction.values import is_code, is_message, is_no_secret
 
 MAX_BRACKETS: Final = 256
 
@@ -29,23 +30,35 @@ _ELEMENT: Final = re.compile(r"<(?:\w{1,40}:)?([\w.\-]{1,80})(?:\s[^<>]{0,200})?
 _END_OF_ELEMENT: Final = re.compile("<")
 # ('password', 'x'), (b'x-api-key', b'x'), ["x-api-key", "x"]: two, and no more, or it is a list of names
 _PAIR: Final = re.compile(
-    rf"[(\[]\s?(?:[bu]?{_QUOTE}){{1,2}}([\w.\- ]{{1,80}}){_QUOTE}{{1,2}},\s?(?=[bu]?(?:{_QUOTE}|[\[({{]))"
+    rf"[(\[]\s?(?:[bu]?{_QUOTE}){{1,2}}([\w.\- ]{{1,80}}){_QUOTE}{{1,2}},\s{{0,12}}(?=[bu]?(?:{_QUOTE}|[\[({{]))"
 )
 _END_OF_PAIR: Final = re.compile(rf"{_QUOTE}?\s?,?\s?[)\]]")
 # {"name": "password", "value": "x"}, <input name="password" value="x">, and the same on two lines of YAML
 _ENTRY: Final = re.compile(
-    r"\b(?:name|key)\\*[\"']?\s?[:=]\s?\\*[\"']?([\w.\-]{1,80})(?:\\*[\"']?,?\s{1,16}|\\*[\"'],)"
-    r"\\*[\"']?value\\*[\"']?\s?[:=]\s?"
+    r"\b(?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader|[Pp]aram(?:eter)?|k)\\*[\"']?\s?[:=]\s?\\*[\"']?([\w.\-]{1,80})"
+    r"(?:\\*[\"']?,?\s{1,16}|\\*[\"'],)\\*[\"']?(?:[Vv]alue|v)\\*[\"']?\s?[:=]\s?"
+)
+# The same with the value first: {"value": "x", "key": "password"}
+_ENTRY_BACKWARDS: Final = re.compile(
+    r"\b[Vv]alue\\*[\"']\s?[:=]\s?(?=\\*[\"'][^\"'\\\r\n]{1,256}\\*[\"'],\s{0,4}"
+    r"\\*[\"'](?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader)\\*[\"']\s?[:=]\s?\\*[\"']([\w.\-]{1,80})\\*[\"'])"
 )
 # What pydantic, and so FastAPI, says of a value that does not fit: where it stands, and the value.
+_PLACE: Final = r"(?:[^\])\n\"']|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')"
 _MISFIT: Final = re.compile(
-    r"(?:^|(?<=\\n))([\w.\-]{1,80})(?:\n|\\n)  [^\n\\\[]{1,200}\[type=\w{1,80}, input_value="
-    r"|loc\\?[\"']: ?[\[(]([^\])\n]{1,200})[\])](?:[^\n{}l]|l(?!oc\\?[\"'])){1,300}?[\"']input\\?[\"']: ?",
+    r"(?:^|(?<=\\n))([\w.\-]{1,80}(?:[\[(][^\n\\]{0,160})?)(?:\n|\\n)  (?:[^\n\\\[]|\\(?!n)|\[(?!type=)){1,400}"
+    r"\[type=\w{1,80}, input_value="
+    rf"|loc\\?[\"']: ?[\[(]({_PLACE}{{1,200}})[\])](?:[^\nl]|l(?!oc\\?[\"'])){{1,600}}?[\"']input\\?[\"']: ?",
     re.MULTILINE,
 )
+_BRACKETS: Final = re.compile(r"\([^()]{0,160}\)|\[[^\[\]]{0,160}\]")
 # --password x, -storepass x, ['--password', 'x']
 _FLAG: Final = re.compile(r"-(?<![\w-]-)-?(?=([\w-]+))\1(?:\s{1,3}(?=[^\s-])|\\*[\"'],\s?(?=[bu]?\\*[\"'][^-]))")
 MAX_NAME: Final = 80
+_GROUPS_OF_DIGITS: Final = re.compile(r"[0-9]{2,6}(?:[ -][0-9]{2,7}){1,5}")
+_IN_GROUPS: Final = frozenset({"card", "account", "personal-id"})
+_SCHEMES: Final = frozenset({"basic", "bearer", "digest", "token"})
+MAX_COUNT: Final = 3  # digits
 # Read backwards from the sign: what stands between, then the last two words.
 _NAME_BACKWARDS: Final = re.compile(
     r"(?:m[0-9;]{0,8}\[\x1b)?\s{0,8}\]?(?:(?:[\"'`]\\*){1,2}|;touq&|;(?:43|93)#&|[27]200u\\+|\*{1,2})?"
@@ -70,11 +83,7 @@ _BARE: Final = re.compile(
     r"(?:[^\s,;&\"'<>\\]|[\"'\\](?=[^\s,;&\"'<>)\]}:\\])|,(?![\s\"'\[{]|[\w.\-]{1,40}[\"']?[:=]|$))+"
 )
 _TO_END_OF_LINE: Final = frozenset({"cookie", "authorization"})
-# No value yet, or a place for one in an SQL statement or a format.
-_NO_SECRET: Final = re.compile(
-    r"none|null|nil|true|false|undefined|\*+|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?|\{(?-i:[a-z_]*|[0-9]{1,2})\}",
-    re.IGNORECASE,
-)
+# A place for a value in an SQL statement.
 _PLACEHOLDER: Final = re.compile(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
 
 
@@ -86,6 +95,7 @@ class Named(NamedTuple):
     value_start: int
     end: re.Pattern[str] | None = None  # where its value, which is anything, ends
     closes: bool = False  # and what it stands in ends with its value, or it was no name
+    sign: int = -1  # where the sign between them is
 
 
 Find: TypeAlias = Callable[[int], "Named | None"]  # the next one from a position on
@@ -110,7 +120,7 @@ def names_in(text: str) -> Find:
         name = "" if is_place or is_ours else before[1][::-1]
         if text.endswith("\x1b[", 0, name_start):  # the color's own number and letter
             name = name.partition("m")[2]
-        return Named(name, name_start, end)
+        return Named(name, name_start, end, None, False, start)
 
     return find
 
@@ -165,12 +175,27 @@ def entries_in(text: str) -> Find:
     return find
 
 
+def entries_backwards_in(text: str) -> Find:
+    """Find values that stand before their names."""
+
+    def find(position: int) -> Named | None:
+        entry = _ENTRY_BACKWARDS.search(text, position)
+        return None if entry is None else Named(entry[1], entry.start(), entry.end())
+
+    return find
+
+
+def _without_brackets(place: str) -> str:
+    """`users[0].password`, and `password` of `password.function-after[check(), str]`."""
+    return _BRACKETS.sub("", _BRACKETS.sub("", place))
+
+
 def misfits_in(text: str) -> Find:
     """Find values that a model of pydantic's has refused."""
 
     def find(position: int) -> Named | None:
         misfit = _MISFIT.search(text, position)
-        return None if misfit is None else Named(misfit[1] or misfit[2], misfit.start(), misfit.end())
+        return None if misfit is None else Named(_without_brackets(misfit[1] or misfit[2]), misfit.start(), misfit.end())
 
     return find
 
@@ -184,32 +209,67 @@ FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
     ("',", pairs_in),
     ('",', pairs_in),
     ("value", entries_in),
+    ("Value", entries_in),
+    ("'v'", entries_in),
+    ('"v"', entries_in),
+    ("value", entries_backwards_in),
     ("", names_in),
 )
 
 
-def span_of_value(text: str, named: Named, what: str) -> tuple[int, int]:
+def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
     """Where the value begins and ends; an empty span when there is nothing to hide."""
     start = named.value_start
-    to_end_of_line = what in _TO_END_OF_LINE and not named.closes
+    to_end_of_line = kind in _TO_END_OF_LINE and not named.closes
     if not to_end_of_line and _DONE.match(text, start):
         return start, start
     if named.end is None:
+        if named.sign >= 0 and (is_code(text, _sign(text, named), start) or _is_same_name(text, named)):
+            return start, start
         start, end = _extent(text, start, to_end_of_line=to_end_of_line)
+        if kind in _IN_GROUPS:
+            end = max(end, _end_of_groups(text, start))
     else:
         found = named.end.search(text, start)
         end = found.start() if found else len(text)
     value = text[start:end]
     if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name):
         return start, start
+    if named.sign >= 0 and is_message(text, start, end, is_quoted=start > named.value_start):
+        return start, start
+    if to_end_of_line and _says_of_the_rest(value):
+        return start, start
+    if value.isdecimal() and _is_count(value, named.name, kind):
+        return start, start
     if named.closes and value[-1] not in ")]}" and not _END_OF_PAIR.match(text, end):
         return start, start
     return start, end
 
 
-def is_no_secret(value: str) -> bool:
-    """True when there is nothing to hide: no value, a place for one, or one that is hidden already."""
-    return not value or _NO_SECRET.fullmatch(value) is not None or MARKER.fullmatch(value) is not None
+def _sign(text: str, named: Named) -> str:
+    """`:`, `=`, or ` = ` when there are blanks round it."""
+    has_blanks = text[named.sign] == "=" and text[named.sign - 1] == " " == text[named.value_start - 1]
+    return " = " if has_blanks else text[named.sign]
+
+
+def _says_of_the_rest(value: str) -> bool:
+    """`auth=ok user=1`, and not `Authorization: Basic dXNlcjpwYXNz`."""
+    first = value.split(None, 1)[0].rstrip(",;")
+    return first.lower() not in _SCHEMES and is_no_secret(first)
+
+
+def _is_same_name(text: str, named: Named) -> bool:
+    """`this.token = token;`"""
+    if _sign(text, named) != " = ":
+        return False
+    last = re.split("[ .]", named.name)[-1]
+    after = named.value_start + len(last)
+    return text.startswith(last, named.value_start) and text[after : after + 1] in (";", "")
+
+
+def _is_count(value: str, name: str, kind: str) -> bool:
+    """`secrets: 3 loaded` and `pass=12 fail=1` count."""
+    return len(value) <= MAX_COUNT and (name.lower().endswith("pass") or (kind == "secret" and name.lower().endswith("s")))
 
 
 def _is_placeholder(value: str, name: str) -> bool:
@@ -241,6 +301,12 @@ def _end_of_quoted(text: str, start: int, quote: str) -> int:
         return found.end() if found else len(text)
     end = text.find(quote, start)
     return end if end >= 0 else len(text)
+
+
+def _end_of_groups(text: str, start: int) -> int:
+    """`card_number: 4929 1234 5678 9019`"""
+    found = _GROUPS_OF_DIGITS.match(text, start)
+    return found.end() if found else start
 
 
 def _end_of_bare(text: str, start: int) -> int:

@@ -10,8 +10,12 @@ from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.redaction.keys import MARKER, Keys
-from blogauto_otel.redaction.pairs import FINDERS, Find, is_no_secret, span_of_value
-from blogauto_otel.redaction.patterns import CARD, MANY_DIGITS, PERSONAL, PATTERNS, Pattern
+from blogauto_otel.redaction.issuers import issued_in, may_hold_token
+from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
+from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS, Pattern
+from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
+from blogauto_otel.redaction.sql import literals
+from blogauto_otel.redaction.values import is_harmless, is_no_secret
 
 # Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
 MAX_TEXT: Final = 16_384
@@ -30,7 +34,6 @@ MAX_ITEMS: Final = 10_000
 MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
 EDGE: Final = 256  # characters before a cut
-MANY: Final = 6  # triggers that are better looked for by one expression
 
 REST: Final = "too-long"
 TOO_LONG: Final = f"[redacted:{REST}]"
@@ -58,9 +61,14 @@ _FLAG: Final = re.compile(r"--?[\w-]{1,80}")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 STATEMENT: Final = "[SQL: "
 _STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
-_LITERAL: Final = re.compile(r"'(?<!\w\w')([^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?")
 # A part of a path, or a parameter's name or value: it begins behind what separates those.
 _ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
+
+# `{"key": "password", "value": "x"}`, and how others spell it.
+_VALUES: Final = frozenset(("value", "Value", "val", "v"))
+_NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
+_HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
+_CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
 
 Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
 
@@ -96,8 +104,9 @@ class Redactor:
         self._patterns = tuple(patterns)
         self._max_text = max_text
         self._known_clean: set[str] = set()
-        self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD)
-        self._groups = _groups(self._rules[:-1])
+        self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
+        self._groups = _in_groups(self._rules)
+        self._prefilter = Prefilter(piece for rule in self._rules if rule.is_prefiltered for piece in rule.triggers)
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
@@ -202,6 +211,8 @@ class Redactor:
         keys = [key] * len(before)
         if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
             keys[1] = _as_key(before[0])
+        elif before and _is_flat_headers(before):
+            keys[1::2] = [_as_key(name) for name in before[::2]]
         for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
             if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
                 keys[place] = flag
@@ -268,19 +279,24 @@ class Redactor:
         return text
 
     def _may_show(self, value: str) -> bool:
-        for mark, pattern, triggers in self._groups:
-            if mark in value:
-                if pattern is not None and pattern.search(value) is not None:
-                    return True
-                for trigger in triggers:
-                    if trigger in value:
-                        return True
-        return MANY_DIGITS.search(value) is not None
+        """Whether a pattern can match: the test that every text goes through."""
+        return (
+            may_hold_long(value, may_hold_token)
+            or self._prefilter.search(value)
+            or ("@" in value and "://" in value)
+        )
 
     def _shown(self, text: str) -> str:
-        for rule in self._rules:
-            if rule.may_match(text):
-                text = _replaced(text, _matches(text, rule))
+        if may_hold_token(text):  # first: what follows a prefix may look like something else
+            text = _replaced(text, ((start, end, "api-key") for start, end in issued_in(text)))
+            for rule in TOKENS:
+                if rule.may_match(text):
+                    text = _replaced(text, _matches(text, rule))
+        for prefilter, rules in self._groups:
+            if prefilter is None or prefilter.search(text):
+                for rule in rules:
+                    if rule.may_match(text):
+                        text = _replaced(text, _matches(text, rule))
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
@@ -291,7 +307,7 @@ class Redactor:
                 return
             key, value = found.groups()
             what = self._keys.what_in_url(unquote_plus(key) if "%" in key else key)
-            if what is not None and not is_no_secret(value):
+            if what is not None and not is_no_secret(value) and not (what == "parameter" and is_harmless(key, value)):
                 yield found.start(2), found.end(), what
 
     def _encoded(self, text: str) -> Iterator[Secret]:
@@ -365,28 +381,14 @@ def _may_hide(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
-def _groups(patterns: Iterable[Pattern]) -> tuple[tuple[str, re.Pattern[str] | None, tuple[str, ...]], ...]:
-    """The triggers of all patterns by what must be there for any of them; many that end with it as one expression."""
-    by_mark: dict[str, list[str]] = {}
-    for rule in patterns:
-        by_mark.setdefault(rule.mark, []).extend(rule.triggers)
+def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[Pattern, ...]], ...]:
+    """The rules in their order, by kind, each group with the test that comes first."""
     groups = []
-    for mark, given in by_mark.items():
-        triggers = dict.fromkeys(given)
-        ending = [trigger for trigger in triggers if mark and trigger.endswith(mark)]
-        pattern = _behind(mark, ending) if len(ending) >= MANY else None
-        rest = tuple(trigger for trigger in triggers if pattern is None or trigger not in ending)
-        groups.append((mark, pattern, rest))
+    for is_prefiltered, members in itertools.groupby(rules, lambda rule: rule.kind if rule.is_prefiltered else ""):
+        group = tuple(members)
+        pieces = [piece for rule in group for piece in rule.triggers]
+        groups.append((Prefilter(pieces) if is_prefiltered and len(group) > 1 else None, group))
     return tuple(groups)
-
-
-def _behind(mark: str, triggers: Iterable[str]) -> re.Pattern[str]:
-    """Finds the mark, and then looks back: a dozen times as quick as to look for each of dozens of triggers."""
-    by_length: dict[int, list[str]] = {}
-    for trigger in triggers:
-        by_length.setdefault(len(trigger), []).append(re.escape(trigger))
-    behind = "|".join(f"(?<={'|'.join(same)})" for same in by_length.values())
-    return re.compile(f"{re.escape(mark)}(?:{behind})")
 
 
 def _beside(holder: Mapping[Any, Any], name: object) -> str:
@@ -397,7 +399,19 @@ def _beside(holder: Mapping[Any, Any], name: object) -> str:
     if name == "input":
         where = holder.get("loc")
         return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else ""
-    return _as_key(holder.get("name", holder.get("key"))) if name == "value" else ""
+    if name in _VALUES:
+        for other in _NAMES:
+            if other in holder:
+                return _as_key(holder[other])
+    return ""
+
+
+def _is_flat_headers(items: list[Any]) -> bool:
+    """Names and values of headers in turn, as Node and some proxies print them."""
+    if len(items) % 2 or len(items) > MAX_LOOKS:
+        return False
+    names = [_as_key(item) for item in items[::2]]
+    return all(map(_CONTENT.fullmatch, names)) and any(map(_HEADER.fullmatch, names))
 
 
 def _as_key(name: object) -> str:
@@ -426,29 +440,29 @@ def _replaced(text: str, secrets: Iterable[Secret]) -> str:
 
 def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
     position = looks = 0
-    while found := rule.pattern.search(text, position):
+    while found := rule.expression.search(text, position):
         looks += 1
         if looks > MAX_LOOKS:
             yield found.start(), len(text), REST
             return
-        start = found.end("keep") if "keep" in rule.pattern.groupindex else found.start()
+        start = found.end("keep") if "keep" in rule.expression.groupindex else found.start()
         secret = text[start : found.end()]
-        if MARKER.fullmatch(secret) or (rule.confirm is not None and not rule.confirm(secret)):
+        if MARKER.fullmatch(secret) or (rule.is_secret is not None and not rule.is_secret(secret)):
             position = found.start() + 1 if rule.overlaps else found.end()
             continue
-        yield start, found.end(), rule.what
+        yield start, found.end(), rule.kind
         position = found.end()
 
 
 def _literals(text: str) -> Iterator[Secret]:
     """Those of a statement that SQLAlchemy quotes in an error."""
     for statement in _STATEMENT.finditer(text):
-        for looks, found in enumerate(_LITERAL.finditer(text, *statement.span())):
+        for looks, (start, end) in enumerate(literals(text, *statement.span())):
             if looks >= MAX_LOOKS:
-                yield found.start(), len(text), REST
+                yield start, len(text), REST
                 return
-            if not is_no_secret(found[1]):
-                yield *found.span(1), "sql-values"
+            if not is_no_secret(text[start:end]):
+                yield start, end, "sql-values"
 
 
 def _own(pattern: re.Pattern[str], text: str) -> str:

@@ -1,0 +1,97 @@
+"""The cheap test that comes first: whether any of many pieces of text is in a text.
+
+Ordinary text must cost next to nothing, and there are dozens of pieces. Each piece has an anchor, a character that is
+rare in ordinary text. `in` finds an anchor at the speed of memchr; only where it stands does a small expression look
+at what is before and behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+
+# These are in every text: as an anchor they are the last choice.
+# Bytes of a token as `x`, blanks as they are, all else as a dot: what is long shows at a glance.
+_CLASSES: Final = bytes(
+    ord("x") if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_-+=") else byte if byte == 32 else ord(".")
+    for byte in range(256)
+)
+_TOKEN: Final = b"x" * 16  # the shortest token that an issuer's prefix begins
+_SIX_GROUPS: Final = b" ".join([b"xxxx"] * 6)
+_DIGITS: Final = b"0123456789"
+_CARD: Final = 13  # digits
+_MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
+_COMMON: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")
+# The expression costs as much at each anchor as `in` does for some pieces in the whole text.
+PIECES_PER_ANCHOR: Final = 4
+
+
+class Prefilter:
+    """Answers whether a text holds one of the pieces.
+
+    Args:
+        pieces: What is looked for.
+    """
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        groups: dict[str, list[str]] = {}
+        for piece, anchor in _anchors(pieces).items():
+            groups.setdefault(anchor, []).append(piece)
+        self._groups = tuple(
+            (anchor, _around(anchor, members), tuple(members))
+            for anchor, members in groups.items()
+        )
+
+    def search(self, text: str) -> bool:
+        """Whether one of the pieces is in the text."""
+        for anchor, pattern, pieces in self._groups:
+            if anchor in text:
+                if text.count(anchor) <= len(pieces) // PIECES_PER_ANCHOR:
+                    if pattern.search(text) is not None:
+                        return True
+                else:
+                    for piece in pieces:
+                        if piece in text:
+                            return True
+        return False
+
+
+def may_hold_long(text: str, may_hold_token: Callable[[str], bool]) -> bool:
+    """Whether a token, the number of a card, or six groups of characters may be in a text.
+
+    Bytes are cheaper to look through than characters: `translate` and `in` read some of them at a time.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    classes = data.translate(_CLASSES)
+    if _TOKEN in classes and may_hold_token(text):
+        return True
+    if _SIX_GROUPS in classes:
+        return True
+    digits = len(data) - len(data.translate(None, _DIGITS))
+    return digits >= _CARD and _MANY_DIGITS.search(text) is not None
+
+
+def _anchors(pieces: Iterable[str]) -> dict[str, str]:
+    """An anchor for each piece, so that there are few different ones."""
+    left, chosen = dict.fromkeys(pieces), {}
+    while left:
+        counts = Counter(character for piece in left for character in set(piece) - _COMMON)
+        anchor = max(counts, key=lambda one: (counts[one], one)) if counts else ""
+        for piece in [piece for piece in left if anchor in piece]:
+            chosen[piece] = anchor or piece
+            del left[piece]
+    return chosen
+
+
+def _around(anchor: str, pieces: Iterable[str]) -> re.Pattern[str]:
+    """An expression that begins with the anchor, which makes the search quick, and then looks round."""
+    by_place: dict[tuple[int, str], list[str]] = {}
+    for piece in pieces:
+        before, _, behind = piece.partition(anchor)
+        by_place.setdefault((len(before), behind), []).append(re.escape(before + anchor))
+    branches = [
+        f"(?<={'|'.join(befores)})(?={re.escape(behind)})" for (_, behind), befores in by_place.items()
+    ]
+    return re.compile(f"{re.escape(anchor)}(?:{'|'.join(branches)})")

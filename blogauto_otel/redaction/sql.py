@@ -1,0 +1,56 @@
+"""Literal values in the text of an SQL statement whose dialect is not known, or is SQLite's.
+
+`'x'` and `$tag$x$tag$` are values everywhere. `"x"` is a name by the standard and a value in MySQL, and SQLite takes a
+name it does not know for a value: here it is a value where only a value can stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"(?P<single>'(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
+    r"|(?P<dollar>(?<![\w$])\$(?P<tag>(?:[^\W\d]\w{0,62})?)\$(?P<body>[^$]*(?:\$(?!(?P=tag)\$)[^$]*)*)(?:\$(?P=tag)\$)?)"
+    r"|\\?\"(?P<double>[^\"\\]*(?:\"\"[^\"\\]*)*)(?:\\?\"|\Z)"
+    r"|(?P<list>\b(?:VALUES|IN)\b)|(?P<end>\b(?:ON|RETURNING|SELECT|FROM|WHERE|AND|OR|AS|SET|ORDER|GROUP)\b)",
+    re.IGNORECASE,
+)
+_BEFORE_A_VALUE: Final = re.compile(r"(?:[=<>|+*/%-]|\b(?:LIKE|GLOB|MATCH|REGEXP|THEN|ELSE|BETWEEN))\s*\Z", re.IGNORECASE)
+_NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
+_NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
+LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
+
+
+def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the values stand between two positions, without their quotes."""
+    in_list = False
+    for found in _TOKEN.finditer(text, start, end):
+        kind = found.lastgroup
+        if kind == "list" or kind == "end":
+            in_list = kind == "list"
+        elif found["single"] is not None:
+            yield found.span("text")
+        elif found["dollar"] is not None:
+            yield found.span("body")
+        elif found["double"] and (in_list or _is_value(text, found)):
+            yield found.span("double")
+
+
+def double_quoted(text: str) -> Iterator[tuple[int, int]]:
+    """Where `"x"` is a value, with its quotes."""
+    in_list = False
+    for found in _TOKEN.finditer(text):
+        kind = found.lastgroup
+        if kind == "list" or kind == "end":
+            in_list = kind == "list"
+        elif found["double"] is not None and (in_list or _is_value(text, found)):
+            yield found.span()
+
+
+def _is_value(text: str, found: re.Match[str]) -> bool:
+    if _NAME_GOES_ON.match(text, found.end("double") + 1) or text.endswith(".", 0, found.start()):
+        return False
+    before = text[max(0, found.start() - LOOK_BACK) : found.start()]
+    return _BEFORE_A_VALUE.search(before) is not None or _NAME.fullmatch(found["double"]) is None
