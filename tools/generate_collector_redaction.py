@@ -21,7 +21,7 @@ from blogauto_otel.redaction.issuers import ISSUERS
 from blogauto_otel.redaction.patterns import PATTERNS, TOKENS, Pattern
 
 PATH: Final = Path(__file__).resolve().parent.parent / "collector" / "process-redact.yaml"
-MASK: Final = "$${1}***"
+MASK: Final = "$${1}$${2}$${3}***"  # groups that an expression lacks are empty
 _LOOKAROUND: Final = re.compile(r"\(\?(?:<?[=!])")
 _BOUNDARY_BEFORE: Final = re.compile(r"^(?:\(\?<!(?:\[[^\]]*\]|\\w)\))+")
 _BOUNDARY_BEHIND: Final = re.compile(r"(?:\(\?!(?:\[[^\]]*\]|\\w)\))+$")
@@ -69,11 +69,11 @@ def issued() -> str:
 
 def secret_names() -> str:
     """The end of a name whose value is a secret; what says that it is about a secret stands behind it."""
-    anywhere = _alternatives(keys.ANYWHERE, keys.ENDINGS)
-    words = _alternatives(keys.WORDS, keys.LAST)
+    words = [word for table in (keys.WORDS, keys.LAST) for row in table.values() for word in row]
+    anywhere = "|".join([_alternatives(keys.ANYWHERE, keys.ENDINGS), *(word for word in words if not word.isascii())])
     pairs = "|".join(pair.replace(" ", "[ _.-]?") for table in (keys.PAIRS,) for row in table.values() for pair in row)
     return (
-        rf"(?:{anywhere}|(?:^|[^a-z0-9])(?:{words}|{pairs})|{pairs})"
+        rf"(?:{anywhere}|(?:\b|_)(?:{'|'.join(word for word in words if word.isascii())})|{pairs})"
         r"(?:[ _.-]?(?:id|value|hash|key|string|number|code|[0-9]{1,2}))?"
     )
 
@@ -84,12 +84,12 @@ def _alternatives(*tables: keys.Table) -> str:
 
 def named() -> str:
     """`password=x`, `"password": "x"`, `비밀번호: x1`: behind a colon an unquoted value has a digit or a sign in it."""
-    quoted = r"""\\?["'][^\s"'\\*$<{\[?%][^\s"'\\]+"""
+    name = rf"{secret_names()}\\?[\"'`]?\]?\s?"
     free = rf"[^{_NO_VALUE}][^\s\"',;&]*"
     telling = rf"[^{_NO_VALUE}]?[^\s\"',;&]*[0-9!@#^+/~][^\s\"',;&]*"
     return (
-        rf"(?i)({secret_names()}\\?[\"'`]?\]?\s?)"
-        rf"(?:(?:=>|:=|[=\x{{ff1d}}])\s?(?:{quoted}|{free})|[:\x{{ff1a}}]\s{{0,4}}(?:{quoted}|{telling}))"
+        rf"(?i)(?:({name}(?:=>|:=|[=\x{{ff1d}}])\s?\\?[\"']?){free}"
+        rf"|({name}[:\x{{ff1a}}]\s{{0,4}}\\?[\"'])[^\s\"'\\*$<{{\[?%][^\s\"'\\]+|({name}[:\x{{ff1a}}]\s{{0,4}}){telling})"
     )
 
 
@@ -118,7 +118,7 @@ def parameters() -> str:
     names = "|".join(name.replace(" ", "_?") for row in keys.PARAMETERS.values() for name in row if name != "state")
     return (
         rf"(?i)([?&;#](?:[\w.%-]{{0,40}}[_.-])?(?:{names}|[\w.%-]{{0,40}}{secret_names()})=)"
-        r"(?:[^&#\s\"'<>*\[]{0,200}[0-9%][^&#\s\"'<>]*|[^&#\s\"'<>*\[]{21,})"
+        r"(?:[^&#\s\"'<>*\[]{0,200}[0-9%][^&#\s\"'<>]*|[^&#\s\"'<>*\[]{21,})|([?&](?:state|nonce)=)[^&#\s\"'<>*\[]{16,}"
     )
 
 
@@ -139,6 +139,7 @@ def errors() -> Iterator[str]:
             raise ValueError(f"RE2 has no lookaround: give {wording.trigger!r} its own `re2`")
         kept = _first_group(text)
         by_value.setdefault(text[len(kept) :], []).append(kept[1:-1])
+    yield r"(\[SQL: [^\n'\"$]*)['\"$][^\n]*"
     for value, words in by_value.items():
         yield f"(?i)({'|'.join(words)}){value}"
 

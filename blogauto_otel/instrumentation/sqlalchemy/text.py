@@ -12,6 +12,8 @@ from functools import lru_cache
 from itertools import dropwhile
 from typing import Final
 
+from blogauto_otel.redaction.sql import double_quoted
+
 # The semantic conventions' bound of db.query.summary; it is cut between targets, never inside one.
 MAX_SUMMARY: Final = 255
 
@@ -23,6 +25,16 @@ STANDARD_STRINGS: Final = frozenset(
 BACKSLASH_STRINGS: Final = frozenset(
     {"mysql", "mariadb", "clickhouse", "clickhousedb", "bigquery", "snowflake", "databricks", "hive", "impala"}
 )
+# Who has `$$x$$`; a dialect that nobody here knows may have it as well.
+DOLLAR_QUOTES: Final = frozenset(
+    {"postgresql", "cockroachdb", "redshift", "snowflake", "duckdb", "clickhouse", "clickhousedb", "greenplum", "yugabytedb"}
+)
+# Where a `$` is part of a name or a parameter's sign and quotes nothing.
+NO_DOLLAR_QUOTES: Final = frozenset({"mysql", "mariadb", "sqlite", "mssql", "oracle"})
+TRIPLE_QUOTES: Final = frozenset({"bigquery"})
+BRACKETED_NAMES: Final = frozenset({"mssql", "sqlite", "access", "sybase"})
+# In these a comment ends at the first `*/`; elsewhere it may hold others, or nobody here knows.
+FLAT_COMMENTS: Final = frozenset({"mysql", "mariadb", "sqlite", "oracle", "bigquery"})
 DOUBLE_QUOTED_STRINGS: Final = frozenset({"mysql", "mariadb", "bigquery", "databricks", "hive", "impala"})
 
 _BACKSLASH: Final = r"'[^'\\]*(?:(?:\\(?:.|\Z)|'')[^'\\]*)*(?:'|\Z)"
@@ -34,28 +46,42 @@ _ORACLE_QUOTES: Final = (
 _DOLLAR_QUOTES: Final = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
 _NUMBER: Final = r"(?<![\w$])\d[\w.]*(?:(?<=[eE])[+-]\d+)?"
 _COMMENT: Final = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+# Behind a comment within a comment nobody without a parser knows where the statement goes on: the rest is dropped.
+_NESTED_COMMENT: Final = r"/\*(?:[^*/]|\*(?!/)|/(?!\*))*/\*.*"
+_TRIPLE: Final = r"\'\'\'.*?(?:\'\'\'|\Z)|\"\"\".*?(?:\"\"\"|\Z)"
+# A name in brackets with a quote in it, or an index into an array: all that follows counts as value.
+_BRACKET_IN_DOUBT: Final = r"\[[\w ]+'.*"
 
 
 @lru_cache(maxsize=64)
 def _tokens(dialect: str) -> re.Pattern[str]:
     """What to keep, what to replace and what to drop; what matches nothing is kept as it is."""
     strings, comment = [_strings(dialect)], _COMMENT
+    is_known = dialect in STANDARD_STRINGS or dialect in BACKSLASH_STRINGS
+    if dialect not in FLAT_COMMENTS:
+        comment = f"{_NESTED_COMMENT}|{comment}"
     keep = [r"`[^`]*(?:`|\Z)", r"%\(\w+\)s"]
     if dialect in DOUBLE_QUOTED_STRINGS:
         strings.append(strings[0].replace("'", '"'))
         comment += r"|\#[^\n]*"
     else:
         keep.append(r'"[^"]*(?:""[^"]*)*(?:"|\Z)')
-    if dialect in {"postgresql", "cockroachdb", "redshift"}:
-        strings = [r"(?<![\w$])[eE]" + _BACKSLASH, _DOLLAR_QUOTES, *strings]
+    if dialect in TRIPLE_QUOTES:
+        strings.insert(0, _TRIPLE)
+    if dialect in DOLLAR_QUOTES or not (is_known or dialect in NO_DOLLAR_QUOTES):
+        strings.insert(0, _DOLLAR_QUOTES)
+    if dialect in {"postgresql", "cockroachdb", "redshift", "greenplum", "yugabytedb"}:
+        strings.insert(0, r"(?<![\w$])[eE]" + _BACKSLASH)
         keep.append(r"\$\d+")
     elif dialect == "oracle":
         strings.insert(0, _ORACLE_QUOTES)
         keep.append(r":\d+")
     elif dialect == "sqlite":
         keep.append(r"[?$]\d+")
-    elif dialect == "mssql":
+    if dialect in BRACKETED_NAMES:
         keep.append(r"\[[^\]]*(?:\]|\Z)")
+    elif not is_known:
+        strings.append(_BRACKET_IN_DOUBT)
     parts = {"dropped": [comment, r"\s+"], "value": [*strings, _NUMBER], "kept": keep}
     return re.compile("|".join(f"(?P<{kind}>{'|'.join(kinds)})" for kind, kinds in parts.items()), re.DOTALL)
 
@@ -73,7 +99,18 @@ def without_values(text: str, dialect: str) -> str:
         text: a statement; only what it says up to here is looked at, so cut it before, wherever you like.
         dialect: SQLAlchemy's name of the dialect, such as `postgresql`.
     """
+    if dialect == "sqlite" and '"' in text:
+        text = _without_double_quoted(text)
     return _tokens(dialect).sub(_replacement, text).strip()
+
+
+def _without_double_quoted(text: str) -> str:
+    """SQLite takes `"x"` for a value where no column has that name."""
+    parts, done = [], 0
+    for start, end in double_quoted(text):
+        parts += (text[done:start], "?")
+        done = end
+    return "".join((*parts, text[done:]))
 
 
 def _replacement(match: re.Match[str]) -> str:
