@@ -679,3 +679,59 @@ class TestOwnLog:
 def test_surrogates_and_controls_pass() -> None:
     assert REDACTOR.text("\ud800 password=\udfff\x00 x") == "\ud800 password=[redacted:password] x"
     assert sys.getsizeof(REDACTOR) > 0
+
+
+class TestDriverErrors:
+    """Values that databases quote, wherever the text of the exception goes."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (
+                "invalid input for query argument $1: 'hunter2' (expected int)",
+                "invalid input for query argument $1: [redacted:sql-values] (expected int)",
+            ),
+            ('invalid input syntax for type integer: "hunter2"', 'integer: "[redacted:sql-values]"'),
+            ("LINE 1: SELECT 'hunter2'\n        ^", "LINE 1: [redacted:sql-values]\n        ^"),
+            ("(1366, \"Incorrect integer value: 'hunter2' for column 'age'\")", "' for column 'age'"),
+            ('near "hunter2": syntax error', 'near "[redacted:sql-values]": syntax error'),
+            ("DETAIL:  Key (mail)=(hunter2) already exists.", "Key (mail)=([redacted:sql-values]) already exists."),
+            ('[SQL: SELECT "u"."x" FROM "u" WHERE "u"."x" = "hunter2"]', 'WHERE "u"."x" = "[redacted:sql-values]"]'),
+            ("[SQL: SELECT $$hunter2$$]", "[SQL: SELECT $$[redacted:sql-values]$$]"),
+        ],
+    )
+    def test_the_words_stay_and_the_value_goes(self, text: str, expected: str) -> None:
+        cleaned = REDACTOR.text(text)
+        assert "hunter2" not in cleaned
+        assert expected in cleaned
+
+
+class TestCards:
+    @pytest.mark.parametrize("number", ["4111111111111111", "5555 5555 5555 4444", "378282246310005", "6200000000000005"])
+    def test_of_a_range_with_its_check_digit(self, number: str) -> None:
+        assert REDACTOR.text(f"paid with {number}") == "paid with [redacted:card-number]"
+
+    @pytest.mark.parametrize(
+        "number", ["411111111111", "4006381333931", "490154203237518", "1234567890123452", "123e4567-4111-4111-8111-111111111111"]
+    )
+    def test_ids_articles_and_other_lengths_stay(self, number: str) -> None:
+        assert REDACTOR.text(f"item {number}") == f"item {number}"
+
+
+class TestSpellings:
+    @pytest.mark.parametrize(
+        ("kind", "text"),
+        [
+            *(("phone", spelling) for spelling in ("010.1234.5678", "010 1234 5678", "(010) 1234-5678", "+821012345678")),
+            *(("phone", spelling) for spelling in ("0082-10-1234-5678", "82-10-1234-5678", "(02)123-4567", "0505-123-4567")),
+            *(("rrn", spelling) for spelling in ("900101 - 1234567", "900101\u20131234567", "９００１０１－１２３４５６７")),
+            *(("email", spelling) for spelling in ("bob%40example.com", "bob (at) example.com", "홍길동@예시.한국")),
+        ],
+    )
+    def test_personal_data_is_found_however_it_is_written(self, kind: str, text: str) -> None:
+        assert Redactor(personal=[kind]).text(f"contact {text} now").endswith("] now")
+        assert REDACTOR.text(f"contact {text} now") == f"contact {text} now"
+
+    def test_headers_in_turn(self) -> None:
+        cleaned = REDACTOR.value("raw", ["Host", "x", "Authorization", "c4n4ry", "Accept", "*/*"])
+        assert cleaned == ["Host", "x", "Authorization", "[redacted:authorization]", "Accept", "*/*"]

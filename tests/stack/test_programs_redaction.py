@@ -11,6 +11,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from stack.processes import Collector, eventually, start_collector
 from testkit import sending
+from tests.redaction.corpus.collector import of_the_collector
+from tests.redaction.corpus.rates import of_the_package
 
 pytestmark = pytest.mark.stack
 
@@ -136,3 +138,11 @@ def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tm
     environment = {"REDACTION_HMAC_KEY": "another-key-of-at-least-thirty-two-bytes"}
     with start_collector(("process-redact", "export-file"), tmp=tmp_path, env=environment) as other:
         assert hashed(other)[0] != first
+
+
+def test_the_collector_catches_what_the_package_catches(tmp_path: Path) -> None:
+    """The same corpus through both; RE2 has no check digits and no lookaround, so the Collector may do a little worse."""
+    found = of_the_collector(tmp_path)
+    print(f"package:   {of_the_package()}\nCollector: {found}")
+    assert found.miss_rate <= 0.08
+    assert found.false_positive_rate <= 0.10
