@@ -64,10 +64,15 @@ bench: $(VENV)/.installed ## request, SQL, log, import and exit costs as ratios 
 soak: $(VENV)/.installed ## 20 minutes of load while the Collector flaps, workers come and go, children fork (ARGS="--minutes 1" to try)
 	$(BIN)/python -m benchmarks soak $(ARGS)
 
+.PHONY: redaction-rates
+redaction-rates: $(VENV)/.installed ## how many secrets are missed and how many clean texts are cut (ARGS="--collector --list")
+	$(BIN)/python -m tests.redaction.corpus.rates $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.installed ## write the generated pages and the golden telemetry anew
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python -m tools.generate_collector_redaction
 	$(BIN)/python -m tools.readme
 
 .PHONY: clean

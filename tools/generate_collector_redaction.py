@@ -149,7 +149,7 @@ def _first_group(text: str) -> str:
     for place, character in enumerate(text):
         if place and text[place - 1] == "\\" and text[place - 2 : place] != "\\\\":
             continue
-        if character in "[]" :
+        if character in "[]":
             in_class = character == "["
         elif not in_class and character in "()":
             depth += 1 if character == "(" else -1
@@ -170,8 +170,16 @@ def blocked_values() -> list[str]:
             continue
         (kept if _KEEP.search(text.replace(r"\(", "")) else bare).append(text)
     return [
-        issued(), "|".join(bare), *("|".join(kept[start : start + 8]) for start in range(0, len(kept), 8)),
-        "|".join(errors_as_one()), header_lines(), named(), parameters(), flags(), pairs_of_values(), cards(),
+        issued(),
+        "|".join(bare),
+        *("|".join(kept[start : start + 8]) for start in range(0, len(kept), 8)),
+        "|".join(errors_as_one()),
+        header_lines(),
+        named(),
+        parameters(),
+        flags(),
+        pairs_of_values(),
+        cards(),
     ]
 
 
@@ -238,7 +246,9 @@ def statements_of_spans() -> list[str]:
     whole = [f"()(?:{text})" for text in (issued(), "|".join(_bare()))]
     return [
         *_statements("span.name", "", [*whole, named()]),
-        *_statements("span.status.message", ' where span.status.message != ""', [*whole, *errors(), header_lines(), named()]),
+        *_statements(
+            "span.status.message", ' where span.status.message != ""', [*whole, *errors(), header_lines(), named()]
+        ),
         *_of_attributes("span", _URLS, [parameters().replace("[?&;#]", "(?:^|[?&;#])")]),
         *_of_attributes("span", _TEXTS, [named()]),
         *(line.format("span") for line in _EMAIL),

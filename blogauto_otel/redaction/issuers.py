@@ -50,6 +50,7 @@ ISSUERS: Final = (
     Issuer("Amazon Bedrock", ("bedrock-api-key-",), BASE64, 20),
     Issuer("Amazon STS", ("IQoJb3JpZ2lu", "FwoGZXIvYXdz"), BASE64, 20),
     Issuer("Cloudflare", ("v1.0-",), UUID, 60),
+    Issuer("ClickHouse Cloud", ("4b1d",), ALPHANUMERIC, 38),
     Issuer("CockroachDB", ("CCDB1_",), URL_SAFE, 20),
     Issuer("Databricks", ("dapi",), HEX, 32),
     Issuer("DigitalOcean", ("dop_v1_", "doo_v1_", "dor_v1_"), HEX, 16),
@@ -196,7 +197,8 @@ _CANDIDATE: Final = re.compile(
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[A-Za-z0-9_-]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
 _OTHERS: Final = tuple(  # that it would not find: no separator, no capital letter
-    (prefix, re.compile(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}")) for prefix in ("dapi", "cio", "oy2")
+    (prefix, re.compile(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
+    for prefix in ("dapi", "cio", "oy2", "4b1d")
 )
 # Discord's bots have no prefix, but a form: the first part is the bot's number in base64.
 _DISCORD: Final = re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)

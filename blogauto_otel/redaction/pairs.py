@@ -57,6 +57,7 @@ _FLAG: Final = re.compile(r"-(?<![\w-]-)-?(?=([\w-]+))\1(?:\s{1,3}(?=[^\s-])|\\*
 MAX_NAME: Final = 80
 _GROUPS_OF_DIGITS: Final = re.compile(r"[0-9]{2,6}(?:[ -][0-9]{2,7}){1,5}")
 _IN_GROUPS: Final = frozenset({"card", "account", "personal-id"})
+_WORDS: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){1,8}")
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "token"})
 MAX_COUNT: Final = 3  # digits
 # Read backwards from the sign: what stands between, then the last two words.
@@ -195,7 +196,9 @@ def misfits_in(text: str) -> Find:
 
     def find(position: int) -> Named | None:
         misfit = _MISFIT.search(text, position)
-        return None if misfit is None else Named(_without_brackets(misfit[1] or misfit[2]), misfit.start(), misfit.end())
+        return (
+            None if misfit is None else Named(_without_brackets(misfit[1] or misfit[2]), misfit.start(), misfit.end())
+        )
 
     return find
 
@@ -253,9 +256,9 @@ def _sign(text: str, named: Named) -> str:
 
 
 def _says_of_the_rest(value: str) -> bool:
-    """`auth=ok user=1`, and not `Authorization: Basic dXNlcjpwYXNz`."""
+    """`auth=ok user=1` and `auth: session created`, and not `Authorization: Basic dXNlcjpwYXNz`."""
     first = value.split(None, 1)[0].rstrip(",;")
-    return first.lower() not in _SCHEMES and is_no_secret(first)
+    return first.lower() not in _SCHEMES and (is_no_secret(first) or _WORDS.fullmatch(value) is not None)
 
 
 def _is_same_name(text: str, named: Named) -> bool:
@@ -269,7 +272,9 @@ def _is_same_name(text: str, named: Named) -> bool:
 
 def _is_count(value: str, name: str, kind: str) -> bool:
     """`secrets: 3 loaded` and `pass=12 fail=1` count."""
-    return len(value) <= MAX_COUNT and (name.lower().endswith("pass") or (kind == "secret" and name.lower().endswith("s")))
+    return len(value) <= MAX_COUNT and (
+        name.lower().endswith("pass") or (kind == "secret" and name.lower().endswith("s"))
+    )
 
 
 def _is_placeholder(value: str, name: str) -> bool:

@@ -114,7 +114,6 @@ _BASE64_LINES: Final = r"[A-Za-z0-9+/=]{12,}(?:(?:\r?\n|\\r\\n|\\n)[A-Za-z0-9+/=
 _UUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
-
 def _options(letter: str) -> tuple[str, ...]:
     """An option of one letter as it stands on a command line, and in a list of arguments."""
     return f" -{letter}", f"'-{letter}", f'"-{letter}'
@@ -264,27 +263,45 @@ PATTERNS: Final = (
 )
 CARD: Final = Pattern("card-number", ("",), CARD_NUMBER, is_card, overlaps=True)
 # Six groups of four, and what stands before and behind them in groups of four, because nobody can tell them apart.
-APPLICATION_PASSWORD: Final = Pattern("password", (" ",), re.compile(
-    r"(?<![A-Za-z0-9])[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){5,12}(?![A-Za-z0-9])",
-), _is_application_password)
+APPLICATION_PASSWORD: Final = Pattern(
+    "password",
+    (" ",),
+    re.compile(
+        r"(?<![A-Za-z0-9])[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){5,12}(?![A-Za-z0-9])",
+    ),
+    _is_application_password,
+)
 
 # Korean numbers with a hyphen, a dot, a blank, brackets, in full width, or nothing between the groups.
 _DASH: Final = "[ .\u00b7\\-\u2010-\u2015\u2212\uff0d]"
 _DIGIT: Final = "[0-9\uff10-\uff19]"
 _DIGITS: Final = tuple("0123456789\uff10")
 PERSONAL: Final[Mapping[str, Pattern]] = {
-    "email": Pattern("email", ("@", "%40", "(at)", "[at]"), re.compile(
-        r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40| ?[(\[]at[)\]] ?)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}",
-    )),
-    "phone": Pattern("phone", _DIGITS, re.compile(
-        rf"(?<![A-Za-z0-9_.-])(?:"
-        rf"(?:(?:(?:\+|00)82{_DASH}?\(?[0\uff10]?\)?{_DASH}?|82-)|\(?[0\uff10])[1\uff11][016789\uff10\uff11\uff16-\uff19]\)?"
-        rf"{_DASH}{{0,3}}{_DIGIT}{{3,4}}{_DASH}{{0,3}}{_DIGIT}{{4}}"
-        rf"|\(?0(?:2|[3-6][1-5]|70|50[2-8]?)\)?[ .)-]{{1,2}}[0-9]{{3,4}}[ .-][0-9]{{4}}"
-        rf"|\+82[ -]?(?:2|[3-6][1-5]|70)[ -]?[0-9]{{3,4}}[ -]?[0-9]{{4}})(?![A-Za-z0-9_-])",
-    )),
-    "rrn": Pattern("personal-id", _DIGITS, re.compile(
-        rf"(?<![A-Za-z0-9_.-]){_DIGIT}{{2}}[01\uff10\uff11]{_DIGIT}[0-3\uff10-\uff13]{_DIGIT}"
-        rf"{_DASH}{{0,3}}[1-8\uff11-\uff18]{_DIGIT}{{6}}(?![A-Za-z0-9_-])",
-    ), _has_birthday),
+    "email": Pattern(
+        "email",
+        ("@", "%40", "(at)", "[at]"),
+        re.compile(
+            r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40| ?[(\[]at[)\]] ?)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}",
+        ),
+    ),
+    "phone": Pattern(
+        "phone",
+        _DIGITS,
+        re.compile(
+            rf"(?<![A-Za-z0-9_.-])(?:"
+            rf"(?:(?:(?:\+|00)82{_DASH}?\(?[0\uff10]?\)?{_DASH}?|82-)|\(?[0\uff10])[1\uff11][016789\uff10\uff11\uff16-\uff19]\)?"
+            rf"{_DASH}{{0,3}}{_DIGIT}{{3,4}}{_DASH}{{0,3}}{_DIGIT}{{4}}"
+            rf"|\(?0(?:2|[3-6][1-5]|70|50[2-8]?)\)?[ .)-]{{1,2}}[0-9]{{3,4}}[ .-][0-9]{{4}}"
+            rf"|\+82[ -]?(?:2|[3-6][1-5]|70)[ -]?[0-9]{{3,4}}[ -]?[0-9]{{4}})(?![A-Za-z0-9_-])",
+        ),
+    ),
+    "rrn": Pattern(
+        "personal-id",
+        _DIGITS,
+        re.compile(
+            rf"(?<![A-Za-z0-9_.-]){_DIGIT}{{2}}[01\uff10\uff11]{_DIGIT}[0-3\uff10-\uff13]{_DIGIT}"
+            rf"{_DASH}{{0,3}}[1-8\uff11-\uff18]{_DIGIT}{{6}}(?![A-Za-z0-9_-])",
+        ),
+        _has_birthday,
+    ),
 }

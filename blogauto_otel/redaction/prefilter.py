@@ -15,7 +15,11 @@ from typing import Final
 # These are in every text: as an anchor they are the last choice.
 # Bytes of a token as `x`, blanks as they are, all else as a dot: what is long shows at a glance.
 _CLASSES: Final = bytes(
-    ord("x") if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_-+=") else byte if byte == 32 else ord(".")
+    ord("x")
+    if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_-+=")
+    else byte
+    if byte == 32
+    else ord(".")
     for byte in range(256)
 )
 _TOKEN: Final = b"x" * 16  # the shortest token that an issuer's prefix begins
@@ -39,10 +43,7 @@ class Prefilter:
         groups: dict[str, list[str]] = {}
         for piece, anchor in _anchors(pieces).items():
             groups.setdefault(anchor, []).append(piece)
-        self._groups = tuple(
-            (anchor, _around(anchor, members), tuple(members))
-            for anchor, members in groups.items()
-        )
+        self._groups = tuple((anchor, _around(anchor, members), tuple(members)) for anchor, members in groups.items())
 
     def search(self, text: str) -> bool:
         """Whether one of the pieces is in the text."""
@@ -91,7 +92,5 @@ def _around(anchor: str, pieces: Iterable[str]) -> re.Pattern[str]:
     for piece in pieces:
         before, _, behind = piece.partition(anchor)
         by_place.setdefault((len(before), behind), []).append(re.escape(before + anchor))
-    branches = [
-        f"(?<={'|'.join(befores)})(?={re.escape(behind)})" for (_, behind), befores in by_place.items()
-    ]
+    branches = [f"(?<={'|'.join(befores)})(?={re.escape(behind)})" for (_, behind), befores in by_place.items()]
     return re.compile(f"{re.escape(anchor)}(?:{'|'.join(branches)})")

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
-from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
+from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
 from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS, Pattern
 from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
@@ -281,9 +281,7 @@ class Redactor:
     def _may_show(self, value: str) -> bool:
         """Whether a pattern can match: the test that every text goes through."""
         return (
-            may_hold_long(value, may_hold_token)
-            or self._prefilter.search(value)
-            or ("@" in value and "://" in value)
+            may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and "://" in value)
         )
 
     def _shown(self, text: str) -> str:

@@ -17,7 +17,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<list>\b(?:VALUES|IN)\b)|(?P<end>\b(?:ON|RETURNING|SELECT|FROM|WHERE|AND|OR|AS|SET|ORDER|GROUP)\b)",
     re.IGNORECASE,
 )
-_BEFORE_A_VALUE: Final = re.compile(r"(?:[=<>|+*/%-]|\b(?:LIKE|GLOB|MATCH|REGEXP|THEN|ELSE|BETWEEN))\s*\Z", re.IGNORECASE)
+_BEFORE_A_VALUE: Final = re.compile(
+    r"(?:[=<>|+*/%-]|\b(?:LIKE|GLOB|MATCH|REGEXP|THEN|ELSE|BETWEEN))\s*\Z", re.IGNORECASE
+)
 _NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
 _NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
 LOOK_BACK: Final = 12  # characters of a keyword or sign before a value

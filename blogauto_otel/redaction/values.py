@@ -25,7 +25,9 @@ _SAYS: Final = (
     r"|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please|only"
     r"|signature|the (?:password|token|secret|value|access))\b"
 )
-_MESSAGE: Final = re.compile(rf"(?:{_SAYS}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE)
+_MESSAGE: Final = re.compile(
+    rf"(?:{_SAYS}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
+)
 _QUOTED_MESSAGE: Final = re.compile(rf"{_SAYS}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
 _LIST_OF_MESSAGES: Final = re.compile(rf"\[\s?\\?[\"']{_SAYS}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
 

@@ -707,12 +707,21 @@ class TestDriverErrors:
 
 
 class TestCards:
-    @pytest.mark.parametrize("number", ["4111111111111111", "5555 5555 5555 4444", "378282246310005", "6200000000000005"])
+    @pytest.mark.parametrize(
+        "number", ["4111111111111111", "5555 5555 5555 4444", "378282246310005", "6200000000000005"]
+    )
     def test_of_a_range_with_its_check_digit(self, number: str) -> None:
         assert REDACTOR.text(f"paid with {number}") == "paid with [redacted:card-number]"
 
     @pytest.mark.parametrize(
-        "number", ["411111111111", "4006381333931", "490154203237518", "1234567890123452", "123e4567-4111-4111-8111-111111111111"]
+        "number",
+        [
+            "411111111111",
+            "4006381333931",
+            "490154203237518",
+            "1234567890123452",
+            "123e4567-4111-4111-8111-111111111111",
+        ],
     )
     def test_ids_articles_and_other_lengths_stay(self, number: str) -> None:
         assert REDACTOR.text(f"item {number}") == f"item {number}"
@@ -722,9 +731,18 @@ class TestSpellings:
     @pytest.mark.parametrize(
         ("kind", "text"),
         [
-            *(("phone", spelling) for spelling in ("010.1234.5678", "010 1234 5678", "(010) 1234-5678", "+821012345678")),
-            *(("phone", spelling) for spelling in ("0082-10-1234-5678", "82-10-1234-5678", "(02)123-4567", "0505-123-4567")),
-            *(("rrn", spelling) for spelling in ("900101 - 1234567", "900101\u20131234567", "９００１０１－１２３４５６７")),
+            *(
+                ("phone", spelling)
+                for spelling in ("010.1234.5678", "010 1234 5678", "(010) 1234-5678", "+821012345678")
+            ),
+            *(
+                ("phone", spelling)
+                for spelling in ("0082-10-1234-5678", "82-10-1234-5678", "(02)123-4567", "0505-123-4567")
+            ),
+            *(
+                ("rrn", spelling)
+                for spelling in ("900101 - 1234567", "900101\u20131234567", "９００１０１－１２３４５６７")
+            ),
             *(("email", spelling) for spelling in ("bob%40example.com", "bob (at) example.com", "홍길동@예시.한국")),
         ],
     )

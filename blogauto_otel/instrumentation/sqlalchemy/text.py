@@ -27,7 +27,17 @@ BACKSLASH_STRINGS: Final = frozenset(
 )
 # Who has `$$x$$`; a dialect that nobody here knows may have it as well.
 DOLLAR_QUOTES: Final = frozenset(
-    {"postgresql", "cockroachdb", "redshift", "snowflake", "duckdb", "clickhouse", "clickhousedb", "greenplum", "yugabytedb"}
+    {
+        "postgresql",
+        "cockroachdb",
+        "redshift",
+        "snowflake",
+        "duckdb",
+        "clickhouse",
+        "clickhousedb",
+        "greenplum",
+        "yugabytedb",
+    }
 )
 # Where a `$` is part of a name or a parameter's sign and quotes nothing.
 NO_DOLLAR_QUOTES: Final = frozenset({"mysql", "mariadb", "sqlite", "mssql", "oracle"})

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stack.processes import eventually, start_collector
+from testkit import sending
 from tests.redaction.corpus.rates import Rates, measure
-from tests.support import sending
 
 BATCH = 100
 
@@ -25,7 +25,9 @@ def of_the_collector(folder: Path) -> Rates:
                 ]
                 assert sending.post(collector.endpoint, sending.logs(records, sending.BLOG)) == 200
             arrived = eventually(collector.logs, lambda found: len(found) == len(texts))
-        by_number: dict[Any, str] = {record.attributes["number"]: record.attributes.get("note", "") for record in arrived}
+        by_number: dict[Any, str] = {
+            record.attributes["number"]: record.attributes.get("note", "") for record in arrived
+        }
         return [by_number[number] for number in range(len(texts))]
 
     return measure(redact)

@@ -1,8 +1,8 @@
 """Measure how many secrets of the corpus a redactor misses and how many clean texts it cuts.
 
-    python -m tests.redaction.corpus.rates               the package's redactor
-    python -m tests.redaction.corpus.rates --collector   and the real Collector's stage beside it
-    python -m tests.redaction.corpus.rates --list        each text that is missed or cut
+python -m tests.redaction.corpus.rates               the package's redactor
+python -m tests.redaction.corpus.rates --collector   and the real Collector's stage beside it
+python -m tests.redaction.corpus.rates --list        each text that is missed or cut
 """
 
 from __future__ import annotations
