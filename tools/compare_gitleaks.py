@@ -1,4 +1,4 @@
-"""Compare the table of issuers with gitleaks' rules: which prefixes that gitleaks knows does the redactor let pass?
+"""Compare the table of issuers with gitleaks' rules: print the prefixes that the table lacks.
 
     python -m tools.compare_gitleaks path/to/gitleaks.toml
 
@@ -8,6 +8,7 @@ those are covered by names (`keys`).
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Final
 from blogauto_otel.redaction.issuers import ISSUERS
 from blogauto_otel.redaction.patterns import PATTERNS, TOKENS
 
-# A rule that begins with a word and at once the alphabet of the token; one that needs a name before it has a sign in it.
+# A rule that begins with a word and at once the alphabet of the token; one that needs a name has a sign.
 _PREFIX: Final = re.compile(r"^(?:\(\?i\))?\(?(?:\\b)?\(?([A-Za-z0-9][\w\-.\\]{2,24}?)(?:\(\?i\))?[\[(\\]")
 _NEEDS_A_NAME: Final = r"(?:=|>|:{1,3}="
 
@@ -44,8 +45,7 @@ def unknown(rules: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print what the table lacks."""
-    import tomllib
-
+    tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     rules = tomllib.loads(Path(arguments[0]).read_text())["rules"]
     for rule, prefix in unknown(rules):
         print(f"{rule}: {prefix}")

@@ -1,6 +1,7 @@
-"""What may not leave: secrets by the name they stand under and by what they look like, in text, URLs and structures.
+"""Find secrets by name and by pattern in texts, URLs and structures, and replace them.
 
-One redactor serves every exit. Each rule is a line of a table (`keys`, `patterns`) and each expression reads a text once.
+One redactor serves every exit. Each rule is a line of a table (`keys`, `issuers`, `patterns`, `database_errors`); each
+expression reads a text once.
 A cheap look for trigger words comes first: ordinary text costs about a microsecond and comes back as the same object.
 What was found is replaced by `[redacted:<what>]`; doing it twice changes nothing.
 """

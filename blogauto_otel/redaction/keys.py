@@ -88,8 +88,10 @@ HARMLESS: Final = frozenset((
 ))
 # ... or two words say that it is a place in a list, a word of a language, or the name of a header.
 HARMLESS_PAIRS: Final = frozenset((
-    "page token", "next token", "continuation token", "cursor token", "resume token", "sync token", "cancellation token",
-    "unexpected token", "expected token", "near token", "stop token", "bos token", "eos token", "pad token", "unk token",
+    "page token", "next token", "continuation token", "cursor token", "resume token", "sync token",
+    "cancellation token",
+    "unexpected token", "expected token", "near token", "stop token", "bos token", "eos token", "pad token",
+    "unk token",
     "special token", "start token", "end token", "mask token", "token id", "card id", "account id", "key header",
     "token header", "credential id", "credentials id",
 ))
@@ -101,7 +103,8 @@ CONTINUING: Final = frozenset((
 # What every name above contains, unless it is Korean: for the look that comes before any reading.
 TRIGGERS: Final = (
     "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
-    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin", "salt", "jumin", "alien", "foreigner",
+    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
+    "salt", "jumin", "alien", "foreigner",
 )
 # fmt: on
 

@@ -262,7 +262,7 @@ def _says_of_the_rest(value: str) -> bool:
 
 
 def _is_same_name(text: str, named: Named) -> bool:
-    """`this.token = token;`"""
+    """Whether the value is the name itself, as in `this.token = token;`."""
     if _sign(text, named) != " = ":
         return False
     last = re.split("[ .]", named.name)[-1]
@@ -309,7 +309,7 @@ def _end_of_quoted(text: str, start: int, quote: str) -> int:
 
 
 def _end_of_groups(text: str, start: int) -> int:
-    """`card_number: 4929 1234 5678 9019`"""
+    """Where a number in groups ends, as in `card_number: 4929 1234 5678 9019`."""
     found = _GROUPS_OF_DIGITS.match(text, start)
     return found.end() if found else start
 

@@ -220,7 +220,7 @@ _CREDENTIALS: Final = (
     Pattern("credentials", _USER_OPTIONS, re.compile(
         r"(?P<keep>(?<![\w-])-(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?))[^\s:\"',]{1,64}:[^\s\"',]+",
     ), re2=None),
-    # HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
+    # As code has it: HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
     Pattern("credentials", ("asicAuth(", "asic_auth(", "ASIC_AUTH("), _flags(
         r"(?P<keep>basic_?auth\(\s?[bu]?[\"'][^\"'\r\n]{0,64}[\"'],\s?[bu]?[\"'])[^\"'\r\n]+", flags=re.IGNORECASE,
     )),

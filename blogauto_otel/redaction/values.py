@@ -10,7 +10,8 @@ from blogauto_otel.redaction.keys import MARKER
 # No value yet, a place for one, what is hidden already, or what is said of a value in one word.
 _NO_SECRET: Final = re.compile(
     r"none|null|nil|true|false|undefined|\*+|x{3,}|\.{3}|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?"
-    r"|\{(?-i:[a-z_]*|[0-9]{1,2})\}|\$\{[\w:?.-]*\}?|(?-i:\$[A-Z][A-Z0-9_]+)|\{\{[ \w.|-]{0,80}\}\}|<(?-i:[a-z][a-z _-]{0,40})>"
+    r"|\{(?-i:[a-z_]*|[0-9]{1,2})\}|\$\{[\w:?.-]*\}?|(?-i:\$[A-Z][A-Z0-9_]+)|\{\{[ \w.|-]{0,80}\}\}"
+    r"|<(?-i:[a-z][a-z _-]{0,40})>"
     r"|(?:ok|yes|no|on|off|missing|required|expired|invalid|unknown|empty|unset|disabled|enabled|failed|success|present"
     r"|absent|valid|unauthorized|forbidden|redacted|hidden|masked|filtered|\[filtered\]|omitted|include|omit|same-origin"
     r"|bearer|basic|eof)"
@@ -21,8 +22,8 @@ _PUNCTUATION: Final = re.compile(r"[!-/:-@\]^`{-~]{1,2}")
 
 # `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`
 _SAYS: Final = (
-    r"(?:must|is|isn't|has|have|cannot|can't|should|shouldn't|may not|do not|does not|doesn't|was|were|required|missing|invalid"
-    r"|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please|only"
+    r"(?:must|is|isn't|has|have|cannot|can't|should|shouldn't|may not|do not|does not|doesn't|was|were|required|missing"
+    r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please|only"
     r"|signature|the (?:password|token|secret|value|access))\b"
 )
 _MESSAGE: Final = re.compile(
@@ -33,7 +34,8 @@ _LIST_OF_MESSAGES: Final = re.compile(rf"\[\s?\\?[\"']{_SAYS}(?: [^\r\n\"' ]+){{
 
 # `password: str | None = None`, `api_key: SecretStr = Field(...)`
 _TYPE: Final = re.compile(
-    r"(?:(?:typing\.)?Optional\[)?(?:str|bytes|int|string|text|Any|Token|SecretStr|SecretBytes|StrictStr)\]?(?: ?\| ?None)?"
+    r"(?:(?:typing\.)?Optional\[)?(?:str|bytes|int|string|text|Any|Token|SecretStr|SecretBytes|StrictStr)\]?"
+    r"(?: ?\| ?None)?"
     r"(?: ?= ?(?:None|\.{3}|(?:pydantic\.)?Field\([^\"'\r\n()]{0,80}\)))?(?=[,;)\]\r\n]|\Z)"
 )
 # `password = request.form.get("password")`, `token = create_token(user)`, `secret = settings.secret_key`

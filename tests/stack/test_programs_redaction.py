@@ -141,7 +141,7 @@ def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tm
 
 
 def test_the_collector_catches_what_the_package_catches(tmp_path: Path) -> None:
-    """The same corpus through both; RE2 has no check digits and no lookaround, so the Collector may do a little worse."""
+    """The same corpus through both; without check digits and lookaround the Collector does a little worse."""
     found = of_the_collector(tmp_path)
     print(f"package:   {of_the_package()}\nCollector: {found}")
     assert found.miss_rate <= 0.08

@@ -116,7 +116,8 @@ def without_values(text: str, dialect: str) -> str:
 
 def _without_double_quoted(text: str) -> str:
     """SQLite takes `"x"` for a value where no column has that name."""
-    parts, done = [], 0
+    parts: list[str] = []
+    done = 0
     for start, end in double_quoted(text):
         parts += (text[done:start], "?")
         done = end

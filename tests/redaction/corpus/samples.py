@@ -79,7 +79,7 @@ def _random(rng: random.Random, alphabet: str, length: int) -> str:
     """Random characters; like a real token, a long one has a character of each class of its alphabet."""
     characters = ALPHABETS[alphabet]
     drawn = [rng.choice(characters) for _ in range(length)]
-    classes = [group for group in (string.digits, string.ascii_lowercase, string.ascii_uppercase)]
+    classes = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
     wanted = [[c for c in characters if c in group] for group in classes]
     if length >= 12:
         for place, group in enumerate(group for group in wanted if group):
