@@ -241,7 +241,7 @@ _WEBHOOKS: Final = (
         r"(?P<keep>\.office\.com/webhook(?:b2)?/|/connect-api/webhook/|/bot/v2/hook/)[\w@/-]{10,}",
     )),
     Pattern("webhook", ("hook",), _flags(
-        r"(?P<keep>/bot/v2/hook/|/hooks/(?:catch/)?)(?=[\w/-]*[0-9])[\w-]{7,}(?:/[\w-]{5,})?",
+        r"(?P<keep>/bot/v2/hook/|/hooks/(?:catch/)?)(?=[\w/-]{0,24}[0-9])[\w-]{7,}(?:/[\w-]{5,})?",
     ), re2=r"(/bot/v2/hook/|/hooks/(?:catch/)?)[\w-]{16,}(?:/[\w-]{5,})?"),
     Pattern("webhook", ("://hook.", "://maker.ifttt", "://events.pagerduty", "://hc-ping"), _flags(
         r"(?P<keep>\bhook\.[a-z0-9]{2,6}\.make\.com/|\bmaker\.ifttt\.com/trigger/[\w-]{1,80}/(?:json/)?with/key/"

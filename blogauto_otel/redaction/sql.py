@@ -22,13 +22,17 @@ _BEFORE_A_VALUE: Final = re.compile(
 )
 _NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
 _NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
+MAX_TOKENS: Final = 1_000  # of one statement that are read; what follows is one value
 LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
 
 
 def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the values stand between two positions, without their quotes."""
     in_list = False
-    for found in _TOKEN.finditer(text, start, end):
+    for seen, found in enumerate(_TOKEN.finditer(text, start, end)):
+        if seen >= MAX_TOKENS:
+            yield found.start(), end
+            return
         kind = found.lastgroup
         if kind == "list" or kind == "end":
             in_list = kind == "list"
@@ -43,7 +47,10 @@ def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def double_quoted(text: str) -> Iterator[tuple[int, int]]:
     """Where `"x"` is a value, with its quotes."""
     in_list = False
-    for found in _TOKEN.finditer(text):
+    for seen, found in enumerate(_TOKEN.finditer(text)):
+        if seen >= MAX_TOKENS:
+            yield found.start(), len(text)
+            return
         kind = found.lastgroup
         if kind == "list" or kind == "end":
             in_list = kind == "list"

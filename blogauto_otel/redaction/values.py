@@ -23,8 +23,8 @@ _PUNCTUATION: Final = re.compile(r"[!-/:-@\]^`{-~]{1,2}")
 # `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`
 _SAYS: Final = (
     r"(?:must|is|isn't|has|have|cannot|can't|should|shouldn't|may not|do not|does not|doesn't|was|were|required|missing"
-    r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please|only"
-    r"|signature|the (?:password|token|secret|value|access))\b"
+    r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please"
+    r"|only|signature|the (?:password|token|secret|value|access))\b"
 )
 _MESSAGE: Final = re.compile(
     rf"(?:{_SAYS}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
