@@ -193,8 +193,8 @@ for _issuer in ISSUERS:
 PREFIXES: Final = tuple(dict.fromkeys(prefix for issuer in ISSUERS for prefix in issuer.prefixes))
 # What ends a prefix, or stands in it, with ten characters of a token behind it.
 _CANDIDATE: Final = re.compile(
-    r"[_.~AVGKJ-](?:(?<=[_-])(?=[A-Za-z0-9][A-Za-z0-9_+/=-]{9})(?=[a-z_-]{0,30}[0-9A-Z]|[a-z]{30})"
-    r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z_-]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
+    r"[_.~AVGKJ-](?:(?<=[_-])(?=[A-Za-z0-9][A-Za-z0-9_+/=-]{9})(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})"
+    r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
 _OTHERS: Final = tuple(  # that it would not find: no separator, no capital letter
     (prefix, re.compile(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))

@@ -22,7 +22,7 @@ _BEFORE_A_VALUE: Final = re.compile(
 )
 _NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
 _NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
-MAX_TOKENS: Final = 1_000  # of one statement that are read; what follows is one value
+MAX_TOKENS: Final = 400  # of one statement that are read; what follows is one value
 LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
 
 
@@ -61,5 +61,7 @@ def double_quoted(text: str) -> Iterator[tuple[int, int]]:
 def _is_value(text: str, found: re.Match[str]) -> bool:
     if _NAME_GOES_ON.match(text, found.end("double") + 1) or text.endswith(".", 0, found.start()):
         return False
+    if _NAME.fullmatch(found["double"]) is None:
+        return True
     before = text[max(0, found.start() - LOOK_BACK) : found.start()]
-    return _BEFORE_A_VALUE.search(before) is not None or _NAME.fullmatch(found["double"]) is None
+    return _BEFORE_A_VALUE.search(before) is not None
