@@ -86,7 +86,7 @@ def test_the_collector_takes_every_signal_with_it(overlays: tuple[str, ...], tmp
 )
 def test_redaction_is_in_force_in_every_combination_that_names_it(overlays: tuple[str, ...], tmp_path: Path) -> None:
     found = stages(merged(overlays, tmp_path))
-    assert found["traces/clean"] == found["logs/clean"] == ["resource/defaults", "redaction", "transform/pii"]
+    assert found["traces/clean"] == found["logs/clean"] == ["resource/defaults", "transform/redact", "redaction"]
     assert found["metrics/clean"] == ["resource/defaults", "redaction"]
 
 
