@@ -68,8 +68,20 @@ def may_hold_long(text: str, may_hold_token: Callable[[str], bool]) -> bool:
     classes = data.translate(_CLASSES)
     if _TOKEN in classes and may_hold_token(text):
         return True
-    if _SIX_GROUPS in classes:
-        return True
+    return _SIX_GROUPS in classes or _holds_card(text, data)
+
+
+def may_hold_card(text: str) -> bool:
+    """Whether the number of a card may be in a text."""
+    return _holds_card(text, text.encode("utf-8", "surrogatepass"))
+
+
+def may_hold_groups(text: str) -> bool:
+    """Whether six groups of four characters may be in a text."""
+    return _SIX_GROUPS in text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+
+
+def _holds_card(text: str, data: bytes) -> bool:
     digits = len(data) - len(data.translate(None, _DIGITS))
     return digits >= _CARD and _MANY_DIGITS.search(text) is not None
 

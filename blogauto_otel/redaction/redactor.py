@@ -243,7 +243,9 @@ class Redactor:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
             return cleaned  # cut, and nothing else
-        for _ in range(MAX_PASSES):  # what stood too close to one secret to be seen stands alone once that has gone
+        # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
+        # too many secrets is read once more only.
+        for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
             before, cleaned = cleaned, self._pass(cleaned)
             if cleaned == before:
                 break

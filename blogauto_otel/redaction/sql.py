@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"(?P<single>'(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
+    r"(?P<marker>\[redacted:[a-z-]{1,40}\]?)"
+    r"|(?P<single>'(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
     r"|(?P<dollar>(?<![\w$])\$(?P<tag>(?:[^\W\d]\w{0,62})?)\$(?P<body>[^$]*(?:\$(?!(?P=tag)\$)[^$]*)*)(?:\$(?P=tag)\$)?)"
     r"|\\?\"(?P<double>[^\"\\]*(?:\"\"[^\"\\]*)*)(?:\\?\"|\Z)"
     r"|(?P<list>\b(?:VALUES|IN)\b)|(?P<end>\b(?:ON|RETURNING|SELECT|FROM|WHERE|AND|OR|AS|SET|ORDER|GROUP)\b)",
@@ -30,10 +31,12 @@ def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the values stand between two positions, without their quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text, start, end)):
+        kind = found.lastgroup
+        if kind == "marker":
+            continue
         if seen >= MAX_TOKENS:
             yield found.start(), end
             return
-        kind = found.lastgroup
         if kind == "list" or kind == "end":
             in_list = kind == "list"
         elif found["single"] is not None:
@@ -48,10 +51,12 @@ def double_quoted(text: str) -> Iterator[tuple[int, int]]:
     """Where `"x"` is a value, with its quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text)):
+        kind = found.lastgroup
+        if kind == "marker":
+            continue
         if seen >= MAX_TOKENS:
             yield found.start(), len(text)
             return
-        kind = found.lastgroup
         if kind == "list" or kind == "end":
             in_list = kind == "list"
         elif found["double"] is not None and (in_list or _is_value(text, found)):
