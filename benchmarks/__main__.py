@@ -9,7 +9,7 @@ import importlib
 import sys
 
 # Request path first: it is what users feel.
-BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry")
+BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey")
 
 
 def main(names: list[str]) -> int:
