@@ -2,7 +2,7 @@
 
     python -m benchmarks journey
 
-A call of a function in another file of the package, or the return to it, is one move. Warm: the caches are filled first.
+A call into another file of the package is one move. Warm: the caches are filled first.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
     log = logging.getLogger("benchmark")
     rows = []
     for name, run in (
-        ("a sampled request", lambda: loop.run_until_complete(requests(app, 1))),
+        ("a sampled request", lambda: loop.run_until_complete(requests(app, 1))),  # type: ignore[no-untyped-call]
         ("a log record", lambda: log.warning("analyzing %d keywords", 3)),
     ):
         for _ in range(WARM_UP):
