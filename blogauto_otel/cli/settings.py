@@ -10,9 +10,9 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from blogauto_otel import config, parsers, redaction
+from blogauto_otel import config, redaction
 from blogauto_otel.cli.common import Commands, add_service, read_settings
-from blogauto_otel.config import Option, Settings
+from blogauto_otel.config import Option, Settings, parsers
 
 HEAD: Final = """\
 # Settings of this environment, as lines for .env. A line that begins with `#` is a default or holds a masked secret.

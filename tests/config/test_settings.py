@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blogauto_otel import config, parsers
-from blogauto_otel.config import Settings, default_of, load, option_of
+from blogauto_otel import config
+from blogauto_otel.config import Settings, default_of, load, option_of, parsers
 from blogauto_otel.errors import ConfigurationError
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
@@ -260,7 +260,7 @@ class TestEachSetting:
         assert option.help[0].isupper() or option.help[0] == "`"
         assert option.help.endswith(".")
         assert option.section
-        page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+        page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
         assert f"`{option.variable}`" in page, "write the page anew: python tools/generate_docs.py"
 
     def test_its_value_is_valid_as_text_of_its_own_variable(self, field: str) -> None:
@@ -486,7 +486,7 @@ def test_a_base_endpoint_with_the_path_of_a_signal_is_told(given: str, base: str
     loaded = config.read({"OTEL_EXPORTER_OTLP_ENDPOINT": given})
     assert loaded.settings.endpoint == base
     [problem] = loaded.problems
-    assert problem.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT={given!r}: the base URL comes without /v1/")
+    assert problem.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT={given!r}: the base URL must not end in /v1/")
     assert problem.endswith(f"using {base}")
 
 
