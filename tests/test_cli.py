@@ -71,7 +71,7 @@ def test_settings_says_what_each_decides_in_which_unit_and_where_signals_go() ->
     printed = blogauto_otel("settings", **where).stdout
     assert "@c:4318/v1/traces (http/protobuf, timeout 10 s)" in printed
     assert "# logs     nowhere" in printed
-    assert "# Bytes that may wait in memory, per signal. In bytes.\n#BLOGAUTO_OTEL_QUEUE_BYTES=33554432" in printed
+    assert "# Maximum size of the queue of one signal. In bytes.\n#BLOGAUTO_OTEL_QUEUE_BYTES=33554432" in printed
     assert "canary" not in printed
 
 

@@ -1,4 +1,4 @@
-"""Load the settings: argument, then environment, then default.
+"""Load the settings: argument, then environment or configuration file, then default.
 
 A value that cannot be used costs one message, and the default applies; with `strict` it is an exception.
 """
@@ -6,7 +6,6 @@ A value that cannot be used costs one message, and the default applies; with `st
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
 import sys
@@ -17,11 +16,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from blogauto_otel._guard import log_once
-from blogauto_otel.config.parsers import Parser, number, pairs, pattern, patterns, text, words
+from blogauto_otel.config import variables
+from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words
 from blogauto_otel.config.settings import (
     FIELDS,
     MASK,
-    OTHER_VARIABLES,
     PREFIX,
     Option,
     Settings,
@@ -36,15 +35,15 @@ Environment = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, and what was wrong on the way: one message each, ready to be told or raised."""
+    """Settings, and one message for each problem on the way."""
 
     settings: Settings
     problems: tuple[str, ...]
-    notes: tuple[str, ...] = ()  # worth saying once, and nothing wrong
+    notes: tuple[str, ...] = ()  # worth one log line, and no problem
 
 
 def load(environ: Environment | None = None, **arguments: object) -> Loaded:
-    """The same as `read`, for whoever is about to use them.
+    """The same as `read`; with `strict` a problem is an exception.
 
     Raises:
         ConfigurationError: something cannot be used and `strict` is on; the message lists all of it.
@@ -62,25 +61,16 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     `None` means not given.
     """
     source: Environment = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
-    problems = [
-        f"configure() has no setting {name!r}{_nearest(name, FIELDS)}" for name in arguments if name not in FIELDS
-    ]
+    reading = _Reading(arguments, source)
     for name in FIELDS:
-        given = arguments.get(name)
-        try:
-            if given is not None:
-                values[name] = _from_argument(name, given)
-            elif (found := _from_environment(name, source)) is not None:
-                values[name] = found[0]
-        except ConfigurationError as error:
-            problems.append(str(error))
-        except Exception as error:  # noqa: BLE001 - an argument that cannot even be read
-            problems.append(f"{name}: expected something else than a {type(given).__name__} ({type(error).__name__})")
-    problems.extend(_misspelt(source))
-    problems.extend(_without_signal_path(values))
+        reading.read(name)
+    values, problems = reading.values, reading.problems
+    problems += variables.misspelt(source)
+    problems += variables.unsupported(source)
+    problems += _without_signal_path(values)
+    problems += _without_useless_endpoints(values, reading.shown_as)
     notes = _quieten(values, _test_runner(source))
-    values = _from_resource(values)
+    values = _with_names_of_resource(values)
     if "service_name" not in values:
         notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")
     return Loaded(Settings(**values), tuple(problems), notes)
@@ -89,6 +79,48 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
 HOW_TO_NAME_IT: Final = "set OTEL_SERVICE_NAME, or configure(service_name=...)"
 
 
+class _Reading:
+    """The values that were given, and what was wrong with others."""
+
+    def __init__(self, arguments: Mapping[str, object], source: Environment) -> None:
+        self._arguments = arguments
+        self._source = source
+        self.values: dict[str, Any] = {}
+        self.shown_as: dict[str, str] = {}  # where the value of a field was given: variable or argument
+        self.problems = [
+            f"configure() has no setting {name!r}{variables.did_you_mean(name, FIELDS)}"
+            for name in arguments
+            if name not in FIELDS
+        ]
+
+    def read(self, name: str) -> None:
+        """Read one field."""
+        given = self._arguments.get(name)
+        try:
+            if given is not None:
+                self.shown_as[name] = name
+                self.values[name] = _from_argument(name, given)
+            else:
+                self._read_environment(name)
+        except ConfigurationError as error:
+            self.problems.append(str(error))
+        except Exception as error:  # noqa: BLE001 - `str()` of an argument may raise anything
+            kind = type(given).__name__
+            self.problems.append(f"{name}: expected something other than {kind} ({type(error).__name__})")
+
+    def _read_environment(self, name: str) -> None:
+        declared = option_of(name)
+        for variable in filter(None, (declared.variable, declared.fallback)):
+            raw = self._source.get(variable)
+            if raw is not None and raw.strip():  # the specification: empty is the same as unset
+                self.shown_as[name] = variable
+                self.values[name] = _parse(name, declared, raw, shown_as=variable)
+                return
+
+
+# --- endpoints -------------------------------------------------------------------------------------------------------
+
+_SIGNALS: Final = ("traces", "metrics", "logs")
 _SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")
 
 
@@ -103,11 +135,32 @@ def _without_signal_path(values: dict[str, Any]) -> Iterable[str]:
         )
 
 
+def _without_useless_endpoints(values: dict[str, Any], shown_as: Mapping[str, str]) -> Iterable[str]:
+    """Remove endpoints without a scheme (`host:port`) whose signals are not all sent by gRPC."""
+    base_signals = [signal for signal in _SIGNALS if not values.get(f"{signal}_endpoint")]
+    used_by = {"endpoint": base_signals, **{f"{signal}_endpoint": [signal] for signal in _SIGNALS}}
+    for name, signals in used_by.items():
+        given = values.get(name)
+        if given and "://" not in given and not all(_is_grpc(values, signal) for signal in signals):
+            del values[name]
+            shown = without_credentials(given)
+            yield (
+                f"{shown_as[name]}={shown!r}: expected an absolute http:// or https:// URL, because the protocol is "
+                "http/protobuf (OTEL_EXPORTER_OTLP_PROTOCOL)"
+            )
+
+
+def _is_grpc(values: Mapping[str, Any], signal: str) -> bool:
+    """Also true where nothing is sent by OTLP."""
+    protocol = values.get(f"{signal}_protocol") or values.get("protocol", default_of("protocol"))
+    return protocol == "grpc" or "otlp" not in values.get(f"{signal}_exporter", ("otlp",))
+
+
 # --- under a test runner ---------------------------------------------------------------------------------------------
 
 
 def _test_runner(source: Environment) -> str | None:
-    """The test runner of this process or of the one that started it; unittest leaves no mark in the environment."""
+    """The test runner of this process or of its parent; unittest leaves no mark in the environment."""
     if "PYTEST_VERSION" in source:
         return "pytest"
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -115,13 +168,13 @@ def _test_runner(source: Environment) -> str | None:
 
 
 def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
-    """Under a test runner only what was asked for leaves: a test's telemetry is no service's."""
+    """Under a test runner, export only what an endpoint or exporter is set for."""
     if runner is None or values.get("under_test", "quiet") != "quiet":
         return ()
     values.setdefault("console", "off")
     silent = [
         signal
-        for signal in ("traces", "metrics", "logs")
+        for signal in _SIGNALS
         if not any(name in values for name in ("endpoint", f"{signal}_endpoint", f"{signal}_exporter"))
     ]
     for signal in silent:
@@ -134,6 +187,8 @@ def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
     return (f"{words}; set an endpoint or an exporter, or {PREFIX}UNDER_TEST=export",)
 
 
+# --- names from the resource -----------------------------------------------------------------------------------------
+
 # The specification: OTEL_SERVICE_NAME wins over `service.name` in OTEL_RESOURCE_ATTRIBUTES, which wins over a default.
 RESOURCE_KEYS: Final = MappingProxyType(
     {
@@ -144,33 +199,27 @@ RESOURCE_KEYS: Final = MappingProxyType(
 )
 
 
-def _from_resource(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Let resource attributes stand in for settings that were not given, so that all parts of us know one name."""
-    attributes: Mapping[str, str] = values.get("resource_attributes", {})
+def _with_names_of_resource(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take settings that were not given from resource attributes, so that all signals carry one name."""
+    attributes: Mapping[str, Any] = values.get("resource_attributes", {})
     named = {
-        name: attributes[key] for name, keys in RESOURCE_KEYS.items() for key in reversed(keys) if attributes.get(key)
+        name: str(attributes[key])
+        for name, keys in RESOURCE_KEYS.items()
+        for key in reversed(keys)
+        if attributes.get(key)
     }
     return {**named, **values}
 
 
-def warn_or_raise(settings: Settings, problem: str) -> None:
-    """Tell a problem with a setting that shows itself only when it is used.
-
-    Raises:
-        ConfigurationError: `strict` is on.
-    """
-    if settings.strict:
-        raise ConfigurationError(problem)
-    log_once(problem, "%s", problem)
+# --- one value -------------------------------------------------------------------------------------------------------
 
 
 def _from_argument(name: str, given: object) -> object:
-    """An argument goes through the parser of its variable, so that both accept the same values."""
+    """Parse an argument as its variable is parsed, so that both accept the same values."""
     declared = option_of(name)
     if declared.unit == "ms":  # durations are seconds in Python, milliseconds in the environment
-        return _parse(
-            name, dataclasses.replace(declared, parse=number(0.001, 86_400.0, "seconds")), str(given), shown_as=name
-        )
+        in_seconds = dataclasses.replace(declared, parse=number(0.001, 86_400.0, "seconds"))
+        return _parse(name, in_seconds, str(given), shown_as=name)
     if isinstance(given, (list, tuple)) and declared.parse in _LISTS:
         one = dataclasses.replace(declared, parse=_LISTS[declared.parse])
         return tuple(_parse(name, one, str(item), shown_as=name) for item in given)
@@ -180,7 +229,7 @@ def _from_argument(name: str, given: object) -> object:
 
 
 # Lists whose items may hold the separator that the variable uses.
-_LISTS: Final[Mapping[Parser, Parser]] = {words: text, patterns: pattern}
+_LISTS: Final[Mapping[Parser, Parser]] = {words: text, patterns: pattern, comma_patterns: pattern}
 
 
 def _as_text(given: object) -> str:
@@ -189,15 +238,6 @@ def _as_text(given: object) -> str:
     if isinstance(given, (list, tuple)):
         return ",".join(map(str, given))
     return str(given)
-
-
-def _from_environment(name: str, source: Environment) -> tuple[object] | None:
-    declared = option_of(name)
-    for variable in filter(None, (declared.variable, declared.fallback)):
-        raw = source.get(variable)
-        if raw is not None and raw.strip():  # the specification: empty is the same as unset
-            return (_parse(name, declared, raw, shown_as=variable),)
-    return None
 
 
 def _parse(name: str, declared: Option, raw: str, *, shown_as: str) -> object:
@@ -221,18 +261,15 @@ def _spelled(value: object) -> str:
     return str(value)
 
 
-def _misspelt(source: Environment) -> list[str]:
-    known = {
-        variable for option_ in map(option_of, FIELDS) for variable in (option_.variable, option_.fallback) if variable
-    }
-    ours = {name.removeprefix(PREFIX) for name in known if name.startswith(PREFIX)}
-    return [
-        f"{variable} is not a setting{_nearest(variable.removeprefix(PREFIX), ours, PREFIX)}"
-        for variable in sorted(source)
-        if variable.startswith(PREFIX) and variable not in known and variable not in OTHER_VARIABLES
-    ]
+# --- problems found later --------------------------------------------------------------------------------------------
 
 
-def _nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
+def warn_or_raise(settings: Settings, problem: str) -> None:
+    """Report a problem with a setting that shows only when the setting is used.
+
+    Raises:
+        ConfigurationError: `strict` is on.
+    """
+    if settings.strict:
+        raise ConfigurationError(problem)
+    log_once(problem, "%s", problem)

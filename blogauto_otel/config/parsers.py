@@ -1,4 +1,4 @@
-"""How the text of a variable becomes a value: one parser for each kind, `ValueError` saying what was expected."""
+"""Parsers: the text of a variable becomes a value, or a `ValueError` that says what was expected."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Parser = Callable[[str], Any]
 
 
 def text(raw: str) -> str:
-    """Any text, without blanks around it."""
+    """Any text, without surrounding spaces."""
     if not raw.strip():
         raise ValueError("expected some text")
     return raw.strip()
 
 
 def flag(raw: str) -> bool:
-    """`true` or `false`, as the specification has it, and the usual synonyms."""
+    """`true` or `false`, as in the specification, and the usual synonyms."""
     lowered = raw.strip().lower()
     if lowered in {"true", "1", "yes", "on"}:
         return True
@@ -111,18 +111,31 @@ def exporters(*known: str) -> Parser:
 
 
 def pairs(raw: str) -> Mapping[str, str]:
-    """`key=value` pairs with commas between, values percent-encoded (W3C Baggage, as the specification says)."""
+    """`key=value` pairs separated by commas, values percent-encoded (W3C Baggage, as the specification says).
+
+    A value in double quotes may hold commas. Quotes around the whole text are removed: `docker --env-file` keeps them.
+    """
     found: dict[str, str] = {}
-    for part in words(raw):
+    for part in _PAIR.findall(_unquoted(raw.strip()) if raw.count('"') == 2 else raw):
+        if not part.strip():
+            continue
         key, separator, value = part.partition("=")
         if not separator or not key.strip():
             raise ValueError("expected key=value pairs separated by commas")
-        found[key.strip()] = urllib.parse.unquote(value.strip())
+        found[key.strip()] = urllib.parse.unquote(_unquoted(value.strip()))
     return MappingProxyType(found)
 
 
+# Text up to a comma; a comma inside of a quoted value does not count.
+_PAIR: Final = re.compile(r'(?:[^,="]*=[ \t]*"[^"]*"[ \t]*(?=,|$))|[^,]+')
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+
+
 def header_pairs(raw: str) -> Mapping[str, str]:
-    """Pairs that can stand in an HTTP header: lower-case names, no line breaks."""
+    """Pairs that are valid as HTTP headers: lower-case names, no line breaks."""
     found = {key.lower(): value for key, value in pairs(raw).items()}
     for key, value in found.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9a-z-]+", key) or re.search(r"[\r\n\0]", value):
@@ -133,18 +146,33 @@ def header_pairs(raw: str) -> Mapping[str, str]:
 def url(raw: str) -> str:
     """An absolute http or https URL."""
     value = raw.strip()
-    try:
-        parts = urllib.parse.urlsplit(value)
-        port_is_valid = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_valid, parts = False, urllib.parse.urlsplit("")
-    if not port_is_valid or parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
+    if not _is_url(value):
         raise ValueError("expected an absolute http:// or https:// URL")
     return value
 
 
+def endpoint_url(raw: str) -> str:
+    """An absolute http or https URL, or `host:port`, which the specification allows for gRPC."""
+    value = raw.strip()
+    if not _is_url(value) and not (_HOST_AND_PORT.fullmatch(value) and _is_url(f"http://{value}")):
+        raise ValueError("expected an absolute http:// or https:// URL, or host:port for gRPC")
+    return value
+
+
+_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d+", re.ASCII)
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(value)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return port_is_valid and parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"\s", value)
+
+
 def dsn(raw: str) -> str:
-    """What Sentry calls a DSN: a URL with a public key and a project's number."""
+    """A Sentry DSN: a URL with a public key and a project number."""
     try:
         parts = urllib.parse.urlsplit(url(raw))
     except ValueError:
@@ -181,7 +209,7 @@ def rates(raw: str) -> Mapping[str, float]:
 
 
 def routes(raw: str) -> tuple[str, ...]:
-    """Route templates with commas between: `/health`, `/internal/*`."""
+    """Route templates separated by commas: `/health`, `/internal/*`."""
     found = words(raw)
     if not all(re.fullmatch(r"/[!-~]*", route) for route in found):
         raise ValueError("expected paths such as /health, separated by commas")
@@ -189,8 +217,13 @@ def routes(raw: str) -> tuple[str, ...]:
 
 
 def patterns(raw: str) -> tuple[str, ...]:
-    """Regular expressions with blanks between; commas mean something in them."""
+    """Regular expressions separated by spaces; a comma is part of an expression."""
     return tuple(map(pattern, raw.split()))
+
+
+def comma_patterns(raw: str) -> tuple[str, ...]:
+    """Regular expressions separated by commas, as OpenTelemetry's instrumentations read them."""
+    return tuple(map(pattern, words(raw)))
 
 
 # Ways in which an expression may be tried at one character before it fails: 4096 take 40 ms for a line of 1024.
@@ -199,19 +232,19 @@ _WAYS_OF_UNLIMITED: Final = 1024
 
 
 def pattern(raw: str) -> str:
-    """One regular expression that compiles, and whose running time nobody has to fear."""
+    """One regular expression that compiles and whose running time is bounded."""
     try:
         re.compile(raw)
         ways = _ways(_regex_parser.parse(raw))
     except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"expected regular expressions separated by blanks ({error})") from None
+        raise ValueError(f"expected regular expressions ({error})") from None
     if ways > MAX_WAYS:
         raise ValueError("expected fewer open repetitions; write {1,40} instead of a second + or *")
     return raw
 
 
 def _ways(parsed: Any) -> int:
-    """In how many ways a parsed expression can match or fail at one place, at worst."""
+    """The number of ways in which a parsed expression can match or fail at one position, at worst."""
     ways = 1
     for operator, argument in parsed:
         ways = min(ways * _ways_of(str(operator), argument), MAX_WAYS + 1)
@@ -257,14 +290,14 @@ def networks(raw: str) -> tuple[str, ...]:
 
 
 def metric_namespace(raw: str) -> str:
-    """A word that may begin a metric name."""
+    """A prefix of metric names."""
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", raw):
-        raise ValueError("expected lower-case letters, digits and _, beginning with a letter")
+        raise ValueError("expected lower-case letters, digits and _, starting with a letter")
     return raw
 
 
 def url_path(raw: str) -> str:
-    """A path beginning with a slash, or `off`."""
+    """A path that starts with a slash, or `off`."""
     if raw.strip().lower() in {"", "off"}:
         return ""
     if not re.fullmatch(r"/[!-~]*", raw):

@@ -25,6 +25,7 @@ READ: dict[str, tuple[str, object]] = {
     "environment": ("staging", "staging"),
     "namespace": ("shop", "shop"),
     "resource_attributes": ("team=a%20b,x=1", {"team": "a b", "x": "1"}),
+    "internal_log_level": ("WARN", "warn"),
     "sdk_disabled": ("true", True),
     "under_test": ("export", "export"),
     "strict": ("TRUE", True),
@@ -32,6 +33,9 @@ READ: dict[str, tuple[str, object]] = {
     "metrics_exporter": ("none", ()),
     "logs_exporter": ("Console", ("console",)),
     "protocol": ("GRPC", "grpc"),
+    "traces_protocol": ("grpc", "grpc"),
+    "metrics_protocol": ("grpc", "grpc"),
+    "logs_protocol": ("http/protobuf", "http/protobuf"),
     "endpoint": ("https://collector:4318/base", "https://collector:4318/base"),
     "traces_endpoint": ("http://t:1/v1/traces", "http://t:1/v1/traces"),
     "metrics_endpoint": ("http://m:1/x", "http://m:1/x"),
@@ -67,9 +71,14 @@ READ: dict[str, tuple[str, object]] = {
     "max_span_attribute_length": ("101", 101),
     "max_events": ("1", 1),
     "max_links": ("2", 2),
+    "max_event_attributes": ("0", 0),
+    "max_link_attributes": ("3", 3),
     "metric_interval": ("1000", 1.0),
     "metric_timeout": ("500", 0.5),
+    "metrics_temporality": ("Delta", "delta"),
+    "histogram_aggregation": ("BASE2_exponential_bucket_histogram", "base2_exponential_bucket_histogram"),
     "exemplar_filter": ("always_off", "always_off"),
+    "prometheus_port": ("9465", 9465),
     "series_limit": ("100", 100),
     "metrics_path": ("/internal/metrics", "/internal/metrics"),
     "metrics_token": ("t-1", "t-1"),
@@ -89,7 +98,12 @@ READ: dict[str, tuple[str, object]] = {
     "clients": ("0", False),
     "threads": ("false", False),
     "disabled_instrumentations": ("redis,*", ("redis", "*")),
+    "excluded_urls": ("healthz,client/.*/info", ("healthz", "client/.*/info")),
+    "capture_request_headers": ("Accept.*,X-Tenant", ("Accept.*", "X-Tenant")),
+    "known_methods": ("GET,QUERY", ("GET", "QUERY")),
     "span_delay": ("200", 0.2),
+    "span_export_timeout": ("2500", 2.5),
+    "log_export_timeout": ("3000", 3.0),
     "log_delay": ("300", 0.3),
     "span_queue_items": ("10", 10),
     "log_queue_items": ("11", 11),
@@ -116,6 +130,8 @@ WRONG: dict[str, list[str]] = {
     "logs_exporter": ["file"],
     "protocol": ["http/json", "udp"],
     "endpoint": [
+        "collector",
+        "collector:port",
         "collector:4317",
         "ftp://x",
         "http://",
@@ -127,6 +143,11 @@ WRONG: dict[str, list[str]] = {
     "traces_endpoint": ["x"],
     "metrics_endpoint": ["x"],
     "logs_endpoint": ["x"],
+    "excluded_urls": ["(", "a.*b.*c"],
+    "capture_request_headers": ["["],
+    "capture_response_headers": ["["],
+    "sanitize_headers": ["["],
+    "prometheus_port": ["70000", "x"],
     "headers": ["a", "a b=c", "a=x%0d%0ainjected:1"],
     "traces_headers": ["a"],
     "metrics_headers": ["a"],
@@ -144,8 +165,8 @@ WRONG: dict[str, list[str]] = {
     "untraced_routes": ["health", "/a b"],
     "slow_request_seconds": ["-1", "fast"],
     "trust_incoming": ["10.0.0.0/99", "everybody", "private,always", "10.0.0.1/8"],
-    "max_attributes": ["0", "-1", "many", "1.5"],
-    "max_attribute_length": ["1", "9999999"],
+    "max_attributes": ["-1", "many", "1.5"],
+    "max_attribute_length": ["-1", "9999999"],
     "max_span_attributes": ["x"],
     "max_span_attribute_length": ["x"],
     "max_events": ["x"],
@@ -369,8 +390,30 @@ class TestMisspelt:
         [problem] = load({"BLOGAUTO_OTEL_ZZZZZZZZZZ": "1"}).problems
         assert problem == "BLOGAUTO_OTEL_ZZZZZZZZZZ is not a setting"
 
+    @pytest.mark.parametrize(
+        ("variable", "meant"),
+        [
+            ("OTEL_EXPORTER_OLTP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+            ("OTEL_TRACE_SAMPLER", "OTEL_TRACES_SAMPLER"),
+            ("OTEL_PYTHON_FASTAPI_EXCLUDED_URL", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"),
+        ],
+    )
+    def test_a_variable_of_opentelemetry_gets_the_nearest_name_too(self, variable: str, meant: str) -> None:
+        [problem] = load({variable: "secret-value"}).problems
+        assert problem == f"{variable} is not a variable of OpenTelemetry; did you mean {meant}?"
+
     def test_other_peoples_variables_are_theirs(self) -> None:
-        assert load({"OTEL_SOMETHING_NEW": "1", "BLOGAUTO_DATABASE": "x", "PATH": "/bin"}).problems == ()
+        theirs = {"OTEL_SOMETHING_NEW": "1", "BLOGAUTO_DATABASE": "x", "PATH": "/bin"}
+        of_packages = {
+            "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "x",
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "x",
+        }
+        of_kubernetes = {
+            "OTEL_COLLECTOR_SERVICE_HOST": "10.0.0.1",
+            "OTEL_COLLECTOR_PORT_4317_TCP": "tcp://10.0.0.1:4317",
+        }
+        assert load(theirs | of_packages | of_kubernetes).problems == ()
         assert load(dict.fromkeys(config.OTHER_VARIABLES, "x")).problems == ()
 
     def test_an_argument_gets_the_nearest_name(self) -> None:
