@@ -58,7 +58,7 @@ def _destinations(settings: Settings) -> Iterator[str]:
     missing = endpoints.missing_for_protocol(settings)
     for route in endpoints.routes(settings):
         facts = f"timeout {route.destination.timeout:g} s{', gzip' if route.destination.gzip else ''}"
-        yield f"# {route.signal.value:<8} {route.place} ({'http/protobuf' if missing else settings.protocol}, {facts})"
+        yield f"# {route.signal.value:<8} {route.place} ({endpoints.protocol_of(settings, route.signal)}, {facts})"
     if missing:
         yield f"# {missing}; using http/protobuf"
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from blogauto_otel._guard import log_once
-from blogauto_otel.config import Settings, warn_or_raise
+from blogauto_otel.config import Settings, option_of, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.http import HttpTransport
 from blogauto_otel.export.transport import Destination, Transport
@@ -47,8 +47,10 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     Raises:
         ConfigurationError: only when `strict` is set: the protocol needs a package that is missing.
     """
-    protocol = _usable_protocol(settings)
-    made = tuple(_route(signal, settings, protocol) for signal in Signal)
+    missing = missing_for_protocol(settings)
+    if missing is not None:
+        warn_or_raise(settings, f"{missing}; using http/protobuf")
+    made = tuple(_route(signal, settings) for signal in Signal)
     for url in sorted({route.destination.url for route in made if _exposes_credentials(route.destination)}):
         log_once(
             f"plain {url}", "%s is not encrypted, and the headers of OTEL_EXPORTER_OTLP_HEADERS go there", _masked(url)
@@ -57,21 +59,27 @@ def routes(settings: Settings) -> tuple[Route, ...]:
 
 
 def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
-    """What the protocol of the settings needs and this environment does not have."""
-    if settings.protocol == "grpc" and importlib.util.find_spec("grpc") is None:
-        return MissingDependencyError("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "grpcio", extra="grpc")
+    """What the protocols of the settings need and this environment does not have."""
+    wanted_by = next((variable for variable in map(partial(_grpc_variable, settings), Signal) if variable), None)
+    if wanted_by is not None and importlib.util.find_spec("grpc") is None:
+        return MissingDependencyError(f"{wanted_by}=grpc", "grpcio", extra="grpc")
     return None
 
 
-def _usable_protocol(settings: Settings) -> str:
-    missing = missing_for_protocol(settings)
-    if missing is not None:
-        warn_or_raise(settings, f"{missing}; using http/protobuf")
-        return "http/protobuf"
-    return settings.protocol
+def _grpc_variable(settings: Settings, signal: Signal) -> str | None:
+    """The variable that chooses gRPC for the signal, if one does."""
+    name = f"{signal.value}_protocol" if _own(settings, signal, "protocol") else "protocol"
+    return option_of(name).variable if getattr(settings, name) == "grpc" else None
 
 
-def _route(signal: Signal, settings: Settings, protocol: str) -> Route:
+def protocol_of(settings: Settings, signal: Signal) -> str:
+    """The protocol of a signal: `http/protobuf` where gRPC is wanted and its package is missing."""
+    wants_grpc = _grpc_variable(settings, signal) is not None
+    return "grpc" if wants_grpc and importlib.util.find_spec("grpc") is not None else "http/protobuf"
+
+
+def _route(signal: Signal, settings: Settings) -> Route:
+    protocol = protocol_of(settings, signal)
     destination = _destination(signal, settings, protocol)
     delay, batch_items, queue_items = _PACES[signal](settings)
     return Route(
@@ -94,19 +102,24 @@ _PACES: Final[Mapping[Signal, Callable[[Settings], tuple[float, int, int]]]] = {
 
 def _destination(signal: Signal, settings: Settings, protocol: str) -> Destination:
     own = partial(_own, settings, signal)
-    timeout = own("timeout") or settings.timeout
-    if signal is Signal.METRICS and settings.metric_timeout:
-        timeout = min(timeout, settings.metric_timeout)
+    timeouts = (own("timeout") or settings.timeout, getattr(settings, _EXPORT_TIMEOUTS[signal]))
     headers = own("headers")
     return Destination(
         url=_url(signal, settings, protocol),
         headers=settings.headers if headers is None else headers,
-        timeout=timeout,
+        timeout=min(filter(None, timeouts)),
         gzip=(own("compression") or settings.compression) == "gzip",
-        certificate=settings.certificate,
-        client_certificate=settings.client_certificate,
-        client_key=settings.client_key,
+        certificate=own("certificate") or settings.certificate,
+        client_certificate=own("client_certificate") or settings.client_certificate,
+        client_key=own("client_key") or settings.client_key,
     )
+
+
+_EXPORT_TIMEOUTS: Final[Mapping[Signal, str]] = {
+    Signal.TRACES: "span_export_timeout",
+    Signal.LOGS: "log_export_timeout",
+    Signal.METRICS: "metric_timeout",
+}
 
 
 def _own(settings: Settings, signal: Signal, name: str) -> Any:
@@ -115,11 +128,13 @@ def _own(settings: Settings, signal: Signal, name: str) -> Any:
 
 
 def _url(signal: Signal, settings: Settings, protocol: str) -> str:
-    own: str | None = _own(settings, signal, "endpoint")
-    if own:
-        return own
-    base = settings.endpoint or DEFAULT_ENDPOINTS[protocol]
-    return base if protocol == "grpc" else f"{base.rstrip('/')}/v1/{signal.value}"
+    url: str = _own(settings, signal, "endpoint") or settings.endpoint or DEFAULT_ENDPOINTS[protocol]
+    if "://" not in url:  # `host:port`, legal for gRPC
+        insecure = _own(settings, signal, "insecure")
+        url = f"http://{url}" if (settings.insecure if insecure is None else insecure) else f"https://{url}"
+    if protocol == "grpc" or _own(settings, signal, "endpoint"):
+        return url
+    return f"{url.rstrip('/')}/v1/{signal.value}"
 
 
 def _http(_: Signal, destination: Destination) -> Transport:

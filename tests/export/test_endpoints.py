@@ -103,3 +103,30 @@ def test_credentials_over_an_open_line_are_warned_of(url: str, told: bool, caplo
     by_signal(endpoint=url, headers={"authorization": "Bearer abc"})
     assert ("not encrypted" in caplog.text) is told
     assert "abc" not in caplog.text
+
+
+class TestPerSignal:
+    def test_protocol_and_files_of_a_signal_stand_in_place_of_the_general_ones(self) -> None:
+        made = by_signal(protocol="grpc", logs_protocol="http/protobuf", certificate="ca", traces_certificate="own")
+        assert [type(made[s].transport()) for s in (TRACES, METRICS, LOGS)] == [
+            GrpcTransport,
+            GrpcTransport,
+            HttpTransport,
+        ]
+        assert [made[s].destination.certificate for s in (TRACES, METRICS, LOGS)] == ["own", "ca", "ca"]
+
+    def test_the_shorter_of_the_two_timeouts_applies(self) -> None:
+        made = by_signal(timeout=7.0, span_export_timeout=30.0, log_export_timeout=2.0)
+        assert [made[s].destination.timeout for s in (TRACES, METRICS, LOGS)] == [7.0, 7.0, 2.0]
+
+    @pytest.mark.parametrize(("insecure", "scheme"), [({}, "https"), ({"insecure": True}, "http")])
+    def test_an_endpoint_without_a_scheme_is_encrypted_unless_insecure(self, insecure: Any, scheme: str) -> None:
+        assert urls(protocol="grpc", endpoint="collector:4317", **insecure) == [f"{scheme}://collector:4317"] * 3
+        own = by_signal(protocol="grpc", endpoint="collector:4317", logs_insecure=True)
+        assert own[LOGS].destination.url == "http://collector:4317"
+
+    def test_an_endpoint_without_a_scheme_is_refused_for_http(self) -> None:
+        loaded = config.load({}, endpoint="collector:4317", traces_protocol="grpc")
+        assert loaded.settings.endpoint is None
+        assert "http/protobuf" in loaded.problems[0]
+        assert config.load({}, traces_endpoint="collector:4317", traces_protocol="grpc").problems == ()
