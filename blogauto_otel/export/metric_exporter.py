@@ -14,17 +14,21 @@ MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
 
 
 class MetricExporter(SignalExporter):
-    """Metrics are fetched, and never pile up: a newer collection says all that an older one did."""
+    """Metrics are collected when they are due.
 
-    def __init__(self, *args: Any, sources: Sequence[MetricSource], **kwargs: Any) -> None:
+    A newer collection replaces an older one that still waits, unless it is a delta to it (`latest_only` is false).
+    """
+
+    def __init__(self, *args: Any, sources: Sequence[MetricSource], latest_only: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._sources = sources
+        self.latest_only = latest_only
         self._collect_at = time.monotonic() + self._pace.delay
 
-    latest_only = True
-
     def overdue_in(self, now: float) -> float:
-        """See `Lane`. What is under way does not count: if it does not arrive, the next collection will."""
+        """See `SignalExporter`. A cumulative collection in flight does not count: the next one replaces it."""
+        if not self.latest_only:
+            return super().overdue_in(now)
         oldest = self.queue.oldest
         return float("inf") if oldest is None else self._patient_until(oldest) - now
 
@@ -43,7 +47,8 @@ class MetricExporter(SignalExporter):
             return
         self._collect_at = started + self._pace.delay
         collected = [pair for source in self._sources for pair in _collected(source)]
-        self.queue.discard(drop_reasons.SUPERSEDED)
+        if self.latest_only:
+            self.queue.discard(drop_reasons.SUPERSEDED)
         for scope, item in collected:
             self.queue.put(scope, item)
 

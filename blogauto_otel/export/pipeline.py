@@ -98,9 +98,10 @@ class Delivery:
             queue.close()
         kept_resource = encode_resource(marked, self._redactor)
         parts = (route.signal, route.place, route.transport(), queue, pace, resource, kept_resource)
-        return (
-            MetricExporter(*parts, sources=self._sources) if route.signal is Signal.METRICS else SignalExporter(*parts)
-        )
+        if route.signal is not Signal.METRICS:
+            return SignalExporter(*parts)
+        is_cumulative = settings.metrics_temporality == "cumulative"
+        return MetricExporter(*parts, sources=self._sources, latest_only=is_cumulative)
 
     # -- called by the application's threads
 

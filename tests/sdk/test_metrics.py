@@ -238,17 +238,16 @@ def test_without_an_exporter_nothing_is_sent_and_a_scrape_still_works(receiver: 
 
 @pytest.mark.needs("opentelemetry-exporter-prometheus")
 def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_is_told_that_it_is_taken(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    port = str(free_port())
-    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", port)
-    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
-    with providing(receiver, metrics_exporter="otlp,prometheus") as first:
+    port = free_port()
+    listening = {"prometheus_host": "127.0.0.1", "prometheus_port": port}
+    with providing(receiver, metrics_exporter="otlp,prometheus", **listening) as first:
         meter(first).create_counter("sold").add(3)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             assert b"sold_total" in answer.read()
         assert caplog.text == ""
-        with providing(receiver, metrics_exporter="otlp,prometheus") as second:
+        with providing(receiver, metrics_exporter="otlp,prometheus", **listening) as second:
             meter(second).create_counter("sold").add(4)
             second.flush()
     assert "cannot listen on 127.0.0.1" in caplog.text
