@@ -259,6 +259,26 @@ class Settings:
         return 0.1 if self.production else 1.0
 
     @property
+    def span_attribute_count(self) -> int:
+        """The maximum number of attributes of a span."""
+        return _first_set(self.max_span_attributes, self.max_attributes)
+
+    @property
+    def event_attribute_count(self) -> int:
+        """The maximum number of attributes of a span event."""
+        return _first_set(self.max_event_attributes, self.max_attributes)
+
+    @property
+    def link_attribute_count(self) -> int:
+        """The maximum number of attributes of a span link."""
+        return _first_set(self.max_link_attributes, self.max_attributes)
+
+    @property
+    def log_attribute_count(self) -> int:
+        """The maximum number of attributes of a log record."""
+        return _first_set(self.max_log_attributes, self.max_attributes)
+
+    @property
     def span_attribute_length(self) -> int:
         """The maximum length of a span attribute's value, in characters."""
         return _first_set(self.max_span_attribute_length, self.max_attribute_length)

@@ -50,19 +50,20 @@ NO_REDACTION: Final = _NoRedaction()
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a text is kept, in characters."""
+    """Maximum lengths of texts, in characters."""
 
-    text: int = 4096
+    attribute: int = 4096
     stacktrace: int = 16_384
+    text: int = 4096  # of what is no attribute: bodies, status descriptions
 
     @classmethod
-    def of_text(cls, text: int) -> Limits:
-        """Limits with the given one for text; a stack trace is worth at least as much."""
-        return cls(text=text, stacktrace=max(text, cls.stacktrace))
+    def of_attributes(cls, length: int) -> Limits:
+        """The given limit for attribute values; stack traces and other text have at least their default."""
+        return cls(attribute=length, stacktrace=max(length, cls.stacktrace), text=max(length, cls.text))
 
     def of(self, key: str) -> int:
         """The limit for the value of this attribute."""
-        return self.stacktrace if key == STACKTRACE else self.text
+        return self.stacktrace if key == STACKTRACE else self.attribute
 
 
 def shorten(text: str, limit: int, *, key: str = "") -> str:

@@ -193,14 +193,13 @@ def _limits(settings: Settings) -> LogRecordLimits:
     return LogRecordLimits(
         max_attributes=settings.max_attributes,
         max_attribute_length=LogRecordLimits.UNSET,
-        max_log_record_attributes=settings.max_log_attributes or settings.max_attributes,
+        max_log_record_attributes=settings.log_attribute_count,
         max_log_record_attribute_length=LogRecordLimits.UNSET,
     )
 
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:
-    length = settings.max_log_attribute_length or settings.max_attribute_length
-    return LogPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
+    return LogPipeline(delivery, Encoder(redactor, Limits.of_attributes(settings.log_attribute_length)))
 
 
 class ConsolePipeline(LogRecordProcessor):

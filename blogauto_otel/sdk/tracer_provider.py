@@ -232,17 +232,16 @@ def _limits(settings: Settings) -> SpanLimits:
         max_attributes=settings.max_attributes,
         max_events=settings.max_events,
         max_links=settings.max_links,
-        max_span_attributes=settings.max_span_attributes or settings.max_attributes,
-        max_event_attributes=settings.max_attributes,
-        max_link_attributes=settings.max_attributes,
+        max_span_attributes=settings.span_attribute_count,
+        max_event_attributes=settings.event_attribute_count,
+        max_link_attributes=settings.link_attribute_count,
         max_attribute_length=SpanLimits.UNSET,
         max_span_attribute_length=SpanLimits.UNSET,
     )
 
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:
-    length = settings.max_span_attribute_length or settings.max_attribute_length
-    return SpanPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
+    return SpanPipeline(delivery, Encoder(redactor, Limits.of_attributes(settings.span_attribute_length)))
 
 
 class ConsolePipeline(SpanProcessor):

@@ -238,7 +238,7 @@ def test_what_is_just_short_enough_is_neither_cut_nor_flagged() -> None:
 
 
 def test_limits_are_those_of_the_settings() -> None:
-    span = the_span(Encoder(Nothing(), Limits.of_text(100)).span(finished(attributes={"k": "x" * 101})))
+    span = the_span(Encoder(Nothing(), Limits.of_attributes(100)).span(finished(attributes={"k": "x" * 101})))
     assert span.attributes == {"k": "x" * 100, semconv.TRUNCATED: True}
 
 

@@ -28,6 +28,8 @@ BOUNDARIES: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _SCOPE: Final = InstrumentationScope(semconv.SCOPE_SQL)
 _SUCCESS: Final = Status()
 
+_MIN_TEXT: Final = 4096  # characters of a statement that are parsed, however short its attribute may be
+
 
 class Recorder:
     """Lives from `instrument` to `uninstrument`."""
@@ -36,7 +38,7 @@ class Recorder:
         settings = context.settings
         self.redactor = context.redactor
         self._root_spans = settings.sql_root_spans
-        self._max_text = settings.max_span_attribute_length or settings.max_attribute_length
+        self._max_text = max(settings.span_attribute_length, _MIN_TEXT)
         self._databases: weakref.WeakKeyDictionary[Dialect, Database] = weakref.WeakKeyDictionary()
         self._tracer = context.tracer_provider.get_tracer(semconv.SCOPE_SQL)
         self._late = _DeferredSpan(context)

@@ -18,6 +18,13 @@ from blogauto_otel.sdk.tracer_provider import SpanPipeline
 
 _LOW_64: Final = (1 << 64) - 1
 
+# Settings of the Collector's endpoint that Sentry's must not take over.
+_OF_THE_COLLECTOR: Final = (
+    *("traces_protocol", "metrics_protocol", "logs_protocol"),
+    *("certificate", "client_certificate", "client_key"),
+    *("traces_certificate", "traces_client_certificate", "traces_client_key"),
+)
+
 
 class TraceIdRatio:
     """The trace ids of a share of all traces.
@@ -61,9 +68,7 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         protocol="http/protobuf",
         traces_endpoint=f"{destination.endpoint}/v1/traces",
         traces_headers={"x-sentry-auth": destination.auth},
-        certificate=None,
-        client_certificate=None,
-        client_key=None,
+        **dict.fromkeys(_OF_THE_COLLECTOR),
         headers={},
         traces_exporter=("otlp",),
         metrics_exporter=(),
@@ -71,7 +76,5 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         spool_dir="off",
     )
     delivery = build_delivery(for_sentry, resource)
-    length = settings.max_span_attribute_length or settings.max_attribute_length
-    return delivery, SentryTraces(
-        delivery, Encoder(redactor, Limits.of_text(length)), TraceIdRatio(settings.sentry_traces_rate)
-    )
+    encoder = Encoder(redactor, Limits.of_attributes(settings.span_attribute_length))
+    return delivery, SentryTraces(delivery, encoder, TraceIdRatio(settings.sentry_traces_rate))

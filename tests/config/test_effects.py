@@ -1,0 +1,174 @@
+"""What a variable changes is seen at the receiver: `configure()` in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testkit.children import environment, python
+from testkit.receiver import Receiver
+from tests.export.peers import GrpcReceiver
+from tests.faults import certificates
+
+SCRIPT = """
+import logging
+import blogauto_otel
+from opentelemetry import metrics, trace
+
+telemetry = blogauto_otel.configure(console="off", spool_dir="off", system_metrics=False)
+with trace.get_tracer("shop").start_as_current_span("sell") as span:
+    span.add_event("packed", {"first": 1, "second": 2})
+    span.set_attribute("customer", "a long name")
+    logging.getLogger("shop").warning("a long body of a record", extra={"customer": "a long name"})
+orders = metrics.get_meter("shop").create_counter("orders")
+seconds = metrics.get_meter("shop").create_histogram("seconds")
+for amount in (2, 3):
+    orders.add(amount)
+    seconds.record(amount)
+    assert telemetry.force_flush(20.0), telemetry.status().as_dict()
+telemetry.shutdown()
+"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def sell(tmp_path: Path) -> Run:
+    """Run the script with these variables."""
+
+    def run(**variables: str) -> subprocess.CompletedProcess[str]:
+        env = environment(XDG_STATE_HOME=str(tmp_path), **variables)
+        done = subprocess.run(python("-c", SCRIPT), capture_output=True, text=True, env=env, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def grpc_receiver() -> Iterator[GrpcReceiver]:
+    with GrpcReceiver() as receiver:
+        yield receiver
+
+
+def paths(receiver: Receiver) -> set[str]:
+    return {request.path for request in receiver.requests}
+
+
+class TestExport:
+    def test_traces_go_by_grpc_while_the_other_signals_go_by_http(
+        self, sell: Run, receiver: Receiver, grpc_receiver: GrpcReceiver
+    ) -> None:
+        sell(
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="grpc",
+            OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=grpc_receiver.url,
+        )
+        assert paths(grpc_receiver) == {"/v1/traces"}
+        assert paths(receiver) == {"/v1/metrics", "/v1/logs"}
+
+    def test_metrics_go_by_http_while_the_other_signals_go_by_grpc(
+        self, sell: Run, receiver: Receiver, grpc_receiver: GrpcReceiver
+    ) -> None:
+        sell(
+            OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+            OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url,
+            OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="http/protobuf",
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{receiver.url}/v1/metrics",
+        )
+        assert paths(grpc_receiver) == {"/v1/traces", "/v1/logs"}
+        assert paths(receiver) == {"/v1/metrics"}
+
+    def test_a_grpc_endpoint_without_a_scheme_is_legal_and_insecure_on_request(
+        self, sell: Run, grpc_receiver: GrpcReceiver
+    ) -> None:
+        done = sell(
+            OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+            OTEL_EXPORTER_OTLP_ENDPOINT=grpc_receiver.url.removeprefix("http://"),
+            OTEL_EXPORTER_OTLP_INSECURE="true",
+        )
+        assert paths(grpc_receiver) == {"/v1/traces", "/v1/metrics", "/v1/logs"}
+        assert "expected" not in done.stderr
+
+    def test_each_signal_has_an_authority_of_its_own(self, sell: Run, receiver: Receiver, tmp_path: Path) -> None:
+        made = certificates.make(tmp_path)
+        with Receiver(tls=made.server()) as secure:
+            sell(
+                OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+                OTEL_EXPORTER_OTLP_CERTIFICATE=str(made.stranger),
+                OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{secure.url}/v1/traces",
+                OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=str(made.authority),
+            )
+            assert paths(secure) == {"/v1/traces"}
+
+    def test_header_values_may_stand_in_quotes(self, sell: Run, receiver: Receiver) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_HEADERS='x-api-key="a,b=",tenant=7')
+        for request in receiver.requests:
+            assert (request.headers["x-api-key"], request.headers["tenant"]) == ("a,b=", "7")
+
+
+class TestLimits:
+    def test_a_limit_of_0_is_a_limit(self, sell: Run, receiver: Receiver) -> None:
+        sell(
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_SPAN_EVENT_COUNT_LIMIT="0",
+            OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT="0",
+            OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="0",
+        )
+        [span] = receiver.spans
+        assert (span.events, dict(span.attributes)) == ((), {})
+        assert "customer" not in record_of(receiver).attributes
+
+    def test_a_short_length_cuts_attributes_and_no_other_text(self, sell: Run, receiver: Receiver) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT="6")
+        [span] = receiver.spans
+        assert span.attributes["customer"] == "a long"
+        assert (record_of(receiver).attributes["customer"], record_of(receiver).body) == (
+            "a long",
+            "a long body of a record",
+        )
+
+    def test_attributes_of_events_have_a_limit_of_their_own(self, sell: Run, receiver: Receiver) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT="1")
+        [span] = receiver.spans
+        assert len(span.events[0].attributes) == 1
+        assert "customer" in span.attributes
+
+
+def record_of(receiver: Receiver) -> Any:
+    return next(record for record in receiver.logs if record.body == "a long body of a record")
+
+
+class TestMetrics:
+    def points(self, receiver: Receiver, name: str) -> list[Any]:
+        return [point for point in receiver.metrics if point.name == name]
+
+    def test_cumulative_is_the_default(self, sell: Run, receiver: Receiver) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        orders = self.points(receiver, "orders")
+        assert [point.value for point in orders][:2] == [2, 5]
+        assert {point.temporality for point in orders} == {"cumulative"}
+
+    @pytest.mark.parametrize("preference", ["delta", "lowmemory"])
+    def test_the_push_is_delta_where_the_variable_says_so(self, sell: Run, receiver: Receiver, preference: str) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=preference)
+        orders = self.points(receiver, "orders")
+        assert [point.value for point in orders] == [2, 3]
+        assert {point.temporality for point in orders} == {"delta"}
+
+    def test_histograms_are_exponential_where_the_variable_says_so(self, sell: Run, receiver: Receiver) -> None:
+        sell(
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION="base2_exponential_bucket_histogram",
+        )
+        assert {point.kind for point in self.points(receiver, "seconds")} == {"exponential_histogram"}
