@@ -1,4 +1,4 @@
-"""How context crosses processes: the propagators, by their OpenTelemetry names."""
+"""Propagators: they carry trace context and baggage between processes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from blogauto_otel import plugins
 from blogauto_otel._guard import log_once
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ VARIABLE = "OTEL_PROPAGATORS"
 def import_safely() -> None:
     """Import `opentelemetry.propagate`, which raises at import when the variable names one that is not installed.
 
-    Only then is the variable out of the environment, for as long as the second attempt takes.
+    In that case the variable is removed from the environment for the time of a second attempt.
     """
     if "opentelemetry.propagate" in sys.modules:
         return
@@ -34,7 +35,7 @@ def import_safely() -> None:
 
 
 def build_propagator(names: tuple[str, ...]) -> TextMapPropagator:
-    """Compose the named propagators; `none` is no propagation, an unknown name is told and left out."""
+    """Compose the named propagators; `none` is no propagation, an unknown name is logged and skipped."""
     from opentelemetry.propagators.composite import CompositePropagator
 
     if "none" in names:
@@ -43,14 +44,12 @@ def build_propagator(names: tuple[str, ...]) -> TextMapPropagator:
 
 
 def _load(name: str) -> TextMapPropagator | None:
-    from opentelemetry.util._importlib_metadata import entry_points
-
     try:
-        for entry_point in entry_points(group="opentelemetry_propagator", name=name):
-            propagator: TextMapPropagator = entry_point.load()()
-            return propagator
+        propagator: TextMapPropagator = plugins.load("opentelemetry_propagator", name)()
+        return propagator
+    except plugins.NotInstalledError:
         reason = "no such propagator is installed"
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's package
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         reason = f"it does not load ({type(error).__name__})"
     log_once(f"propagator {name}", "%s=%r: %s; using the others", VARIABLE, name, reason)
     return None

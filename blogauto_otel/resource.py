@@ -1,4 +1,4 @@
-"""Who is speaking: the resource attached to every span, metric and log record."""
+"""The resource: attributes of the process, attached to every span, metric and log record."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,33 +14,68 @@ from typing import Any, Final
 import opentelemetry.sdk.version
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel import semconv
+from blogauto_otel import plugins, semconv
 from blogauto_otel._guard import guarded
-from blogauto_otel.config import Settings
+from blogauto_otel._threads import start_thread
+from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.redaction import Redactor, build_redactor
 
 INSTANCE_ID: Final = "service.instance.id"
 
 
+DETECTOR_SECONDS: Final = 2.0  # for all detectors together
+_GROUP: Final = "opentelemetry_resource_detector"
+_OURS: Final = "otel"  # the SDK's detector of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, which the settings hold
+
+
 def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> Resource:
     """Describe this process.
 
-    What a setting says wins over `OTEL_RESOURCE_ATTRIBUTES`, which wins over what is detected. There is no schema URL,
-    because the SDK refuses to merge resources of two schemas, and no detector thread, because the SDK's take 6 ms.
+    Settings win over `OTEL_RESOURCE_ATTRIBUTES`, which wins over detected attributes. The resource has no schema URL,
+    because the SDK refuses to merge resources of two schemas. The SDK's detectors run only when they are named, because
+    they take 6 ms.
 
     Args:
-        settings: Who we are; `config.load` has settled `OTEL_SERVICE_NAME` against `OTEL_RESOURCE_ATTRIBUTES`.
-        redactor: What cleans the user's attributes; by default the one that the settings describe.
+        settings: The settings; `config.load` has resolved `OTEL_SERVICE_NAME` against `OTEL_RESOURCE_ATTRIBUTES`.
+        redactor: Redacts the user's attributes; by default the one that the settings describe.
     """
     redactor = build_redactor(settings) if redactor is None else redactor
-    own = {key: redactor.value(key, value) for key, value in settings.resource_attributes.items()}
-    return _resource({**_detected(), INSTANCE_ID: str(uuid.uuid4()), **own, **_decided(settings)})
+    given = {**_from_detectors(settings), INSTANCE_ID: str(uuid.uuid4()), **settings.resource_attributes}
+    own = {key: redactor.value(key, value) for key, value in given.items()}
+    return _resource({**_detected(), **own, **_decided(settings)})
+
+
+def _from_detectors(settings: Settings) -> Mapping[str, Any]:
+    """The attributes that the named detectors find in time; each runs in a thread, because it may ask the network."""
+    names = settings.resource_detectors
+    names = tuple(name for name in (plugins.installed(_GROUP) if "*" in names else names) if name != _OURS)
+    found: dict[str, Mapping[str, Any]] = {}
+    problems: dict[str, str] = {}
+
+    def detect(name: str) -> None:
+        try:
+            found[name] = dict(plugins.load(_GROUP, name)().detect().attributes)
+        except plugins.NotInstalledError as error:
+            problems[name] = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+            problems[name] = f"it failed with {type(error).__name__}"
+
+    deadline = time.monotonic() + DETECTOR_SECONDS
+    threads = [start_thread(detect, "blogauto-otel-detector", name) for name in names]
+    for thread in threads:
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    for name in names:
+        if name not in found:
+            reason = problems.get(name, f"it did not finish within {DETECTOR_SECONDS:g} s")
+            warn_or_raise(settings, f"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS={name!r}: {reason}; using the others")
+    return {key: value for name in names for key, value in found.get(name, {}).items()}
 
 
 def child_resource(resource: Resource, settings: Settings) -> Resource:
-    """Describe a forked child: two processes with one `service.instance.id` would overwrite each other's series.
+    """Describe a forked child, whose time series need a `service.instance.id` of their own.
 
-    The user's own id gets the process id as a suffix, any other is drawn anew.
+    The process id is appended to an id of the user; a generated id is replaced.
     """
     own = settings.resource_attributes.get(INSTANCE_ID)
     instance = f"{own}-{os.getpid()}" if own else str(uuid.uuid4())

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 from urllib.parse import unquote
 
 from opentelemetry.context import Context
@@ -37,6 +37,7 @@ from opentelemetry.trace import Link, SpanKind, TraceFlags, get_current_span
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
+from blogauto_otel import plugins
 from blogauto_otel.config import Settings, warn_or_raise
 
 T = TypeVar("T")
@@ -207,18 +208,16 @@ def _ratio(settings: Settings) -> float:
 
 
 def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
-    """A sampler that another package brings, by the same entry point group as the SDK's."""
-    from importlib.metadata import entry_points
-
-    problem = f"expected one of {', '.join(_NAMED)}, or the name of an installed sampler"
-    for entry_point in entry_points(group="opentelemetry_traces_sampler", name=name):
-        try:
-            made = cast("Any", entry_point.load())(settings.sampler_arg)
-            if isinstance(made, Sampler):
-                return made
-            problem = "its factory made no Sampler"
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code
-            problem = f"its factory failed with {type(error).__name__}: {error}"
+    """A sampler of another package, from the SDK's group of entry points."""
+    try:
+        sampler = plugins.load("opentelemetry_traces_sampler", name)(settings.sampler_arg)
+        if isinstance(sampler, Sampler):
+            return sampler
+        problem = "its factory made no Sampler"
+    except plugins.NotInstalledError:
+        problem = f"expected one of {', '.join(_NAMED)}, or the name of an installed sampler"
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        problem = f"its factory failed with {type(error).__name__}: {error}"
     warn_or_raise(settings, f"OTEL_TRACES_SAMPLER={name!r}: {problem}; using BLOGAUTO_OTEL_SAMPLE_RATE")
     return None
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
+from collections.abc import Callable
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel import config, resource
+from blogauto_otel import config, plugins, resource
 from blogauto_otel.config import Settings
+from blogauto_otel.errors import ConfigurationError
 
 
 def described(**environ: str) -> dict[str, object]:
@@ -115,3 +119,66 @@ def test_a_host_without_a_name_is_described_all_the_same(monkeypatch: pytest.Mon
     attributes = described()
     assert "host.name" not in attributes
     assert attributes["service.name"] == "blogauto-backend"
+
+
+class Detector:
+    """A resource detector as packages bring them; `detect` does what the test says."""
+
+    def __init__(self, detect: Callable[[], Resource]) -> None:
+        self.detect = detect
+
+
+@pytest.fixture
+def detectors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Resource]]:
+    """Installed detectors by name; the test adds them."""
+    registered: dict[str, Callable[[], Resource]] = {}
+
+    def load(group: str, name: str) -> object:
+        if name not in registered:
+            raise plugins.NotInstalledError(f"{name!r} is not installed")
+        return lambda: Detector(registered[name])
+
+    monkeypatch.setattr(plugins, "load", load)
+    monkeypatch.setattr(plugins, "installed", lambda group: tuple(registered))
+    return registered
+
+
+class TestDetectors:
+    def test_named_detectors_run_and_what_the_user_says_wins(
+        self, detectors: dict[str, Callable[[], Resource]]
+    ) -> None:
+        detectors["cloud"] = lambda: Resource({"cloud.region": "seoul", "host.name": "vm-1", "team": "unknown"})
+        attributes = described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="otel,cloud", OTEL_RESOURCE_ATTRIBUTES="team=a")
+        assert (attributes["cloud.region"], attributes["host.name"], attributes["team"]) == ("seoul", "vm-1", "a")
+        assert "cloud.region" in described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="*")
+        assert "cloud.region" not in described()
+
+    def test_one_that_fails_hangs_or_is_not_installed_is_named_and_costs_nothing_else(
+        self,
+        detectors: dict[str, Callable[[], Resource]],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        released = threading.Event()
+
+        def hang() -> Resource:
+            released.wait(30.0)
+            return Resource({})
+
+        def fail() -> Resource:
+            raise SystemExit
+
+        monkeypatch.setattr(resource, "DETECTOR_SECONDS", 0.2)
+        detectors.update(fine=lambda: Resource({"found": "yes"}), broken=fail, slow=hang)
+        attributes = described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="fine,broken,slow,missing")
+        released.set()
+        assert attributes["found"] == "yes"
+        for words in ("'broken': it failed with SystemExit", "'slow': it did not finish", "'missing' is not installed"):
+            assert words in caplog.text
+
+    def test_strict_raises(self, detectors: dict[str, Callable[[], Resource]]) -> None:
+        with pytest.raises(ConfigurationError, match="is not installed"):
+            described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="missing", BLOGAUTO_OTEL_STRICT="true")
+
+    def test_the_detectors_of_the_sdk_work(self) -> None:
+        assert "os.type" in described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="os")

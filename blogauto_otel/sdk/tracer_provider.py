@@ -28,6 +28,7 @@ from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
 from blogauto_otel.sampling import build_sampler
 from blogauto_otel.sdk.console import printer
+from blogauto_otel.sdk.id_generator import chosen_id_generator
 from blogauto_otel.sdk.scopes import Scopes, cleaned
 from blogauto_otel.sdk.tracer import TolerantTracer
 
@@ -211,7 +212,7 @@ def build_tracing(
         sampler=build_sampler(settings),
         resource=resource,
         shutdown_on_exit=False,
-        id_generator=UrandomIds(),
+        id_generator=chosen_id_generator(settings, UrandomIds()),
         span_limits=_limits(settings),
     )
     provider.redactor = redactor

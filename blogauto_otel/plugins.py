@@ -1,0 +1,27 @@
+"""Plugins: what other packages register as entry points of OpenTelemetry, such as samplers and resource detectors."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+
+class NotInstalledError(LookupError):
+    """No package registers the name."""
+
+
+def installed(group: str) -> tuple[str, ...]:
+    """The names that are registered in a group."""
+    found = importlib.metadata.entry_points(group=group)
+    return tuple(dict.fromkeys(entry_point.name for entry_point in found))
+
+
+def load(group: str, name: str) -> Any:
+    """The object that is registered under the name. Loading may raise whatever the package raises.
+
+    Raises:
+        NotInstalledError: no package registers the name.
+    """
+    for entry_point in importlib.metadata.entry_points(group=group, name=name):
+        return entry_point.load()
+    raise NotInstalledError(f"{name!r} is not installed")
