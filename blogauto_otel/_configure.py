@@ -325,6 +325,8 @@ def configure(
             _undo(former)
         loaded = config.load(None, **settings, strict=strict)
         redaction.redact_own_log()
+        if loaded.settings.internal_log_level is not None:
+            _guard.set_level(loaded.settings.internal_log_level)
         for problem in loaded.problems:
             log_once(f"setting {problem}", "%s", problem)
         telemetry = Telemetry(loaded.settings, None, loaded.problems)

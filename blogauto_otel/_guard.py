@@ -147,6 +147,23 @@ def log_once(
     return True
 
 
+def set_level(level: str) -> None:
+    """Set the least severity of the log lines of ours and of the OpenTelemetry SDK about themselves."""
+    for name in ("blogauto_otel", "opentelemetry"):
+        logging.getLogger(name).setLevel(_LEVELS[level])
+
+
+# The severities of OTEL_LOG_LEVEL.
+_LEVELS: Final[Mapping[str, int]] = {
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+
+
 def swallowed() -> Mapping[str, int]:
     """How often each guarded place failed since the process started (a copy)."""
     with _lock:

@@ -172,3 +172,30 @@ class TestMetrics:
             OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION="base2_exponential_bucket_histogram",
         )
         assert {point.kind for point in self.points(receiver, "seconds")} == {"exponential_histogram"}
+
+
+class TestLogging:
+    def test_the_level_of_telemetry_itself(self, sell: Run, receiver: Receiver) -> None:
+        assert "blogauto" not in sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_LOG_LEVEL="fatal").stderr
+        unsupported = {"OTEL_EXPORTER_ZIPKIN_ENDPOINT": "x", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+        assert "ZIPKIN" in sell(**unsupported, OTEL_LOG_LEVEL="warn").stderr
+        assert "ZIPKIN" not in sell(**unsupported, OTEL_LOG_LEVEL="error").stderr
+
+    def test_format_strings_of_the_application_may_name_the_trace(self) -> None:
+        script = """
+import logging
+import blogauto_otel
+from opentelemetry import trace
+
+blogauto_otel.configure(console="off", traces_exporter="none", metrics_exporter="none", logs_exporter="none")
+logging.basicConfig(format="%(otelTraceID)s %(otelSpanID)s %(otelTraceSampled)s %(otelServiceName)s", force=True)
+logging.warning("outside")
+logging.getLogger("blogauto_otel").warning("of telemetry itself")
+with trace.get_tracer("shop").start_as_current_span("sell") as span:
+    logging.warning("inside")
+    print(format(span.get_span_context().trace_id, "032x"), format(span.get_span_context().span_id, "016x"))
+"""
+        env = environment(OTEL_PYTHON_LOG_CORRELATION="true", OTEL_SERVICE_NAME="shop")
+        done = subprocess.run(python("-c", script), capture_output=True, text=True, env=env, timeout=120)
+        ids = done.stdout.strip()
+        assert done.stderr.splitlines()[-3:] == ["0 0 False shop"] * 2 + [f"{ids} True shop"], done.stderr

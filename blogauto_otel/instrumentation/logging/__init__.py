@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.instrumentation.logging import bridge, levels
+from blogauto_otel.instrumentation.logging import bridge, correlation, levels
 from blogauto_otel.instrumentation.logging.bridge import Bridge, Watch, on_record, unwatch_records, watch_records
 from blogauto_otel.instrumentation.logging.export import severity_of
 from blogauto_otel.instrumentation.logging.libraries import hints, loguru_sink
@@ -55,6 +55,7 @@ def instrument(context: Context) -> Report:
     """Hook into the standard library's logging; again is the same with the new context."""
     uninstrument()
     settings = context.settings
+    correlation.instrument(settings)
     other = _other_exporter()
     made = Bridge(
         context, level=_LEVELS.get(settings.log_level, logging.NOTSET), exports=settings.logging and not other
@@ -78,6 +79,7 @@ def instrument(context: Context) -> Report:
 def uninstrument() -> None:
     """Give back what was hooked, as far as nobody has hooked in after us."""
     bridge.unhook()
+    correlation.uninstrument()
     levels.restore()
     if getattr(logging.config, "_handle_existing_loggers", None) is _handle_existing:
         logging.config._handle_existing_loggers = _stock_handle_existing  # type: ignore[attr-defined]
