@@ -40,6 +40,40 @@ reported with the nearest name.
 Variables of the OpenTelemetry specification that hold a duration are in milliseconds; as arguments, durations are in
 seconds. `blogauto-otel settings` prints the effective values, secrets masked.
 """
+FILE_SECTION: Final = """## Configuration file
+
+`OTEL_CONFIG_FILE` names a file in the declarative configuration format of OpenTelemetry (`file_format: "1.0"`). The
+file replaces the `OTEL_*` variables of the specification; those that are set and ignored are named in the log at start.
+`BLOGAUTO_OTEL_*`, `OTEL_PYTHON_*` and `OTEL_INSTRUMENTATION_*` variables and arguments of `configure()` still apply.
+References `${VARIABLE}` and `${VARIABLE:-default}` are substituted. YAML needs the extra `config`, JSON no package.
+
+```yaml
+file_format: "1.0"
+resource:
+  attributes:
+    - {name: service.name, value: "${SERVICE_NAME:-shop}"}
+propagator:
+  composite: [{tracecontext: }, {baggage: }]
+tracer_provider:
+  sampler:
+    parent_based: {root: {trace_id_ratio_based: {ratio: 0.25}}}
+  processors:
+    - batch: {exporter: {otlp_grpc: {endpoint: "http://collector:4317"}}}
+meter_provider:
+  readers:
+    - periodic: {interval: 15000, exporter: {otlp_http: {endpoint: "http://collector:4318/v1/metrics"}}}
+logger_provider:
+  processors:
+    - batch: {exporter: {otlp_http: {endpoint: "http://collector:4318/v1/logs"}}}
+```
+
+Supported are the resource with its attributes and detectors, limits, propagators, the samplers `always_on`,
+`always_off`, `trace_id_ratio_based` and `parent_based`, batch processors and periodic readers with one OTLP exporter
+for each signal, console exporters, the Prometheus exporter, the exemplar filter, the default cardinality limit, and the
+captured headers and known methods of HTTP servers. A `simple` processor exports OTLP in batches too. A provider or
+propagator that the file omits is off. Other nodes are named in the log at start. A file that cannot be read costs one
+warning, and the variables apply.
+"""
 VARIABLES_HEAD: Final = """## Variables of OpenTelemetry
 
 Every `OTEL_*` variable of the specification and of OpenTelemetry Python. One that has no effect here is named in the
@@ -56,9 +90,8 @@ def settings_page() -> str:
     for section, names in sections.items():
         rows = [_setting(name, option_of(name)) for name in names]
         parts.append(f"## {section}\n\n{_table(('variable', 'argument', 'default', 'meaning'), rows)}")
-    return "\n".join(
-        [*parts, VARIABLES_HEAD, _table(("variable", "obeyed", "how, or what to use instead"), _variables())]
-    )
+    parts += [FILE_SECTION, VARIABLES_HEAD]
+    return "\n".join([*parts, _table(("variable", "obeyed", "argument, or what to use instead"), _variables())])
 
 
 def _variables() -> Iterable[tuple[str, ...]]:

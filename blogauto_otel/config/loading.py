@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import variables
+from blogauto_otel.config.declarative import FileSettings, load_file
 from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words
 from blogauto_otel.config.settings import (
     FIELDS,
@@ -62,6 +63,7 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     """
     source: Environment = os.environ if environ is None else environ
     reading = _Reading(arguments, source)
+    reading.read_file()
     for name in FIELDS:
         reading.read(name)
     values, problems = reading.values, reading.problems
@@ -69,7 +71,7 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     problems += variables.unsupported(source)
     problems += _without_signal_path(values)
     problems += _without_useless_endpoints(values, reading.shown_as)
-    notes = _quieten(values, _test_runner(source))
+    notes = (*reading.notes, *_quieten(values, _test_runner(source)))
     values = _with_names_of_resource(values)
     if "service_name" not in values:
         notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")
@@ -85,13 +87,38 @@ class _Reading:
     def __init__(self, arguments: Mapping[str, object], source: Environment) -> None:
         self._arguments = arguments
         self._source = source
+        self._file: FileSettings | None = None
         self.values: dict[str, Any] = {}
+        self.notes: tuple[str, ...] = ()
         self.shown_as: dict[str, str] = {}  # where the value of a field was given: variable or argument
         self.problems = [
             f"configure() has no setting {name!r}{variables.did_you_mean(name, FIELDS)}"
             for name in arguments
             if name not in FIELDS
         ]
+
+    def read_file(self) -> None:
+        """Read the configuration file, if one is named; where it cannot be used, the environment applies."""
+        self.read("config_file")
+        path = self.values.get("config_file")
+        if path is None:
+            return
+        try:
+            self._file = file = load_file(path, self._source)
+        except Exception as error:  # noqa: BLE001 - a file may hold anything, such as an endless alias
+            reason = error if isinstance(error, ConfigurationError) else f"it cannot be read ({type(error).__name__})"
+            self.problems.append(f"OTEL_CONFIG_FILE={path!r}: {reason}; using the environment variables")
+            return
+        self.problems += [f"{path}: {problem}" for problem in file.problems]
+        if file.unsupported:
+            self.problems.append(f"{path}: not supported and without effect: {', '.join(file.unsupported)}")
+        ignored = [
+            variable
+            for variable in sorted(self._source)
+            if variable in variables.OF_SETTINGS and file.replaces(variable) and variable not in file.substituted
+        ]
+        if ignored:
+            self.notes = (f"OTEL_CONFIG_FILE={path!r} applies; ignored: {', '.join(ignored)}",)
 
     def read(self, name: str) -> None:
         """Read one field."""
@@ -111,11 +138,22 @@ class _Reading:
     def _read_environment(self, name: str) -> None:
         declared = option_of(name)
         for variable in filter(None, (declared.variable, declared.fallback)):
-            raw = self._source.get(variable)
-            if raw is not None and raw.strip():  # the specification: empty is the same as unset
-                self.shown_as[name] = variable
-                self.values[name] = _parse(name, declared, raw, shown_as=variable)
-                return
+            raw, self.shown_as[name] = self._raw(variable)
+            if raw.strip():  # the specification: empty is the same as unset
+                self.values[name] = _parse(name, declared, raw, shown_as=self.shown_as[name])
+                break
+        if name == "resource_attributes" and self._file is not None and self._file.resource_attributes:
+            self.values[name] = MappingProxyType({**self.values.get(name, {}), **self._file.resource_attributes})
+
+    def _raw(self, variable: str) -> tuple[str, str]:
+        """The text of a variable, and where it stands. A file replaces variables of the specification."""
+        given, file = self._source.get(variable, ""), self._file
+        if file is None or (variable.startswith(PREFIX) and given.strip()):
+            return given, variable
+        if variable in file.texts or file.replaces(variable):
+            place = file.places.get(variable, variable)
+            return file.texts.get(variable, ""), f"{self.values['config_file']}: {place}"
+        return given, variable
 
 
 # --- endpoints -------------------------------------------------------------------------------------------------------

@@ -241,7 +241,7 @@ def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_is_to
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()
-    listening = {"prometheus_host": "127.0.0.1", "prometheus_port": port}
+    listening: dict[str, Any] = {"prometheus_host": "127.0.0.1", "prometheus_port": port}
     with providing(receiver, metrics_exporter="otlp,prometheus", **listening) as first:
         meter(first).create_counter("sold").add(3)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:

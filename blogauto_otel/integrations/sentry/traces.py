@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,10 +19,12 @@ from blogauto_otel.sdk.tracer_provider import SpanPipeline
 _LOW_64: Final = (1 << 64) - 1
 
 # Settings of the Collector's endpoint that Sentry's must not take over.
-_OF_THE_COLLECTOR: Final = (
-    *("traces_protocol", "metrics_protocol", "logs_protocol"),
-    *("certificate", "client_certificate", "client_key"),
-    *("traces_certificate", "traces_client_certificate", "traces_client_key"),
+_OF_THE_COLLECTOR: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        *("traces_protocol", "metrics_protocol", "logs_protocol"),
+        *("certificate", "client_certificate", "client_key"),
+        *("traces_certificate", "traces_client_certificate", "traces_client_key"),
+    )
 )
 
 
@@ -68,7 +70,7 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         protocol="http/protobuf",
         traces_endpoint=f"{destination.endpoint}/v1/traces",
         traces_headers={"x-sentry-auth": destination.auth},
-        **dict.fromkeys(_OF_THE_COLLECTOR),
+        **_OF_THE_COLLECTOR,
         headers={},
         traces_exporter=("otlp",),
         metrics_exporter=(),
