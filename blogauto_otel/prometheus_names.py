@@ -1,7 +1,7 @@
-"""Names in Prometheus: of metrics, units and labels, letter by letter as the Collector makes them.
+"""Prometheus names of metrics and labels, exactly as the Collector translates them.
 
 The rules are those of github.com/prometheus/otlptranslator with `UnderscoreEscapingWithSuffixes`, which Prometheus and
-the Collector's exporters share; so `/metrics` and the way through the Collector agree.
+the Collector's exporters share, so that names at `/metrics` and behind the Collector agree.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _NOT_IN_LABELS: Final = re.compile(r"[^a-zA-Z0-9]+")
 
 @functools.lru_cache(maxsize=4096)
 def metric_name(name: str, unit: str, kind: str, *, is_ratio: bool = False) -> str:
-    """The name of a family, its `_total` included.
+    """The name of a metric family, with `_total` for a counter.
 
     Args:
-        name: Of the instrument.
-        unit: In UCUM, as OpenTelemetry has it.
+        name: Name of the instrument.
+        unit: Unit of the instrument, in UCUM.
         kind: `counter`, `gauge` or `histogram`.
-        is_ratio: True for the point of a gauge instrument, to whose name the unit `1` adds `_ratio`.
+        is_ratio: True for a gauge, to whose name the unit `1` adds `_ratio`.
 
     Returns:
-        An empty text when nothing of the name is left.
+        An empty string when no character of the name is valid.
     """
     words = [word for word in _NOT_IN_NAMES.split(name) if word]
     words += [word for word in _unit_words(unit) if word and word not in words]
@@ -83,16 +83,16 @@ def _unit_words(unit: str) -> tuple[str, str]:
 
 def _unit_word(unit: str, known: Mapping[str, str]) -> str:
     unit = unit.strip()
-    if not unit or "{" in unit or "}" in unit:  # `{request}` says what is counted, and is no unit
+    if not unit or "{" in unit or "}" in unit:  # `{request}` is an annotation, not a unit
         return ""
     return re.sub("_+", "_", _NOT_IN_NAMES.sub("_", known.get(unit, unit))).strip("_")
 
 
 @functools.lru_cache(maxsize=4096)
 def label_name(key: str) -> str:
-    """The label of an attribute; an empty text when nothing of the key is left.
+    """The label name of an attribute key; an empty string when no character of the key is valid.
 
-    Names that begin with two underscores are Prometheus' own, and are taken from nobody.
+    A run of invalid characters becomes one underscore, so no name starts with the two that Prometheus reserves.
     """
     name = _NOT_IN_LABELS.sub("_", key)
     if not name.strip("_"):

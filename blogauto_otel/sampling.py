@@ -1,17 +1,17 @@
-"""Which traces are kept: by the caller's decision, by route, or by a share that depends on the environment.
+"""Sampling: by the decision of the caller, by route, or by a rate that depends on the environment.
 
-The first line that fits decides:
+The first row that matches decides:
 
 | span | decision |
 |---|---|
 | with a parent in this process | the parent's |
-| server span of a route in `untraced_routes`, or of `/metrics` | dropped; its trace context travels on, unsampled |
+| server span of a route in `untraced_routes`, or of `/metrics` | dropped; its trace context is propagated, unsampled |
 | server span of a route in `sample_routes` | that rate |
 | with a remote parent | the caller's |
 | any other root | `sample_rate` |
 
-Rules for routes stand above the caller's decision, because somebody wrote them for this very route. Rates are applied
-to the trace id, so services with one rate keep the same traces.
+Rules for routes precede the decision of the caller, because they were written for that route. A rate is applied to the
+trace id, so that services with the same rate sample the same traces.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _UNTRACED: Final = ALWAYS_OFF
 
 
 def build_sampler(settings: Settings) -> RouteSampler:
-    """The sampler that the settings ask for: theirs by name (`OTEL_TRACES_SAMPLER`), else ours.
+    """Build the sampler that the settings name (`OTEL_TRACES_SAMPLER`), else ours.
 
     A named sampler replaces the rates; `untraced_routes` hold in any case.
 
@@ -74,7 +74,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
 
 
 def untraced_matcher(settings: Settings) -> Callable[[str], bool]:
-    """A test of a request's path, for those who must know it before any span: True when the request is never traced."""
+    """A function that tells from the path of a request, before any span exists, that it is never traced."""
     table = RouteTable([(route, True) for route in _untraced_routes(settings)])
     return lambda path: table.find(path) is not None
 
@@ -84,7 +84,7 @@ def _untraced_routes(settings: Settings) -> tuple[str, ...]:
 
 
 class ParentOrRate(ParentBasedTraceIdRatio):
-    """The SDK's sampler, deciding with one look at the parent: requests that are not sampled pay for little else."""
+    """The SDK's parent-based ratio sampler in one function, which makes unsampled requests cheap."""
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
@@ -104,16 +104,16 @@ class ParentOrRate(ParentBasedTraceIdRatio):
         parent = get_current_span(parent_context).get_span_context()
         state = None
         if parent.is_valid:
-            is_kept, state = parent.trace_flags & TraceFlags.SAMPLED, parent.trace_state
+            is_sampled, state = parent.trace_flags & TraceFlags.SAMPLED, parent.trace_state
         else:
-            is_kept = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
-        if is_kept:
+            is_sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
+        if is_sampled:
             return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
         return SamplingResult(Decision.DROP, None, state) if state else _DROPPED
 
 
 def decides_alone(provider: object) -> bool:
-    """Whether the user named the sampler: then no span is exported that it did not sample."""
+    """Whether the user named the sampler; then only spans that it sampled are exported."""
     sampler = getattr(provider, "sampler", None)
     return isinstance(sampler, RouteSampler) and sampler.is_named
 
@@ -137,7 +137,7 @@ class RouteSampler(Sampler):
         kind: SpanKind | None = None,
         attributes: Attributes = None,
         links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,  # noqa: ARG002 - the parent's counts, as in the SDK
+        trace_state: TraceState | None = None,  # noqa: ARG002 - the parent's applies, as in the SDK
     ) -> SamplingResult:
         """Decide at the start of a span; `url.path` must be among the attributes it is started with."""
         rule = self._rule(parent_context, attributes) if kind is SpanKind.SERVER and attributes else None
@@ -147,18 +147,18 @@ class RouteSampler(Sampler):
         return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links)
 
     def is_untraced(self, path: str) -> bool:
-        """True for the path of a request that never has a span."""
+        """Whether requests of this path never have a span."""
         return self._rules.find(path) is _UNTRACED
 
     def get_description(self) -> str:
-        """What a person reads in a log line."""
+        """A description for log lines."""
         return f"RouteSampler{{{len(self._rules)} rules, {self._general.get_description()}}}"
 
     def _rule(self, parent_context: Context | None, attributes: Attributes) -> Sampler | None:
         path = attributes.get(PATH) if attributes else None
         if not isinstance(path, str):
             return None
-        rule = self._rules.find(unquote(path) if "%" in path else path)  # routes are written as they read
+        rule = self._rules.find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
         if rule is None:
             return None
         parent = get_current_span(parent_context).get_span_context()
@@ -226,50 +226,50 @@ def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
 
 
 class RouteTable(Generic[T]):
-    """What was said about routes, found by the path of a request; the first matching line wins.
+    """Values by route, found by the path of a request; the first matching route wins.
 
-    Templates are the framework's (`/api/posts/{id}`, `{rest:path}` for any rest), or end in `*` for any rest. Looking
-    up takes time linear in the path, and what was found is remembered for as many paths as `MAX_REMEMBERED`.
+    Templates are those of the framework (`/api/posts/{id}`, `{rest:path}` for any rest), or end in `*` for any rest. A
+    lookup takes time linear in the path; results are cached for at most `MAX_CACHED` paths.
     """
 
-    MAX_REMEMBERED: Final = 1024
-    MAX_REMEMBERED_LENGTH: Final = 256
+    MAX_CACHED: Final = 1024
+    MAX_CACHED_LENGTH: Final = 256
 
-    def __init__(self, lines: Iterable[tuple[str, T]]) -> None:
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
         self._exact: dict[str, T] = {}
         self._patterns: list[tuple[_Pattern, T]] = []
-        for route, said in lines:
+        for route, value in entries:
             if not re.search(r"[{*]", route) and not self._patterns:
-                self._exact.setdefault(route, said)  # a plain path before any pattern cannot be overruled by one
+                self._exact.setdefault(route, value)  # a plain path before any pattern has precedence over them
             else:
-                self._patterns.append((_Pattern(route), said))
-        self._remembered: dict[str, object] = {}
+                self._patterns.append((_Pattern(route), value))
+        self._cache: dict[str, object] = {}
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._patterns)
 
     def find(self, path: str) -> T | None:
-        """What was said about the route of this path."""
+        """The value of the first route that matches this path."""
         found = self._exact.get(path)
         if found is not None or not self._patterns:
             return found
-        remembered = self._remembered.get(path, _UNKNOWN)
-        if remembered is not _UNKNOWN:
-            return cast("T | None", remembered)
-        found = next((said for pattern, said in self._patterns if pattern.matches(path)), None)
-        self._remember(path, found)
+        cached = self._cache.get(path, _UNKNOWN)
+        if cached is not _UNKNOWN:
+            return cast("T | None", cached)
+        found = next((value for pattern, value in self._patterns if pattern.matches(path)), None)
+        self._store(path, found)
         return found
 
-    def _remember(self, path: str, found: T | None) -> None:
-        if len(path) > self.MAX_REMEMBERED_LENGTH:
+    def _store(self, path: str, found: T | None) -> None:
+        if len(path) > self.MAX_CACHED_LENGTH:
             return
-        if len(self._remembered) >= self.MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[path] = found
+        if len(self._cache) >= self.MAX_CACHED:
+            self._cache.clear()
+        self._cache[path] = found
 
 
 class _Pattern:
-    """A route template, compared segment by segment, so that no path makes it backtrack."""
+    """A route template, compared segment by segment, so that no path causes backtracking."""
 
     def __init__(self, route: str) -> None:
         head = re.split(r"\{[^{}/]*:path\}|\*$", route, maxsplit=1)
@@ -281,7 +281,7 @@ class _Pattern:
         if len(given) != len(self._segments):
             return False
         pairs = list(zip(self._segments, given, strict=True))
-        if self._open:  # the end may begin inside a segment: `/api/v*`
+        if self._open:  # `*` may stand inside a segment: `/api/v*`
             pieces, rest = pairs.pop()
             if not _fits([*pieces, ""], rest, least=0):
                 return False
@@ -289,7 +289,7 @@ class _Pattern:
 
 
 def _fits(pieces: Sequence[str], text: str, *, least: int = 1) -> bool:
-    """True when the pieces stand in the text in this order, with at least one character between each two."""
+    """Whether the text holds the pieces in this order, with at least one character between each two."""
     first, *rest = pieces
     if not rest:
         return text == first

@@ -269,8 +269,8 @@ def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> 
         (pid, False, 2),
     }
     text = spooled(tmp_path)
-    assert f"process {os.getpid()} is working on 1 file" in text
-    assert f"process {pid} has ended, and the next to look takes back 2 files" in text
+    assert f"process {os.getpid()} has claimed 1 file" in text
+    assert f"process {pid} has ended; the next process takes back its 2 files" in text
     assert "quarantined  1 file" in text
 
 

@@ -254,11 +254,11 @@ class TestRouteTable:
 
     def test_what_it_remembers_is_bounded(self) -> None:
         table = RouteTable([("/a/*", 1)])
-        for number in range(5 * RouteTable.MAX_REMEMBERED):
+        for number in range(5 * RouteTable.MAX_CACHED):
             assert table.find(f"/a/{number}") == 1
         assert table.find("/a/" + "x" * 10_000) == 1
-        assert len(table._remembered) <= RouteTable.MAX_REMEMBERED
-        assert max(map(len, table._remembered)) <= RouteTable.MAX_REMEMBERED_LENGTH
+        assert len(table._cache) <= RouteTable.MAX_CACHED
+        assert max(map(len, table._cache)) <= RouteTable.MAX_CACHED_LENGTH
 
     def test_no_path_makes_it_slow(self) -> None:
         table = RouteTable([("/{a}-{b}-{c}-{d}/{e}.x/*", 1), ("/a/*/b/*/c/*", 2)])

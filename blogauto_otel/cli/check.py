@@ -1,4 +1,4 @@
-"""`blogauto-otel check`: send one item of each signal, and say whether the Collector accepted it."""
+"""`blogauto-otel check`: send one item of each signal and report whether the Collector accepted it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ FLUSH_SECONDS: Final = 10.0
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "check", help="send a span, metrics and a log record, and say whether they were accepted"
+        "check", help="send a span, metrics and a log record, and report whether the Collector accepted them"
     )
-    parser.add_argument("--json", action="store_true", help="all that is known, as plain data")
+    parser.add_argument("--json", action="store_true", help="print the full report as JSON")
     add_service(parser)
     parser.set_defaults(run=check_delivery)
 
 
 def check_delivery(chosen: argparse.Namespace) -> int:
-    """Emit one item of each signal and report what the Collector said."""
+    """Emit one item of each signal and report the response of the Collector."""
     telemetry = _send_one_of_each(chosen.service)
     facts = telemetry.status().as_dict()
     facts["problems"] += _problems(telemetry)
     telemetry.shutdown(1.0)
     sent = {signal: figures for signal, figures in facts["delivery"].items() if figures["accepted"]}
     accepted = bool(sent) and all(map(_is_accepted, sent.values())) and not _problems(telemetry)
-    print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_in_words(facts)))
+    print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_lines(facts)))
     print("accepted" if accepted else "not accepted", file=sys.stderr)
     return 0 if accepted else 1
 
@@ -45,10 +45,10 @@ def _send_one_of_each(service: str | None) -> Telemetry:
 
     from blogauto_otel._configure import configure
 
-    logging.disable()  # what would be logged there is part of the answer
+    logging.disable()  # the report has what would be logged
     telemetry = configure(
         console="off", logging=False, requests="off", sqlalchemy="off", clients=False, system_metrics=False,
-        sampler="always_on", spool_dir="off", strict=False,  # a trial: it is not kept when it fails
+        sampler="always_on", spool_dir="off", strict=False,  # a failed check must leave nothing to be sent later
         service_name=service, under_test="export",
     )  # fmt: skip
     with trace.get_tracer("blogauto_otel.check").start_as_current_span("blogauto-otel check"):
@@ -58,7 +58,7 @@ def _send_one_of_each(service: str | None) -> Telemetry:
 
 
 def _problems(telemetry: Telemetry) -> list[str]:
-    """Why what was accepted is not what the settings ask for."""
+    """Reasons why items that were accepted did not travel as the settings ask for."""
     from blogauto_otel.export import endpoints
 
     missing = None if telemetry.settings.sdk_disabled else endpoints.missing_for_protocol(telemetry.settings)
@@ -69,7 +69,7 @@ def _is_accepted(figures: Mapping[str, Any]) -> bool:
     return bool(figures["sent"] and not figures["queue_items"] and not figures["dropped"])
 
 
-def _in_words(facts: Mapping[str, Any]) -> Iterator[str]:
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{facts['service']} ({facts['environment']})"
     for signal, place in facts["destinations"].items():
         figures = facts["delivery"].get(signal)

@@ -1,4 +1,4 @@
-"""What the commands share: the service option, the settings and their problems, and how figures are written."""
+"""Shared by the commands: the service option, the settings with their problems, and the format of figures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ else:
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
-    """`--service`: an application that names itself in `configure()` has no variable to be known by."""
-    parser.add_argument("--service", metavar="NAME", help="the service's name, as `configure(service_name=...)` has it")
+    """Add `--service`, for applications that set their name in `configure()` and not in a variable."""
+    parser.add_argument("--service", metavar="NAME", help="name of the service, as in `configure(service_name=...)`")
 
 
 def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loaded:
-    """The settings of this environment for the chosen service; their problems are printed."""
+    """Read the settings of this environment for the chosen service, and print their problems."""
     loaded = config.read(None, service_name=getattr(chosen, "service", None), **arguments)
     redact = redaction.build_redactor(loaded.settings).text
     for problem in loaded.problems:
@@ -29,7 +29,7 @@ def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loa
 
 
 def line(name: str, text: str) -> str:
-    """A figure under its name."""
+    """A name and its figure, indented."""
     return f"  {name:<12} {text}"
 
 
@@ -39,12 +39,12 @@ def many(count: int, what: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes, for a reader."""
+    """A size in KiB or MiB."""
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 1024:.1f} KiB"
 
 
 def duration(seconds: float) -> str:
-    """A time, for a reader."""
+    """A duration in hours, minutes or seconds."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

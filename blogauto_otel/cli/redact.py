@@ -1,4 +1,4 @@
-"""`blogauto-otel redact`: show what would be redacted in a text."""
+"""`blogauto-otel redact`: show what redaction does to a text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_to(commands: Commands) -> None:
 
 
 def show_redaction(chosen: argparse.Namespace) -> int:
-    """Print the text as it would leave, and what was replaced and why."""
+    """Print the redacted text, and what was replaced and why."""
     loaded = read_settings(chosen)
     text = " ".join(chosen.text) if chosen.text else sys.stdin.read()
     print(redaction.build_redactor(loaded.settings).text(text))

@@ -11,13 +11,13 @@ from blogauto_otel.cli.common import Commands, read_settings
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "sentry", help="print what collector/export-sentry.yaml needs, taken from SENTRY_DSN; lines for .env"
+        "sentry", help="print the variables of collector/export-sentry.yaml, derived from SENTRY_DSN, as lines for .env"
     )
     parser.set_defaults(run=print_sentry_variables)
 
 
 def print_sentry_variables(chosen: argparse.Namespace) -> int:
-    """Print the variables of the Collector's overlay; a DSN is taken apart here, and never in a shell."""
+    """Print the variables of the Collector's overlay, so that no shell has to parse a DSN."""
     from blogauto_otel.integrations.sentry.dsn import otlp_destination
     from blogauto_otel.integrations.sentry.traces import TraceIdRatio
 

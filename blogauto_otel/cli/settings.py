@@ -1,4 +1,4 @@
-"""`blogauto-otel settings`: print every setting as a line for .env, and where each signal goes."""
+"""`blogauto-otel settings`: print every setting as a line for .env, and the endpoint of each signal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ UNITS: Final = {"ms": "milliseconds", "s": "seconds", "By": "bytes"}
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("settings", help="print the settings as this environment makes them, secrets masked")
+    parser = commands.add_parser("settings", help="print the effective settings, secrets masked")
     add_service(parser)
     parser.set_defaults(run=print_settings)
 
 
 def print_settings(chosen: argparse.Namespace) -> int:
-    """Print every setting with its value, and what is wrong with the environment."""
+    """Print every setting with its value, and the problems of the environment."""
     loaded = read_settings(chosen)
     redact = redaction.build_redactor(loaded.settings).text
     print(HEAD)
@@ -46,14 +46,14 @@ def print_settings(chosen: argparse.Namespace) -> int:
 
 
 def _destinations(settings: Settings) -> Iterator[str]:
-    """Where each signal goes: what endpoints, protocol and exporters come to."""
+    """The effective endpoint of each signal."""
     from blogauto_otel.export import endpoints
 
     yield "# --- Where each signal goes ---"
     if settings.sdk_disabled:
         yield "# nowhere: OTEL_SDK_DISABLED"
         return
-    logging.disable()  # a missing package is said below
+    logging.disable()  # a missing package is printed below
     settings = dataclasses.replace(settings, strict=False)
     missing = endpoints.missing_for_protocol(settings)
     for route in endpoints.routes(settings):
@@ -69,11 +69,11 @@ def _description(option: Option) -> str:
 
 
 def _line(option: Option, value: object, *, is_default: bool, redact_text: Callable[[str], str]) -> str:
-    """`NAME=value`, in the unit that the variable is read in, quoted for a shell."""
+    """`NAME=value` in the unit of the variable, quoted for a shell."""
     plain = _plain(value, option)
     shown = redact_text(plain)
-    copied_back = not is_default and shown == plain and config.MASK not in plain  # a mask is no value
-    return f"{'' if copied_back else '#'}{option.variable}={shlex.quote(shown) if shown else ''}"
+    is_value = not is_default and shown == plain and config.MASK not in plain  # a mask is no value
+    return f"{'' if is_value else '#'}{option.variable}={shlex.quote(shown) if shown else ''}"
 
 
 def _plain(value: object, option: Option) -> str:
@@ -93,6 +93,6 @@ def _plain(value: object, option: Option) -> str:
 
 
 def _number(value: float, option: Option) -> str:
-    in_seconds = option.parse is parsers.otlp_timeout and value < 0.1  # which it reads as seconds
+    in_seconds = option.parse is parsers.otlp_timeout and value < 0.1  # the parser reads these as seconds
     scale = 1000 if option.unit == "ms" and not in_seconds else 1
     return f"{value * scale:.10g}" if isinstance(value, float) else str(value)

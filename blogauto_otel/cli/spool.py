@@ -1,4 +1,4 @@
-"""`blogauto-otel spool`: show what waits on disk because it could not be sent."""
+"""`blogauto-otel spool`: show the telemetry on disk that could not be sent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "spool",
-        help="show what waits on disk because it could not be sent, by service; claims, changes and sends nothing",
+        help="show the telemetry on disk that could not be sent, by service; claims, changes and sends nothing",
     )
-    parser.add_argument("--json", action="store_true", help="as plain data")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_service(parser)
     parser.set_defaults(run=show_spool)
 
 
 def show_spool(chosen: argparse.Namespace) -> int:
-    """Print what waits on disk, for how long, and who works on it; never what is in it."""
-    settings = read_settings(chosen, under_test="export").settings  # a test runner changes no disk
+    """Print amount, age and claims of the segments on disk, and nothing of their content."""
+    settings = read_settings(chosen, under_test="export").settings  # under a test runner too
     reason = _why_off(settings)
     if reason:
         print(json.dumps({"off": reason, "services": []}) if chosen.json else f"off: {reason}")
@@ -42,7 +42,7 @@ def show_spool(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(json.dumps({"services": found}, indent=2))
     elif found:
-        print("\n".join(line for facts in found for line in _in_words(facts)))
+        print("\n".join(line for facts in found for line in _lines(facts)))
     return int(failed)
 
 
@@ -58,7 +58,7 @@ def _why_off(settings: Settings) -> str | None:
 
 
 def _directories(settings: Settings, service: str | None) -> Sequence[Path]:
-    """Those of the service; without a name, of every service; at least the one that these settings would use."""
+    """The directories of the service, or of every service; at least the one that these settings would use."""
     from blogauto_otel.spool import location
 
     own = location.choose(location.candidates(settings, os.environ))
@@ -78,11 +78,11 @@ def _look(directory: Path, settings: Settings) -> dict[str, Any]:
     try:
         seen = inspection.look(directory)
     except FileNotFoundError:
-        seen = ()  # it is made when something has to wait
+        seen = ()  # the directory is created with the first segment
     return {"directory": str(directory), "limits": inspection.limits(settings), **inspection.as_dict(seen)}
 
 
-def _in_words(facts: Mapping[str, Any]) -> Iterator[str]:
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     limits = facts["limits"]
     yield facts["directory"]
     yield line(
@@ -90,12 +90,14 @@ def _in_words(facts: Mapping[str, Any]) -> Iterator[str]:
         f"{size(limits['bytes'])}, {many(limits['files'], 'file')}, {duration(limits['age'])}"
         f" ({duration(limits['age_of_metrics'])} for metrics)",
     )
-    for signal, kept in facts["signals"].items():
-        amount = f"{many(kept['files'], 'file')}, {size(kept['bytes'])}, {many(kept['items'], 'item')}"
-        yield line(signal, f"{amount}, the oldest for {duration(kept['oldest_age'])}" if kept["files"] else "nothing")
+    for signal, stored in facts["signals"].items():
+        amount = f"{many(stored['files'], 'file')}, {size(stored['bytes'])}, {many(stored['items'], 'item')}"
+        yield line(
+            signal, f"{amount}, the oldest for {duration(stored['oldest_age'])}" if stored["files"] else "nothing"
+        )
     for state, files in facts["states"].items():
         if files or state == "waiting":
             yield line(state, many(files, "file"))
-    for holder in facts["holders"]:
-        works = "is working on" if holder["alive"] else "has ended, and the next to look takes back"
-        yield f"process {holder['pid']} {works} {many(holder['files'], 'file')}"
+    for owner in facts["holders"]:
+        state = "has claimed" if owner["alive"] else "has ended; the next process takes back its"
+        yield f"process {owner['pid']} {state} {many(owner['files'], 'file')}"

@@ -253,7 +253,7 @@ class Settings:
 
     @property
     def effective_sample_rate(self) -> float:
-        """The share of traces kept, from 0 to 1."""
+        """The share of traces that are sampled, from 0 to 1."""
         if self.sample_rate is not None:
             return self.sample_rate
         return 0.1 if self.production else 1.0
