@@ -23,7 +23,7 @@ import blogauto_otel
 from blogauto_otel.export import endpoints
 from opentelemetry import trace
 
-destinations.DEFAULT_ENDPOINTS = MappingProxyType({"http/protobuf": "RECEIVER"})
+endpoints.DEFAULT_ENDPOINTS = MappingProxyType({"http/protobuf": "RECEIVER"})
 telemetry = blogauto_otel.configure(service_name="shop")
 
 
