@@ -66,11 +66,11 @@ def main() -> None:
     log = logging.getLogger("benchmark")
     rows = []
     for name, run in (
-        ("a sampled request", lambda: loop.run_until_complete(requests(app, 1))),  # type: ignore[no-untyped-call]
+        ("a sampled request", lambda: loop.run_until_complete(requests(app, 1))),
         ("a log record", lambda: log.warning("analyzing %d keywords", 3)),
     ):
         for _ in range(WARM_UP):
-            run()
+            run()  # type: ignore[no-untyped-call]
         journey = watched(run)
         rows.append((name, str(journey.calls), str(len(journey.files)), str(journey.moves)))
     print_table("The way through the package", ("what", "calls", "files", "moves between files"), rows)
