@@ -1,4 +1,4 @@
-"""OpenTelemetry for FastAPI and SQLAlchemy services: one call, three signals, never the reason you are down.
+"""OpenTelemetry for FastAPI and SQLAlchemy services: one call, three signals, and no risk to the application.
 
     import blogauto_otel
 
@@ -20,8 +20,9 @@ from blogauto_otel.api import bind, metrics, operation, unbind
 from blogauto_otel.errors import BlogautoOtelError, ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from blogauto_otel._configure import Status, Telemetry, configure
+    from blogauto_otel._configure import configure
     from blogauto_otel.config import Settings
+    from blogauto_otel.telemetry import Status, Telemetry
 
 __all__ = [
     "BlogautoOtelError",
@@ -37,23 +38,23 @@ __all__ = [
     "unbind",
 ]
 
-# The SDK is imported by the first use of one of these, so that emitting modules can import us for next to nothing.
-_LATE = {
+# The SDK is imported at the first use of one of these, so that importing this package is cheap.
+_LAZY = {
     "Settings": "blogauto_otel.config",
-    "Status": "blogauto_otel._configure",
-    "Telemetry": "blogauto_otel._configure",
+    "Status": "blogauto_otel.telemetry",
+    "Telemetry": "blogauto_otel.telemetry",
     "configure": "blogauto_otel._configure",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
     try:
         importlib.import_module("blogauto_otel._sdk")
-        value = getattr(importlib.import_module(_LATE[name]), name)
+        value = getattr(importlib.import_module(_LAZY[name]), name)
     except Exception as error:
         if name != "configure":
             raise

@@ -1,4 +1,4 @@
-"""Where we enter the user's process: an error of ours is swallowed here, counted, and told once."""
+"""The guard: an error of ours is caught before it reaches the application, counted, and logged once."""
 
 from __future__ import annotations
 
@@ -16,27 +16,45 @@ R = TypeVar("R")
 
 logger: Final = logging.getLogger("blogauto_otel")
 
-# Seconds of silence after a message was told, per key: at worst ten lines a minute come from us.
+# Seconds until a message of the same key is logged again.
 QUIET_SECONDS: Final = 60.0
 MAX_KEYS: Final = 256
 
-# Packages through which a call of ours reaches objects of the application: Ctrl-C may arrive in any line of them.
-_ON_THE_WAY: Final = frozenset({"blogauto_otel", "opentelemetry", "logging", "traceback", "linecache", "threading"})
-# Whoever kills a greenlet raises in the line where it waits.
-_SWITCHERS: Final = frozenset({"gevent", "greenlet", "eventlet"})
+# Packages whose code runs between us and an object of the application: Ctrl-C may arrive in any line of them.
+_CALLING_PACKAGES: Final = frozenset(
+    {"blogauto_otel", "opentelemetry", "logging", "traceback", "linecache", "threading"}
+)
+# A greenlet that is killed gets its exception in the line of these packages where it waits.
+_GREENLET_PACKAGES: Final = frozenset({"gevent", "greenlet", "eventlet"})
 
-# Reentrant: a signal handler or a finalizer may fail, and tell it, while its thread is in here.
-_lock = threading.RLock()
-_swallowed: dict[str, int] = {}
-_told: OrderedDict[str, float] = OrderedDict()
-_loud = False
+
+class _State:
+    """Errors by guarded place, and when each message was logged; `_process` registers it."""
+
+    def __init__(self) -> None:
+        self.reraises = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all, with a fresh lock."""
+        # Reentrant: a signal handler or a finalizer may fail, and log it, while its thread holds the lock.
+        self.lock = threading.RLock()
+        self.swallowed: dict[str, int] = {}
+        self.logged_at: OrderedDict[str, float] = OrderedDict()
+
+    def after_fork_in_child(self) -> None:
+        """The same: the parent reports its own errors, and a thread of it may have held the lock."""
+        self.reset()
+
+
+state: Final = _State()
 
 
 class guard:  # noqa: N801 - reads as a statement: `with guard("recording a request"):`
     """Swallow what the block raises, count it under `what`, and log it at most once a minute.
 
-    What is no `Exception` (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) is swallowed when an object of the
-    application raised it, and passes otherwise: see `is_foreign`. The block must not await or yield.
+    Other exceptions (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) are swallowed when an object of the
+    application raised them, and pass otherwise: see `is_foreign`. The block must not await or yield.
     """
 
     __slots__ = ("what",)
@@ -56,12 +74,12 @@ class guard:  # noqa: N801 - reads as a statement: `with guard("recording a requ
 
 
 def swallow(what: str, error: BaseException) -> bool:
-    """Count and tell an error of ours or of a foreign object; True when it must not travel further."""
-    if _loud or not is_foreign(error):
+    """Count and log an error of ours or of a foreign object; False when the caller must re-raise it."""
+    if state.reraises or not is_foreign(error):
         return False
-    with _lock:
-        _swallowed.setdefault(what, 0)
-        _swallowed[what] += 1  # no call in between: a finalizer may fail at the same place
+    with state.lock:
+        state.swallowed.setdefault(what, 0)
+        state.swallowed[what] += 1  # no call in between: a finalizer may fail at the same place
     log_once(
         f"swallowed {what} {type(error).__name__}",
         "%s failed; the application is not affected, some telemetry may be missing",
@@ -77,11 +95,10 @@ def is_foreign(error: BaseException) -> bool:
 
     `except BaseException` around a call of foreign code (`__str__`, a callback) asks this, and re-raises when it is
     False. A `SystemExit` out of a `__str__` is a defect of that object, and the application's call must survive it. The
-    same exception out of a signal handler is meant for the process, and only happens to arrive while we are at work:
-    it passes. The two are told apart by the traceback. A signal handler is given the frame that it interrupts, which is
-    the frame before its own. Ctrl-C without a handler of the application has no frame, so the line it arrives in
-    counts: in our code it passes, inside the foreign object it cannot be told from the object's own `raise`, and is
-    swallowed, as the standard library's `traceback` does.
+    same exception out of a signal handler is meant for the process, and passes. The traceback shows which of the two it
+    is: a signal handler is given the frame that it interrupts, which is the frame before its own. Ctrl-C without a
+    handler of the application has no frame, so the line it arrives in counts: in our code it passes; inside the foreign
+    object it looks like the object's own `raise`, and is swallowed, as the standard library's `traceback` does.
     """
     if isinstance(error, Exception):
         return True
@@ -89,15 +106,17 @@ def is_foreign(error: BaseException) -> bool:
     if step is None:
         return False
     while step is not None:
-        if outer is not None and _is_handed(step.tb_frame, outer):
+        if outer is not None and _has_as_argument(step.tb_frame, outer):
             return False
         outer, step = step.tb_frame, step.tb_next
     package = str(outer.f_globals.get("__name__")).partition(".")[0] if outer is not None else ""
-    return package not in _SWITCHERS and not (isinstance(error, KeyboardInterrupt) and package in _ON_THE_WAY)
+    return package not in _GREENLET_PACKAGES and not (
+        isinstance(error, KeyboardInterrupt) and package in _CALLING_PACKAGES
+    )
 
 
-def _is_handed(frame: FrameType, outer: FrameType) -> bool:
-    """Whether `outer` is an argument of the function of `frame`, as it is of a signal handler."""
+def _has_as_argument(frame: FrameType, outer: FrameType) -> bool:
+    """Whether `outer` is an argument of the function of `frame`, as the interrupted frame is of a signal handler."""
     for value in frame.f_locals.values():
         if value is outer or (type(value) is tuple and any(item is outer for item in value)):
             return True
@@ -125,19 +144,20 @@ def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]
 def log_once(
     key: str, message: str, *args: object, level: int = logging.WARNING, error: BaseException | None = None
 ) -> bool:
-    """Log `message` unless the same `key` was told within the last minute; True when it was told.
+    """Log `message` unless one of the same `key` was logged within the last minute; True when it was logged now.
 
     Never raises: a broken handler or a closed stream of the application must not turn our message into its failure.
     """
     now = time.monotonic()
-    with _lock:
-        last = _told.get(key)
+    with state.lock:
+        logged_at = state.logged_at
+        last = logged_at.get(key)
         if last is not None and now - last < QUIET_SECONDS:
             return False
-        _told.pop(key, None)
-        if len(_told) >= MAX_KEYS:
-            _told.popitem(last=False)  # the one told longest ago, in one step
-        _told[key] = now
+        logged_at.pop(key, None)
+        if len(logged_at) >= MAX_KEYS:
+            logged_at.popitem(last=False)  # the oldest, in one step
+        logged_at[key] = now
     try:
         logger.log(level, message, *args, exc_info=error)
     except BaseException as broken:  # a handler of the application
@@ -166,19 +186,15 @@ _LEVELS: Final[Mapping[str, int]] = {
 
 def swallowed() -> Mapping[str, int]:
     """How often each guarded place failed since the process started (a copy)."""
-    with _lock:
-        return dict(_swallowed)
+    with state.lock:
+        return dict(state.swallowed)
 
 
 def set_reraise(value: bool) -> None:
     """Make the guard re-raise (`True`), as the tests do, so that a swallowed error cannot hide."""
-    global _loud
-    _loud = value
+    state.reraises = value
 
 
 def reset() -> None:
-    """Forget what was counted and told; fresh locks, as a forked child needs them."""
-    global _lock
-    _lock = threading.RLock()
-    _swallowed.clear()
-    _told.clear()
+    """Forget what was counted and logged."""
+    state.reset()

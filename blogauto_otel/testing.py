@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from blogauto_otel import _configure
+from blogauto_otel.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -30,7 +31,7 @@ Labels = tuple[tuple[str, Any], ...]
 class Captured:
     """The telemetry of one block, as the OpenTelemetry SDK represents it."""
 
-    def __init__(self, handle: _configure.Telemetry, spans: Any, records: Any) -> None:
+    def __init__(self, handle: Telemetry, spans: Any, records: Any) -> None:
         self.handle = handle
         self._spans = spans
         self._records = records

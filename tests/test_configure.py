@@ -341,7 +341,7 @@ from blogauto_otel import _guard
 
 telemetry = blogauto_otel.configure()
 telemetry.shutdown()
-threading.Thread(target=_guard._lock.acquire).start()  # as another thread may hold it for a moment
+threading.Thread(target=_guard.state.lock.acquire).start()  # as another thread may hold it for a moment
 if os.fork() == 0:
     print("swallowed:", dict(telemetry.status().swallowed), flush=True)
     os._exit(0)

@@ -195,7 +195,7 @@ class TestLoud:
 
 class TestTelling:
     def test_a_signal_handler_may_tell_something_while_its_thread_is_telling(self) -> None:
-        with _guard._lock:
+        with _guard.state.lock:
             assert log_once("k", "message")
             assert log_once("other", "message")
 
@@ -221,7 +221,7 @@ class TestTelling:
         for number in range(10 * _guard.MAX_KEYS):
             clock[0] += 0.001
             assert log_once(f"k{number}", "message", level=logging.DEBUG)
-        assert len(_guard._told) <= _guard.MAX_KEYS
+        assert len(_guard.state.logged_at) <= _guard.MAX_KEYS
         assert not log_once(f"k{10 * _guard.MAX_KEYS - 1}", "message")
 
 
@@ -230,7 +230,7 @@ def test_a_forked_child_begins_anew() -> None:
     with guard("x"):
         raise ValueError
     log_once("k", "message")
-    holder = threading.Thread(target=_guard._lock.acquire)  # as one of the parent may at the time of the fork
+    holder = threading.Thread(target=_guard.state.lock.acquire)  # as one of the parent may at the time of the fork
     holder.start()
     holder.join()
     _guard.reset()

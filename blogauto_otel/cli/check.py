@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel.cli.common import Commands, add_service, line
 
 if TYPE_CHECKING:
-    from blogauto_otel._configure import Telemetry
+    from blogauto_otel.telemetry import Telemetry
 
 FLUSH_SECONDS: Final = 10.0
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
-from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation.registry import Context, Report, State
 
 if TYPE_CHECKING:
     from blogauto_otel.sdk.meter_provider import Metering
@@ -34,7 +34,8 @@ def link_all(context: Context, metering: Metering | None) -> tuple[Report, ...]:
 
 def _link(name: str, module: str, context: Context, metering: Metering | None) -> Report:
     try:
-        report: Report = importlib.import_module(module).link(context, metering)
+        loaded = _linked.modules[name] = importlib.import_module(module)
+        report: Report = loaded.link(context, metering)
     except (Exception, SystemExit) as error:
         if context.settings.strict or not swallow(f"linking {name}", error):
             raise
@@ -53,13 +54,8 @@ def current_reports(reports: Sequence[Report]) -> tuple[Report, ...]:
 
 
 def unlink_all() -> None:
-    """Undo what `link_all` did."""
-    _each("unlink", lambda unlink: unlink())
-
-
-def after_fork_in_child() -> None:
-    """Reset every integration in a forked child."""
-    _each("after_fork_in_child", lambda reset: reset())
+    """Undo `link_all`."""
+    _linked.reset()
 
 
 def flush_all(timeout: float) -> None:
@@ -76,9 +72,28 @@ def _each_until(function: str, deadline: float) -> None:
     _each(function, lambda call: call(max(0.0, deadline - time.monotonic())))
 
 
+class _Linked:
+    """The modules of the integrations that were linked, by name."""
+
+    def __init__(self) -> None:
+        self.modules: dict[str, ModuleType] = {}
+
+    def after_fork_in_child(self) -> None:
+        """Call the function of this name of every module that has one."""
+        _each("after_fork_in_child", lambda renew: renew())
+
+    def reset(self) -> None:
+        """Call `unlink` of every module."""
+        _each("unlink", lambda unlink: unlink())
+        self.modules.clear()
+
+
+_linked: Final = _process.register(_Linked(), _process.Phase.INTEGRATIONS)
+
+
 def _each(function: str, call: Callable[[Callable[..., Any]], object]) -> None:
-    for name, module in INTEGRATIONS.items():
-        found = getattr(sys.modules.get(module), function, None)
+    for name, module in tuple(_linked.modules.items()):
+        found = getattr(module, function, None)
         if found is not None:
             with guard(f"{function} of {name}"):
                 call(found)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from blogauto_otel import _guard, instrumentation
+from blogauto_otel import _guard, _process
 from blogauto_otel.errors import ConfigurationError, MissingDependencyError
-from blogauto_otel.instrumentation import ENTRY_POINTS, INSTRUMENTATIONS, Report, State
+from blogauto_otel.instrumentation import Report, State, registry
+from blogauto_otel.instrumentation.registry import ENTRY_POINTS, INSTRUMENTATIONS
 from testkit.recording import Recording
 
 CALLS: list[str] = []
@@ -38,11 +39,12 @@ def raising(error: BaseException) -> Any:
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Replace the table by these modules."""
+    registry.uninstrument_all()
     CALLS.clear()
 
     def fill(**modules: ModuleType | None) -> None:
         rows = {name: f"tests_instrumentation_{name}" for name in modules}
-        monkeypatch.setattr(instrumentation, "INSTRUMENTATIONS", rows)
+        monkeypatch.setattr(registry, "INSTRUMENTATIONS", rows)
         for name, made in modules.items():
             if made is not None:
                 monkeypatch.setitem(sys.modules, rows[name], made)
@@ -52,13 +54,13 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def instrument(**settings: Any) -> dict[str, Report]:
     context = dataclasses.replace(Recording(**settings).context, redactor=SimpleNamespace())  # type: ignore[arg-type]
-    return {report.name: report for report in instrumentation.instrument_all(context)}
+    return {report.name: report for report in registry.instrument_all(context)}
 
 
 def test_they_are_switched_on_in_order_and_off_in_reverse(table: Any) -> None:
     table(context=module("context"), logging=module("logging"), asgi=module("asgi"))
     assert [report.state for report in instrument().values()] == [State.ON] * 3
-    instrumentation.uninstrument_all()
+    registry.uninstrument_all()
     assert CALLS == ["on context", "on logging", "on asgi", "off asgi", "off logging", "off context"]
 
 
@@ -105,14 +107,16 @@ def test_what_is_no_librarys_is_not_switched_off_with_all_libraries(table: Any) 
 
 
 @pytest.mark.quiet_guard
-def test_a_fork_and_the_end_reach_all_that_are_loaded_whatever_fails(table: Any) -> None:
+def test_a_fork_and_the_end_reach_every_loaded_module_whatever_fails(table: Any) -> None:
     first, last = module("first"), module("last")
     first.after_fork_in_child = lambda: CALLS.append("fork first")  # type: ignore[attr-defined]
     last.after_fork_in_child = raising(RuntimeError("x"))  # type: ignore[attr-defined]
     last.uninstrument = lambda: raising(RuntimeError("x"))(None)  # type: ignore[attr-defined]
     table(last=last, absent=None, plain=module("plain"), first=first)
-    instrumentation.after_fork_in_child()
-    instrumentation.uninstrument_all()
+    instrument()
+    CALLS.clear()
+    _process.after_fork_in_child()
+    registry.uninstrument_all()
     assert CALLS == ["fork first", "off first", "off plain"]
 
 

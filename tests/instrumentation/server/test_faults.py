@@ -189,7 +189,7 @@ async def test_nothing_leaks_into_what_comes_after(
 def test_a_provider_that_fails_is_a_broken_instrumentation(watch: Callable[..., Watched]) -> None:
     import dataclasses
 
-    from blogauto_otel.instrumentation import State, _instrument
+    from blogauto_otel.instrumentation.registry import State, _instrument
 
     watched = watch(instrument=False)
     context = dataclasses.replace(watched.context, meter_provider=BrokenTracer())  # type: ignore[arg-type]

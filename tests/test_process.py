@@ -1,0 +1,108 @@
+"""The registry of process-wide state: who is called when the process serves, forks and ends, and in which order."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from blogauto_otel import _guard, _process
+from blogauto_otel._process import Phase
+from testkit.children import environment, python
+
+QUIET = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none") | {"console": "off"}
+CALLS: list[str] = []
+
+
+class State:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def after_fork_in_child(self) -> None:
+        CALLS.append(f"fork {self.name}")
+
+    def reset(self) -> None:
+        CALLS.append(f"reset {self.name}")
+
+
+class Broken:
+    def after_fork_in_child(self) -> None:
+        raise RuntimeError("x")
+
+
+@pytest.fixture(autouse=True)
+def _empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process._process, "registered", [])
+    CALLS.clear()
+
+
+def test_states_are_renewed_by_phase_and_then_in_the_order_of_registration() -> None:
+    for name, phase in (("d", Phase.INTEGRATIONS), ("a", Phase.STATE), ("c", Phase.PROVIDERS), ("b", Phase.STATE)):
+        _process.register(State(name), phase)
+    _process.after_fork_in_child()
+    assert CALLS == ["fork a", "fork b", "fork c", "fork d"]
+
+
+def test_a_reset_goes_backwards() -> None:
+    for name, phase in (("c", Phase.INSTRUMENTATIONS), ("a", Phase.STATE), ("b", Phase.STATE)):
+        _process.register(State(name), phase)
+    _process.reset()
+    assert CALLS == ["reset c", "reset b", "reset a"]
+
+
+@pytest.mark.quiet_guard
+def test_a_state_that_fails_does_not_affect_the_others() -> None:
+    for state in (State("a"), Broken(), State("b")):
+        _process.register(state)
+    _process.after_fork_in_child()
+    assert CALLS == ["fork a", "fork b"]
+    assert _guard.swallowed() == {"after_fork_in_child of tests.test_process": 1}
+
+
+def test_what_has_no_such_method_is_passed_over() -> None:
+    assert _process.register(object()) is not None
+    _process.on_lifespan_startup()
+    _process.on_lifespan_shutdown()
+
+
+def test_a_forked_child_renews_the_guard_then_the_providers_then_what_uses_them() -> None:
+    script = f"""
+import os, sys
+import blogauto_otel
+from blogauto_otel import _guard, integrations
+from blogauto_otel.export.pipeline import Delivery
+from blogauto_otel.instrumentation import registry
+from blogauto_otel.sdk.logger_provider import Logs
+from blogauto_otel.sdk.meter_provider import Metering
+from blogauto_otel.sdk.tracer_provider import Tracing
+
+class Module:
+    def __init__(self, name):
+        self.__name__ = name
+        sys.modules[name] = self
+    def instrument(self, context): return registry.Report(self.__name__, registry.State.ON)
+    def link(self, context, metering): return self.instrument(context)
+    def after_fork_in_child(self): pass
+
+instrumentation, integration = Module("instrumentation"), Module("integration")
+registry.INSTRUMENTATIONS = {{"instrumentation": "instrumentation"}}
+integrations.INTEGRATIONS = {{"integration": "integration"}}
+blogauto_otel.configure(**{QUIET!r})
+
+def note(owner, name):
+    original = owner.after_fork_in_child
+    def noted(*args):
+        os.write(1, (name + " ").encode())
+        return original(*args)
+    owner.after_fork_in_child = noted
+
+for owner, name in ((integration, "integration"), (instrumentation, "instrumentation"), (Logs, "logs"), (Metering, "metrics"),
+                    (Tracing, "traces"), (Delivery, "delivery"), (type(_guard.state), "guard")):
+    note(owner, name)
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run(python("-c", script), capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["guard", "delivery", "traces", "metrics", "logs", "instrumentation", "integration"]
