@@ -96,13 +96,20 @@ def note(owner, name):
         return original(*args)
     owner.after_fork_in_child = noted
 
-for owner, name in ((integration, "integration"), (instrumentation, "instrumentation"), (Logs, "logs"), (Metering, "metrics"),
-                    (Tracing, "traces"), (Delivery, "delivery"), (type(_guard.state), "guard")):
-    note(owner, name)
+for owner in (integration, instrumentation, Logs, Metering, Tracing, Delivery, type(_guard.state)):
+    note(owner, owner.__name__)
 if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
     done = subprocess.run(python("-c", script), capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["guard", "delivery", "traces", "metrics", "logs", "instrumentation", "integration"]
+    assert done.stdout.split() == [
+        "_State",
+        "Delivery",
+        "Tracing",
+        "Metering",
+        "Logs",
+        "instrumentation",
+        "integration",
+    ]

@@ -11,17 +11,13 @@ from typing import Final
 from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import log_once, swallow
+from blogauto_otel._suppression import SUPPRESSED
 from blogauto_otel._threads import start_thread
 
 _AFTER_A_SURPRISE: Final = 1.0  # seconds
 _NO_THREAD: Final = 10.0  # seconds before trying again to start a thread where none could be had
 
-# Both spellings that instrumentations of HTTP clients, sockets and logging look for.
-_SUPPRESSED: Final = otel_context.Context({
-    otel_context._SUPPRESS_INSTRUMENTATION_KEY: True,
-    "suppress_instrumentation": True,
-    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY: True,
-})  # fmt: skip
+_SUPPRESSED: Final = otel_context.Context(SUPPRESSED)
 
 
 class Worker:

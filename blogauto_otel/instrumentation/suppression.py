@@ -1,19 +1,7 @@
-"""Whether the application has suppressed instrumentation where we are, as `suppress_instrumentation()` does."""
+"""Whether instrumentation is suppressed in a context; see `blogauto_otel._suppression`."""
 
 from __future__ import annotations
 
-from typing import Final
+from blogauto_otel._suppression import is_http_suppressed, is_suppressed
 
-from opentelemetry.context import _SUPPRESS_HTTP_INSTRUMENTATION_KEY, _SUPPRESS_INSTRUMENTATION_KEY, Context
-
-_BY_NAME: Final = "suppress_instrumentation"  # the older of the two keys, still in use
-
-
-def is_suppressed(context: Context) -> bool:
-    """True within `opentelemetry.instrumentation.utils.suppress_instrumentation()`."""
-    return bool(context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_BY_NAME)))
-
-
-def is_http_suppressed(context: Context) -> bool:
-    """True within that and within `suppress_http_instrumentation()`."""
-    return bool(context and (is_suppressed(context) or context.get(_SUPPRESS_HTTP_INSTRUMENTATION_KEY)))
+__all__ = ["is_http_suppressed", "is_suppressed"]

@@ -15,6 +15,7 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import guard
+from blogauto_otel._suppression import SUPPRESSED
 from blogauto_otel.instrumentation.sdk_metrics import Figures
 from blogauto_otel.otlp.drop_reasons import WITHHELD
 
@@ -30,11 +31,6 @@ _NEVER_ACCEPTED: Final = frozenset({WITHHELD, OVERFLOW, "callback_error"})
 _COUNTED_CATEGORIES: Final = frozenset(
     {"error", "default", "profile_chunk", "profile_chunk_ui", "transaction", "monitor"}
 )
-_SUPPRESS_INSTRUMENTATION: Final = {
-    otel_context._SUPPRESS_INSTRUMENTATION_KEY: True,
-    otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY: True,
-    "suppress_instrumentation": True,
-}
 
 
 class _ThreadState(threading.local):
@@ -153,9 +149,7 @@ class TransportStats:
         """Sending creates no span and no log record of its own."""
 
         def send_envelope(envelope: Any) -> Any:
-            token = otel_context.attach(
-                otel_context.Context({**otel_context.get_current(), **_SUPPRESS_INSTRUMENTATION})
-            )
+            token = otel_context.attach(otel_context.Context({**otel_context.get_current(), **SUPPRESSED}))
             self._thread.dropped = 0
             try:
                 self._clean_envelope(envelope)
