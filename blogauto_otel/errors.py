@@ -1,21 +1,38 @@
-"""What `configure(strict=True)` may raise; nothing of ours is raised after it.
+"""The exceptions of this package.
 
-- `BlogautoOtelError`
-  - `ConfigurationError`: a setting that cannot be used (also a `ValueError`)
-    - `MissingDependencyError`: a setting that needs a package which is not there (also an `ImportError`)
+    BlogautoOtelError
+    ├── ConfigurationError (ValueError)                a setting that cannot be used
+    │   └── MissingDependencyError (ImportError)       a setting needs a package that is not installed
+    ├── MisuseError (ValueError)                       a measurement that its declaration does not allow
+    ├── DeadlineError (TimeoutError)                   no time left for an export request
+    ├── MalformedError (ValueError)                    bytes that are not a Protocol Buffers message
+    ├── DamagedError (ValueError)                      bytes that are not a spool file
+    └── UnsafeError (OSError)                          a spool directory that cannot be trusted
+
+Only the first two are raised into the application, and only by `configure(strict=True)`. `MisuseError` is logged, and
+raised where a test asks for it. The others are caught where the export or the spool meets them.
 """
 
 from __future__ import annotations
 
-__all__ = ["BlogautoOtelError", "ConfigurationError", "MissingDependencyError"]
+__all__ = [
+    "BlogautoOtelError",
+    "ConfigurationError",
+    "DamagedError",
+    "DeadlineError",
+    "MalformedError",
+    "MissingDependencyError",
+    "MisuseError",
+    "UnsafeError",
+]
 
 
 class BlogautoOtelError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The root of every exception of this package."""
 
 
 class ConfigurationError(BlogautoOtelError, ValueError):
-    """A setting that cannot be used: the message names the variable, the value and the way out."""
+    """A setting that cannot be used; the message has the variable, the value and what to do."""
 
 
 class MissingDependencyError(ConfigurationError, ImportError):
@@ -24,3 +41,23 @@ class MissingDependencyError(ConfigurationError, ImportError):
     def __init__(self, wanted_by: str, package: str, *, extra: str | None = None) -> None:
         remedy = f'pip install "blogauto_otel[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{wanted_by} needs the package {package}: {remedy}")
+
+
+class MisuseError(BlogautoOtelError, ValueError):
+    """A measurement that its declaration does not allow: logged, and raised in tests only."""
+
+
+class DeadlineError(BlogautoOtelError, TimeoutError):
+    """The time for the whole export request is over."""
+
+
+class MalformedError(BlogautoOtelError, ValueError):
+    """Bytes that are not a Protocol Buffers message."""
+
+
+class DamagedError(BlogautoOtelError, ValueError):
+    """Bytes that are not a spool file, or are a part of one."""
+
+
+class UnsafeError(BlogautoOtelError, OSError):
+    """A spool directory that belongs to another user, or is not a directory: it is neither read nor written."""

@@ -29,6 +29,7 @@ from opentelemetry.metrics import Meter, MeterProvider
 
 from blogauto_otel._guard import guard, is_foreign, log_once, swallow
 from blogauto_otel.api.metric_spec import OTHER_VALUE, AttributeSpec, Kind, MetricSpec
+from blogauto_otel.errors import MisuseError
 
 P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,10 +51,6 @@ class AtMost:
     """How many different values an open attribute may take: `country: Annotated[str, AtMost(50)]`."""
 
     values: int
-
-
-class MisuseError(ValueError):
-    """A measurement that its declaration does not allow; told, and in tests raised, never in production."""
 
 
 class Instrument(Generic[P]):

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from blogauto_otel._threads import signals_blocked
+from blogauto_otel.errors import MalformedError
 from blogauto_otel.export.http import MAX_BODY, credentials
 from blogauto_otel.export.transport import USER_AGENT, Destination, ExportResult, ExportStatus, clamped, partial_success
 from blogauto_otel.otlp import protobuf
@@ -134,7 +135,7 @@ def retry_delay(metadata: Any) -> float | None:
         if key == "grpc-status-details-bin":
             try:
                 return _retry_delay(value)
-            except protobuf.MalformedError:
+            except MalformedError:
                 return None
     return None
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from blogauto_otel._threads import without_signal
+from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
     TIMEOUT,
     USER_AGENT,
-    DeadlineError,
     Destination,
     ExportResult,
     ExportStatus,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
+from blogauto_otel.errors import DeadlineError, MalformedError
 from blogauto_otel.otlp import protobuf
 
 USER_AGENT: Final = "blogauto-otel OTel-OTLP-Exporter-Python"
@@ -69,10 +70,6 @@ class Transport(Protocol):
         """Close connections."""
 
 
-class DeadlineError(TimeoutError):
-    """The time for the whole request is over."""
-
-
 def remaining(deadline: float, doing: str) -> float:
     """Seconds left.
 
@@ -104,6 +101,6 @@ def partial_success(body: bytes) -> tuple[int, str]:
                         rejected = max(protobuf.signed(content), 0)
                     elif inner == 2 and isinstance(content, bytes):
                         reason = content[:500].decode("utf-8", "replace")
-    except protobuf.MalformedError:
+    except MalformedError:
         return 0, ""
     return rejected, reason

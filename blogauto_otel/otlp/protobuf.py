@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+from blogauto_otel.errors import MalformedError
+
 VARINT: Final = 0
 FIXED64: Final = 1
 LENGTH: Final = 2
@@ -55,10 +57,6 @@ def message(tag_: bytes, content: bytes) -> bytes:
 
 
 # --- reading: answers are untrusted, so everything is checked ---------------------------------------------------------
-
-
-class MalformedError(ValueError):
-    """Bytes that are no message."""
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:

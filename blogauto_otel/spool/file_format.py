@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Final
 
+from blogauto_otel.errors import DamagedError
 from blogauto_otel.otlp.signal import Signal
 
 MAGIC: Final = b"BOS\x01"  # the last byte is the version
@@ -17,10 +18,6 @@ HEAD_SIZE: Final = _HEAD.size + _FACTS.size
 _PLAIN, _ZLIB = 0, 1
 _WORTH_PACKING: Final = 512  # bytes
 _SIGNALS: Final = tuple(Signal)
-
-
-class DamagedError(ValueError):
-    """Bytes that are no file of the spool, or not all of one."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from blogauto_otel._threads import without_signal
+from blogauto_otel.errors import DamagedError, UnsafeError
 from blogauto_otel.otlp.drop_reasons import SPOOL_DAMAGED, SPOOL_EXPIRED, SPOOL_FULL
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.descriptors import identity
@@ -27,7 +28,6 @@ from blogauto_otel.spool.file_format import (
     DAMAGED,
     FREE,
     UNFINISHED,
-    DamagedError,
     Name,
     StoredRequest,
     named,
@@ -55,10 +55,6 @@ _UNREADABLE: Final = frozenset({errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EA
 _serials: Final = itertools.count(1)  # of all files of this process
 
 Lost = Callable[[Signal, str, int], None]
-
-
-class UnsafeError(OSError):
-    """The directory is somebody else's, or no directory: nothing is read from it or written to it."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from blogauto_otel import _guard, metrics
 from blogauto_otel.api import instruments
 from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.api.metrics import AtMost, counter, gauge, histogram, up_down_counter
+from blogauto_otel.errors import MisuseError
 from tests.api.conftest import Meters
 
 quiet_guard = pytest.mark.quiet_guard
@@ -175,7 +176,7 @@ def test_a_provider_that_breaks_costs_a_count(caplog: pytest.LogCaptureFixture) 
 
 
 def test_in_tests_a_wrong_call_raises(meters: Meters) -> None:
-    with pytest.raises(instruments.MisuseError, match="status='sucess' is none of success, failed"):
+    with pytest.raises(MisuseError, match="status='sucess' is none of success, failed"):
         published.add(status="sucess")
 
 

@@ -17,6 +17,7 @@ import psutil
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from blogauto_otel.errors import DamagedError
 from blogauto_otel.spool import file_format
 from testkit import receiver as peer
 from testkit.child import free_port
@@ -362,7 +363,7 @@ def _spooled(lab: Lab) -> bytes:
     """Every byte of every file there, in whatever state, and what it unpacks to."""
     found = []
     for path in lab.spool.rglob("*"):
-        with contextlib.suppress(OSError, file_format.DamagedError):  # it may go, or be half-written
+        with contextlib.suppress(OSError, DamagedError):  # it may go, or be half-written
             found.append(path.read_bytes())
             found.append(file_format.unpack(found[-1], max_content=2**30).content)
     return b"".join(found)

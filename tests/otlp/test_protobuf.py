@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ExponentialHistogramDataPoint
 
+from blogauto_otel.errors import MalformedError
 from blogauto_otel.export.transport import clamped, partial_success
 from blogauto_otel.otlp import protobuf
 from testkit.receiver import partial_success as rejecting
@@ -47,7 +48,7 @@ def test_text(value: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_nonsense_is_malformed_or_read_but_nothing_else(data: bytes) -> None:
-    with contextlib.suppress(protobuf.MalformedError):
+    with contextlib.suppress(MalformedError):
         list(protobuf.fields(data))
     rejected, reason = partial_success(data)
     assert rejected >= 0
@@ -56,7 +57,7 @@ def test_nonsense_is_malformed_or_read_but_nothing_else(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x08", b"\x08" + b"\xff" * 11, b"\x0b", b"\x0d\x01\x02"])
 def test_what_ends_too_early_or_is_no_field_is_malformed(data: bytes) -> None:
-    with pytest.raises(protobuf.MalformedError):
+    with pytest.raises(MalformedError):
         list(protobuf.fields(data))
 
 

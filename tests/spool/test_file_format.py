@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blogauto_otel.errors import DamagedError
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import HEAD_SIZE, DamagedError, Name, StoredRequest, named, pack, parse, unpack
+from blogauto_otel.spool.file_format import HEAD_SIZE, Name, StoredRequest, named, pack, parse, unpack
 
 LIMIT = 2**20
 PLAIN = pack(StoredRequest(Signal.TRACES, 3, b"short"))

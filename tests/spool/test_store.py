@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
+from blogauto_otel.errors import UnsafeError
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import ownership
 from blogauto_otel.spool import store as store_module
 from blogauto_otel.spool.file_format import Name, StoredRequest, pack, parse
-from blogauto_otel.spool.store import MAX_DAMAGED, Disk, UnsafeError
+from blogauto_otel.spool.store import MAX_DAMAGED, Disk
 from tests.spool.damages import DAMAGES, GONE
 from tests.spool.stores import Crash, ManualClock, Store, a_kept, free_files, items
 
