@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from blogauto_otel.api import bind, metrics, operation, unbind
 from blogauto_otel.errors import BlogautoOtelError, ConfigurationError, MissingDependencyError
+from blogauto_otel.hooks import Hooks
 
 if TYPE_CHECKING:
     from blogauto_otel._configure import configure
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlogautoOtelError",
     "ConfigurationError",
+    "Hooks",
     "MissingDependencyError",
     "Settings",
     "Status",

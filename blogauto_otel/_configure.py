@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from opentelemetry import _logs, metrics, trace
 
@@ -27,6 +27,7 @@ from blogauto_otel._global_providers import install
 from blogauto_otel._guard import guard, log_once, logger
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
+from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import registry
 from blogauto_otel.sdk.logger_provider import build_logs
 from blogauto_otel.sdk.meter_provider import build_metering
@@ -35,6 +36,7 @@ from blogauto_otel.telemetry import Parts, Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LogRecordProcessor
+    from opentelemetry.sdk.metrics.view import View
     from opentelemetry.sdk.trace import SpanProcessor
     from typing_extensions import Unpack
 
@@ -84,6 +86,8 @@ def configure(
     app: object = None,  # noqa: ARG001 - for clarity: its class is instrumented
     span_processors: Sequence[SpanProcessor] = (),
     log_processors: Sequence[LogRecordProcessor] = (),
+    views: Sequence[View] = (),
+    hooks: Hooks | None = None,
     strict: bool | None = None,
     **settings: Unpack[SettingsArguments],
 ) -> Telemetry:
@@ -97,6 +101,8 @@ def configure(
         app: the ASGI application; accepted for clarity, never required.
         span_processors: further span processors, called before ours.
         log_processors: further log record processors, called before ours.
+        views: views of the meter provider, as of the OpenTelemetry SDK.
+        hooks: functions that add to the spans of requests, client calls and SQL statements.
         strict: raise `ConfigurationError` where a warning and the default would do. Default: `BLOGAUTO_OTEL_STRICT`.
         settings: any field of `Settings` (docs/settings.md), winning over the environment; durations in seconds.
 
@@ -125,7 +131,8 @@ def configure(
             _guard.set_level(loaded.settings.internal_log_level)
         for problem in loaded.problems:
             log_once(f"setting {problem}", "%s", problem)
-        parts = _try_compose(loaded.settings, span_processors, log_processors)
+        given = _Given(span_processors, log_processors, views, hooks)
+        parts = _try_compose(loaded.settings, given)
         _state.telemetry = telemetry = Telemetry(loaded.settings, parts, loaded.problems)
         if former is not None:
             former._continue_in(telemetry)
@@ -177,32 +184,39 @@ def _hook_into_process() -> None:
 # --- composition -----------------------------------------------------------------------------------------------------
 
 
-def _try_compose(
-    settings: Settings, span_processors: Sequence[SpanProcessor], log_processors: Sequence[LogRecordProcessor]
-) -> Parts | None:
+class _Given(NamedTuple):
+    """The arguments of `configure` that are objects of the application."""
+
+    span_processors: Sequence[SpanProcessor]
+    log_processors: Sequence[LogRecordProcessor]
+    views: Sequence[View]
+    hooks: Hooks | None
+
+
+def _try_compose(settings: Settings, given: _Given) -> Parts | None:
     if settings.sdk_disabled:
         return None
     try:
-        return _compose(settings, span_processors, log_processors)
+        return _compose(settings, given)
     except (Exception, SystemExit) as error:
         if settings.strict or not _guard.swallow("configuring telemetry", error):
             raise
         return None
 
 
-def _compose(
-    settings: Settings, span_processors: Sequence[SpanProcessor], log_processors: Sequence[LogRecordProcessor]
-) -> Parts:
+def _compose(settings: Settings, given: _Given) -> Parts:
     redactor = redaction.build_redactor(settings)
     redaction.redact_own_log(redactor)
     own = resource.build_resource(settings)
     delivery = build_delivery(settings, own)
     common: _Common = {"delivery": delivery, "redactor": redactor}
-    tracing = install("traces", lambda: build_tracing(settings, own, processors=span_processors, **common), settings)
-    metering = install("metrics", lambda: build_metering(settings, own, **common), settings)
-    logs = install("logs", lambda: build_logs(settings, own, processors=log_processors, **common), settings)
+    tracing = install(
+        "traces", lambda: build_tracing(settings, own, processors=given.span_processors, **common), settings
+    )
+    metering = install("metrics", lambda: build_metering(settings, own, views=given.views, **common), settings)
+    logs = install("logs", lambda: build_logs(settings, own, processors=given.log_processors, **common), settings)
     _install_propagator(settings)
-    context = _context(settings, tracing, **common)
+    context = _context(settings, tracing, given.hooks, **common)
     with guard("declaring the domain metrics"):
         api.attach(context.meter_provider, namespace=settings.namespace)
     reports = (*registry.instrument_all(context), *integrations.link_all(context, metering))
@@ -225,7 +239,12 @@ def _install_propagator(settings: Settings) -> None:
 
 
 def _context(
-    settings: Settings, tracing: Tracing | None, *, delivery: Delivery, redactor: redaction.Redactor
+    settings: Settings,
+    tracing: Tracing | None,
+    hooks: Hooks | None,
+    *,
+    delivery: Delivery,
+    redactor: redaction.Redactor,
 ) -> registry.Context:
     return registry.Context(
         settings=settings,
@@ -235,6 +254,7 @@ def _context(
         meter_provider=metrics.get_meter_provider(),
         logger_provider=_logs.get_logger_provider(),
         write_deferred_span=tracing.write_deferred_span if tracing else None,
+        hooks=hooks,
     )
 
 

@@ -375,6 +375,46 @@ def test_a_missing_span_is_told_with_the_names_there_are() -> None:
         telemetry.span("two")
 
 
+def test_the_applications_views_apply_to_our_metrics_and_to_its_own(run: Run) -> None:
+    out = succeeds(
+        run("""
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics.view import DropAggregation, ExplicitBucketHistogramAggregation, View
+telemetry = blogauto_otel.configure(views=[
+    View(instrument_name="shop.wait", aggregation=ExplicitBucketHistogramAggregation([1.0, 2.0])),
+    View(instrument_name="blogauto.keywords.analyzed", aggregation=DropAggregation()),
+], **QUIET)
+metrics.get_meter("shop").create_histogram("shop.wait").record(1.5)
+blogauto_otel.metrics.business.keywords_analyzed.add(1)
+data = telemetry._parts.metering.reader.collect_now()
+found = {metric.name: metric for resource in data.resource_metrics for scope in resource.scope_metrics
+         for metric in scope.metrics}
+assert "blogauto.keywords.analyzed" not in found
+print(json.dumps(list(found["shop.wait"].data.data_points[0].explicit_bounds)))
+""")
+    )
+    assert json.loads(out.splitlines()[-1]) == [1.0, 2.0]
+
+
+def test_every_instrumentation_gets_the_hooks(run: Run) -> None:
+    succeeds(
+        run("""
+import sys, types
+from blogauto_otel.instrumentation import registry
+seen = []
+def instrument(context):
+    seen.append(context.hooks)
+    return registry.Report("module", registry.State.ON)
+module = types.SimpleNamespace(__name__="module", instrument=instrument)
+sys.modules["module"] = module
+registry.INSTRUMENTATIONS = {"module": "module"}
+hooks = blogauto_otel.Hooks(client_request={"redis": print})
+blogauto_otel.configure(hooks=hooks, sqlalchemy="off", **QUIET)
+assert seen == [hooks]
+""")
+    )
+
+
 @pytest.mark.quiet_guard
 def test_an_error_of_ours_while_configuring_is_swallowed(run: Run) -> None:
     done = run("""

@@ -13,6 +13,7 @@ from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError
+from blogauto_otel.hooks import Hooks
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -57,6 +58,7 @@ class Context:
     meter_provider: MeterProvider
     logger_provider: LoggerProvider
     write_deferred_span: Callable[..., None] | None = None
+    hooks: Hooks | None = None
 
 
 # In the order in which they are switched on: `context` first, because the others start threads.

@@ -22,7 +22,7 @@ from opentelemetry.sdk.metrics import (
     TraceBasedExemplarFilter,
 )
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
-from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import log_once, swallow
@@ -136,7 +136,9 @@ class Metering:
         attribute_sets.reset_after_fork(self.provider, resource)
 
 
-def build_metering(settings: Settings, resource: Resource, *, delivery: Delivery, redactor: Redactor) -> Metering:
+def build_metering(
+    settings: Settings, resource: Resource, *, delivery: Delivery, redactor: Redactor, views: Sequence[View] = ()
+) -> Metering:
     """Build the meter provider; it is not installed.
 
     Raises:
@@ -150,6 +152,7 @@ def build_metering(settings: Settings, resource: Resource, *, delivery: Delivery
         _EXPORTERS[name](settings, redactor, readers, sinks)
     provider = _Provider(
         metric_readers=readers,
+        views=views,
         resource=resource,
         exemplar_filter=_EXEMPLAR_FILTERS[settings.exemplar_filter](),
         shutdown_on_exit=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Literal
 
-from blogauto_otel import bind, configure, metrics, operation, unbind
+from blogauto_otel import Hooks, bind, configure, metrics, operation, unbind
 from blogauto_otel.api.metrics import AtMost, Counter, Gauge, counter, gauge, histogram, up_down_counter
 from blogauto_otel.testing import capture_telemetry
 
@@ -148,6 +148,8 @@ unbind("site")
 def use_configure() -> None:
     configure(service_name="shop", sample_rate=0.5, console="json", untraced_routes=("/health",), strict=True)
     configure(headers={"api-key": "x"}, span_delay=0.5, redact="false", endpoint=None)
+    configure(hooks=Hooks(sql_statement=lambda span, text, given: span.set_attribute("shop.bound", given)))
+    configure(hooks=Hooks(server_respons=print))  # type: ignore[call-arg]
     configure(servce_name="shop")  # type: ignore[call-arg]
     configure(sample_rate=object())  # type: ignore[arg-type]
     configure(console="jsn")  # type: ignore[arg-type]
