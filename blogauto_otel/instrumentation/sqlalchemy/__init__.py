@@ -1,7 +1,7 @@
 """SQL statements as spans and durations, for every SQLAlchemy engine of the process, sync or async, old or new.
 
-Methods of `Connection` are wrapped by class. Public events would cost 23 us a statement by existing, where a wrapper
-costs 1, and they leave a span open when a statement is cancelled (docs/decisions/0020).
+Methods of `Connection` are wrapped by class. Empty listeners of the public events cost 23 us a statement and a wrapper
+1 us, and the events leave a span open when a statement is cancelled (docs/decisions/0020).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib import metadata, util
 from types import ModuleType
 from typing import Any, Final
 
-from blogauto_otel import semconv
+from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, guarded, log_once
 from blogauto_otel.instrumentation import Context, Report, State, conventions
 from blogauto_otel.instrumentation.imports import when_imported
@@ -23,23 +23,31 @@ OLDEST: Final = (2, 0)
 
 _BASE: Final = "sqlalchemy.engine.base"
 _PACKAGE: Final = "sqlalchemy"  # of contrib
-_waiting = False
-_handed_over = False
+
+
+class _State:
+    """What `instrument` has done besides patching."""
+
+    waits_for_import = False
+    switched_contrib_on = False
+
+
+_state: Final = _process.register(_State())
 
 
 def instrument(context: Context) -> Report:
-    """Record every statement from now on; SQLAlchemy itself is not imported for it."""
+    """Record every statement from now on; SQLAlchemy is patched when the application imports it."""
     if context.settings.sqlalchemy == "off":
         return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_SQLALCHEMY")
     if "sqlalchemy" not in sys.modules and util.find_spec("sqlalchemy") is None:
         return Report(NAME, State.MISSING, "SQLAlchemy is not installed")
     version = _version()
     if context.settings.sqlalchemy == "contrib":
-        refusal = _hand_over(context)
+        refusal = _switch_contrib_on(context)
         if refusal is None:
             return Report(NAME, State.ON, f"by the contrib instrumentor, SQLAlchemy {version}")
-        ours = _instrument(context, version)
-        return Report(NAME, refusal.state, f"{refusal.detail}; instead ours is {ours.state.value}")
+        own = _instrument(context, version)
+        return Report(NAME, refusal.state, f"{refusal.detail}; instead ours is {own.state.value}")
     if _contrib() is not None:
         return Report(NAME, State.SKIPPED, "the contrib instrumentor is on already")
     return _instrument(context, version)
@@ -56,11 +64,13 @@ def _instrument(context: Context, version: str) -> Report:
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
         return Report(NAME, State.WRONG_VERSION, f"SQLAlchemy {version}; 2.0 or later is needed")
     base = sys.modules.get(_BASE)
-    problem = patches.problem_with(base) if base is not None else None
+    problem = patches.changed_method(base) if base is not None else None
     if problem:
         return Report(NAME, State.WRONG_VERSION, f"SQLAlchemy {version}: {problem}")
-    recorder.active = ours = recorder.Recorder(context)
-    pools.observe(context.meter_provider.get_meter(semconv.SCOPE_SQL), lambda: recorder.active is ours)
+    recorder.state.active = active = recorder.Recorder(context)
+    pools.observe_connections(
+        context.meter_provider.get_meter(semconv.SCOPE_SQL), lambda: recorder.state.active is active
+    )
     if base is not None:
         patches.install(base)
     else:
@@ -74,25 +84,23 @@ def _version() -> str:
 
 
 def _patch_when_imported() -> None:
-    """Importing SQLAlchemy for an application that may never use it would cost every process of it 100 ms and more."""
-    global _waiting
-    if not _waiting:
-        _waiting = True
-        when_imported(_BASE, _imported)
+    """The import takes 100 ms and more, so it is left to an application that uses SQLAlchemy."""
+    if not _state.waits_for_import:
+        _state.waits_for_import = True
+        when_imported(_BASE, _on_import)
 
 
 @guarded("instrumenting SQLAlchemy", None)
-def _imported(base: ModuleType) -> None:
-    problem = patches.problem_with(base)
+def _on_import(base: ModuleType) -> None:
+    problem = patches.changed_method(base)
     if problem:
         log_once("sqlalchemy version", "SQLAlchemy is not instrumented: %s", problem)
-    elif recorder.active is not None:
+    elif recorder.state.active is not None:
         patches.install(base)
 
 
-def _hand_over(context: Context) -> Report | None:
-    """Switch the contrib instrumentor on; a report says why it could not be."""
-    global _handed_over
+def _switch_contrib_on(context: Context) -> Report | None:
+    """Switch the contrib instrumentor on; a report when that is not possible."""
     try:
         from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
     except ImportError as error:
@@ -104,28 +112,22 @@ def _hand_over(context: Context) -> Report | None:
         return Report(NAME, State.WRONG_VERSION, f"contrib takes {conflict.required} and found {conflict.found}")
     conventions.prefer_stable(_PACKAGE)
     with guard("importing sqlalchemy.ext.asyncio"):
-        # Imported after the instrumentor, it would make two tracers of every async engine (contrib issue 2149).
+        # Imported after the instrumentor, it makes two tracers of every async engine (contrib issue 2149).
         import sqlalchemy.ext.asyncio  # noqa: F401
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument(tracer_provider=context.tracer_provider, meter_provider=context.meter_provider)
-        _handed_over = True
+        _state.switched_contrib_on = True
     return None
 
 
 def uninstrument() -> None:
-    """Put SQLAlchemy's methods back."""
-    global _handed_over
-    recorder.active = None
-    pools.forget()
+    """Restore SQLAlchemy's methods."""
+    recorder.state.active = None
+    pools.clear()
     base = sys.modules.get(_BASE)
     if base is not None:
         patches.remove(base)
-    if _handed_over and _contrib() is not None:
+    if _state.switched_contrib_on and _contrib() is not None:
         _contrib().uninstrument()
         conventions.leave(_PACKAGE)
-    _handed_over = False
-
-
-def after_fork_in_child() -> None:
-    """Connections of the parent are not the child's: a pool is known again once the child takes one from it."""
-    pools.forget()
+    _state.switched_contrib_on = False

@@ -1,4 +1,4 @@
-"""What is said of a database and of the statements seen there, worked out once for each."""
+"""Attributes of a database and of its statements, each computed once and remembered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.util.types import AttributeValue
 
-from blogauto_otel.instrumentation.sqlalchemy.text import summarize, without_values
+from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, AttributeValue]
 
-# SQLAlchemy's dialect names in the words of the semantic conventions; other names are their own.
+# The semantic conventions' name of a SQLAlchemy dialect, where it is another.
 SYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "mssql": "microsoft.sql_server",
@@ -34,13 +34,14 @@ SYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# Statements remembered per database, twice over; what comes later pushes out what was not used since.
+# Statements in each of the two generations that are remembered per database; the older one is dropped when the newer
+# one is full.
 MAX_STATEMENTS: Final = 500
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as its spans and its points name it, and the series of its duration."""
+    """The span name, the attributes of spans and of measurements, and the histogram of the duration."""
 
     name: str
     span: Attributes
@@ -49,50 +50,50 @@ class Statement:
 
 
 class Database:
-    """Where statements of one engine go, and the statements seen there."""
+    """One database and the statements that were executed there."""
 
     def __init__(
-        self, engine: Engine, *, redactor: Redactor, max_text: int, series: Callable[[Attributes], BoundHistogram]
+        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], BoundHistogram]
     ) -> None:
         self._dialect = engine.dialect.name
         self._redactor = redactor
         self._max_text = max_text
-        self._series = series
-        self.attributes = of_engine(engine, redactor)
+        self._duration = duration
+        self.attributes = database_attributes(engine, redactor)
         self._recent: dict[tuple[str, bool], Statement] = {}
         self._older: dict[tuple[str, bool], Statement] = {}
 
     def statement(self, text: str, *, batched: bool) -> Statement:
-        """What is known of a statement; read once, then remembered."""
+        """The attributes of a statement; it is parsed once, then remembered."""
         key = (text if len(text) <= self._max_text else text[: self._max_text], batched)
         found = self._recent.get(key)
         return found if found is not None else self._remember(key, whole=len(key[0]) == len(text))
 
     def _remember(self, key: tuple[str, bool], *, whole: bool) -> Statement:
-        found = self._older.get(key) or self._read(*key, whole=whole)
+        found = self._older.get(key) or self._parse(*key, whole=whole)
         if len(self._recent) >= MAX_STATEMENTS:
             self._older, self._recent = self._recent, {}
         self._recent[key] = found
         return found
 
-    def _read(self, text: str, batched: bool, *, whole: bool) -> Statement:
-        bare = self._redactor.text(without_values(text, self._dialect))
-        about = summarize(bare)
+    def _parse(self, text: str, batched: bool, *, whole: bool) -> Statement:
+        redacted = self._redactor.text(without_values(text, self._dialect))
+        query = summarize(redacted)
         batch = "BATCH " if batched else ""
         point = dict(self.attributes)
-        if about.operation:
-            point["db.operation.name"] = batch + about.operation
-        if about.collection:
-            point["db.collection.name"] = about.collection
-        span = {**point, "db.query.text": bare if whole else bare[: self._max_text - 3] + "..."}
-        if about.summary:
-            span["db.query.summary"] = batch + about.summary
-        name = batch + about.summary if about.summary else str(point["db.system.name"])
-        return Statement(name, span, point, self._series(point))
+        if query.operation:
+            point["db.operation.name"] = batch + query.operation
+        if query.collection:
+            point["db.collection.name"] = query.collection
+        span = {**point, "db.query.text": redacted if whole else redacted[: self._max_text - 3] + "..."}
+        if query.summary:
+            span["db.query.summary"] = batch + query.summary
+        name = batch + query.summary if query.summary else str(point["db.system.name"])
+        return Statement(name, span, point, self._duration(point))
 
 
-def of_engine(engine: Engine, redactor: Redactor) -> Attributes:
-    """The address of a database, never its user or password."""
+def database_attributes(engine: Engine, redactor: Redactor) -> Attributes:
+    """The system, name and address of a database, without user and password."""
     url, dialect = engine.url, engine.dialect
     name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
     found: Attributes = {"db.system.name": SYSTEMS.get(name, name)}

@@ -1,4 +1,4 @@
-"""What is said of a statement that failed: whose exception, the database's code, and its words without values."""
+"""Attributes and message of a failed statement: the driver's exception, the database's code, no values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE: Final = 256
 
-# Messages of databases quote the value that was refused: these are the ways they do it. A quoted value may hold quotes,
-# so it ends at the last one of the line; one that was cut has none.
+# The ways in which databases quote a value in a message. A quoted value may contain quotes, so it ends at the last one
+# of the line; one that was cut has none.
 _QUOTED_VALUES: Final = re.compile(
     r"""
     (?<!\w)'(?:.*'(?!\w)|.*\Z)
@@ -28,7 +28,7 @@ _QUOTED_VALUES: Final = re.compile(
 _CODE: Final = re.compile(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
 
 
-def failure(error: BaseException) -> Attributes:
+def error_attributes(error: BaseException) -> Attributes:
     """`error.type`, the driver's own exception, and the database's code for it."""
     found: Attributes = {"error.type": type_name(type(error))}
     with guard("reading a driver's exception"):
@@ -39,21 +39,21 @@ def failure(error: BaseException) -> Attributes:
     return found
 
 
-def message(error: BaseException, redactor: Redactor) -> str:
-    """What the database said, without the statement, its parameters and the values it quotes."""
+def error_message(error: BaseException, redactor: Redactor) -> str:
+    """The database's message, without the statement, its parameters and the values it quotes."""
     original = error
-    said: object = error
+    text: object = error
     with guard("reading a driver's exception"):
         original = _original(error)
         arguments: tuple[Any, ...] = getattr(original, "args", ())
-        said = arguments[1] if len(arguments) == 2 else original  # MySQL and ODBC: a number, and the words for it
-    said = safe_text(said)
-    first_line = said.partition("\n")[0][: 4 * MAX_MESSAGE]  # PostgreSQL's DETAIL, on the second line, quotes the row
+        text = arguments[1] if len(arguments) == 2 else original  # MySQL and ODBC: a number and a message
+    text = safe_text(text)
+    first_line = text.partition("\n")[0][: 4 * MAX_MESSAGE]  # PostgreSQL's DETAIL, on the second line, quotes the row
     return redactor.text(_QUOTED_VALUES.sub("?", first_line))[:MAX_MESSAGE]
 
 
 def _original(error: BaseException) -> BaseException:
-    """What SQLAlchemy wrapped, if it wrapped it."""
+    """The exception that SQLAlchemy wrapped, or the exception itself."""
     original = getattr(error, "orig", None)
     return original if isinstance(original, BaseException) else error
 

@@ -1,15 +1,16 @@
-"""Connections of every pool of the process, counted when somebody collects, so that a checkout costs nothing."""
+"""Connections of every pool of the process, counted at collection, so that a checkout costs nothing."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation.sqlalchemy.databases import of_engine
+from blogauto_otel.instrumentation.sqlalchemy.databases import database_attributes
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -20,35 +21,47 @@ if TYPE_CHECKING:
 _Labels = tuple[tuple[str, str], ...]
 _Count = Callable[[Any], Mapping[_Labels, int]]
 
-_known: dict[int, tuple[weakref.ref[Pool], str]] = {}
+
+class _State:
+    """The pools of this process by identity, with their names."""
+
+    def __init__(self) -> None:
+        self.pools: dict[int, tuple[weakref.ref[Pool], str]] = {}
+
+    def after_fork_in_child(self) -> None:
+        """Connections of the parent are not the child's: a pool is added when the child takes one from it."""
+        self.pools.clear()
 
 
-def know(engine: Engine, redactor: Redactor) -> None:
-    """Remember the pool that an engine takes a connection from; it is forgotten when it goes."""
+_state: Final = _process.register(_State())
+
+
+def add(engine: Engine, redactor: Redactor) -> None:
+    """Count the pool that an engine takes a connection from, as long as it exists."""
     pool = engine.pool
     key = id(pool)
-    if key in _known:
+    if key in _state.pools:
         return
     with guard("counting connections"):
 
-        def forget_it(_: weakref.ref[Pool]) -> None:
-            _known.pop(key, None)
+        def remove(_: weakref.ref[Pool]) -> None:
+            _state.pools.pop(key, None)
 
-        _known[key] = (weakref.ref(pool, forget_it), _name(pool, engine, redactor))
-
-
-def forget() -> None:
-    """Forget all; a pool is known again once somebody takes a connection from it."""
-    _known.clear()
+        _state.pools[key] = (weakref.ref(pool, remove), _name(pool, engine, redactor))
 
 
-def observe(meter: Meter, is_wanted: Callable[[], bool]) -> None:
-    """Report on all pools while `is_wanted`."""
+def clear() -> None:
+    """Remove all pools; one is added again when a connection is taken from it."""
+    _state.pools.clear()
+
+
+def observe_connections(meter: Meter, is_active: Callable[[], bool]) -> None:
+    """Report on all pools while `is_active`."""
 
     def observing(count: _Count) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def report(_: CallbackOptions) -> Iterable[Observation]:
             with guard("counting connections"):
-                return _totals(count) if is_wanted() else ()
+                return _totals(count) if is_active() else ()
             return ()
 
         return report
@@ -61,7 +74,7 @@ def observe(meter: Meter, is_wanted: Callable[[], bool]) -> None:
     )
     meter.create_observable_up_down_counter(
         "db.client.connection.max",
-        [observing(_most)],
+        [observing(_maximum)],
         unit="{connection}",
         description="The maximum number of open connections allowed.",
     )
@@ -71,15 +84,15 @@ def _name(pool: Pool, engine: Engine, redactor: Redactor) -> str:
     """The semantic conventions' name of a pool that has none: `server.address:server.port/db.namespace`."""
     if pool.logging_name:
         return str(pool.logging_name)
-    known = of_engine(engine, redactor)
-    place = ":".join(str(known[key]) for key in ("server.address", "server.port") if key in known)
-    return f"{place or known['db.system.name']}/{known.get('db.namespace', '')}"
+    database = database_attributes(engine, redactor)
+    address = ":".join(str(database[key]) for key in ("server.address", "server.port") if key in database)
+    return f"{address or database['db.system.name']}/{database.get('db.namespace', '')}"
 
 
 def _totals(count: _Count) -> list[Observation]:
-    """Pools of the same name are counted together: one name is one series."""
+    """The sums over pools of the same name, because they are one time series."""
     totals: dict[_Labels, int] = {}
-    for reference, name in tuple(_known.values()):
+    for reference, name in tuple(_state.pools.values()):
         pool = reference()
         if pool is not None and hasattr(pool, "checkedout"):  # NullPool and StaticPool keep no count
             for state, number in count(pool).items():
@@ -93,6 +106,6 @@ def _in_use_and_idle(pool: Any) -> Mapping[_Labels, int]:
     return {((state, "used"),): pool.checkedout(), ((state, "idle"),): pool.checkedin()}
 
 
-def _most(pool: Any) -> Mapping[_Labels, int]:
+def _maximum(pool: Any) -> Mapping[_Labels, int]:
     overflow = getattr(pool, "_max_overflow", -1)
     return {(): pool.size() + overflow} if overflow >= 0 and pool.size() > 0 else {}

@@ -1,22 +1,24 @@
-"""Turns statements that have ended into points and spans."""
+"""Records statements that have ended as measurements and spans."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import get_current
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, get_current_span
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, get_current_span
 
-from blogauto_otel import semconv
+from blogauto_otel import _process, semconv
+from blogauto_otel._guard import guard
+from blogauto_otel._suppression import is_suppressed
 from blogauto_otel.api.context import bound
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
-from blogauto_otel.instrumentation.sqlalchemy.failures import failure, message
-from blogauto_otel.instrumentation.suppression import is_suppressed
+from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _MIN_TEXT: Final = 4096  # characters of a statement that are parsed, however sh
 
 
 class Recorder:
-    """Lives from `instrument` to `uninstrument`."""
+    """Records until `uninstrument`."""
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
@@ -41,7 +43,8 @@ class Recorder:
         self._max_text = max(settings.span_attribute_length, _MIN_TEXT)
         self._databases: weakref.WeakKeyDictionary[Dialect, Database] = weakref.WeakKeyDictionary()
         self._tracer = context.tracer_provider.get_tracer(semconv.SCOPE_SQL)
-        self._late = _DeferredSpan(context)
+        self._deferred = _DeferredSpanWriter(context)
+        self._hook = context.hooks.sql_statement if context.hooks else None
         self._duration = context.meter_provider.get_meter(semconv.SCOPE_SQL).create_histogram(
             "db.client.operation.duration",
             unit="s",
@@ -50,14 +53,20 @@ class Recorder:
         )
 
     def statement(
-        self, connection: Connection, text: str, size: int, elapsed: float, error: BaseException | None
+        self,
+        connection: Connection,
+        text: str,
+        parameter_sets: Sequence[Any],
+        elapsed: float,
+        error: BaseException | None,
     ) -> None:
-        """Record one statement that has ended, or `size` of them that were executed as one batch."""
+        """Record one statement that has ended; with several sets of parameters it was executed as one batch."""
         context = get_current()
         if is_suppressed(context) or not getattr(connection, "_allow_autobegin", True):
-            return  # SQLAlchemy asks a new connection for its version and the like: no statement of the application
+            return  # not a statement of the application: SQLAlchemy asks a new connection for its version and the like
+        size = len(parameter_sets)
         statement = self.database(connection.engine).statement(text, batched=size > 1)
-        failed = failure(error) if error is not None else None
+        failed = error_attributes(error) if error is not None else None
         parent = get_current_span(context).get_span_context()
         if failed:
             self._duration.record(elapsed, {**statement.point, **failed}, context)
@@ -65,64 +74,79 @@ class Recorder:
             statement.duration.record(elapsed, context, sampled=parent.trace_flags.sampled)
         if self._root_spans or parent.trace_flags & 1:
             batch: Attributes = {"db.operation.batch.size": size} if size > 1 else {}
-            self._span(statement.name, {**statement.span, **batch, **(failed or {})}, parent, elapsed, error)
+            attributes = {**statement.span, **batch, **(failed or {})}
+            call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
+            self._span(statement.name, attributes, parent, elapsed, error, call_hook)
 
     def wait(self, name: str, engine: Engine, elapsed: float, error: BaseException | None) -> None:
-        """Record a connect or a commit that failed or took long, in a trace that is kept."""
+        """Record a connect or a commit that failed or was slow, in a sampled trace."""
         context = get_current()
         parent = get_current_span(context).get_span_context()
         if is_suppressed(context) or not parent.trace_flags & 1:
             return
-        failed = failure(error) if error is not None else {}
+        failed = error_attributes(error) if error is not None else {}
         attributes = {**self.database(engine).attributes, "db.operation.name": name, **failed}
         self._span(name, attributes, parent, elapsed, error)
 
     def database(self, engine: Engine) -> Database:
-        """What is known of an engine's database; options of an engine make it another engine with the same dialect."""
+        """The database of an engine; an engine with other execution options has the same dialect."""
         found = self._databases.get(engine.dialect)
         if found is None:
-            found = Database(engine, redactor=self.redactor, max_text=self._max_text, series=self._series)
+            found = Database(engine, redactor=self.redactor, max_text=self._max_text, duration=self._bound_duration)
             self._databases[engine.dialect] = found
         return found
 
-    def _series(self, point: Attributes) -> BoundHistogram:
+    def _bound_duration(self, point: Attributes) -> BoundHistogram:
         return BoundHistogram(self._duration, point)
 
     def _span(
-        self, name: str, attributes: Attributes, parent: SpanContext, elapsed: float, error: BaseException | None
+        self,
+        name: str,
+        attributes: Attributes,
+        parent: SpanContext,
+        elapsed: float,
+        error: BaseException | None,
+        call_hook: Callable[[Span], None] | None = None,
     ) -> None:
-        """A span after the fact, with its true start."""
+        """Create a span that has ended, with its true start."""
         end = time_ns()
         start = end - int(elapsed * 1e9)
         attributes.update(bound())
-        status = _SUCCESS if error is None else Status(StatusCode.ERROR, message(error, self.redactor))
-        if self._late.write(name, attributes, parent, start, end, status):
+        status = _SUCCESS if error is None else Status(StatusCode.ERROR, error_message(error, self.redactor))
+        if call_hook is None and self._deferred.write(name, attributes, parent, start, end, status):
             return
         span = self._tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes, start_time=start)
         if error is not None:
             span.set_status(status)
+        if call_hook is not None and span.is_recording():
+            call_hook(span)
         span.end(end)
 
+    def _call_hook(self, text: str, parameters_given: bool, span: Span) -> None:
+        with guard("calling the hook for SQL statements"):
+            if self._hook is not None:
+                self._hook(span, text, parameters_given)
 
-class _DeferredSpan:
-    """The short way for a span that is over when it is made: half the cost of one that is started and ended.
 
-    It asks no sampler and no processor's `on_start`. So it is taken only below a sampled parent, where our sampler
-    would say yes, and as long as no processor of the application watches starts.
+class _DeferredSpanWriter:
+    """Writes a span that has ended at half the cost of one that is started and ended.
+
+    It asks no sampler and calls no `on_start`. So it writes only below a sampled parent, where our sampler samples, and
+    as long as no processor of the application has an `on_start`.
     """
 
     def __init__(self, context: Context) -> None:
         self._provider: Any = context.tracer_provider
-        is_as_known = hasattr(getattr(self._provider, "_active_span_processor", None), "_span_processors")
-        self._write = context.write_deferred_span if is_as_known and context.settings.sampler is None else None
-        self._looked_at: object = None
-        self._unwatched = False
+        has_known_members = hasattr(getattr(self._provider, "_active_span_processor", None), "_span_processors")
+        self._write = context.write_deferred_span if has_known_members and context.settings.sampler is None else None
+        self._checked: object = None
+        self._can_skip_on_start = False
 
     def write(
         self, name: str, attributes: Attributes, parent: SpanContext, start: int, end: int, status: Status
     ) -> bool:
         """Write the span; False when it has to be started and ended."""
-        if self._write is None or not parent.trace_flags & 1 or not self._is_unwatched():
+        if self._write is None or not parent.trace_flags & 1 or not self._skips_on_start():
             return False
         span_id = self._provider.id_generator.generate_span_id()
         self._write(
@@ -138,19 +162,25 @@ class _DeferredSpan:
         )
         return True
 
-    def _is_unwatched(self) -> bool:
-        """Looked at anew whenever a processor was added."""
+    def _skips_on_start(self) -> bool:
+        """Whether no processor needs `on_start`; checked again when a processor was added."""
         processors = self._provider._active_span_processor._span_processors
-        if processors is not self._looked_at:
-            self._unwatched = not any(map(_watches_starts, processors))
-            self._looked_at = processors
-        return self._unwatched
+        if processors is not self._checked:
+            self._can_skip_on_start = not any(map(_has_on_start, processors))
+            self._checked = processors
+        return self._can_skip_on_start
 
 
-def _watches_starts(processor: Any) -> bool:
-    """The SDK's processors and ours do nothing when a span starts."""
+def _has_on_start(processor: Any) -> bool:
+    """Whether `on_start` does something; that of the SDK's processors and of ours does nothing."""
     on_start: Callable[..., Any] = type(getattr(processor, "inner", processor)).on_start
     return not str(on_start.__module__).startswith(("opentelemetry.sdk.trace", "blogauto_otel."))
 
 
-active: Recorder | None = None
+class _State:
+    """The recorder of this process; None when statements are not recorded."""
+
+    active: Recorder | None = None
+
+
+state: Final = _process.register(_State())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import sqlite3
 import sys
@@ -10,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
@@ -22,6 +24,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from blogauto_otel import _guard
 from blogauto_otel.api.context import begin_request, end_request
+from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import State, sqlalchemy
 from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
@@ -388,13 +391,13 @@ def test_a_message_says_what_went_wrong_and_quotes_no_value(
 ) -> None:
     error = exc.DBAPIError("INSERT ...", {"email": "kim@example.com"}, original)
     redactor: Any = SimpleNamespace(text=lambda value: value.replace("hunter2", "[redacted]"))
-    assert failures.failure(error).get("db.response.status_code") == code
-    assert failures.message(error, redactor) == message
+    assert failures.error_attributes(error).get("db.response.status_code") == code
+    assert failures.error_message(error, redactor) == message
 
 
 def test_the_type_of_an_adapted_error_is_the_drivers_own() -> None:
     error = exc.DBAPIError("INSERT ...", {}, adapted())
-    assert str(failures.failure(error)["error.type"]).endswith(".DriverError")
+    assert str(failures.error_attributes(error)["error.type"]).endswith(".DriverError")
 
 
 @pytest.mark.quiet_guard
@@ -506,7 +509,7 @@ def test_a_database_is_named_by_convention_and_without_credentials(
 
     name = url.partition(":")[0]
     fake: Any = SimpleNamespace(url=make_url(url), dialect=SimpleNamespace(name=name, is_mariadb=name == "mariadb"))
-    assert databases.of_engine(fake, recording.context.redactor) == expected
+    assert databases.database_attributes(fake, recording.context.redactor) == expected
 
 
 def test_a_statement_is_read_once(engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,7 +535,7 @@ def test_what_is_remembered_of_statements_is_bounded(
         engine,
         redactor=recording.context.redactor,
         max_text=100,
-        series=lambda point: BoundHistogram(histogram, point),
+        duration=lambda point: BoundHistogram(histogram, point),
     )
     hot = database.statement("SELECT hot", batched=False)
     for number in range(1000):
@@ -549,6 +552,45 @@ def test_a_statement_of_a_megabyte_is_cut(engine: Engine, recording: Recording) 
     assert first == "SELECT id FROM posts WHERE title = ?..."
     assert len(second) == 4096
     assert second.endswith("...")
+
+
+# --- the application's hook ---
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_the_hook_gets_the_open_span_the_statement_and_whether_it_had_parameters(
+    engine: Engine, deferred: bool
+) -> None:
+    def add(span: trace.Span, statement: str, parameters_given: bool) -> None:
+        assert span.is_recording()
+        span.set_attribute("shop.statement", f"{statement} {parameters_given}")
+
+    recording = Recording(late=deferred)
+    sqlalchemy.instrument(dataclasses.replace(recording.context, hooks=Hooks(sql_statement=add)))
+    try:
+        with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
+            connection.execute(text("SELECT id FROM posts WHERE id = :id"), {"id": 1})
+            connection.exec_driver_sql("SELECT 42")
+    finally:
+        sqlalchemy.uninstrument()
+    assert [(span.attributes or {})["shop.statement"] for span in recording.spans] == [
+        "SELECT id FROM posts WHERE id = ? True",
+        "SELECT 42 False",
+    ]
+
+
+@pytest.mark.quiet_guard
+def test_a_hook_that_raises_costs_neither_the_statement_nor_its_span(engine: Engine) -> None:
+    recording = Recording()
+    hooks = Hooks(sql_statement=lambda *_: 1 / 0)  # type: ignore[arg-type, return-value]
+    sqlalchemy.instrument(dataclasses.replace(recording.context, hooks=hooks))
+    try:
+        with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
+            assert connection.execute(text("SELECT 42")).scalar() == 42
+    finally:
+        sqlalchemy.uninstrument()
+    assert recording.names == ["SELECT"]
+    assert _guard.swallowed() == {"calling the hook for SQL statements": 1}
 
 
 # --- waiting for the database ---
@@ -583,7 +625,7 @@ def test_a_quick_connect_and_commit_leave_no_span_and_slow_ones_do(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for limit, names in ((60.0, ["INSERT posts"]), (0.0, ["connect", "INSERT posts", "COMMIT"])):
-        monkeypatch.setattr(patches, "WORTH_A_SPAN", limit)
+        monkeypatch.setattr(patches, "SLOW", limit)
         recording.forget()
         with recording.tracer.start_as_current_span("request"), engine.begin() as connection:
             connection.execute(insert(posts), {"title": f"with limit {limit}"})

@@ -1,6 +1,7 @@
-"""What a SQL statement may say of itself: its text without values, its operation, the tables it is about.
+"""The text of a SQL statement without values, and its operation and tables.
 
-Tokens, not grammar: one pass of one regular expression, linear in the text; where a dialect is in doubt it says less.
+It is tokenised and not parsed: one pass of one regular expression, in linear time. Where the meaning depends on an
+unknown dialect, the result has less detail.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from typing import Final
 
 from blogauto_otel.redaction.sql import double_quoted
 
-# The semantic conventions' bound of db.query.summary; it is cut between targets, never inside one.
+# The semantic conventions' limit of db.query.summary; it is cut between targets.
 MAX_SUMMARY: Final = 255
 
-# How a dialect of SQLAlchemy writes strings. One that is in neither set is in doubt: where a backslash stands in a
-# string, all that follows counts as value, because guessing wrong would turn the string inside out.
+# How a dialect of SQLAlchemy writes strings. For one that is in neither set, everything after a backslash in a string
+# counts as value, because a wrong guess would take the text between two strings for a string.
 STANDARD_STRINGS: Final = frozenset(
     {"postgresql", "sqlite", "mssql", "oracle", "cockroachdb", "redshift", "db2", "trino", "hana", "firebird"}
 )
@@ -49,7 +50,7 @@ DOUBLE_QUOTED_STRINGS: Final = frozenset({"mysql", "mariadb", "bigquery", "datab
 
 _BACKSLASH: Final = r"'[^'\\]*(?:(?:\\(?:.|\Z)|'')[^'\\]*)*(?:'|\Z)"
 _STANDARD: Final = r"'[^']*(?:''[^']*)*(?:'|\Z)"
-_IN_DOUBT: Final = r"'[^'\\]*(?:''[^'\\]*)*(?:'|\Z|\\.*)"
+_UNKNOWN: Final = r"'[^'\\]*(?:''[^'\\]*)*(?:'|\Z|\\.*)"
 _ORACLE_QUOTES: Final = (
     r"[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)|(?P<delimiter>.).*?(?:(?P=delimiter)'|\Z))"
 )
@@ -65,7 +66,7 @@ _BRACKET_IN_DOUBT: Final = r"\[[\w ]+'.*"
 
 @lru_cache(maxsize=64)
 def _tokens(dialect: str) -> re.Pattern[str]:
-    """What to keep, what to replace and what to drop; what matches nothing is kept as it is."""
+    """The tokens to keep, to replace and to drop; other text is kept."""
     strings, comment = [_strings(dialect)], _COMMENT
     is_known = dialect in STANDARD_STRINGS or dialect in BACKSLASH_STRINGS
     if dialect not in FLAT_COMMENTS:
@@ -99,14 +100,14 @@ def _tokens(dialect: str) -> re.Pattern[str]:
 def _strings(dialect: str) -> str:
     if dialect in STANDARD_STRINGS:
         return _STANDARD
-    return _BACKSLASH if dialect in BACKSLASH_STRINGS else _IN_DOUBT
+    return _BACKSLASH if dialect in BACKSLASH_STRINGS else _UNKNOWN
 
 
 def without_values(text: str, dialect: str) -> str:
     """The statement with `?` for each literal value; comments go, white space is folded, placeholders stay.
 
     Args:
-        text: a statement; only what it says up to here is looked at, so cut it before, wherever you like.
+        text: a statement; it may be cut anywhere.
         dialect: SQLAlchemy's name of the dialect, such as `postgresql`.
     """
     if dialect == "sqlite" and '"' in text:
@@ -136,7 +137,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class QuerySummary:
-    """What a statement does, in few words: `SELECT`, `posts`, `SELECT posts`."""
+    """Operation, table and summary of a statement: `SELECT`, `posts`, `SELECT posts`."""
 
     operation: str | None = None
     collection: str | None = None
@@ -182,19 +183,19 @@ def summarize(text: str) -> QuerySummary:
     """Operation, table and summary of a statement that `without_values` returned.
 
     The summary lists operations and their targets in order, as the semantic conventions have it
-    (docs/db/database-spans.md, "Generating a summary of the query"); the table is told when there is only one.
+    (docs/db/database-spans.md, "Generating a summary of the query"); the table is given when there is only one.
     """
-    return _gist(list(dropwhile("(;".__contains__, _WORDS.findall(text))))
+    return _summarize_words(list(dropwhile("(;".__contains__, _WORDS.findall(text))))
 
 
-def _gist(words: Sequence[str]) -> QuerySummary:
+def _summarize_words(words: Sequence[str]) -> QuerySummary:
     first = words[0].upper() if words else ""
     if not _OPERATION.fullmatch(first):
         return QuerySummary()
     if first == "EXPLAIN":
-        return _explained(words[1:])
+        return _summarize_explain(words[1:])
     if first in _DEFINITIONS:
-        return _definition(first, words)
+        return _summarize_definition(first, words)
     if first in _CALLS:
         return QuerySummary(first, None, _joined([first, *map(_name, words[1:2])]))
     reader = _Reader()
@@ -203,19 +204,19 @@ def _gist(words: Sequence[str]) -> QuerySummary:
     return reader.summarize(first)
 
 
-def _explained(words: Sequence[str]) -> QuerySummary:
-    """`EXPLAIN (ANALYZE) SELECT ...`: what is explained does not happen, but names the tables."""
+def _summarize_explain(words: Sequence[str]) -> QuerySummary:
+    """`EXPLAIN (ANALYZE) SELECT ...`: the tables are those of the explained statement."""
     depth = 0
     for index, word in enumerate(words):
         depth += {"(": 1, ")": -1}.get(word, 0)
         if depth == 0 and word.upper() in _STATEMENTS:
-            inner = _gist(words[index:])
+            inner = _summarize_words(words[index:])
             return QuerySummary("EXPLAIN", inner.collection, _joined(["EXPLAIN", *(inner.summary or "").split(" ")]))
     return QuerySummary("EXPLAIN", None, "EXPLAIN")
 
 
-def _definition(first: str, words: Sequence[str]) -> QuerySummary:
-    """`CREATE UNIQUE INDEX IF NOT EXISTS ix ON posts`: only what is defined is looked at."""
+def _summarize_definition(first: str, words: Sequence[str]) -> QuerySummary:
+    """`CREATE UNIQUE INDEX IF NOT EXISTS ix ON posts`: the target is `ix`."""
     kind, target = "", ""
     for word in words[1:]:
         upper = word.upper()
@@ -233,26 +234,26 @@ def _definition(first: str, words: Sequence[str]) -> QuerySummary:
 
 @dataclass
 class _Level:
-    """One depth of brackets: does an operation stand in it, and does a comma bring a further table."""
+    """One depth of brackets: whether it has an operation, and whether a comma is followed by a table."""
 
     has_verb: bool = False
     in_list: bool = False
     in_with: bool = False  # names of WITH are being defined
-    defines: str = ""  # the name whose body comes next, or is just over
+    defines: str = ""  # the name whose body follows, or has just ended
 
 
 @dataclass
 class _Part:
-    """One operation with its targets, as the summary has it."""
+    """One operation of the summary with its targets."""
 
     operation: str
     targets: list[str] = field(default_factory=list)
-    reads_names: bool = False  # that WITH defines: these are no tables
+    reads_names: bool = False  # that WITH defines, which are not tables
 
 
 @dataclass
 class _Reader:
-    """Reads the words of one statement, or several, and remembers what it does to what."""
+    """Reads the words of one or several statements, and collects operations with their targets."""
 
     levels: list[_Level] = field(default_factory=lambda: [_Level()])
     parts: list[_Part] = field(default_factory=list)
@@ -280,14 +281,14 @@ class _Reader:
         self.before = upper
 
     def summarize(self, first: str) -> QuerySummary:
-        told = [part for part in self.parts if not self._says_nothing(part)]
-        words = [word for part in told for word in (part.operation, *part.targets) if word]
+        parts = [part for part in self.parts if not self._is_redundant(part)]
+        words = [word for part in parts for word in (part.operation, *part.targets) if word]
         summary = _joined(words if words and self.main else [first, *words])
         if self.statements > 1:
             return QuerySummary(None, None, summary)
         return QuerySummary(self.main or first, next(iter(self.targets)) if len(self.targets) == 1 else None, summary)
 
-    def _says_nothing(self, part: _Part) -> bool:
+    def _is_redundant(self, part: _Part) -> bool:
         """`WITH t AS (SELECT ... FROM posts) SELECT ... FROM t`: the second one adds no target to the first."""
         others = (other for other in self.parts if other.operation == part.operation)
         return part.reads_names and not part.targets and any(other.targets for other in others)
@@ -333,8 +334,8 @@ class _Reader:
     def _maybe_before_a_target(self, keyword: str) -> None:
         """`EXTRACT(YEAR FROM x)`, `IS DISTINCT FROM x` and `FOR UPDATE` name no table."""
         level = self.levels[-1]
-        stands_for_itself = self.before == "DISTINCT" or keyword == "UPDATE"
-        if (level.has_verb or not self.parts) and not stands_for_itself:
+        has_no_table = self.before == "DISTINCT" or keyword == "UPDATE"
+        if (level.has_verb or not self.parts) and not has_no_table:
             self.expects = keyword
             level.in_list = level.in_list or keyword in _BEFORE_A_LIST
 
