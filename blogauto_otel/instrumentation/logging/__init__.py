@@ -1,7 +1,7 @@
 """Standard library log records: exported with their trace, however and whenever the application configures logging.
 
-One method is hooked: `logging.Logger.callHandlers`, through which every record passes exactly once (decision 0031).
-structlog and loguru reach it through the standard library; the status says which line joins them.
+`logging.Logger.callHandlers` is wrapped, because every record passes it exactly once (docs/decisions/0031). Records of
+structlog and loguru pass it when they are joined to the standard library; the status has the line that joins them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from blogauto_otel.instrumentation.logging.libraries import hints, loguru_sink
 
 __all__ = [
     "Watch",
-    "after_fork_in_child",
     "instrument",
     "loguru_sink",
     "on_record",
@@ -30,7 +29,7 @@ __all__ = [
     "watch_records",
 ]
 
-# Silenced by any `dictConfig` or `fileConfig` that keeps the default of `disable_existing_loggers`; nobody means these.
+# A `dictConfig` or `fileConfig` with the default of `disable_existing_loggers` disables these without intent.
 NEVER_DISABLED: Final = (
     "uvicorn",
     "uvicorn.error",
@@ -48,11 +47,11 @@ _LEVELS: Final[Mapping[str | None, int]] = {
     "critical": logging.CRITICAL,
 }
 
-_stock_handle_existing: Final = getattr(logging.config, "_handle_existing_loggers", None)
+_original_handle_existing: Final = getattr(logging.config, "_handle_existing_loggers", None)
 
 
 def instrument(context: Context) -> Report:
-    """Hook into the standard library's logging; again is the same with the new context."""
+    """Wrap the standard library's logging; a second call replaces the context."""
     uninstrument()
     settings = context.settings
     correlation.instrument(settings)
@@ -62,38 +61,33 @@ def instrument(context: Context) -> Report:
     )
     if made.exporter is None and made.console is None:
         return Report("logging", State.OFF, "by BLOGAUTO_OTEL_LOGGING and BLOGAUTO_OTEL_CONSOLE")
-    bridge.hook_in(made)
-    if _stock_handle_existing is not None:
+    bridge.install(made)
+    if _original_handle_existing is not None:
         logging.config._handle_existing_loggers = _handle_existing  # type: ignore[attr-defined]
     _enable()
-    levels.let_through(_LEVELS.get(settings.log_level, logging.WARNING))
-    _let_uvicorn_log_access()
+    levels.lower(_LEVELS.get(settings.log_level, logging.WARNING))
+    _enable_access_log()
     with guard("looking for servers"):
         _watch_lifespans()
-    detail = "; ".join((made.console.describe() if made.console else "console left alone", *hints()))
+    detail = "; ".join((made.console.describe() if made.console else "console unchanged", *hints()))
     if other is not None:
         return Report("logging", State.SKIPPED, f"{other} exports already; {detail}")
     return Report("logging", State.ON if settings.logging else State.OFF, detail)
 
 
 def uninstrument() -> None:
-    """Give back what was hooked, as far as nobody has hooked in after us."""
-    bridge.unhook()
+    """Restore what no other library has wrapped since."""
+    bridge.uninstall()
     correlation.uninstrument()
     levels.restore()
     if getattr(logging.config, "_handle_existing_loggers", None) is _handle_existing:
-        logging.config._handle_existing_loggers = _stock_handle_existing  # type: ignore[attr-defined]
-
-
-def after_fork_in_child() -> None:
-    """The child has a limit of lines of its own."""
-    bridge.after_fork_in_child()
+        logging.config._handle_existing_loggers = _original_handle_existing  # type: ignore[attr-defined]
 
 
 def _handle_existing(*args: Any, **kwargs: Any) -> None:
-    """In the place of what `dictConfig` and `fileConfig` call to disable the loggers that they do not name."""
-    if _stock_handle_existing is not None:
-        _stock_handle_existing(*args, **kwargs)
+    """Replaces the function by which `dictConfig` and `fileConfig` disable the loggers that they do not name."""
+    if _original_handle_existing is not None:
+        _original_handle_existing(*args, **kwargs)
     if bridge.is_active():
         _enable()
 
@@ -113,15 +107,15 @@ def _other_exporter() -> str | None:
     return None
 
 
-def _let_uvicorn_log_access() -> None:
-    """Give its logger a handler: without any uvicorn writes no access lines (`--no-access-log` cuts the logger off)."""
+def _enable_access_log() -> None:
+    """Give uvicorn's access logger a handler, without which uvicorn logs no requests; `--no-access-log` is obeyed."""
     access = logging.getLogger("uvicorn.access")
     if access.propagate and not access.hasHandlers():
         access.addHandler(logging.NullHandler())
 
 
 def _watch_lifespans() -> None:
-    """A server that starts an application decides where our lines go."""
+    """The console prints to another stream when a server has started an application."""
     from blogauto_otel.instrumentation.server.hooks import on_lifespan_startup
 
-    on_lifespan_startup(bridge.server_runs)
+    on_lifespan_startup(bridge.on_server_start)

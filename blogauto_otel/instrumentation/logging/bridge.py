@@ -1,8 +1,8 @@
-"""The hook in `Logger.callHandlers`: each record is shown, exported, printed, and handled as the application has it.
+"""The hook in `Logger.callHandlers`: each record is exported and printed, then passed to the application's handlers.
 
-A handler on the root logger would be lost to `dictConfig`, `fileConfig`, `basicConfig(force=True)` or
-`handlers.clear()`, would see nothing of the loggers of uvicorn and gunicorn, which do not propagate, and would keep the
-application's own `basicConfig` from working.
+A handler on the root logger would be removed by `dictConfig`, `fileConfig`, `basicConfig(force=True)` and
+`handlers.clear()`, would get no records of uvicorn's and gunicorn's loggers, which do not propagate, and would make the
+application's own `basicConfig` do nothing.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard, log_once, swallow
+from blogauto_otel._suppression import is_suppressed
 from blogauto_otel.api.failures import where_it_happened
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.frames import count_as_logging
-from blogauto_otel.instrumentation.logging.console import Console, Line
+from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
 from blogauto_otel.instrumentation.logging.export import Exporter
 from blogauto_otel.instrumentation.logging.levels import is_hidden
 
-# What telemetry logs about itself must neither flood our output nor feed itself.
+# The records of telemetry itself are rate limited, and those that exporting causes are not exported.
 OWN: Final = "blogauto_otel"
 OPENTELEMETRY: Final = "opentelemetry"
 EXPORTERS: Final = "the exporters"
 LINES_A_MINUTE: Final = 10
-_SUPPRESS_BY_NAME: Final = "suppress_instrumentation"  # the older of the two keys, still in use
 
 Watch: TypeAlias = Callable[[logging.LogRecord], "SpanContext | None"]
 CallHandlers: TypeAlias = Callable[[logging.Logger, logging.LogRecord], None]
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     """The record that this thread handles."""
 
     record: logging.LogRecord | None = None
 
 
-_thread: Final = _Thread()
-_watching: Final[list[Watch]] = []
+_thread: Final = _ThreadState()
 
 
 class _Throttle:
-    """Lets some lines a minute through, and logs afterwards how many it withheld."""
+    """Allows a number of lines a minute, and logs afterwards how many it suppressed."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -58,160 +58,171 @@ class _Throttle:
     def allows(self) -> bool:
         now = time.monotonic()
         if not self._began or now - self._began >= 60:
-            withheld, self._began, self._lines = self._lines - LINES_A_MINUTE, now, 0
-            if withheld > 0:
-                log_once(f"throttled {self._what}", "%d lines of %s were withheld", withheld, self._what)
+            suppressed, self._began, self._lines = self._lines - LINES_A_MINUTE, now, 0
+            if suppressed > 0:
+                log_once(f"throttled {self._what}", "%d log lines of %s were suppressed", suppressed, self._what)
         self._lines += 1
         return self._lines <= LINES_A_MINUTE
 
 
-class _Handling:
-    """One record on its way through its handlers, and what to undo when it has passed them."""
+class _CurrentRecord:
+    """One record that is being handled, and what to undo afterwards."""
 
-    __slots__ = ("bridge", "line", "outer", "place", "reaches_handlers")
+    __slots__ = ("bridge", "failure_context", "for_console", "outer", "reaches_handlers")
 
     def __init__(self, bridge: Bridge, outer: logging.LogRecord | None) -> None:
         self.bridge = bridge
         self.outer = outer
-        self.place: AbstractContextManager[None] | None = None
-        self.line: Line | None = None
+        self.failure_context: AbstractContextManager[None] | None = None
+        self.for_console: ConsoleRecord | None = None
         self.reaches_handlers = True
 
 
 class Bridge:
-    """What is done with each record: exported and printed, up to a limit where it is telemetry's own."""
+    """Exports and prints each record; those of telemetry itself up to a limit."""
 
     def __init__(self, context: Context, *, level: int, exports: bool) -> None:
         settings = context.settings
         self.exporter = Exporter(context, level) if exports else None
         self.console = Console(settings, level=level, redact=context.redactor) if settings.console != "off" else None
-        self.renew_limits()
+        self.reset_limits()
 
-    def renew_limits(self) -> None:
-        """Begin to count lines anew."""
+    def reset_limits(self) -> None:
+        """Count lines from zero."""
         self._throttles = {name: _Throttle(name) for name in (OWN, OPENTELEMETRY, EXPORTERS)}
 
-    def begin(self, handling: _Handling, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """Show and export the record, and prepare its line; an error of ours costs no handler its record."""
-        is_withheld = False
+    def begin(self, current: _CurrentRecord, logger: logging.Logger, record: logging.LogRecord) -> None:
+        """Export the record and prepare its line; after an error of ours the handlers still get the record."""
+        is_throttled = False
         try:
             info = getattr(record, "exc_info", None)
             error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
             if error is not None:
-                place = where_it_happened(error)
-                place.__enter__()
-                handling.place = place
-            handling.reaches_handlers = not is_hidden(logger, record)
-            is_withheld = self._export(record, handling)
-        except BaseException as caught:  # a record that somebody put together by hand may lack anything
-            if not swallow("passing on a log record", caught):
+                failure_context = where_it_happened(error)
+                failure_context.__enter__()
+                current.failure_context = failure_context
+            current.reaches_handlers = not is_hidden(logger, record)
+            is_throttled = self._export(record, current)
+        except BaseException as caught:  # a record that was built by hand may lack any attribute
+            if not swallow("handling a log record", caught):
                 raise
-        if self.console is not None and not is_withheld:
-            handling.line = self.console.begin(logger, record, is_hidden=not handling.reaches_handlers)
+        if self.console is not None and not is_throttled:
+            current.for_console = self.console.begin(logger, record, is_hidden=not current.reaches_handlers)
 
-    def end(self, handling: _Handling, record: logging.LogRecord) -> None:
-        """Print the record's line where no handler of the application did, and leave what was entered."""
-        if handling.line is not None and self.console is not None:
-            self.console.end(handling.line, record)
-        if handling.place is not None:
-            handling.place.__exit__(None, None, None)
+    def end(self, current: _CurrentRecord, record: logging.LogRecord) -> None:
+        """Print the record's line where no handler of the application did."""
+        if current.for_console is not None and self.console is not None:
+            self.console.end(current.for_console, record)
+        if current.failure_context is not None:
+            current.failure_context.__exit__(None, None, None)
 
-    def _export(self, record: logging.LogRecord, handling: _Handling) -> bool:
-        """Export the record; True when it is one too many of telemetry's own."""
+    def _export(self, record: logging.LogRecord, current: _CurrentRecord) -> bool:
+        """Export the record; True when it is one of telemetry itself and above the limit."""
         context = get_current()
-        suppressed = context and (context.get(_SUPPRESS_INSTRUMENTATION_KEY) or context.get(_SUPPRESS_BY_NAME))
+        suppressed = is_suppressed(context)
         top = (record.name or "").partition(".")[0]
         own = top in {OWN, OPENTELEMETRY}
         throttled_as = top if own else EXPORTERS if suppressed else None
         if throttled_as is not None and not self._throttles[throttled_as].allows():
             if throttled_as == OWN:  # the others are the application's to print
-                handling.reaches_handlers = False
+                current.reaches_handlers = False
             return True
         if not own and not suppressed:
-            context = _shown(record, context)
+            context = _call_watches(record, context)
         if self.exporter is not None and not suppressed:
             self.exporter.export(record, context)
         return False
 
 
-def _shown(record: logging.LogRecord, context: Any) -> Any:
-    """Show the record to those who watch; the context to export it with: the first that one of them names."""
-    shown = context
-    for watch in _watching:
-        with guard("showing a log record"):
-            place = watch(record)
-            if place is not None and shown is context:
-                shown = set_span_in_context(NonRecordingSpan(place), context)
-    return shown
+def _call_watches(record: logging.LogRecord, context: Any) -> Any:
+    """Call every watch; the context to export the record with has the first span that one of them returns."""
+    found = context
+    for watch in _state.watches:
+        with guard("watching a log record"):
+            span = watch(record)
+            if span is not None and found is context:
+                found = set_span_in_context(NonRecordingSpan(span), context)
+    return found
 
 
 # --- the hook --------------------------------------------------------------------------------------------------------
 
-_active: Bridge | None = None
-_hook: CallHandlers | None = None
-_stock: CallHandlers = logging.Logger.callHandlers
+
+class _State:
+    """The bridge that records pass, the hook, and the functions that get every record."""
+
+    def __init__(self) -> None:
+        self.bridge: Bridge | None = None
+        self.hook: CallHandlers | None = None
+        self.original: CallHandlers = logging.Logger.callHandlers
+        self.watches: list[Watch] = []
+
+    def after_fork_in_child(self) -> None:
+        """The child has a limit of lines of its own."""
+        if self.bridge is not None:
+            self.bridge.reset_limits()
 
 
-def _begin(logger: logging.Logger, record: logging.LogRecord) -> _Handling | None:
-    bridge, outer = _active, _thread.record
-    # The same record again is one that a handler passed on: it has been seen.
-    if bridge is None or record is outer:
+_state: Final = _process.register(_State())
+
+
+def _begin(logger: logging.Logger, record: logging.LogRecord) -> _CurrentRecord | None:
+    bridge, outer = _state.bridge, _thread.record
+    if bridge is None or record is outer:  # a handler has passed the record to another logger
         return None
-    handling = _Handling(bridge, outer)
+    current = _CurrentRecord(bridge, outer)
     _thread.record = record
     try:
-        bridge.begin(handling, logger, record)
+        bridge.begin(current, logger, record)
     except BaseException:
-        _end(handling, record)
+        _end(current, record)
         raise
-    return handling
+    return current
 
 
-def _end(handling: _Handling, record: logging.LogRecord) -> None:
-    _thread.record = handling.outer
+def _end(current: _CurrentRecord, record: logging.LogRecord) -> None:
+    _thread.record = current.outer
     with guard("finishing a log record"):
-        handling.bridge.end(handling, record)
+        current.bridge.end(current, record)
 
 
-def _make_hook(stock: CallHandlers) -> CallHandlers:
+def _make_hook(original: CallHandlers) -> CallHandlers:
     begin, end = _begin, _end
 
     def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802 - its name
-        handling = None
+        current = None
         try:
-            handling = begin(self, record)
-            if handling is None or handling.reaches_handlers:
-                stock(self, record)
+            current = begin(self, record)
+            if current is None or current.reaches_handlers:
+                original(self, record)
         finally:
-            if handling is not None:
-                end(handling, record)
+            if current is not None:
+                end(current, record)
 
     return count_as_logging(callHandlers)
 
 
-def hook_in(bridge: Bridge) -> None:
-    """Let every record pass `bridge`."""
-    global _active, _hook, _stock
-    _active = bridge
-    if _hook is None or logging.Logger.callHandlers is not _hook:
-        _stock = logging.Logger.callHandlers
-        _hook = _make_hook(_stock)
-        logging.Logger.callHandlers = _hook  # type: ignore[method-assign,assignment]
+def install(bridge: Bridge) -> None:
+    """Pass every record through `bridge`."""
+    _state.bridge = bridge
+    if _state.hook is None or logging.Logger.callHandlers is not _state.hook:
+        _state.original = logging.Logger.callHandlers
+        _state.hook = _make_hook(_state.original)
+        logging.Logger.callHandlers = _state.hook  # type: ignore[method-assign,assignment]
 
 
-def unhook() -> None:
-    """Give the method back, unless somebody has wrapped ours: then ours only passes records on."""
-    global _active
-    bridge, _active = _active, None
+def uninstall() -> None:
+    """Restore the method; under another library's wrapper ours stays and only calls the original."""
+    bridge, _state.bridge = _state.bridge, None
     if bridge is not None and bridge.console is not None:
-        bridge.console.give_back()
-    if _hook is not None and logging.Logger.callHandlers is _hook:
-        logging.Logger.callHandlers = _stock  # type: ignore[method-assign,assignment]
+        bridge.console.restore_handlers()
+    if _state.hook is not None and logging.Logger.callHandlers is _state.hook:
+        logging.Logger.callHandlers = _state.original  # type: ignore[method-assign,assignment]
 
 
 def is_active() -> bool:
     """Whether records pass a bridge."""
-    return _active is not None
+    return _state.bridge is not None
 
 
 def is_handling() -> bool:
@@ -219,37 +230,31 @@ def is_handling() -> bool:
     return _thread.record is not None
 
 
-def server_runs() -> None:
-    """A server has started an application in this process."""
-    if _active is not None and _active.console is not None:
-        _active.console.server_runs = True
-
-
-def after_fork_in_child() -> None:
-    """The child has a limit of lines of its own."""
-    if _active is not None:
-        _active.renew_limits()
+def on_server_start() -> None:
+    """Print as a server does: it has started an application in this process."""
+    if _state.bridge is not None and _state.bridge.console is not None:
+        _state.bridge.console.is_server = True
 
 
 def watch_records(context: Context, watch: Watch) -> None:
-    """Call `watch` with every record that is not telemetry's own, before it is exported, printed or handled.
+    """Call `watch` with every record of the application, before it is exported, printed or handled.
 
-    What it puts into the record's `__dict__` is exported with it, and the span that it returns, if it does, is the one
-    that the record belongs to. It is called where nothing is exported as well.
+    What it adds to the record's `__dict__` is exported with it. When it returns a span, the record belongs to that
+    span. It is called where nothing is exported, too.
     """
     on_record(watch)
-    if _active is None:
+    if _state.bridge is None:
         silent = replace(context, settings=replace(context.settings, console="off"))
-        hook_in(Bridge(silent, level=logging.NOTSET, exports=False))
+        install(Bridge(silent, level=logging.NOTSET, exports=False))
 
 
 def on_record(watch: Watch) -> None:
-    """The same, where records are exported or printed by us; elsewhere it is not called."""
-    if watch not in _watching:
-        _watching.append(watch)
+    """The same, but only while records are exported or printed by us."""
+    if watch not in _state.watches:
+        _state.watches.append(watch)
 
 
 def unwatch_records(watch: Watch) -> None:
-    """Call it no longer."""
-    if watch in _watching:
-        _watching.remove(watch)
+    """Stop calling `watch`."""
+    if watch in _state.watches:
+        _state.watches.remove(watch)

@@ -1,4 +1,4 @@
-"""The console: one line per log record, by the application's console handlers, or by ours where there is none."""
+"""The console: one line per log record, printed by the application's console handlers, or by ours if it has none."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
 else:
     _StreamHandler = logging.StreamHandler
 
-# By class name: they print, or hand records over to what prints, in a way that is the application's own.
+# By class name: handlers that print in a way of their own, or forward records to what prints.
 RICH: Final = "RichHandler"
-HAND_OVER: Final = frozenset({"QueueHandler", "InterceptHandler"})
-# Formatters that nobody chose for their looks: `auto` replaces these and keeps an application's own class.
-STOCK_FORMATTERS: Final = ("logging", "uvicorn.logging")
+FORWARDING: Final = frozenset({"QueueHandler", "InterceptHandler"})
+# Modules of formatters that `auto` replaces; a class of the application stays.
+DEFAULT_FORMATTERS: Final = ("logging", "uvicorn.logging")
 SERVERS: Final = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "daphne"})
 STDOUT, STDERR = "stdout", "stderr"
 
 
-class _Thread(threading.local):
-    """The record whose handlers are called in this thread, and where it has been printed."""
+class _ThreadState(threading.local):
+    """The record whose handlers are called in this thread, and the streams on which it was printed."""
 
     record: logging.LogRecord | None = None
     printed: tuple[str, ...] = ()
-    is_ours = False  # no handler of the application gets it: the line is ours, and not the last resort's
+    has_no_handler = False  # we print it in place of `logging.lastResort`
 
 
-_thread: Final = _Thread()
+_thread: Final = _ThreadState()
 
 
-class Line:
-    """What `Console.begin` found out about one record."""
+class ConsoleRecord:
+    """The state of one record between `Console.begin` and `Console.end`."""
 
     __slots__ = ("is_due", "outer")
 
     def __init__(self, *, is_due: bool) -> None:
         self.is_due = is_due
-        self.outer = (_thread.record, _thread.printed, _thread.is_ours)
+        self.outer = (_thread.record, _thread.printed, _thread.has_no_handler)
 
 
 class _Handler(_StreamHandler):
-    """Writes to the console's stream, whatever that is at the time."""
+    """Writes to the console's current stream."""
 
     def __init__(self, level: int, console: Console) -> None:
         logging.Handler.__init__(self, level)
@@ -63,11 +63,11 @@ class _Handler(_StreamHandler):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         """Standard output or standard error."""
-        return sys.stdout if self._console.prints_to == STDOUT else sys.stderr
+        return sys.stdout if self._console.stream_name == STDOUT else sys.stderr
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, as it suits the stream."""
-        return self._console.formatters[self._console.prints_to].format(record)
+        """The line for that stream."""
+        return self._console.formatters[self._console.stream_name].format(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """Write the line to stderr."""
@@ -75,11 +75,11 @@ class _Handler(_StreamHandler):
 
 
 class Console:
-    """Sees to the line of each record; ours is no handler of the root logger, or `basicConfig` would do nothing."""
+    """Prints the line of each record, without a handler on the root logger, which would disable `basicConfig`."""
 
     def __init__(self, settings: Settings, *, level: int, redact: Redact) -> None:
         self.format = settings.console if settings.console != "auto" else "json" if settings.production else "text"
-        self.server_runs = _is_started_by_server()
+        self.is_server = _is_started_by_server()
         self.formatters: dict[str, logging.Formatter] = {
             STDOUT: self._formatter(redact, sys.stdout),
             STDERR: self._formatter(redact, sys.stderr),
@@ -89,12 +89,12 @@ class Console:
         self._redact = redact
         self._redacts = settings.redact
         self._handler = _Handler(level, self)
-        self._takes_all = settings.console != "auto"
-        self._taken: list[tuple[weakref.ref[_StreamHandler], logging.Formatter | None, _OncePerStream]] = []
-        self._attached: weakref.WeakSet[logging.Handler] = weakref.WeakSet()
-        self._named: set[str] = set()
+        self._replaces_every_formatter = settings.console != "auto"
+        self._taken_over: list[tuple[weakref.ref[_StreamHandler], logging.Formatter | None, _OncePerStream]] = []
+        self._redacted_handlers: weakref.WeakSet[logging.Handler] = weakref.WeakSet()
+        self._unredacted_handlers: set[str] = set()
         if logging.lastResort is not None:
-            logging.lastResort.addFilter(_unless_ours)
+            logging.lastResort.addFilter(_unless_printed_by_us)
 
     def _formatter(self, redact: Redact, stream: TextIO | None) -> logging.Formatter:
         ascii_only = is_ascii_only(stream)
@@ -103,76 +103,78 @@ class Console:
         return TextFormatter(redact=redact, ascii_only=ascii_only, color=_shows_color(stream))
 
     @property
-    def prints_to(self) -> str:
-        """Where our own lines go: stdout belongs to the application, unless it is a server in production."""
+    def stream_name(self) -> str:
+        """The stream of our own lines: stdout is the application's, unless it is a server in production."""
         if self._stream != "auto":
             return self._stream
-        return STDOUT if self.server_runs and self._production else STDERR
+        return STDOUT if self.is_server and self._production else STDERR
 
     def describe(self) -> str:
-        """The format, and which handlers print or hand over what is not redacted."""
+        """The format, and the handlers whose lines are not redacted."""
         for handler in _handlers():
-            self._look_for_secrets(handler)
-        unredacted = f", not redacted: {', '.join(sorted(self._named))}" if self._named else ""
+            self._redact_handler(handler)
+        unredacted = (
+            f", not redacted: {', '.join(sorted(self._unredacted_handlers))}" if self._unredacted_handlers else ""
+        )
         return f"console {self.format}{unredacted}"
 
-    def begin(self, logger: logging.Logger, record: logging.LogRecord, *, is_hidden: bool) -> Line:
-        """Look at the handlers that the record is about to meet, or would meet if it were not hidden from them."""
-        if not self.server_runs and type(record.name) is str and record.name.partition(".")[0] in SERVERS:
-            self.server_runs = True
-        found, printer, reaches_root = self._look_at(logger)
-        line = Line(is_due=reaches_root and not printer and self._is_shown(record.levelno))
+    def begin(self, logger: logging.Logger, record: logging.LogRecord, *, is_hidden: bool) -> ConsoleRecord:
+        """Inspect the handlers that get the record, or would get it if it were not hidden from them."""
+        if not self.is_server and type(record.name) is str and record.name.partition(".")[0] in SERVERS:
+            self.is_server = True
+        found, is_printed, reaches_root = self._inspect_handlers(logger)
+        current = ConsoleRecord(is_due=reaches_root and not is_printed and self._is_printable(record.levelno))
         if not is_hidden:
-            # Without any handler the standard library prints warnings to stderr: ours is that line already.
-            _thread.record, _thread.printed, _thread.is_ours = record, (), reaches_root and not found
-        return line
+            # Without a handler the standard library prints warnings to stderr; our line replaces that one.
+            _thread.record, _thread.printed, _thread.has_no_handler = record, (), reaches_root and not found
+        return current
 
-    def end(self, line: Line, record: logging.LogRecord) -> None:
+    def end(self, current: ConsoleRecord, record: logging.LogRecord) -> None:
         """Print our line if it is due."""
-        _thread.record, _thread.printed, _thread.is_ours = line.outer
-        if line.is_due:
+        _thread.record, _thread.printed, _thread.has_no_handler = current.outer
+        if current.is_due:
             self._handler.handle(record)
 
-    def _is_shown(self, level: object) -> bool:
-        """Whether our line is due; a process without the stream has none, and a record without level neither."""
+    def _is_printable(self, level: object) -> bool:
+        """Whether the level is high enough and the process has the stream; a record may have any object as level."""
         return isinstance(level, int) and level >= self._handler.level and self._handler.stream is not None
 
-    def _look_at(self, logger: logging.Logger) -> tuple[bool, bool, bool]:
-        """Whether the record meets a handler, one that prints, and the root logger."""
-        found = printer = False
+    def _inspect_handlers(self, logger: logging.Logger) -> tuple[bool, bool, bool]:
+        """Whether the record reaches a handler, a handler that prints, and the root logger."""
+        found = is_printed = False
         here = logger
         try:
             while True:
                 for handler in here.handlers:
                     found = True
-                    printer |= self._prints(handler)
+                    is_printed |= self._prints(handler)
                 if not here.propagate or here.parent is None:
-                    return found, printer, here.parent is None
+                    return found, is_printed, here.parent is None
                 here = here.parent
         except BaseException as error:
-            if not swallow("looking for console handlers", error):
+            if not swallow("inspecting console handlers", error):
                 raise
             return True, True, False
 
     def _prints(self, handler: logging.Handler) -> bool:
-        """Whether it writes to the console; one that does prints our line if it looks stock, else its own, redacted."""
+        """Whether it writes to the console. With a default formatter it gets ours, else it is made to redact."""
         if not isinstance(handler, logging.StreamHandler):
             kind = type(handler).__name__
-            if kind != RICH and kind not in HAND_OVER:
+            if kind != RICH and kind not in FORWARDING:
                 return False
-            self._look_for_secrets(handler)
+            self._redact_handler(handler)
             return True
         formatter = handler.formatter
         if formatter in self.formatters.values():
             return True
-        stream = _name_of(handler.stream)
+        stream = _standard_stream_name(handler.stream)
         if stream is None:
             return False
-        if self._takes_all or formatter is None or type(formatter).__module__ in STOCK_FORMATTERS:
+        if self._replaces_every_formatter or formatter is None or type(formatter).__module__ in DEFAULT_FORMATTERS:
             with guard("taking over a console handler"):
-                self._take(handler, stream)
+                self._take_over(handler, stream)
             return True
-        self._look_for_secrets(handler)
+        self._redact_handler(handler)
         if self.format == "json":
             log_once(
                 f"kept {type(formatter).__qualname__}",
@@ -182,14 +184,14 @@ class Console:
             )
         return True
 
-    def _take(self, handler: _StreamHandler, stream: str) -> None:
-        handler.acquire()  # against a second thread, which would remember our formatter as the handler's own
+    def _take_over(self, handler: _StreamHandler, stream: str) -> None:
+        handler.acquire()  # a second thread would keep our formatter as the handler's own
         try:
             if handler.formatter in self.formatters.values():
                 return
             once = _OncePerStream(stream)
-            self._taken = [taken for taken in self._taken if taken[0]() not in (None, handler)]
-            self._taken.append((weakref.ref(handler), handler.formatter, once))
+            self._taken_over = [taken for taken in self._taken_over if taken[0]() not in (None, handler)]
+            self._taken_over.append((weakref.ref(handler), handler.formatter, once))
             handler.setFormatter(self.formatters[stream])
             if "handleError" not in vars(handler) and type(handler).handleError is logging.Handler.handleError:
                 handler.handleError = partial(_to_stderr, self.formatters[STDERR])  # type: ignore[method-assign]
@@ -197,56 +199,58 @@ class Console:
         finally:
             handler.release()
 
-    # --- what the application formats itself -------------------------------------------------------------------------
+    # --- handlers with a formatter of the application ----------------------------------------------------------------
 
-    def _look_for_secrets(self, handler: logging.Handler) -> None:
-        """Let a console handler with a formatter of its own redact; name one that cannot."""
-        if not self._redacts or handler in self._attached:
+    def _redact_handler(self, handler: logging.Handler) -> None:
+        """Make a console handler with a formatter of its own redact; log one that cannot."""
+        if not self._redacts or handler in self._redacted_handlers:
             return
-        reason = self._unredacted(handler)
-        if reason and reason not in self._named:
-            self._named.add(reason)
+        reason = self._redaction_problem(handler)
+        if reason and reason not in self._unredacted_handlers:
+            self._unredacted_handlers.add(reason)
             log_once(f"unredacted {reason}", "console lines are not redacted: %s", reason)
 
-    def _unredacted(self, handler: logging.Handler) -> str:
-        """Why this handler cannot redact; empty where it can, or prints nothing."""
+    def _redaction_problem(self, handler: logging.Handler) -> str:
+        """Why this handler cannot redact; empty when it can, or prints nothing."""
         kind = type(handler).__name__
-        if kind in HAND_OVER:
-            return f"{kind} hands records over"
+        if kind in FORWARDING:
+            return f"{kind} forwards records"
         is_rich = kind == RICH
         if not is_rich and not (isinstance(handler, logging.StreamHandler) and self._is_foreign(handler)):
             return ""
         try:
             redacting.attach(handler, self._redact)
-            self._attached.add(handler)
-        except Exception as error:  # noqa: BLE001 - a handler that takes no attributes: it is named
-            return f"{kind} does not let us ({type(error).__name__})"
+            self._redacted_handlers.add(handler)
+        except Exception as error:  # noqa: BLE001 - a handler that accepts no attributes
+            return f"{kind} cannot be changed ({type(error).__name__})"
         return f"{kind} prints local variables" if getattr(handler, "tracebacks_show_locals", False) is True else ""
 
     def _is_foreign(self, handler: _StreamHandler) -> bool:
         formatter = handler.formatter
-        if self._takes_all or formatter is None or formatter in self.formatters.values():
+        if self._replaces_every_formatter or formatter is None or formatter in self.formatters.values():
             return False
-        return type(formatter).__module__ not in STOCK_FORMATTERS and _name_of(handler.stream) is not None
+        return (
+            type(formatter).__module__ not in DEFAULT_FORMATTERS and _standard_stream_name(handler.stream) is not None
+        )
 
-    def give_back(self) -> None:
-        """Let the handlers look as they did."""
-        for reference, formatter, once in self._taken:
+    def restore_handlers(self) -> None:
+        """Restore the formatters and methods of the application's handlers."""
+        for reference, formatter, once in self._taken_over:
             handler = reference()
             if handler is not None and handler.formatter in self.formatters.values():
                 handler.setFormatter(formatter)
                 if isinstance(vars(handler).get("handleError"), partial):
                     del handler.handleError
                 handler.removeFilter(once)
-        for attached in list(self._attached):
-            with guard("giving a handler its methods back"):
+        for attached in list(self._redacted_handlers):
+            with guard("restoring a handler"):
                 redacting.detach(attached)
         if logging.lastResort is not None:
-            logging.lastResort.removeFilter(_unless_ours)
+            logging.lastResort.removeFilter(_unless_printed_by_us)
 
 
 class _OncePerStream:
-    """A filter: of several console handlers of one stream on a record's way, the first prints it."""
+    """A filter: of several console handlers with the same stream, the first prints the record."""
 
     def __init__(self, stream: str) -> None:
         self._stream = stream
@@ -260,20 +264,20 @@ class _OncePerStream:
         return True
 
 
-def _unless_ours(record: logging.LogRecord) -> bool:
-    """A filter of the last resort, which prints what met no handler."""
-    return record is not _thread.record or not _thread.is_ours
+def _unless_printed_by_us(record: logging.LogRecord) -> bool:
+    """A filter of `logging.lastResort`, which prints a record that no handler got."""
+    return record is not _thread.record or not _thread.has_no_handler
 
 
 def _to_stderr(formatter: logging.Formatter, record: logging.LogRecord) -> None:
-    """Where stdout is closed or full. The standard library would print the arguments there, secrets and all."""
+    """Print when stdout is closed or full. The standard library would print the arguments there, unredacted."""
     if logging.raiseExceptions and sys.stderr is not None:
         with contextlib.suppress(Exception):
             sys.stderr.write(f"{formatter.format(record)}\n")
 
 
-def _name_of(stream: object) -> str | None:
-    """Which of the two standard streams it is."""
+def _standard_stream_name(stream: object) -> str | None:
+    """`stdout` or `stderr`; None for another stream."""
     if stream is None:
         return None
     if stream is sys.stdout or stream is sys.__stdout__:
@@ -290,7 +294,7 @@ def _handlers() -> Iterator[logging.Handler]:
 
 
 def _is_started_by_server() -> bool:
-    """Whether this process was started by a server's command, or by one of its modules."""
+    """Whether the command or the main module of this process is a server's."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     program = PurePath(sys.argv[0]).stem if getattr(sys, "argv", None) else ""
     return program in SERVERS or (getattr(spec, "name", None) or "").partition(".")[0] in SERVERS

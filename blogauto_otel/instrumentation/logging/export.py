@@ -1,4 +1,4 @@
-"""The way of a log record to the logger provider: body, attributes, severity and scope."""
+"""Exports log records through the logger provider: body, attributes, severity and scope."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from blogauto_otel.otlp.signal import Signal
 
 MAX_LOGGERS: Final = 1_000
 MAX_LOGGER_NAME: Final = 256
-# A record that is logged while another is exported is exported too. Below that, only one of another line is: a record
-# processor that logs about each record would go on for ever.
+# A record that is logged while another is exported is exported too. Below that depth only a record of another line is,
+# because a record processor that logs for each record would never end.
 FREE_NESTING: Final = 2
 MAX_NESTING: Final = 10
 _OTHER_SCOPE: Final = "_OTHER"
@@ -30,17 +30,17 @@ _SEVERITIES: Final = tuple(SeverityNumber)
 Line: TypeAlias = "tuple[object, object]"
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     """The lines of source whose records this thread is exporting, outermost first."""
 
     lines: tuple[Line, ...] = ()
 
 
-_thread: Final = _Thread()
+_thread: Final = _ThreadState()
 
 
 class Exporter:
-    """Emits records through the logger provider; a failure costs the record, counted."""
+    """Emits records through the logger provider; a record that cannot be emitted is counted."""
 
     def __init__(self, context: Context, level: int) -> None:
         self._context = context
@@ -84,7 +84,7 @@ class Exporter:
         )
 
     def _logger(self, name: str, attributes: dict[str, Any]) -> Logger:
-        """The scope is the logger's name; names made at run time share one scope, because the SDK forgets none."""
+        """The scope is the logger's name; above a limit loggers share one scope, because the SDK keeps every scope."""
         found = self._loggers.get(name)
         if found is not None:
             return found

@@ -19,30 +19,30 @@ JOIN_STRUCTLOG: Final = (
 def loguru_sink(message: Any) -> None:
     """Pass loguru's records to the standard library: `loguru.logger.add(loguru_sink, format="{message}")`.
 
-    They get there under the name of their module, with `extra`, exception, and loguru's level. Remove loguru's own sink
+    Their logger has the name of their module; `extra`, exception and loguru's level are kept. Remove loguru's own sink
     (`loguru.logger.remove(0)`) when the console is ours, or each line is printed twice. Records that came from the
     standard library, through an `InterceptHandler`, are not passed back.
     """
     if bridge.is_handling():
         return
-    given = message.record
-    logger = logging.getLogger(given["name"] or "loguru")
-    level = given["level"]
+    source = message.record
+    logger = logging.getLogger(source["name"] or "loguru")
+    level = source["level"]
     if not logger.isEnabledFor(level.no):
         return
-    error = given["exception"]
+    error = source["exception"]
     info = (error.type, error.value, error.traceback) if error is not None else None
     record = logger.makeRecord(
-        logger.name, level.no, given["file"].path, given["line"], given["message"], (), info, given["function"]
+        logger.name, level.no, source["file"].path, source["line"], source["message"], (), info, source["function"]
     )
-    record.created = given["time"].timestamp()
+    record.created = source["time"].timestamp()
     record.levelname = level.name
-    record.extra = dict(given["extra"])
+    record.extra = dict(source["extra"])
     levels.handle(logger, record)
 
 
 def hints() -> tuple[str, ...]:
-    """What to write so that the records of structlog and loguru are exported, for those that are installed."""
+    """The line that makes the records of structlog or loguru exported, for each that is installed."""
     found = []
     if _is_installed("structlog") and not _is_structlog_joined():
         found.append(f"structlog joins with {JOIN_STRUCTLOG}")
@@ -59,7 +59,7 @@ def _is_installed(name: str) -> bool:
 
 
 def _is_structlog_joined() -> bool:
-    """Whether structlog's loggers are the standard library's; not imported, it is not configured either."""
+    """Whether structlog's loggers are the standard library's; if it is not imported, it is not configured either."""
     structlog = sys.modules.get("structlog")
     if structlog is None:
         return False

@@ -1,7 +1,7 @@
-"""Handlers whose formatter is the application's own: what they print is redacted, and looks as the application has it.
+"""Redaction of console handlers with a formatter of the application: the format stays, and secrets are replaced.
 
-Such a handler formats a redacted copy of the record, so that a secret is found by its name whatever the format is. The
-formatted line is redacted as well: the traceback is first written there.
+Such a handler formats a redacted copy of the record, so that secrets are found by name in any format. The formatted
+line is redacted too, because the traceback is only written there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
 
 
 def attach(handler: logging.Handler, redact: Redact) -> bool:
-    """Let the handler print without secrets; False when it does already."""
+    """Make the handler print without secrets; False when it does already."""
     if _REPLACED in vars(handler):
         return False
     own = {name: vars(handler)[name] for name in ("emit", "format") if name in vars(handler)}
@@ -35,7 +35,7 @@ def attach(handler: logging.Handler, redact: Redact) -> bool:
 
 
 def detach(handler: logging.Handler) -> None:
-    """Give the handler its own methods back."""
+    """Restore the handler's own methods."""
     own = vars(handler).pop(_REPLACED, None)
     if own is not None:
         for name in ("emit", "format"):
@@ -44,21 +44,23 @@ def detach(handler: logging.Handler) -> None:
 
 
 def _make(
-    stock_emit: Callable[[logging.LogRecord], None], stock_format: Callable[[logging.LogRecord], str], redact: Redact
+    original_emit: Callable[[logging.LogRecord], None],
+    original_format: Callable[[logging.LogRecord], str],
+    redact: Redact,
 ) -> tuple[Callable[[logging.LogRecord], None], Callable[[logging.LogRecord], str]]:
     clean_record, clean_line = redacted, redacted_line
 
     def emit(record: logging.LogRecord) -> None:
-        stock_emit(clean_record(record, redact))
+        original_emit(clean_record(record, redact))
 
     def format(record: logging.LogRecord) -> str:  # noqa: A001 - the standard library's name
-        return clean_line(stock_format(record), redact)
+        return clean_line(original_format(record), redact)
 
     return count_as_logging(emit), count_as_logging(format)
 
 
 def redacted(record: logging.LogRecord, redact: Redact) -> logging.LogRecord:
-    """A copy of the record without secrets; the record itself belongs to the other handlers as well."""
+    """A copy of the record without secrets; other handlers get the record itself."""
     made = copy.copy(record)
     try:
         _redact_message(made, redact)
@@ -74,7 +76,7 @@ def redacted(record: logging.LogRecord, redact: Redact) -> logging.LogRecord:
 
 
 def _redact_message(made: logging.LogRecord, redact: Redact) -> None:
-    """Arguments keep their number where that is enough: formatters of access lines count on it."""
+    """Redact the arguments and keep their number, if that is enough: formatters of access logs need it."""
     if isinstance(made.msg, Mapping) and not made.args:  # structlog's `wrap_for_formatter`
         made.msg = redact.value("", made.msg)
         return
@@ -84,7 +86,7 @@ def _redact_message(made: logging.LogRecord, redact: Redact) -> None:
         made.args = redact.value("", made.args)  # type: ignore[assignment]
     try:
         message = made.getMessage()
-    except Exception:  # noqa: BLE001 - arguments that do not fit: the handler says so, of the redacted copy
+    except Exception:  # noqa: BLE001 - arguments that do not fit; the handler reports them, from the redacted copy
         made.msg = redact.text(str(made.msg))
         return
     clean = redact.text(message)
@@ -93,7 +95,7 @@ def _redact_message(made: logging.LogRecord, redact: Redact) -> None:
 
 
 def _redact_exception(made: logging.LogRecord, redact: Redact) -> None:
-    """A traceback with a secret in it becomes text at the end of the message, where every formatter prints it."""
+    """A traceback that contains a secret becomes text at the end of the message, where every formatter prints it."""
     info = made.exc_info
     error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
     if isinstance(info, tuple) and error is not None:
@@ -112,7 +114,7 @@ def _redact_exception(made: logging.LogRecord, redact: Redact) -> None:
 
 
 def redacted_line(line: str, redact: Redact) -> str:
-    """The line without secrets: the same where there are none, JSON where it was JSON, else without its colours."""
+    """The line without secrets: unchanged if it has none; JSON stays JSON, other lines lose their colours."""
     try:
         text = _ANSI.sub("", line) if "\x1b" in line else line
         if text.startswith("{"):

@@ -211,8 +211,8 @@ def test_handlers_that_hand_over_print_themselves_which_is_said_once(
     assert terminal.lines == terminal.stdout == []
     assert [waiting.get_nowait().getMessage() for _ in range(2)] == ["one", "two"]
     assert exported.report is not None
-    assert "not redacted: QueueHandler hands records over" in exported.report.detail
-    assert caplog.text.count("console lines are not redacted: QueueHandler hands records over") == 1
+    assert "not redacted: QueueHandler forwards records" in exported.report.detail
+    assert caplog.text.count("console lines are not redacted: QueueHandler forwards records") == 1
 
 
 def test_uninstrumented_handlers_look_as_they_did(

@@ -512,7 +512,7 @@ def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_told(
     exported.clear()
     now += 61
     sdk.warning("again")
-    assert exported.bodies == ["490 lines of opentelemetry were withheld", "again"]
+    assert exported.bodies == ["490 log lines of opentelemetry were suppressed", "again"]
 
 
 def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
