@@ -102,10 +102,10 @@ class Switch:
         from blogauto_otel.integrations import sentry
 
         self._sentry = sentry
-        self._context = sentry._link._context if sentry._link is not None else None
+        self._context = sentry._state.link._context if sentry._state.link is not None else None
 
     def turn(self, on: bool) -> None:
-        if self._context is not None and on is not (self._sentry._link is not None):
+        if self._context is not None and on is not (self._sentry._state.link is not None):
             if on:
                 self._sentry.link(self._context, None)
             else:

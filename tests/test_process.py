@@ -69,7 +69,7 @@ def test_a_forked_child_renews_the_guard_then_the_providers_then_what_uses_them(
     script = f"""
 import os, sys
 import blogauto_otel
-from blogauto_otel import _guard, integrations
+from blogauto_otel import _guard, _process
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.instrumentation import registry
 from blogauto_otel.sdk.logger_provider import Logs
@@ -81,12 +81,11 @@ class Module:
         self.__name__ = name
         sys.modules[name] = self
     def instrument(self, context): return registry.Report(self.__name__, registry.State.ON)
-    def link(self, context, metering): return self.instrument(context)
     def after_fork_in_child(self): pass
 
 instrumentation, integration = Module("instrumentation"), Module("integration")
+_process.register(integration, _process.Phase.INTEGRATIONS)
 registry.INSTRUMENTATIONS = {{"instrumentation": "instrumentation"}}
-integrations.INTEGRATIONS = {{"integration": "integration"}}
 blogauto_otel.configure(**{QUIET!r})
 
 def note(owner, name):

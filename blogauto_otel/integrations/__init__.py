@@ -78,10 +78,6 @@ class _Linked:
     def __init__(self) -> None:
         self.modules: dict[str, ModuleType] = {}
 
-    def after_fork_in_child(self) -> None:
-        """Call the function of this name of every module that has one."""
-        _each("after_fork_in_child", lambda renew: renew())
-
     def reset(self) -> None:
         """Call `unlink` of every module."""
         _each("unlink", lambda unlink: unlink())

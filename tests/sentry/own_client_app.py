@@ -93,7 +93,7 @@ def main(when: str, options: str) -> None:
 
 
 def dropped() -> dict[str, int]:
-    link = sentry._link
+    link = sentry._state.link
     return {reason: lost for reason, lost in link._transport_stats.dropped.items() if lost} if link is not None else {}
 
 

@@ -1,9 +1,8 @@
-"""`/metrics`: what the one metric reader collects, as Prometheus reads it, in every application of this process.
+"""`/metrics`: the metrics of this process in Prometheus' text formats, in every ASGI application of it.
 
-| module | what for |
+| module | contents |
 |---|---|
-| `names` | names as the Collector makes them |
-| `families` | collected points as families of series |
+| `families` | data points as metric families |
 | `text` | the two text formats |
 | `endpoint` | the ASGI application |
 """
@@ -14,6 +13,7 @@ from dataclasses import replace
 from importlib import util
 from typing import TYPE_CHECKING, Final
 
+from blogauto_otel import _process
 from blogauto_otel.instrumentation import Context, Report, State, server
 from blogauto_otel.instrumentation.server import pages
 from blogauto_otel.instrumentation.server.peers import judging_clients
@@ -24,16 +24,24 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsEndpoint", "link", "report", "unlink"]
 
-# In the status line: production without a token.
+# In the status line, in production without a token.
 FOR_PRIVATE_NETWORKS: Final = " for private networks"
 
-_served: Final[dict[str, Report]] = {}
+
+class _State:
+    """The path that is served, with its report."""
+
+    def __init__(self) -> None:
+        self.served: dict[str, Report] = {}
+
+
+_state: Final = _process.register(_State())
 
 
 def link(context: Context, metering: Metering | None) -> Report:
-    """Answer `settings.metrics_path` in every application without a working route there; nothing when it is empty.
+    """Serve `settings.metrics_path` in every application without a working route there; nothing when it is empty.
 
-    In production it takes a token, or a client on a private network.
+    In production only clients with the token, or on a private network, may read it.
     """
     unlink()
     settings = context.settings
@@ -48,18 +56,18 @@ def link(context: Context, metering: Metering | None) -> Report:
     peers = judging_clients(settings.trust_incoming) if is_guarded else None
     server.serve(path, MetricsEndpoint(metering.reader.collect_now, settings.metrics_token, peers))
     detail = f"{path}{FOR_PRIVATE_NETWORKS if is_guarded else ''}"
-    _served[path] = Report("prometheus", State.ON, detail)
-    return _served[path]
+    _state.served[path] = Report("prometheus", State.ON, detail)
+    return _state.served[path]
 
 
 def report() -> Report | None:
-    """As it is now: an application may have turned out to answer the path itself."""
-    for path, made in _served.items():
+    """The current state; an application with a route of its own at the path answers itself."""
+    for path, made in _state.served.items():
         return replace(made, detail=f"{path} is the application's own") if pages.stepped_back(path) else made
     return None
 
 
 def unlink() -> None:
-    """Leave the path to the applications again."""
-    while _served:
-        server.unserve(_served.popitem()[0])
+    """Stop serving the path."""
+    while _state.served:
+        server.unserve(_state.served.popitem()[0])

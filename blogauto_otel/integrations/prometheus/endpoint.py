@@ -1,4 +1,4 @@
-"""The page that Prometheus fetches: read in a thread of its own, and once for all who ask at the same time."""
+"""The ASGI application that Prometheus scrapes: rendered in a thread, and once for all concurrent requests."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Collect = Callable[[], MetricsData | None]
 
-PATIENCE: Final = 15.0  # seconds; Prometheus gives up after 10
-LOOK_EVERY: Final = 0.005  # seconds, where the event loop is not asyncio's
+TIMEOUT: Final = 15.0  # seconds; Prometheus' own is 10
+POLL_INTERVAL: Final = 0.005  # seconds, under an event loop other than asyncio's
 
-# Whoever scrapes without end waits for his turn, so that the others do not: a page costs the event loop its sleep.
-BURST: Final = 0.25  # seconds of work that may be asked for at once
-SHARE: Final = 0.005  # of the time that goes by; beyond the burst, pages are that far between
-CHEAP: Final = 0.015  # seconds; what takes less work is not noticed by others, however often it is asked for
-LONGEST_WAIT: Final = 5.0  # seconds; Prometheus itself comes every 15
+# A client that scrapes without pause is delayed, because rendering competes with the event loop.
+BURST: Final = 0.25  # seconds of CPU time that are not delayed
+MAX_CPU_SHARE: Final = 0.005  # of rendering, beyond the burst
+CHEAP: Final = 0.015  # seconds of CPU time; a rendering below that is not counted
+MAX_DELAY: Final = 5.0  # seconds; Prometheus' scrape interval is 15
 PLAIN: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What goes back."""
+class Response:
+    """A whole response."""
 
     status: int
     body: bytes
@@ -48,20 +48,20 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-NOT_ALLOWED: Final = Answer(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
-WHO_ARE_YOU: Final = Answer(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
-NOT_FOR_YOU: Final = Answer(403, b"for clients on private networks, or with BLOGAUTO_OTEL_METRICS_TOKEN set\n")
-BROKEN: Final = Answer(500, b"metrics cannot be shown; the application's log says why\n")
-TOO_SLOW: Final = Answer(503, b"metrics cannot be collected in time; the application's log says why\n")
+METHOD_NOT_ALLOWED: Final = Response(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
+UNAUTHORIZED: Final = Response(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
+FORBIDDEN: Final = Response(403, b"for clients on private networks, or with BLOGAUTO_OTEL_METRICS_TOKEN set\n")
+INTERNAL_ERROR: Final = Response(500, b"metrics cannot be shown; the application's log says why\n")
+TIMED_OUT: Final = Response(503, b"metrics cannot be collected in time; the application's log says why\n")
 
 
 class MetricsEndpoint:
-    """Answers GET and HEAD with the metrics as they are now.
+    """Answers GET and HEAD with the current metrics.
 
     Args:
-        collect: The reader's `collect_now`; called in a thread of ours, never by two at once.
-        token: What a scrape must carry as `Authorization: Bearer ...`.
-        peers: Who may read without a token; None lets everybody.
+        collect: the reader's `collect_now`; called in one thread of ours at a time.
+        token: the token that a scrape must send as `Authorization: Bearer ...`.
+        peers: the clients that may read without a token; None for all.
     """
 
     def __init__(self, collect: Collect, token: str | None = None, peers: Peers | None = None) -> None:
@@ -71,37 +71,37 @@ class MetricsEndpoint:
         self._renderings = _Renderings(self._render)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application; whatever goes wrong in here is an answer, never an exception."""
+        """The ASGI application; every error of it is a response."""
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
-        answer = await self._answer(scope)
+        response = await self._respond(scope)
         try:
-            await _send(send, answer, with_body=scope["method"] != "HEAD")
+            await _send(send, response, with_body=scope["method"] != "HEAD")
         except Exception as error:
             if not swallow("answering a scrape", error):
                 raise
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _respond(self, scope: Scope) -> Response:
         try:
             headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-            if self._token is None and not self._is_near(scope):
-                return NOT_FOR_YOU
+            if self._token is None and not self._is_trusted(scope):
+                return FORBIDDEN
             if not self._may_read(headers):
-                return WHO_ARE_YOU
+                return UNAUTHORIZED
             if scope["method"] not in {"GET", "HEAD"}:
-                return NOT_ALLOWED
+                return METHOD_NOT_ALLOWED
             wanted = text.chosen_format(headers.get(b"accept", ""))
             return await self._renderings.of(wanted, text.accepts_gzip(headers.get(b"accept-encoding", "")))
         except (asyncio.TimeoutError, TimeoutError):
-            return TOO_SLOW
+            return TIMED_OUT
         except Exception as error:
             if not swallow("answering a scrape", error):
                 raise
-            return BROKEN
+            return INTERNAL_ERROR
 
-    def _is_near(self, scope: Scope) -> bool:
+    def _is_trusted(self, scope: Scope) -> bool:
         return self._peers is None or self._peers.trust(scope.get("client"), scope["headers"])
 
     def _may_read(self, headers: Mapping[bytes, str]) -> bool:
@@ -111,46 +111,46 @@ class MetricsEndpoint:
         is_right = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
         return is_right and scheme.lower() == "bearer"
 
-    def _render(self, content_type: str, compress: bool) -> Answer:
+    def _render(self, content_type: str, compress: bool) -> Response:
         body = text.render(families_of(self._collect()), content_type)
         if not compress:
-            return Answer(200, body, content_type)
+            return Response(200, body, content_type)
         packed = gzip.compress(body, compresslevel=1)
-        return Answer(200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
+        return Response(200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
 
 
 class _Renderings:
-    """Renderings in flight: who asks while one is under way waits for that one, and nobody gets more than his share."""
+    """Renderings in flight; a request in the meantime waits for that rendering, and too frequent ones are delayed."""
 
-    def __init__(self, render: Callable[[str, bool], Answer]) -> None:
+    def __init__(self, render: Callable[[str, bool], Response]) -> None:
         self._render = render
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Answer]] = {}
-        self._price = _Price()
+        self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Response]] = {}
+        self._cost = _Cost()
 
-    async def of(self, content_type: str, compress: bool) -> Answer:
-        wait = self._price.wait()
+    async def of(self, content_type: str, compress: bool) -> Response:
+        wait = self._cost.wait()
         if not _is_asyncio():
             return await self._of_any_loop(content_type, compress, wait)
         if wait > 0:
             await asyncio.sleep(wait)
         future = self._join((content_type, compress))
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), PATIENCE)
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), TIMEOUT)
 
-    async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> Answer:
-        """The same under trio: a thread cannot wake it but through its own token, so the result is looked for."""
+    async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> Response:
+        """The same under trio, which a thread can wake only by trio's own token: the result is polled."""
         import anyio  # Starlette needs it, so it is there
 
         await anyio.sleep(wait)
         future = self._join((content_type, compress))
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(TIMEOUT):
             while not future.done():  # noqa: ASYNC110 - anyio 3 has no event that a foreign thread may set
-                await anyio.sleep(LOOK_EVERY)
+                await anyio.sleep(POLL_INTERVAL)
         return future.result()
 
-    def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Answer]:
-        if self._pid != os.getpid():  # a forked child: the thread that would have answered is not here
+    def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Response]:
+        if self._pid != os.getpid():  # a forked child does not have the thread that renders
             self._lock, self._pid, self._in_flight = threading.RLock(), os.getpid(), {}
         with self._lock:
             future = self._in_flight.get(key)
@@ -159,45 +159,45 @@ class _Renderings:
                 self._start(key, future)
             return future
 
-    def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
-        # A thread of its own and a daemon: a pool's would be waited for when the process ends.
-        if start_thread(self._run, "blogauto_otel-metrics", key, future) is None:  # slow is better than blind
+    def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[Response]) -> None:
+        # A daemon thread, because the interpreter waits for the threads of a pool at its end.
+        if start_thread(self._run, "blogauto_otel-metrics", key, future) is None:  # block the event loop instead
             self._run(key, future)
 
-    def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Answer]) -> None:
-        began = time.thread_time()
+    def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Response]) -> None:
+        started = time.thread_time()
         try:
-            answer = self._render(*key)
-            self._price.paid(time.thread_time() - began)
+            response = self._render(*key)
+            self._cost.add(time.thread_time() - started)
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is awaited
             self._in_flight.pop(key, None)
             future.set_exception(error)
         else:
             self._in_flight.pop(key, None)
-            future.set_result(answer)
+            future.set_result(response)
 
 
-class _Price:
-    """What renderings have cost, forgotten as time goes by."""
+class _Cost:
+    """The CPU time of renderings, less the share that is allowed since."""
 
     def __init__(self) -> None:
         self._spent = self._last = 0.0  # seconds of work: of all, and of the last
         self._at = time.monotonic()  # its end
 
-    def paid(self, seconds: float) -> None:
-        """Note a rendering that has just ended."""
+    def add(self, seconds: float) -> None:
+        """Count a rendering that has just ended."""
         if seconds < CHEAP:
             return
         now = time.monotonic()
-        self._spent = max(0.0, self._spent - (now - self._at) * SHARE) + seconds
+        self._spent = max(0.0, self._spent - (now - self._at) * MAX_CPU_SHARE) + seconds
         self._last, self._at = seconds, now
 
     def wait(self) -> float:
-        """Seconds until the next one may begin."""
+        """Seconds until the next rendering may start."""
         since = time.monotonic() - self._at
-        if self._spent - since * SHARE <= BURST:
+        if self._spent - since * MAX_CPU_SHARE <= BURST:
             return 0.0
-        return min(LONGEST_WAIT, self._last / SHARE) - since
+        return min(MAX_DELAY, self._last / MAX_CPU_SHARE) - since
 
 
 def _is_asyncio() -> bool:
@@ -208,11 +208,11 @@ def _is_asyncio() -> bool:
     return True
 
 
-async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:
+async def _send(send: Send, response: Response, *, with_body: bool) -> None:
     headers = [
-        (b"content-type", answer.content_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
-        *answer.headers,
+        (b"content-type", response.content_type.encode()),
+        (b"content-length", str(len(response.body)).encode()),
+        *response.headers,
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body if with_body else b""})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body if with_body else b""})

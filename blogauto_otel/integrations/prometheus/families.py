@@ -1,4 +1,4 @@
-"""What is exposed: the collected points by their names in Prometheus, each family once, each series once."""
+"""Metric families: the collected data points by their names in Prometheus, without duplicates."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from blogauto_otel.prometheus_names import label_name, metric_name
 CONSTANT: Final = ("service.name", "service.version", "deployment.environment.name")
 IDENTIFYING: Final = frozenset({"service.name", "service.namespace", "service.instance.id"})
 
-# Points between two chances for the other threads to run: half a millisecond of work.
-BREATH: Final = 128
+# Data points between two yields to other threads: half a millisecond of work.
+POINTS_PER_YIELD: Final = 128
 
 
 @dataclass
 class Number:
-    """A series that is one value."""
+    """A time series of a counter or gauge."""
 
     value: float
     exemplar: Exemplar | None = None
@@ -44,7 +44,7 @@ class Number:
 
 @dataclass
 class Buckets:
-    """A series that is a histogram: counts up to each bound, the last bound being infinity."""
+    """A time series of a histogram: cumulative counts by upper bound; the last bound is infinity."""
 
     bounds: tuple[float, ...]
     counts: list[int]
@@ -57,18 +57,18 @@ Series = Number | Buckets
 
 @dataclass
 class Family:
-    """All series of one name, by their labels as text."""
+    """All time series of one name, by their labels as text."""
 
     name: str
     kind: str
     help: str
-    adds_up: bool
+    is_additive: bool
     series: dict[str, Series] = field(default_factory=dict)
 
-    def take(self, labels: str, one: Series) -> None:
-        """Add a series; two of the same labels, from two scopes, become one as far as they can."""
+    def add(self, labels: str, one: Series) -> None:
+        """Add a time series; two with the same labels, from two scopes, are added up if they can be."""
         known = self.series.get(labels)
-        if known is None or not self.adds_up:
+        if known is None or not self.is_additive:
             self.series[labels] = one
         elif isinstance(known, Number) and isinstance(one, Number):
             known.value += one.value
@@ -78,17 +78,17 @@ class Family:
 
 
 def families_of(data: MetricsData | None) -> list[Family]:
-    """The families of a collection, by name. A metric that cannot be shown is counted and told, and costs no other."""
+    """The families of a collection, by name. A metric that cannot be converted is counted and left out."""
     found: dict[str, Family] = {}
-    breath = CooperativeYield()
+    pause = CooperativeYield()
     for resource_metrics in data.resource_metrics if data is not None else ():
         attributes = resource_metrics.resource.attributes
-        _take_target(found, attributes)
+        _add_target_info(found, attributes)
         constant = {key: attributes[key] for key in CONSTANT if key in attributes}
         for scope_metrics in resource_metrics.scope_metrics:
             for metric in scope_metrics.metrics:
                 try:
-                    _take(found, metric, constant, breath)
+                    _add(found, metric, constant, pause)
                 except BaseException as error:
                     if not swallow("showing a metric to Prometheus", error):
                         raise
@@ -96,44 +96,44 @@ def families_of(data: MetricsData | None) -> list[Family]:
 
 
 class CooperativeYield:
-    """Lets other threads run now and then: ten thousand series would keep an event loop waiting."""
+    """Lets other threads run at intervals, because ten thousand series would block an event loop."""
 
     def __init__(self) -> None:
-        self._left = BREATH
+        self._remaining = POINTS_PER_YIELD
 
-    def draw(self) -> None:
-        """Once per point."""
-        self._left -= 1
-        if self._left <= 0:
-            self._left = BREATH
+    def count(self) -> None:
+        """Count a data point; called for each."""
+        self._remaining -= 1
+        if self._remaining <= 0:
+            self._remaining = POINTS_PER_YIELD
             time.sleep(0)
 
 
-def _take_target(found: dict[str, Family], attributes: Mapping[str, Any]) -> None:
-    family = found.setdefault("target_info", Family("target_info", "gauge", "Target metadata", adds_up=False))
+def _add_target_info(found: dict[str, Family], attributes: Mapping[str, Any]) -> None:
+    family = found.setdefault("target_info", Family("target_info", "gauge", "Target metadata", is_additive=False))
     shown = {key: value for key, value in attributes.items() if key not in IDENTIFYING}
-    family.take(labels_text(shown), Number(1.0))
+    family.add(labels_text(shown), Number(1.0))
 
 
-def _take(found: dict[str, Family], metric: Metric, constant: Mapping[str, Any], breath: CooperativeYield) -> None:
-    kind, read = _reading(metric.data)
+def _add(found: dict[str, Family], metric: Metric, constant: Mapping[str, Any], pause: CooperativeYield) -> None:
+    kind, convert = _converter(metric.data)
     name = metric_name(metric.name, metric.unit or "", kind, is_ratio=isinstance(metric.data, Gauge))
     if not name:
-        raise ValueError(f"no letter of the name {metric.name!r} can be shown")
+        raise ValueError(f"the name {metric.name!r} has no character that Prometheus accepts")
     family = found.get(name)
     if family is None:
-        adds_up = not isinstance(metric.data, Gauge)
-        family = found[name] = Family(name, kind, metric.description or "", adds_up)
-    if family.kind != kind:  # the Collector keeps the first as well
+        is_additive = not isinstance(metric.data, Gauge)
+        family = found[name] = Family(name, kind, metric.description or "", is_additive)
+    if family.kind != kind:  # the Collector exports the first as well
         log_once(f"kind of {name}", "%s is a %s and a %s; /metrics shows the first", name, family.kind, kind)
         return
     labels = _Labels(constant, is_histogram=kind == "histogram")
     for point in metric.data.data_points:
-        family.take(labels.of(point.attributes or {}), read(point))
-        breath.draw()
+        family.add(labels.of(point.attributes or {}), convert(point))
+        pause.count()
 
 
-def _reading(data: object) -> tuple[str, Any]:
+def _converter(data: object) -> tuple[str, Any]:
     if isinstance(data, Sum):
         return ("counter" if data.is_monotonic else "gauge"), _number
     if isinstance(data, Gauge):
@@ -149,7 +149,7 @@ def _reading(data: object) -> tuple[str, Any]:
 
 
 class _Labels:
-    """The labels of the points of one metric: their attributes, then what all series carry."""
+    """The labels of the data points of one metric: their attributes, then the constant ones."""
 
     def __init__(self, constant: Mapping[str, Any], *, is_histogram: bool) -> None:
         self._constant = {label_name(key): value for key, value in constant.items()}
@@ -157,17 +157,17 @@ class _Labels:
         self._is_histogram = is_histogram
 
     def of(self, attributes: Mapping[str, Any]) -> str:
-        if self._is_histogram and "le" in attributes:  # taken by the bounds of the buckets
+        if self._is_histogram and "le" in attributes:  # reserved for the bounds of the buckets
             attributes = {"exported_le" if key == "le" else key: value for key, value in attributes.items()}
-        own, rest = labels_text(attributes), self._text
-        if not self._constant.keys().isdisjoint(map(label_name, attributes)):  # the point knows better
-            taken = set(map(label_name, attributes))
-            rest = labels_text({key: value for key, value in self._constant.items() if key not in taken})
-        return f"{own},{rest}" if own and rest else own or rest
+        own, constant = labels_text(attributes), self._text
+        if not self._constant.keys().isdisjoint(map(label_name, attributes)):  # the attribute wins
+            used = set(map(label_name, attributes))
+            constant = labels_text({key: value for key, value in self._constant.items() if key not in used})
+        return f"{own},{constant}" if own and constant else own or constant
 
 
 def labels_text(attributes: Mapping[str, Any]) -> str:
-    """Labels as they stand between braces, sorted; attributes that become one label are joined by a semicolon."""
+    """The text between the braces, sorted; attributes with the same label name are joined by a semicolon."""
     if not attributes:
         return ""
     found: dict[str, str] = {}
@@ -198,7 +198,7 @@ _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\0": "\
 
 
 def escaped(text: str) -> str:
-    """A label's value, escaped; the parsers of Prometheus take NUL for the end of everything."""
+    """A label's value, escaped; NUL ends the text for Prometheus' parsers."""
     if "\\" in text or '"' in text or "\n" in text or "\0" in text:
         return text.translate(_ESCAPES)
     return text
@@ -238,7 +238,7 @@ def _with_exemplars(buckets: Buckets, exemplars: Iterable[Exemplar]) -> Buckets:
 
 
 def _buckets_of_powers(point: ExponentialHistogramDataPoint) -> Buckets:
-    """An exponential histogram, which no text format can hold, at powers of two: bounds that its every scale has."""
+    """An exponential histogram, which the text formats lack, by powers of two: these are bounds at every scale."""
     negative = {-bound: count for bound, count in _by_power(point.negative, point.scale, upper=0)}
     positive = dict(_by_power(point.positive, point.scale, upper=1))
     counted = {**negative, **({0.0: point.zero_count} if point.zero_count or negative else {}), **positive}

@@ -1,4 +1,4 @@
-"""The two text formats of Prometheus: the classic one, and OpenMetrics, which can carry exemplars.
+"""Prometheus' two text formats: the classic one, and OpenMetrics, which has exemplars.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/ and https://prometheus.io/docs/specs/om/open_metrics_spec/
 """
@@ -26,7 +26,7 @@ def chosen_format(accept: str) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """True when the answer may be compressed."""
+    """Whether the response may be compressed."""
     weights = dict(_accepted(accept_encoding))
     return weights.get("gzip", weights.get("*", 0.0)) > 0.0
 
@@ -47,16 +47,16 @@ def _accepted(header: str) -> Iterator[tuple[str, float]]:
 def render(families: Iterable[Family], content_type: str) -> bytes:
     """The families as text in UTF-8."""
     is_openmetrics = content_type == OPENMETRICS
-    breath = CooperativeYield()
+    pause = CooperativeYield()
     lines: list[str] = []
     for family in families:
-        _render_family(lines, family, breath, is_openmetrics=is_openmetrics)
+        _render_family(lines, family, pause, is_openmetrics=is_openmetrics)
     if is_openmetrics:
         lines.append("# EOF\n")
     return "".join(lines).encode("utf-8", "replace")
 
 
-def _render_family(lines: list[str], family: Family, breath: CooperativeYield, *, is_openmetrics: bool) -> None:
+def _render_family(lines: list[str], family: Family, pause: CooperativeYield, *, is_openmetrics: bool) -> None:
     stem = family.name.removesuffix("_total") if is_openmetrics and family.kind == "counter" else family.name
     lines.append(f"# HELP {stem} {_help(family.help, is_openmetrics=is_openmetrics)}\n")
     lines.append(f"# TYPE {stem} {family.kind}\n")
@@ -67,7 +67,7 @@ def _render_family(lines: list[str], family: Family, breath: CooperativeYield, *
             braced = f"{{{labels}}}" if labels else ""
             shows_exemplar = is_openmetrics and family.kind == "counter"
             lines.append(f"{family.name}{braced} {number(series.value)}{_exemplar(series, shows=shows_exemplar)}\n")
-        breath.draw()
+        pause.count()
 
 
 def _exemplar(series: Number, *, shows: bool) -> str:

@@ -20,6 +20,7 @@ from importlib import util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
@@ -30,13 +31,25 @@ if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import SentryLink
     from blogauto_otel.sdk.meter_provider import Metering
 
-__all__ = ["after_fork_in_child", "flush", "link", "report", "shutdown", "unlink"]
+__all__ = ["flush", "link", "report", "shutdown", "unlink"]
 
 NAME: Final = "sentry"
 PACKAGE: Final = "sentry_sdk"
 
-_context: Context | None = None
-_link: SentryLink | None = None
+
+class _State:
+    """The link, or the context for linking when the application imports Sentry's SDK."""
+
+    context: Context | None = None
+    link: SentryLink | None = None
+
+    def after_fork_in_child(self) -> None:
+        """A child has an empty queue, and a rate limit of its own."""
+        if self.link is not None:
+            self.link.after_fork_in_child()
+
+
+_state: Final = _process.register(_State(), _process.Phase.INTEGRATIONS)
 
 
 def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - the interface
@@ -47,7 +60,6 @@ def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001
     Raises:
         MissingDependencyError: there is a DSN and no `sentry_sdk`, and `strict` is on.
     """
-    global _context
     unlink()
     settings = context.settings
     if util.find_spec(PACKAGE) is None:
@@ -55,7 +67,7 @@ def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001
             return Report(NAME, State.OFF, "no SENTRY_DSN")
         return _missing(context)
     if settings.sentry_dsn is None and PACKAGE not in sys.modules:
-        _context = context
+        _state.context = context
         when_imported(PACKAGE, _imported)
         return Report(NAME, State.OFF, "no SENTRY_DSN")
     return _start_link(context)
@@ -70,34 +82,32 @@ def _missing(context: Context) -> Report:
 
 
 def _start_link(context: Context) -> Report:
-    global _link
     try:
         from blogauto_otel.integrations.sentry.linking import SentryLink
     except ImportError as error:
         problem = f"this version of sentry_sdk cannot be linked ({error})"
         warn_or_raise(context.settings, problem)
         return Report(NAME, State.WRONG_VERSION, problem)
-    _link = SentryLink(context)
-    _link.start()
-    return Report(NAME, *_link.state())
+    _state.link = linked = SentryLink(context)
+    linked.start()
+    return Report(NAME, *linked.state())
 
 
 def _imported(_: ModuleType) -> None:
     """The application has imported Sentry's SDK after `configure`, and may call `init`."""
-    if _context is not None and _link is None:
+    if _state.context is not None and _state.link is None:
         with guard("linking Sentry when it is imported"):
-            _start_link(_context)
+            _start_link(_state.context)
 
 
 def report() -> Report | None:
     """The current state; None when nothing is linked."""
-    return None if _link is None else Report(NAME, *_link.state())
+    return None if _state.link is None else Report(NAME, *_state.link.state())
 
 
 def unlink() -> None:
     """Undo `link`; Sentry's SDK keeps an event processor that does nothing."""
-    global _context, _link
-    linked, _link, _context = _link, None, None
+    linked, _state.link, _state.context = _state.link, None, None
     if linked is not None:
         linked.stop()
 
@@ -112,12 +122,6 @@ def shutdown(timeout: float) -> bool:
     return _call("shutdown", timeout)
 
 
-def after_fork_in_child() -> None:
-    """A child has an empty queue, and a rate limit of its own."""
-    if _link is not None:
-        _link.after_fork_in_child()
-
-
 def _call(name: str, timeout: float) -> bool:
-    call: Any = getattr(_link, name, None)
+    call: Any = getattr(_state.link, name, None)
     return True if call is None else bool(call(timeout))

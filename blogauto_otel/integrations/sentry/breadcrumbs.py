@@ -1,7 +1,7 @@
 """Breadcrumbs: the latest log records of the process, of which an event shows those of its trace.
 
-Sentry's SDK builds a dictionary for each record that might precede an error, 15 µs a record. Here a record is kept as a
-tuple of text and numbers, which the garbage collector does not track, and becomes a breadcrumb when an event needs it.
+Sentry's SDK builds a dictionary for each record that might precede an error, 15 µs a record. Here a record is stored as
+a tuple of text and numbers, which the garbage collector does not track, and converted when an event needs it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _Record: TypeAlias = tuple[int, int, float, int, str, str]
 
 
 class BreadcrumbBuffer:
-    """Keeps records until `unlink`."""
+    """Stores the latest records until `unlink`."""
 
     def __init__(self) -> None:
         self._records: deque[_Record] = deque(maxlen=MAX_RECORDS)
 
     def add(self, record: logging.LogRecord) -> None:
-        """Keep what a record says, from level INFO on."""
+        """Store a record of level INFO or above."""
         if record.levelno < logging.INFO or record.name in _ACCESS_LOGGERS:
             return
         trace_id = get_current_span().get_span_context().trace_id

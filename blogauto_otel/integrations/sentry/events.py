@@ -135,8 +135,8 @@ class EventProcessor:
 
         def before_send(event: Event, hint: Hint) -> Event | None:
             self._thread.pending = None
-            kept = event if users is None else users(event, hint)
-            return None if kept is None else self._redacted(kept, hint)
+            wanted = event if users is None else users(event, hint)
+            return None if wanted is None else self._redacted(wanted, hint)
 
         return before_send
 
@@ -236,8 +236,8 @@ def known_event(error: BaseException | None, trace_id: int | None = None) -> str
     for one in (error, alone(error)):  # a request fails by the only exception in a group, the server logs the group
         failure = failure_of(one)
         if failure is not None and failure.event_id is not None:
-            then = failure.span_context.trace_id
-            if not here or not then or here == then:
+            processed_in = failure.span_context.trace_id
+            if not here or not processed_in or here == processed_in:
                 return failure.event_id
     return None
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sentry_sdk
 from sentry_sdk.scope import add_global_event_processor
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.instrumentation import Context, State, logging, sdk_metrics
@@ -46,11 +47,11 @@ class SentryLink:
         self._profiles: Profiles | None = None
         self._traces: tuple[Delivery, SentryTraces] | None = None
         self._details: list[str] = []  # on traces and profiles, for the status line
+        self._is_shut_down = False
 
     def start(self) -> None:
         """Register every part."""
-        global _events
-        _events = self._events
+        _state.events = self._events
         _register_event_processor()
         self._clients.start(self._settings, self._resource())
         hooks.on_request_error(self._capture.request_error)
@@ -113,6 +114,7 @@ class SentryLink:
     def shutdown(self, timeout: float) -> bool:
         """Send what is queued; count what is left as dropped."""
         deadline = time.monotonic() + timeout
+        self._is_shut_down = True
         if self._profiles is not None:
             self._profiles.stop()
         sent = self.flush(timeout)
@@ -124,8 +126,7 @@ class SentryLink:
 
     def stop(self) -> None:
         """Unregister every part; what cannot be unregistered does nothing any more."""
-        global _events
-        _events = None
+        _state.events = None
         hooks.not_on_request_error(self._capture.request_error)
         logging.unwatch_records(self._capture.log_record)
         threads.unpatch()
@@ -140,7 +141,9 @@ class SentryLink:
         self._clients.stop()
 
     def after_fork_in_child(self) -> None:
-        """The parent sends what is in its queue, and its locks may be held for ever: the child gets fresh ones."""
+        """The parent sends what is in its queue, and a thread of it may have held a lock: the child gets fresh ones."""
+        if self._is_shut_down:
+            return
         self._transport_stats.reset()
         self._rate_limiter.reset()
         with guard("a fresh queue for Sentry"):
@@ -165,19 +168,23 @@ def _renew_worker(transport: Any) -> None:
 
 # --- Sentry's global event processors: none can be removed, so ours does nothing after `unlink` -----------------------
 
-_events: EventProcessor | None = None
+
+class _State:
+    """The events that the registered processor processes; None after `unlink`."""
+
+    events: EventProcessor | None = None
+    is_registered = False
 
 
-def _process(event: Event, hint: Hint) -> Event | None:
-    return event if _events is None else _events.process(event, hint)
+_state: Final = _process.register(_State())
 
 
-_is_registered = False
+def _process_event(event: Event, hint: Hint) -> Event | None:
+    return event if _state.events is None else _state.events.process(event, hint)
 
 
 def _register_event_processor() -> None:
     """Once per process."""
-    global _is_registered
-    if not _is_registered:
-        _is_registered = True
-        add_global_event_processor(_process)  # type: ignore[arg-type]  # a TypedDict of theirs
+    if not _state.is_registered:
+        _state.is_registered = True
+        add_global_event_processor(_process_event)  # type: ignore[arg-type]  # a TypedDict of theirs

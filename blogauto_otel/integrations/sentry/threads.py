@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry.trace import SpanContext, get_current_span
 
+from blogauto_otel import _process
 from blogauto_otel._guard import guard
 from blogauto_otel._threads import signals_blocked
 
@@ -30,30 +31,36 @@ class _Origin(NamedTuple):
     started_at: float
 
 
-_on_error: Callable[[BaseException], None] | None = None
-_originals: dict[str, Callable[..., Any]] = {}  # by name; another library may have wrapped ours since
+class _State:
+    """The function to call, and the originals by name; another library may have wrapped ours since."""
+
+    on_error: Callable[[BaseException], None] | None = None
+
+    def __init__(self) -> None:
+        self.originals: dict[str, Callable[..., Any]] = {}
+
+
+_state: Final = _process.register(_State())
 
 
 def patch(on_error: Callable[[BaseException], None]) -> None:
     """Remember the span that starts a thread, and call `on_error` with the exception that ends one."""
-    global _on_error
-    _on_error = on_error
-    if "start" not in _originals:
-        _originals["start"] = threading.Thread.start
+    _state.on_error = on_error
+    if "start" not in _state.originals:
+        _state.originals["start"] = threading.Thread.start
         threading.Thread.start = _start  # type: ignore[method-assign]
-    if "excepthook" not in _originals:
-        _originals["excepthook"] = threading.excepthook
+    if "excepthook" not in _state.originals:
+        _state.originals["excepthook"] = threading.excepthook
         threading.excepthook = _excepthook
 
 
 def unpatch() -> None:
     """Restore what no other library has wrapped."""
-    global _on_error
-    _on_error = None
+    _state.on_error = None
     if threading.Thread.start is _start:
-        threading.Thread.start = _originals.pop("start")  # type: ignore[method-assign]
+        threading.Thread.start = _state.originals.pop("start")  # type: ignore[method-assign]
     if threading.excepthook is _excepthook:
-        threading.excepthook = _originals.pop("excepthook")
+        threading.excepthook = _state.originals.pop("excepthook")
 
 
 def starting_span(*, has_failed: bool) -> SpanContext | None:
@@ -72,11 +79,11 @@ def starting_span(*, has_failed: bool) -> SpanContext | None:
 def _start(self: threading.Thread) -> None:
     with guard("remembering the span that starts a thread"):
         span = get_current_span().get_span_context()
-        if _on_error is not None and span.is_valid and not _is_of(self, _POOLS):
+        if _state.on_error is not None and span.is_valid and not _is_of(self, _POOLS):
             setattr(self, _ATTRIBUTE, _Origin(span, time.monotonic()))
     # Sentry's own threads are started by the thread that captures first; like ours, they receive no signals.
     with signals_blocked() if _is_of(self, _SENTRY) else nullcontext():
-        _originals["start"](self)
+        _state.originals["start"](self)
 
 
 def _is_of(thread: threading.Thread, modules: tuple[str, ...]) -> bool:
@@ -86,7 +93,7 @@ def _is_of(thread: threading.Thread, modules: tuple[str, ...]) -> bool:
 
 def _excepthook(args: Any) -> None:
     """Replaces `threading.excepthook`."""
-    if _on_error is not None and isinstance(args.exc_value, Exception):
+    if _state.on_error is not None and isinstance(args.exc_value, Exception):
         with guard("capturing a failed thread"):
-            _on_error(args.exc_value)
-    _originals["excepthook"](args)
+            _state.on_error(args.exc_value)
+    _state.originals["excepthook"](args)

@@ -31,8 +31,8 @@ _OF_THE_COLLECTOR: Final[dict[str, Any]] = dict.fromkeys(
 class TraceIdRatio:
     """The trace ids of a share of all traces.
 
-    The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process keeps the same traces, and those kept by a
-    sampler of a higher ratio include those of this one.
+    The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process samples the same traces, and a sampler of a
+    higher ratio samples all of these.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -40,7 +40,7 @@ class TraceIdRatio:
 
     @property
     def below_in_hex(self) -> str:
-        """For comparing text: the last 16 hexadecimal digits of a kept trace id sort before it."""
+        """For comparing text: the last 16 hexadecimal digits of a sampled trace id sort before it."""
         return f"{self.below:016x}" if self.below < 1 << 64 else "g"
 
     def __contains__(self, trace_id: int) -> bool:

@@ -66,7 +66,7 @@ class TransportStats:
         return max(0, self.accepted - self.sent - lost)
 
     def figures(self) -> Figures:
-        """The metrics of this signal, by their name in `signals.catalogue_self`: a metric on Sentry is added here."""
+        """The metrics of this signal, by their name in `api.sdk_metrics`: a metric on Sentry is added here."""
         return Figures(
             {
                 "items.accepted": self.accepted,

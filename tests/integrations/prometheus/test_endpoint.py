@@ -65,7 +65,7 @@ async def test_get_answers_with_the_metrics() -> None:
 
 
 async def test_whoever_scrapes_without_end_waits_for_his_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "LONGEST_WAIT", 1.2)
+    monkeypatch.setattr(endpoint, "MAX_DELAY", 1.2)
     source = Source()
     collect = source.collect
 
@@ -250,7 +250,7 @@ class TestFaults:
         assert (await fetch(app)).status_code == 200
 
     async def test_a_reader_that_hangs_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "PATIENCE", 0.1)
+        monkeypatch.setattr(endpoint, "TIMEOUT", 0.1)
         response = await fetch(MetricsEndpoint(Source(delay=0.5).collect))
         assert response.status_code == 503
 
@@ -402,7 +402,7 @@ class TestInAnApplication:
             assert anyio.run(both, backend=backend) == (200, 200)
 
     def test_a_collection_that_takes_too_long_is_503_under_trio_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "PATIENCE", 0.05)
+        monkeypatch.setattr(endpoint, "TIMEOUT", 0.05)
         app = MetricsEndpoint(Source(delay=0.5).collect)
         assert anyio.run(fetch, app, backend="trio").status_code == 503
 
@@ -413,7 +413,7 @@ class TestInAnApplication:
             asked.append("once")
             return 0.01
 
-        monkeypatch.setattr(app._renderings._price, "wait", wait)
+        monkeypatch.setattr(app._renderings._cost, "wait", wait)
         assert anyio.run(fetch, app, backend="trio").status_code == 200
         assert asked == ["once"]
 

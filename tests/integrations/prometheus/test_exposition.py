@@ -199,7 +199,7 @@ class TestExponentialHistograms:
     @pytest.mark.parametrize(
         "values", [[1e-300, 1e300], [5.0] * 1000, [0.0], [1e308], [2.0**n for n in range(-500, 500, 7)]]
     )
-    def test_any_range_adds_up(self, page: Page, values: list[float]) -> None:
+    def test_any_range_is_additive(self, page: Page, values: list[float]) -> None:
         histogram = page.meter.create_histogram("d")
         for value in values:
             histogram.record(value)
@@ -348,7 +348,7 @@ class TestValues:
     )
     def test_numbers_beyond_numbers(self, value: float, shown: str) -> None:
         """The SDK refuses to measure them; a sum may still overflow to one."""
-        family = Family("g", "gauge", "", adds_up=False, series={'k="a"': Number(value)})
+        family = Family("g", "gauge", "", is_additive=False, series={'k="a"': Number(value)})
         rendered = text.render([family], text.CLASSIC).decode()
         assert rendered.splitlines()[-1] == f'g{{k="a"}} {shown}'
         _values(parse_classic(rendered))
