@@ -1,4 +1,4 @@
-"""A lock for work that must not be nested."""
+"""A lock for work that must not run inside itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 
 
 class ExclusiveLock:
-    """Held by one thread at a time, and by that one once: a second `acquire` in it fails at once.
+    """Held by one thread, and by that thread once: a second `acquire` in it fails at once.
 
-    The garbage collector may run a finalizer, and the interpreter a signal handler, in a thread that holds a lock.
-    With `threading.Lock` they would wait for their own thread; with `threading.RLock` they would begin the same work
-    in the middle of itself.
+    The garbage collector may run a finalizer, and the interpreter a signal handler, in the thread that holds the lock.
+    With `threading.Lock` they would wait for their own thread for ever; with `threading.RLock` they would run the
+    protected work inside itself.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,6 @@ class ExclusiveLock:
         return True
 
     def release(self) -> None:
-        """Let another thread have it. Called by the thread that holds it."""
+        """Release the lock; only the thread that holds it may call this."""
         self._held = False
         self._lock.release()

@@ -1,7 +1,4 @@
-"""What stands in when the OpenTelemetry SDK itself cannot be imported: the application runs on, without telemetry.
-
-The module this package replaces took its application down with one import that failed; ours must not.
-"""
+"""The replacement of `configure()` when the OpenTelemetry SDK cannot be imported: the application runs without it."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from blogauto_otel.errors import ConfigurationError
 
 
 class Telemetry:
-    """A handle with nothing behind it: every call succeeds and does nothing."""
+    """A handle without telemetry: every call succeeds and does nothing."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -29,7 +26,7 @@ class Telemetry:
         return None
 
     def force_flush(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - the signature of the real one
-        """Nothing waits."""
+        """Nothing is queued."""
         return True
 
     def shutdown(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the signature of the real one
@@ -37,7 +34,7 @@ class Telemetry:
         return True
 
     def status(self) -> str:
-        """Say why there is no telemetry."""
+        """The reason why there is no telemetry."""
         return f"no telemetry: {self.reason}"
 
 
@@ -48,7 +45,7 @@ class Unavailable:
         self._error = error
 
     def __call__(self, *, strict: bool | None = None, **_: Any) -> Telemetry:
-        """Tell the reason once; with `strict`, raise it.
+        """Log the reason once; with `strict`, raise it.
 
         Raises:
             ConfigurationError: only with `strict`.

@@ -1,7 +1,7 @@
-"""The OpenTelemetry SDK, imported so that neither a broken neighbour of it nor a mistyped variable is the end.
+"""Imports the OpenTelemetry SDK in spite of a broken `psutil` or a mistyped variable.
 
-`opentelemetry.sdk.resources` imports `psutil` and is prepared for its absence, but not for anything else it may raise.
-`opentelemetry.sdk.trace` reads one variable as it is imported, and raises when that is no number.
+`opentelemetry.sdk.resources` imports `psutil` and handles its absence, but no other error of that import.
+`opentelemetry.sdk.trace` reads one variable at import, and raises when its value is not a number.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ READ_AT_IMPORT: Final = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 
 
 def import_safely() -> None:
-    """Import the SDK; a `psutil` that raises at import counts as absent meanwhile."""
+    """Import the SDK; while it is imported, a `psutil` that raises at import counts as absent."""
     try:
         import psutil  # noqa: F401
     except (Exception, SystemExit):  # noqa: BLE001 - whatever a package may raise when it is imported
-        sys.modules["psutil"] = None  # type: ignore[assignment] # to `import`, this says: not there
+        sys.modules["psutil"] = None  # type: ignore[assignment] # makes `import psutil` raise ImportError
         try:
             import opentelemetry.sdk.resources  # noqa: F401
         finally:
@@ -27,7 +27,7 @@ def import_safely() -> None:
 
 
 def _import_tracing() -> None:
-    """A value that is no number counts as unset meanwhile; the settings complain of it."""
+    """Import it with the variable unset if its value is not a number; the settings report that value."""
     value = os.environ.get(READ_AT_IMPORT, "")
     is_hidden = value != "" and not value.strip().isdecimal()
     if is_hidden:

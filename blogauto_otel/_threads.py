@@ -1,4 +1,4 @@
-"""Threads of ours, and the signals of the operating system that neither they nor their work may receive."""
+"""Our threads, and the signals of the operating system that they block."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Final
 
 _CAN_BLOCK: Final = hasattr(signal, "pthread_sigmask")  # Windows has no signal masks
 
-# A fault of the thread itself. Were it blocked, the kernel would end the process before `faulthandler` says where.
-_FAULTS: Final = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
+# Faults of the thread itself. If they are blocked, the kernel ends the process before `faulthandler` reports them.
+_FAULT_SIGNALS: Final = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
 
 
-class _Thread(threading.local):
+class _ThreadState(threading.local):
     blocks_signals = False
 
 
-_thread: Final = _Thread()
+_thread: Final = _ThreadState()
 
 
 def start_thread(target: Callable[..., None], name: str, *args: object) -> threading.Thread | None:
     """Start a daemon thread that receives no signals.
 
-    The kernel delivers a signal to any thread that does not block it. One that the application blocks, for a critical
-    section or to wait for it with `sigwait`, would be delivered to a thread of ours.
+    The kernel delivers a signal to any thread that does not block it. A signal that the application blocks, for a
+    critical section or for `sigwait`, would be delivered to a thread of ours.
 
     Returns:
         None when no thread can be started: a limit is reached, or the process is ending.
@@ -34,13 +34,13 @@ def start_thread(target: Callable[..., None], name: str, *args: object) -> threa
     starter = threading.get_native_id()
 
     def run() -> None:
-        # With gevent it is a thread in name only, and the signals are blocked for the time of its start alone.
+        # With gevent this is a greenlet of the same thread, and the signals are blocked only while it is started.
         _thread.blocks_signals = threading.get_native_id() != starter
         target(*args)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     try:
-        # In an empty context: instrumentations of `threading` would keep the current request alive in ours for good.
+        # In an empty context, because instrumentations of `threading` would keep the current request alive for ever.
         with signals_blocked():
             contextvars.Context().run(thread.start)
     except RuntimeError:
@@ -50,13 +50,13 @@ def start_thread(target: Callable[..., None], name: str, *args: object) -> threa
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """A block whose new threads block every signal but those of faults, and so do the threads that these start."""
+    """A block whose new threads, and the threads that these start, block every signal except those of faults."""
     if not _CAN_BLOCK:
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:  # before the mask changes: `pthread_sigmask` may end in an exception of the application's signal handler
-        faults = {getattr(signal, name, None) for name in _FAULTS}
+    try:  # `pthread_sigmask` may set the mask and then raise an exception of the application's signal handler
+        faults = {getattr(signal, name, None) for name in _FAULT_SIGNALS}
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - faults)
         yield
     finally:
@@ -65,10 +65,10 @@ def signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def without_signal(name: str) -> Iterator[None]:
-    """A block whose system calls fail with an error alone, and do not send the signal `name` to this thread.
+    """A block whose system calls only fail with an error, and do not send the signal `name` to this thread.
 
-    The application may have given SIGPIPE or SIGXFSZ its default action, which ends the process. A flush may run in
-    one of its threads, so the signal is blocked there, discarded if the block caused it, and then unblocked.
+    The application may have set SIGPIPE or SIGXFSZ to its default action, which ends the process. A flush may run in
+    one of its threads, so the signal is blocked, discarded if the block caused it, and then unblocked.
     """
     number = getattr(signal, name, None)
     if number is None or not _CAN_BLOCK or _thread.blocks_signals:

@@ -1,4 +1,4 @@
-"""The launcher's way in: `opentelemetry-instrument uvicorn main:app` ends in `configure()` as well."""
+"""The entry points of the launcher: `opentelemetry-instrument uvicorn main:app` calls `configure()`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr
 import blogauto_otel
 from blogauto_otel._guard import guard
 
-# The launcher compares versions before it asks us, and reports a conflict as an error: "nothing can be instrumented".
+# The launcher compares versions before it calls us, and logs a conflict as an error.
 LAUNCHER_LOG: Final = "opentelemetry.instrumentation.auto_instrumentation._load"
 
 
-def _is_no_news(record: logging.LogRecord) -> bool:
-    """False for its complaint about an instrumentor: our status line says what was done about the library."""
+def _is_not_about_instrumentor(record: logging.LogRecord) -> bool:
+    """False for its error about an instrumentor: our status line has the state of that library."""
     return "can be instrumented" not in str(record.msg)
 
 
 class BlogautoDistro(BaseDistro):  # type: ignore[misc]
-    """First of the launcher's two entry points: it sees to it that nothing is instrumented twice."""
+    """The first of the launcher's two entry points; it loads no instrumentor, so that nothing is instrumented twice."""
 
     def _configure(self, **_: Any) -> None:
-        """Nothing to prepare: `BlogautoConfigurator` does it all, on the one path."""
-        logging.getLogger(LAUNCHER_LOG).addFilter(_is_no_news)
+        """Silence the launcher's version conflicts; `BlogautoConfigurator` does the rest."""
+        logging.getLogger(LAUNCHER_LOG).addFilter(_is_not_about_instrumentor)
 
     def load_instrumentor(self, entry_point: Any, **kwargs: Any) -> None:
-        """Nothing: `configure()` has switched on what is to be on; its status line says what was skipped."""
+        """Do nothing: `configure()` has switched the instrumentations on, and its status line lists them."""
 
 
 class BlogautoConfigurator:
-    """Second entry point: calls `configure()`.
+    """The second entry point: calls `configure()`.
 
-    Not a subclass of the SDK's configurator, which takes no views, limits or shutdown control.
+    It is not a subclass of the SDK's configurator, which has no views, limits or control of the shutdown.
     """
 
     def configure(self, **_: Any) -> None:
-        """Configure this process; never raises, as an exception here would end the launcher's whole chain."""
+        """Configure this process; it never raises, because an exception would end the launcher."""
         with guard("configuring under the launcher"):
             blogauto_otel.configure()

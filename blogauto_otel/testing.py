@@ -1,11 +1,11 @@
-"""What a test wants to know: which spans, points and log records this code emits.
+"""Captures the spans, metrics and log records of a block, for tests.
 
     def test_a_wrong_password_is_one_refused_attempt(client):
         with capture_telemetry() as telemetry:
             client.post("/login", json=WRONG_PASSWORD)
         assert telemetry.points("blogauto.security.events") == {(("type", "auth_failure"),): 1}
 
-Nothing is sent anywhere; everything is put back afterwards.
+Nothing is exported, and the process is as before afterwards.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Captured:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every metric with its points, collected now; after the block, as it was at its end."""
+        """Every metric with its data points, collected now; after the block, as at its end."""
         return self._collect() if self._metrics is None else self._metrics
 
     def span(self, name: str) -> ReadableSpan:
         """The one span of that name.
 
         Raises:
-            LookupError: there is none, or more than one; the message lists the names that there are.
+            LookupError: there is none, or more than one; the message lists all names.
         """
         found = [span for span in self.spans if span.name == name]
         if len(found) != 1:
@@ -64,7 +64,7 @@ class Captured:
         return found[0]
 
     def points(self, name: str) -> Mapping[Labels, float]:
-        """Value by sorted attributes of a counter or gauge; for a histogram, how many measurements it holds."""
+        """The value by sorted attributes of a counter or gauge; for a histogram, the number of measurements."""
         return {
             tuple(sorted((point.attributes or {}).items())): _value(point)
             for metric in self.metrics
@@ -95,10 +95,10 @@ def _value(point: Any) -> float:
 
 @contextmanager
 def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Captured]:
-    """Configure telemetry into memory for the block; a handle that stood before is shut down.
+    """Configure telemetry into memory for the block; a former handle is shut down.
 
     Args:
-        settings: fields of `Settings`, as for `configure`; by default nothing is sampled away or printed.
+        settings: fields of `Settings`, as for `configure`; by default everything is sampled and nothing is printed.
 
     Yields:
         What the block emits.
@@ -122,7 +122,7 @@ def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Capture
         log_processors=[SimpleLogRecordProcessor(records)],
         **quiet,
     )
-    records.clear()  # what telemetry said of its own start
+    records.clear()  # the line that telemetry logs at its start
     captured = Captured(handle, spans, records)
     try:
         yield captured
