@@ -261,5 +261,6 @@ def _context(
 def _destinations(delivery: Delivery, providers: Mapping[str, object]) -> Mapping[str, str]:
     endpoints = {signal.value: endpoint for signal, endpoint in delivery.destinations().items()}
     return {
-        name: endpoints[name] if built else "a provider installed by somebody else" for name, built in providers.items()
+        name: endpoints[name] if built else "a provider installed by the application"
+        for name, built in providers.items()
     }

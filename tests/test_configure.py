@@ -178,7 +178,7 @@ assert trace.get_tracer_provider() is theirs
 print(telemetry.status().destinations["traces"])
 """)
     )
-    assert out.strip() == "a provider installed by somebody else"
+    assert out.strip() == "a provider installed by the application"
 
 
 @pytest.mark.parametrize("kind", ["TRACER", "METER"])

@@ -14,12 +14,18 @@ from typing import Any, Final
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.instrumentation.logging import bridge, correlation, levels
-from blogauto_otel.instrumentation.logging.bridge import Bridge, Watch, on_record, unwatch_records, watch_records
+from blogauto_otel.instrumentation.logging.bridge import (
+    Bridge,
+    RecordCallback,
+    on_record,
+    unwatch_records,
+    watch_records,
+)
 from blogauto_otel.instrumentation.logging.export import severity_of
 from blogauto_otel.instrumentation.logging.libraries import hints, loguru_sink
 
 __all__ = [
-    "Watch",
+    "RecordCallback",
     "instrument",
     "loguru_sink",
     "on_record",

@@ -34,7 +34,7 @@ OPENTELEMETRY: Final = "opentelemetry"
 EXPORTERS: Final = "the exporters"
 LINES_A_MINUTE: Final = 10
 
-Watch: TypeAlias = Callable[[logging.LogRecord], "SpanContext | None"]
+RecordCallback: TypeAlias = Callable[[logging.LogRecord], "SpanContext | None"]
 CallHandlers: TypeAlias = Callable[[logging.Logger, logging.LogRecord], None]
 
 
@@ -128,18 +128,18 @@ class Bridge:
                 current.reaches_handlers = False
             return True
         if not own and not suppressed:
-            context = _call_watches(record, context)
+            context = _call_callbacks(record, context)
         if self.exporter is not None and not suppressed:
             self.exporter.export(record, context)
         return False
 
 
-def _call_watches(record: logging.LogRecord, context: Any) -> Any:
-    """Call every watch; the context to export the record with has the first span that one of them returns."""
+def _call_callbacks(record: logging.LogRecord, context: Any) -> Any:
+    """Call every callback; the context to export the record with has the first span that one of them returns."""
     found = context
-    for watch in _state.watches:
-        with guard("watching a log record"):
-            span = watch(record)
+    for callback in _state.callbacks:
+        with guard("calling back with a log record"):
+            span = callback(record)
             if span is not None and found is context:
                 found = set_span_in_context(NonRecordingSpan(span), context)
     return found
@@ -155,7 +155,7 @@ class _State:
         self.bridge: Bridge | None = None
         self.hook: CallHandlers | None = None
         self.original: CallHandlers = logging.Logger.callHandlers
-        self.watches: list[Watch] = []
+        self.callbacks: list[RecordCallback] = []
 
     def after_fork_in_child(self) -> None:
         """The child has a limit of lines of its own."""
@@ -236,25 +236,25 @@ def on_server_start() -> None:
         _state.bridge.console.is_server = True
 
 
-def watch_records(context: Context, watch: Watch) -> None:
-    """Call `watch` with every record of the application, before it is exported, printed or handled.
+def watch_records(context: Context, callback: RecordCallback) -> None:
+    """Call `callback` with every record of the application, before it is exported, printed or handled.
 
     What it adds to the record's `__dict__` is exported with it. When it returns a span, the record belongs to that
     span. It is called where nothing is exported, too.
     """
-    on_record(watch)
+    on_record(callback)
     if _state.bridge is None:
         silent = replace(context, settings=replace(context.settings, console="off"))
         install(Bridge(silent, level=logging.NOTSET, exports=False))
 
 
-def on_record(watch: Watch) -> None:
+def on_record(callback: RecordCallback) -> None:
     """The same, but only while records are exported or printed by us."""
-    if watch not in _state.watches:
-        _state.watches.append(watch)
+    if callback not in _state.callbacks:
+        _state.callbacks.append(callback)
 
 
-def unwatch_records(watch: Watch) -> None:
-    """Stop calling `watch`."""
-    if watch in _state.watches:
-        _state.watches.remove(watch)
+def unwatch_records(callback: RecordCallback) -> None:
+    """Stop calling `callback`."""
+    if callback in _state.callbacks:
+        _state.callbacks.remove(callback)

@@ -141,7 +141,7 @@ class Capture:
         mechanism: str,
         fields: Mapping[str, Any] | None = None,
     ) -> str | None:
-        """Build the event of an exception, once whoever reports it; its id when the transport queued it."""
+        """Build the event of an exception, however often it is reported; its id when the transport queued it."""
         client = sentry_sdk.get_client()
         if not client.is_active():
             return None

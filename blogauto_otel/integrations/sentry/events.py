@@ -1,6 +1,6 @@
 """Processes events: adds the span that failed, what is known of the request, and breadcrumbs; redacts the rest.
 
-It is a global event processor of Sentry's, so it sees every event of the process, whoever captured it.
+It is a global event processor of Sentry's, so it gets every event of the process.
 """
 
 from __future__ import annotations
