@@ -44,7 +44,7 @@ def test_the_second_call_returns_the_same_handle(run: Run) -> None:
     assert succeeds(run(script)) == ""
 
 
-def test_a_second_call_that_differs_is_told(run: Run) -> None:
+def test_unused_arguments_of_a_second_call_are_logged(run: Run) -> None:
     done = run("""
 blogauto_otel.configure(**QUIET)
 blogauto_otel.configure(service_name="other", **QUIET)
@@ -53,7 +53,7 @@ blogauto_otel.configure(service_name="other", **QUIET)
     assert "configure() was called before; service_name of this call not used" in done.stderr
 
 
-def test_after_shutdown_it_configures_anew_as_a_notebook_does(run: Run) -> None:
+def test_after_shutdown_it_configures_again_as_a_notebook_does(run: Run) -> None:
     script = """
 import fastapi, logging
 from opentelemetry import trace
@@ -88,7 +88,7 @@ assert second.status().swallowed == {}
     assert "Overriding" not in done.stderr
 
 
-def test_after_shutdown_it_configures_anew_what_was_disabled(run: Run) -> None:
+def test_after_shutdown_it_configures_again_what_was_disabled(run: Run) -> None:
     script = """
 blogauto_otel.configure(sdk_disabled=True).shutdown()
 print(len(blogauto_otel.configure(**QUIET).status().instrumentation) > 0)
@@ -96,7 +96,7 @@ print(len(blogauto_otel.configure(**QUIET).status().instrumentation) > 0)
     assert succeeds(run(script)).strip() == "True"
 
 
-def test_a_provider_of_somebody_else_stays_when_ours_is_configured_anew(run: Run) -> None:
+def test_the_applications_provider_stays_when_ours_is_configured_again(run: Run) -> None:
     succeeds(
         run("""
 from opentelemetry import trace
@@ -110,7 +110,7 @@ assert trace.get_tracer_provider() is theirs
     )
 
 
-def test_at_the_end_of_the_process_nothing_is_configured_anew(run: Run) -> None:
+def test_at_the_end_of_the_process_nothing_is_configured_again(run: Run) -> None:
     succeeds(
         run("""
 import atexit, os
@@ -120,7 +120,7 @@ telemetry = blogauto_otel.configure(**QUIET)
     )
 
 
-def test_a_service_without_a_name_is_told_how_to_get_one(run: Run) -> None:
+def test_a_service_without_a_name_logs_how_to_set_one(run: Run) -> None:
     hint = "the service has the default name, blogauto-backend; set OTEL_SERVICE_NAME, or configure(service_name=...)"
     script = "blogauto_otel.configure(**{**QUIET, 'console': 'text'}); blogauto_otel.configure()"
     unnamed = run(script)
@@ -144,7 +144,7 @@ def test_the_first_line_fits_a_terminal(run: Run) -> None:
     assert "asgi" in line
 
 
-def test_a_status_that_does_not_fit_is_cut_and_says_where_the_rest_is() -> None:
+def test_a_status_that_does_not_fit_is_cut_with_a_pointer_to_the_rest() -> None:
     reports = tuple(Report(f"library-{number}", State.BROKEN, "x" * 50) for number in range(60))
     line = str(Status("shop", "production", {"traces": "http://t/x", "logs": "http://l/v1/logs"}, reports))
     assert len(line) == 320
@@ -154,19 +154,19 @@ def test_a_status_that_does_not_fit_is_cut_and_says_where_the_rest_is() -> None:
     assert line.endswith("(all of it: telemetry.status().as_dict())")
 
 
-def test_an_unknown_argument_is_told_with_the_nearest_name(run: Run) -> None:
+def test_an_unknown_argument_is_logged_with_the_nearest_name(run: Run) -> None:
     done = run('blogauto_otel.configure(service_nam="x", **QUIET)')
     succeeds(done)
     assert "has no setting 'service_nam'; did you mean service_name?" in done.stderr
 
 
-def test_strict_raises_what_would_have_been_told(run: Run) -> None:
+def test_strict_raises_what_would_have_been_logged(run: Run) -> None:
     done = run("blogauto_otel.configure(strict=True, **QUIET)", OTEL_METRIC_EXPORT_INTERVAL="soon")
     assert done.returncode != 0
     assert "ConfigurationError: OTEL_METRIC_EXPORT_INTERVAL='soon': expected a number" in done.stderr
 
 
-def test_a_provider_of_somebody_else_is_kept(run: Run) -> None:
+def test_the_applications_provider_is_kept(run: Run) -> None:
     out = succeeds(
         run("""
 from opentelemetry import trace
@@ -182,7 +182,7 @@ print(telemetry.status().destinations["traces"])
 
 
 @pytest.mark.parametrize("kind", ["TRACER", "METER"])
-def test_a_provider_that_is_named_and_cannot_be_loaded_is_told_and_ours_is_used(run: Run, kind: str) -> None:
+def test_a_named_provider_that_cannot_be_loaded_is_logged_and_ours_is_used(run: Run, kind: str) -> None:
     """The API would raise out of `get_tracer` and `get_meter` for good."""
     script = """
 from opentelemetry import metrics, trace
@@ -196,7 +196,7 @@ print(len(telemetry.status().instrumentation) > 0)
     assert "cannot be loaded (StopIteration); using ours" in done.stderr
 
 
-def test_requests_are_recorded_with_a_provider_of_somebody_else(run: Run) -> None:
+def test_requests_are_recorded_with_the_applications_provider(run: Run) -> None:
     script = """
 import asyncio
 from opentelemetry import trace
@@ -253,7 +253,7 @@ blogauto_otel.metrics.business.keywords_analyzed.add(1)
     )
 
 
-def test_an_unknown_propagator_costs_a_line_not_the_import(run: Run) -> None:
+def test_an_unknown_propagator_is_logged_and_the_import_works(run: Run) -> None:
     done = run(
         """
 blogauto_otel.configure(**QUIET)
@@ -368,7 +368,7 @@ def test_two_captures_one_after_the_other_see_their_own() -> None:
         assert telemetry.points("blogauto.keywords.analyzed") == {(): number}
 
 
-def test_a_missing_span_is_told_with_the_names_there_are() -> None:
+def test_a_missing_span_is_reported_with_the_names_of_all() -> None:
     with capture_telemetry() as telemetry, trace.get_tracer("test").start_as_current_span("one"):
         pass
     with pytest.raises(LookupError, match=r"0 spans named 'two' among \['one'\]"):

@@ -33,7 +33,9 @@ def test_all_have_one_root_and_a_builtin_kind() -> None:
         ),
     ],
 )
-def test_a_missing_package_says_who_wants_it_and_how_to_get_it(error: MissingDependencyError, message: str) -> None:
+def test_a_missing_package_is_named_with_the_setting_and_the_command(
+    error: MissingDependencyError, message: str
+) -> None:
     assert str(error) == message
 
 

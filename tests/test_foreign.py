@@ -202,7 +202,7 @@ def test_the_call_returns_and_the_rest_arrives(door: Callable[[Any], None], kind
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_metric_callback_costs_its_own_metric_alone(ending: type[BaseException], telemetry: Captured) -> None:
+def test_a_metric_callback_affects_only_its_own_metric(ending: type[BaseException], telemetry: Captured) -> None:
     def broken(_: object) -> Any:
         raise ending
 
@@ -214,7 +214,7 @@ def test_a_metric_callback_costs_its_own_metric_alone(ending: type[BaseException
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_processor_costs_nobody_anything(ending: type[BaseException], telemetry: Captured) -> None:
+def test_a_processor_affects_nothing_else(ending: type[BaseException], telemetry: Captured) -> None:
     class Broken(SpanProcessor):
         def on_start(self, *_: object, **__: object) -> None:
             raise ending
@@ -262,7 +262,7 @@ async def test_a_request_that_logs_a_hostile_error_stays_a_200(
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_request_that_fails_by_a_hostile_error_is_told_as_any_other(
+async def test_a_request_that_fails_by_a_hostile_error_is_recorded_as_any_other(
     ending: type[BaseException], telemetry: Captured
 ) -> None:
     error = KINDS["an exception"](ending)

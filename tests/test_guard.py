@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @quiet
 class TestSwallowing:
-    def test_an_error_of_ours_ends_in_the_block_is_counted_and_told(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_error_of_ours_ends_in_the_block_is_counted_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         with guard("recording a request"):
             raise ValueError("ours")
         assert swallowed() == {"recording a request": 1}
@@ -48,14 +48,14 @@ class TestSwallowing:
         assert record.exc_info is not None
         assert "ours" in caplog.text
 
-    def test_the_second_time_it_is_counted_and_not_told(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_the_second_time_it_is_counted_and_not_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         for _ in range(1000):
             with guard("x"):
                 raise ValueError
         assert swallowed() == {"x": 1000}
         assert len(caplog.records) == 1
 
-    def test_another_kind_of_error_at_the_same_place_is_told_too(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_another_kind_of_error_at_the_same_place_is_logged_too(self, caplog: pytest.LogCaptureFixture) -> None:
         for error in (ValueError(), KeyError(), ValueError()):
             with guard("x"):
                 raise error
@@ -75,7 +75,7 @@ class TestSwallowing:
         assert swallowed() == {"x": 1}
 
     @pytest.mark.parametrize("error", ENDINGS)
-    def test_what_nobody_raised_is_not_taken_for_foreign(self, error: type[BaseException]) -> None:
+    def test_an_exception_that_was_not_raised_is_not_foreign(self, error: type[BaseException]) -> None:
         assert not swallow("x", error())
         assert swallowed() == {}
 
@@ -194,7 +194,7 @@ class TestLoud:
 
 
 class TestTelling:
-    def test_a_signal_handler_may_tell_something_while_its_thread_is_telling(self) -> None:
+    def test_a_signal_handler_may_log_while_its_thread_is_logging(self) -> None:
         with _guard.state.lock:
             assert log_once("k", "message")
             assert log_once("other", "message")
@@ -226,7 +226,7 @@ class TestTelling:
 
 
 @quiet
-def test_a_forked_child_begins_anew() -> None:
+def test_a_reset_forgets_everything_although_a_lock_is_held() -> None:
     with guard("x"):
         raise ValueError
     log_once("k", "message")

@@ -92,7 +92,7 @@ def test_what_a_call_causes_is_discarded(before: set[int]) -> None:
     assert signal.SIGPIPE not in signal.sigpending()
 
 
-def test_what_was_pending_before_is_left_to_the_application(before: set[int]) -> None:
+def test_what_was_pending_before_stays_pending(before: set[int]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     try:
         write_to_broken_pipe()

@@ -64,14 +64,14 @@ def test_statements_are_recorded_whenever_sqlalchemy_came(script: str) -> None:
     assert run(script) == "['SELECT', 'request']"
 
 
-def test_libraries_that_fail_to_import_in_any_way_stop_nobody() -> None:
+def test_libraries_that_fail_to_import_in_any_way_do_not_stop_the_application() -> None:
     on = run(BROKEN)
     assert "'system'" in on
     assert "'selfmetrics'" in on
     assert "'context'" in on
 
 
-def test_a_statement_of_an_operation_is_below_it_and_says_whose_it_is() -> None:
+def test_a_statement_of_an_operation_is_below_it_with_its_bound_context() -> None:
     from sqlalchemy import create_engine, text
 
     with capture_telemetry() as telemetry, operation("report.write"):

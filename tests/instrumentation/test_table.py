@@ -75,7 +75,7 @@ def test_what_is_not_installed_is_missing(table: Any) -> None:
 
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("error", [RuntimeError("odd"), ImportError("half"), TypeError("base"), AttributeError("x")])
-def test_one_that_breaks_costs_the_others_nothing(table: Any, error: Exception) -> None:
+def test_one_that_breaks_does_not_affect_the_others(table: Any, error: Exception) -> None:
     table(asgi=module("asgi", raising(error)), system=module("system"))
     reports = instrument()
     assert reports["asgi"] == Report("asgi", State.BROKEN, f"{type(error).__name__}: {error}")
@@ -101,7 +101,7 @@ def test_opentelemetrys_own_switch_works(table: Any, name: str, entry_point: str
     assert CALLS == []
 
 
-def test_what_is_no_librarys_is_not_switched_off_with_all_libraries(table: Any) -> None:
+def test_what_belongs_to_no_library_is_not_switched_off_with_all_libraries(table: Any) -> None:
     table(selfmetrics=module("selfmetrics"))
     assert instrument(disabled_instrumentations=("*",))["selfmetrics"].state is State.ON
 

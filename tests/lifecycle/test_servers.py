@@ -75,7 +75,7 @@ def test_sigterm_right_after_the_last_answer_loses_nothing(server: str, start: S
     assert seconds < 10
 
 
-def test_workers_that_nobody_asks_anything_are_seen(start: Start, receiver: Receiver) -> None:
+def test_workers_without_requests_export_metrics(start: Start, receiver: Receiver) -> None:
     with start(
         SERVERS["gunicorn-preload"], receiver.url, OTEL_METRIC_EXPORT_INTERVAL="500", BLOGAUTO_OTEL_LOG_LEVEL="error"
     ):

@@ -120,7 +120,7 @@ def test_a_service_is_recorded_and_delivered(system: str) -> None:
     assert facts["swallowed"] == {}
 
 
-def test_windows_says_in_one_line_that_it_has_no_spool(tmp_path: Path) -> None:
+def test_windows_logs_in_one_line_that_it_has_no_spool(tmp_path: Path) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     done = run("windows", SERVE, OTEL_EXPORTER_OTLP_ENDPOINT=away, BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
     facts = facts_of(done)

@@ -27,7 +27,7 @@ SAID = "this process supervises uvicorn's workers and serves nothing itself"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "times"), [("workers=2", 1), ("reload=True", 1), ("workers=1", 0)])
-def test_a_parent_of_workers_says_that_it_serves_nothing(how: str, times: int, tmp_path: Path) -> None:
+def test_a_parent_of_workers_logs_that_it_serves_nothing(how: str, times: int, tmp_path: Path) -> None:
     port = free_port()
     script = tmp_path / "shop.py"
     script.write_text(SCRIPT.format(port=port, how=how))

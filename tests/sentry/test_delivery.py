@@ -179,12 +179,12 @@ def test_the_process_ends_in_time(behaviour: str, tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["opentelemetry", "opentelemetry.exporter.otlp", "blogauto_otel", "blogauto_otel.x"])
-def test_what_telemetry_says_of_itself_is_no_event(linked: Linked, name: str) -> None:
+def test_log_records_of_telemetry_are_no_events(linked: Linked, name: str) -> None:
     logging.getLogger(name).error("the Collector is away")
     assert linked.events == []
 
 
-def test_what_sentrys_connection_says_is_not_exported(linked: Linked, log: logging.Logger) -> None:
+def test_log_records_of_sentrys_connection_are_not_exported(linked: Linked, log: logging.Logger) -> None:
     linked.sink.stop()
     log.error("x")
     wait_until(lambda: linked.dropped() == {"network_error": 1})

@@ -41,7 +41,7 @@ def application() -> FastAPI:
     return app
 
 
-async def test_a_request_is_told_by_its_route_not_by_its_path(linked: Linked) -> None:
+async def test_a_request_is_named_by_its_route_not_by_its_path(linked: Linked) -> None:
     await ask(application(), "/users/alice/posts?q=alice", headers={"cookie": "alice"})
     event = linked.event
     assert event.data["transaction"] == "GET /users/{name}/posts"
@@ -133,7 +133,7 @@ def test_addresses_lead_from_the_event_to_the_trace_and_back(link: Link, log: lo
 
 
 @pytest.mark.parametrize(("rate", "is_exported"), [(1.0, True), (0.0, False)])
-def test_it_says_whether_the_trace_is_kept(link: Link, log: logging.Logger, rate: float, is_exported: bool) -> None:
+def test_it_has_whether_the_trace_is_sampled(link: Link, log: logging.Logger, rate: float, is_exported: bool) -> None:
     with link(sample_rate=rate) as linked:
         with span("work"):
             log.error("it failed")
@@ -154,7 +154,7 @@ def test_a_critical_record_is_fatal(linked: Linked, log: logging.Logger) -> None
     assert linked.event.data["level"] == "fatal"
 
 
-def test_loggers_that_the_application_told_sentry_to_ignore_are_ignored(linked: Linked) -> None:
+def test_loggers_that_the_application_has_sentry_ignore_are_ignored(linked: Linked) -> None:
     from sentry_sdk.integrations.logging import _IGNORED_LOGGERS, ignore_logger
 
     ignore_logger("noisy.*")
@@ -213,7 +213,7 @@ def frames(event: Any) -> dict[str, Any]:
     return {frame["function"]: frame for frame in event.exceptions[-1]["stacktrace"]["frames"]}
 
 
-async def test_source_is_shown_of_the_application_and_not_of_libraries(linked: Linked) -> None:
+async def test_source_is_added_for_the_application_and_not_for_libraries(linked: Linked) -> None:
     await ask(application(), "/users/alice/posts")
     found = frames(linked.event)
     assert found["posts"]["context_line"] == '        raise ValueError("no posts")'
@@ -222,7 +222,7 @@ async def test_source_is_shown_of_the_application_and_not_of_libraries(linked: L
     assert [name for name, frame in found.items() if "context_line" in frame] == ["posts"]
 
 
-def test_code_whose_source_is_nowhere_is_told_without_it(linked: Linked, log: logging.Logger) -> None:
+def test_code_without_source_is_reported_without_it(linked: Linked, log: logging.Logger) -> None:
     code = compile("def nowhere():\n    raise ValueError('x')\n", "/nowhere.py", "exec")
     scope: dict[str, Any] = {"__name__": "shop.nowhere"}
     exec(code, scope)

@@ -85,7 +85,7 @@ def test_a_share_of_the_traces_is_profiled_and_nothing_in_between(link: Link) ->
     assert {chunk["profiler_id"] for chunk in found} == set(profiled.values())
 
 
-def test_the_end_of_the_process_hands_over_the_profile(link: Link) -> None:
+def test_the_end_of_the_process_sends_the_profile(link: Link) -> None:
     with link(sentry_profiles_rate=1.0) as linked:
         time.sleep(0.1)
         linked.telemetry.handle.shutdown(20.0)

@@ -63,7 +63,7 @@ async def test_without_a_private_detail_errors_are_linked_all_the_same(
     assert report.startswith("on (errors")
 
 
-def test_a_version_that_cannot_be_linked_is_said_to_be_that(
+def test_a_version_that_cannot_be_linked_is_reported(
     link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As if a module that we import were missing."""

@@ -51,7 +51,7 @@ def test_after_uninstrumenting_spans_carry_nothing() -> None:
 
 
 @pytest.mark.quiet_guard
-def test_a_span_that_takes_no_attributes_costs_a_count() -> None:
+def test_a_span_that_takes_no_attributes_is_counted() -> None:
     class Broken(trace.NonRecordingSpan):
         def set_attributes(self, attributes: object) -> None:
             raise RuntimeError("no attributes today")

@@ -70,7 +70,7 @@ def test_without_handlers_of_the_application_each_record_is_a_line(
     ],
     ids=str,
 )
-def test_production_prints_json_and_development_text_unless_told_otherwise(
+def test_production_prints_json_and_development_text_by_default(
     instrument: Instrument, terminal: Terminal, settings: dict[str, str], first: str
 ) -> None:
     instrument(**settings)
@@ -79,7 +79,7 @@ def test_production_prints_json_and_development_text_unless_told_otherwise(
     assert line[0] in first
 
 
-def test_off_leaves_the_application_s_handlers_alone(
+def test_off_does_not_change_the_application_s_handlers(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
 ) -> None:
     fresh_logging.addHandler(logging.StreamHandler(sys.stderr))
@@ -181,7 +181,7 @@ class TheirFormatter(logging.Formatter):
         return f"THEIRS {record.getMessage()}"
 
 
-def test_auto_keeps_a_formatter_of_the_application_s_own_and_says_how_to_replace_it(
+def test_auto_keeps_a_formatter_of_the_application_and_logs_how_to_replace_it(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler = logging.StreamHandler()
@@ -198,7 +198,7 @@ def test_auto_keeps_a_formatter_of_the_application_s_own_and_says_how_to_replace
     assert json.loads(terminal.lines[-1])["message"] == "two"
 
 
-def test_handlers_that_hand_over_print_themselves_which_is_said_once(
+def test_handlers_that_forward_records_are_logged_once_as_not_redacted(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting: queue.Queue[Any] = queue.Queue()
@@ -215,7 +215,7 @@ def test_handlers_that_hand_over_print_themselves_which_is_said_once(
     assert caplog.text.count("console lines are not redacted: QueueHandler forwards records") == 1
 
 
-def test_uninstrumented_handlers_look_as_they_did(
+def test_uninstrument_restores_the_handlers(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
 ) -> None:
     handler = logging.StreamHandler(sys.stderr)
@@ -272,7 +272,7 @@ def test_without_a_standard_output_logging_goes_on(
 
 
 @pytest.mark.quiet_guard
-def test_a_handler_whose_stream_cannot_be_looked_at_is_only_called(
+def test_a_handler_whose_stream_cannot_be_read_is_only_called(
     instrument: Instrument, terminal: Terminal, fresh_logging: logging.Logger
 ) -> None:
     class Odd(logging.StreamHandler):  # type: ignore[type-arg]
@@ -317,7 +317,7 @@ assert seen[-1] == "no handler anywhere", seen
 """
 
 
-def test_whoever_wrapped_the_handlers_before_us_sees_records_that_meet_none() -> None:
+def test_an_earlier_wrapper_of_call_handlers_gets_records_without_a_handler() -> None:
     done = subprocess.run([sys.executable, "-c", WRAPPED], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("no handler anywhere") == 1  # the standard library's last resort has nothing to add

@@ -70,12 +70,12 @@ def test_a_record_carries_request_and_user(instrument: Instrument, request_scope
     assert (attributes["request.id"], attributes["user.id"]) == ("r-1", 42)
 
 
-def test_a_record_says_where_it_was_written(instrument: Instrument) -> None:
+def test_a_record_has_its_file_function_and_line(instrument: Instrument) -> None:
     exported = instrument()
     log.info("here")
     attributes = exported.one.attributes
     assert attributes["code.file.path"] == __file__
-    assert attributes["code.function.name"] == "test_a_record_says_where_it_was_written"
+    assert attributes["code.function.name"] == "test_a_record_has_its_file_function_and_line"
     assert attributes["code.line.number"] > 1
 
 
@@ -90,7 +90,7 @@ def test_extras_are_attributes_and_win_over_what_is_bound(instrument: Instrument
     assert dict(attributes["size"]) == {"w": 1}
 
 
-def test_a_named_tuple_keeps_its_names_which_say_what_is_secret(instrument: Instrument) -> None:
+def test_a_named_tuple_keeps_its_names_by_which_secrets_are_found(instrument: Instrument) -> None:
     class Login(NamedTuple):
         user: str
         password: str
@@ -199,7 +199,7 @@ def test_a_record_of_a_handler_is_a_record_too(instrument: Instrument) -> None:
     assert exported.bodies == ["one", "handled one"]
 
 
-def test_a_handler_of_opentelemetry_that_exports_already_is_left_to_it(
+def test_where_a_handler_of_opentelemetry_exports_ours_does_not(
     instrument: Instrument, fresh_logging: logging.Logger
 ) -> None:
     class LoggingHandler(logging.NullHandler):
@@ -370,7 +370,7 @@ BY_HAND: dict[str, dict[str, Any]] = {
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("console", ["off", "json", "text"])
 @pytest.mark.parametrize("fields", BY_HAND.values(), ids=BY_HAND.keys())
-def test_a_record_that_is_put_together_by_hand_reaches_its_handler_and_leaves(
+def test_a_record_that_is_built_by_hand_reaches_its_handler_and_is_exported(
     instrument: Instrument, handled: list[logging.LogRecord], fields: dict[str, Any], console: str
 ) -> None:
     exported = instrument(console=console)
@@ -391,7 +391,7 @@ ODD: dict[str, Callable[[logging.LogRecord], None]] = {
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("console", ["off", "json", "text"])
 @pytest.mark.parametrize("break_it", ODD.values(), ids=ODD.keys())
-def test_a_record_that_is_none_reaches_its_handler(
+def test_an_object_that_is_not_a_record_reaches_its_handler(
     instrument: Instrument,
     handled: list[logging.LogRecord],
     fresh_logging: logging.Logger,
@@ -410,9 +410,7 @@ def test_a_record_that_is_none_reaches_its_handler(
 
 
 @pytest.mark.quiet_guard
-def test_a_provider_that_breaks_costs_the_record_counted(
-    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_is_counted_when_the_provider_fails(instrument: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken(NoOpLogger):
         def emit(self, *args: Any, **kwargs: Any) -> None:
             raise RuntimeError("no emission today")
@@ -498,7 +496,7 @@ def test_an_exporter_that_logs_as_it_exports_does_not_feed_itself(instrument: In
     assert len(lines) == 600  # as the application has it
 
 
-def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_told(
+def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_counted(
     instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -594,7 +592,7 @@ def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instr
     assert (exported.one.trace_id, exported.one.span_id) == (7, 8)
 
 
-def test_who_watches_records_may_put_something_on_them_before_they_are_exported(instrument: Instrument) -> None:
+def test_a_callback_may_add_to_records_before_they_are_exported(instrument: Instrument) -> None:
     exported = instrument()
 
     def watch(record: logging.LogRecord) -> None:
@@ -609,7 +607,7 @@ def test_who_watches_records_may_put_something_on_them_before_they_are_exported(
     assert [record.attributes.get("sentry.event_id") for record in exported.records] == ["e1", None]
 
 
-def test_records_are_watched_where_none_are_exported_or_printed(instrument: Instrument) -> None:
+def test_callbacks_get_records_where_none_are_exported_or_printed(instrument: Instrument) -> None:
     exported = instrument(logging=False)
     assert exported.report is not None
     assert exported.report.state is State.OFF

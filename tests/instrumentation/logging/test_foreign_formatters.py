@@ -149,7 +149,7 @@ def test_with_redaction_off_nothing_is_changed(instrument: Instrument, capsys: p
     assert not {"emit", "format"} & vars(handler).keys()
 
 
-def test_uninstrumented_a_handler_has_its_own_methods(instrument: Instrument) -> None:
+def test_uninstrument_restores_the_methods_of_a_handler(instrument: Instrument) -> None:
     handler = console_handler(TheirJson())
     before = dict(vars(handler))
     instrument(console="auto")

@@ -45,9 +45,7 @@ def test_records_below_the_application_s_level_are_exported_and_not_handled(
     assert printed.getvalue() == "WARNING\n"
 
 
-def test_a_logger_with_a_handler_of_its_own_does_not_hand_it_what_is_below_its_level(
-    instrument: Instrument, printed: io.StringIO
-) -> None:
+def test_a_logger_s_own_handler_gets_nothing_below_its_level(instrument: Instrument, printed: io.StringIO) -> None:
     shop = logging.getLogger("shop")
     shop.addHandler(logging.StreamHandler(printed))
     shop.propagate = False
@@ -86,7 +84,7 @@ def test_logging_disable_is_obeyed(instrument: Instrument) -> None:
     assert exported.bodies == []
 
 
-def test_a_record_that_is_handed_to_a_logger_reaches_its_handlers_whatever_its_level(
+def test_a_record_that_is_passed_to_a_logger_reaches_its_handlers_at_any_level(
     instrument: Instrument, printed: io.StringIO
 ) -> None:
     """As a listener does that takes records from other processes."""

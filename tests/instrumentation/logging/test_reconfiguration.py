@@ -130,7 +130,7 @@ def test_uninstrumented_configuring_is_the_standard_library_s_again(instrument: 
     assert error.disabled
 
 
-def test_uvicorn_writes_access_lines_even_where_nobody_configured_logging(
+def test_uvicorn_writes_access_lines_even_without_a_logging_configuration(
     instrument: Instrument, fresh_logging: logging.Logger
 ) -> None:
     fresh_logging.handlers.clear()
@@ -145,7 +145,7 @@ def test_no_access_log_stays_no_access_log(instrument: Instrument) -> None:
     assert not access.hasHandlers()
 
 
-def test_somebody_else_s_hook_on_top_of_ours_keeps_working(
+def test_another_librarys_hook_around_ours_keeps_working(
     instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exported = instrument()

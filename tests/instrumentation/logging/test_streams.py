@@ -49,7 +49,7 @@ def test_a_program_s_output_can_be_piped(tmp_path: Path, console: str, where: st
     assert ("reading" in done.stderr) is (console != "off" or before != "")
 
 
-def test_a_setting_says_stdout(tmp_path: Path) -> None:
+def test_a_setting_chooses_stdout(tmp_path: Path) -> None:
     done = run(tmp_path, DATA, BLOGAUTO_OTEL_CONSOLE="json", BLOGAUTO_OTEL_CONSOLE_STREAM="stdout")
     assert done.stderr == ""
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -109,7 +109,7 @@ def test_structlog_s_exception_is_an_exception(instrument: Instrument) -> None:
 # --- loguru ----------------------------------------------------------------------------------------------------------
 
 
-def test_loguru_s_records_arrive_with_their_level_fields_place_and_trace(instrument: Instrument, bridged: Any) -> None:
+def test_loguru_s_records_arrive_with_level_fields_line_and_trace(instrument: Instrument, bridged: Any) -> None:
     exported = instrument()
     with TracerProvider(shutdown_on_exit=False).get_tracer("t").start_as_current_span("work") as span:
         bridged.bind(site="a").success("post {} published", 7)

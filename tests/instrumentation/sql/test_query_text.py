@@ -47,7 +47,7 @@ DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "some
         ("sqlite", "", ""),
     ],
 )
-def test_values_leave_the_text_and_placeholders_stay(dialect: str, text: str, bare: str) -> None:
+def test_values_are_replaced_and_placeholders_stay(dialect: str, text: str, bare: str) -> None:
     assert without_values(text, dialect) == bare
 
 

@@ -107,7 +107,7 @@ def test_an_exemplar_points_to_the_request(engine: Engine, recording: Recording)
     assert recording.exemplars(DURATION) == {(of_request.trace_id, of_request.span_id)}
 
 
-def test_literal_values_leave_the_text(engine: Engine, recording: Recording) -> None:
+def test_literal_values_are_replaced_in_the_text(engine: Engine, recording: Recording) -> None:
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.exec_driver_sql("SELECT id FROM posts WHERE title = 'a secret' AND id > 4711")
     assert (recording.span.attributes or {})["db.query.text"] == "SELECT id FROM posts WHERE title = ? AND id > ?"
@@ -253,7 +253,7 @@ def said(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_span_written_late_says_what_a_started_one_says(engine: Engine) -> None:
+def test_a_deferred_span_equals_a_started_one(engine: Engine) -> None:
     started, late = said(engine, Recording()), said(engine, Recording(late=True))
     assert started == late
     assert [span["name"] for span in late] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
@@ -267,7 +267,7 @@ class Baggage(SpanProcessor):
         span.set_attribute("tenant", "a")
 
 
-def test_a_processor_that_watches_starts_sees_every_statement_even_when_it_came_later(engine: Engine) -> None:
+def test_a_processor_with_on_start_gets_every_statement_even_when_added_later(engine: Engine) -> None:
     recording = Recording(late=True)
     sqlalchemy.instrument(recording.context)
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
@@ -386,9 +386,7 @@ def adapted() -> AdaptedError:
         (Exception(), None, ""),
     ],
 )
-def test_a_message_says_what_went_wrong_and_quotes_no_value(
-    original: Exception, code: str | None, message: str
-) -> None:
+def test_a_message_has_the_error_and_no_quoted_value(original: Exception, code: str | None, message: str) -> None:
     error = exc.DBAPIError("INSERT ...", {"email": "kim@example.com"}, original)
     redactor: Any = SimpleNamespace(text=lambda value: value.replace("hunter2", "[redacted]"))
     assert failures.error_attributes(error).get("db.response.status_code") == code
@@ -401,7 +399,7 @@ def test_the_type_of_an_adapted_error_is_the_drivers_own() -> None:
 
 
 @pytest.mark.quiet_guard
-def test_a_failure_of_ours_costs_the_application_nothing(
+def test_an_error_of_ours_does_not_affect_the_application(
     engine: Engine, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder.Recorder, "statement", lambda *_: 1 / 0)
@@ -439,7 +437,9 @@ async def test_streaming_from_an_async_engine(async_engine: AsyncEngine, recordi
     assert recording.names == ["SELECT posts"]
 
 
-async def test_a_cancelled_statement_has_a_span_that_says_so(async_engine: AsyncEngine, recording: Recording) -> None:
+async def test_a_cancelled_statement_has_a_span_with_the_cancellation(
+    async_engine: AsyncEngine, recording: Recording
+) -> None:
     endless = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 3000000) SELECT sum(n) FROM t"
 
     async def handle() -> None:
@@ -580,7 +580,7 @@ def test_the_hook_gets_the_open_span_the_statement_and_whether_it_had_parameters
 
 
 @pytest.mark.quiet_guard
-def test_a_hook_that_raises_costs_neither_the_statement_nor_its_span(engine: Engine) -> None:
+def test_a_hook_that_raises_affects_neither_the_statement_nor_its_span(engine: Engine) -> None:
     recording = Recording()
     hooks = Hooks(sql_statement=lambda *_: 1 / 0)  # type: ignore[arg-type]
     sqlalchemy.instrument(dataclasses.replace(recording.context, hooks=hooks))
@@ -703,7 +703,7 @@ def test_after_uninstrument_sqlalchemy_is_as_it_was(engine: Engine) -> None:
     assert recording.spans == []
 
 
-def test_somebody_elses_wrapper_around_ours_survives(engine: Engine, recording: Recording) -> None:
+def test_another_librarys_wrapper_around_ours_stays(engine: Engine, recording: Recording) -> None:
     ours = Connection._exec_single_context
     calls = []
 
@@ -763,7 +763,7 @@ def test_contrib_as_it_is_takes_2_0_and_refuses_2_1_and_statements_are_recorded_
 
 
 @pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
-def test_contrib_that_refuses_this_version_is_said_and_ours_is_on_instead(
+def test_contrib_that_refuses_this_version_is_reported_and_ours_is_on_instead(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
@@ -784,7 +784,7 @@ def test_contrib_that_refuses_this_version_is_said_and_ours_is_on_instead(
         sqlalchemy.uninstrument()
 
 
-def test_contrib_that_is_not_installed_is_said_and_ours_is_on_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contrib_that_is_not_installed_is_reported_and_ours_is_on_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation.sqlalchemy", None)
     report = sqlalchemy.instrument(Recording(sqlalchemy="contrib").context)
     sqlalchemy.uninstrument()
@@ -793,7 +793,7 @@ def test_contrib_that_is_not_installed_is_said_and_ours_is_on_instead(monkeypatc
 
 
 @pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
-def test_contrib_that_accepts_this_version_is_used_and_ours_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contrib_that_accepts_this_version_is_used_and_ours_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
     monkeypatch.setattr(SQLAlchemyInstrumentor, "_check_dependency_conflicts", lambda self: None)
@@ -814,7 +814,7 @@ def test_contrib_that_accepts_this_version_is_used_and_ours_stays_away(monkeypat
 
 
 @pytest.mark.needs("opentelemetry-instrumentation-sqlalchemy")
-def test_where_the_application_switched_contrib_on_ours_stays_away_and_leaves_it_on() -> None:
+def test_where_the_application_switched_contrib_on_ours_is_off_and_contrib_stays_on() -> None:
     from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 
     SQLAlchemyInstrumentor().instrument(skip_dep_check=True)

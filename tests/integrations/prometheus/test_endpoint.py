@@ -64,7 +64,7 @@ async def test_get_answers_with_the_metrics() -> None:
     assert response.headers["content-length"] == str(len(response.content))
 
 
-async def test_whoever_scrapes_without_end_waits_for_his_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_scrapes_without_pause_is_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "MAX_DELAY", 1.2)
     source = Source()
     collect = source.collect
@@ -183,7 +183,7 @@ class TestAtOnce:
         assert ticks > 5
         assert source.threads == {"blogauto_otel-metrics"}
 
-    async def test_one_who_leaves_does_not_take_the_answer_from_the_others(self) -> None:
+    async def test_a_client_that_disconnects_does_not_affect_the_others(self) -> None:
         app = MetricsEndpoint(Source(delay=0.3).collect)
         leaving, staying = asyncio.ensure_future(fetch(app)), asyncio.ensure_future(fetch(app))
         await asyncio.sleep(0.05)
@@ -202,7 +202,7 @@ class TestAtOnce:
         assert found == [200] * 5
         assert source.asked <= 2
 
-    async def test_a_fork_during_a_reading_does_not_leave_the_child_waiting(self) -> None:
+    async def test_a_fork_during_a_rendering_does_not_block_the_child(self) -> None:
         source = Source(delay=0.5)
         app = MetricsEndpoint(source.collect)
         task = asyncio.ensure_future(fetch(app))
@@ -328,7 +328,7 @@ class TestInAnApplication:
             assert report_of(telemetry) == Report("prometheus", State.ON, "/metrics")
 
     @pytest.mark.parametrize("requests", ["off", "contrib"])
-    async def test_it_answers_whoever_instruments_the_requests(self, requests: Literal["off", "contrib"]) -> None:
+    async def test_it_answers_with_any_instrumentation_of_requests(self, requests: Literal["off", "contrib"]) -> None:
         with capture_telemetry(requests=requests):
             assert "blogauto_cpu_usage_percent" in (await self.get(self.app(), "/metrics")).text
 
@@ -381,7 +381,7 @@ class TestInAnApplication:
         with capture_telemetry(environment="staging"):
             assert await self.ask_from(PUBLIC) == 200
 
-    async def test_the_status_says_that_an_application_answers_itself(self) -> None:
+    async def test_the_status_has_an_application_that_answers_itself(self) -> None:
         app = FastAPI()
         app.get("/metrics")(lambda: "theirs")
         with capture_telemetry() as telemetry:

@@ -186,7 +186,7 @@ class TestExponentialHistograms:
         yield made
         made.provider.shutdown()
 
-    def test_they_are_shown_at_powers_of_two(self, page: Page) -> None:
+    def test_they_have_buckets_at_powers_of_two(self, page: Page) -> None:
         histogram = page.meter.create_histogram("d")
         for value in (0.0, 0.3, 0.7, 3.0, 4.0, 100.0):
             histogram.record(value)
@@ -241,7 +241,7 @@ class TestScopes:
             page.provider.get_meter(scope).create_gauge("g").set(value)
         assert page.lines() == ["g 7.0"]
 
-    def test_of_two_kinds_the_first_is_shown_and_the_other_told(
+    def test_of_two_kinds_the_first_is_exposed_and_the_other_logged(
         self, page: Page, caplog: pytest.LogCaptureFixture
     ) -> None:
         page.provider.get_meter("a").create_counter("x").add(1)
@@ -372,7 +372,7 @@ def test_nothing_collected_is_an_empty_page() -> None:
 
 
 @pytest.mark.quiet_guard
-def test_a_metric_that_cannot_be_shown_costs_no_other(page: Page) -> None:
+def test_a_metric_that_cannot_be_converted_does_not_affect_the_others(page: Page) -> None:
     page.meter.create_counter("a").add(1)
     page.meter.create_counter("b").add(1)
     data = page.reader.collect_now()
