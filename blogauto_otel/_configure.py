@@ -28,7 +28,7 @@ from blogauto_otel._guard import guard, log_once, logger
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.hooks import Hooks
-from blogauto_otel.instrumentation import registry
+from blogauto_otel.instrumentation import registry, task_workers
 from blogauto_otel.sdk.logger_provider import build_logs
 from blogauto_otel.sdk.meter_provider import build_metering
 from blogauto_otel.sdk.tracer_provider import Tracing, build_tracing
@@ -174,6 +174,8 @@ def _log_unused_arguments(settings: Settings, arguments: Mapping[str, Any]) -> N
 
 def _hook_into_process() -> None:
     _process.hook()
+    with guard("hooking into task queues"):
+        task_workers.before_exit(_process.at_exit)
     with guard("hooking into the lifespan"):
         from blogauto_otel.instrumentation import server
 

@@ -88,7 +88,8 @@ def after_fork_in_child() -> None:
     _call("after_fork_in_child", _in_order())
 
 
-def _at_exit() -> None:
+def at_exit() -> None:
+    """Call `at_exit` of every registered object that has it; the process is ending."""
     _process.is_ending = True
     _call("at_exit", _in_order())
 
@@ -113,7 +114,7 @@ def hook() -> None:
     if _process.is_hooked:
         return
     _process.is_hooked = True
-    atexit.register(_at_exit)
+    atexit.register(at_exit)
     with guard("hooking into multiprocessing"):
         _hook_into_multiprocessing()
     if hasattr(os, "register_at_fork"):
@@ -130,7 +131,7 @@ def _hook_into_multiprocessing() -> None:
 def _finalize_with_multiprocessing() -> None:
     from multiprocessing import util
 
-    util.Finalize(None, _at_exit, exitpriority=0)
+    util.Finalize(None, at_exit, exitpriority=0)
 
 
 def _before_fork() -> None:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation.imports import when_imported
+from blogauto_otel.instrumentation.patching import when_imported
 
 Function = Callable[..., Any]
 

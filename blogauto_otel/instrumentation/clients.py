@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State, conventions
-from blogauto_otel.instrumentation.imports import when_imported
+from blogauto_otel.instrumentation.patching import when_imported
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

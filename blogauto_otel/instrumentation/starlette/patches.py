@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel._guard import guard, log_once, swallow
-from blogauto_otel.instrumentation.imports import when_imported
+from blogauto_otel.instrumentation.patching import when_imported
 from blogauto_otel.instrumentation.server import middleware
 from blogauto_otel.instrumentation.server.request import current
 from blogauto_otel.instrumentation.server.types import Receive, Scope, Send

@@ -1,0 +1,42 @@
+"""A Celery application whose tasks emit a span, a record and a count."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from celery import Celery, signals
+
+import blogauto_otel
+from blogauto_otel import metrics, operation
+
+log = logging.getLogger("tasks")
+
+if os.environ.get("CONFIGURE", "import") == "import":
+    blogauto_otel.configure(service_name="tasks")
+else:
+
+    @signals.worker_process_init.connect
+    def configure(**_: object) -> None:
+        blogauto_otel.configure(service_name="tasks")
+
+
+app = Celery("tasks", broker="filesystem://")
+folder = os.environ.get("QUEUE", "")
+app.conf.update(
+    broker_transport_options={"data_folder_in": folder, "data_folder_out": folder},
+    worker_prefetch_multiplier=1,
+)
+
+
+@app.task
+def work(number: int) -> None:
+    with operation("work"):
+        log.warning("worked")
+        metrics.business.keywords_analyzed.add(1)
+
+
+@signals.worker_process_shutdown.connect
+def close(**_: object) -> None:
+    with operation("closed"):
+        pass

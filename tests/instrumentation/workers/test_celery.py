@@ -1,0 +1,79 @@
+"""A real Celery worker: whatever ends its children, what their tasks emitted arrives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testkit.children import ROOT, environment, python, running
+from testkit.receiver import Receiver
+
+pytestmark = pytest.mark.slow
+
+APP = "tests.instrumentation.workers.celery_app"
+TASKS = 8
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Path:
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    return folder
+
+
+def send(queue: Path, times: int = TASKS, **variables: str) -> None:
+    code = f"from {APP} import work\nfor number in range({times}): work.delay(number)"
+    subprocess.run(
+        python("-c", code), check=True, cwd=ROOT, env=environment(QUEUE=str(queue), OTEL_SDK_DISABLED="true", **variables)
+    )
+
+
+def worker(*options: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", APP, "worker", "--concurrency", "2", "--loglevel", "WARNING", *options]
+
+
+def arrived(receiver: Receiver) -> dict[str, float]:
+    names = Counter(span.name for span in receiver.spans)
+    return {
+        "spans": names["work"],
+        "spans of the instrumentation": names[f"run/{APP}.work"],
+        "logs": sum(record.body == "worked" for record in receiver.logs),
+        "counts": receiver.total("blogauto.keywords.analyzed"),
+    }
+
+
+ALL = dict.fromkeys(("spans", "spans of the instrumentation", "logs", "counts"), TASKS)
+
+
+@pytest.mark.parametrize("configured", ["import", "in each child"])
+@pytest.mark.parametrize("options", [("--max-tasks-per-child", "1"), ()], ids=["recycled", "not recycled"])
+def test_nothing_that_a_pool_child_emitted_is_lost(
+    options: tuple[str, ...], configured: str, queue: Path, receiver: Receiver, tmp_path: Path
+) -> None:
+    send(queue)
+    with running(
+        worker(*options),
+        tmp_path / "log",
+        QUEUE=str(queue),
+        CONFIGURE=configured,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_METRIC_EXPORT_INTERVAL="60000",
+        C_FORCE_ROOT="1",
+    ) as child:
+        receiver.wait_for(lambda r: arrived(r)["spans"] == TASKS, timeout=60)
+        child.end()
+    assert arrived(receiver) == ALL, child.output
+    processes = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "work"}
+    closed = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "closed"}
+    assert processes <= closed, "the handlers of the application come before ours"
