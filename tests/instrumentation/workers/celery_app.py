@@ -16,10 +16,10 @@ if os.environ.get("CONFIGURE", "import") == "import":
     blogauto_otel.configure(service_name="tasks")
 else:
 
-    @signals.worker_process_init.connect
     def configure(**_: object) -> None:
         blogauto_otel.configure(service_name="tasks")
 
+    signals.worker_process_init.connect(configure)
 
 app = Celery("tasks", broker="filesystem://")
 folder = os.environ.get("QUEUE", "")
@@ -29,14 +29,16 @@ app.conf.update(
 )
 
 
-@app.task
-def work(number: int) -> None:
+def _work(number: int) -> None:
     with operation("work"):
         log.warning("worked")
         metrics.business.keywords_analyzed.add(1)
 
 
-@signals.worker_process_shutdown.connect
 def close(**_: object) -> None:
     with operation("closed"):
         pass
+
+
+work = app.task(_work, name=f"{__name__}.work")
+signals.worker_process_shutdown.connect(close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ TASKS = 8
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def queue(tmp_path: Path) -> Path:
     folder = tmp_path / "queue"
     folder.mkdir()
@@ -35,12 +28,27 @@ def queue(tmp_path: Path) -> Path:
 def send(queue: Path, times: int = TASKS, **variables: str) -> None:
     code = f"from {APP} import work\nfor number in range({times}): work.delay(number)"
     subprocess.run(
-        python("-c", code), check=True, cwd=ROOT, env=environment(QUEUE=str(queue), OTEL_SDK_DISABLED="true", **variables)
+        python("-c", code),
+        check=True,
+        cwd=ROOT,
+        env=environment(QUEUE=str(queue), OTEL_SDK_DISABLED="true", **variables),
     )
 
 
 def worker(*options: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", APP, "worker", "--concurrency", "2", "--loglevel", "WARNING", *options]
+    return [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        APP,
+        "worker",
+        "--concurrency",
+        "2",
+        "--loglevel",
+        "WARNING",
+        *options,
+    ]
 
 
 def arrived(receiver: Receiver) -> dict[str, float]:
