@@ -1,20 +1,21 @@
-"""The OpenTelemetry instrumentations installed beside us, switched on, except those that would tell things twice.
+"""The OpenTelemetry instrumentations that are installed, switched on unless they would duplicate our telemetry.
 
-They come by the entry point group `opentelemetry_instrumentor`, as under the launcher; what is in `DOUBLES` stays off,
-because ours records the same.
+They are found by the entry point group `opentelemetry_instrumentor`, as the launcher finds them.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from importlib import util
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation import Context, Report, State, conventions
+from blogauto_otel._process import register
+from blogauto_otel.instrumentation import Context, Report, State, client_hooks, conventions
 from blogauto_otel.instrumentation.patching import when_imported
 
 if TYPE_CHECKING:
@@ -26,25 +27,25 @@ NAME: Final = "clients"
 GROUP: Final = "opentelemetry_instrumentor"
 
 _REQUESTS: Final = "requests are recorded by blogauto_otel"
-_LINES: Final = "log records are exported by blogauto_otel"
-_STATEMENTS: Final = "statements are recorded above it, at SQLAlchemy"
+_LOGS: Final = "log records are exported by blogauto_otel"
+_STATEMENTS: Final = "statements are recorded by blogauto_otel, at SQLAlchemy"
 
-# Instrumentations that record what ours records, by entry point name, and why they stay off.
-DOUBLES: Final[Mapping[str, str]] = MappingProxyType(
+# Instrumentations that record what ours record, by entry point name, and why they stay off.
+REPLACED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "asgi": _REQUESTS,
         "fastapi": _REQUESTS,
         "starlette": _REQUESTS,
         "sqlalchemy": "statements are recorded by blogauto_otel",
-        "logging": _LINES,
-        "structlog": _LINES,
+        "logging": _LOGS,
+        "structlog": _LOGS,
         "system_metrics": "the system is measured by blogauto_otel",
-        "threading": "context is carried by blogauto_otel",
-        "asyncio": "it taxes every task and names metrics after coroutines",
+        "threading": "context is propagated by blogauto_otel",
+        "asyncio": "it slows down every task and names metrics after coroutines",
     }
 )
 
-# Drivers below SQLAlchemy: doubles only where SQLAlchemy is there and recorded.
+# Drivers below SQLAlchemy: duplicates only where SQLAlchemy is installed and recorded.
 DRIVERS: Final = frozenset(
     {
         "aiopg",
@@ -63,8 +64,18 @@ DRIVERS: Final = frozenset(
 # Libraries whose users expect spans: import name and entry point name, so that a missing instrumentation is named.
 # Each has an extra called like the library: a contrib package by itself would bring its own pair of OpenTelemetry.
 EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
-    {"httpx": "httpx", "requests": "requests", "aiohttp": "aiohttp-client", "redis": "redis", "celery": "celery"}
+    {
+        "httpx": "httpx",
+        "httpx2": "httpx2",
+        "requests": "requests",
+        "aiohttp": "aiohttp-client",
+        "redis": "redis",
+        "celery": "celery",
+    }
 )
+
+# Extras that are not called like the library: one package instruments both versions of httpx.
+EXTRAS: Final[Mapping[str, str]] = MappingProxyType({"httpx2": "httpx"})
 
 # What to wait for, where the entry point is not called like the library.
 LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -78,18 +89,46 @@ LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-_switched_on: list[Any] = []
-_awaited: set[str] = set()  # entry points whose library nobody has imported yet
+
+class _State:
+    """What was switched on, by entry point name."""
+
+    def __init__(self) -> None:
+        self.reports: dict[str, Report] = {}
+        self.instrumentors: list[Any] = []
+        self.waiting: set[str] = set()  # entry points whose library is not imported yet
+
+    def reset(self) -> None:
+        """Switch off what `instrument` switched on."""
+        self.waiting.clear()
+        self.reports.clear()
+        while self.instrumentors:
+            with guard("switching an instrumentation off"):
+                instrumentor = self.instrumentors.pop()
+                conventions.forget(*_packages_of(instrumentor))
+                instrumentor.uninstrument()
+
+
+class _Loading(threading.local):
+    """The entry points that a thread has to load; loading one may import the library of another."""
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        self.points: list[tuple[EntryPoint, Context]] = []
+
+
+_state: Final = register(_State())
+_loading: Final = _Loading()
 
 
 def decide(name: str, settings: Settings) -> Report | None:
-    """Why the instrumentation with this entry point name stays off; `None`: switch it on."""
+    """Why the instrumentation with this entry point name stays off, or None to switch it on."""
     disabled = settings.disabled_instrumentations
     if "*" in disabled or name in disabled:
         return Report(name, State.OFF, "by OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")
-    if name in DOUBLES:
-        return Report(name, State.SKIPPED, DOUBLES[name])
-    if name in DRIVERS and settings.sqlalchemy != "off" and "sqlalchemy" not in disabled and _is_there("sqlalchemy"):
+    if name in REPLACED:
+        return Report(name, State.SKIPPED, REPLACED[name])
+    if name in DRIVERS and settings.sqlalchemy != "off" and "sqlalchemy" not in disabled and _is_found("sqlalchemy"):
         return Report(name, State.SKIPPED, _STATEMENTS)
     return None
 
@@ -98,28 +137,36 @@ def instrument(context: Context) -> Report:
     """Switch on what is installed; the report names each."""
     if not context.settings.clients:
         return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_CLIENTS")
-    return _summary(reports(context))
+    summary = _summary(reports(context))
+    client_hooks.log_unused(context, _instrumented())
+    return summary
 
 
 def reports(context: Context) -> tuple[Report, ...]:
     """One report for each instrumentation that is installed, and for each that is expected and not installed."""
-    found = {name: _switch_on(point, context) for name, point in sorted(_entry_points().items())}
-    missing = (
-        Report(point, State.MISSING, f'pip install "blogauto_otel[{library}]"')
-        for library, point in EXPECTED.items()
-        if point not in found and decide(point, context.settings) is None and _is_there(library)
-    )
-    return (*found.values(), *missing)
+    _state.reports.clear()
+    points = _entry_points()
+    for name, point in sorted(points.items()):
+        _state.reports[name] = _switch_on(point, context)
+    for library, name in EXPECTED.items():
+        if name not in points and decide(name, context.settings) is None and _is_found(library):
+            detail = f'pip install "blogauto_otel[{EXTRAS.get(library, library)}]"'
+            _state.reports[name] = Report(name, State.MISSING, detail)
+    return tuple(_state.reports.values())
+
+
+def report() -> Report | None:
+    """The current report: a library that was imported since `instrument` may have failed to be instrumented."""
+    return _summary(tuple(_state.reports.values())) if _state.reports else None
 
 
 def uninstrument() -> None:
     """Switch off what `instrument` switched on."""
-    _awaited.clear()
-    while _switched_on:
-        with guard("switching an instrumentation off"):
-            instrumentor = _switched_on.pop()
-            conventions.leave(*_packages_of(instrumentor))
-            instrumentor.uninstrument()
+    _state.reset()
+
+
+def _instrumented() -> frozenset[str]:
+    return frozenset(name for name, report in _state.reports.items() if report.state is State.ON)
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -135,18 +182,18 @@ def _switch_on(point: EntryPoint, context: Context) -> Report:
         return decided
     try:
         return _conflict_of(point) or _when_imported(point, context)
-    except ModuleNotFoundError as error:
-        return Report(point.name, State.MISSING, _said_by(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's code failed in whatever way: that costs its spans only
-        return Report(point.name, State.BROKEN, f"{type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - another package's metadata: a failure costs its spans only
+        return _failed(point, error)
 
 
-def _said_by(error: ModuleNotFoundError) -> str:
-    return f"{error.name} is not installed" if error.name else str(error)
+def _failed(point: EntryPoint, error: BaseException) -> Report:
+    if isinstance(error, ModuleNotFoundError):
+        return Report(point.name, State.MISSING, f"{error.name} is not installed" if error.name else str(error))
+    return Report(point.name, State.BROKEN, f"{type(error).__name__}: {error}")
 
 
 def _conflict_of(point: EntryPoint) -> Report | None:
-    """What the instrumentation says of the library's version, read from metadata: nothing is imported for it."""
+    """The conflict of the library's version with the instrumentation's metadata, for which nothing is imported."""
     from opentelemetry.instrumentation.dependencies import get_dist_dependency_conflicts
 
     conflict = get_dist_dependency_conflicts(point.dist) if point.dist is not None else None
@@ -164,27 +211,51 @@ def _without_marker(requirement: object) -> str:
 
 
 def _when_imported(point: EntryPoint, context: Context) -> Report:
-    """Now, if the library is imported; else when it is: importing redis and httpx for nobody costs a quarter second."""
+    """Now, if the library is imported; else when it is: importing redis and httpx unused costs a quarter second."""
     library = LIBRARIES.get(point.name, point.name)
-    if not _is_there(library) and library in _wanted_by(point):  # one package for httpx and httpx2, and one is there
+    if not _is_found(library) and library in _required_by(point):  # one package for httpx and httpx2, and one is there
         return Report(point.name, State.MISSING, f"{library} is not installed")
-    if library in sys.modules or not _is_there(library):
-        return _load(point, context)
+    if library in sys.modules or not _is_found(library):
+        return _load_now(point, context)
 
     def load(_: object) -> None:
-        if point.name in _awaited:
-            _awaited.discard(point.name)
+        if point.name in _state.waiting:
+            _state.waiting.discard(point.name)
             with guard(f"instrumenting {point.name}"):
-                _load(point, context)
+                _load_now(point, context)
 
-    _awaited.add(point.name)
+    _state.waiting.add(point.name)
     when_imported(library, load)
     return Report(point.name, State.ON, "when it is imported")
 
 
-def _wanted_by(point: EntryPoint) -> frozenset[str]:
+def _required_by(point: EntryPoint) -> frozenset[str]:
     requires = point.dist.requires if point.dist is not None else None
     return frozenset(re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in requires or ())
+
+
+def _load_now(point: EntryPoint, context: Context) -> Report:
+    """Load this instrumentation, and those whose libraries it imports afterwards.
+
+    The instrumentation of httpx imports httpx2 as well, at a moment at which it cannot be used itself.
+    """
+    _loading.points.append((point, context))
+    if not _loading.is_busy:
+        _loading.is_busy = True
+        try:
+            while _loading.points:
+                each, its_context = _loading.points.pop(0)
+                _state.reports[each.name] = _try_load(each, its_context)
+        finally:
+            _loading.is_busy = False
+    return _state.reports[point.name]
+
+
+def _try_load(point: EntryPoint, context: Context) -> Report:
+    try:
+        return _load(point, context)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - another package's code: a failure costs its spans only
+        return _failed(point, error)
 
 
 def _load(point: EntryPoint, context: Context) -> Report:
@@ -197,18 +268,19 @@ def _load(point: EntryPoint, context: Context) -> Report:
         tracer_provider=context.tracer_provider,
         meter_provider=context.meter_provider,
         logger_provider=context.logger_provider,
+        **client_hooks.arguments(point.name, context),
     )
-    _switched_on.append(instrumentor)
+    _state.instrumentors.append(instrumentor)
     return Report(point.name, State.ON)
 
 
 def _packages_of(instrumentor: Any) -> tuple[str, ...]:
-    """Whose questions about conventions are the instrumentor's: drivers ask through `dbapi`."""
+    """The packages that choose conventions for the instrumentor: drivers do it in `dbapi`."""
     package = type(instrumentor).__module__.removeprefix(conventions.ROOT).partition(".")[0]
     return (package, "dbapi") if package in DRIVERS else (package,)
 
 
-def _is_there(module: str) -> bool:
+def _is_found(module: str) -> bool:
     try:
         return sys.modules[module] is not None if module in sys.modules else util.find_spec(module) is not None
     except ValueError:  # a module that was put in place by hand has no spec
@@ -217,16 +289,16 @@ def _is_there(module: str) -> bool:
 
 def _summary(all_reports: tuple[Report, ...]) -> Report:
     """All of it as one report: `httpx, requests; missing: redis (pip install ...); skipped: fastapi`."""
-    worst = next((state for state in _IN_ORDER if any(report.state is state for report in all_reports)), State.MISSING)
-    return Report(NAME, worst, "; ".join(_lines(all_reports)) or "no instrumentation is installed")
+    first = next((state for state in _IN_ORDER if any(report.state is state for report in all_reports)), State.MISSING)
+    return Report(NAME, first, "; ".join(_by_state(all_reports)) or "no instrumentation is installed")
 
 
 _IN_ORDER: Final = (State.ON, State.BROKEN, State.WRONG_VERSION, State.MISSING, State.SKIPPED, State.OFF)
-# States whose reason is the same for all, or told elsewhere. Of the missing, only what to install is worth the room.
+# States whose reason is the same for all, or stated elsewhere. Of the missing, only what to install is worth the space.
 _WITHOUT_REASON: Final = frozenset({State.ON, State.SKIPPED, State.OFF})
 
 
-def _lines(all_reports: tuple[Report, ...]) -> Iterator[str]:
+def _by_state(all_reports: tuple[Report, ...]) -> Iterator[str]:
     for state in _IN_ORDER:
         names = [report.name + _reason(report) for report in all_reports if report.state is state]
         if names:
@@ -234,5 +306,5 @@ def _lines(all_reports: tuple[Report, ...]) -> Iterator[str]:
 
 
 def _reason(report: Report) -> str:
-    is_told = report.state not in _WITHOUT_REASON and (report.state is not State.MISSING or "pip" in report.detail)
-    return f" ({report.detail})" if is_told and report.detail else ""
+    has_reason = report.state not in _WITHOUT_REASON and (report.state is not State.MISSING or "pip" in report.detail)
+    return f" ({report.detail})" if has_reason and report.detail else ""

@@ -1,8 +1,8 @@
 """The stable semantic conventions for the contrib instrumentations that we switch on, and for no others.
 
-They ask `opentelemetry.instrumentation._semconv` which conventions to emit, and it asks the environment. A variable set
-there would change what the application's own instrumentations emit, and those of every child process. So the question
-is answered by who asks it.
+They ask `opentelemetry.instrumentation._semconv` which conventions to emit, and it reads the environment. A variable
+set there would change what the application's own instrumentations emit, and those of every child process. So the answer
+depends on the caller.
 """
 
 from __future__ import annotations
@@ -12,43 +12,56 @@ from types import FrameType
 from typing import Any, Final
 
 from blogauto_otel._guard import guard
+from blogauto_otel._process import register
 
 ROOT: Final = "opentelemetry.instrumentation."
-_ASKED: Final = f"{ROOT}_semconv"
+_SEMCONV: Final = f"{ROOT}_semconv"
 _METHOD: Final = "_get_opentelemetry_stability_opt_in_mode"
 _STABLE: Final = ("http", "database")
 
-_ours: Final[set[str]] = set()  # modules of the instrumentations that are ours
-_original: Any = None
+
+class _State:
+    """The modules that emit stable conventions, and the method that is patched while there are any."""
+
+    def __init__(self) -> None:
+        self.modules: set[str] = set()
+        self.original: Any = None
+
+    def reset(self) -> None:
+        """Leave the choice to the environment again."""
+        self.modules.clear()
+        _unpatch()
+
+
+_state: Final = register(_State())
 
 
 def prefer_stable(*packages: str) -> None:
-    """Have these packages below `opentelemetry.instrumentation` emit stable conventions; what the user chose stays."""
-    _ours.update(ROOT + package for package in packages)
+    """Have these packages below `opentelemetry.instrumentation` emit stable conventions; the user's choice stays."""
+    _state.modules.update(ROOT + package for package in packages)
     with guard("choosing stable semantic conventions"):
         _patch()
 
 
-def leave(*packages: str) -> None:
-    """Leave these packages to the environment again; `prefer_stable` for none of them leaves the library as it was."""
-    _ours.difference_update(ROOT + package for package in packages)
-    if not _ours:
+def forget(*packages: str) -> None:
+    """Leave these packages to the environment again; without any package left the method is restored."""
+    _state.modules.difference_update(ROOT + package for package in packages)
+    if not _state.modules:
         _unpatch()
 
 
 def _patch() -> None:
-    global _original
     from opentelemetry.instrumentation import _semconv
 
     holder: Any = _semconv._OpenTelemetrySemanticConventionStability
-    if _original is not None:
+    if _state.original is not None:
         return
-    _original = vars(holder)[_METHOD]
-    ask = getattr(holder, _METHOD)
+    _state.original = vars(holder)[_METHOD]
+    get_mode = getattr(holder, _METHOD)
 
     def answer(signal: Any) -> Any:
-        mode = ask(signal)
-        if mode.value == "default" and signal.value in _STABLE and _is_asked_by_ours(sys._getframe(1)):
+        mode = get_mode(signal)
+        if mode.value == "default" and signal.value in _STABLE and _is_called_by_ours(sys._getframe(1)):
             return type(mode)(signal.value)
         return mode
 
@@ -56,17 +69,16 @@ def _patch() -> None:
 
 
 def _unpatch() -> None:
-    global _original
-    if _original is not None:
+    if _state.original is not None:
         from opentelemetry.instrumentation import _semconv
 
-        setattr(_semconv._OpenTelemetrySemanticConventionStability, _METHOD, _original)
-        _original = None
+        setattr(_semconv._OpenTelemetrySemanticConventionStability, _METHOD, _state.original)
+        _state.original = None
 
 
-def _is_asked_by_ours(frame: FrameType | None) -> bool:
-    """Whether the next frame outside of the module that is asked belongs to a package of ours."""
-    while frame is not None and frame.f_globals.get("__name__") == _ASKED:
+def _is_called_by_ours(frame: FrameType | None) -> bool:
+    """Whether the next frame outside the module that answers belongs to one of our packages."""
+    while frame is not None and frame.f_globals.get("__name__") == _SEMCONV:
         frame = frame.f_back
     name = str(frame.f_globals.get("__name__")) if frame is not None else ""
-    return any(name == ours or name.startswith(f"{ours}.") for ours in _ours)
+    return any(name == ours or name.startswith(f"{ours}.") for ours in _state.modules)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel.instrumentation import clients
 from blogauto_otel.instrumentation.registry import Context, Report, State
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ def _link(name: str, module: str, context: Context, metering: Metering | None) -
 
 
 def current_reports(reports: Sequence[Report]) -> tuple[Report, ...]:
-    """The current reports: an application may have made a Sentry client since."""
+    """The current reports: an application may have made a Sentry client since, or imported a library."""
     current: dict[str, Report] = {}
     _each("report", lambda report: current.update({new.name: new for new in (report(),) if new is not None}))
+    clients_report = clients.report()
+    if clients_report is not None:
+        current[clients_report.name] = clients_report
     return tuple(current.get(report.name, report) for report in reports)
 
 

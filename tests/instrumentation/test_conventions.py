@@ -93,13 +93,13 @@ def test_what_the_user_opted_into_stays(
         assert asked_by("opentelemetry.instrumentation.redis") == expected
         assert asked_by("opentelemetry.instrumentation.redis.util") == expected
     finally:
-        conventions.leave("redis")
+        conventions.forget("redis")
 
 
 def test_only_those_that_are_ours_are_asked_for() -> None:
     conventions.prefer_stable("redis")
     assert asked_by("opentelemetry.instrumentation.redis_of_others") == ("default", "default")
-    conventions.leave("redis")
+    conventions.forget("redis")
     assert asked_by("opentelemetry.instrumentation.redis") == ("default", "default")
 
 

@@ -101,12 +101,13 @@ def test_the_installation_of_the_page_works_as_it_stands(page: str, tmp_path: Pa
 
 
 def test_each_client_that_is_named_as_missing_has_its_extra() -> None:
-    from blogauto_otel.instrumentation.clients import EXPECTED
+    from blogauto_otel.instrumentation.clients import EXPECTED, EXTRAS
 
     extras = pyproject()["project"]["optional-dependencies"]
     for library, point in EXPECTED.items():
-        assert extras[library] == [f"opentelemetry-instrumentation-{point}>=0.66b1,<0.67"]
-        assert library in extras["all"][0]
+        extra = EXTRAS.get(library, library)
+        assert extras[extra] == [f"opentelemetry-instrumentation-{EXTRAS.get(point, point)}>=0.66b1,<0.67"]
+        assert extra in extras["all"][0]
 
 
 def pyproject() -> Any:

@@ -129,5 +129,5 @@ def uninstrument() -> None:
         patches.remove(base)
     if _state.switched_contrib_on and _contrib() is not None:
         _contrib().uninstrument()
-        conventions.leave(_PACKAGE)
+        conventions.forget(_PACKAGE)
     _state.switched_contrib_on = False

@@ -32,5 +32,5 @@ def uninstrument() -> None:
     """Switch it off again."""
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
-    conventions.leave(*_PACKAGES)
+    conventions.forget(*_PACKAGES)
     FastAPIInstrumentor().uninstrument()

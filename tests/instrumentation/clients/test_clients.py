@@ -95,7 +95,7 @@ def test_httpx_and_requests_are_recorded_by_stable_conventions_and_carry_the_tra
     assert recording.spans == []
 
 
-@pytest.mark.parametrize("name", [*clients.DOUBLES, "asyncpg", "sqlite3"])
+@pytest.mark.parametrize("name", [*clients.REPLACED, "asyncpg", "sqlite3"])
 def test_what_ours_records_is_not_recorded_twice(name: str, installed: dict[str, Any]) -> None:
     installed[name] = point(name, lambda: pytest.fail("it must not even be imported"))
     (report,) = clients.reports(Recording().context)

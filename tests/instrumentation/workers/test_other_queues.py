@@ -30,6 +30,7 @@ def started(command: list[str], receiver: Receiver, tmp_path: Path, **variables:
     return running(
         [sys.executable, "-m", *command],
         tmp_path / "log",
+        port=0,
         OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
         OTEL_METRIC_EXPORT_INTERVAL="60000",
         **variables,
