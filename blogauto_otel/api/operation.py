@@ -147,7 +147,7 @@ class _Run:
         if error is not None and outcome == "error":
             self._log_once(error)
         if self._token is not None:
-            otel_context.detach(self._token)
+            _detach(self._token)
         with guard("ending an operation"):
             self.span.end()
 
@@ -159,6 +159,15 @@ class _Run:
                 self.span.set_attribute("error.type", type_name(type(error)))
                 self.span.set_status(Status(StatusCode.ERROR, description(error)))
                 self.span.record_exception(error)
+
+
+def _detach(token: Any) -> None:
+    # The event loop closes an abandoned async generator in another context than its own, which stays as it is;
+    # OpenTelemetry's `detach` would log an error.
+    try:
+        token.var.reset(token)
+    except ValueError:
+        pass
 
 
 def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -250,3 +251,29 @@ def test_operation_names_are_bounded(spans: Spans, meters: Meters) -> None:
             pass
     assert len(outcomes(meters)) <= 101
     assert outcomes(meters)["_OTHER", "success"] >= 50
+
+
+def test_an_abandoned_generator_ends_its_operation_silently(
+    spans: Spans, meters: Meters, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The event loop closes it in a task of its own, in another context."""
+
+    async def items() -> AsyncIterator[int]:
+        with operation("stream"):
+            yield 1
+            yield 2
+
+    async def first() -> int:
+        async for item in items():
+            return item
+        return 0
+
+    async def main() -> None:
+        assert await asyncio.create_task(first()) == 1
+        gc.collect()
+        await asyncio.sleep(0.05)
+
+    asyncio.run(main())
+    assert caplog.records == []
+    assert spans.one("stream").end_time is not None
+    assert outcomes(meters) == {("stream", "cancelled"): 1}
