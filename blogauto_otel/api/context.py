@@ -29,12 +29,13 @@ class _Holder:
     of it in copies of its context, where a bind would be lost. Outside requests the copy is the right scope.
     """
 
-    __slots__ = ("is_request", "outside", "values")
+    __slots__ = ("has_ended", "is_request", "outside", "values")
 
     def __init__(self, values: dict[str, Value], outside: dict[str, Value] | None = None) -> None:
         self.values = values
         self.outside = values if outside is None else outside
         self.is_request = outside is not None
+        self.has_ended = False
 
 
 _NOTHING: Final = _Holder({})
@@ -104,13 +105,40 @@ def begin_request(request_id: str) -> RequestToken:
 
 
 def end_request(token: RequestToken) -> None:
-    """Leave the scope; tasks that the request left behind keep it."""
-    # An abandoned coroutine is closed by the garbage collector in whatever context it meets. That one may be another
-    # request's, so it stays as it is.
+    """End the request and leave its scope; tasks that the request left behind keep it."""
+    request = _current.get()
+    if leave(token):
+        mark_ended(request)
+
+
+def mark_ended(scope: Scope) -> None:
+    """Mark the request of this scope as ended, so that timers which it has set leave it."""
+    scope.has_ended = scope.is_request
+
+
+def leave(token: RequestToken) -> bool:
+    """Leave a scope; False in another context than that in which it was entered, which stays as it is."""
+    # An abandoned coroutine is closed by the garbage collector in whatever context it meets, which may be another
+    # request's.
     try:
         _current.reset(token)
     except ValueError:
-        pass
+        return False
+    return True
+
+
+def in_request() -> bool:
+    """True in the scope of a request, also after its end."""
+    return _current.get().is_request
+
+
+def leave_ended_request() -> bool:
+    """Leave the scope of a request that has ended; True when there was one. What was bound outside requests stays."""
+    request = _current.get()
+    if not request.has_ended:
+        return False
+    _current.set(_Holder(request.outside))
+    return True
 
 
 def current_request_id() -> str | None:
@@ -132,5 +160,5 @@ def scope() -> Scope | None:
 
 
 def enter(scope: Scope) -> RequestToken:
-    """Work within `scope` until `end_request` is given what this returns."""
+    """Work within `scope` until `leave` is given what this returns."""
     return _current.set(scope)

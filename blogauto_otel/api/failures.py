@@ -19,7 +19,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
 from blogauto_otel._guard import guard, is_foreign
-from blogauto_otel.api.context import Scope, end_request, enter, scope
+from blogauto_otel.api.context import Scope, enter, leave, scope
 
 # Of exceptions that can be pointed at weakly, which those of Python's own classes cannot: these carry it.
 _beside: Final[dict[int, tuple[weakref.ref[BaseException], Failure]]] = {}
@@ -134,5 +134,5 @@ def where_it_happened(error: object) -> Iterator[None]:
     finally:
         with guard("leaving the place of a failure"):
             if entered is not None:
-                end_request(entered)
+                leave(entered)
             otel_context.detach(attached)

@@ -23,10 +23,10 @@ from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel._suppression import is_suppressed
 from blogauto_otel.api.failures import where_it_happened
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.frames import count_as_logging
 from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
 from blogauto_otel.instrumentation.logging.export import Exporter
 from blogauto_otel.instrumentation.logging.levels import is_hidden
+from blogauto_otel.instrumentation.patching import count_as_logging
 
 # The records of telemetry itself are rate limited, and those that exporting causes are not exported.
 OWN: Final = "blogauto_otel"

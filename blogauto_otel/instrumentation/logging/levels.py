@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from blogauto_otel import _process
-from blogauto_otel.instrumentation.frames import count_as_logging
+from blogauto_otel.instrumentation.patching import count_as_logging
 
 DEFAULT_LEVEL: Final = logging.WARNING  # of the root logger
 _IS_ENABLED_FOR: Final = logging.Logger.isEnabledFor.__code__

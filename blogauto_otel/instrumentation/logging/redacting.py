@@ -16,7 +16,7 @@ from typing import Any, Final
 from blogauto_otel._guard import swallow
 from blogauto_otel.api.formatting import Redact
 from blogauto_otel.api.text import stacktrace
-from blogauto_otel.instrumentation.frames import count_as_logging
+from blogauto_otel.instrumentation.patching import count_as_logging
 
 UNREADABLE: Final = "[redacted:unreadable]"
 _REPLACED: Final = "_blogauto_otel_replaced"  # on a handler: its own `emit` and `format`

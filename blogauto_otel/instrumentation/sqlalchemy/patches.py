@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
-from blogauto_otel.instrumentation.frames import hide_from_find_caller
+from blogauto_otel.instrumentation.patching import hide_from_find_caller
 from blogauto_otel.instrumentation.sqlalchemy import pools, recorder
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ def stop() -> None:
     while _isolated:
         variable = _isolated.pop()
         hooks.keep_across_requests(variable)
-        context.drop(variable)
+        context.stop_propagating(variable)
 
 
 def _variables() -> dict[ContextVar[Scope | None], Any]:

@@ -141,6 +141,6 @@ def test_variables_of_other_parts_are_carried_into_pools(recording: Recording) -
         with recording.tracer.start_as_current_span("request"):
             variable.set("of the request")
             assert pool.submit(variable.get).result() == "of the request"
-        context.drop(variable)
+        context.stop_propagating(variable)
         with recording.tracer.start_as_current_span("request"):
             assert pool.submit(variable.get).result() == "none"

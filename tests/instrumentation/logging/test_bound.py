@@ -9,7 +9,7 @@ from opentelemetry import trace
 
 from blogauto_otel import _guard, bind, operation, unbind
 from blogauto_otel.api.context import begin_request, end_request
-from blogauto_otel.instrumentation.bound_context import BoundContextProcessor
+from blogauto_otel.instrumentation.span_context import BoundContextProcessor
 from blogauto_otel.testing import capture_telemetry
 
 
