@@ -21,7 +21,7 @@ from opentelemetry.trace import TracerProvider
 from blogauto_otel._guard import guard
 from blogauto_otel._process import register
 from blogauto_otel.api.context import Scope, enter, leave, scope
-from blogauto_otel.instrumentation import Context, Report, State, asyncio_errors, span_context
+from blogauto_otel.instrumentation import Context, Report, State, asyncio_errors, asyncio_timers, span_context
 from blogauto_otel.instrumentation.patching import Function, MethodPatch
 from blogauto_otel.instrumentation.span_context import BoundContextProcessor
 
@@ -61,6 +61,7 @@ def instrument(context: Context) -> Report:
     """Propagate the context into every thread pool of the process, and put bound context on spans."""
     on_spans = _add_processor(context.tracer_provider)
     asyncio_errors.patch()
+    asyncio_timers.patch()
     span_context.patch_non_recording()
     if not context.settings.threads:
         return Report(NAME, State.OFF, f"in threads, by BLOGAUTO_OTEL_THREADS{on_spans}")
@@ -84,6 +85,7 @@ def uninstrument() -> None:
     _submit.reset()
     _state.reset()
     asyncio_errors.unpatch()
+    asyncio_timers.unpatch()
     span_context.unpatch_non_recording()
 
 
