@@ -1,6 +1,6 @@
-"""Ourselves in metrics: what delivery took, sent, keeps and lost, and the errors that the guard swallowed.
+"""Metrics of the SDK itself: items accepted, sent, queued, spooled and dropped, and internal errors.
 
-Everything is counted where it happens; here it is only read, when somebody collects.
+Everything is counted where it happens, and only read here, when somebody collects.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from blogauto_otel import _guard, semconv
 from blogauto_otel._guard import guard
+from blogauto_otel._process import register
 from blogauto_otel.api.metric_spec import Kind
 from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
 from blogauto_otel.export.signal_exporter import SignalStats
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "selfmetrics"
 
-# One figure of one signal, by metric.
-_OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxyType(
+# How to read each metric of a signal.
+_BY_METRIC: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxyType(
     {
         "items.accepted": lambda stats: stats.accepted,
         "items.sent": lambda stats: stats.sent,
@@ -44,7 +45,7 @@ _OF_A_SIGNAL: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxy
     }
 )
 
-_OF_THE_SPOOL: Final[Mapping[str, Callable[[SpoolStats], float]]] = MappingProxyType(
+_BY_SPOOL_METRIC: Final[Mapping[str, Callable[[SpoolStats], float]]] = MappingProxyType(
     {
         "spool.files": lambda spool: spool.files,
         "spool.bytes": lambda spool: spool.bytes,
@@ -54,8 +55,8 @@ _OF_THE_SPOOL: Final[Mapping[str, Callable[[SpoolStats], float]]] = MappingProxy
     }
 )
 
-# There from the start at 0, so that the first loss is an increase: a series that begins above 0 shows none.
-_USUAL_LOSSES: Final = (
+# Exported at 0 from the start, so that the first loss is an increase: a series that begins above 0 shows none.
+_REASONS_FROM_START: Final = (
     drop_reasons.QUEUE_FULL,
     drop_reasons.REJECTED,
     drop_reasons.SHUTDOWN,
@@ -66,41 +67,54 @@ _USUAL_LOSSES: Final = (
     drop_reasons.UNSERIALISABLE,
 )
 
-_NO_LOSSES: Final = frozenset((drop_reasons.SUPERSEDED, drop_reasons.WITHHELD))
-
-_context: Context | None = None
-_began = time.time()
+_NOT_DROPPED: Final = frozenset((drop_reasons.SUPERSEDED, drop_reasons.WITHHELD))
 
 
 class Figures(NamedTuple):
-    """The metrics of one signal: those that it has, by name, and its losses by reason."""
+    """The metrics of one signal: those that it has, by name, and its dropped items by reason."""
 
     values: Mapping[str, float]
     dropped: Mapping[str, int]
 
 
-_further: Final[dict[str, Callable[[], Figures]]] = {}
+class _State:
+    """What is reported on, or None while nothing is; the start of the process; signals that others deliver."""
+
+    def __init__(self) -> None:
+        self.context: Context | None = None
+        self.start_time = time.time()
+        self.other_signals: dict[str, Callable[[], Figures]] = {}
+
+    def after_fork_in_child(self) -> None:
+        """The child is a process of its own."""
+        self.start_time = time.time()
+
+    def reset(self) -> None:
+        """Report nothing any more."""
+        self.context = None
+
+
+_state: Final = register(_State())
 
 
 def report_also(signal: str, read: Callable[[], Figures]) -> None:
     """Report the metrics of another signal beside those of delivery; a metric that `read` leaves out has no series."""
-    _further[signal] = read
+    _state.other_signals[signal] = read
 
 
 def figures_of(stats: SignalStats) -> Figures:
-    """The metrics of a signal of ours."""
-    return Figures({name: figure(stats) for name, figure in _OF_A_SIGNAL.items()}, stats.dropped)
+    """The metrics of a signal that delivery exports."""
+    return Figures({name: figure(stats) for name, figure in _BY_METRIC.items()}, stats.dropped)
 
 
 def report_no_longer(signal: str) -> None:
-    """Show them no longer."""
-    _further.pop(signal, None)
+    """Undo `report_also`."""
+    _state.other_signals.pop(signal, None)
 
 
 def instrument(context: Context) -> Report:
     """Report on this process from now on."""
-    global _context, _began
-    _context, _began = context, time.time()
+    _state.context, _state.start_time = context, time.time()
     meter = context.meter_provider.get_meter(semconv.SCOPE_SELF)
     for metric in SDK_METRICS:
         _creator(meter, metric.kind)(
@@ -113,15 +127,13 @@ def instrument(context: Context) -> Report:
 
 
 def uninstrument() -> None:
-    """Fall silent; the instruments stay."""
-    global _context
-    _context = None
+    """Report nothing any more; the instruments stay, without data points."""
+    _state.reset()
 
 
 def after_fork_in_child() -> None:
     """The child is a process of its own."""
-    global _began
-    _began = time.time()
+    _state.after_fork_in_child()
 
 
 def _creator(meter: Meter, kind: Kind) -> Callable[..., object]:
@@ -136,20 +148,20 @@ def _creator(meter: Meter, kind: Kind) -> Callable[..., object]:
 def _observing(name: str, context: Context) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         with guard("reporting on ourselves"):
-            return _OTHERS.get(name, _by_signal)(name, context) if _context is context else ()
+            return _NOT_BY_SIGNAL.get(name, _by_signal)(name, context) if _state.context is context else ()
         return ()
 
     return observe
 
 
 def _by_signal(name: str, context: Context) -> list[Observation]:
-    figure = _OF_A_SIGNAL.get(name)
+    figure = _BY_METRIC.get(name)
     values = (
         {}
         if figure is None
         else {signal.value: figure(stats) for signal, stats in context.delivery.stats().signals.items()}
     )
-    for signal, read in tuple(_further.items()):
+    for signal, read in tuple(_state.other_signals.items()):
         value = read().values.get(name)
         if value is not None:
             values[signal] = value
@@ -157,14 +169,14 @@ def _by_signal(name: str, context: Context) -> list[Observation]:
 
 
 def _dropped(_: str, context: Context) -> list[Observation]:
-    """By reason; what was replaced by something newer, or never made, is no loss."""
+    """By reason, without items that newer ones replaced or that a rate limit kept from being made."""
     dropped = {signal.value: stats.dropped for signal, stats in context.delivery.stats().signals.items()}
-    dropped.update({signal: read().dropped for signal, read in tuple(_further.items())})
+    dropped.update({signal: read().dropped for signal, read in tuple(_state.other_signals.items())})
     return [
         Observation(count, {"signal": signal, "reason": reason})
         for signal, by_reason in dropped.items()
-        for reason, count in {**dict.fromkeys(_USUAL_LOSSES, 0), **by_reason}.items()
-        if reason not in _NO_LOSSES
+        for reason, count in {**dict.fromkeys(_REASONS_FROM_START, 0), **by_reason}.items()
+        if reason not in _NOT_DROPPED
     ]
 
 
@@ -177,7 +189,7 @@ def _capacity(_: str, context: Context) -> list[Observation]:
 
 def _spool(name: str, context: Context) -> list[Observation]:
     spool = context.delivery.stats().spool
-    return [] if spool is None else [Observation(_OF_THE_SPOOL[name](spool))]
+    return [] if spool is None else [Observation(_BY_SPOOL_METRIC[name](spool))]
 
 
 def _spool_capacity(_: str, context: Context) -> list[Observation]:
@@ -189,14 +201,14 @@ def _swallowed(_: str, __: Context) -> list[Observation]:
 
 
 def _start_time(_: str, __: Context) -> list[Observation]:
-    return [Observation(_began)]
+    return [Observation(_state.start_time)]
 
 
-_OTHERS: Final[Mapping[str, Callable[[str, Context], list[Observation]]]] = MappingProxyType(
+_NOT_BY_SIGNAL: Final[Mapping[str, Callable[[str, Context], list[Observation]]]] = MappingProxyType(
     {
         "items.dropped": _dropped,
         "queue.capacity": _capacity,
-        **dict.fromkeys(_OF_THE_SPOOL, _spool),
+        **dict.fromkeys(_BY_SPOOL_METRIC, _spool),
         "spool.capacity": _spool_capacity,
         "errors.swallowed": _swallowed,
         "process.start_time": _start_time,

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from blogauto_otel.instrumentation import State, system
-from blogauto_otel.instrumentation.system import CpuTime, Memory, Roots
+from blogauto_otel.instrumentation import State, host, system
+from blogauto_otel.instrumentation.host import CpuTime, Memory, Roots
 from testkit.recording import Recording
 
 GIB, MIB = 2**30, 2**20
@@ -63,7 +63,8 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Time that passes when the test says so."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(system, "monotonic", lambda: clock.now)
+    for module in (host, system):
+        monkeypatch.setattr(module, "monotonic", lambda: clock.now)
     return clock
 
 
@@ -163,7 +164,7 @@ def test_a_v2_memory_limit_is_the_total_and_droppable_cache_is_not_in_use(machin
     machine.cgroup("memory.max", 512 * MIB)
     machine.cgroup("memory.current", 300 * MIB)
     machine.cgroup("memory.stat", f"anon 1\ninactive_file {100 * MIB}\n")
-    assert system.memory(machine.roots) == Memory(total=512 * MIB, available=312 * MIB)
+    assert host.memory(machine.roots) == Memory(total=512 * MIB, available=312 * MIB)
 
 
 def test_a_v1_memory_limit_counts_alike(machine: Machine) -> None:
@@ -171,7 +172,7 @@ def test_a_v1_memory_limit_counts_alike(machine: Machine) -> None:
     machine.cgroup("memory/memory.limit_in_bytes", 512 * MIB)
     machine.cgroup("memory/memory.usage_in_bytes", 300 * MIB)
     machine.cgroup("memory/memory.stat", f"cache 1\ninactive_file 5\ntotal_inactive_file {100 * MIB}\n")
-    assert system.memory(machine.roots) == Memory(total=512 * MIB, available=312 * MIB)
+    assert host.memory(machine.roots) == Memory(total=512 * MIB, available=312 * MIB)
 
 
 @pytest.mark.parametrize("limit", ["max", str(0x7FFFFFFFFFFFF000), str(9 * GIB)])
@@ -179,7 +180,7 @@ def test_no_limit_or_one_above_the_hosts_memory_is_the_host(machine: Machine, li
     with_v2(machine)
     machine.cgroup("memory.max", limit)
     machine.cgroup("memory.current", 300 * MIB)
-    assert system.memory(machine.roots) == Memory(total=8 * GIB, available=6 * GIB)
+    assert host.memory(machine.roots) == Memory(total=8 * GIB, available=6 * GIB)
 
 
 def test_the_tightest_limit_above_us_counts(machine: Machine) -> None:
@@ -188,7 +189,7 @@ def test_the_tightest_limit_above_us_counts(machine: Machine) -> None:
     machine.cgroup("system.slice/memory.max", GIB)
     machine.cgroup("system.slice/memory.current", 100 * MIB)
     machine.cgroup("memory.max", 2 * GIB)
-    assert system.memory(machine.roots) == Memory(total=GIB, available=GIB - 100 * MIB)
+    assert host.memory(machine.roots) == Memory(total=GIB, available=GIB - 100 * MIB)
 
 
 def test_a_container_cannot_have_more_left_than_its_host(machine: Machine) -> None:
@@ -196,7 +197,7 @@ def test_a_container_cannot_have_more_left_than_its_host(machine: Machine) -> No
     machine.proc("meminfo", f"MemTotal: {8 * MIB} kB\nMemAvailable: 1024 kB\n")
     machine.cgroup("memory.max", GIB)
     machine.cgroup("memory.current", 0)
-    assert system.memory(machine.roots) == Memory(total=GIB, available=MIB)
+    assert host.memory(machine.roots) == Memory(total=GIB, available=MIB)
 
 
 def test_a_v2_quota_is_one_hundred_percent(machine: Machine, clock: SimpleNamespace) -> None:
@@ -220,7 +221,7 @@ def test_a_v1_quota_counts_alike(machine: Machine, clock: SimpleNamespace) -> No
     machine.cgroup("cpu,cpuacct/cpu.cfs_quota_us", int(CPUS / 2 * 100_000))
     machine.cgroup("cpu,cpuacct/cpu.cfs_period_us", 100_000)
     machine.cgroup("cpu,cpuacct/cpuacct.usage", 5_000_000_000)
-    found = system.cpu_time(machine.roots)
+    found = host.cpu_time(machine.roots)
     assert found is not None
     assert (found.busy, found.possible) == (5.0, 1000.0 * CPUS / 2)
 
@@ -232,7 +233,7 @@ def test_no_quota_or_one_that_is_no_limit_is_the_host(machine: Machine, quota: s
     with_v2(machine)
     machine.cgroup("cpu.max", f"{quota} {period}")
     machine.cgroup("cpu.stat", "usage_usec 5000000")
-    assert system.cpu_time(machine.roots) == CpuTime(100, 1000, of="host")
+    assert host.cpu_time(machine.roots) == CpuTime(100, 1000, of="host")
 
 
 def test_a_quota_that_is_changed_while_we_run_begins_a_new_window(machine: Machine, clock: SimpleNamespace) -> None:
@@ -248,7 +249,7 @@ def test_a_path_outside_the_namespace_falls_back_to_the_root(machine: Machine) -
     with_v2(machine, path="/../../other")
     machine.cgroup("memory.max", GIB)
     machine.cgroup("memory.current", 0)
-    assert system.memory(machine.roots) == Memory(total=GIB, available=GIB)
+    assert host.memory(machine.roots) == Memory(total=GIB, available=GIB)
 
 
 # --- what is missing or broken ---
@@ -257,14 +258,14 @@ def test_a_path_outside_the_namespace_falls_back_to_the_root(machine: Machine) -
 @pytest.mark.parametrize("content", ["", "nonsense\n", "0::\n", "::::\n"])
 def test_control_groups_that_say_nothing_useful_are_none(machine: Machine, content: str) -> None:
     machine.proc("self/cgroup", content)
-    assert system.memory(machine.roots) == Memory(total=8 * GIB, available=6 * GIB)
+    assert host.memory(machine.roots) == Memory(total=8 * GIB, available=6 * GIB)
 
 
 def test_connections_are_counted_from_sockstat_where_there_is_no_snmp(machine: Machine) -> None:
     (machine.roots.proc / "net" / "snmp").unlink()
     machine.proc("net/sockstat", "sockets: used 16\nTCP: inuse 27 orphan 0 tw 97\nUDP: inuse 4\n")
     machine.proc("net/sockstat6", "TCP6: inuse 3\n")
-    assert system.tcp_connections(machine.roots) == 30
+    assert host.tcp_connections(machine.roots) == 30
 
 
 def test_a_gauge_that_cannot_be_read_is_left_out_and_told_once(
@@ -345,7 +346,7 @@ def test_without_proc_and_psutil_the_application_runs_and_the_disk_is_measured(
 
 
 def test_on_linux_psutil_is_not_even_imported(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "_psutil", lambda: pytest.fail("/proc has the answer"))
+    monkeypatch.setattr(host, "psutil_or_none", lambda: pytest.fail("/proc has the answer"))
     recording = Recording()
     system.instrument(recording.context, roots=machine.roots)
     assert len(values(recording)) == 6
@@ -367,8 +368,8 @@ def test_after_uninstrument_the_gauges_are_silent(machine: Machine) -> None:
 def test_a_forked_child_measures_although_the_lock_was_held(machine: Machine) -> None:
     recording = Recording()
     system.instrument(recording.context, roots=machine.roots)
-    assert system._system is not None
-    system._system._memory._lock.acquire()
+    assert system._state.readings is not None
+    system._state.readings._memory._lock.acquire()
     system.after_fork_in_child()
     assert values(recording)["memory.total"] == 8 * GIB
 
