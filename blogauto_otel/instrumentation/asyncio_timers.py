@@ -54,7 +54,7 @@ def _may_outlive_request(args: tuple[Any, ...]) -> bool:
 
 
 def _run(callback: Callable[..., object], args: tuple[Any, ...]) -> None:
-    """Run in the context of one timer alone, which is why nothing is put back."""
+    """Run in the context of one timer alone, so nothing has to be restored."""
     with guard("leaving a request that has ended"):
         if leave_ended_request():
             of_request = trace.get_current_span().get_span_context()

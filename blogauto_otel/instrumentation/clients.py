@@ -30,7 +30,7 @@ _REQUESTS: Final = "requests are recorded by blogauto_otel"
 _LOGS: Final = "log records are exported by blogauto_otel"
 _STATEMENTS: Final = "statements are recorded by blogauto_otel, at SQLAlchemy"
 
-# Instrumentations that record what ours record, by entry point name, and why they stay off.
+# Instrumentations that would duplicate our telemetry, by entry point name, and why they stay off.
 REPLACED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "asgi": _REQUESTS,

@@ -13,10 +13,13 @@ from typing import Any, cast
 import httpx
 import httpx2
 import pytest
+import redis
 import requests
+from fakeredis import TcpFakeServer
 
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import Context, client_hooks, clients
+from testkit.child import free_port
 from testkit.recording import Recording
 
 
@@ -69,6 +72,25 @@ def test_hooks_of_requests_see_the_span_before_and_after(server: str, recording:
     attributes = recording.span.attributes or {}
     assert attributes["before"]
     assert attributes["after"]
+
+
+def test_an_attribute_is_added_to_spans_of_redis(recording: Recording) -> None:
+    def name_tenant(span: Any, _: Any, args: tuple[Any, ...], __: Any) -> None:
+        span.set_attribute("shop.tenant", str(args[1]).partition(":")[0])
+
+    def count(span: Any, _: Any, response: Any) -> None:
+        span.set_attribute("shop.length", len(response))
+
+    clients.instrument(context_with(recording, {"redis": name_tenant}, {"redis": count}))
+    with TcpFakeServer(("127.0.0.1", free_port())) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with redis.Redis(*server.server_address) as client:
+            client.set("acme:1", "x")
+            recording.forget()
+            client.get("acme:1")
+        server.shutdown()
+    attributes = recording.span.attributes or {}
+    assert (attributes["shop.tenant"], attributes["shop.length"]) == ("acme", 1)
 
 
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])

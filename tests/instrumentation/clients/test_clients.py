@@ -152,7 +152,7 @@ def test_one_that_is_broken_costs_the_others_nothing(
     assert (working.state, len(good.calls)) == (State.ON, 1)
 
 
-def test_a_library_of_the_wrong_version_or_none_is_told_from_metadata(installed: dict[str, Any]) -> None:
+def test_a_library_of_the_wrong_version_or_none_is_reported_from_metadata(installed: dict[str, Any]) -> None:
     not_loaded = lambda: pytest.fail("it must not even be imported")  # noqa: E731
     installed["old"] = point("old", not_loaded, ('httpx<0.1; extra == "instruments"',))
     installed["gone"] = point("gone", not_loaded, ('no-such-library>=1; extra == "instruments"',))

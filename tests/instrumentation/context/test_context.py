@@ -35,7 +35,7 @@ def current_span_id() -> int:
     return trace.get_current_span().get_span_context().span_id
 
 
-def test_work_in_a_pool_belongs_to_the_span_that_handed_it_over(recording: Recording, pool: ThreadPoolExecutor) -> None:
+def test_work_in_a_pool_belongs_to_the_span_that_submitted_it(recording: Recording, pool: ThreadPoolExecutor) -> None:
     with recording.tracer.start_as_current_span("request") as span:
         inside = pool.submit(current_span_id).result()
     assert inside == span.get_span_context().span_id

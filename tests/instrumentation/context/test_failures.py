@@ -1,4 +1,4 @@
-"""Exceptions remember the spans they end, sampled or not; asyncio's late news are told where they belong."""
+"""Exceptions remember the spans they end, sampled or not; asyncio reports errors in the context of the task."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"asyncio": asyn
 
 
 @pytest.mark.parametrize("run", LOOPS.values(), ids=LOOPS)
-def test_a_task_that_nobody_awaited_is_told_of_in_its_own_context(
+def test_a_task_that_nobody_awaited_is_reported_in_its_own_context(
     recording: Recording, run: Callable[[Coroutine[Any, Any, None]], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The collector finds it while another request is being answered."""
-    told: list[int] = []
+    reported: list[int] = []
 
     def listen(_: logging.LogRecord) -> bool:
-        told.append(get_current_span().get_span_context().trace_id)
+        reported.append(get_current_span().get_span_context().trace_id)
         return True
 
     caplog.handler.addFilter(listen)
@@ -102,15 +102,15 @@ def test_a_task_that_nobody_awaited_is_told_of_in_its_own_context(
 
     with caplog.at_level(logging.ERROR, "asyncio"):
         run(main())
-    assert told == started
+    assert reported == started
 
 
-def test_a_future_that_nobody_awaited_belongs_to_nobody(recording: Recording) -> None:
-    told: list[int] = []
+def test_a_future_that_nobody_awaited_belongs_to_no_request(recording: Recording) -> None:
+    reported: list[int] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda *_: told.append(get_current_span().get_span_context().trace_id))
+        loop.set_exception_handler(lambda *_: reported.append(get_current_span().get_span_context().trace_id))
         with recording.tracer.start_as_current_span("somebody"):
             future = loop.create_future()
             future.set_exception(ValueError("x"))
@@ -118,19 +118,19 @@ def test_a_future_that_nobody_awaited_belongs_to_nobody(recording: Recording) ->
             gc.collect()
 
     asyncio.run(main())
-    assert told == [0]
+    assert reported == [0]
 
 
 def test_the_exception_handler_of_the_application_is_called_as_ever(recording: Recording) -> None:
-    told: list[str] = []
+    reported: list[str] = []
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, news: told.append(news["message"]))
+        loop.set_exception_handler(lambda _, error: reported.append(error["message"]))
         loop.call_exception_handler({"message": "of nothing"})
 
     asyncio.run(main())
-    assert told == ["of nothing"]
+    assert reported == ["of nothing"]
 
 
 def test_variables_of_other_parts_are_carried_into_pools(recording: Recording) -> None:

@@ -97,7 +97,7 @@ def losses(recording: Recording, signal: str) -> Mapping[str, float]:
     return {dict(labels)["reason"]: value for labels, value in points.items() if dict(labels)["signal"] == signal}
 
 
-def test_losses_are_told_by_reason_and_the_usual_ones_are_there_from_the_start(recording: Recording) -> None:
+def test_dropped_items_are_counted_by_reason_and_the_usual_reasons_start_at_0(recording: Recording) -> None:
     assert losses(recording, "traces") == {
         "queue_full": 5,
         "http_413": 2,

@@ -268,7 +268,7 @@ def test_connections_are_counted_from_sockstat_where_there_is_no_snmp(machine: M
     assert host.tcp_connections(machine.roots) == 30
 
 
-def test_a_gauge_that_cannot_be_read_is_left_out_and_told_once(
+def test_a_gauge_that_cannot_be_read_is_left_out_and_logged_once(
     machine: Machine, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(path: object) -> Any:
