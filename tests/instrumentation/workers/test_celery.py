@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from testkit.child import free_port
 from testkit.children import ROOT, environment, python, running
 from testkit.receiver import Receiver
 
@@ -85,3 +88,26 @@ def test_nothing_that_a_pool_child_emitted_is_lost(
     processes = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "work"}
     closed = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "closed"}
     assert processes <= closed, "the handlers of the application come before ours"
+
+
+def test_what_recycled_children_emitted_during_an_outage_arrives_after_it(queue: Path, tmp_path: Path) -> None:
+    port = free_port()
+    send(queue)
+    with running(
+        worker("--max-tasks-per-child", "1"),
+        tmp_path / "log",
+        QUEUE=str(queue),
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}",
+        OTEL_METRIC_EXPORT_INTERVAL="60000",
+        C_FORCE_ROOT="1",
+    ) as child:
+        wait_until(lambda: child.output.count("worked") == TASKS)
+        with Receiver(port=port) as receiver:
+            receiver.wait_for(lambda r: arrived(r) == ALL, timeout=60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
