@@ -13,7 +13,7 @@ from importlib import util
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.instrumentation import Context, Report, State, client_hooks, conventions
 from blogauto_otel.instrumentation.patching import when_imported
@@ -255,7 +255,10 @@ def _try_load(point: EntryPoint, context: Context) -> Report:
     try:
         return _load(point, context)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - another package's code: a failure costs its spans only
-        return _failed(point, error)
+        report = _failed(point, error)
+        if report.state is State.BROKEN:  # perhaps long after the status was logged
+            log_once(f"instrumentation {point.name}", "the instrumentation of %s fails: %s", point.name, report.detail)
+        return report
 
 
 def _load(point: EntryPoint, context: Context) -> Report:

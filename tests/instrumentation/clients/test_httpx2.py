@@ -58,7 +58,7 @@ def test_both_are_recorded_in_any_order(order: tuple[str, ...]) -> None:
 
 
 def test_a_library_that_fails_when_it_is_imported_is_reported_as_broken(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def load() -> Any:
         raise OSError("no such file")
@@ -75,6 +75,7 @@ def test_a_library_that_fails_when_it_is_imported_is_reported_as_broken(
     clients.uninstrument()
     assert report is not None
     assert (report.state, report.detail) == (State.BROKEN, "broken: imported_later (OSError: no such file)")
+    assert "the instrumentation of imported_later fails: OSError: no such file" in caplog.text
 
 
 def test_httpx2_without_its_instrumentation_is_named_with_the_extra_of_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
