@@ -73,7 +73,8 @@ docs: $(VENV)/.installed ## write the generated pages and the golden telemetry a
 	$(BIN)/python -m pytest -q tests/golden --update-golden
 	$(BIN)/python tools/generate_docs.py
 	$(BIN)/python -m tools.generate_collector_redaction
-	$(BIN)/python -m tools.readme
+	$(BIN)/python -m tools.metrics_table
+	$(BIN)/python -m tools.module_table
 
 .PHONY: clean
 clean: ## remove what the targets made here

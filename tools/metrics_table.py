@@ -1,4 +1,4 @@
-"""The table of metrics in both READMEs, printed from the catalogue: `python -m tools.readme` writes it anew."""
+"""The table of metrics in docs/emitting.md, printed from the catalogue: `python -m tools.metrics_table` updates it."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from blogauto_otel.config import default_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-BEGIN: Final = "<!-- metrics:begin (printed from the catalogue by tools/readme.py) -->"
+BEGIN: Final = "<!-- metrics:begin (printed from the catalogue by tools/metrics_table.py) -->"
 END: Final = "<!-- metrics:end -->"
 
 KOREAN: Final[Mapping[str, str]] = {
-    "api.requests": "처리를 마친 HTTP 요청 수. 예외로 끝난 요청도 포함합니다.",
-    "api.request.duration": "요청을 받은 때부터 응답의 마지막 바이트까지 걸린 시간. 백그라운드 작업은 뺍니다.",
-    "api.requests.in_progress": "지금 처리 중인 HTTP 요청 수.",
-    "errors": "처리되었든 아니든 예외로 끝난 HTTP 요청 수. 예외 클래스별로 셉니다.",
-    "websockets.open": "지금 열려 있는 웹소켓 세션 수.",
-    "cpu.usage": "컨테이너 할당량, 없으면 호스트의 CPU 사용률. 0부터 100까지.",
-    "memory.usage": "컨테이너 한도가 있으면 컨테이너, 없으면 호스트의 사용 중인 메모리.",
-    "memory.available": "스왑 없이 더 쓸 수 있는 메모리.",
+    "api.requests": "처리가 끝난 HTTP 요청 수. 예외로 끝난 요청도 포함합니다.",
+    "api.request.duration": "요청 수신부터 응답의 마지막 바이트까지 걸린 시간. 백그라운드 작업은 제외합니다.",
+    "api.requests.in_progress": "현재 처리 중인 HTTP 요청 수.",
+    "errors": "예외로 끝난 HTTP 요청 수(처리된 예외 포함). 예외 클래스별로 집계합니다.",
+    "websockets.open": "현재 열려 있는 웹소켓 세션 수.",
+    "cpu.usage": "CPU 사용률(0~100). 컨테이너 할당량이 있으면 그 기준, 없으면 호스트 기준입니다.",
+    "memory.usage": "사용 중인 메모리. 컨테이너 한도가 있으면 컨테이너, 없으면 호스트 기준입니다.",
+    "memory.available": "스왑 없이 더 할당할 수 있는 메모리.",
     "memory.total": "컨테이너의 메모리 한도, 없으면 호스트의 전체 메모리.",
-    "disk.usage": "루트 파일 시스템 사용률. 0부터 100까지.",
-    "active_connections": "지금 열려 있는 네트워크 연결 수.",
+    "disk.usage": "루트 파일 시스템 사용률(0~100).",
+    "active_connections": "현재 열려 있는 네트워크 연결 수.",
     "keywords.analyzed": "분석한 키워드 수.",
     "titles.generated": "생성한 제목 수.",
     "content.generated": "생성한 글 수.",
-    "wordpress.posts.published": "WordPress로 보낸 글 수. 결과별로 셉니다.",
-    "api_keys.stored": "저장한 API 키 수. 대상 서비스별로 셉니다.",
-    "rate_limit.rejected": "요청 한도를 넘어 거절한 요청 수.",
-    "blocked_ips_total": "지금 차단 중인 IP 주소 수.",
+    "wordpress.posts.published": "WordPress로 전송한 글 수. 결과별로 집계합니다.",
+    "api_keys.stored": "저장한 API 키 수. 대상 서비스별로 집계합니다.",
+    "rate_limit.rejected": "요청 한도 초과로 거부한 요청 수. 라우트 템플릿별로 집계합니다.",
+    "blocked_ips_total": "현재 차단 중인 IP 주소 수.",
     "security.events": "auth_failure, suspicious_pattern 같은 보안 이벤트 수.",
-    "operation.duration": "이름을 붙인 작업(`operation`)에 걸린 시간.",
-    "operation.errors": "예외로 끝난 작업 수. 예외 클래스별로 셉니다.",
+    "operation.duration": "이름을 붙인 작업(`operation`)의 소요 시간.",
+    "operation.errors": "예외로 끝난 작업 수. 예외 클래스별로 집계합니다.",
 }
 
 HEADINGS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "README.md": ("Series", "Kind", "Meaning"),
-    "README.ko.md": ("시계열", "종류", "뜻"),
+    "docs/emitting.md": ("Series", "Kind", "Meaning"),
+    "docs/emitting.ko.md": ("시계열", "종류", "설명"),
 }
 
 
 def table(page: str) -> str:
-    """The table as that page has it."""
-    meanings = KOREAN if page == "README.ko.md" else {metric.name: metric.description for metric in CATALOGUE}
+    """The table in the language of that page."""
+    meanings = KOREAN if page == "docs/emitting.ko.md" else {metric.name: metric.description for metric in CATALOGUE}
     rows = [HEADINGS[page], ("---", "---", "---"), *(_row(metric, meanings[metric.name]) for metric in CATALOGUE)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -59,13 +59,13 @@ def _row(metric: MetricSpec, meaning: str) -> tuple[str, str, str]:
 
 
 def rendered(page: str, text: str) -> str:
-    """The page with its table as the catalogue says."""
+    """The page with its table up to date."""
     pattern = re.compile(r"<!-- metrics:begin.*?-->.*?" + re.escape(END), re.DOTALL)
     return pattern.sub(lambda _: f"{BEGIN}\n{table(page)}\n{END}", text)
 
 
 def main() -> None:
-    """Write both pages anew."""
+    """Update both pages."""
     for page in HEADINGS:
         path = ROOT / page
         path.write_text(rendered(page, path.read_text(encoding="utf-8")), encoding="utf-8")

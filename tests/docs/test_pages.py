@@ -1,4 +1,4 @@
-"""What the pages say is true: their examples run, their links lead somewhere, and every name in them exists."""
+"""The pages are correct: their examples run, their links exist, and so does every name in them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from blogauto_otel.config import variables
 from blogauto_otel.testing import capture_telemetry
 from testkit.child import free_port
 from testkit.children import running
-from tools import readme
+from tools import demo_picture, metrics_table, module_table
 
 ROOT = Path(__file__).resolve().parents[2]
+GENERATED = {"docs/settings.md", "docs/telemetry.md"}
 PAGES = (
     "README.md",
     "README.ko.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/moving-over.md",
-    "docs/reliability.md",
-    "docs/sentry.md",
-    "docs/troubleshooting.md",
+    *sorted({f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - GENERATED),
 )
+KOREAN_PAGES = tuple(page for page in PAGES if page.endswith(".ko.md"))
+# Pages that have the same sections and commands in both languages; the other Korean pages are shorter.
+TRANSLATED = tuple(page for page in KOREAN_PAGES if page != "docs/troubleshooting.ko.md")
+MAX_README_WORDS = 900
+MAX_GLOSSARY_WORDS = 30
 
 # The calls of the former module (docs/moving-over.md says what replaces each).
 FORMER_CALLS = (
@@ -141,21 +144,60 @@ def test_subcommands_of_a_page_exist(page: str, capsys: pytest.CaptureFixture[st
         assert ending.value.code == 0, command
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.ko.md"])
+@pytest.mark.parametrize("page", metrics_table.HEADINGS)
 def test_the_table_of_metrics_is_that_of_the_catalogue(page: str) -> None:
-    assert readme.rendered(page, text_of(page)) == text_of(page), "python -m tools.readme writes it anew"
+    assert metrics_table.rendered(page, text_of(page)) == text_of(page), "run python -m tools.metrics_table"
 
 
-def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
-    english, korean = text_of("README.md"), text_of("README.ko.md")
+def test_the_table_of_modules_is_that_of_the_docstrings() -> None:
+    page = "docs/architecture.md"
+    assert module_table.rendered(text_of(page)) == text_of(page), "run python -m tools.module_table"
+
+
+def test_every_module_is_in_a_layer_of_the_table() -> None:
+    listed = set(re.findall(r"\(\.\./blogauto_otel/([\w/]+\.py)\)", module_table.table()))
+    assert listed == {path.relative_to(module_table.PACKAGE).as_posix() for path in module_table.PACKAGE.rglob("*.py")}
+
+
+def test_modules_named_on_the_map_exist() -> None:
+    page = text_of("docs/architecture.md").partition("## Modules")[0]
+    named = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", page))
+    assert [
+        name for name in sorted(named) if not any((root / name).exists() for root in (ROOT, module_table.PACKAGE))
+    ] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").split()) <= MAX_README_WORDS
+
+
+def test_the_glossary_is_short_and_sorted() -> None:
+    words = re.findall(r"^\| ([^|]+) \|", text_of("docs/glossary.md"), re.MULTILINE)[1:]
+    assert words == sorted(set(words))
+    assert len(words) <= MAX_GLOSSARY_WORDS
+
+
+def test_the_picture_of_the_demo_shows_sections_that_the_demo_has() -> None:
+    code = (ROOT / "examples" / "demo.py").read_text()
+    picture = demo_picture.PICTURE.read_text()
+    assert all(f'"{section}' in code and section in picture for section in demo_picture.SECTIONS)
+
+
+@pytest.mark.parametrize("page", TRANSLATED)
+def test_both_languages_have_the_same_sections_commands_and_links(page: str) -> None:
+    english, korean = text_of(page.replace(".ko.md", ".md")), text_of(page)
     assert [level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(english), re.MULTILINE)] == [
         level for level, _ in re.findall(r"^(#+) (.+)$", outside_blocks(korean), re.MULTILINE)
     ]
     for language in ("python", "bash"):
-        theirs = list(map(without_comments, blocks("README.ko.md", language)))
-        assert theirs == list(map(without_comments, blocks("README.md", language)))
-    links = re.compile(r"\]\((?!#)([^)]+)\)")
-    assert set(links.findall(english)) - {"README.ko.md"} == set(links.findall(korean)) - {"README.md"}
+        theirs = list(map(without_comments, blocks(page, language)))
+        assert theirs == list(map(without_comments, blocks(page.replace(".ko.md", ".md"), language)))
+    assert links_of(english) == links_of(korean)
+
+
+@pytest.mark.parametrize("page", KOREAN_PAGES)
+def test_a_korean_page_has_one_word_for_alert(page: str) -> None:
+    assert "경보" not in text_of(page)
 
 
 def test_moving_over_has_an_answer_for_every_former_call() -> None:
@@ -164,12 +206,21 @@ def test_moving_over_has_an_answer_for_every_former_call() -> None:
     assert [call for call in FORMER_CALLS if not any(call in row.split("|")[1] for row in rows)] == []
 
 
+DECISIONS = sorted((ROOT / "docs/decisions").glob("0*.md"))
+
+
 def test_every_decision_is_in_their_index_by_its_title() -> None:
-    pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
     rows = [
-        re.sub(r"^# (\d+) (.*)$", rf"| [\1]({page.name}) | \2 |", page.read_text().splitlines()[0]) for page in pages
+        re.sub(r"^# (\d+) (.*)$", rf"| [\1]({page.name}) | \2 |", page.read_text().splitlines()[0])
+        for page in DECISIONS
     ]
     assert [line for line in text_of("docs/decisions/README.md").splitlines() if line.startswith("| [")] == rows
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem[:4])
+def test_a_decision_has_a_status_and_a_date(page: Path) -> None:
+    head = " ".join(page.read_text().splitlines()[:5])
+    assert re.search(r"Status: (accepted|superseded by \d{4})\b.* Date: \d{4}-\d{2}-\d{2}", head)
 
 
 def test_the_changelog_knows_the_version_that_is_built() -> None:
@@ -180,6 +231,12 @@ def test_the_changelog_knows_the_version_that_is_built() -> None:
 
 def outside_blocks(text: str) -> str:
     return re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def links_of(text: str) -> set[str]:
+    """The links of a page; those to Korean pages as the English ones."""
+    found = {link.replace(".ko.md", ".md") for link in re.findall(r"\]\((?!#)([^)]+)\)", text)}
+    return {link for link in found if not link.startswith("#")}
 
 
 def headings(text: str) -> list[str]:

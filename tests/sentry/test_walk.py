@@ -1,4 +1,4 @@
-"""The README's walk, as it stands there: one error from Sentry to Jaeger to Loki and back.
+"""The commands of docs/sentry-walk.md, as they stand there: one error from Sentry to Jaeger to Loki and back.
 
 kent, the Collector and Jaeger are real. Loki is not to be had: what the Collector would give it is answered from here,
 in the form that Loki has.
@@ -67,8 +67,8 @@ def _labels(record: LogRecord) -> dict[str, str]:
 
 
 def walk() -> list[str]:
-    """The commands of the README, without those that start the programs."""
-    blocks: list[str] = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The commands of the page, without those that start the programs."""
+    blocks: list[str] = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "sentry-walk.md").read_text(), re.DOTALL)
     (block,) = (found for found in blocks if "kent-server" in found)
     install, serve, *rest = block.splitlines()
     assert "kent-server run --port 5000" in install
