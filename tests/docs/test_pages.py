@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +70,12 @@ def python_blocks() -> Iterator[object]:
 
 @pytest.mark.parametrize(("page", "block"), list(python_blocks()))
 def test_an_example_of_a_page_runs(page: str, block: str) -> None:
+    if "os._exit(" in block:  # it ends its process
+        done = subprocess.run(
+            [sys.executable, "-c", block], env={**os.environ, "OTEL_SDK_DISABLED": "true"}, check=False
+        )
+        assert done.returncode == 0
+        return
     with capture_telemetry():
         exec(compile(block, page, "exec"), {"__name__": "example"})
 
