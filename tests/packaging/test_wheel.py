@@ -93,7 +93,7 @@ def test_the_installation_of_the_page_works_as_it_stands(page: str, tmp_path: Pa
     subprocess.run([python, "-m", "pip", "check"], check=True, capture_output=True, env=_bare())
     done = subprocess.run([python, "-c", PAIR], capture_output=True, text=True, cwd=tmp_path, env=_bare())
     assert done.returncode == 0, done.stderr
-    assert "\non (httpx" in done.stdout
+    assert done.stdout.startswith("on (httpx")
     for line in [line for line in commands if line.startswith("blogauto-otel ")]:
         done = subprocess.run(["bash", "-c", f"{python.parent}/{line}"], capture_output=True, text=True, env=_bare())
         assert "Traceback" not in done.stderr
