@@ -217,7 +217,7 @@ def test_moving_over_has_an_answer_for_every_former_call() -> None:
 DECISIONS = sorted((ROOT / "docs/decisions").glob("0*.md"))
 
 
-def test_every_decision_is_in_their_index_by_its_title() -> None:
+def test_every_decision_is_in_the_index_by_its_title() -> None:
     rows = [
         re.sub(r"^# (\d+) (.*)$", rf"| [\1]({page.name}) | \2 |", page.read_text().splitlines()[0])
         for page in DECISIONS
@@ -231,7 +231,7 @@ def test_a_decision_has_a_status_and_a_date(page: Path) -> None:
     assert re.search(r"Status: (accepted|superseded by \d{4})\b.* Date: \d{4}-\d{2}-\d{2}", head)
 
 
-def test_the_changelog_knows_the_version_that_is_built() -> None:
+def test_the_changelog_has_the_version_that_is_built() -> None:
     version = re.search(r'^version = "([^"]+)"', text_of("pyproject.toml"), re.MULTILINE)
     assert version
     assert f"## [{version[1]}]" in text_of("CHANGELOG.md")
