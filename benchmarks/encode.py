@@ -31,22 +31,11 @@ from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk.logger_provider import LogPipeline
 from blogauto_otel.sdk.tracer_provider import SpanPipeline
+from testkit.sending import SERVER_ATTRIBUTES
 
 ITEMS = 2000
 ROUNDS = 15
 RESOURCE = Resource({"service.name": "benchmark"})
-
-REQUEST: dict[str, Any] = {
-    "http.request.method": "GET",
-    "http.route": "/api/content/saved/{content_id}",
-    "http.response.status_code": 200,
-    "url.scheme": "http",
-    "network.protocol.version": "1.1",
-    "server.address": "api.example.org",
-    "server.port": 8000,
-    "client.address": "192.0.2.7",
-    "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-}
 
 
 def spans(distinct: int) -> Sequence[Any]:
@@ -57,7 +46,9 @@ def spans(distinct: int) -> Sequence[Any]:
     tracer = provider.get_tracer("benchmark", "1.0")
     for index in range(ITEMS):
         path = f"/api/content/saved/{index % distinct}"
-        tracer.start_span("GET /api/content/saved/{content_id}", attributes={**REQUEST, "url.path": path}).end()
+        tracer.start_span(
+            "GET /api/content/saved/{content_id}", attributes={**SERVER_ATTRIBUTES, "url.path": path}
+        ).end()
     return exporter.get_finished_spans()
 
 

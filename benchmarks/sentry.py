@@ -1,10 +1,10 @@
-"""What Sentry costs: a healthy request, one that fails, and what becomes of both when Sentry is slow or away.
+"""What Sentry costs: a successful and a failing request, and their latency when Sentry is slow or unreachable.
 
     python -m benchmarks.sentry
 
-Each configuration is a process of its own, because Sentry's integrations cannot be taken out again; ours can, and so a
-healthy request is measured with and without them in one process. The processes take turns in random order, and what is
-compared stands in the same round. CPU is of all threads, sending included.
+Each configuration is a process of its own, because Sentry's integrations cannot be removed; ours can, so a
+successful request is measured with and without them in one process. The processes run in random order, and only
+figures of the same round are compared. CPU time covers all threads, including the senders.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import logging
 import os
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.table import print_table
+from testkit.processes import JsonWorker, python
 
 ROUNDS = 15
-BATCHES = {"/ok": 1000, "/logs": 600, "/crash": 40}  # requests in one turn; the last within Sentry's queue of 100
+BATCHES = {"/ok": 1000, "/logs": 600, "/crash": 40}  # requests a round; the last fits into Sentry's queue of 100
 OURS, THEIRS, BARE = "blogauto_otel + Sentry", "Sentry's own default", "bare"
-GOAL = 3.0  # microseconds that are added to a healthy request
+GOAL = 3.0  # microseconds added to a successful request
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ CONFIGURATIONS: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 class Switch:
-    """Our link, which can be taken out and put back."""
+    """Our link to Sentry, which can be removed and restored."""
 
     def __init__(self) -> None:
         from blogauto_otel.integrations import sentry
@@ -104,77 +104,65 @@ class Switch:
         self._sentry = sentry
         self._context = sentry._state.link._context if sentry._state.link is not None else None
 
-    def turn(self, on: bool) -> None:
-        if self._context is not None and on is not (self._sentry._state.link is not None):
-            if on:
+    def set(self, linked: bool) -> None:
+        if self._context is not None and linked is not (self._sentry._state.link is not None):
+            if linked:
                 self._sentry.link(self._context, None)
             else:
                 self._sentry.unlink()
 
 
 def worker(configuration: str) -> None:
-    """Read paths from stdin; answer each with CPU microseconds per request, and the seconds of every request.
+    """Read paths from stdin; answer each with CPU microseconds per request, and the seconds of each request.
 
-    After a path that ends in `!` nothing is waited for.
+    A path that ends in `!` is measured without a flush.
     """
     logging.basicConfig(level=logging.INFO, handlers=[logging.NullHandler()])
     flush, app, loop, switch = CONFIGURATIONS[configuration](), application(), asyncio.new_event_loop(), Switch()
     for line in sys.stdin:
-        path, number, on = json.loads(line)
-        switch.turn(on)
+        path, number, linked = json.loads(line)
+        switch.set(linked)
         seconds: list[float] = []
-        is_waited_for = not path.endswith("!")
-        if is_waited_for:
+        flushed = not path.endswith("!")
+        if flushed:
             flush()
         before = time.process_time()
         for _ in range(number):
             began = time.perf_counter()
             loop.run_until_complete(request(app, path.rstrip("!")))
             seconds.append(time.perf_counter() - began)
-        if is_waited_for:
+        if flushed:
             flush()
         print(json.dumps([(time.process_time() - before) / number * 1e6, seconds]), flush=True)
 
 
-class Process:
-    """A worker, asked from here."""
+class Application(JsonWorker):
+    """A worker with one of the configurations."""
 
     def __init__(self, configuration: str, collector: str, sentry: str) -> None:
-        self.name = configuration
         variables = {
-            **os.environ,
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
             "OTEL_METRIC_EXPORT_INTERVAL": "2000",
             "BLOGAUTO_OTEL_SPOOL_DIR": "off",
         }
         if "Sentry" in configuration:
             variables["SENTRY_DSN"] = sentry
-        command = [sys.executable, "-m", "benchmarks.sentry", configuration]
-        self._process = subprocess.Popen(
-            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        super().__init__(python("-m", "benchmarks.sentry", configuration), **variables)
 
-    def ask(self, path: str, number: int, *, on: bool = True) -> tuple[float, list[float]]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([path, number, on]) + "\n")
-        self._process.stdin.flush()
-        microseconds, seconds = json.loads(self._process.stdout.readline())
+    def send(self, path: str, number: int, *, linked: bool = True) -> tuple[float, list[float]]:
+        """CPU microseconds per request, and the seconds of each."""
+        microseconds, seconds = self.call(path, number, linked)
         return microseconds, seconds
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 @contextlib.contextmanager
-def processes(names: Any, collector: str, sentry: str) -> Iterator[dict[str, Process]]:
-    started = {name: Process(name, collector, sentry) for name in names}
+def applications(names: Any, collector: str, sentry: str) -> Iterator[dict[str, Application]]:
+    started = {name: Application(name, collector, sentry) for name in names}
     try:
         yield started
     finally:
-        for process in started.values():
-            process.end()
+        for application in started.values():
+            application.kill()
 
 
 # --- cost -------------------------------------------------------------------------------------------------------------
@@ -183,29 +171,29 @@ def processes(names: Any, collector: str, sentry: str) -> Iterator[dict[str, Pro
 def costs(collector: str, sentry: str, rounds: int) -> dict[str, tuple[float, float]]:
     """CPU microseconds that Sentry adds to a request, by path: by its own default, and by ours; medians of rounds."""
     added: dict[str, tuple[list[float], list[float]]] = {path: ([], []) for path in BATCHES}
-    with processes(CONFIGURATIONS, collector, sentry) as started:
+    with applications(CONFIGURATIONS, collector, sentry) as started:
         for path in BATCHES:
-            for process in started.values():
-                process.ask(path, 20)  # warm up
+            for application in started.values():
+                application.send(path, 20)  # warm up
         for _ in range(rounds):
             for path, number in BATCHES.items():
-                turns = [(BARE, True), (THEIRS, True), (OURS, True), (OURS, False)]
-                took = {
-                    (name, on): started[name].ask(path, number, on=on)[0]
-                    for name, on in random.sample(turns, len(turns))
+                variants = [(BARE, True), (THEIRS, True), (OURS, True), (OURS, False)]
+                cost = {
+                    (name, linked): started[name].send(path, number, linked=linked)[0]
+                    for name, linked in random.sample(variants, len(variants))
                 }
-                added[path][0].append(took[THEIRS, True] - took[BARE, True])
-                added[path][1].append(took[OURS, True] - took[OURS, False])
+                added[path][0].append(cost[THEIRS, True] - cost[BARE, True])
+                added[path][1].append(cost[OURS, True] - cost[OURS, False])
     return {path: (statistics.median(theirs), statistics.median(ours)) for path, (theirs, ours) in added.items()}
 
 
-# --- when Sentry is not well ------------------------------------------------------------------------------------------
+# --- when Sentry has a fault ------------------------------------------------------------------------------------------
 
 
-def sick(collector: Any) -> list[tuple[str, ...]]:
-    """Latency of healthy and failing requests, and losses, by how Sentry behaves."""
+def with_faulty_sentry(collector: Any) -> list[tuple[str, ...]]:
+    """Latency of successful and failing requests, and losses, by how Sentry behaves."""
+    from testkit.envelope_receiver import EnvelopeReceiver
     from testkit.receiver import delay, silence, status
-    from tests.sentry.envelope_receiver import EnvelopeReceiver
 
     behaviours: dict[str, Callable[[EnvelopeReceiver], object]] = {
         "healthy": EnvelopeReceiver.clear,
@@ -216,21 +204,21 @@ def sick(collector: Any) -> list[tuple[str, ...]]:
     }
     rows = []
     for behaviour, misbehave in behaviours.items():
-        with EnvelopeReceiver() as sink, processes([OURS], collector.url, sink.dsn) as started:
-            (process,) = started.values()
-            process.ask("/crash", 3)
+        with EnvelopeReceiver() as sink, applications([OURS], collector.url, sink.dsn) as started:
+            (application,) = started.values()
+            application.send("/crash", 3)
             misbehave(sink)
-            rows.append((behaviour, *latencies(process), losses(process, collector)))
+            rows.append((behaviour, *latencies(application), losses(application, collector)))
         collector.clear()
     return rows
 
 
-def latencies(process: Process) -> tuple[str, ...]:
-    """Failing requests with healthy ones between them."""
+def latencies(application: Application) -> tuple[str, ...]:
+    """Of failing requests with successful ones between them."""
     healthy, failing = [], []
     for _ in range(150):
-        failing += process.ask("/crash!", 1)[1]
-        healthy += process.ask("/ok!", 1)[1]
+        failing += application.send("/crash!", 1)[1]
+        healthy += application.send("/ok!", 1)[1]
     return tuple(f"{value * 1000:.1f}" for value in (*spread(healthy), *spread(failing)))
 
 
@@ -240,9 +228,9 @@ def spread(seconds: list[float]) -> tuple[float, float]:
     return statistics.median(ordered), ordered[int(len(ordered) * 0.99)]
 
 
-def losses(process: Process, collector: Any) -> str:
-    """What the self-metrics say was lost, by reason, when what can be sent has been."""
-    process.ask("/ok", 1)
+def losses(application: Application, collector: Any) -> str:
+    """What the self-metrics count as lost, by reason, after everything else was sent."""
+    application.send("/ok", 1)
     points = collector.points("blogauto_otel.items.dropped", {"signal": "sentry"})
     lost = {point.attributes["reason"]: int(point.value or 0) for point in points if point.value}
     return ", ".join(f"{count} {reason}" for reason, count in lost.items()) or "none"
@@ -250,8 +238,8 @@ def losses(process: Process, collector: Any) -> str:
 
 def main(rounds: int = ROUNDS) -> None:
     """Print the tables."""
+    from testkit.envelope_receiver import EnvelopeReceiver
     from testkit.receiver import Receiver
-    from tests.sentry.envelope_receiver import EnvelopeReceiver
 
     with Receiver() as collector, EnvelopeReceiver() as sink:
         found = costs(collector.url, sink.dsn, rounds)
@@ -259,9 +247,9 @@ def main(rounds: int = ROUNDS) -> None:
     header = ("request", "Sentry's own default over nothing", "ours over blogauto_otel without Sentry", "ratio")
     print_table(f"CPU microseconds that Sentry adds to a request; goal for /ok: {GOAL:g}", header, rows)
     with Receiver() as collector:
-        table = sick(collector)
+        table = with_faulty_sentry(collector)
     columns = ("Sentry", "ok p50", "ok p99", "crash p50", "crash p99", "lost of 153 events")
-    print_table("Milliseconds of requests when Sentry is not well", columns, table)
+    print_table("Milliseconds of requests when Sentry has a fault", columns, table)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from examples import findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
-from testkit.child import get
+from testkit.processes import get
 from testkit.receiver import Receiver, Span
 
 GENERATE: Final = "/api/content/generate"

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from testkit.child import LOOPBACK, Process, free_port
+from testkit.ports import LOOPBACK, free_port
+from testkit.processes import Process
 
 SECOND = "1000"  # OpenTelemetry counts its intervals in milliseconds
 

@@ -25,7 +25,8 @@ from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from stack import build
 from stack.processes import LogRecord, Span, Stack, ensure_programs
-from testkit.child import LOOPBACK, StackError, eventually, free_port
+from testkit.ports import LOOPBACK, free_port
+from testkit.processes import StackError, eventually
 
 DURATION: Final = "blogauto_api_request_duration_seconds_bucket"
 P95: Final = f"histogram_quantile(0.95, sum({DURATION}) by (endpoint, le))"  # of all there was: no rate() so soon

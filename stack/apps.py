@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stack import build
-from testkit.child import LOOPBACK, Process, StackError, free_port
+from testkit.ports import LOOPBACK, free_port
+from testkit.processes import Process, StackError
 
 PACKAGES = (
     "postgresql-15",

@@ -28,7 +28,8 @@ from typing_extensions import Self
 
 from stack import build
 from stack.answers import Event, Exemplar, LogRecord, Sample, Span, logs_of, read_exposition, spans_of, total
-from testkit.child import LOOPBACK, Process, StackError, eventually, free_port, get
+from testkit.ports import LOOPBACK, free_port
+from testkit.processes import Process, StackError, eventually, get
 
 __all__ = [
     "LOOPBACK",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples import traffic
-from testkit.children import Child, running
+from testkit.processes import Process, running
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -18,7 +18,7 @@ SCRIPTS = Path(sys.executable).parent
 class Blog:
     """A running example."""
 
-    child: Child
+    child: Process
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""OTLP by hand: what any service in any language would send, without our SDK in between."""
+"""OTLP messages built and sent without the package, as a service in any language would send them."""
 
 from __future__ import annotations
 
@@ -44,11 +44,24 @@ CLIENT = Span.SPAN_KIND_CLIENT
 ERROR = Status.STATUS_CODE_ERROR
 MINUTE = 60_000_000_000  # nanoseconds
 
+# Of a typical server span.
+SERVER_ATTRIBUTES: Attributes = {
+    "http.request.method": "GET",
+    "http.route": "/api/content/saved/{content_id}",
+    "http.response.status_code": 200,
+    "url.scheme": "http",
+    "network.protocol.version": "1.1",
+    "server.address": "api.example.org",
+    "server.port": 8000,
+    "client.address": "192.0.2.7",
+    "user_agent.original": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+}
+
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def post(endpoint: str, message: Message, *, timeout: float = 10.0) -> int:
-    """Send one request; the status of the answer, 0 when nobody answered."""
+    """Send one request; the status of the response, 0 without one."""
     request = urllib.request.Request(
         endpoint + PATHS[type(message)],
         data=message.SerializeToString(),

@@ -18,8 +18,8 @@ from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, Name, named
 from blogauto_otel.spool.ownership import new_owner
 from testkit import receiver as peer
-from testkit.child import free_port
-from testkit.children import environment, python
+from testkit.ports import free_port
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 
 SIGNALS = tuple(signal.value for signal in Signal)

@@ -13,7 +13,7 @@ import blogauto_otel
 from blogauto_otel import ConfigurationError, Status
 from blogauto_otel.instrumentation import Report, State
 from blogauto_otel.testing import capture_telemetry
-from testkit.children import environment, python
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 
 QUIET = {"traces_exporter": "none", "metrics_exporter": "none", "logs_exporter": "none", "console": "off"}

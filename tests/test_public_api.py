@@ -6,7 +6,7 @@ import subprocess
 from types import ModuleType
 
 import blogauto_otel
-from testkit.children import environment, python
+from testkit.processes import environment, python
 
 
 def test_everything_that_is_promised_is_there_and_sorted() -> None:

@@ -1,4 +1,4 @@
-"""The application that is soaked: each request makes two spans, a log record and a count, here or in a forked child."""
+"""The application under soak: each request records two spans, a log record and a count, here or in a forked child."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 import blogauto_otel
 
-PATIENCE = 15.0  # seconds for a child to record, flush and end
+TIMEOUT = 15.0  # seconds for a child to record, flush and end
 
 blogauto_otel.configure()
 app = FastAPI()
@@ -29,25 +29,25 @@ async def ready() -> str:
 
 @app.get("/hit/{number}")
 async def hit(number: int) -> dict[str, Any]:
-    return _made(*_record(number))
+    return _response(*_record(number))
 
 
 @app.get("/fork/{number}")
 def fork(number: int) -> dict[str, Any]:
-    """The same by a child: forked in a thread, while the loop serves others and our threads send."""
+    """The same in a child, forked in a thread while the event loop serves requests and the worker exports."""
     reading, writing = forking.Pipe(duplex=False)
     child = forking.Process(target=_in_child, args=(writing, number))
     child.start()
     writing.close()
-    recorded = reading.recv() if reading.poll(PATIENCE) else (0, 0)
+    recorded = reading.recv() if reading.poll(TIMEOUT) else (0, 0)
     reading.close()
-    child.join(PATIENCE)
+    child.join(TIMEOUT)
     ended = child.exitcode == 0
     if child.is_alive():
         child.kill()
         child.join()
     child.close()
-    return _made(*recorded) | {"ended": ended}
+    return _response(*recorded) | {"ended": ended}
 
 
 def _in_child(writing: Connection, number: int) -> None:
@@ -55,13 +55,13 @@ def _in_child(writing: Connection, number: int) -> None:
 
 
 def _record(number: int) -> tuple[int, int]:
-    """The inner span, and who recorded it."""
+    """The id of the inner span, and of the process."""
     with tracer.start_as_current_span("inner") as inner:
         log.warning("soak %d", number)
         blogauto_otel.metrics.business.keywords_analyzed.add(1)
     return inner.get_span_context().span_id, os.getpid()
 
 
-def _made(inner: int, pid: int) -> dict[str, Any]:
+def _response(inner: int, pid: int) -> dict[str, Any]:
     server = trace.get_current_span().get_span_context().span_id
     return {"pid": pid, "spans": [f"{server:016x}", f"{inner:016x}"], "ended": True}

@@ -1,4 +1,4 @@
-"""What a soak prints: a line a minute, and the figures of all of it at the end."""
+"""What a soak prints: a line a minute, and tables at the end."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmarks.soak.accounts import COUNTED, SPOOLED
-from benchmarks.soak.unrest import FAIR
-from benchmarks.soak.watch import MEBIBYTE, Life, waiting
+from benchmarks.soak.chaos import HEALTHY
+from benchmarks.soak.processes import MEBIBYTE, ProcessHistory, spool_size
+from benchmarks.soak.reconciliation import COUNTED, SPOOLED
 from benchmarks.table import print_table
 
 if TYPE_CHECKING:
     from benchmarks.soak import Soak
 
 
-class Lines:
+class ProgressLines:
     """A line a minute."""
 
-    COLUMNS = (("min", 5), ("weather", 9), ("req/s", 5), ("p50 ms", 6), ("p99 ms", 6), ("CPU %", 5), ("RSS MiB", 7),
+    COLUMNS = (("min", 5), ("Collector", 9), ("req/s", 5), ("p50 ms", 6), ("p99 ms", 6), ("CPU %", 5), ("RSS MiB", 7),
                ("of each", 20), ("threads", 13), ("files", 20), ("spool files", 11), ("KiB", 5),
-               ("to come", 7))  # fmt: skip
+               ("pending", 7))  # fmt: skip
 
     def __init__(self, soak: Soak) -> None:
         self.seconds = array("f")
@@ -31,26 +31,26 @@ class Lines:
         self._print([name for name, _ in self.COLUMNS])
 
     def write(self, at: float) -> None:
-        soak, lives, elapsed = self._soak, self._soak.watch.now, at - self._at
-        disk = waiting(soak.spool)
-        sizes = [life.samples[-1].rss / MEBIBYTE for life in lives]
+        soak, current, elapsed = self._soak, self._soak.monitor.current, at - self._at
+        disk = spool_size(soak.spool)
+        sizes = [history.samples[-1].rss / MEBIBYTE for history in current]
         cells = (
             f"{at / 60:.1f}",
-            soak.weather.now,
-            f"{(soak.books.logs.made - self._answered) / elapsed:.0f}",
+            soak.collector.now,
+            f"{(soak.reconciliation.logs.recorded - self._answered) / elapsed:.0f}",
             *_percentiles(self.seconds),
-            f"{(soak.watch.cpu - self._cpu) / elapsed * 100:.0f}",
+            f"{(soak.monitor.cpu - self._cpu) / elapsed * 100:.0f}",
             f"{sum(sizes):.0f}",
             "/".join(f"{size:.0f}" for size in sizes),
-            "/".join(str(life.samples[-1].threads) for life in lives),
-            "/".join(str(life.samples[-1].files) for life in lives),
+            "/".join(str(history.samples[-1].threads) for history in current),
+            "/".join(str(history.samples[-1].files) for history in current),
             str(disk.files),
             f"{disk.bytes / 1024:.0f}",
-            str(len(soak.books.spans.pending) + len(soak.books.logs.pending)),
+            str(len(soak.reconciliation.spans.pending) + len(soak.reconciliation.logs.pending)),
         )
         self._print(cells)
         self.seconds = array("f")
-        self._at, self._answered, self._cpu = at, soak.books.logs.made, soak.watch.cpu
+        self._at, self._answered, self._cpu = at, soak.reconciliation.logs.recorded, soak.monitor.cpu
 
     def _print(self, cells: Sequence[str]) -> None:
         widths = (width for _, width in self.COLUMNS)
@@ -65,50 +65,56 @@ def _percentiles(seconds: Sequence[float]) -> tuple[str, str]:
 
 
 def print_results(soak: Soak, seconds: float) -> None:
-    """Everything but the complaints."""
-    _print_accounts(soak)
+    """Everything but the failures."""
+    _print_items(soak)
     print_table(
-        "processes that lived through it, after the warm-up",
-        ("server", "process", "RSS MiB", "an hour", "threads", "growth", "files", "growth"),
-        [_row(life, soak.measured_from(seconds)) for life in soak.long_lives(seconds)],
+        "processes that ran throughout, after the warm-up",
+        ("server", "process", "RSS MiB", "MiB/hour", "threads", "growth", "files", "growth"),
+        [_row(history, soak.measured_from(seconds)) for history in soak.long_running(seconds)],
     )
     print_table(
-        "requests by weather",
-        ("weather", "seconds", "requests", "p50 ms", "p99 ms"),
+        "requests by state of the Collector",
+        ("Collector", "seconds", "requests", "p50 ms", "p99 ms"),
         [
-            (name, f"{soak.weather.seconds[name]:.0f}", str(len(took)), *_percentiles(took))
-            for name, took in sorted(soak.seconds.items(), key=lambda item: item[0] != FAIR)
+            (name, f"{soak.collector.seconds[name]:.0f}", str(len(took)), *_percentiles(took))
+            for name, took in sorted(soak.seconds.items(), key=lambda item: item[0] != HEALTHY)
         ],
     )
     for server in soak.servers:
-        print(f"\n{server.place}: {len(server.ends)} ends, the longest {server.longest_end:.1f} s; it told")
+        print(f"\n{server.name}: {len(server.exits)} exits, the longest {server.longest_exit:.1f} s; it logged")
         for line, count in server.lines.most_common(12):
             print(f"  {count:5d} x {line[:200]}")
-    print(f"\nwhat happened to the restless: {dict(soak.unrest.deeds)}, {len(soak.watch.lives)} processes seen")
+    actions, seen = dict(soak.server_chaos.counts), len(soak.monitor.histories)
+    print(f"\nactions on the restarted server: {actions}; {seen} processes seen")
 
 
-def _print_accounts(soak: Soak) -> None:
-    books = soak.books
+def _print_items(soak: Soak) -> None:
+    items = soak.reconciliation
     print_table(
-        "made and received",
-        ("", "made", "received", "missing", "duplicates", "of requests without an answer"),
+        "recorded and received",
+        ("", "recorded", "received", "missing", "duplicates", "of requests without a response"),
         [
-            (name, *map(str, (a.made, a.received, len(a.pending), a.duplicates, len(a.early))))
-            for name, a in (("spans", books.spans), ("log records", books.logs))
+            (name, *map(str, (a.recorded, a.received, len(a.pending), a.duplicates, len(a.unmatched))))
+            for name, a in (("spans", items.spans), ("log records", items.logs))
         ],
     )
     print(
-        f"\ncounted by metrics: {sum(books.figure(COUNTED).values())} of {books.logs.made} requests answered, "
-        f"{books.unanswered} not; through disk: {books.figure(SPOOLED)}; "
-        f"all there {soak.drained_in:.1f} s after the load"
+        f"\ncounted by metrics: {sum(items.metric(COUNTED).values())} of {items.logs.recorded} requests answered, "
+        f"{items.unanswered} not; spooled: {items.metric(SPOOLED)}; "
+        f"all received {soak.drained_in:.1f} s after the load"
     )
 
 
-def _row(life: Life, since: float) -> Sequence[str]:
-    samples = life.since(since)
+def _row(history: ProcessHistory, since: float) -> Sequence[str]:
+    samples = history.since(since)
     sizes = [sample.rss / MEBIBYTE for sample in samples]
-    cells = [life.place, str(life.pid), f"{min(sizes):.1f}..{max(sizes):.1f}", f"{life.slope(since) / MEBIBYTE:+.1f}"]
+    cells = [
+        history.server,
+        str(history.pid),
+        f"{min(sizes):.1f}..{max(sizes):.1f}",
+        f"{history.slope(since) / MEBIBYTE:+.1f}",
+    ]
     for what in ("threads", "files"):
         values = [getattr(sample, what) for sample in samples]
-        cells += [f"{min(values)}..{max(values)}", f"{life.growth(since, what):+d}"]
+        cells += [f"{min(values)}..{max(values)}", f"{history.growth(since, what):+d}"]
     return cells

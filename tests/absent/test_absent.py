@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from testkit.children import environment, python
+from testkit.processes import environment, python
 
 pytestmark = pytest.mark.slow
 

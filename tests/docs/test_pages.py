@@ -15,8 +15,8 @@ from blogauto_otel import cli
 from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.config import variables
 from blogauto_otel.testing import capture_telemetry
-from testkit.child import free_port
-from testkit.children import running
+from testkit.ports import free_port
+from testkit.processes import running
 from tools import demo_picture, metrics_table, module_table
 
 ROOT = Path(__file__).resolve().parents[2]

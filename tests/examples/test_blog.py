@@ -20,9 +20,9 @@ from examples.blog.database import DEMO_USER
 from examples.blog.protection import BLOCKED_FOR, REJECTIONS_UNTIL_BLOCKED, WINDOW, Protection
 from examples.blog.settings import BlogSettings
 from examples.blog.simulators import KEY_PREFIX
-from testkit.child import free_port
-from testkit.children import running
 from testkit.example import example
+from testkit.ports import free_port
+from testkit.processes import running
 from testkit.receiver import Receiver
 
 EXPECTED = {
@@ -137,7 +137,7 @@ def test_no_secret_of_a_visitor_is_in_what_the_example_emits(blog: str, telemetr
 def test_it_sends_traces_metrics_and_logs_both_ways_in(tmp_path: Path, launcher: bool) -> None:
     with Receiver() as receiver, example(tmp_path, receiver.url, port=free_port(), launcher=launcher) as blog:
         assert traffic.normal(blog.url) == Counter(EXPECTED["normal"])
-        blog.child.end()
+        blog.child.terminate()
         receiver.wait_for(lambda r: r.total("blogauto.content.generated") == 1, 30.0)
         assert any(span.name == "POST /api/content/generate" for span in receiver.spans)
         assert any("saved article" in str(record.body) for record in receiver.logs)
@@ -162,7 +162,7 @@ def test_it_runs_without_any_telemetry(tmp_path: Path) -> None:
         child.wait_until_it_answers("/api/health")
         assert traffic.normal(f"http://127.0.0.1:{port}") == Counter(EXPECTED["normal"])
         assert child.get("/metrics")[0] == 404
-        child.end()
+        child.terminate()
     assert receiver.requests == []
 
 

@@ -28,7 +28,7 @@ class Outcomes:
 
     def __init__(self) -> None:
         self.played: dict[str, str] = {}
-        self.at_length: dict[str, str] = {}
+        self.long_form: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
         self.failed: list[str] = []  # node ids
 
@@ -36,7 +36,7 @@ class Outcomes:
         found = re.search(r"::(test_row\w*)\[(.+)\]$", report.nodeid)
         if found is None or (report.when != "call" and report.passed):
             return
-        results = self.played if found[1] == "test_row" else self.at_length
+        results = self.played if found[1] == "test_row" else self.long_form
         results[found[2]] = report.result
         if report.failed:
             self.failed.append(f"{TESTS}::{found[1]}[{found[2]}]")
@@ -65,11 +65,11 @@ def main() -> int:
         print(f"{result:10}  {outcomes.seconds.get(row.id, 0.0):5.1f} s  {row.id}: {row.fault}")
     print(f"\nrows passed: {page.score(outcomes.played)}")
     if given.long:
-        print(f"long forms passed: {page.score_at_length(outcomes.at_length)}")
+        print(f"long forms passed: {page.score_at_length(outcomes.long_form)}")
     if given.write:
         today = dt.datetime.now(dt.timezone.utc).date()
         where = f"{today}, Python {platform.python_version()}, {os.cpu_count()} cores"
-        made = page.tables(outcomes.played, outcomes.at_length, where)
+        made = page.tables(outcomes.played, outcomes.long_form, where)
         page.PAGE.write_text(page.written(page.PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
     return int(code)
 

@@ -1,4 +1,4 @@
-"""The application that faults are injected into: it makes telemetry, does a deed when asked, and says how it stands."""
+"""The application under test: it records telemetry, runs actions on request, and reports its status."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 
 import blogauto_otel
-from tests.faults import deeds
+from tests.faults import actions
 
-configure = blogauto_otel.configure  # this imports the SDK, which wants threads already
-for name in filter(None, os.environ.get("DEEDS_BEFORE", "").split(",")):
-    deeds.DEEDS[name]()
+configure = blogauto_otel.configure  # imports the SDK, which starts threads
+for name in filter(None, os.environ.get("ACTIONS_BEFORE", "").split(",")):
+    actions.ACTIONS[name]()
 
 began = time.monotonic()
-telemetry = configure(**deeds.arguments())
+telemetry = configure(**actions.arguments())
 configuring = time.monotonic() - began
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    for name in filter(None, os.environ.get("DEEDS_AT_THE_END", "").split(",")):
-        deeds.DEEDS[name]()
+    for name in filter(None, os.environ.get("ACTIONS_AT_SHUTDOWN", "").split(",")):
+        actions.ACTIONS[name]()
 
 
 app = FastAPI(lifespan=lifespan)
@@ -47,7 +47,7 @@ async def ready() -> float:
 
 @app.get("/hit/{number}")
 async def hit(number: int) -> list[str]:
-    """Two spans, a log record and a count; the answer is the ids of the spans."""
+    """Record two spans, a log record and a count; the response is the ids of the spans."""
     server = trace.get_current_span().get_span_context()
     with tracer.start_as_current_span("inner") as inner:
         log.warning("hit %d", number)
@@ -55,10 +55,10 @@ async def hit(number: int) -> list[str]:
     return [f"{context.span_id:016x}" for context in (server, inner.get_span_context())]
 
 
-@app.get("/do/{name}")
-def do(name: str, given: str = "{}") -> Any:
-    """Run a deed, in a thread as FastAPI runs what is no coroutine; the answer is what it returned."""
-    return deeds.DEEDS[name](**json.loads(given))
+@app.get("/action/{name}")
+def run_action(name: str, arguments: str = "{}") -> Any:
+    """Run an action in FastAPI's thread pool; the response is what it returned."""
+    return actions.ACTIONS[name](**json.loads(arguments))
 
 
 @app.get("/wait")
@@ -71,15 +71,15 @@ async def wait(seconds: float) -> list[str]:
 
 @app.get("/freeze")
 async def freeze(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: ASYNC251 - the event loop stands still, as a worker's does that times out
+    time.sleep(seconds)  # noqa: ASYNC251 - block the event loop, as a worker that times out does
 
 
 @app.get("/busy")
 async def busy(seconds: float) -> int:
-    """Record all the while; the event loop has time for nothing else."""
+    """Record without a pause; the event loop runs nothing else."""
     until, times = time.monotonic() + seconds, 0
     while time.monotonic() < until:
-        deeds.record("busy")
+        actions.record("busy")
         times += 1
     return times
 
@@ -96,7 +96,7 @@ async def streamed() -> StreamingResponse:
 
 @app.get("/state")
 async def state() -> dict[str, Any]:
-    """How this process and its telemetry stand."""
+    """The status of this process and of its telemetry."""
     return {
         "pid": os.getpid(),
         "files": len(list(Path("/proc/self/fd").iterdir())),

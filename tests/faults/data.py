@@ -7,18 +7,19 @@ import time
 from typing import Any
 
 from testkit.receiver import Receiver
-from tests.faults.lab import Lab, Service, wait_until
-from tests.faults.rule import MEBIBYTE, Rule
+from tests.faults.harness import Harness, wait_until
+from tests.faults.invariants import MEBIBYTE, Tolerance
+from tests.faults.service import Service
 
 LOAD = 100
 OVERFLOW = {"otel.metric.overflow": True}
 # What is handed over may itself be lost, when it was beyond repair; then it is counted as this.
-SPOILT = Rule(lossless=False)
+SPOILT = Tolerance(lossless=False)
 
 
-def odd_names_and_times(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver, rule=SPOILT) as service:
-        made = service.do("odd_names_and_times")
+def invalid_names_and_times(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, tolerance=SPOILT) as service:
+        made = service.run_action("invalid_names_and_times")
         assert not made["raised"], made["raised"]
         service.hit(LOAD)
         receiver.wait_for(lambda r: sum(span.name == "well" for span in r.spans) == made["well"])
@@ -31,10 +32,10 @@ def _nothing_else_was_lost(service: Service, at_most: int) -> None:
     assert sum(dropped.values()) <= at_most
 
 
-def huge_values(lab: Lab) -> None:
+def huge_values(harness: Harness) -> None:
     # The values themselves are the application's: 10 MB of text, and again as a message.
-    with Receiver() as receiver, lab.service(receiver) as service:
-        service.do("huge_values", size=10_000_000)
+    with Receiver() as receiver, harness.service(receiver) as service:
+        service.run_action("huge_values", size=10_000_000)
         receiver.wait_for(lambda r: [record for record in r.logs if str(record.body).startswith("aaaa")])
         receiver.wait_for(lambda r: [span for span in r.spans if span.name == "huge"])
         [span] = [span for span in receiver.spans if span.name == "huge"]
@@ -49,9 +50,9 @@ def huge_values(lab: Lab) -> None:
     assert max(len(request.payload) for request in receiver.requests) < MEBIBYTE
 
 
-def hostile_objects(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
-        made = service.do("hostile_objects")
+def hostile_objects(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
+        made = service.run_action("hostile_objects")
         assert not made["raised"], made["raised"]
         for kind, seconds in made["seconds"].items():
             assert seconds <= 0.001, f"{kind} took {seconds * 1e3:.2f} ms"
@@ -61,18 +62,18 @@ def hostile_objects(lab: Lab) -> None:
         service.hit(LOAD)
 
 
-def bad_log_calls(lab: Lab) -> None:
+def invalid_log_calls(harness: Harness) -> None:
     # The standard library says so on stderr, for the handlers of the application; we do not raise either.
-    with Receiver() as receiver, lab.service(receiver, rule=Rule(errors=("a bad call",))) as service:
-        assert service.do("bad_log_calls") == []
+    with Receiver() as receiver, harness.service(receiver, tolerance=Tolerance(errors=("a bad call",))) as service:
+        assert service.run_action("invalid_log_calls") == []
         receiver.wait_for(lambda r: [record for record in r.logs if record.body == "after all of it"])
         service.hit(LOAD)
 
 
-def idle_at_debug(lab: Lab, *, seconds: float = 8.0) -> None:
+def idle_at_debug(harness: Harness, *, seconds: float = 8.0) -> None:
     quick = {"OTEL_METRIC_EXPORT_INTERVAL": "1000", "BLOGAUTO_OTEL_LOG_LEVEL": "debug"}
-    with Receiver() as receiver, lab.service(receiver, **quick) as service:  # type: ignore[arg-type]
-        service.do("log_everything")
+    with Receiver() as receiver, harness.service(receiver, **quick) as service:  # type: ignore[arg-type]
+        service.run_action("log_at_debug")
         service.hit(LOAD)
         receiver.wait_for(lambda _: not service.missing())
         time.sleep(1.5)
@@ -84,22 +85,22 @@ def idle_at_debug(lab: Lab, *, seconds: float = 8.0) -> None:
         assert after["traces"]["accepted"] == before["traces"]["accepted"]
 
 
-def chatty_exporter(lab: Lab) -> None:
+def noisy_exporter(harness: Harness) -> None:
     with Receiver() as receiver:
-        with_it = '{"span_processors": "chatty_exporter"}'
-        with lab.service(receiver, rule=Rule(errors=("chatter",)), CONFIGURE_WITH=with_it) as service:
+        with_it = '{"span_processors": "noisy_exporter"}'
+        with harness.service(receiver, tolerance=Tolerance(errors=("noise",)), CONFIGURE_WITH=with_it) as service:
             service.hit(LOAD)
-            wait_until(lambda: service.do("chatty_exports") >= 5)
-        exported = [record for record in receiver.logs if "chatter" in str(record.body)]
-        printed = [line for line in service.lines if "chatter" in line.text]
+            wait_until(lambda: service.run_action("noisy_exports") >= 5)
+        exported = [record for record in receiver.logs if "noise" in str(record.body)]
+        printed = [line for line in service.lines if "noise" in line.text]
         assert len(exported) <= 10
         assert len(printed) <= 10
         assert len(service.own_lines) <= 10
 
 
-def very_many_label_sets(lab: Lab, *, sets: int = 100_000) -> None:
-    with Receiver() as receiver, lab.service(receiver, rule=Rule(larger=24 * MEBIBYTE)) as service:
-        service.do("many_label_sets", sets=sets)
+def many_attribute_sets(harness: Harness, *, sets: int = 100_000) -> None:
+    with Receiver() as receiver, harness.service(receiver, tolerance=Tolerance(memory=24 * MEBIBYTE)) as service:
+        service.run_action("many_attribute_sets", sets=sets)
         service.hit(LOAD)
         service.end()
         points = receiver.points("faults.labels")
@@ -108,8 +109,8 @@ def very_many_label_sets(lab: Lab, *, sets: int = 100_000) -> None:
         assert [point for point in points if dict(point.attributes) == OVERFLOW]
 
 
-def very_many_visitors(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def many_clients(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         for number in range(60):
             _visit(service, "GET", "/hit/0", {"Host": f"host-{number}.example", "User-Agent": f"agent {number}"})
             _visit(service, f"METHOD{number}", "/hit/0", {})
@@ -131,36 +132,36 @@ def _visit(service: Service, method: str, path: str, headers: dict[str, str]) ->
     connection.close()
 
 
-def burst(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
-        made = service.do("burst", spans=20_000)
+def burst(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
+        made = service.run_action("burst", spans=20_000)
         receiver.wait_for(lambda r: sum(span.name == "burst" for span in r.spans) >= made, timeout=30.0)
         service.hit(LOAD)
 
 
-def full_of_large_items(lab: Lab) -> None:
+def memory_and_disk_full(harness: Harness) -> None:
     """More than memory and disk may hold, while nobody takes anything; then somebody does."""
     bounds = {"BLOGAUTO_OTEL_QUEUE_BYTES": str(4 * MEBIBYTE), "BLOGAUTO_OTEL_SPOOL_BYTES": str(4 * MEBIBYTE)}
     with Receiver() as receiver:
         receiver.freeze()
-        with lab.service(receiver, rule=Rule(lossless=False), **bounds) as service:  # type: ignore[arg-type]
-            made = service.do("items_of_100_kb", items=300)
+        with harness.service(receiver, tolerance=Tolerance(lossless=False), **bounds) as service:  # type: ignore[arg-type]
+            made = service.run_action("items_of_100_kb", items=300)
             service.hit(LOAD)
-            wait_until(lambda: service.told("traces are being lost"), 20.0)
+            wait_until(lambda: service.lines_with("traces are being lost"), 20.0)
             assert service.delivery()["queue_bytes"] <= 4 * MEBIBYTE
-            assert sum(path.stat().st_size for path in lab.spooled()) <= 5 * MEBIBYTE
+            assert sum(path.stat().st_size for path in harness.spooled()) <= 5 * MEBIBYTE
             receiver.thaw()
-            wait_until(lambda: service.told("traces are no longer lost"), 60.0)
+            wait_until(lambda: service.lines_with("traces are no longer lost"), 60.0)
             dropped = service.delivery()["dropped"]
             kept = made - sum(dropped.values())
             receiver.wait_for(lambda r: sum(span.name == "large item" for span in r.spans) >= kept, timeout=30.0)
             assert set(dropped) <= {"queue_full", "spool_full"}
 
 
-def base_exceptions(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver, OTEL_METRIC_EXPORT_INTERVAL="500") as service:
-        service.do("callbacks_that_exit")
-        service.do("sender_exits_once")
+def base_exceptions(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, OTEL_METRIC_EXPORT_INTERVAL="500") as service:
+        service.run_action("callbacks_that_exit")
+        service.run_action("transport_exits_once")
         service.hit(LOAD)
         receiver.wait_for(lambda _: not service.missing())
         service.hit(LOAD)
@@ -169,17 +170,17 @@ def base_exceptions(lab: Lab) -> None:
         receiver.wait_for(lambda r: len(r.metrics) > before)
 
 
-def objects_that_end_the_process(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver, rule=Rule(errors=("ending",))) as service:
-        made = service.do("objects_that_end_the_process")
+def objects_that_raise_base_exceptions(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, tolerance=Tolerance(errors=("ending",))) as service:
+        made = service.run_action("objects_that_raise_base_exceptions")
         assert not made["raised"], made["raised"]
         receiver.wait_for(lambda r: sum(str(record.body).startswith("ending") for record in r.logs) == made["made"] / 2)
         service.hit(LOAD)
         receiver.wait_for(lambda _: not service.missing())
 
 
-def streamed_after_sized(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_HTTP_SEMCONV_METRICS="true") as service:
+def streamed_response_after_sized(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, BLOGAUTO_OTEL_HTTP_SEMCONV_METRICS="true") as service:
         assert len(service.get("/sized")) == 300_000
         assert service.get("/streamed") == "streamed"
         service.hit(LOAD)

@@ -27,53 +27,55 @@ from blogauto_otel.spool.location import candidates
 from blogauto_otel.spool.store import Limits, Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
+from testkit.servers import Command
 from tests.export.peers import refusing
-from tests.faults import lab as servers
-from tests.faults.lab import Command, Lab, Service, wait_until
+from tests.faults import harness as servers
+from tests.faults.harness import Harness, wait_until
+from tests.faults.invariants import LOSSY
 from tests.faults.network import all_arrive
-from tests.faults.rule import LOSSES
+from tests.faults.service import Service
 from tests.spool.damages import DAMAGES, GONE
 
 LOAD = 100
 UNUSABLE = "cannot be kept on disk"
 
 Variables = Mapping[str, Any]
-Trouble = Callable[[Lab], AbstractContextManager[Variables]]
+Trouble = Callable[[Harness], AbstractContextManager[Variables]]
 
 
-def _directory(lab: Lab) -> Path:
+def _directory(harness: Harness) -> Path:
     """Where the service of a row keeps its files."""
-    return candidates(Settings(spool_dir=str(lab.spool)), {})[0]
+    return candidates(Settings(spool_dir=str(harness.spool)), {})[0]
 
 
 # --- a disk that cannot be used ---------------------------------------------------------------------------------------
 
 
-def disk_that_cannot_be_used(lab: Lab) -> None:
-    for number, trouble in enumerate((*TROUBLES, *(MOUNTED if _may_mount(lab) else ()))):
-        with trouble(lab) as how:
-            _goes_on_in_memory(lab, paired=number == 0, **how)
-        shutil.rmtree(lab.spool, ignore_errors=True)
+def unusable_disk(harness: Harness) -> None:
+    for number, trouble in enumerate((*TROUBLES, *(MOUNTED if _may_mount(harness) else ()))):
+        with trouble(harness) as how:
+            _goes_on_in_memory(harness, with_control=number == 0, **how)
+        shutil.rmtree(harness.spool, ignore_errors=True)
     for scene in (_becomes_unusable, _has_another_place, _is_lost_at_last):
-        scene(lab)
-        shutil.rmtree(lab.spool, ignore_errors=True)
+        scene(harness)
+        shutil.rmtree(harness.spool, ignore_errors=True)
 
 
-def _goes_on_in_memory(lab: Lab, **how: Any) -> None:
+def _goes_on_in_memory(harness: Harness, **how: Any) -> None:
     with Receiver() as receiver:
         receiver.stop()
-        with lab.service(receiver, **how) as service:
+        with harness.service(receiver, **how) as service:
             _is_told(service)
             service.hit(LOAD)
             receiver.start()
             wait_until(lambda: _waiting(service) == 0, 30.0)
-        assert len(service.told(UNUSABLE)) == 1
+        assert len(service.lines_with(UNUSABLE)) == 1
         assert service.last["delivery"]["spool"]["errors"] >= 1
 
 
 def _is_told(service: Service) -> None:
     service.hit(LOAD)
-    wait_until(lambda: service.told(UNUSABLE))
+    wait_until(lambda: service.lines_with(UNUSABLE))
 
 
 def _waiting(service: Service) -> int:
@@ -81,16 +83,16 @@ def _waiting(service: Service) -> int:
 
 
 @contextlib.contextmanager
-def _short_files(lab: Lab) -> Iterator[Variables]:
+def _short_files(harness: Harness) -> Iterator[Variables]:
     """No file may have more than 4 KiB; the output, which is one, goes through a pipe."""
     script = 'exec > >(exec cat) 2>&1; ulimit -f 4; exec "$@"'
     yield {"server": _behind("bash", "-c", script, "bash"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @contextlib.contextmanager
-def _unwritable(lab: Lab) -> Iterator[Variables]:
-    _directory(lab).mkdir(parents=True)
-    _directory(lab).chmod(0o500)
+def _unwritable(harness: Harness) -> Iterator[Variables]:
+    _directory(harness).mkdir(parents=True)
+    _directory(harness).chmod(0o500)
     yield {"server": without_privileges()}
 
 
@@ -105,45 +107,45 @@ def _behind(*words: str) -> Command:
 
 
 @contextlib.contextmanager
-def _a_file_in_its_place(lab: Lab) -> Iterator[Variables]:
-    lab.spool.write_text("")
+def _a_file_in_its_place(harness: Harness) -> Iterator[Variables]:
+    harness.spool.write_text("")
     yield {}
-    lab.spool.unlink()
+    harness.spool.unlink()
 
 
 @contextlib.contextmanager
-def _a_link_in_its_place(lab: Lab) -> Iterator[Variables]:
-    elsewhere = lab.folder / "elsewhere"
+def _a_link_in_its_place(harness: Harness) -> Iterator[Variables]:
+    elsewhere = harness.folder / "elsewhere"
     elsewhere.mkdir()
-    lab.spool.mkdir()
-    _directory(lab).symlink_to(elsewhere)
+    harness.spool.mkdir()
+    _directory(harness).symlink_to(elsewhere)
     yield {}
     assert not list(elsewhere.iterdir())
 
 
 @contextlib.contextmanager
-def _somebody_elses(lab: Lab) -> Iterator[Variables]:
-    _directory(lab).mkdir(parents=True)
+def _somebody_elses(harness: Harness) -> Iterator[Variables]:
+    _directory(harness).mkdir(parents=True)
     try:
-        os.chown(_directory(lab), 65_534, -1)
+        os.chown(_directory(harness), 65_534, -1)
     except OSError:  # only root may give something away
-        yield {"DEEDS_BEFORE": "be_somebody_else"}
+        yield {"ACTIONS_BEFORE": "change_user_id"}
     else:
         yield {}
 
 
 @contextlib.contextmanager
-def _full(lab: Lab) -> Iterator[Variables]:
-    with _mounted(lab.spool, "size=64k"):
-        _directory(lab).mkdir(mode=0o700)
+def _full(harness: Harness) -> Iterator[Variables]:
+    with _mounted(harness.spool, "size=64k"):
+        _directory(harness).mkdir(mode=0o700)
         with contextlib.suppress(OSError):
-            (_directory(lab) / "ballast").write_bytes(bytes(60 * 1024))
+            (_directory(harness) / "ballast").write_bytes(bytes(60 * 1024))
         yield {}
 
 
 @contextlib.contextmanager
-def _read_only(lab: Lab) -> Iterator[Variables]:
-    with _mounted(lab.spool, "ro"):
+def _read_only(harness: Harness) -> Iterator[Variables]:
+    with _mounted(harness.spool, "ro"):
         yield {}
 
 
@@ -161,69 +163,69 @@ def _mounted(place: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def _may_mount(lab: Lab) -> bool:
+def _may_mount(harness: Harness) -> bool:
     """A container may not, as a rule; the limit for files and the modes of directories stand for it there."""
     try:
-        with _mounted(lab.folder / "mount", "size=64k"):
+        with _mounted(harness.folder / "mount", "size=64k"):
             return True
     except (OSError, subprocess.CalledProcessError):
         return False
 
 
-def _becomes_unusable(lab: Lab) -> None:
+def _becomes_unusable(harness: Harness) -> None:
     """With files in it, which are there still when it is usable again."""
     with Receiver() as receiver:
         receiver.stop()
-        with lab.service(receiver, server=without_privileges(), paired=False) as service:
+        with harness.service(receiver, server=without_privileges(), with_control=False) as service:
             service.hit(LOAD)
             wait_until(lambda: _waiting(service) == 0)
-            _directory(lab).chmod(0o500)
+            _directory(harness).chmod(0o500)
             _is_told(service)
             receiver.start()
             wait_until(lambda: _waiting(service) == 0, 30.0)
             assert service.missing()
             service.end()
-            _directory(lab).chmod(0o700)  # for the next start
+            _directory(harness).chmod(0o700)  # for the next start
 
 
-def _has_another_place(lab: Lab) -> None:
+def _has_another_place(harness: Harness) -> None:
     """The user's own is a file; the directory for what is temporary is none yet."""
-    home = lab.folder / "home"
+    home = harness.folder / "home"
     home.write_text("")
     with Receiver() as receiver:
         receiver.stop()
         places: Variables = {
             "BLOGAUTO_OTEL_SPOOL_DIR": "",
             "XDG_STATE_HOME": str(home),
-            "TMPDIR": str(lab.spool / "temporary"),
+            "TMPDIR": str(harness.spool / "temporary"),
         }
-        with lab.service(receiver, paired=False, **places) as service:
+        with harness.service(receiver, with_control=False, **places) as service:
             service.hit(LOAD)
             wait_until(lambda: _waiting(service) == 0)
-            assert lab.spooled("claim")
+            assert harness.spooled("claim")
             receiver.start()
             all_arrive(service, receiver, within=30.0)
-        assert not service.told(UNUSABLE)
+        assert not service.lines_with(UNUSABLE)
 
 
-def _is_lost_at_last(lab: Lab) -> None:
-    with _a_file_in_its_place(lab), refusing() as nowhere:
-        with lab.service(nowhere, rule=LOSSES, paired=False) as service:
+def _is_lost_at_last(harness: Harness) -> None:
+    with _a_file_in_its_place(harness), refusing() as nowhere:
+        with harness.service(nowhere, tolerance=LOSSY, with_control=False) as service:
             _is_told(service)
-        assert len(service.told("and lost:")) == 1
+        assert len(service.lines_with("and lost:")) == 1
         assert service.lost()["traces"].keys() == {"shutdown"}
 
 
 # --- files that wait --------------------------------------------------------------------------------------------------
 
 
-def _leave(lab: Lab, files: int) -> Mapping[str, Sequence[str]]:
+def _leave(harness: Harness, files: int) -> Mapping[str, Sequence[str]]:
     """Files of two spans, as a process that ended left them: the names of the spans by the path of their file."""
-    spool = Spool(_directory(lab), Limits(), lambda *_: None)
+    spool = Spool(_directory(harness), Limits(), lambda *_: None)
     left = {}
     for number in range(files):
         names = f"{number} a", f"{number} b"
-        left[str(_directory(lab) / str(spool.write(_kept(names)).name))] = names
+        left[str(_directory(harness) / str(spool.write(_kept(names)).name))] = names
     return left
 
 
@@ -239,27 +241,27 @@ def _times(receiver: Receiver, names: Iterable[str]) -> Sequence[int]:
     return [arrived[name] for name in names]
 
 
-def damaged_files(lab: Lab) -> None:
-    left = list(_leave(lab, 2 * len(DAMAGES) + 1).items())
+def damaged_files(harness: Harness) -> None:
+    left = list(_leave(harness, 2 * len(DAMAGES) + 1).items())
     damaged = left[1::2]
     for (path, _), damage in zip(damaged, DAMAGES.values(), strict=True):
         damage(Path(path))
-    strangers = [_directory(lab) / name for name in ("notes.txt", "core", "old")]
+    strangers = [_directory(harness) / name for name in ("notes.txt", "core", "old")]
     strangers[0].write_text("not ours")
     strangers[1].symlink_to("/nowhere")
     strangers[2].mkdir()
     with Receiver() as receiver:
         receiver.stop()  # until it has warmed up: what it reads is to be seen in its memory
-        with lab.service(receiver, rule=LOSSES) as service:
+        with harness.service(receiver, tolerance=LOSSY) as service:
             receiver.start()
-            wait_until(lambda: not lab.spooled(), 60.0)
+            wait_until(lambda: not harness.spooled(), 60.0)
             service.hit(LOAD)
             all_arrive(service, receiver)
             assert service.state()["delivery"]["spool"]["quarantined"] == len(DAMAGES)
             assert service.delivery()["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}
         assert set(_times(receiver, _names(left[::2]))) == {1}
         assert set(_times(receiver, _names(damaged))) == {0}
-    assert len(lab.spooled("bad")) == len(DAMAGES) - len(GONE)
+    assert len(harness.spooled("bad")) == len(DAMAGES) - len(GONE)
     assert all(map(os.path.lexists, strangers))
 
 
@@ -270,31 +272,31 @@ def _names(files: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
 # --- several at one directory -----------------------------------------------------------------------------------------
 
 
-def killed_while_draining(lab: Lab, *, kills: int = 6) -> None:
-    left = {Path(path).name.partition(".")[0]: names for path, names in _leave(lab, 60 + 20 * kills).items()}
-    dice = random.Random(57)
+def killed_while_draining(harness: Harness, *, kills: int = 6) -> None:
+    left = {Path(path).name.partition(".")[0]: names for path, names in _leave(harness, 60 + 20 * kills).items()}
+    rng = random.Random(57)
     under_way: set[str] = set()
     with Receiver() as receiver:
-        receiver.answer(lambda _: peer.status(503) if dice.random() < 0.1 else peer.delay(0.05))
+        receiver.answer(lambda _: peer.status(503) if rng.random() < 0.1 else peer.delay(0.05))
         four = servers.GUNICORN_FOUR
-        with lab.service(receiver, server=four, paired=False, keep=False) as service:
+        with harness.service(receiver, server=four, with_control=False, keep_alive=False) as service:
             all_arrive(service, receiver)
             for _ in range(kills):
-                _who_drains(lab)
-                time.sleep(dice.uniform(0.0, 0.5))
-                under_way.update(_kill_in_the_middle_of_a_claim(lab))
-            wait_until(lambda: not any(map(lab.spooled, ("", "tmp"))), 60.0)  # while they live
+                _who_drains(harness)
+                time.sleep(rng.uniform(0.0, 0.5))
+                under_way.update(_kill_in_the_middle_of_a_claim(harness))
+            wait_until(lambda: not any(map(harness.spooled, ("", "tmp"))), 60.0)  # while they live
         assert all(_times(receiver, _names(left.items())))
         twice = {file for file, names in left.items() if max(_times(receiver, names)) > 1}
         assert twice <= under_way
-        assert not lab.spooled("bad")
+        assert not harness.spooled("bad")
 
 
-def _kill_in_the_middle_of_a_claim(lab: Lab) -> Sequence[str]:
+def _kill_in_the_middle_of_a_claim(harness: Harness) -> Sequence[str]:
     """Whoever drains now; returns the files that it had claimed."""
     while True:
-        worker = _who_drains(lab)
-        claimed = _claimed_by_a_stopped(worker, lab)
+        worker = _who_drains(harness)
+        claimed = _claimed_by_a_stopped(worker, harness)
         if claimed:
             worker.kill()
             worker.wait(10.0)
@@ -302,61 +304,61 @@ def _kill_in_the_middle_of_a_claim(lab: Lab) -> Sequence[str]:
         worker.resume()
 
 
-def _claimed_by_a_stopped(worker: psutil.Process, lab: Lab) -> Sequence[str]:
+def _claimed_by_a_stopped(worker: psutil.Process, harness: Harness) -> Sequence[str]:
     worker.suspend()
     wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
-    return [file for file, pid in _claims(lab) if pid == worker.pid]
+    return [file for file, pid in _claims(harness) if pid == worker.pid]
 
 
-def _who_drains(lab: Lab) -> psutil.Process:
+def _who_drains(harness: Harness) -> psutil.Process:
     found: list[int] = []
 
     def look() -> bool:
-        found.extend(pid for _, pid in _claims(lab) if psutil.pid_exists(pid))
+        found.extend(pid for _, pid in _claims(harness) if psutil.pid_exists(pid))
         return bool(found)
 
     wait_until(look, 30.0)
     return psutil.Process(found[0])
 
 
-def _claims(lab: Lab) -> Sequence[tuple[str, int]]:
+def _claims(harness: Harness) -> Sequence[tuple[str, int]]:
     """Files, each with the process that works on it."""
-    names = filter(None, (parse(path.name) for path in lab.spooled("claim")))
+    names = filter(None, (parse(path.name) for path in harness.spooled("claim")))
     return [(str(name).partition(".")[0], int(name.owner.partition("-")[0])) for name in names if name.owner]
 
 
 # --- too much, too old ------------------------------------------------------------------------------------------------
 
 
-def over_budget_and_age(lab: Lab) -> None:
-    _over_the_budget(lab)
-    shutil.rmtree(lab.spool)
-    _over_the_age(lab)
+def over_budget_and_age(harness: Harness) -> None:
+    _over_the_budget(harness)
+    shutil.rmtree(harness.spool)
+    _over_the_age(harness)
 
 
 BUDGET = 256 * 1024
 SPANS, AT_ONCE = 400, 40
 
 
-def _over_the_budget(lab: Lab) -> None:
+def _over_the_budget(harness: Harness) -> None:
     """Three times as much as may be kept; the newest third is."""
     with Receiver() as receiver:
         receiver.stop()
         small: Variables = {"BLOGAUTO_OTEL_SPOOL_BYTES": str(BUDGET), "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        with lab.service(receiver, rule=LOSSES, **small) as service:
-            with _watched(_directory(lab)) as seen:
+        with harness.service(receiver, tolerance=LOSSY, **small) as service:
+            with _watched(_directory(harness)) as seen:
                 for first in range(0, SPANS, AT_ONCE):
-                    service.do("numbered_spans", numbers=list(range(first, first + AT_ONCE)), size=4000)
+                    service.run_action("numbered_spans", numbers=list(range(first, first + AT_ONCE)), size=4000)
                     wait_until(lambda: _waiting(service) == 0)
             assert seen.total <= BUDGET + seen.largest
             receiver.start()
-            wait_until(lambda: not lab.spooled(), 60.0)
+            wait_until(lambda: not harness.spooled(), 60.0)
             dropped = service.delivery()["dropped"]
         times = _times(receiver, [f"number {number}" for number in range(SPANS)])
         assert set(times[-SPANS // 5 :]) == {1}
         assert 0 < times.count(0) <= dropped["spool_full"]
         assert dropped.keys() == {"spool_full"}
-        assert len(service.told("traces are being lost: spool_full")) == 1
+        assert len(service.lines_with("traces are being lost: spool_full")) == 1
 
 
 @dataclass
@@ -390,29 +392,29 @@ def _watched(directory: Path) -> Iterator[Seen]:
     assert seen.largest
 
 
-def _over_the_age(lab: Lab) -> None:
+def _over_the_age(harness: Harness) -> None:
     """One process left its files two days ago, another a moment ago; a third may keep them for a day.
 
     The younger ones have clocks that are ahead. One of them is the first, or it would have thrown away the old files.
     """
-    later: Variables = {"DEEDS_BEFORE": "two_days_later", "BLOGAUTO_OTEL_SPOOL_AGE": str(86_400)}
+    later: Variables = {"ACTIONS_BEFORE": "advance_clock_two_days", "BLOGAUTO_OTEL_SPOOL_AGE": str(86_400)}
     with refusing() as nowhere:
-        new = _ended_with_files(lab, nowhere, **later)
-        old = _ended_with_files(lab, nowhere)
+        new = _ended_with_files(harness, nowhere, **later)
+        old = _ended_with_files(harness, nowhere)
     with Receiver() as receiver:
-        with lab.service(receiver, rule=LOSSES, paired=False, **later) as service:
-            wait_until(lambda: not lab.spooled(), 30.0)
+        with harness.service(receiver, tolerance=LOSSY, with_control=False, **later) as service:
+            wait_until(lambda: not harness.spooled(), 30.0)
             service.hit(LOAD)
             dropped = {signal: service.delivery(signal)["dropped"] for signal in ("traces", "logs")}
             all_arrive(service, receiver)
-        assert dropped["traces"] == {"spool_expired": len(old.made_spans)}, dropped
-        assert dropped["logs"]["spool_expired"] >= len(old.made_logs)
-        arrived = service.arrived().spans
-        assert not any(span in arrived for span in old.made_spans)
-        assert all(span in arrived for span in new.made_spans)
+        assert dropped["traces"] == {"spool_expired": len(old.expected_spans)}, dropped
+        assert dropped["logs"]["spool_expired"] >= len(old.expected_logs)
+        arrived = service.received().spans
+        assert not any(span in arrived for span in old.expected_spans)
+        assert all(span in arrived for span in new.expected_spans)
 
 
-def _ended_with_files(lab: Lab, nowhere: str, **variables: Any) -> Service:
-    with lab.unruled(nowhere, paired=False, **variables) as service:
+def _ended_with_files(harness: Harness, nowhere: str, **variables: Any) -> Service:
+    with harness.unchecked(nowhere, with_control=False, **variables) as service:
         service.end()
     return service

@@ -10,15 +10,15 @@ from typing import Any
 from tests.faults import (
     data,
     disk,
-    further,
-    interpreter,
+    environment,
     life_cycle,
     network,
     output,
+    runtime,
     security,
     sentry,
     signals,
-    strangers,
+    untrusted_clients,
 )
 
 
@@ -27,49 +27,54 @@ class Row:
     """A fault, and what is promised under it beyond the rule that counts for all."""
 
     number: int
-    play: Callable[..., None]
+    run: Callable[..., None]
     fault: str
     promise: str
-    at_length: Mapping[str, Any] = field(default_factory=dict)  # arguments of the form that takes minutes
+    long_form: Mapping[str, Any] = field(default_factory=dict)  # arguments of the form that takes minutes
 
     @property
     def id(self) -> str:
         """What the test is called."""
-        return f"{self.number:02d}-{self.play.__name__.replace('_', '-')}"
+        return f"{self.number:02d}-{self.run.__name__.replace('_', '-')}"
 
 
 NETWORK = (
     Row(
         1,
-        network.refused_for_ever,
+        network.connection_refused,
         "Collector refuses connections, at start and for ever",
         "the application starts; its data waits on disk, and arrives with the next start",
     ),
-    Row(2, network.silent, "accepts connections and stays silent", "the same"),
+    Row(2, network.no_answer, "accepts connections and stays silent", "the same"),
     Row(
         3,
-        network.down_then_up,
+        network.outage,
         "away for 60 s while the application runs",
         "nothing lost, order kept",
-        at_length={"seconds": 60.0},
+        long_form={"seconds": 60.0},
     ),
     Row(4, network.flapping, "70 % of requests answered 503", "all there within 10 s of the load"),
-    Row(5, network.refused_for_good, "400, 401, 404, 413", "no retry; counted by code; one line a minute"),
-    Row(6, network.asked_to_wait, "429 and 503 with Retry-After: 30", "honoured, by later batches too; meanwhile kept"),
+    Row(5, network.permanent_errors, "400, 401, 404, 413", "no retry; counted by code; one line a minute"),
+    Row(
+        6,
+        network.retry_after_honoured,
+        "429 and 503 with Retry-After: 30",
+        "honoured, by later batches too; meanwhile kept",
+    ),
     Row(
         7,
-        network.retry_after_of_all_kinds,
+        network.unusual_retry_after,
         "Retry-After 0, negative, 1e9, in the past, no number",
         "kept between 0.5 s and 60 s",
     ),
     Row(9, network.partial_success, "partial success", "what was rejected is counted; its message told once"),
     Row(
         10,
-        network.larger_than_the_limit,
+        network.request_size_limit,
         "6 MB at once, where 4 MiB are taken",
         "split by bytes, all delivered, over HTTP and gRPC",
     ),
-    Row(11, network.huge_answers, "answers of 300 MB, gzip bombs", "read to 64 KiB and no further"),
+    Row(11, network.huge_responses, "answers of 300 MB, gzip bombs", "read to 64 KiB and no further"),
     Row(
         13,
         network.broken_connections,
@@ -78,13 +83,13 @@ NETWORK = (
     ),
     Row(
         14,
-        network.names_that_do_not_resolve,
+        network.dns_failure,
         "the Collector's name does not resolve, or takes for ever to",
         "the start is not delayed",
     ),
     Row(
         15,
-        network.tls_of_all_kinds,
+        network.tls_errors,
         "a certificate of strangers, expired, missing, no certificate; plain text where TLS should be",
         "nothing is sent; told why; data waits on disk",
     ),
@@ -97,75 +102,73 @@ NETWORK = (
 )
 
 LIFE_CYCLE = (
-    Row(18, life_cycle.terminated, "SIGTERM to uvicorn", "all finished items delivered, the last counts too"),
+    Row(18, life_cycle.sigterm, "SIGTERM to uvicorn", "all finished items delivered, the last counts too"),
     Row(
         19,
-        life_cycle.terminated_with_workers,
+        life_cycle.sigterm_with_workers,
         "SIGTERM to uvicorn and gunicorn with workers, preloaded or not",
         "the same of each worker",
     ),
     Row(
         20,
-        life_cycle.terminated_while_the_collector_is_dead,
+        life_cycle.sigterm_without_collector,
         "SIGTERM while the Collector is dead",
         "everything on disk; delivered by the next start",
     ),
     Row(
         21,
-        life_cycle.signalled_twice,
+        life_cycle.second_signal,
         "a second SIGTERM or SIGINT during the flush",
         "the end is no later; what is on disk is whole",
     ),
     Row(
         22,
-        life_cycle.killed,
+        life_cycle.sigkill,
         "SIGKILL at a random moment",
         "what is older than the window is delivered or on disk, whole",
-        at_length={"times": 50},
+        long_form={"times": 50},
     ),
-    Row(23, life_cycle.worker_timed_out, "gunicorn aborts a worker that hangs", "as with SIGKILL"),
+    Row(23, life_cycle.worker_timeout, "gunicorn aborts a worker that hangs", "as with SIGKILL"),
     Row(24, life_cycle.request_in_flight, "SIGTERM while a request is in flight", "its span is delivered too"),
     Row(
         25,
-        life_cycle.children_that_end,
+        life_cycle.multiprocessing_children,
         "children of multiprocessing that end, `os._exit`",
         "the former flush; of the latter what is older than the window",
     ),
     Row(
         26,
-        life_cycle.forked,
+        life_cycle.fork_identity,
         "fork before and after `configure`, fork of a fork",
         "each exports under an id of its own; a given id is kept, with a suffix",
     ),
     Row(
         29,
-        life_cycle.forked_during_export,
+        life_cycle.forks_during_export,
         "forks while others record and export",
         "no child hangs, no connection is shared, nothing lost",
-        at_length={"forks": 300},
+        long_form={"forks": 300},
     ),
-    Row(30, life_cycle.workers_recycled, "gunicorn recycles workers (max-requests)", "nothing lost"),
+    Row(30, life_cycle.recycled_workers, "gunicorn recycles workers (max-requests)", "nothing lost"),
     Row(31, life_cycle.configured_twice, "`configure` twice, uvicorn --reload, spawn", "one pipeline; nothing twice"),
     Row(
         32,
-        life_cycle.too_early_and_too_late,
+        life_cycle.api_without_configure,
         "the API before `configure` and after `shutdown`",
         "nothing happens, nothing is raised",
     ),
     Row(33, life_cycle.no_threads, "no thread can be started", "delivered by the flush at the end; told once"),
-    Row(
-        34, life_cycle.no_descriptors_and_no_memory, "no file descriptors, no memory", "delivered when there are again"
-    ),
-    Row(35, life_cycle.output_gone, "stdout and stderr broken, closed, full", "nothing is raised, nothing floods"),
+    Row(34, life_cycle.exhausted_resources, "no file descriptors, no memory", "delivered when there are again"),
+    Row(35, life_cycle.broken_output, "stdout and stderr broken, closed, full", "nothing is raised, nothing floods"),
     Row(
         36,
-        life_cycle.settings_that_cannot_be_used,
+        life_cycle.invalid_settings,
         "every variable with values that cannot be used",
         "the application starts; one line each",
     ),
     Row(
         37,
-        life_cycle.instrumentation_refuses,
+        life_cycle.unsupported_version,
         "an instrumentation refuses the library's version",
         "the self-check says so; ours takes SQLAlchemy 2.1",
     ),
@@ -174,7 +177,7 @@ LIFE_CYCLE = (
 DATA = (
     Row(
         39,
-        data.odd_names_and_times,
+        data.invalid_names_and_times,
         "names of numbers and nothing, impossible times",
         "repaired, or that span is lost and counted; never its neighbours",
     ),
@@ -192,7 +195,7 @@ DATA = (
     ),
     Row(
         43,
-        data.bad_log_calls,
+        data.invalid_log_calls,
         "log calls with wrong arguments, extras and objects",
         "never raised; as the standard library",
     ),
@@ -201,20 +204,20 @@ DATA = (
         data.idle_at_debug,
         "everything at DEBUG while the application is idle",
         "telemetry records nothing of its own sending",
-        at_length={"seconds": 60.0},
+        long_form={"seconds": 60.0},
     ),
     Row(
         45,
-        data.chatty_exporter,
+        data.noisy_exporter,
         "an exporter that logs 600 lines at each failure",
         "at most 10 lines a minute, of it and of us",
     ),
-    Row(47, data.very_many_label_sets, "100,000 label sets", "2,000 and one for the rest; totals exact; below 24 MiB"),
-    Row(48, data.very_many_visitors, "60 hosts, methods, missing pages, user agents", "no more series than routes"),
+    Row(47, data.many_attribute_sets, "100,000 label sets", "2,000 and one for the rest; totals exact; below 24 MiB"),
+    Row(48, data.many_clients, "60 hosts, methods, missing pages, user agents", "no more series than routes"),
     Row(49, data.burst, "20,000 spans in one go", "nothing lost"),
     Row(
         50,
-        data.full_of_large_items,
+        data.memory_and_disk_full,
         "more items of 100 KB than memory and disk may hold",
         "bytes bounded; the oldest go, counted; begin and end told once",
     ),
@@ -223,17 +226,17 @@ DATA = (
     ),
     Row(
         91,
-        data.objects_that_end_the_process,
+        data.objects_that_raise_base_exceptions,
         "SystemExit, KeyboardInterrupt, CancelledError out of `__str__`, `__iter__`, `__bool__`, `__hash__`",
         "the application's call returns, and the rest of the item arrives",
     ),
-    Row(54, data.streamed_after_sized, "a streamed answer after a sized one", "sizes are not mixed up"),
+    Row(54, data.streamed_response_after_sized, "a streamed answer after a sized one", "sizes are not mixed up"),
 )
 
 DISK = (
     Row(
         55,
-        disk.disk_that_cannot_be_used,
+        disk.unusable_disk,
         "full, read-only, limited; the directory unwritable, somebody else's, a file, a link",
         "another place, or memory; told once, counted; what memory cannot keep is counted too",
     ),
@@ -248,7 +251,7 @@ DISK = (
         disk.killed_while_draining,
         "four workers at one directory, killed in the middle of a claim",
         "claims taken over, all delivered; twice only what was under way",
-        at_length={"kills": 40},
+        long_form={"kills": 40},
     ),
     Row(
         58,
@@ -261,37 +264,37 @@ DISK = (
 SECURITY = (
     Row(
         61,
-        security.forged_lines,
+        security.log_injection,
         "line ends, escapes of terminals, marks of direction in all that is logged and sent",
         "one line a record as JSON; in text further lines are indented; a request id that is none is replaced",
     ),
     Row(
         62,
-        security.canaries,
+        security.secret_canaries,
         "secrets in more than a hundred places of requests, SQL, logs, exceptions, telemetry and settings",
         "none in any export request, file on disk, line, page or status; what stands beside each is there",
     ),
     Row(
         63,
-        security.busy_redactor,
+        security.redactor_complexity,
         "texts of 1 MB made to keep the redactor busy",
         "5 ms each, and in proportion to their length",
     ),
     Row(
         64,
-        security.pages_for_strangers,
+        security.public_pages,
         "strangers who ask for pages, without end",
         "`/metrics` alone, which a token or a setting closes; 100 ms for 2,000 series; others do not notice",
     ),
     Row(
         110,
-        strangers.steered_through_a_proxy,
+        untrusted_clients.trace_context_through_proxy,
         "strangers behind a proxy on a private address: a sampled trace, 7 KB of baggage, 50 times",
         "not sampled at their wish, no span or record in their trace",
     ),
     Row(
         111,
-        strangers.own_metrics,
+        untrusted_clients.own_metrics_route,
         "a `/metrics` of the application's own, working and broken",
         "the working one is left alone; the broken one is answered for; each said once",
     ),
@@ -300,92 +303,92 @@ SECURITY = (
 FURTHER = (
     Row(
         65,
-        further.proxies_of_the_environment,
+        environment.proxy_variables,
         "HTTP_PROXY, ALL_PROXY and the like, a .netrc",
         "no proxy hears of it, over HTTP and gRPC; no password is taken from there",
     ),
-    Row(66, further.authorities_of_the_system, "SSL_CERT_FILE", "its authorities are trusted"),
+    Row(66, environment.system_ca_file, "SSL_CERT_FILE", "its authorities are trusted"),
     Row(
         67,
-        further.sent_elsewhere,
+        environment.redirects,
         "redirects to another host, cookies",
         "not followed, counted by code; no other host sees the token, no cookie comes back",
     ),
     Row(
         68,
-        further.answers_without_end,
+        environment.endless_responses,
         "heads and bodies a byte at a time, without end, at full speed; a peer that reads as slowly",
         "the time for a request holds; the status counts, and nothing is sent twice for want of the rest",
     ),
     Row(
         69,
-        further.strangers,
+        environment.other_protocols,
         "another protocol on the port, a status that is none, a page where one signs in",
         "nothing lost, nothing twice",
     ),
     Row(
         70,
-        further.out_of_step,
+        environment.unsolicited_responses,
         "answers that nobody asked for",
         "not taken for those of the next request",
     ),
     Row(
         71,
-        further.clock_set,
+        environment.clock_changes,
         "the clock an hour back, two days ahead, in 1970",
         "timers go on, nothing expires, no request lasts less than nothing",
     ),
     Row(
         72,
-        further.several_addresses,
+        environment.several_addresses,
         "a name with a dead address; another's server on the port for a while",
         "the next address is taken at once; nothing lost, nothing twice",
     ),
     Row(
         73,
-        further.troubles_of_grpc,
+        environment.grpc_errors,
         "gRPC: 70 % UNAVAILABLE, RESOURCE_EXHAUSTED with a delay, GOAWAY and away",
         "waits as asked; what waited on disk comes back; nothing lost, nothing twice",
     ),
     Row(
         74,
-        further.suspended,
+        environment.sigstop,
         "SIGSTOP for seconds, with a request under way",
         "no retry, no burst, nothing lost or twice",
     ),
     Row(
         75,
-        further.forks_from_everywhere,
+        environment.forks_in_threads,
         "forks by several threads and a signal handler while the Collector is away",
         "no child hangs; all of it on disk, once",
     ),
     Row(
         76,
-        further.subprocesses,
+        environment.subprocesses,
         "programs started by all means, by several threads, during export",
         "they inherit nothing of ours, over HTTP and gRPC",
     ),
     Row(
         77,
-        further.descriptors_closed,
+        environment.closed_descriptors,
         "all descriptors closed, as a daemon does, and their numbers given to others",
         "delivered over new ones; nothing of the application's is written to or closed",
     ),
     Row(
         78,
-        further.nothing_to_stand_on,
+        environment.no_environment,
         "no working directory, no environment, no place to keep anything; umask 0",
         "delivered; else kept for the owner alone, or counted as lost and told",
     ),
     Row(
         79,
-        further.interruptions,
+        environment.asynchronous_exceptions,
         "exceptions out of signal handlers, the end of the stack, cancelled tasks",
         "what came to its end is delivered or counted, and all that comes afterwards",
     ),
     Row(
         80,
-        further.values_that_change,
+        environment.mutating_values,
         "maps that others change meanwhile; values that lie about what they are",
         "nothing raised, nothing lost",
     ),
@@ -394,7 +397,7 @@ FURTHER = (
 OUTPUT = (
     Row(
         100,
-        output.stdout_is_piped,
+        output.piped_stdout,
         "a program whose stdout is read by another, in production and not",
         "only its own bytes are there",
     ),
@@ -406,7 +409,7 @@ OUTPUT = (
     ),
     Row(
         102,
-        output.interrupted_while_exporting,
+        output.logging_signal_handlers,
         "signal handlers that log while a record is processed",
         "each record is exported, or counted as dropped",
     ),
@@ -415,51 +418,51 @@ OUTPUT = (
 INTERPRETER = (
     Row(
         81,
-        interpreter.interrupted_anywhere,
+        runtime.recording_in_interrupts,
         "signal handlers and finalizers that record, in the middle of recording",
         "nothing stands still, nothing is lost",
     ),
-    Row(82, interpreter.very_many_threads, "200 threads record at once", "exactly all of it arrives"),
-    Row(83, interpreter.interpreter_flags, "-OO, -X dev, warnings as errors, -b", "as without them"),
+    Row(82, runtime.many_threads, "200 threads record at once", "exactly all of it arrives"),
+    Row(83, runtime.interpreter_flags, "-OO, -X dev, warnings as errors, -b", "as without them"),
     Row(
         84,
-        interpreter.no_rights_on_what_is_made,
+        runtime.umask_0777,
         "a umask that takes all rights away",
         "kept on disk and delivered all the same",
     ),
     Row(
         85,
-        interpreter.clients_that_hang_up,
+        runtime.disconnecting_clients,
         "200 clients that do not wait for the answer",
         "each request is seen to its end",
     ),
     Row(
         86,
-        signals.reentered,
+        signals.reentrant_locks,
         "the garbage collector closes an abandoned request in each locked region",
         "nothing hangs; each request is counted and traced",
     ),
     Row(
         87,
-        signals.abandoned,
+        signals.abandoned_requests,
         "800 tasks with requests that nobody refers to, a collection at each allocation",
         "the same",
     ),
     Row(
         88,
-        signals.broken_pipes,
+        signals.sigpipe,
         "SIGPIPE with its default action, a receiver that hangs up; also where no thread can be started",
         "the process goes on; all is counted",
     ),
     Row(
         89,
-        signals.files_too_large,
+        signals.sigxfsz,
         "`ulimit -f` and SIGXFSZ with its default action; also where no thread can be started",
         "the same; no incomplete file is left",
     ),
     Row(
         90,
-        signals.held_back,
+        signals.blocked_sigterm,
         "a SIGTERM that the main thread blocks, over HTTP and gRPC",
         "no thread of ours receives it: it waits until the main thread takes it",
     ),
@@ -468,7 +471,7 @@ INTERPRETER = (
 SENTRY = (
     Row(
         120,
-        sentry.sentry_is_silent,
+        sentry.sentry_no_answer,
         "Sentry accepts connections and stays silent, while errors are logged",
         "nothing waits for it; spans and log records arrive",
     ),

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from blogauto_otel import semconv
+from testkit import certificates
 from testkit import receiver as peer
 from testkit.receiver import Answer, Receiver
 from tests.export.peers import GrpcReceiver, refusing
-from tests.faults import certificates
-from tests.faults.lab import Lab, Service, wait_until
-from tests.faults.rule import LOSSES
+from tests.faults.harness import Harness, wait_until
+from tests.faults.invariants import LOSSY
+from tests.faults.service import Service
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 BATCH = 2048  # spans that fill a request, so that the sender looks whether it may be sent
@@ -31,20 +32,20 @@ def _deaf() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def refused_for_ever(lab: Lab) -> None:
-    with refusing() as nowhere, lab.service(nowhere) as service:
+def connection_refused(harness: Harness) -> None:
+    with refusing() as nowhere, harness.service(nowhere) as service:
         assert service.get("/ready") < 2.0  # seconds for `configure`: it waits for nobody
         service.hit(LOAD)
 
 
-def silent(lab: Lab) -> None:
-    with _deaf() as nowhere, lab.service(nowhere) as service:
+def no_answer(harness: Harness) -> None:
+    with _deaf() as nowhere, harness.service(nowhere) as service:
         assert service.get("/ready") < 2.0
         service.hit(LOAD)
 
 
-def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def outage(harness: Harness, *, seconds: float = 6.0) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         service.hit(LOAD)
         all_arrive(service, receiver)  # or the outage would catch all of it, and the disk have all of it
         receiver.stop()
@@ -55,7 +56,7 @@ def down_then_up(lab: Lab, *, seconds: float = 6.0) -> None:
         receiver.start()
         service.hit(LOAD)
         all_arrive(service, receiver, within=45.0)
-        assert service.arrived().duplicates == 0
+        assert service.received().duplicates == 0
         for came_from_disk in (True, False):
             numbers = _numbers(receiver, came_from_disk=came_from_disk)
             assert numbers, came_from_disk
@@ -68,19 +69,19 @@ def _numbers(receiver: Receiver, *, came_from_disk: bool) -> list[int]:
     return [int(body.removeprefix("hit ")) for body in bodies if body.startswith("hit ")]
 
 
-def flapping(lab: Lab) -> None:
-    dice = random.Random(4)
-    with Receiver() as receiver, lab.service(receiver) as service:
-        receiver.answer(lambda _: peer.status(503) if dice.random() < 0.7 else peer.ok())
+def flapping(harness: Harness) -> None:
+    rng = random.Random(4)
+    with Receiver() as receiver, harness.service(receiver) as service:
+        receiver.answer(lambda _: peer.status(503) if rng.random() < 0.7 else peer.ok())
         for _ in range(10):
             service.hit(30)
             time.sleep(0.2)
         all_arrive(service, receiver)
 
 
-def refused_for_good(lab: Lab) -> None:
+def permanent_errors(harness: Harness) -> None:
     codes = (400, 401, 404, 413)
-    with Receiver() as receiver, lab.service(receiver, rule=LOSSES) as service:
+    with Receiver() as receiver, harness.service(receiver, tolerance=LOSSY) as service:
         for code in codes:
             receiver.answer(peer.status(code))
             service.hit(LOAD)
@@ -96,11 +97,11 @@ def refused_for_good(lab: Lab) -> None:
     )
     assert set(spans.values()) == {1}  # no retry
     for code in codes:
-        assert len(service.told(f"refuses traces, and what it refuses is lost: HTTP {code}")) <= 1
+        assert len(service.lines_with(f"refuses traces, and what it refuses is lost: HTTP {code}")) <= 1
 
 
-def asked_to_wait(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def retry_after_honoured(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         service.hit(10)
         all_arrive(service, receiver)
         receiver.answer(lambda path: peer.status(503 if "logs" in path else 429, retry_after=30))
@@ -114,10 +115,10 @@ def asked_to_wait(lab: Lab) -> None:
         assert max(asked.values()) == 1, asked  # one batch after the other remembers
 
 
-def retry_after_of_all_kinds(lab: Lab) -> None:
+def unusual_retry_after(harness: Harness) -> None:
     past = email.utils.formatdate(time.time() - 3600, usegmt=True)
     unreadable, too_short = ("soon", ""), ("0", "-5", past, "NaN")
-    with Receiver() as receiver, lab.service(receiver) as service:
+    with Receiver() as receiver, harness.service(receiver) as service:
         receiver.answer(in_turn([peer.status(503, retry_after=value) for value in (*unreadable, *too_short)]))
         service.hit(LOAD)
         all_arrive(service, receiver)
@@ -130,12 +131,12 @@ def retry_after_of_all_kinds(lab: Lab) -> None:
         receiver.wait_for(_refuses_both)
         receiver.answer(peer.ok())
         asked = _asked(receiver)
-        service.do("time_passes", seconds=50)
-        service.do("burst", spans=BATCH)
+        service.run_action("advance_monotonic_clock", seconds=50)
+        service.run_action("burst", spans=BATCH)
         time.sleep(1.0)
         assert _asked(receiver) == asked
-        service.do("time_passes", seconds=10)
-        service.do("burst", spans=BATCH)
+        service.run_action("advance_monotonic_clock", seconds=10)
+        service.run_action("burst", spans=BATCH)
         receiver.wait_for(lambda _: _asked(receiver) > asked, timeout=1.0)
         all_arrive(service, receiver)
 
@@ -155,78 +156,78 @@ def _asked(receiver: Receiver) -> int:
     return sum(request.path == "/v1/traces" for request in receiver.requests)
 
 
-def partial_success(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver, rule=LOSSES) as service:
+def partial_success(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, tolerance=LOSSY) as service:
         receiver.answer(peer.partial_success(3, "too old"), times=4)
         service.hit(LOAD)
         wait_until(lambda: service.delivery()["dropped"].get("rejected", 0) % 3 == 0 and service.delivery()["dropped"])
         service.hit(LOAD)
     assert service.last["delivery"]["traces"]["dropped"].keys() <= {"rejected"}
-    assert len(service.told("rejected 3 of")) <= 3  # one a signal
+    assert len(service.lines_with("rejected 3 of")) <= 3  # one a signal
 
 
-def larger_than_the_limit(lab: Lab) -> None:
+def request_size_limit(harness: Harness) -> None:
     receivers = {"http/protobuf": Receiver(), "grpc": GrpcReceiver()}  # of which the latter refuses more by itself
     for protocol, receiver in receivers.items():
-        with receiver, lab.service(receiver, OTEL_EXPORTER_OTLP_PROTOCOL=protocol) as service:
-            made = service.do("many_large_spans", count=1500, size=4000)
+        with receiver, harness.service(receiver, OTEL_EXPORTER_OTLP_PROTOCOL=protocol) as service:
+            made = service.run_action("many_large_spans", count=1500, size=4000)
             all_arrive(service, receiver)
             receiver.wait_for(lambda r, made=made: sum(span.name == "large" for span in r.spans) == made)  # type: ignore[misc]
         assert max(len(request.payload) for request in receiver.requests) < 4 * 2**20
 
 
-def huge_answers(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def huge_responses(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         for answer in (peer.huge_body(), peer.gzip_bomb()):
             receiver.answer(answer)
             service.hit(LOAD)
             all_arrive(service, receiver)
         receiver.answer(peer.ok())
-        assert service.arrived().duplicates == 0
+        assert service.received().duplicates == 0
 
 
-def broken_connections(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def broken_connections(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         for answer in (peer.reset("reading"), peer.closing(), peer.reset("reading"), peer.closing()):
             receiver.answer(answer, times=3)
             service.hit(LOAD)
             all_arrive(service, receiver, within=20.0)
-        assert service.arrived().duplicates == 0
+        assert service.received().duplicates == 0
 
 
-def names_that_do_not_resolve(lab: Lab) -> None:
-    for deed in ("", "resolving_takes_for_ever"):
-        with lab.service("http://collector.invalid:4318", DEEDS_BEFORE=deed) as service:
+def dns_failure(harness: Harness) -> None:
+    for action in ("", "dns_hangs"):
+        with harness.service("http://collector.invalid:4318", ACTIONS_BEFORE=action) as service:
             assert service.get("/ready") < 2.0
             service.hit(LOAD)
 
 
-def tls_of_all_kinds(lab: Lab) -> None:
-    made = certificates.make(lab.folder)
+def tls_errors(harness: Harness) -> None:
+    made = certificates.make(harness.folder)
     troubles = {
         "a stranger signed it": (made.server, str(made.stranger)),
         "it has expired": (made.expired, str(made.authority)),
-        "no such file": (made.server, str(lab.folder / "missing.pem")),
+        "no such file": (made.server, str(harness.folder / "missing.pem")),
         "it is no certificate": (made.server, __file__),
     }
     for trouble, (served, trusted) in troubles.items():
         with Receiver(tls=served()) as receiver:
-            with lab.service(receiver, OTEL_EXPORTER_OTLP_CERTIFICATE=trusted) as service:
+            with harness.service(receiver, OTEL_EXPORTER_OTLP_CERTIFICATE=trusted) as service:
                 service.hit(20)
-                wait_until(lambda: service.told("cannot deliver"))
+                wait_until(lambda: service.lines_with("cannot deliver"))
             assert not receiver.requests, trouble
-    with Receiver() as plain, lab.service(plain.url.replace("http", "https")) as service:
+    with Receiver() as plain, harness.service(plain.url.replace("http", "https")) as service:
         service.hit(20)
-        wait_until(lambda: service.told("cannot deliver"))
+        wait_until(lambda: service.lines_with("cannot deliver"))
 
 
-def lost_acknowledgements(lab: Lab) -> None:
-    with Receiver() as receiver, lab.service(receiver) as service:
+def lost_acknowledgements(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
         receiver.answer(peer.lost_acknowledgement(), times=6)
         service.hit(LOAD)
         all_arrive(service, receiver)
         wait_until(lambda: service.delivery()["queue_items"] == 0)
-        assert service.arrived().duplicates > 0
+        assert service.received().duplicates > 0
         assert service.delivery()["retries"] + service.delivery("logs")["retries"] > 0
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 
-from testkit.children import ROOT, environment, python
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver
-from tests.faults.lab import Lab
+from tests.faults.harness import Harness
 
 PIPED = """
 import logging
@@ -46,7 +46,7 @@ print(made, telemetry.status().delivery.as_dict()["logs"]["dropped"].get("nested
 """
 
 
-def stdout_is_piped(lab: Lab) -> None:
+def piped_stdout(harness: Harness) -> None:
     for where in ("development", "production"):
         for console in ("auto", "json", "text", "off"):
             with Receiver() as receiver:
@@ -54,7 +54,7 @@ def stdout_is_piped(lab: Lab) -> None:
             assert done == '{"rows": 3}\n'
 
 
-def levels_and_handlers(lab: Lab) -> None:
+def levels_and_handlers(harness: Harness) -> None:
     with Receiver() as receiver:
         assert _run(LEVELS, receiver, BLOGAUTO_OTEL_CONSOLE="off") == "MINE high\n"
         assert [record.body for record in receiver.logs if record.body in ("low", "high")] == ["low", "high"]
@@ -62,7 +62,7 @@ def levels_and_handlers(lab: Lab) -> None:
         assert "low" not in _run(LEVELS, receiver, BLOGAUTO_OTEL_CONSOLE="json")
 
 
-def interrupted_while_exporting(lab: Lab) -> None:
+def logging_signal_handlers(harness: Harness) -> None:
     with Receiver() as receiver:
         made, dropped = map(int, _run(INTERRUPTED, receiver, BLOGAUTO_OTEL_CONSOLE="off").split())
         assert made > 100

@@ -27,25 +27,25 @@ def score(results: Results) -> str:
 
 def score_at_length(results: Results) -> str:
     """The same of those that have a long form."""
-    long = [row for row in ROWS if row.at_length]
+    long = [row for row in ROWS if row.long_form]
     return f"{sum(results.get(row.id) == 'passed' for row in long)} / {len(long)}"
 
 
-def tables(played: Results, at_length: Results, where: str) -> str:
+def tables(played: Results, long_form: Results, where: str) -> str:
     """What stands between the marks of the page."""
-    parts = [f"{score(played)} rows passed, {score_at_length(at_length)} of the long forms ({where})."]
+    parts = [f"{score(played)} rows passed, {score_at_length(long_form)} of the long forms ({where})."]
     for title, rows in SECTIONS.items():
         lines = ["| row | fault | what is promised | result |", "|---|---|---|---|"]
-        lines += [f"| {row.number} | {row.fault} | {row.promise} | {_result(row, played, at_length)} |" for row in rows]
+        lines += [f"| {row.number} | {row.fault} | {row.promise} | {_result(row, played, long_form)} |" for row in rows]
         parts.append(f"### {title}\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
 
 
-def _result(row: Row, played: Results, at_length: Results) -> str:
+def _result(row: Row, played: Results, long_form: Results) -> str:
     result = played.get(row.id, NOT_PLAYED)
-    if row.at_length:
-        form = ", ".join(f"{name} {value:g}" for name, value in row.at_length.items())
-        result += f"; {form}: {at_length.get(row.id, NOT_PLAYED)}"
+    if row.long_form:
+        form = ", ".join(f"{name} {value:g}" for name, value in row.long_form.items())
+        result += f"; {form}: {long_form.get(row.id, NOT_PLAYED)}"
     return result
 
 

@@ -20,27 +20,29 @@ from websockets.sync.client import connect
 from blogauto_otel.errors import DamagedError
 from blogauto_otel.spool import file_format
 from testkit import receiver as peer
-from testkit.child import free_port
-from testkit.children import PATIENCE, Child, python, running
+from testkit.ports import free_port
+from testkit.processes import TIMEOUT, Process, python, running
 from testkit.receiver import Receiver
+from testkit.servers import Command
 from tests.export.peers import refusing
-from tests.faults.lab import Command, Lab, Program, Service, wait_until
-from tests.faults.programs.planted import PLACES, SEED, Planted
-from tests.faults.rule import Rule
+from tests.faults.canaries import PLACES, SEED, Canaries
+from tests.faults.harness import Harness, ScriptResult, wait_until
+from tests.faults.invariants import Tolerance
+from tests.faults.service import Service
 from tests.redaction.hostile import HOSTILE
 
 LOAD = 100
 
 
 def _uvicorn(program: str, *options: str) -> Command:
-    app = f"tests.faults.programs.{program}:app"
+    app = f"tests.faults.scripts.{program}:app"
     return lambda port: python("-m", "uvicorn", app, "--port", str(port), *options)
 
 
 def _gunicorn(program: str) -> Command:
     options = ("-w", "1", "-k", "uvicorn_worker.UvicornWorker", "--access-logfile", "-")
     return lambda port: python(
-        "-m", "gunicorn", f"tests.faults.programs.{program}:app", "-b", f"127.0.0.1:{port}", *options
+        "-m", "gunicorn", f"tests.faults.scripts.{program}:app", "-b", f"127.0.0.1:{port}", *options
     )
 
 
@@ -61,10 +63,10 @@ AGENTS = ("curl\tforged", "curl\x85\x9b", "curl\x1b[2J", "curl\x0bforged")
 BAD_IDS = (b"a b", b"a\tb", b"a" * 200, b"<b>", b"\xc3\xa9", b"a\x1b[2Jb", b"a\x00b", b'a","level":"ERROR', b"")
 
 
-def forged_lines(lab: Lab) -> None:
+def log_injection(harness: Harness) -> None:
     with Receiver() as receiver:
-        rule = Rule(errors=("raised",))
-        with lab.service(receiver, rule=rule, server=_uvicorn("forged")) as service:
+        tolerance = Tolerance(errors=("raised",))
+        with harness.service(receiver, tolerance=tolerance, server=_uvicorn("log_injection")) as service:
             logged = _send_hostile(service)
             service.end()
         lines = _lines(service.child)
@@ -77,7 +79,7 @@ def forged_lines(lab: Lab) -> None:
         assert "good-1.a_B" in ids
         assert all(REQUEST_ID.fullmatch(str(given)) for given in ids), ids
     with Receiver() as receiver:
-        with lab.unruled(receiver, server=_uvicorn("forged"), BLOGAUTO_OTEL_CONSOLE="text") as service:
+        with harness.unchecked(receiver, server=_uvicorn("log_injection"), BLOGAUTO_OTEL_CONSOLE="text") as service:
             logged = _send_hostile(service)
             service.end()
         lines = _lines(service.child)
@@ -88,7 +90,7 @@ def forged_lines(lab: Lab) -> None:
         assert strays == []  # the lines of a traceback are indented
 
 
-def _lines(child: Child) -> list[str]:
+def _lines(child: Process) -> list[str]:
     """The lines of its output, which has nothing in it that a terminal obeys."""
     output = child.log.read_bytes().decode()
     assert CONTROLS.findall(output) == []
@@ -119,7 +121,7 @@ def _send_hostile(service: Service) -> int:
 def _ask(port: int, head: bytes) -> bytes:
     """The answer to a request of any bytes."""
     answer = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
         connection.sendall(head + b"Connection: close\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             while more := connection.recv(65_536):
@@ -134,11 +136,11 @@ QUERY = "/?&;:=%@+,!$'()*[]-._~"  # stays as it is
 GROWTH = 2.6**2  # for four times as much text
 
 
-def busy_redactor(lab: Lab) -> None:
-    for name, took in lab.program("redaction_times").said.items():
+def redactor_complexity(harness: Harness) -> None:
+    for name, took in harness.run_script("redaction_timing").result.items():
         assert took["seconds"] <= SLOWEST, f"{name}: {took['seconds'] * 1e3:.1f} ms"
         assert took["growth"] <= GROWTH, f"{name}: {took['growth']:.1f} times as long for four times as much"
-    with Receiver() as receiver, lab.service(receiver, server=_uvicorn("forged")) as service:
+    with Receiver() as receiver, harness.service(receiver, server=_uvicorn("log_injection")) as service:
         for text in HOSTILE.values():  # as much of each as a server takes
             query = urllib.parse.quote(text[:60_000], safe=QUERY)[:60_000]
             agent = " ".join(text[:8_000].replace("\x1b", "").encode().decode("latin-1").split())
@@ -151,120 +153,124 @@ def busy_redactor(lab: Lab) -> None:
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 # What the application raises and logs on purpose; an item that is rejected on purpose is lost.
-ON_PURPOSE = Rule(lossless=False, errors=("Exception in ASGI application", "never retrieved", "Exception in callback"))
+ON_PURPOSE = Tolerance(
+    lossless=False, errors=("Exception in ASGI application", "never retrieved", "Exception in callback")
+)
 AT_THE_END = ("log when stdout is full", "log of a handler")
 
 
-def canaries(lab: Lab) -> None:
-    planted = Planted(secrets.token_hex(16))
-    _while_the_collector_answers(lab, planted)
-    _while_it_is_away(lab, planted)
-    _while_all_of_it_is_printed(lab, planted)
-    _without_a_service(lab, planted)
-    _with_redaction_off(lab, planted)
+def secret_canaries(harness: Harness) -> None:
+    canaries = Canaries(secrets.token_hex(16))
+    _while_the_collector_answers(harness, canaries)
+    _while_it_is_away(harness, canaries)
+    _while_all_of_it_is_printed(harness, canaries)
+    _without_a_service(harness, canaries)
+    _with_redaction_off(harness, canaries)
 
 
-def _while_the_collector_answers(lab: Lab, planted: Planted) -> None:
+def _while_the_collector_answers(harness: Harness, canaries: Canaries) -> None:
     with Receiver() as receiver:
-        server = _uvicorn("leaky", "--http", "h11")  # which takes any method
-        with lab.service(receiver, rule=ON_PURPOSE, server=server, **_settings(planted)) as service:
-            told = _plant(service, planted)
-            receiver.answer(peer.partial_success(1, planted.dressed("answer of the collector")), times=1)
+        server = _uvicorn("canary_application", "--http", "h11")  # which takes any method
+        with harness.service(receiver, tolerance=ON_PURPOSE, server=server, **_settings(canaries)) as service:
+            told = _plant(service, canaries)
+            receiver.answer(peer.partial_success(1, canaries.dressed("answer of the collector")), times=1)
             service.hit(10)
-            wait_until(lambda: service.told(planted.marker("answer of the collector")))
+            wait_until(lambda: service.lines_with(canaries.marker("answer of the collector")))
             told += json.dumps(service.state()).encode()
-            page = _scrape(service.child, planted)
+            page = _scrape(service.child, canaries)
             service.get("/full")
             service.end()
-        token = f"Bearer {planted.secret('otlp header')}"
+        token = f"Bearer {canaries.secret('otlp header')}"
         assert all(request.headers["authorization"] == token for request in receiver.requests)
         left = {**_received(receiver), "console": service.child.log.read_bytes(), "page": page, "status": told}
-        _no_secret_is_in(left, planted)
-        _markers_are_in(left, planted)
+        _no_secret_is_in(left, canaries)
+        _markers_are_in(left, canaries)
 
 
-def _while_it_is_away(lab: Lab, planted: Planted) -> None:
+def _while_it_is_away(harness: Harness, canaries: Canaries) -> None:
     """Everything goes to disk, and from there to the next Collector."""
     with refusing() as nowhere:
-        endpoint = nowhere.replace("://", f"://bob:{planted.secret('otlp endpoint')}@")
-        server, settings = _gunicorn("leaky"), _settings(planted)
-        with lab.service(endpoint, rule=ON_PURPOSE, server=server, paired=False, keep=False, **settings) as service:
-            told = _plant(service, planted)
-            wait_until(lambda: {path.suffix for path in lab.spooled()} >= {".traces", ".logs"})
-            kept = _spooled(lab)
-            wait_until(lambda: service.told("cannot deliver"))
+        endpoint = nowhere.replace("://", f"://bob:{canaries.secret('otlp endpoint')}@")
+        server, settings = _gunicorn("canary_application"), _settings(canaries)
+        with harness.service(
+            endpoint, tolerance=ON_PURPOSE, server=server, with_control=False, keep_alive=False, **settings
+        ) as service:
+            told = _plant(service, canaries)
+            wait_until(lambda: {path.suffix for path in harness.spooled()} >= {".traces", ".logs"})
+            kept = _spooled(harness)
+            wait_until(lambda: service.lines_with("cannot deliver"))
             told += json.dumps(service.state()).encode()
             service.end()
-            kept += _spooled(lab)
+            kept += _spooled(harness)
             left = {"traces": kept, "logs": kept, "console": service.child.log.read_bytes(), "status": told}
-            _no_secret_is_in(left, planted)
-            _markers_are_in(left, planted, besides={"method", "answer of the collector", *AT_THE_END})
-        [harbour] = service.receivers
-        _no_secret_is_in(_received(harbour), planted)
-        assert planted.marker("span name").encode() in _received(harbour)["traces"]
+            _no_secret_is_in(left, canaries)
+            _markers_are_in(left, canaries, besides={"method", "answer of the collector", *AT_THE_END})
+        [next_receiver] = service.receivers
+        _no_secret_is_in(_received(next_receiver), canaries)
+        assert canaries.marker("span name").encode() in _received(next_receiver)["traces"]
 
 
-def _while_all_of_it_is_printed(lab: Lab, planted: Planted) -> None:
+def _while_all_of_it_is_printed(harness: Harness, canaries: Canaries) -> None:
     """By the console exporters, as text, and by the page of the other exporter for Prometheus."""
     port = str(free_port())
     printed = {f"OTEL_{signal}_EXPORTER": "otlp,console" for signal in ("TRACES", "LOGS")}
     printed |= {"OTEL_METRICS_EXPORTER": "otlp,console,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
-    settings = {**_settings(planted), **printed, "BLOGAUTO_OTEL_CONSOLE": "text"}
+    settings = {**_settings(canaries), **printed, "BLOGAUTO_OTEL_CONSOLE": "text"}
     with Receiver() as receiver:
-        with lab.unruled(receiver, server=_uvicorn("leaky"), **settings) as service:
-            _plant(service, planted)
-            with socket.create_connection(("localhost", int(port)), timeout=PATIENCE) as connection:
+        with harness.unchecked(receiver, server=_uvicorn("canary_application"), **settings) as service:
+            _plant(service, canaries)
+            with socket.create_connection(("localhost", int(port)), timeout=TIMEOUT) as connection:
                 connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
                 page = b"".join(iter(lambda: connection.recv(65_536), b""))
             service.end()
         console = service.child.log.read_bytes()
         left = {"console": console, "traces": console, "logs": console, "metrics": console, "page": page}
-        _no_secret_is_in(left, planted)
+        _no_secret_is_in(left, canaries)
         unsaid = {place for place in PLACES if "scope" in place}  # the SDK's JSON has the scope of metrics alone
-        _markers_are_in(left, planted, besides={*unsaid, "method", "answer of the collector", *AT_THE_END})
+        _markers_are_in(left, canaries, besides={*unsaid, "method", "answer of the collector", *AT_THE_END})
 
 
-def _without_a_service(lab: Lab, planted: Planted) -> None:
+def _without_a_service(harness: Harness, canaries: Canaries) -> None:
     """An application that does not start, and the command line."""
-    endpoint = f"http://bob:{planted.secret('otlp endpoint')}@127.0.0.1:1/{planted.marker('otlp endpoint')}"
-    endpoint += f"?api_key={planted.secret('otlp query')}"
+    endpoint = f"http://bob:{canaries.secret('otlp endpoint')}@127.0.0.1:1/{canaries.marker('otlp endpoint')}"
+    endpoint += f"?api_key={canaries.secret('otlp query')}"
     variables: dict[str, Any] = {
-        **_settings(planted),
+        **_settings(canaries),
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "BLOGAUTO_OTEL_SPOOL_DIR": str(lab.spool),
+        "BLOGAUTO_OTEL_SPOOL_DIR": str(harness.spool),
     }
-    broken = _uvicorn("leaky")(free_port())
+    broken = _uvicorn("canary_application")(free_port())
     commands = {name: python("-m", "blogauto_otel", name) for name in ("settings", "check", "spool")}
     said = {"broken": "start", "spool": "setting that is none"}
     for name, command in {"broken": broken, **commands}.items():
-        log = lab.folder / f"{name}.log"
+        log = harness.folder / f"{name}.log"
         with running(command, log, LEAKY_START="fails", **variables) as child:
             assert (child.wait() == 0) is (name == "spool")
-        marker = planted.marker(said.get(name, "otlp endpoint"))
+        marker = canaries.marker(said.get(name, "otlp endpoint"))
         assert marker in child.output, child.output
-        _no_secret_is_in({name: log.read_bytes()}, planted)
+        _no_secret_is_in({name: log.read_bytes()}, canaries)
 
 
-def _with_redaction_off(lab: Lab, planted: Planted) -> None:
-    """All of them are seen then: none was planted in vain."""
+def _with_redaction_off(harness: Harness, canaries: Canaries) -> None:
+    """All of them are seen then: none was canaries in vain."""
     with Receiver() as receiver:
-        settings = {**_settings(planted), "BLOGAUTO_OTEL_REDACT": "false", "BLOGAUTO_OTEL_METRICS_TOKEN": ""}
-        with lab.unruled(receiver, server=_uvicorn("leaky", "--http", "h11"), **settings) as service:
-            _plant(service, planted)
+        settings = {**_settings(canaries), "BLOGAUTO_OTEL_REDACT": "false", "BLOGAUTO_OTEL_METRICS_TOKEN": ""}
+        with harness.unchecked(receiver, server=_uvicorn("canary_application", "--http", "h11"), **settings) as service:
+            _plant(service, canaries)
             service.get("/full")
             service.end()
         left = b"".join((*_received(receiver).values(), service.child.log.read_bytes()))
-    seen = {place for place, core in planted.cores() if core.encode() in left}
+    seen = {place for place, core in canaries.cores() if core.encode() in left}
     # What we say ourselves is redacted all the same, and a statement is told without its values.
     never = {"answer of the collector", "setting that is none", "sql literal"}
     assert {place for place, wheres in PLACES.items() if wheres} - never - seen == set()
 
 
-def _settings(planted: Planted) -> dict[str, Any]:
-    secret, marker = planted.secret, planted.marker
-    note = urllib.parse.quote(planted.dressed("resource attribute"), safe="")
+def _settings(canaries: Canaries) -> dict[str, Any]:
+    secret, marker = canaries.secret, canaries.marker
+    note = urllib.parse.quote(canaries.dressed("resource attribute"), safe="")
     return {
-        SEED: planted.seed,
+        SEED: canaries.seed,
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{secret('otlp header')}",
         "OTEL_RESOURCE_ATTRIBUTES": f"note={note},api_key={secret('resource attribute by key')}",
@@ -274,27 +280,27 @@ def _settings(planted: Planted) -> dict[str, Any]:
     }
 
 
-def _plant(service: Service, planted: Planted) -> bytes:
+def _plant(service: Service, canaries: Canaries) -> bytes:
     """Ask for everything that the application has; how telemetry stands afterwards."""
-    for path, headers in _visits(planted):
+    for path, headers in _visits(canaries):
         _visit(service, "GET", path, headers)
     for body in (
-        f"user={planted.marker('form')}&password={planted.secret('form')}",
-        json.dumps({"user": planted.marker("json"), "pin": planted.secret("json")}),
-        f'form-data; name="password"\r\n\r\n{planted.secret("multipart")}\r\n-- {planted.marker("multipart")}',
+        f"user={canaries.marker('form')}&password={canaries.secret('form')}",
+        json.dumps({"user": canaries.marker("json"), "pin": canaries.secret("json")}),
+        f'form-data; name="password"\r\n\r\n{canaries.secret("multipart")}\r\n-- {canaries.marker("multipart")}',
     ):
         _visit(service, "POST", "/read", {}, body)
-    _visit(service, f"sk_live_{planted.secret('method')}.{planted.marker('method')}", "/show/1", {})
-    _open_socket(service, planted)
+    _visit(service, f"sk_live_{canaries.secret('method')}.{canaries.marker('method')}", "/show/1", {})
+    _open_socket(service, canaries)
     told = service.get("/leak")
     for way in service.get("/ways"):
         _visit(service, "GET", f"/fail/{way}", {})
     return json.dumps(told).encode()
 
 
-def _visits(planted: Planted) -> Iterator[tuple[str, dict[str, str]]]:
-    secret, marker = planted.secret, planted.marker
-    quoted = {place: urllib.parse.quote(planted.dressed(place), safe="") for place in PLACES}
+def _visits(canaries: Canaries) -> Iterator[tuple[str, dict[str, str]]]:
+    secret, marker = canaries.secret, canaries.marker
+    quoted = {place: urllib.parse.quote(canaries.dressed(place), safe="") for place in PLACES}
     yield f"/show/{quoted['path']}", {}
     yield f"/reset/{secret('path parameter')}/1?note={marker('path parameter')}", {}
     yield f"/nobody/{quoted['path that nobody answers']}", {}
@@ -310,10 +316,10 @@ def _visits(planted: Planted) -> Iterator[tuple[str, dict[str, str]]]:
             "Cookie": f"session={secret('header cookie')}",
             "X-Api-Key": secret("header x-api-key"),
             f"X-sk_live_{secret('header of an odd name')}": "1",
-            "User-Agent": planted.dressed("header user-agent"),
+            "User-Agent": canaries.dressed("header user-agent"),
             "Referer": f"https://app.test/?access_token={secret('header referer')}",
             "Host": f"sk_live_{secret('header host')}.{marker('header host')}.test",
-            "X-Forwarded-For": planted.dressed("header x-forwarded-for"),
+            "X-Forwarded-For": canaries.dressed("header x-forwarded-for"),
             "X-Request-ID": f"sk_live_{secret('header x-request-id')}.{marker('header x-request-id')}",
         },
     )
@@ -328,7 +334,7 @@ def _visits(planted: Planted) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _visit(service: Service, method: str, path: str, headers: Mapping[str, str], body: str = "") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", service.child.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", service.child.port, timeout=TIMEOUT)
     connection.request(method, path, body=body.encode() or None, headers=dict(headers))
     response = connection.getresponse()
     response.read()
@@ -336,17 +342,17 @@ def _visit(service: Service, method: str, path: str, headers: Mapping[str, str],
     return response.status
 
 
-def _open_socket(service: Service, planted: Planted) -> None:
-    what = urllib.parse.quote(planted.dressed("websocket path"), safe="")
-    query = f"token={planted.secret('websocket query')}&note={planted.marker('websocket query')}"
+def _open_socket(service: Service, canaries: Canaries) -> None:
+    what = urllib.parse.quote(canaries.dressed("websocket path"), safe="")
+    query = f"token={canaries.secret('websocket query')}&note={canaries.marker('websocket query')}"
     url = f"ws://127.0.0.1:{service.child.port}/socket/{what}?{query}"
-    protocol: Any = f"bearer-{planted.secret('websocket protocol')}"
+    protocol: Any = f"bearer-{canaries.secret('websocket protocol')}"
     with contextlib.suppress(WebSocketException), connect(url, subprotocols=[protocol]) as websocket:
         websocket.recv()
 
 
-def _scrape(child: Child, planted: Planted) -> bytes:
-    token = {"Authorization": f"Bearer {planted.secret('metrics token')}"}
+def _scrape(child: Process, canaries: Canaries) -> bytes:
+    token = {"Authorization": f"Bearer {canaries.secret('metrics token')}"}
     kinds = ("text/plain", "application/openmetrics-text")
     answers = [child.get("/metrics", {**token, "Accept": kind}) for kind in kinds]
     assert {status for status, _ in answers} == {200}
@@ -359,26 +365,26 @@ def _received(receiver: Receiver) -> dict[str, bytes]:
     return {signal: b"".join(r.payload for r in receiver.requests if signal in r.path) for signal in signals}
 
 
-def _spooled(lab: Lab) -> bytes:
+def _spooled(harness: Harness) -> bytes:
     """Every byte of every file there, in whatever state, and what it unpacks to."""
     found = []
-    for path in lab.spool.rglob("*"):
+    for path in harness.spool.rglob("*"):
         with contextlib.suppress(OSError, DamagedError):  # it may go, or be half-written
             found.append(path.read_bytes())
             found.append(file_format.unpack(found[-1], max_content=2**30).content)
     return b"".join(found)
 
 
-def _no_secret_is_in(left: Mapping[str, bytes], planted: Planted) -> None:
-    cores = [(place, core.encode()) for place, core in planted.cores()]
+def _no_secret_is_in(left: Mapping[str, bytes], canaries: Canaries) -> None:
+    cores = [(place, core.encode()) for place, core in canaries.cores()]
     found = [(place, where) for where, content in left.items() for place, core in cores if core in content]
     assert found == [], found
 
 
-def _markers_are_in(left: Mapping[str, bytes], planted: Planted, *, besides: Collection[str] = ()) -> None:
+def _markers_are_in(left: Mapping[str, bytes], canaries: Canaries, *, besides: Collection[str] = ()) -> None:
     """Or it would say nothing that no secret is."""
     expected = [(place, where) for place, wheres in PLACES.items() for where in wheres if place not in besides]
-    missing = [(p, where) for p, where in expected if where in left and planted.marker(p).encode() not in left[where]]
+    missing = [(p, where) for p, where in expected if where in left and canaries.marker(p).encode() not in left[where]]
     assert missing == [], missing
 
 
@@ -390,40 +396,40 @@ SCRAPE = 0.1  # seconds for a page of so many series
 NOT_OURS = ("/", "/health", "/healthz", "/status", "/debug", "/debug/pprof", "/info", "/env", "/spool", "/metrics/")
 
 
-def pages_for_strangers(lab: Lab) -> None:
-    _open_by_default(lab)
-    _closed_when_asked(lab)
+def public_pages(harness: Harness) -> None:
+    _open_by_default(harness)
+    _closed_when_asked(harness)
 
 
-def _open_by_default(lab: Lab) -> None:
+def _open_by_default(harness: Harness) -> None:
     """`/metrics` is open to whoever reaches the application, and nothing else is."""
-    with Receiver() as receiver, lab.service(receiver) as service:
+    with Receiver() as receiver, harness.service(receiver) as service:
         assert _ports(service.child) == {service.child.port}
         assert [path for path in NOT_OURS if service.child.get(path)[0] != 404] == []
-        service.do("many_label_sets", sets=SETS)
+        service.run_action("many_attribute_sets", sets=SETS)
         status, page = service.child.get("/metrics")
         assert status == 200
         assert page.count(b"faults_labels_total{") == SETS
-        _scraped_without_end(lab, service)
+        _scraped_without_end(harness, service)
 
 
-def _scraped_without_end(lab: Lab, service: Service) -> None:
+def _scraped_without_end(harness: Harness, service: Service) -> None:
     """By somebody who does nothing else, while others want to be served."""
-    command = python("-m", "tests.faults.programs.scraper", str(service.child.port), "4")
-    log = lab.folder / "scraper.log"
+    command = python("-m", "tests.faults.scripts.scraper", str(service.child.port), "4")
+    log = harness.folder / "scraper.log"
     with running(command, log) as scraper:
         time.sleep(0.5)
-        while scraper.process.poll() is None:
+        while scraper.alive:
             service.hit(20)
-        said = Program(scraper.wait(), 0.0, scraper.output).said
+        said = ScriptResult(scraper.wait(), 0.0, scraper.output).result
     assert said["scrapes"] >= 4, said  # three at once, and then each in its turn
     assert said["quickest"] <= SCRAPE, said
     assert said["slowest"] <= 6.0, said  # Prometheus gives up after 10 s
 
 
-def _closed_when_asked(lab: Lab) -> None:
+def _closed_when_asked(harness: Harness) -> None:
     token = secrets.token_hex(16)
-    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_METRICS_TOKEN=token) as service:
+    with Receiver() as receiver, harness.service(receiver, BLOGAUTO_OTEL_METRICS_TOKEN=token) as service:
         for wrong in (
             "",
             token,
@@ -439,17 +445,17 @@ def _closed_when_asked(lab: Lab) -> None:
         assert status == 200
         assert b"blogauto_api_requests_total" in page
         assert token.encode() not in page + service.child.log.read_bytes() + json.dumps(service.state()).encode()
-    with Receiver() as receiver, lab.service(receiver, BLOGAUTO_OTEL_METRICS_PATH="off") as service:
+    with Receiver() as receiver, harness.service(receiver, BLOGAUTO_OTEL_METRICS_PATH="off") as service:
         assert service.child.get("/metrics")[0] == 404
         assert _ports(service.child) == {service.child.port}
     port = str(free_port())
     asked: dict[str, Any] = {"OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
-    with Receiver() as receiver, lab.service(receiver, **asked) as service:
+    with Receiver() as receiver, harness.service(receiver, **asked) as service:
         assert _ports(service.child) == {service.child.port, int(port)}  # and each on loopback
 
 
-def _ports(child: Child) -> set[int]:
+def _ports(child: Process) -> set[int]:
     """Where the process listens: on loopback, or this fails."""
-    listening = [c for c in psutil.Process(child.process.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+    listening = [c for c in psutil.Process(child.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::1"}, listening
     return {connection.laddr.port for connection in listening}

@@ -7,29 +7,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.lab import Asking, Lab, neighbourhood
+from tests.faults.harness import Harness, control_application
 from tests.faults.matrix import ROWS, Row
+from tests.faults.service import Client
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
-    with neighbourhood(tmp_path_factory.mktemp("neighbour")) as asking:
+def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with control_application(tmp_path_factory.mktemp("neighbour")) as asking:
         yield asking
 
 
 @pytest.fixture
-def lab(tmp_path: Path, neighbour: Asking) -> Lab:
-    return Lab(tmp_path, neighbour)
+def harness(tmp_path: Path, neighbour: Client) -> Harness:
+    return Harness(tmp_path, neighbour)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
-def test_row(row: Row, lab: Lab) -> None:
-    row.play(lab)
+def test_row(row: Row, harness: Harness) -> None:
+    row.run(harness)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("row", [row for row in ROWS if row.at_length], ids=lambda row: row.id)
-def test_row_at_length(row: Row, lab: Lab) -> None:
-    row.play(lab, **row.at_length)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.long_form], ids=lambda row: row.id)
+def test_row_at_length(row: Row, harness: Harness) -> None:
+    row.run(harness, **row.long_form)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from testkit.child import free_port
 from testkit.example import example
+from testkit.ports import free_port
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def test_the_example_emits_exactly_the_golden_telemetry(way: str, tmp_path: Path
     with Receiver() as receiver:
         with example(tmp_path, receiver.url, launcher=WAYS_IN[way], port=free_port()) as blog:
             blog.traffic()
-            blog.child.end()
+            blog.child.terminate()
         emitted = shape(receiver)
     if update_golden:
         GOLDEN.write_text(json.dumps(emitted, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

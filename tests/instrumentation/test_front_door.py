@@ -9,7 +9,7 @@ import pytest
 
 from blogauto_otel import bind, operation
 from blogauto_otel.testing import capture_telemetry
-from testkit.children import ROOT, environment
+from testkit.processes import ROOT, environment
 
 AFTERWARDS = """
 import sys

@@ -1,4 +1,4 @@
-"""Real servers, real signals: what was finished is delivered; the end does not wait for a Collector that is away."""
+"""Real servers and signals: finished items are delivered; an unreachable Collector delays neither start nor exit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from testkit.child import free_port
-from testkit.children import Child, running
+from testkit.ports import free_port
+from testkit.processes import Process, running
 from testkit.receiver import Receiver, silence
-from tests.lifecycle.servers import RECYCLING, SERVERS, Command, launched
+from testkit.servers import Command, launched
+from tests.lifecycle.servers import RECYCLING, SERVERS
 
 pytestmark = pytest.mark.slow
 
-Start = Callable[..., AbstractContextManager[Child]]
+Start = Callable[..., AbstractContextManager[Process]]
 REQUESTS = 50
 
 
@@ -31,7 +32,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    def start(command: Command, endpoint: str, **variables: str) -> AbstractContextManager[Child]:
+    def start(command: Command, endpoint: str, **variables: str) -> AbstractContextManager[Process]:
         port = free_port()
         return running(
             command(port), tmp_path / "server.log", port=port, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **variables
@@ -40,8 +41,8 @@ def start(tmp_path: Path) -> Start:
     return start
 
 
-def hit(child: Child, times: int = REQUESTS) -> int:
-    """Ask so often, one after the other; how many were answered: a server that recycles a worker may reset one."""
+def hit(child: Process, times: int = REQUESTS) -> int:
+    """Send requests one after the other; how many were answered: a recycled worker may reset a connection."""
     answered = 0
     for _ in range(times):
         with contextlib.suppress(ConnectionError, http.client.RemoteDisconnected):
@@ -51,7 +52,7 @@ def hit(child: Child, times: int = REQUESTS) -> int:
 
 
 def delivered(receiver: Receiver) -> dict[str, float]:
-    """How many of each signal arrived for `/hit`; metrics are the last value of every process that spoke."""
+    """How many items of `/hit` arrived, by kind; of metrics the last value of each process."""
     names = Counter(span.name for span in receiver.spans)
     return {
         "server spans": names["GET /hit"],
@@ -70,12 +71,12 @@ def test_sigterm_right_after_the_last_answer_loses_nothing(server: str, start: S
     with start(SERVERS[server], receiver.url) as child:
         child.wait_until_it_answers("/ready")
         hit(child)
-        seconds = child.end()
+        seconds = child.terminate()
     assert delivered(receiver) == ALL, child.output
     assert seconds < 10
 
 
-def test_workers_without_requests_export_metrics(start: Start, receiver: Receiver) -> None:
+def test_idle_workers_export_metrics(start: Start, receiver: Receiver) -> None:
     with start(
         SERVERS["gunicorn-preload"], receiver.url, OTEL_METRIC_EXPORT_INTERVAL="500", BLOGAUTO_OTEL_LOG_LEVEL="error"
     ):
@@ -87,11 +88,11 @@ def _processes(receiver: Receiver) -> set[str]:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_launcher_loses_nothing_either(server: str, start: Start, receiver: Receiver) -> None:
+def test_sigterm_under_the_launcher_loses_nothing(server: str, start: Start, receiver: Receiver) -> None:
     with start(launched(SERVERS[server]), receiver.url, HIT_CONFIGURE="0") as child:
         child.wait_until_it_answers("/ready")
         hit(child)
-        child.end()
+        child.terminate()
     assert delivered(receiver) == ALL, child.output
 
 
@@ -99,7 +100,7 @@ def test_sigint_loses_nothing(start: Start, receiver: Receiver) -> None:
     with start(SERVERS["uvicorn"], receiver.url) as child:
         child.wait_until_it_answers("/ready")
         hit(child)
-        child.end(signal.SIGINT)
+        child.terminate(signal.SIGINT)
     assert delivered(receiver) == ALL
 
 
@@ -107,46 +108,46 @@ def test_recycled_workers_lose_nothing(start: Start, receiver: Receiver) -> None
     with start(RECYCLING, receiver.url) as child:
         child.wait_until_it_answers("/ready")
         answered = hit(child)
-        child.end()
+        child.terminate()
     assert answered > REQUESTS - 5
     assert all(answered <= arrived <= REQUESTS for arrived in delivered(receiver).values()), child.output
 
 
-def test_a_request_in_flight_at_the_signal_is_delivered_too(start: Start, receiver: Receiver) -> None:
+def test_a_request_in_flight_at_sigterm_is_delivered(start: Start, receiver: Receiver) -> None:
     import threading
     import time
 
     with start(SERVERS["uvicorn"], receiver.url) as child:
         child.wait_until_it_answers("/ready")
-        asking = threading.Thread(target=lambda: child.get("/slow?seconds=2"))
-        asking.start()
+        request = threading.Thread(target=lambda: child.get("/slow?seconds=2"))
+        request.start()
         time.sleep(0.7)
-        child.end()
-        asking.join()
+        child.terminate()
+        request.join()
     assert {"GET /slow", "slow inner"} <= {span.name for span in receiver.spans}
 
 
-def test_a_refused_collector_delays_neither_start_nor_end(start: Start) -> None:
+def test_a_refused_connection_delays_neither_start_nor_exit(start: Start) -> None:
     with start(SERVERS["uvicorn"], f"http://127.0.0.1:{free_port()}") as child:
         child.wait_until_it_answers("/ready")
         hit(child)
-        seconds = child.end()
-    assert seconds < 2 + 3, child.output  # two seconds are ours, the rest is a loaded machine's
+        seconds = child.terminate()
+    assert seconds < 2 + 3, child.output  # two seconds of shutdown timeout, the rest for a loaded machine
 
 
-def test_a_silent_collector_delays_neither_start_nor_end(start: Start, receiver: Receiver) -> None:
+def test_a_silent_collector_delays_neither_start_nor_exit(start: Start, receiver: Receiver) -> None:
     receiver.answer(silence())
     with start(SERVERS["uvicorn"], receiver.url) as child:
         child.wait_until_it_answers("/ready")
         hit(child)
-        seconds = child.end()
+        seconds = child.terminate()
     assert seconds < 2 + 3, child.output
 
 
-def test_every_worker_speaks_under_an_id_of_its_own(start: Start, receiver: Receiver) -> None:
+def test_every_worker_has_an_instance_id_of_its_own(start: Start, receiver: Receiver) -> None:
     with start(SERVERS["gunicorn-preload"], receiver.url, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=mine") as child:
         child.wait_until_it_answers("/ready")
         workers = {child.get("/pid")[1] for _ in range(40)}
-        child.end()
+        child.terminate()
     ids = {str(resource["service.instance.id"]) for resource in receiver.resources}
     assert {f"mine-{int(pid)}" for pid in workers} <= ids

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from testkit.children import ROOT, environment
 from testkit.environments import environment as clean_environment
 from testkit.environments import install
+from testkit.processes import ROOT, environment
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testkit.child import free_port
-from testkit.children import environment, python
+from testkit.ports import free_port
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow

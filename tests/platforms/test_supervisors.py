@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from testkit.child import free_port
-from testkit.children import python, running
+from testkit.ports import free_port
+from testkit.processes import python, running
 
 SCRIPT = """
 import uvicorn
@@ -33,7 +33,7 @@ def test_a_parent_of_workers_logs_that_it_serves_nothing(how: str, times: int, t
     script.write_text(SCRIPT.format(port=port, how=how))
     with running(python(str(script)), tmp_path / "log", port=port, PYTHONPATH=_importable(tmp_path)) as child:
         child.wait_until_it_answers("/")
-        child.end(signal.SIGTERM)
+        child.terminate(signal.SIGTERM)
         assert child.output.count(SAID) == times
 
 

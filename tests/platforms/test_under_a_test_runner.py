@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from blogauto_otel import config
-from testkit.children import environment, python
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 
 PYTEST = {"PYTEST_VERSION": "9.0.0"}

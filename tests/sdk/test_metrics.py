@@ -17,8 +17,8 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from blogauto_otel.sdk import attribute_sets
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
-from testkit.child import free_port
 from testkit.forking import in_child
+from testkit.ports import free_port
 from testkit.receiver import Receiver
 from tests.export.deliveries import wait_for, workers
 from tests.sdk.providing import Providers, providing

@@ -20,8 +20,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, get_current_span
 
 from blogauto_otel import _guard, semconv
-from testkit.children import environment
 from testkit.forking import in_child
+from testkit.processes import environment
 from testkit.receiver import Receiver, Span
 from tests.otlp.test_poison import NoMap, Raises, Recurses, cyclic, deep
 from tests.sdk.providing import Providers, providing

@@ -11,7 +11,7 @@ import pytest
 import sentry_sdk
 
 from blogauto_otel.testing import Captured, capture_telemetry
-from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
+from testkit.envelope_receiver import EnvelopeReceiver, Event
 from tests.sentry.matrix_run import Run, run
 
 

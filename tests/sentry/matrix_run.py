@@ -14,10 +14,10 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from testkit.child import free_port
-from testkit.children import PATIENCE, Child, running
+from testkit.envelope_receiver import EnvelopeReceiver, Event
+from testkit.ports import free_port
+from testkit.processes import TIMEOUT, Process, running
 from testkit.receiver import LogRecord, Receiver, Span
-from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 from tests.sentry.failure_cases import BACKGROUND, CASES, NONE, SERVER, SQL, Case
 
 SCRIPTS = Path(sys.executable).parent
@@ -101,16 +101,16 @@ def run(variant: str, folder: Path, **variables: str) -> Run:
             _collect(child)
             time.sleep(0.5)  # what is logged after its response
             _collect(child)
-            child.end()
+            child.terminate()
             return Run(sink.events, list(receiver.spans), list(receiver.logs), child.output, said, sink)
 
 
-def _collect(child: Child) -> None:
+def _collect(child: Process) -> None:
     for _ in range(2):
         child.get("/collect", {"traceparent": f"00-{'c' * 32}-{'1' * 16}-01"})
 
 
-def ask(child: Child, case: Case, *, sampled: bool) -> dict[str, str]:
+def ask(child: Process, case: Case, *, sampled: bool) -> dict[str, str]:
     """Request one case, whatever the answer; returns the span id of its response header by trace id."""
     trace_id = trace_of(case, sampled=sampled)
     headers = {"traceparent": f"00-{trace_id}-{'2' * 16}-{'01' if sampled else '00'}"}
@@ -120,9 +120,9 @@ def ask(child: Child, case: Case, *, sampled: bool) -> dict[str, str]:
             connect(f"ws://127.0.0.1:{child.port}/websocket", additional_headers=headers) as socket,
         ):
             socket.send("fail")
-            socket.recv(PATIENCE)
+            socket.recv(TIMEOUT)
         return {}
-    connection = http.client.HTTPConnection("127.0.0.1", child.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", child.port, timeout=TIMEOUT)
     try:
         connection.request("GET", f"/{case.path}", headers=headers)
         response = connection.getresponse()

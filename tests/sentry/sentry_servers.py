@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testkit.child import free_port
-from testkit.children import PATIENCE, environment, running
+from testkit.envelope_receiver import Event
 from testkit.environments import environment as made_with
-from tests.sentry.envelope_receiver import Event
+from testkit.ports import free_port
+from testkit.processes import TIMEOUT, environment, running
 
 Header = Mapping[str, str]
 
 
 def ask(url: str, headers: Header = {}) -> Any:  # noqa: B006 - only read
-    with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=dict(headers)), timeout=TIMEOUT) as answer:
         return json.loads(answer.read())
 
 

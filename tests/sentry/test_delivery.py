@@ -16,11 +16,11 @@ from opentelemetry import context as otel_context
 
 from blogauto_otel import operation
 from blogauto_otel.testing import capture_telemetry
-from testkit.children import ROOT, environment, python
+from testkit.envelope_receiver import EnvelopeReceiver
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Answer, Receiver, delay, silence, status
 from testkit.requests import ask, wait_until
 from tests.sentry.conftest import Link, Linked
-from tests.sentry.envelope_receiver import EnvelopeReceiver
 
 # How Sentry answers the first event, and the losses that two events are.
 REFUSALS: dict[str, tuple[Answer, dict[str, int]]] = {

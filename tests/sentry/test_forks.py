@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from testkit.children import ROOT, environment, python
+from testkit.envelope_receiver import EnvelopeReceiver
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver, delay
-from tests.sentry.envelope_receiver import EnvelopeReceiver
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from testkit.children import python, running
+from testkit.envelope_receiver import EnvelopeReceiver
+from testkit.processes import python, running
 from testkit.receiver import Receiver
-from tests.sentry.envelope_receiver import EnvelopeReceiver
 from tests.sentry.failing_job import WAYS
 
 pytestmark = pytest.mark.slow

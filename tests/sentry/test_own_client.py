@@ -15,9 +15,9 @@ import pytest
 import blogauto_otel
 from blogauto_otel import _configure
 from blogauto_otel.errors import MissingDependencyError
-from testkit.children import ROOT, environment, python
+from testkit.envelope_receiver import EnvelopeReceiver, Event
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver, Span
-from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 
 slow = pytest.mark.slow
 pytestmark = pytest.mark.xdist_group("sentry own client")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from testkit.children import ROOT, environment, python
+from testkit.envelope_receiver import EnvelopeReceiver, Event
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver
-from tests.sentry.envelope_receiver import EnvelopeReceiver, Event
 from tests.sentry.own_options_app import MANY, OPTIONS
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sentry own options")]

@@ -9,8 +9,8 @@ import pytest
 import sentry_sdk
 
 from blogauto_otel.integrations.sentry import privacy
+from testkit.envelope_receiver import EnvelopeReceiver
 from tests.sentry.conftest import Link, Linked
-from tests.sentry.envelope_receiver import EnvelopeReceiver
 
 SECRET = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 

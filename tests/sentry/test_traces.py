@@ -13,9 +13,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from blogauto_otel import cli
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+from testkit.envelope_receiver import KEY
 from testkit.receiver import status
 from tests.sentry.conftest import Link, Linked
-from tests.sentry.envelope_receiver import KEY
 
 DSNS = {
     "https://key@o1.ingest.us.sentry.io/42": ("https://o1.ingest.us.sentry.io/api/42/integration/otlp", "key"),

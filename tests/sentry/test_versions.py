@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from opentelemetry import trace
 
 from blogauto_otel.integrations.sentry import linking
-from testkit.children import ROOT, environment
 from testkit.environments import environment as made_with
+from testkit.processes import ROOT, environment
 from testkit.requests import ask
 from tests.sentry.conftest import Link
 from tests.versions.test_bounds import OLDEST, tools

@@ -20,9 +20,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from stack.processes import start_collector, start_jaeger
-from testkit.child import free_port
-from testkit.children import ROOT, environment
 from testkit.example import example
+from testkit.ports import free_port
+from testkit.processes import ROOT, environment
 from testkit.receiver import LogRecord, Receiver
 from testkit.requests import wait_until
 from tests.sentry import sentry_servers

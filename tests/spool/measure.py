@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.encode import REQUEST
 from blogauto_otel.otlp.encoder import ITEM, encode_resource
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
@@ -24,6 +23,7 @@ from blogauto_otel.spool.file_format import StoredRequest, pack, unpack
 from blogauto_otel.spool.store import Limits, Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
+from testkit.sending import SERVER_ATTRIBUTES
 from tests.export.deliveries import ENCODER, RESOURCE, SCOPE, delivering, enqueue
 from tests.export.redactors import Nothing
 from tests.otlp.decoding import finished
@@ -35,7 +35,7 @@ ROUNDS = 200
 def _attributes(number: int) -> dict[str, object]:
     """Twelve, of which three are never the same."""
     path = f"/api/content/saved/{number}"
-    return {**REQUEST, "url.path": path, "request.id": os.urandom(16).hex(), "user.id": os.urandom(4).hex()}
+    return {**SERVER_ATTRIBUTES, "url.path": path, "request.id": os.urandom(16).hex(), "user.id": os.urandom(4).hex()}
 
 
 def a_batch() -> StoredRequest:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.children import Child, python, running
+from testkit.processes import Process, python, running
 from tests.export.deliveries import wait_for
 from tests.spool.busy import DELIVERED, LOST, WRITTEN
 from tests.spool.stores import Store, contents, items
@@ -44,7 +44,7 @@ class Journals:
 
 
 @contextlib.contextmanager
-def busy(directory: Path, journals: Journals) -> Iterator[Child]:
+def busy(directory: Path, journals: Journals) -> Iterator[Process]:
     journal, first = journals.new()
     command = python("-m", "tests.spool.busy", str(directory), str(journal), str(first))
     with running(command, directory.parent / f"{journal.name}.log") as child:
@@ -65,8 +65,8 @@ def test_killed_at_any_moment_nothing_is_torn_or_missing_and_little_comes_twice(
             children = [stack.enter_context(busy(directory, journals)) for _ in range(AT_ONCE)]
             for child in children:
                 time.sleep(dice.uniform(0.0, LONGEST))
-                child.end(signal.SIGKILL)
-                assert child.process.returncode == -signal.SIGKILL, child.output
+                child.terminate(signal.SIGKILL)
+                assert child.returncode == -signal.SIGKILL, child.output
         assert journals.items(WRITTEN) <= on_disk(directory) | journals.items(DELIVERED)
     left = {one[:8].hex() for kept in Store(directory).drain() for one in items(kept)}
     assert journals.items(WRITTEN) <= left | journals.items(DELIVERED)

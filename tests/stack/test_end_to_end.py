@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pytest
 
 from stack.processes import Sample, Span, Stack
-from testkit.child import free_port
 from testkit.example import Blog, example
+from testkit.ports import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("end-to-end")]
 

@@ -21,8 +21,8 @@ from stack.processes import (
     start_prometheus,
     write_metrics_token,
 )
-from testkit.child import free_port
 from testkit.example import example
+from testkit.ports import free_port
 from tests.stack.pages import serve_page
 
 pytestmark = pytest.mark.stack

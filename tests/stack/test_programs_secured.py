@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from stack.processes import BACKENDS, COLLECTOR, Collector, collector_arguments, ensure_programs, start_collector
-from testkit.children import python
-from tests.faults.certificates import make
+from testkit.certificates import make
+from testkit.processes import python
 from tests.stack.overlays import OVERLAYS, SECURED
 
 pytestmark = pytest.mark.stack

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from testkit.children import ROOT, environment
 from testkit.environments import environment as made_with
+from testkit.processes import ROOT, environment
 
 if sys.version_info >= (3, 11):
     import tomllib

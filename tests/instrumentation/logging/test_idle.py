@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.children import ROOT, environment, python
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow

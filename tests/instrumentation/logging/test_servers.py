@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from testkit.child import free_port
-from testkit.children import Child, running
+from testkit.ports import free_port
+from testkit.processes import Process, running
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ LAUNCHER = str(Path(sys.executable).parent / "opentelemetry-instrument")
 UVICORN = str(Path(sys.executable).parent / "uvicorn")
 GUNICORN = [sys.executable, "-m", "gunicorn", "-k", "uvicorn_worker.UvicornWorker", "--access-logfile", "-"]
 
-Start = Callable[..., AbstractContextManager[Child]]
+Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def start(tmp_path: Path, receiver: Receiver) -> Start:
-    def start(command: list[str], **variables: str) -> AbstractContextManager[Child]:
+    def start(command: list[str], **variables: str) -> AbstractContextManager[Process]:
         port = free_port()
         place = ["-b", f"127.0.0.1:{port}"] if "gunicorn" in command else ["--port", str(port)]
         return running(
@@ -49,15 +49,15 @@ def start(tmp_path: Path, receiver: Receiver) -> Start:
     return start
 
 
-def lines(child: Child) -> list[dict[str, Any]]:
+def lines(child: Process) -> list[dict[str, Any]]:
     return [json.loads(line) for line in child.output.splitlines() if line.startswith("{")]
 
 
-def visit(child: Child) -> None:
+def visit(child: Process) -> None:
     child.wait_until_it_answers("/ready")
     assert child.get("/order")[0] == 200
     assert child.get("/fail")[0] == 500
-    child.end()
+    child.terminate()
 
 
 @pytest.mark.parametrize("logging", ["", "before", "after"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testkit.child import free_port
-from testkit.children import ROOT, environment, python, running
+from testkit.ports import free_port
+from testkit.processes import ROOT, environment, python, running
 
 DATA = """
 import json, logging, sys
@@ -67,7 +67,7 @@ def test_a_server_writes_to_stdout_in_production(tmp_path: Path, where: str, str
     with running([*command, "--port", str(port)], out, port=port, **variables) as child:
         child.wait_until_it_answers("/ready")
         assert child.get("/order")[0] == 200
-        child.end()
+        child.terminate()
     written = {"out": out.read_text(), "err": err.read_text()}
     assert "order placed" in written.pop(stream)
     assert "order placed" not in "".join(written.values())

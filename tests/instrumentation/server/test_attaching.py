@@ -26,7 +26,7 @@ from starlette.routing import Mount
 from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.instrumentation import Report, State, server
 from blogauto_otel.instrumentation.starlette import patches
-from testkit.children import ROOT
+from testkit.processes import ROOT
 from testkit.requests import Watched, ask
 
 

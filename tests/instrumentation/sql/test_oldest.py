@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from testkit.children import ROOT
-from testkit.children import environment as variables
 from testkit.environments import environment
+from testkit.processes import ROOT
+from testkit.processes import environment as variables
 
 pytestmark = pytest.mark.slow
 

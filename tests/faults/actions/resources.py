@@ -1,0 +1,169 @@
+"""Actions that take a resource from the process: threads, descriptors, memory, output, DNS, clocks."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import blogauto_otel
+from tests.faults.actions.registry import action
+
+
+@action
+def dns_hangs() -> None:
+    """A resolver that does not answer, for the Collector's name alone."""
+    stock = socket.getaddrinfo
+
+    def slow(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(host).endswith(".invalid"):
+            time.sleep(600)
+        return stock(host, *args, **kwargs)
+
+    socket.getaddrinfo = slow
+
+
+@action
+def first_address_is_dead() -> None:
+    """Two addresses behind the Collector's name; nobody listens at the first."""
+    stock = socket.getaddrinfo
+
+    def two(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host == "collector.test":
+            return [found for one in ("127.0.0.2", "127.0.0.1") for found in stock(one, *args, **kwargs)]
+        return stock(host, *args, **kwargs)
+
+    socket.getaddrinfo = two
+
+
+@action
+def no_threads() -> None:
+    """A limit is reached: no thread can be started from here on."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threading.Thread.start = refuse  # type: ignore[method-assign]
+
+
+_held: list[int] = []
+_undo: list[Callable[[], None]] = []
+
+
+@action
+def exhaust_descriptors() -> int:
+    """Open files until no more can be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    with contextlib.suppress(OSError):
+        while True:
+            _held.append(os.open(os.devnull, os.O_RDONLY))
+    return len(_held)
+
+
+@action
+def exhaust_memory() -> None:
+    """The system has no memory for another socket, nor for another buffer."""
+    stock, stock_compress = socket.socket.connect, zlib.compress
+
+    def no_socket(self: socket.socket, address: Any) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    def no_buffer(*args: Any, **kwargs: Any) -> bytes:
+        raise MemoryError
+
+    socket.socket.connect, zlib.compress = no_socket, no_buffer  # type: ignore[method-assign,assignment]
+
+    def undo() -> None:
+        socket.socket.connect, zlib.compress = stock, stock_compress  # type: ignore[method-assign]
+
+    _undo.append(undo)
+
+
+@action
+def release_resources() -> None:
+    """What was used up is there again."""
+    while _held:
+        os.close(_held.pop())
+    while _undo:
+        _undo.pop()()
+
+
+@action
+def break_output_pipe() -> None:
+    """Whoever read our output is gone."""
+    reading, writing = os.pipe()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    os.close(reading)
+
+
+@action
+def close_output_files() -> None:
+    """The application has closed them."""
+    sys.stdout.close()
+    sys.stderr.close()
+
+
+@action
+def fill_output_disk() -> None:
+    """The disk that the output goes to is full."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    os.dup2(full, 2)
+
+
+@action
+def change_user_id() -> None:
+    """What is in the file system belongs to another user than this process's."""
+    stock = os.geteuid
+    os.geteuid = lambda: stock() + 1
+
+
+@action
+def advance_clock_two_days() -> None:
+    """The machine was suspended: its calendar and the time since its start have gone on."""
+    seconds = 2 * 86_400
+    stock_time, stock_clock = time.time_ns, time.clock_gettime
+    time.time_ns = lambda: stock_time() + seconds * 10**9
+    time.clock_gettime = lambda clock: stock_clock(clock) + (seconds if clock == time.CLOCK_BOOTTIME else 0)
+
+
+@action
+def configure_again() -> None:
+    """As a second module may do."""
+    blogauto_otel.configure(service_name="somebody-else")
+
+
+@action
+def advance_monotonic_clock(seconds: float) -> None:
+    """The clock that nobody sets runs ahead, for all who ask it by its module."""
+    stock = time.monotonic
+    time.monotonic = lambda: stock() + seconds
+
+
+_calendar = {"time": time.time, "time_ns": time.time_ns}
+
+
+@action
+def set_clock(seconds: float) -> None:
+    """The calendar is wrong by so much, for all that have asked it so far."""
+    for name, stock in _calendar.items():
+        unit = 1 if name == "time" else 1_000_000_000
+        _replace_everywhere(name, lambda stock=stock, unit=unit: stock() + type(stock())(seconds * unit))
+
+
+def _replace_everywhere(name: str, new: Any) -> None:
+    old = getattr(time, name)
+    for module in list(sys.modules.values()):
+        for place, value in list(vars(module).items()):
+            if value is old:
+                setattr(module, place, new)

@@ -1,0 +1,181 @@
+"""In every locked region the garbage collector closes an abandoned request, which is then counted and traced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import faulthandler
+import gc
+import logging
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, MutableMapping
+from typing import Any
+
+faulthandler.dump_traceback_later(25, exit=True)
+
+
+class Depth(threading.local):
+    interrupts = False
+
+
+depth = Depth()
+collecting = threading.Lock()  # as in CPython: one thread at a time runs the collector, and no other waits for it
+interrupt: list[Callable[[], None]] = []  # what a finalizer does; nothing before all is set up
+entered: Counter[str] = Counter()  # locked regions with a finalizer in them, by module of the lock
+
+
+def interrupted(module: str) -> None:
+    """One finalizer within each region; the locks that it takes itself are left in peace."""
+    if depth.interrupts or not interrupt or not collecting.acquire(blocking=False):
+        return
+    depth.interrupts = True
+    try:
+        interrupt[0]()
+        entered[module] += 1
+    finally:
+        depth.interrupts = False
+        collecting.release()
+
+
+class Interrupted:
+    """A lock in which a finalizer runs, at the beginning of what it protects and at the end."""
+
+    def __init__(self, lock: Any, module: str) -> None:
+        self._lock = lock
+        self._module = module
+
+    def acquire(self, *args: Any, **kwargs: Any) -> bool:
+        taken: bool = self._lock.acquire(*args, **kwargs)
+        if taken:
+            interrupted(self._module)
+        return taken
+
+    def release(self) -> None:
+        interrupted(self._module)
+        self._lock.release()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def interrupting(make: Callable[[], Any]) -> Callable[[], Any]:
+    def lock() -> Any:
+        module = sys._getframe(1).f_globals.get("__name__", "")
+        return Interrupted(make(), module) if module.startswith(("blogauto_otel", "opentelemetry.sdk")) else make()
+
+    return lock
+
+
+threading.Lock = interrupting(threading.Lock)  # type: ignore[assignment]
+threading.RLock = interrupting(threading.RLock)  # type: ignore[assignment]
+
+from fastapi import FastAPI  # noqa: E402
+from opentelemetry import trace  # noqa: E402
+from opentelemetry._logs import get_logger  # noqa: E402
+from sqlalchemy import create_engine, text  # noqa: E402
+
+import blogauto_otel  # noqa: E402
+from blogauto_otel._guard import swallowed  # noqa: E402
+from testkit.results import print_result  # noqa: E402
+
+telemetry = blogauto_otel.configure()
+log = logging.getLogger("faults")
+engine = create_engine("sqlite://")
+app = FastAPI()
+answered: list[None] = []
+abandoned: list[None] = []  # its length is changed in one step, in whatever thread
+
+
+class Waiting:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+@app.get("/waits")
+async def waits() -> None:
+    await Waiting()
+
+
+@app.get("/answers")
+async def answers() -> str:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    log.warning("answered")
+    return "yes"
+
+
+async def receive() -> dict[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def send(message: MutableMapping[str, Any]) -> None:
+    """Nobody reads it."""
+
+
+def scope_of(path: str) -> dict[str, Any]:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "headers": [],
+        "query_string": b"",
+    }
+    return scope | {"http_version": "1.1", "scheme": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+
+
+async def scrape() -> None:
+    await app(scope_of("/metrics"), receive, send)
+
+
+def request(path: str) -> Any:
+    coroutine = app(scope_of(path), receive, send)
+    try:
+        contextvars.Context().run(coroutine.send, None)
+    except StopIteration:
+        return None
+    return coroutine
+
+
+def abandon() -> None:
+    """A request that waits for what nobody knows: the garbage collector closes it."""
+    cycle: list[Any] = [request("/waits")]
+    cycle.append(cycle)
+    del cycle
+    gc.collect(0)
+    log.warning("in a finalizer")
+    blogauto_otel.metrics.business.keywords_analyzed.add(1)
+    telemetry.status()
+    abandoned.append(None)
+
+
+request("/answers")  # what is imported and made once
+request("/waits").close()
+gc.collect()
+gc.freeze()
+interrupt.append(abandon)
+for number in range(20):
+    request("/answers")
+    answered.append(None)
+    trace.get_tracer(f"tracer {number}")
+    get_logger(f"logger {number}")
+    blogauto_otel.configure()
+    if number % 10 == 0:
+        telemetry.force_flush(5.0)
+        asyncio.run(scrape())
+interrupt.clear()
+ended = telemetry.shutdown(10.0)
+print_result(
+    {
+        "answered": len(answered) + 1,
+        "abandoned": len(abandoned) + 1,
+        "entered": entered,
+        "ended": ended,
+        "swallowed": dict(swallowed()),
+    }
+)
