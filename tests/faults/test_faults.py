@@ -1,4 +1,4 @@
-"""What telemetry survives: one row of the fault matrix, one test."""
+"""The fault matrix: one row, one test."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with control_application(tmp_path_factory.mktemp("neighbour")) as asking:
-        yield asking
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with control_application(tmp_path_factory.mktemp("control")) as client:
+        yield client
 
 
 @pytest.fixture
-def harness(tmp_path: Path, neighbour: Client) -> Harness:
-    return Harness(tmp_path, neighbour)
+def harness(tmp_path: Path, control: Client) -> Harness:
+    return Harness(tmp_path, control)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
@@ -32,5 +32,5 @@ def test_row(row: Row, harness: Harness) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("row", [row for row in ROWS if row.long_form], ids=lambda row: row.id)
-def test_row_at_length(row: Row, harness: Harness) -> None:
+def test_row_in_its_long_form(row: Row, harness: Harness) -> None:
     row.run(harness, **row.long_form)
