@@ -1,4 +1,4 @@
-"""The compose files as Compose itself understands them."""
+"""The compose files as Compose loads them."""
 
 from __future__ import annotations
 

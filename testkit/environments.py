@@ -1,4 +1,4 @@
-"""Environments with other versions than this one's, made once and kept in the checkout's cache."""
+"""Virtual environments with other versions, created once and cached in the checkout."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CACHE = ROOT / ".cache" / "environments"
 
 
 def environment(name: str, *requirements: str) -> Path:
-    """The Python of an environment with these requirements and nothing else; made at the first call.
+    """The Python of an environment with exactly these requirements, created at the first call.
 
     Args:
-        name: what the folder is called; the requirements and this Python's version are part of it as a digest.
-        requirements: as `pip install` takes them.
+        name: Of the folder; a digest of the requirements and of this Python's version is appended.
+        requirements: As for `pip install`.
     """
     wanted = "\n".join([sys.version, *requirements])
     folder = CACHE / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
@@ -38,7 +38,7 @@ def environment(name: str, *requirements: str) -> Path:
 
 
 def install(python: Path, *requirements: str) -> None:
-    """Install into an environment; the error says what pip said."""
+    """Install into an environment; a failure carries pip's output."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -46,7 +46,7 @@ def install(python: Path, *requirements: str) -> None:
 
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """One at a time, among all test processes of the checkout."""
+    """One test process of the checkout at a time."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The example application as a real server, in both ways in, with all kinds of traffic."""
+"""The example application as a real server, configured by call or by launcher, with traffic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Blog:
         return f"http://127.0.0.1:{self.child.port}"
 
     def traffic(self) -> None:
-        """Every kind of visitor once."""
+        """Send each kind of request once."""
         for visit in traffic.KINDS.values():
             visit(self.url)
 

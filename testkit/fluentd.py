@@ -1,4 +1,4 @@
-"""What Docker's `fluentd` logging driver sends: the forward protocol, with just as much msgpack as it needs."""
+"""The forward protocol of Docker's `fluentd` logging driver, with the msgpack that it needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Time:
 
 
 def pack(value: Any) -> bytes:
-    """Strings, integers, sequences, maps and times in msgpack, in its shortest forms as every real sender has them."""
+    """Strings, integers, sequences, maps and times in msgpack's shortest forms."""
     if isinstance(value, Time):
         return b"\xd7\x00" + struct.pack(">II", value.seconds, value.nanoseconds)
     if isinstance(value, int):
@@ -39,14 +39,14 @@ def _head(length: int, short: int, longest: int, long: int) -> bytes:
 
 
 def docker_record(line: str, *, container: str, service: str = "", source: str = "stdout") -> dict[str, str]:
-    """A record as the driver makes it of one line; the compose labels are those that its `labels` option names."""
+    """The driver's record of one line, with the compose labels of its `labels` option."""
     labels = {"com.docker.compose.service": service, "com.docker.compose.project": "blogauto"} if service else {}
     identity = {"container_id": container.ljust(64, "0"), "container_name": f"/{container}"}
     return {**identity, "source": source, "log": line, **labels}
 
 
 def forward(port: int, records: Sequence[Mapping[str, str]], *, time: Time | int, timeout: float = 10.0) -> None:
-    """Send the records one message each, as the driver does, and wait for each one's acknowledgement.
+    """Send each record as a message, as the driver does, and wait for its acknowledgement.
 
     Raises:
         AssertionError: an acknowledgement is not for what was sent.

@@ -1,4 +1,4 @@
-"""Work done in a forked child, with its answer brought back; a child that hangs is an error, not a wait."""
+"""Run a function in a forked child and return its result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def in_child(work: Callable[[], Any], timeout: float = 20.0) -> Any:
-    """Fork, do the work in the child, end the child with `os._exit`, and return what the work returned (as JSON).
+    """Fork, call `work` in the child, and return its result, which JSON can hold.
 
     Raises:
-        AssertionError: the child raised, or did not come back in time.
+        AssertionError: The child raised, or did not answer in time.
     """
     reading, writing = os.pipe()
     pid = os.fork()

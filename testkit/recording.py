@@ -1,4 +1,4 @@
-"""An instrumentation's `Context` over an SDK in memory, and what has been recorded through it."""
+"""An instrumentation's `Context` over an in-memory SDK, and what was recorded through it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Labels = tuple[tuple[str, Any], ...]
 
 
 def no_secrets(text: str) -> str:
-    """Stands for the redactor: one word is secret."""
+    """A fake redactor: one word is secret."""
     return text.replace("hunter2", "[redacted]")
 
 
 class Recording:
-    """What went through one tracer provider and one meter provider."""
+    """The telemetry of one tracer provider and one meter provider."""
 
     def __init__(
         self, *, sampler: Sampler | None = None, delivery: object = None, late: bool = False, **settings: Any
@@ -50,7 +50,7 @@ class Recording:
 
     @property
     def spans(self) -> list[ReadableSpan]:
-        """Finished spans but those of the test itself."""
+        """Finished spans, without those of the test itself."""
         return [
             span
             for span in self._exporter.get_finished_spans()
@@ -70,7 +70,7 @@ class Recording:
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """What a collection yields now, by name."""
+        """A collection of all metrics, by name."""
         data = self._reader.get_metrics_data()
         return {
             metric.name: metric
@@ -80,7 +80,7 @@ class Recording:
         }
 
     def points(self, name: str) -> Mapping[Labels, float]:
-        """Value by sorted attributes; for a histogram, how many measurements it holds."""
+        """Value by sorted attributes; for a histogram its count."""
         metric = self.metrics.get(name)
         points: Any = metric.data.data_points if metric else ()
         return {

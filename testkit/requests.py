@@ -1,4 +1,4 @@
-"""Requests to an ASGI application: in this process, or through a real uvicorn in a thread; and what became of them."""
+"""Requests to an ASGI application, in this process or through uvicorn in a thread, and their telemetry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class DeferredSpan:
-    """The arguments of one `write_late`."""
+    """The arguments of one `write_deferred_span`."""
 
     name: str
     context: Any
@@ -45,7 +45,7 @@ class DeferredSpan:
 
 
 class Watched(Recording):
-    """Requests are watched from now on, and what is said of them is kept."""
+    """A recording with the server instrumentation installed."""
 
     report: Report
 
@@ -133,7 +133,7 @@ def _serving(config: uvicorn.Config) -> Iterator[uvicorn.Server]:
 
 
 def wait_until(condition: Any, patience: float = PATIENCE) -> None:
-    """Until it is true; a test that needs the patience has failed."""
+    """Wait until the condition is true, or fail."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, "it did not become true"

@@ -14,29 +14,29 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request gets: the fields are applied in this order."""
+    """The answer to a request; the fields are applied in this order."""
 
-    delay: float = 0.0  # seconds before anything is answered
+    delay: float = 0.0  # seconds before the answer
     silent: bool = False  # the request is read and never answered
     reset: str = (
         ""  # "reading": in the middle of the request; "read": after it; "answering": in the middle of the answer
     )
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Mapping[str, bytes] = b""  # by path, or the same for each
-    size: int = 0  # instead of `body`: that many zero bytes
+    body: bytes | Mapping[str, bytes] = b""  # by path, or one for all
+    size: int = 0  # instead of `body`: this many zero bytes
     drip: float = 0.0  # seconds between two bytes of the answer, head and body
     raw: bytes = b""  # instead of head and body
-    more: bytes = b""  # after `raw`, though nobody asked
-    pause: float = 0.0  # seconds before each time that `more` is said
-    endless: bool = False  # `more` again and again, until the peer goes away
-    read_pause: float = 0.0  # seconds between two bytes of the request that are read
-    close: bool = False  # the connection is closed after the answer, without saying so before
+    more: bytes = b""  # sent after `raw` without a request
+    pause: float = 0.0  # seconds before each `more`
+    endless: bool = False  # repeat `more` until the peer disconnects
+    read_pause: float = 0.0  # seconds between two bytes read of the request
+    close: bool = False  # close the connection after the answer, without announcing it
     received: bool | None = None  # whether the items count as received; unset: when the status is 2xx
 
 
 def ok() -> Answer:
-    """The normal answer."""
+    """The answer of a healthy Collector."""
     return Answer()
 
 
@@ -46,17 +46,17 @@ def status(code: int, *, retry_after: object = None) -> Answer:
 
 
 def delay(seconds: float) -> Answer:
-    """A good answer that takes a while."""
+    """200 after a delay."""
     return Answer(delay=seconds)
 
 
 def silence() -> Answer:
-    """The request is read, and nothing ever comes back."""
+    """The request is read and never answered."""
     return Answer(silent=True, received=False)
 
 
 def drip(seconds: float = 0.2) -> Answer:
-    """A good answer, one byte at a time: every single read succeeds, the whole takes for ever."""
+    """200 one byte at a time: every read succeeds, the response never ends."""
     return Answer(drip=seconds, body=b"\0" * 4096)
 
 
@@ -66,38 +66,38 @@ def reset(when: str = "reading") -> Answer:
 
 
 def lost_acknowledgement() -> Answer:
-    """The items are taken, then the connection is reset before the sender hears of it."""
+    """The items are received, then the connection is reset before the response."""
     return Answer(reset="read", received=True)
 
 
 def closing() -> Answer:
-    """A good answer, after which the peer closes its end of the kept-alive connection."""
+    """200, then the keep-alive connection is closed."""
     return Answer(close=True)
 
 
 def partial_success(rejected: int, message: str = "") -> Answer:
-    """200, but so many items were not taken (the three signals spell it alike on the wire)."""
+    """200 with this many items rejected (the three signals have the same encoding)."""
     success = ExportMetricsPartialSuccess(rejected_data_points=rejected, error_message=message)
     return Answer(body=ExportMetricsServiceResponse(partial_success=success).SerializeToString())
 
 
 def huge_body(size: int = 300_000_000, *, code: int = 200) -> Answer:
-    """An answer of that many bytes."""
+    """A response body of this size."""
     return Answer(status=code, size=size)
 
 
 def raw(said: bytes, more: bytes = b"", *, pause: float = 0.0, endless: bool = False, close: bool = False) -> Answer:
-    """These bytes and no others, HTTP or not; perhaps `more` of them later, once or without end."""
+    """These bytes, HTTP or not; then `more`, once or without end."""
     return Answer(raw=said, more=more, pause=pause, endless=endless, close=close, received=False)
 
 
 def slow_reader(seconds: float) -> Answer:
-    """The request is read, one byte at a time: what does not fit into the buffers of the system is not sent."""
+    """The request is read one byte at a time, so the sender blocks when the socket buffers are full."""
     return Answer(read_pause=seconds, received=False)
 
 
 def gzip_bomb(size: int = 100_000_000) -> Answer:
-    """A small compressed answer that unpacks to that many bytes."""
+    """A small compressed body that unpacks to this size."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = b"\0" * 1_000_000
     body = b"".join(packer.compress(block) for _ in range(size // len(block))) + packer.flush()
@@ -105,5 +105,5 @@ def gzip_bomb(size: int = 100_000_000) -> Answer:
 
 
 def redirect(location: str, code: int = 307) -> Answer:
-    """Somewhere else, please."""
+    """A redirect."""
     return Answer(status=code, headers={"Location": location})

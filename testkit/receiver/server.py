@@ -1,4 +1,4 @@
-"""The receiver itself: an HTTP server on loopback that stores what arrives and answers as it is told."""
+"""The receiver: an HTTP server on loopback that stores what arrives and answers as configured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Receiver:
         self._undecoded: deque[Request] = deque()
         self._answer: Answer | Callable[[str], Answer] = Answer()
         self._next: deque[Answer] = deque()
-        self._reading_allowed = threading.Event()  # cleared: nothing is read, as of a stopped process
+        self._reading_allowed = threading.Event()  # cleared: nothing is read, as by a stopped process
         self._reading_allowed.set()
         self._server: _Server | None = None
         self.connections = 0  # how many were accepted since the start
@@ -67,7 +67,7 @@ class Receiver:
             server.hang_up()
 
     def freeze(self) -> None:
-        """Accept connections but read nothing, as a process under SIGSTOP does."""
+        """Accept connections but read nothing, as after SIGSTOP."""
         self._reading_allowed.clear()
 
     def thaw(self) -> None:
@@ -75,7 +75,7 @@ class Receiver:
         self._reading_allowed.set()
 
     def answer(self, answer: Answer | Callable[[str], Answer], *, times: int | None = None) -> None:
-        """Give this answer (or what a function of the path says) from here on, or to the next `times` requests."""
+        """Give this answer (or that of a function of the path) from now on, or to the next `times` requests."""
         with self._changed:
             if times is None:
                 self._next.clear()
@@ -85,17 +85,17 @@ class Receiver:
                 self._next.extend(itertools.repeat(answer, times))
 
     def clear(self) -> None:
-        """Forget what arrived; how to answer stays."""
+        """Forget what arrived; the configured answer stays."""
         with self._changed:
             self.requests.clear()
             self._undecoded.clear()
             self._decoded = DecodedTelemetry()
 
     def wait_for(self, predicate: Callable[[Receiver], T], timeout: float = 10.0) -> T:
-        """Wait until the predicate of this receiver is true, and return what it gave.
+        """Wait until the predicate is true of this receiver, and return its result.
 
         Raises:
-            TimeoutError: it did not come true; the message says what had arrived.
+            TimeoutError: It did not become true; the message says what arrived.
         """
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -212,7 +212,7 @@ class _Server(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
-        if self.receiver.tls is not None:  # shaking hands is left to the connection's own thread
+        if self.receiver.tls is not None:  # the TLS handshake runs in the connection's own thread
             connection = self.receiver.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
@@ -228,7 +228,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A peer that goes away, or cannot agree on TLS, is what these tests are about."""
+        """Ignore it: disconnecting peers and failed TLS handshakes are part of the tests."""
 
     def hang_up(self) -> None:
         with self._lock:
@@ -270,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
         piece = 1 if pause else length
         for _ in range(0, length, piece or 1):
             read = self.rfile.read(piece)
-            if len(read) < piece:  # broken off: nobody has been promised anything about it
+            if len(read) < piece:  # incomplete: it was not acknowledged
                 raise ConnectionResetError("the peer has had enough")
             yield read
             time.sleep(pause)
@@ -278,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, answer: Answer) -> None:
         time.sleep(answer.delay)
         if answer.silent:
-            self.rfile.read(1)  # until the peer goes away, or stop() hangs up
+            self.rfile.read(1)  # until the peer disconnects, or stop() closes the connection
             self.close_connection = True
         elif answer.reset == "read":
             self._reset()
@@ -314,7 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-        """Say nothing on stderr."""
+        """Print nothing on stderr."""
 
 
 def _pieces(head: bytes, body: bytes, answer: Answer) -> Iterator[bytes]:

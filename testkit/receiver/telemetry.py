@@ -1,4 +1,4 @@
-"""What a receiver got, as plain data: requests, spans, log records, data points."""
+"""Received telemetry as plain data: requests, spans, log records, data points."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Attributes = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One export request as it came in; `payload` is the body after decompression, `answered` the status we gave."""
+    """One export request; `payload` is the decompressed body, `answered` the status of the response."""
 
     path: str
     headers: Mapping[str, str]

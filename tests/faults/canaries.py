@@ -1,4 +1,4 @@
-"""Canaries: secrets in their usual clothes, each with a harmless marker beside it; for who plants, and who looks."""
+"""Canaries: secrets in common formats, each with a harmless marker beside it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-SEED: Final = "CANARIES"  # the variable that whoever plants has the seed from
+SEED: Final = "CANARIES"  # the variable that passes the seed to the application
 
 _TRACES, _LOGS, _METRICS, _CONSOLE, _PAGE, _STATUS = "traces", "logs", "metrics", "console", "page", "status"
 _RECORD: Final = (_LOGS, _CONSOLE)
 _NOWHERE: Final = ()
 
-# Where each place's marker is found again: there the search looks, and a secret would be seen.
+# The outputs in which the marker of each place must appear, so that a leaked secret would too.
 PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    # what a client sends
+    # requests
     "header authorization": _NOWHERE,
     "header proxy-authorization": _NOWHERE,
     "header cookie": _NOWHERE,
@@ -41,20 +41,20 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "form": (_TRACES, *_RECORD),
     "json": (_TRACES, *_RECORD),
     "multipart": (_TRACES, *_RECORD),
-    # what goes back
+    # responses
     "header set-cookie": _NOWHERE,
     "header location": _NOWHERE,
-    # what a database is asked, and says
+    # SQL
     "sql parameter": (_TRACES, *_RECORD),
     "sql literal": (_TRACES,),
     "sql echo": _RECORD,
     "sql literal in an error": (_TRACES, *_RECORD),
     "sql literal without a name": (_TRACES, *_RECORD),
     "sql dsn": (_TRACES, *_RECORD),
-    # what other services are asked
+    # outgoing requests
     "client url": (_TRACES, *_RECORD),
     "client userinfo": (_TRACES, *_RECORD),
-    # what is logged
+    # logs
     "log message": _RECORD,
     "log argument": _RECORD,
     "log arguments by name": _RECORD,
@@ -96,7 +96,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "warning": _RECORD,
     "task never awaited": _RECORD,
     "callback": _RECORD,
-    # what is told by hand
+    # the telemetry API
     "span name": (_TRACES,),
     "span attribute": (_TRACES,),
     "span attribute by key": _NOWHERE,
@@ -122,7 +122,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "metric attribute name": (_METRICS, _PAGE),
     "metric description": (_METRICS, _PAGE),
     "metric scope attribute": (_METRICS,),
-    # what is configured
+    # configuration
     "start": _NOWHERE,
     "resource attribute": (_TRACES, _LOGS, _METRICS, _PAGE),
     "resource attribute by key": _NOWHERE,
@@ -135,7 +135,7 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "answer of the collector": (_CONSOLE, _STATUS),
 }
 
-CLOTHES: Final[tuple[Callable[[str], str], ...]] = (
+FORMATS: Final[tuple[Callable[[str], str], ...]] = (
     lambda secret: f"Bearer {secret}",
     lambda secret: f"sk_live_{secret}",
     lambda secret: f"eyJhbGciOiJIUzI1NiJ9.eyJ{secret}.{secret}",
@@ -148,21 +148,21 @@ CLOTHES: Final[tuple[Callable[[str], str], ...]] = (
 
 
 class Canaries:
-    """What is canaries in each place.
+    """The canaries of all places.
 
     Args:
-        seed: random text; whoever has it knows every canary.
+        seed: Random text from which every canary is derived.
     """
 
     def __init__(self, seed: str) -> None:
         self.seed = seed
 
     def secret(self, place: str) -> str:
-        """The random core: what is searched for, and nothing of its clothes."""
+        """The random part of a secret: what the search looks for."""
         return self._random("secret", place)[:26]
 
     def marker(self, place: str) -> str:
-        """What may leave."""
+        """The harmless marker."""
         return f"mark{self._random('marker', place)[:16]}"
 
     def _random(self, what: str, place: str) -> str:
@@ -170,18 +170,18 @@ class Canaries:
         return hashlib.sha256(f"{self.seed} {what} {place}".encode()).hexdigest()
 
     def card(self, place: str) -> str:
-        """A card number with its check digit; it is its own core."""
+        """A card number with a valid check digit."""
         digits = "4" + str(int(self.secret(place), 16))[:14]
         doubled = (sum(divmod(2 * int(d), 10)) if i % 2 == 0 else int(d) for i, d in enumerate(reversed(digits)))
         return f"{digits}{-sum(doubled) % 10}"
 
-    def dressed(self, place: str) -> str:
-        """The secret as one meets it in text, and the marker."""
-        clothe = CLOTHES[zlib.crc32(place.encode()) % len(CLOTHES)]
-        return f"{clothe(self.secret(place))} {self.marker(place)}"
+    def in_text(self, place: str) -> str:
+        """The secret in a common format, and the marker."""
+        format_secret = FORMATS[zlib.crc32(place.encode()) % len(FORMATS)]
+        return f"{format_secret(self.secret(place))} {self.marker(place)}"
 
-    def cores(self) -> Iterator[tuple[str, str]]:
-        """Each place, with what is searched for."""
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """Each place with its secrets."""
         for place in PLACES:
             yield place, self.secret(place)
             yield place, self.card(place)

@@ -1,4 +1,4 @@
-"""Rows of the data: whatever the application hands over, it costs itself at most, and never a neighbour."""
+"""Data rows: a bad value costs at most its own item."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tests.faults.service import Service
 
 LOAD = 100
 OVERFLOW = {"otel.metric.overflow": True}
-# What is handed over may itself be lost, when it was beyond repair; then it is counted as this.
+# An item that cannot be repaired may be lost; then it is counted under one of these reasons.
 SPOILT = Tolerance(lossless=False)
 
 
 def invalid_names_and_times(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver, tolerance=SPOILT) as service:
-        made = service.run_action("invalid_names_and_times")
-        assert not made["raised"], made["raised"]
+        recorded = service.run_action("invalid_names_and_times")
+        assert not recorded["raised"], recorded["raised"]
         service.hit(LOAD)
-        receiver.wait_for(lambda r: sum(span.name == "well" for span in r.spans) == made["well"])
-        _nothing_else_was_lost(service, made["odd"])
+        receiver.wait_for(lambda r: sum(span.name == "well" for span in r.spans) == recorded["well"])
+        _only_these_were_lost(service, recorded["odd"])
 
 
-def _nothing_else_was_lost(service: Service, at_most: int) -> None:
+def _only_these_were_lost(service: Service, at_most: int) -> None:
     dropped = service.delivery()["dropped"]
     assert set(dropped) <= {"unserialisable", "too_large"}
     assert sum(dropped.values()) <= at_most
 
 
 def huge_values(harness: Harness) -> None:
-    # The values themselves are the application's: 10 MB of text, and again as a message.
+    # The application itself holds 10 MB of text, and again as a message.
     with Receiver() as receiver, harness.service(receiver) as service:
         service.run_action("huge_values", size=10_000_000)
         receiver.wait_for(lambda r: [record for record in r.logs if str(record.body).startswith("aaaa")])
@@ -52,18 +52,18 @@ def huge_values(harness: Harness) -> None:
 
 def hostile_objects(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
-        made = service.run_action("hostile_objects")
-        assert not made["raised"], made["raised"]
-        for kind, seconds in made["seconds"].items():
+        recorded = service.run_action("hostile_objects")
+        assert not recorded["raised"], recorded["raised"]
+        for kind, seconds in recorded["seconds"].items():
             assert seconds <= 0.001, f"{kind} took {seconds * 1e3:.2f} ms"
-        receiver.wait_for(lambda r: sum(span.name == "hostile" for span in r.spans) == made["spans"])
+        receiver.wait_for(lambda r: sum(span.name == "hostile" for span in r.spans) == recorded["spans"])
         values = {str(v) for span in receiver.spans if span.name == "hostile" for v in span.attributes.values()}
         assert "<unserialisable>" in values
         service.hit(LOAD)
 
 
 def invalid_log_calls(harness: Harness) -> None:
-    # The standard library says so on stderr, for the handlers of the application; we do not raise either.
+    # The standard library prints the error of a handler on stderr and does not raise; neither does the package.
     with Receiver() as receiver, harness.service(receiver, tolerance=Tolerance(errors=("a bad call",))) as service:
         assert service.run_action("invalid_log_calls") == []
         receiver.wait_for(lambda r: [record for record in r.logs if record.body == "after all of it"])
@@ -80,7 +80,7 @@ def idle_at_debug(harness: Harness, *, seconds: float = 8.0) -> None:
         before = service.state()["delivery"]
         time.sleep(seconds)
         after = service.state()["delivery"]
-        assert after["metrics"]["requests"] > before["metrics"]["requests"]  # it exports all the while
+        assert after["metrics"]["requests"] > before["metrics"]["requests"]  # it exports continuously
         assert after["logs"]["accepted"] == before["logs"]["accepted"]
         assert after["traces"]["accepted"] == before["traces"]["accepted"]
 
@@ -104,7 +104,7 @@ def many_attribute_sets(harness: Harness, *, sets: int = 100_000) -> None:
         service.hit(LOAD)
         service.end()
         points = receiver.points("faults.labels")
-        assert len(points) == 2001  # one for the rest
+        assert len(points) == 2001  # one for the overflow
         assert sum(point.value or 0 for point in points) == sets
         assert [point for point in points if dict(point.attributes) == OVERFLOW]
 
@@ -134,18 +134,18 @@ def _visit(service: Service, method: str, path: str, headers: dict[str, str]) ->
 
 def burst(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
-        made = service.run_action("burst", spans=20_000)
-        receiver.wait_for(lambda r: sum(span.name == "burst" for span in r.spans) >= made, timeout=30.0)
+        recorded = service.run_action("burst", spans=20_000)
+        receiver.wait_for(lambda r: sum(span.name == "burst" for span in r.spans) >= recorded, timeout=30.0)
         service.hit(LOAD)
 
 
 def memory_and_disk_full(harness: Harness) -> None:
-    """More than memory and disk may hold, while nobody takes anything; then somebody does."""
+    """More than memory and disk can hold while the Collector is down; then it is up again."""
     bounds = {"BLOGAUTO_OTEL_QUEUE_BYTES": str(4 * MEBIBYTE), "BLOGAUTO_OTEL_SPOOL_BYTES": str(4 * MEBIBYTE)}
     with Receiver() as receiver:
         receiver.freeze()
         with harness.service(receiver, tolerance=Tolerance(lossless=False), **bounds) as service:  # type: ignore[arg-type]
-            made = service.run_action("items_of_100_kb", items=300)
+            recorded = service.run_action("items_of_100_kb", items=300)
             service.hit(LOAD)
             wait_until(lambda: service.lines_with("traces are being lost"), 20.0)
             assert service.delivery()["queue_bytes"] <= 4 * MEBIBYTE
@@ -153,7 +153,7 @@ def memory_and_disk_full(harness: Harness) -> None:
             receiver.thaw()
             wait_until(lambda: service.lines_with("traces are no longer lost"), 60.0)
             dropped = service.delivery()["dropped"]
-            kept = made - sum(dropped.values())
+            kept = recorded - sum(dropped.values())
             receiver.wait_for(lambda r: sum(span.name == "large item" for span in r.spans) >= kept, timeout=30.0)
             assert set(dropped) <= {"queue_full", "spool_full"}
 
@@ -172,9 +172,11 @@ def base_exceptions(harness: Harness) -> None:
 
 def objects_that_raise_base_exceptions(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver, tolerance=Tolerance(errors=("ending",))) as service:
-        made = service.run_action("objects_that_raise_base_exceptions")
-        assert not made["raised"], made["raised"]
-        receiver.wait_for(lambda r: sum(str(record.body).startswith("ending") for record in r.logs) == made["made"] / 2)
+        recorded = service.run_action("objects_that_raise_base_exceptions")
+        assert not recorded["raised"], recorded["raised"]
+        receiver.wait_for(
+            lambda r: sum(str(record.body).startswith("ending") for record in r.logs) == recorded["recorded"] / 2
+        )
         service.hit(LOAD)
         receiver.wait_for(lambda _: not service.missing())
 

@@ -1,4 +1,4 @@
-"""Rows of the disk: full, gone, torn, crowded, fought over by workers that die: what waits is delivered, or told."""
+"""Disk rows: unusable directories, damaged files, killed workers, size and age limits."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ LOAD = 100
 UNUSABLE = "cannot be kept on disk"
 
 Variables = Mapping[str, Any]
-Trouble = Callable[[Harness], AbstractContextManager[Variables]]
+DiskFault = Callable[[Harness], AbstractContextManager[Variables]]
 
 
 def _directory(harness: Harness) -> Path:
-    """Where the service of a row keeps its files."""
+    """The directory of this row's service."""
     return candidates(Settings(spool_dir=str(harness.spool)), {})[0]
 
 
-# --- a disk that cannot be used ---------------------------------------------------------------------------------------
+# --- unusable disk ----------------------------------------------------------------------------------------------------
 
 
 def unusable_disk(harness: Harness) -> None:
-    for number, trouble in enumerate((*TROUBLES, *(MOUNTED if _may_mount(harness) else ()))):
-        with trouble(harness) as how:
-            _goes_on_in_memory(harness, with_control=number == 0, **how)
+    for number, fault in enumerate((*DISK_FAULTS, *(MOUNTED if _may_mount(harness) else ()))):
+        with fault(harness) as how:
+            _delivers_from_memory(harness, with_control=number == 0, **how)
         shutil.rmtree(harness.spool, ignore_errors=True)
-    for scene in (_becomes_unusable, _has_another_place, _is_lost_at_last):
+    for scene in (_becomes_unusable, _falls_back_to_temporary_directory, _lost_without_any_directory):
         scene(harness)
         shutil.rmtree(harness.spool, ignore_errors=True)
 
 
-def _goes_on_in_memory(harness: Harness, **how: Any) -> None:
+def _delivers_from_memory(harness: Harness, **how: Any) -> None:
     with Receiver() as receiver:
         receiver.stop()
         with harness.service(receiver, **how) as service:
-            _is_told(service)
+            _is_logged(service)
             service.hit(LOAD)
             receiver.start()
             wait_until(lambda: _waiting(service) == 0, 30.0)
@@ -73,7 +73,7 @@ def _goes_on_in_memory(harness: Harness, **how: Any) -> None:
         assert service.last["delivery"]["spool"]["errors"] >= 1
 
 
-def _is_told(service: Service) -> None:
+def _is_logged(service: Service) -> None:
     service.hit(LOAD)
     wait_until(lambda: service.lines_with(UNUSABLE))
 
@@ -84,7 +84,7 @@ def _waiting(service: Service) -> int:
 
 @contextlib.contextmanager
 def _short_files(harness: Harness) -> Iterator[Variables]:
-    """No file may have more than 4 KiB; the output, which is one, goes through a pipe."""
+    """No file may exceed 4 KiB; the output, itself a file, goes through a pipe."""
     script = 'exec > >(exec cat) 2>&1; ulimit -f 4; exec "$@"'
     yield {"server": _behind("bash", "-c", script, "bash"), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -97,7 +97,7 @@ def _unwritable(harness: Harness) -> Iterator[Variables]:
 
 
 def without_privileges() -> Command:
-    """To root a file mode denies nothing, but for these capabilities."""
+    """File modes restrict root only without these capabilities."""
     without = "-dac_override,-dac_read_search"
     return _behind("setpriv", "--bounding-set", without, "--inh-caps", without) if not os.geteuid() else _behind()
 
@@ -107,14 +107,14 @@ def _behind(*words: str) -> Command:
 
 
 @contextlib.contextmanager
-def _a_file_in_its_place(harness: Harness) -> Iterator[Variables]:
+def _file_in_its_place(harness: Harness) -> Iterator[Variables]:
     harness.spool.write_text("")
     yield {}
     harness.spool.unlink()
 
 
 @contextlib.contextmanager
-def _a_link_in_its_place(harness: Harness) -> Iterator[Variables]:
+def _link_in_its_place(harness: Harness) -> Iterator[Variables]:
     elsewhere = harness.folder / "elsewhere"
     elsewhere.mkdir()
     harness.spool.mkdir()
@@ -124,11 +124,11 @@ def _a_link_in_its_place(harness: Harness) -> Iterator[Variables]:
 
 
 @contextlib.contextmanager
-def _somebody_elses(harness: Harness) -> Iterator[Variables]:
+def _owned_by_another_user(harness: Harness) -> Iterator[Variables]:
     _directory(harness).mkdir(parents=True)
     try:
         os.chown(_directory(harness), 65_534, -1)
-    except OSError:  # only root may give something away
+    except OSError:  # only root may change an owner
         yield {"ACTIONS_BEFORE": "change_user_id"}
     else:
         yield {}
@@ -149,8 +149,14 @@ def _read_only(harness: Harness) -> Iterator[Variables]:
         yield {}
 
 
-TROUBLES: Sequence[Trouble] = (_short_files, _unwritable, _a_file_in_its_place, _a_link_in_its_place, _somebody_elses)
-MOUNTED: Sequence[Trouble] = (_full, _read_only)
+DISK_FAULTS: Sequence[DiskFault] = (
+    _short_files,
+    _unwritable,
+    _file_in_its_place,
+    _link_in_its_place,
+    _owned_by_another_user,
+)
+MOUNTED: Sequence[DiskFault] = (_full, _read_only)
 
 
 @contextlib.contextmanager
@@ -164,7 +170,7 @@ def _mounted(place: Path, options: str) -> Iterator[None]:
 
 
 def _may_mount(harness: Harness) -> bool:
-    """A container may not, as a rule; the limit for files and the modes of directories stand for it there."""
+    """Containers usually may not; there the file size limit and the directory modes cover the same code."""
     try:
         with _mounted(harness.folder / "mount", "size=64k"):
             return True
@@ -173,23 +179,23 @@ def _may_mount(harness: Harness) -> bool:
 
 
 def _becomes_unusable(harness: Harness) -> None:
-    """With files in it, which are there still when it is usable again."""
+    """The directory holds files, which are delivered when it is usable again."""
     with Receiver() as receiver:
         receiver.stop()
         with harness.service(receiver, server=without_privileges(), with_control=False) as service:
             service.hit(LOAD)
             wait_until(lambda: _waiting(service) == 0)
             _directory(harness).chmod(0o500)
-            _is_told(service)
+            _is_logged(service)
             receiver.start()
             wait_until(lambda: _waiting(service) == 0, 30.0)
             assert service.missing()
             service.end()
-            _directory(harness).chmod(0o700)  # for the next start
+            _directory(harness).chmod(0o700)  # for the next process
 
 
-def _has_another_place(harness: Harness) -> None:
-    """The user's own is a file; the directory for what is temporary is none yet."""
+def _falls_back_to_temporary_directory(harness: Harness) -> None:
+    """The state directory is a file; the temporary directory does not exist yet."""
     home = harness.folder / "home"
     home.write_text("")
     with Receiver() as receiver:
@@ -208,50 +214,50 @@ def _has_another_place(harness: Harness) -> None:
         assert not service.lines_with(UNUSABLE)
 
 
-def _is_lost_at_last(harness: Harness) -> None:
-    with _a_file_in_its_place(harness), refusing() as nowhere:
-        with harness.service(nowhere, tolerance=LOSSY, with_control=False) as service:
-            _is_told(service)
+def _lost_without_any_directory(harness: Harness) -> None:
+    with _file_in_its_place(harness), refusing() as refused_url:
+        with harness.service(refused_url, tolerance=LOSSY, with_control=False) as service:
+            _is_logged(service)
         assert len(service.lines_with("and lost:")) == 1
         assert service.lost()["traces"].keys() == {"shutdown"}
 
 
-# --- files that wait --------------------------------------------------------------------------------------------------
+# --- damaged files ----------------------------------------------------------------------------------------------------
 
 
-def _leave(harness: Harness, files: int) -> Mapping[str, Sequence[str]]:
-    """Files of two spans, as a process that ended left them: the names of the spans by the path of their file."""
+def _write_files(harness: Harness, files: int) -> Mapping[str, Sequence[str]]:
+    """Files of two spans, as an ended process leaves them: the names of the spans by path."""
     spool = Spool(_directory(harness), Limits(), lambda *_: None)
-    left = {}
+    outputs = {}
     for number in range(files):
         names = f"{number} a", f"{number} b"
-        left[str(_directory(harness) / str(spool.write(_kept(names)).name))] = names
-    return left
+        outputs[str(_directory(harness) / str(spool.write(_stored_request(names)).name))] = names
+    return outputs
 
 
-def _kept(names: Sequence[str]) -> StoredRequest:
+def _stored_request(names: Sequence[str]) -> StoredRequest:
     spans = [Span(name=name, trace_id=os.urandom(16), span_id=os.urandom(8)) for name in names]
     request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])])
     return StoredRequest(Signal.TRACES, len(names), request.SerializeToString())
 
 
 def _times(receiver: Receiver, names: Iterable[str]) -> Sequence[int]:
-    """How often each has arrived."""
+    """How often each name arrived."""
     arrived = Counter(span.name for span in receiver.spans)
     return [arrived[name] for name in names]
 
 
 def damaged_files(harness: Harness) -> None:
-    left = list(_leave(harness, 2 * len(DAMAGES) + 1).items())
-    damaged = left[1::2]
+    outputs = list(_write_files(harness, 2 * len(DAMAGES) + 1).items())
+    damaged = outputs[1::2]
     for (path, _), damage in zip(damaged, DAMAGES.values(), strict=True):
         damage(Path(path))
-    strangers = [_directory(harness) / name for name in ("notes.txt", "core", "old")]
-    strangers[0].write_text("not ours")
-    strangers[1].symlink_to("/nowhere")
-    strangers[2].mkdir()
+    foreign = [_directory(harness) / name for name in ("notes.txt", "core", "old")]
+    foreign[0].write_text("not ours")
+    foreign[1].symlink_to("/nowhere")
+    foreign[2].mkdir()
     with Receiver() as receiver:
-        receiver.stop()  # until it has warmed up: what it reads is to be seen in its memory
+        receiver.stop()  # until the baseline is measured: reading must count as growth
         with harness.service(receiver, tolerance=LOSSY) as service:
             receiver.start()
             wait_until(lambda: not harness.spooled(), 60.0)
@@ -259,21 +265,23 @@ def damaged_files(harness: Harness) -> None:
             all_arrive(service, receiver)
             assert service.state()["delivery"]["spool"]["quarantined"] == len(DAMAGES)
             assert service.delivery()["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}
-        assert set(_times(receiver, _names(left[::2]))) == {1}
+        assert set(_times(receiver, _names(outputs[::2]))) == {1}
         assert set(_times(receiver, _names(damaged))) == {0}
     assert len(harness.spooled("bad")) == len(DAMAGES) - len(GONE)
-    assert all(map(os.path.lexists, strangers))
+    assert all(map(os.path.lexists, foreign))
 
 
 def _names(files: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
     return [name for _, names in files for name in names]
 
 
-# --- several at one directory -----------------------------------------------------------------------------------------
+# --- several processes ------------------------------------------------------------------------------------------------
 
 
 def killed_while_draining(harness: Harness, *, kills: int = 6) -> None:
-    left = {Path(path).name.partition(".")[0]: names for path, names in _leave(harness, 60 + 20 * kills).items()}
+    outputs = {
+        Path(path).name.partition(".")[0]: names for path, names in _write_files(harness, 60 + 20 * kills).items()
+    }
     rng = random.Random(57)
     under_way: set[str] = set()
     with Receiver() as receiver:
@@ -282,21 +290,21 @@ def killed_while_draining(harness: Harness, *, kills: int = 6) -> None:
         with harness.service(receiver, server=four, with_control=False, keep_alive=False) as service:
             all_arrive(service, receiver)
             for _ in range(kills):
-                _who_drains(harness)
+                _draining_process(harness)
                 time.sleep(rng.uniform(0.0, 0.5))
-                under_way.update(_kill_in_the_middle_of_a_claim(harness))
-            wait_until(lambda: not any(map(harness.spooled, ("", "tmp"))), 60.0)  # while they live
-        assert all(_times(receiver, _names(left.items())))
-        twice = {file for file, names in left.items() if max(_times(receiver, names)) > 1}
+                under_way.update(_kill_during_claim(harness))
+            wait_until(lambda: not any(map(harness.spooled, ("", "tmp"))), 60.0)  # before the workers end
+        assert all(_times(receiver, _names(outputs.items())))
+        twice = {file for file, names in outputs.items() if max(_times(receiver, names)) > 1}
         assert twice <= under_way
         assert not harness.spooled("bad")
 
 
-def _kill_in_the_middle_of_a_claim(harness: Harness) -> Sequence[str]:
-    """Whoever drains now; returns the files that it had claimed."""
+def _kill_during_claim(harness: Harness) -> Sequence[str]:
+    """Kill the process that drains now; the files that it had claimed."""
     while True:
-        worker = _who_drains(harness)
-        claimed = _claimed_by_a_stopped(worker, harness)
+        worker = _draining_process(harness)
+        claimed = _claims_when_stopped(worker, harness)
         if claimed:
             worker.kill()
             worker.wait(10.0)
@@ -304,13 +312,13 @@ def _kill_in_the_middle_of_a_claim(harness: Harness) -> Sequence[str]:
         worker.resume()
 
 
-def _claimed_by_a_stopped(worker: psutil.Process, harness: Harness) -> Sequence[str]:
+def _claims_when_stopped(worker: psutil.Process, harness: Harness) -> Sequence[str]:
     worker.suspend()
     wait_until(lambda: worker.status() == psutil.STATUS_STOPPED)
     return [file for file, pid in _claims(harness) if pid == worker.pid]
 
 
-def _who_drains(harness: Harness) -> psutil.Process:
+def _draining_process(harness: Harness) -> psutil.Process:
     found: list[int] = []
 
     def look() -> bool:
@@ -322,12 +330,12 @@ def _who_drains(harness: Harness) -> psutil.Process:
 
 
 def _claims(harness: Harness) -> Sequence[tuple[str, int]]:
-    """Files, each with the process that works on it."""
+    """Claimed files, each with the process that holds it."""
     names = filter(None, (parse(path.name) for path in harness.spooled("claim")))
     return [(str(name).partition(".")[0], int(name.owner.partition("-")[0])) for name in names if name.owner]
 
 
-# --- too much, too old ------------------------------------------------------------------------------------------------
+# --- size and age limit -----------------------------------------------------------------------------------------------
 
 
 def over_budget_and_age(harness: Harness) -> None:
@@ -341,12 +349,12 @@ SPANS, AT_ONCE = 400, 40
 
 
 def _over_the_budget(harness: Harness) -> None:
-    """Three times as much as may be kept; the newest third is."""
+    """Three times the size limit; the newest third is kept."""
     with Receiver() as receiver:
         receiver.stop()
         small: Variables = {"BLOGAUTO_OTEL_SPOOL_BYTES": str(BUDGET), "OTEL_BSP_SCHEDULE_DELAY": "100"}
         with harness.service(receiver, tolerance=LOSSY, **small) as service:
-            with _watched(_directory(harness)) as seen:
+            with _monitored(_directory(harness)) as seen:
                 for first in range(0, SPANS, AT_ONCE):
                     service.run_action("numbered_spans", numbers=list(range(first, first + AT_ONCE)), size=4000)
                     wait_until(lambda: _waiting(service) == 0)
@@ -363,21 +371,21 @@ def _over_the_budget(harness: Harness) -> None:
 
 @dataclass
 class Seen:
-    """The most that a directory has held, in bytes, and its largest file."""
+    """The peak size of a directory in bytes, and its largest file."""
 
     total: int = 0
     largest: int = 0
 
 
 @contextlib.contextmanager
-def _watched(directory: Path) -> Iterator[Seen]:
-    """Look at it all the while."""
+def _monitored(directory: Path) -> Iterator[Seen]:
+    """Sample the directory continuously."""
     seen, over = Seen(), threading.Event()
 
     def look() -> None:
         while not over.wait(0.001):
             sizes = [0]
-            with contextlib.suppress(FileNotFoundError):  # one was renamed: there is another look
+            with contextlib.suppress(FileNotFoundError):  # renamed meanwhile: sample again
                 sizes += [path.stat().st_size for path in directory.iterdir()]
                 seen.total = max(seen.total, sum(sizes))
             seen.largest = max(seen.largest, *sizes)
@@ -393,14 +401,14 @@ def _watched(directory: Path) -> Iterator[Seen]:
 
 
 def _over_the_age(harness: Harness) -> None:
-    """One process left its files two days ago, another a moment ago; a third may keep them for a day.
+    """One process left files two days ago, another just now; a third has an age limit of one day.
 
-    The younger ones have clocks that are ahead. One of them is the first, or it would have thrown away the old files.
+    The newer processes have clocks that are ahead. One of them runs first, or it would drop the old files.
     """
     later: Variables = {"ACTIONS_BEFORE": "advance_clock_two_days", "BLOGAUTO_OTEL_SPOOL_AGE": str(86_400)}
-    with refusing() as nowhere:
-        new = _ended_with_files(harness, nowhere, **later)
-        old = _ended_with_files(harness, nowhere)
+    with refusing() as refused_url:
+        new = _ended_with_files(harness, refused_url, **later)
+        old = _ended_with_files(harness, refused_url)
     with Receiver() as receiver:
         with harness.service(receiver, tolerance=LOSSY, with_control=False, **later) as service:
             wait_until(lambda: not harness.spooled(), 30.0)
@@ -414,7 +422,7 @@ def _over_the_age(harness: Harness) -> None:
         assert all(span in arrived for span in new.expected_spans)
 
 
-def _ended_with_files(harness: Harness, nowhere: str, **variables: Any) -> Service:
-    with harness.unchecked(nowhere, with_control=False, **variables) as service:
+def _ended_with_files(harness: Harness, refused_url: str, **variables: Any) -> Service:
+    with harness.unchecked(refused_url, with_control=False, **variables) as service:
         service.end()
     return service

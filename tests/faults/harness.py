@@ -167,6 +167,13 @@ class Harness:
         return ScriptResult(code, seconds, child.output)
 
 
+def succeeded(script: ScriptResult) -> ScriptResult:
+    """The script, after asserting that it exited with 0 and raised nothing."""
+    assert script.code == 0, script.output
+    assert "Traceback" not in script.output, script.output
+    return script
+
+
 @contextlib.contextmanager
 def control_application(folder: Path) -> Iterator[Client]:
     """The same application with a healthy receiver, for comparison."""

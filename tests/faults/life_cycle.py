@@ -1,4 +1,4 @@
-"""Rows of the process: however it begins, forks, is told to end or is killed, what was finished is delivered."""
+"""Lifecycle rows: start, fork, signals, kill; finished items are delivered."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from testkit.receiver import Receiver
 from testkit.servers import Command
 from tests.export.peers import refusing
 from tests.faults import harness as servers
-from tests.faults.harness import Harness, ScriptResult, wait_until
+from tests.faults.harness import Harness, succeeded, wait_until
 from tests.faults.service import Service
 
-SEVERAL: dict[str, Any] = {"keep": False}  # workers: each request over a connection of its own finds any of them
+SEVERAL: dict[str, Any] = {"keep": False}  # workers: a new connection for each request reaches all of them
 LOAD = 100
 
-# An item that was finished so long before a kill is delivered or on disk: the longest wait for company (1 s), and
-# another second while the Collector is away (docs/reliability.md). The rest is what a loaded machine may take for it.
+# An item finished this long before a kill is delivered or on disk: the schedule delay (1 s), and
+# another second while the Collector is unreachable (docs/reliability.md). The rest is for a loaded machine.
 WINDOW = 1.0
-WINDOW_AWAY = 2.0
+WINDOW_UNREACHABLE = 2.0
 SLACK = 1.5
 
 
 def sigterm(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
         service.hit(LOAD)
-        _counts_arrive_at_the_end(service, receiver)
+        _last_counts_are_delivered(service, receiver)
 
 
 def sigterm_with_workers(harness: Harness) -> None:
@@ -42,11 +42,11 @@ def sigterm_with_workers(harness: Harness) -> None:
             harness.service(receiver, server=command, with_control=False, **SEVERAL) as service,
         ):
             service.hit(LOAD)
-            _counts_arrive_at_the_end(service, receiver)
+            _last_counts_are_delivered(service, receiver)
 
 
-def _counts_arrive_at_the_end(service: Service, receiver: Receiver) -> None:
-    """The last collection of the metrics counts what came after the last push as well."""
+def _last_counts_are_delivered(service: Service, receiver: Receiver) -> None:
+    """The collection at exit includes what was counted after the last push."""
     service.end()
     hits = len(service.expected_logs)
     assert receiver.total("blogauto.keywords.analyzed") == hits
@@ -81,20 +81,20 @@ def second_signal(harness: Harness) -> None:
 def sigkill(harness: Harness, *, times: int = 4) -> None:
     rng = random.Random(22)
     for number in range(times):
-        with Receiver() as receiver, refusing() as nowhere:
-            away = number % 2 == 1
-            with harness.unchecked(nowhere if away else receiver, with_control=False) as service:
+        with Receiver() as receiver, refusing() as refused_url:
+            unreachable = number % 2 == 1
+            with harness.unchecked(refused_url if unreachable else receiver, with_control=False) as service:
                 until = time.monotonic() + 1.5 + rng.random() * 3
                 while time.monotonic() < until:
                     service.hit(5)
                     time.sleep(0.02)
                 at = time.monotonic()
                 service.signal_and_wait(signal.SIGKILL)
-            _only_the_youngest_are_missing(harness, service, at - (WINDOW_AWAY if away else WINDOW) - SLACK)
+            _older_items_are_delivered(harness, service, at - (WINDOW_UNREACHABLE if unreachable else WINDOW) - SLACK)
 
 
-def _only_the_youngest_are_missing(harness: Harness, service: Service, until: float) -> None:
-    """What was finished before that moment is delivered, or comes with the next start."""
+def _older_items_are_delivered(harness: Harness, service: Service, until: float) -> None:
+    """Items finished before that moment are delivered, now or by the next process."""
     with harness.drained_spool(service):
         arrived = service.received()
         for index, requested_at in enumerate(service.requested_at):
@@ -114,13 +114,13 @@ def worker_timeout(harness: Harness) -> None:
         ) as service:
             service.hit(LOAD)
             at = time.monotonic()
-            threading.Thread(target=_ask_in_vain, args=(service, "/freeze?seconds=8"), daemon=True).start()
+            threading.Thread(target=_request_ignoring_errors, args=(service, "/freeze?seconds=8"), daemon=True).start()
             wait_until(lambda: "WORKER TIMEOUT" in service.child.output, 20.0)
             service.signal_and_wait(signal.SIGTERM)
-        _only_the_youngest_are_missing(harness, service, at)  # all of it: the worker had seconds
+        _older_items_are_delivered(harness, service, at)  # everything: the worker had seconds
 
 
-def _ask_in_vain(service: Service, path: str) -> None:
+def _request_ignoring_errors(service: Service, path: str) -> None:
     with contextlib.suppress(OSError, http.client.HTTPException):
         service.child.get(path)
 
@@ -128,13 +128,13 @@ def _ask_in_vain(service: Service, path: str) -> None:
 def request_in_flight(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
         service.hit(LOAD)
-        asking = threading.Thread(target=lambda: service.child.get("/wait?seconds=3"))
-        asking.start()
+        request = threading.Thread(target=lambda: service.child.get("/wait?seconds=3"))
+        request.start()
         time.sleep(0.5)
-        # The server waits for the request; the time that counts is that from its answer to the end.
+        # The server waits for the request; only the time after its response counts.
         service.record_status()
         service.child.send_signal(signal.SIGTERM)
-        asking.join()
+        request.join()
         service.signal_and_wait(0)
     assert "GET /wait" in {span.name for span in receiver.spans}
 
@@ -142,19 +142,19 @@ def request_in_flight(harness: Harness) -> None:
 def multiprocessing_children(harness: Harness) -> None:
     with Receiver() as receiver:
         for method in ("fork", "forkserver", "spawn"):
-            made = _ended_well(harness.run_script("multiprocessing_children", receiver, method)).result
+            recorded = succeeded(harness.run_script("multiprocessing_children", receiver, method)).result
             names = Counter(span.name for span in receiver.spans)
-            assert names[method] == made, (method, names)
-        _ended_well(harness.run_script("multiprocessing_children", receiver, "os._exit"))
+            assert names[method] == recorded, (method, names)
+        succeeded(harness.run_script("multiprocessing_children", receiver, "os._exit"))
         assert Counter(span.name for span in receiver.spans)["os._exit"] == 5
 
 
 def fork_identity(harness: Harness) -> None:
     with Receiver() as receiver:
-        _ended_well(harness.run_script("forks", receiver, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=mine"))
+        succeeded(harness.run_script("forks", receiver, OTEL_RESOURCE_ATTRIBUTES="service.instance.id=mine"))
         ids = {span.name: str(span.resource["service.instance.id"]) for span in receiver.spans}
     assert ids.keys() == {"before", "parent", "child", "grandchild"}
-    assert ids["parent"] == ids["before"] == "mine"  # both configured for themselves
+    assert ids["parent"] == ids["before"] == "mine"  # both called `configure`
     assert ids["child"].startswith("mine-")
     assert ids["grandchild"].startswith("mine-")
     assert len({ids[name] for name in ("parent", "child", "grandchild")}) == 3
@@ -163,11 +163,11 @@ def fork_identity(harness: Harness) -> None:
 def forks_during_export(harness: Harness, *, forks: int = 40) -> None:
     with Receiver() as receiver:
         receiver.answer(peer.delay(0.02))
-        said = _ended_well(harness.run_script("forks_during_export", receiver, str(forks))).result
-        assert said["ended_badly"] == []
-        names = Counter(span.name for span in receiver.spans)  # each request could be decoded
-        assert names["child"] == said["children"]
-        assert names["parent"] == said["parent"]
+        result = succeeded(harness.run_script("forks_during_export", receiver, str(forks))).result
+        assert result["failed_children"] == []
+        names = Counter(span.name for span in receiver.spans)  # so every request was decodable
+        assert names["child"] == result["children"]
+        assert names["parent"] == result["parent"]
         assert all(request.answered == 200 for request in receiver.requests)
 
 
@@ -178,7 +178,7 @@ def recycled_workers(harness: Harness) -> None:
     ):
         for _ in range(3):
             service.hit(20)
-            time.sleep(1.0)  # uvicorn looks ten times a second whether its worker has answered enough
+            time.sleep(1.0)  # uvicorn checks the limit ten times a second
     assert len({str(span.resource["service.instance.id"]) for span in receiver.spans}) >= 3
 
 
@@ -189,10 +189,10 @@ def configured_twice(harness: Harness) -> None:
             service.hit(LOAD)
         assert service.received().duplicates == 0
     for command in (servers.UVICORN_RELOAD, servers.UVICORN_WORKERS):  # both spawn
-        _nothing_comes_twice_from(harness, command)
+        _no_duplicates_from(harness, command)
 
 
-def _nothing_comes_twice_from(harness: Harness, command: Command) -> None:
+def _no_duplicates_from(harness: Harness, command: Command) -> None:
     with Receiver() as receiver:
         with harness.service(receiver, server=command, with_control=False, **SEVERAL) as service:
             service.hit(20)
@@ -202,7 +202,7 @@ def _nothing_comes_twice_from(harness: Harness, command: Command) -> None:
 
 def api_without_configure(harness: Harness) -> None:
     with Receiver() as receiver:
-        _ended_well(harness.run_script("api_without_configure", receiver))
+        succeeded(harness.run_script("api_without_configure", receiver))
         assert {span.name for span in receiver.spans} == {"in time", "once more"}
 
 
@@ -210,10 +210,10 @@ def no_threads(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver, ACTIONS_BEFORE="no_threads") as service:
         service.hit(LOAD)
     assert len(service.lines_with("no thread can be started")) == 1
-    # From the very beginning even the SDK does not import: the application runs without telemetry, and is told so.
-    program = harness.run_script("no_threads")
-    assert program.result == "done"
-    assert program.output.count("the application runs without telemetry") == 1
+    # Without any thread even the SDK cannot be imported: the application runs without telemetry, logged once.
+    script = harness.run_script("no_threads")
+    assert script.result == "done"
+    assert script.output.count("the application runs without telemetry") == 1
 
 
 def exhausted_resources(harness: Harness) -> None:
@@ -237,25 +237,18 @@ def broken_output(harness: Harness) -> None:
 
 
 def invalid_settings(harness: Harness) -> None:
-    said = _ended_well(harness.run_script("invalid_settings")).result
-    assert len(said) > 60
-    for variable, (ended, lines) in said.items():
+    result = succeeded(harness.run_script("invalid_settings")).result
+    assert len(result) > 60
+    for variable, (ended, lines) in result.items():
         assert ended == "started", (variable, ended)
         assert lines <= 1, (variable, lines)
 
 
 def unsupported_version(harness: Harness) -> None:
     with Receiver() as receiver:
-        contrib = _ended_well(harness.run_script("sql", receiver, BLOGAUTO_OTEL_SQLALCHEMY="contrib"))
+        contrib = succeeded(harness.run_script("sql", receiver, BLOGAUTO_OTEL_SQLALCHEMY="contrib"))
         assert "wrong version" in contrib.result
         assert any("sqlalchemy wrong version" in line.text for line in contrib.own_lines)
-        own = _ended_well(harness.run_script("sql", receiver))
+        own = succeeded(harness.run_script("sql", receiver))
         assert own.result == "on"
         assert "SELECT" in {span.name.partition(" ")[0] for span in receiver.spans}
-
-
-def _ended_well(program: ScriptResult) -> ScriptResult:
-    """It came to its end, nothing was raised, and telemetry did not hold it up."""
-    assert program.code == 0, program.output
-    assert "Traceback" not in program.output, program.output
-    return program

@@ -1,4 +1,4 @@
-"""Rows of the Collector and the network: away, silent, refusing, mad; nothing of it reaches the application."""
+"""Collector and network rows: unreachable, silent, refusing, broken."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from tests.faults.invariants import LOSSY
 from tests.faults.service import Service
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-BATCH = 2048  # spans that fill a request, so that the sender looks whether it may be sent
-LOAD = 100  # requests of the application while the fault lasts; the rule asks for more
+BATCH = 2048  # spans that fill a batch, so that the worker checks whether it may send
+LOAD = 100  # requests during the fault; the invariants add more
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[str]:
-    """Connections are made, by the kernel, and nobody ever accepts one: a stopped process."""
+def _never_accepting() -> Iterator[str]:
+    """The kernel completes connections that the server never accepts, as with a stopped process."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def connection_refused(harness: Harness) -> None:
-    with refusing() as nowhere, harness.service(nowhere) as service:
-        assert service.get("/ready") < 2.0  # seconds for `configure`: it waits for nobody
+    with refusing() as refused_url, harness.service(refused_url) as service:
+        assert service.get("/ready") < 2.0  # seconds for `configure`: it does not wait
         service.hit(LOAD)
 
 
 def no_answer(harness: Harness) -> None:
-    with _deaf() as nowhere, harness.service(nowhere) as service:
+    with _never_accepting() as refused_url, harness.service(refused_url) as service:
         assert service.get("/ready") < 2.0
         service.hit(LOAD)
 
@@ -47,7 +47,7 @@ def no_answer(harness: Harness) -> None:
 def outage(harness: Harness, *, seconds: float = 6.0) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
         service.hit(LOAD)
-        all_arrive(service, receiver)  # or the outage would catch all of it, and the disk have all of it
+        all_arrive(service, receiver)  # before the outage, so that some data is not spooled
         receiver.stop()
         began = time.monotonic()
         while time.monotonic() - began < seconds:
@@ -64,7 +64,7 @@ def outage(harness: Harness, *, seconds: float = 6.0) -> None:
 
 
 def _numbers(receiver: Receiver, *, came_from_disk: bool) -> list[int]:
-    """Those of the requests that log records speak of, in the order of their arrival."""
+    """The request numbers in log records, in order of arrival."""
     bodies = [str(r.body) for r in receiver.logs if (semconv.REDELIVERED in r.resource) is came_from_disk]
     return [int(body.removeprefix("hit ")) for body in bodies if body.startswith("hit ")]
 
@@ -112,7 +112,7 @@ def retry_after_honoured(harness: Harness) -> None:
             service.hit(40)
             time.sleep(0.6)
         asked = Counter(request.path for request in receiver.requests if request.answered in (429, 503))
-        assert max(asked.values()) == 1, asked  # one batch after the other remembers
+        assert max(asked.values()) == 1, asked  # later batches observe the delay too
 
 
 def unusual_retry_after(harness: Harness) -> None:
@@ -124,7 +124,7 @@ def unusual_retry_after(harness: Harness) -> None:
         all_arrive(service, receiver)
         for path in ("/v1/traces", "/v1/logs"):
             pauses = _pauses(receiver, path)
-            assert all(pause > 0.04 for pause in pauses[:2]), pauses  # our own first ones
+            assert all(pause > 0.04 for pause in pauses[:2]), pauses  # the package's own first delays
             assert all(0.5 <= pause < 2.0 for pause in pauses[2:]), pauses
         receiver.answer(peer.status(503, retry_after="1e9"))
         service.hit(20)
@@ -142,7 +142,7 @@ def unusual_retry_after(harness: Harness) -> None:
 
 
 def _pauses(receiver: Receiver, path: str) -> list[float]:
-    """Seconds between a request that was refused for now and the next."""
+    """Seconds between a request answered with 503 and the next."""
     asked = [request for request in receiver.requests if request.path == path]
     return [later.time - sooner.time for sooner, later in pairwise(asked) if sooner.answered == 503]
 
@@ -163,16 +163,16 @@ def partial_success(harness: Harness) -> None:
         wait_until(lambda: service.delivery()["dropped"].get("rejected", 0) % 3 == 0 and service.delivery()["dropped"])
         service.hit(LOAD)
     assert service.last["delivery"]["traces"]["dropped"].keys() <= {"rejected"}
-    assert len(service.lines_with("rejected 3 of")) <= 3  # one a signal
+    assert len(service.lines_with("rejected 3 of")) <= 3  # one for each signal
 
 
 def request_size_limit(harness: Harness) -> None:
-    receivers = {"http/protobuf": Receiver(), "grpc": GrpcReceiver()}  # of which the latter refuses more by itself
+    receivers = {"http/protobuf": Receiver(), "grpc": GrpcReceiver()}  # the gRPC server enforces the limit itself
     for protocol, receiver in receivers.items():
         with receiver, harness.service(receiver, OTEL_EXPORTER_OTLP_PROTOCOL=protocol) as service:
-            made = service.run_action("many_large_spans", count=1500, size=4000)
+            recorded = service.run_action("many_large_spans", count=1500, size=4000)
             all_arrive(service, receiver)
-            receiver.wait_for(lambda r, made=made: sum(span.name == "large" for span in r.spans) == made)  # type: ignore[misc]
+            receiver.wait_for(lambda r, recorded=recorded: sum(span.name == "large" for span in r.spans) == recorded)  # type: ignore[misc]
         assert max(len(request.payload) for request in receiver.requests) < 4 * 2**20
 
 
@@ -203,19 +203,19 @@ def dns_failure(harness: Harness) -> None:
 
 
 def tls_errors(harness: Harness) -> None:
-    made = certificates.make(harness.folder)
-    troubles = {
-        "a stranger signed it": (made.server, str(made.stranger)),
-        "it has expired": (made.expired, str(made.authority)),
-        "no such file": (made.server, str(harness.folder / "missing.pem")),
-        "it is no certificate": (made.server, __file__),
+    certs = certificates.make(harness.folder)
+    faults = {
+        "unknown authority": (certs.server, str(certs.unknown)),
+        "expired": (certs.expired, str(certs.authority)),
+        "missing file": (certs.server, str(harness.folder / "missing.pem")),
+        "not a certificate": (certs.server, __file__),
     }
-    for trouble, (served, trusted) in troubles.items():
+    for fault, (served, trusted) in faults.items():
         with Receiver(tls=served()) as receiver:
             with harness.service(receiver, OTEL_EXPORTER_OTLP_CERTIFICATE=trusted) as service:
                 service.hit(20)
                 wait_until(lambda: service.lines_with("cannot deliver"))
-            assert not receiver.requests, trouble
+            assert not receiver.requests, fault
     with Receiver() as plain, harness.service(plain.url.replace("http", "https")) as service:
         service.hit(20)
         wait_until(lambda: service.lines_with("cannot deliver"))
@@ -232,7 +232,7 @@ def lost_acknowledgements(harness: Harness) -> None:
 
 
 def in_turn(answers: Sequence[Answer]) -> Callable[[str], Answer]:
-    """Each path gets each of the answers once; then all is well."""
+    """Each path gets each of the answers once; then 200."""
     turns: dict[str, Iterator[Answer]] = defaultdict(lambda: iter(answers))
     return lambda path: next(turns[path], peer.ok())
 

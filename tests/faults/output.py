@@ -1,4 +1,4 @@
-"""Rows of the output: a program's stdout, its handlers and levels, records that interrupt each other."""
+"""Console output rows: piped stdout, the application's handlers and levels, nested records."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ import logging, signal, time
 import blogauto_otel
 telemetry = blogauto_otel.configure()
 log = logging.getLogger("data")
-made = 0
+recorded = 0
 def handler(number, frame):
-    global made
-    made += 1
+    global recorded
+    recorded += 1
     log.warning("of a handler")
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 ended = time.monotonic() + 2
 while time.monotonic() < ended:
-    made += 1
-    log.warning("of the program")
+    recorded += 1
+    log.warning("of the script")
     time.sleep(0.0005)
 signal.setitimer(signal.ITIMER_REAL, 0)
 telemetry.force_flush()
-print(made, telemetry.status().delivery.as_dict()["logs"]["dropped"].get("nested", 0))
+print(recorded, telemetry.status().delivery.as_dict()["logs"]["dropped"].get("nested", 0))
 """
 
 
@@ -64,14 +64,14 @@ def levels_and_handlers(harness: Harness) -> None:
 
 def logging_signal_handlers(harness: Harness) -> None:
     with Receiver() as receiver:
-        made, dropped = map(int, _run(INTERRUPTED, receiver, BLOGAUTO_OTEL_CONSOLE="off").split())
-        assert made > 100
-        assert sum(str(record.body).startswith("of ") for record in receiver.logs) == made - dropped
+        recorded, dropped = map(int, _run(INTERRUPTED, receiver, BLOGAUTO_OTEL_CONSOLE="off").split())
+        assert recorded > 100
+        assert sum(str(record.body).startswith("of ") for record in receiver.logs) == recorded - dropped
 
 
-def _run(program: str, receiver: Receiver, **variables: str) -> str:
+def _run(script: str, receiver: Receiver, **variables: str) -> str:
     variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.url
     return subprocess.run(
-        python("-c", program), cwd=ROOT, env=environment(**variables), stdout=subprocess.PIPE, text=True, timeout=60,
+        python("-c", script), cwd=ROOT, env=environment(**variables), stdout=subprocess.PIPE, text=True, timeout=60,
         check=True,
     ).stdout  # fmt: skip

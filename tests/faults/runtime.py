@@ -1,4 +1,4 @@
-"""Rows of the interpreter and its surroundings: interrupted anywhere, crowded, started oddly, hung up on."""
+"""Runtime rows: interrupts, many threads, interpreter flags, umask, disconnecting clients."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LOAD = 100
 
 
 def recording_in_interrupts(harness: Harness) -> None:
-    """What a signal handler or a finalizer records comes in the middle of recording: no lock may be waited for."""
+    """Signal handlers and finalizers record while the same thread records: waiting for a lock would deadlock."""
     actions = "record_in_signal_handlers,record_in_finalizers"
     with Receiver() as receiver, harness.service(receiver, ACTIONS_BEFORE=actions) as service:
         service.hit(3 * LOAD)
         assert service.get("/busy?seconds=3") > 1000
-        made = service.run_action("stop_interruptions")
-        assert min(made.values()) > 20, made
-        for name, count in made.items():
+        recorded = service.run_action("stop_interruptions")
+        assert min(recorded.values()) > 20, recorded
+        for name, count in recorded.items():
             receiver.wait_for(lambda r, name=name, count=count: _spans(r, name) == count)  # type: ignore[misc]
         all_arrive(service, receiver)
 
@@ -36,12 +36,12 @@ def _spans(receiver: Receiver, name: str) -> int:
 
 def many_threads(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver) as service:
-        made = service.run_action("many_threads", threads=200, times=50)
+        recorded = service.run_action("many_threads", threads=200, times=50)
         service.hit(LOAD)
-        receiver.wait_for(lambda r: _spans(r, "of many") == made)
-        receiver.wait_for(lambda r: sum(str(record.body).startswith("of many") for record in r.logs) == made)
+        receiver.wait_for(lambda r: _spans(r, "of many") == recorded)
+        receiver.wait_for(lambda r: sum(str(record.body).startswith("of many") for record in r.logs) == recorded)
         service.end()
-        assert receiver.total("faults.of_many") == made
+        assert receiver.total("faults.of_many") == recorded
 
 
 def interpreter_flags(harness: Harness) -> None:
@@ -69,7 +69,7 @@ def umask_0777(harness: Harness) -> None:
 def disconnecting_clients(harness: Harness, *, clients: int = 200) -> None:
     with Receiver() as receiver, harness.service(receiver, OTEL_METRIC_EXPORT_INTERVAL="500") as service:
         for _ in range(clients):
-            _hang_up(service, "/wait?seconds=0.3")
+            _disconnect(service, "/wait?seconds=0.3")
         service.hit(LOAD)
         receiver.wait_for(lambda r: _spans(r, "GET /wait") == clients, timeout=20.0)
         all_arrive(service, receiver)
@@ -79,7 +79,7 @@ def disconnecting_clients(harness: Harness, *, clients: int = 200) -> None:
         assert not sum(point.value or 0 for point in open_now if dict(point.attributes)["endpoint"] == "/wait")
 
 
-def _hang_up(service: Service, path: str) -> None:
+def _disconnect(service: Service, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", service.child.port, timeout=10)
     connection.request("GET", path)
     connection.close()

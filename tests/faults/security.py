@@ -1,4 +1,4 @@
-"""Rows of security: nothing forged in a log, no secret in any byte that leaves, no page for strangers but one."""
+"""Security rows: log injection, secrets, slow redaction, public pages."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from tests.redaction.hostile import HOSTILE
 LOAD = 100
 
 
-def _uvicorn(program: str, *options: str) -> Command:
-    app = f"tests.faults.scripts.{program}:app"
+def _uvicorn(script: str, *options: str) -> Command:
+    app = f"tests.faults.scripts.{script}:app"
     return lambda port: python("-m", "uvicorn", app, "--port", str(port), *options)
 
 
-def _gunicorn(program: str) -> Command:
+def _gunicorn(script: str) -> Command:
     options = ("-w", "1", "-k", "uvicorn_worker.UvicornWorker", "--access-logfile", "-")
     return lambda port: python(
-        "-m", "gunicorn", f"tests.faults.scripts.{program}:app", "-b", f"127.0.0.1:{port}", *options
+        "-m", "gunicorn", f"tests.faults.scripts.{script}:app", "-b", f"127.0.0.1:{port}", *options
     )
 
 
-# --- lines that are forged -------------------------------------------------------------------------------------------
+# --- log injection ----------------------------------------------------------------------------------------------------
 
-# Whatever ends a line, moves a cursor or turns the direction of writing; a tab does none of it.
+# Characters that end a line, move a cursor or change the writing direction; a tab does none of these.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 RECORD = re.compile(r"\d\d:\d\d:\d\d\.\d{3} \S+ +([\w.]+)")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -70,8 +70,8 @@ def log_injection(harness: Harness) -> None:
             logged = _send_hostile(service)
             service.end()
         lines = _lines(service.child)
-        records = [json.loads(line) for line in lines]  # every one of them is a record
-        assert sum(record["logger"].startswith("strangers") for record in records) == logged
+        records = [json.loads(line) for line in lines]  # every line is a record
+        assert sum(record["logger"].startswith("clients") for record in records) == logged
         assert all(record["logger"] != "forged" for record in records)
         ids = [record["request.id"] for record in records if "request.id" in record]
         ids += [item.attributes["request.id"] for item in receiver.logs if "request.id" in item.attributes]
@@ -84,21 +84,21 @@ def log_injection(harness: Harness) -> None:
             service.end()
         lines = _lines(service.child)
         loggers = [found[1] for line in lines if (found := RECORD.match(line))]
-        assert sum(logger.startswith("strangers") for logger in loggers) == logged
+        assert sum(logger.startswith("clients") for logger in loggers) == logged
         assert "forged" not in loggers
         strays = [line for line in lines if not RECORD.match(line) and not line.startswith("    ")]
-        assert strays == []  # the lines of a traceback are indented
+        assert strays == []  # lines of a traceback are indented
 
 
 def _lines(child: Process) -> list[str]:
-    """The lines of its output, which has nothing in it that a terminal obeys."""
+    """The lines of its output, after asserting that it has no control characters."""
     output = child.log.read_bytes().decode()
     assert CONTROLS.findall(output) == []
     return output.removesuffix("\n").split("\n")
 
 
 def _send_hostile(service: Service) -> int:
-    """Hostile requests, and hostile text of the application's own; how many records that made."""
+    """Send hostile requests and let the application log hostile text; the number of log records."""
     port = service.child.port
     answered = 0
     for target in TARGETS:
@@ -109,17 +109,17 @@ def _send_hostile(service: Service) -> int:
     for given in BAD_IDS:
         answer = _ask(port, b"GET /log/id HTTP/1.1\r\nHost: a\r\nX-Request-ID: " + given + b"\r\n")
         answered += answer.startswith(b"HTTP/1.1 200")
-        for told in re.findall(rb"(?i)x-request-id: (.*)\r\n", answer):
-            assert told != given
-            assert REQUEST_ID.fullmatch(told.decode("latin-1"))
+        for status in re.findall(rb"(?i)x-request-id: (.*)\r\n", answer):
+            assert status != given
+            assert REQUEST_ID.fullmatch(status.decode("latin-1"))
     answer = _ask(port, b"GET /log/id HTTP/1.1\r\nHost: a\r\nX-Request-ID: good-1.a_B\r\n")
     assert b"x-request-id: good-1.a_B\r\n" in answer.lower().replace(b"a_b", b"a_B")
-    assert answered >= 9  # the server refuses the rest by itself
+    assert answered >= 9  # the server rejects the rest itself
     return answered + 1 + int(service.get("/forge"))
 
 
 def _ask(port: int, head: bytes) -> bytes:
-    """The answer to a request of any bytes."""
+    """The response to a request of arbitrary bytes."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
         connection.sendall(head + b"Connection: close\r\n\r\n")
@@ -129,10 +129,10 @@ def _ask(port: int, head: bytes) -> bytes:
     return answer
 
 
-# --- texts that want the redactor to be busy -------------------------------------------------------------------------
+# --- redaction complexity ---------------------------------------------------------------------------------------------
 
 SLOWEST = 0.005  # seconds of processor time for one text
-QUERY = "/?&;:=%@+,!$'()*[]-._~"  # stays as it is
+QUERY = "/?&;:=%@+,!$'()*[]-._~"  # not percent-encoded
 GROWTH = 2.6**2  # for four times as much text
 
 
@@ -141,7 +141,7 @@ def redactor_complexity(harness: Harness) -> None:
         assert took["seconds"] <= SLOWEST, f"{name}: {took['seconds'] * 1e3:.1f} ms"
         assert took["growth"] <= GROWTH, f"{name}: {took['growth']:.1f} times as long for four times as much"
     with Receiver() as receiver, harness.service(receiver, server=_uvicorn("log_injection")) as service:
-        for text in HOSTILE.values():  # as much of each as a server takes
+        for text in HOSTILE.values():  # as much of each as the server accepts
             query = urllib.parse.quote(text[:60_000], safe=QUERY)[:60_000]
             agent = " ".join(text[:8_000].replace("\x1b", "").encode().decode("latin-1").split())
             assert _visit(service, "GET", f"/log/x?{query}", {}) == 200
@@ -150,88 +150,90 @@ def redactor_complexity(harness: Harness) -> None:
         receiver.wait_for(lambda _: not service.missing())
 
 
-# --- secrets ---------------------------------------------------------------------------------------------------------
+# --- secrets ----------------------------------------------------------------------------------------------------------
 
-# What the application raises and logs on purpose; an item that is rejected on purpose is lost.
+# Errors that the application logs on purpose; one item is rejected on purpose, and so lost.
 ON_PURPOSE = Tolerance(
     lossless=False, errors=("Exception in ASGI application", "never retrieved", "Exception in callback")
 )
-AT_THE_END = ("log when stdout is full", "log of a handler")
+WITH_FULL_STDOUT = ("log when stdout is full", "log of a handler")
 
 
 def secret_canaries(harness: Harness) -> None:
     canaries = Canaries(secrets.token_hex(16))
     _while_the_collector_answers(harness, canaries)
-    _while_it_is_away(harness, canaries)
-    _while_all_of_it_is_printed(harness, canaries)
-    _without_a_service(harness, canaries)
+    _while_the_collector_is_down(harness, canaries)
+    _through_console_exporters(harness, canaries)
+    _failed_start_and_command_line(harness, canaries)
     _with_redaction_off(harness, canaries)
 
 
 def _while_the_collector_answers(harness: Harness, canaries: Canaries) -> None:
     with Receiver() as receiver:
-        server = _uvicorn("canary_application", "--http", "h11")  # which takes any method
+        server = _uvicorn("canary_application", "--http", "h11")  # accepts any method
         with harness.service(receiver, tolerance=ON_PURPOSE, server=server, **_settings(canaries)) as service:
-            told = _plant(service, canaries)
-            receiver.answer(peer.partial_success(1, canaries.dressed("answer of the collector")), times=1)
+            status = _send_canaries(service, canaries)
+            receiver.answer(peer.partial_success(1, canaries.in_text("answer of the collector")), times=1)
             service.hit(10)
             wait_until(lambda: service.lines_with(canaries.marker("answer of the collector")))
-            told += json.dumps(service.state()).encode()
+            status += json.dumps(service.state()).encode()
             page = _scrape(service.child, canaries)
             service.get("/full")
             service.end()
         token = f"Bearer {canaries.secret('otlp header')}"
         assert all(request.headers["authorization"] == token for request in receiver.requests)
-        left = {**_received(receiver), "console": service.child.log.read_bytes(), "page": page, "status": told}
-        _no_secret_is_in(left, canaries)
-        _markers_are_in(left, canaries)
+        outputs = {**_received(receiver), "console": service.child.log.read_bytes(), "page": page, "status": status}
+        _no_secret_is_in(outputs, canaries)
+        _markers_are_in(outputs, canaries)
 
 
-def _while_it_is_away(harness: Harness, canaries: Canaries) -> None:
-    """Everything goes to disk, and from there to the next Collector."""
-    with refusing() as nowhere:
-        endpoint = nowhere.replace("://", f"://bob:{canaries.secret('otlp endpoint')}@")
+def _while_the_collector_is_down(harness: Harness, canaries: Canaries) -> None:
+    """Everything is spooled, and delivered to the next Collector."""
+    with refusing() as refused_url:
+        endpoint = refused_url.replace("://", f"://bob:{canaries.secret('otlp endpoint')}@")
         server, settings = _gunicorn("canary_application"), _settings(canaries)
         with harness.service(
             endpoint, tolerance=ON_PURPOSE, server=server, with_control=False, keep_alive=False, **settings
         ) as service:
-            told = _plant(service, canaries)
+            status = _send_canaries(service, canaries)
             wait_until(lambda: {path.suffix for path in harness.spooled()} >= {".traces", ".logs"})
             kept = _spooled(harness)
             wait_until(lambda: service.lines_with("cannot deliver"))
-            told += json.dumps(service.state()).encode()
+            status += json.dumps(service.state()).encode()
             service.end()
             kept += _spooled(harness)
-            left = {"traces": kept, "logs": kept, "console": service.child.log.read_bytes(), "status": told}
-            _no_secret_is_in(left, canaries)
-            _markers_are_in(left, canaries, besides={"method", "answer of the collector", *AT_THE_END})
+            outputs = {"traces": kept, "logs": kept, "console": service.child.log.read_bytes(), "status": status}
+            _no_secret_is_in(outputs, canaries)
+            _markers_are_in(outputs, canaries, except_for={"method", "answer of the collector", *WITH_FULL_STDOUT})
         [next_receiver] = service.receivers
         _no_secret_is_in(_received(next_receiver), canaries)
         assert canaries.marker("span name").encode() in _received(next_receiver)["traces"]
 
 
-def _while_all_of_it_is_printed(harness: Harness, canaries: Canaries) -> None:
-    """By the console exporters, as text, and by the page of the other exporter for Prometheus."""
+def _through_console_exporters(harness: Harness, canaries: Canaries) -> None:
+    """Through the console exporters, the text console and OpenTelemetry's own Prometheus exporter."""
     port = str(free_port())
     printed = {f"OTEL_{signal}_EXPORTER": "otlp,console" for signal in ("TRACES", "LOGS")}
     printed |= {"OTEL_METRICS_EXPORTER": "otlp,console,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
     settings = {**_settings(canaries), **printed, "BLOGAUTO_OTEL_CONSOLE": "text"}
     with Receiver() as receiver:
         with harness.unchecked(receiver, server=_uvicorn("canary_application"), **settings) as service:
-            _plant(service, canaries)
+            _send_canaries(service, canaries)
             with socket.create_connection(("localhost", int(port)), timeout=TIMEOUT) as connection:
                 connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
                 page = b"".join(iter(lambda: connection.recv(65_536), b""))
             service.end()
         console = service.child.log.read_bytes()
-        left = {"console": console, "traces": console, "logs": console, "metrics": console, "page": page}
-        _no_secret_is_in(left, canaries)
-        unsaid = {place for place in PLACES if "scope" in place}  # the SDK's JSON has the scope of metrics alone
-        _markers_are_in(left, canaries, besides={*unsaid, "method", "answer of the collector", *AT_THE_END})
+        outputs = {"console": console, "traces": console, "logs": console, "metrics": console, "page": page}
+        _no_secret_is_in(outputs, canaries)
+        not_printed = {place for place in PLACES if "scope" in place}  # the SDK's JSON has scopes of metrics only
+        _markers_are_in(
+            outputs, canaries, except_for={*not_printed, "method", "answer of the collector", *WITH_FULL_STDOUT}
+        )
 
 
-def _without_a_service(harness: Harness, canaries: Canaries) -> None:
-    """An application that does not start, and the command line."""
+def _failed_start_and_command_line(harness: Harness, canaries: Canaries) -> None:
+    """An application that fails to start, and the command line."""
     endpoint = f"http://bob:{canaries.secret('otlp endpoint')}@127.0.0.1:1/{canaries.marker('otlp endpoint')}"
     endpoint += f"?api_key={canaries.secret('otlp query')}"
     variables: dict[str, Any] = {
@@ -241,34 +243,34 @@ def _without_a_service(harness: Harness, canaries: Canaries) -> None:
     }
     broken = _uvicorn("canary_application")(free_port())
     commands = {name: python("-m", "blogauto_otel", name) for name in ("settings", "check", "spool")}
-    said = {"broken": "start", "spool": "setting that is none"}
+    result = {"broken": "start", "spool": "setting that is none"}
     for name, command in {"broken": broken, **commands}.items():
         log = harness.folder / f"{name}.log"
-        with running(command, log, LEAKY_START="fails", **variables) as child:
+        with running(command, log, CANARY_START="fails", **variables) as child:
             assert (child.wait() == 0) is (name == "spool")
-        marker = canaries.marker(said.get(name, "otlp endpoint"))
+        marker = canaries.marker(result.get(name, "otlp endpoint"))
         assert marker in child.output, child.output
         _no_secret_is_in({name: log.read_bytes()}, canaries)
 
 
 def _with_redaction_off(harness: Harness, canaries: Canaries) -> None:
-    """All of them are seen then: none was canaries in vain."""
+    """With redaction off every canary is visible: the search can find each."""
     with Receiver() as receiver:
         settings = {**_settings(canaries), "BLOGAUTO_OTEL_REDACT": "false", "BLOGAUTO_OTEL_METRICS_TOKEN": ""}
         with harness.unchecked(receiver, server=_uvicorn("canary_application", "--http", "h11"), **settings) as service:
-            _plant(service, canaries)
+            _send_canaries(service, canaries)
             service.get("/full")
             service.end()
-        left = b"".join((*_received(receiver).values(), service.child.log.read_bytes()))
-    seen = {place for place, core in canaries.cores() if core.encode() in left}
-    # What we say ourselves is redacted all the same, and a statement is told without its values.
+        outputs = b"".join((*_received(receiver).values(), service.child.log.read_bytes()))
+    seen = {place for place, core in canaries.secrets() if core.encode() in outputs}
+    # Messages of the package are redacted nevertheless, and statements are recorded without literals.
     never = {"answer of the collector", "setting that is none", "sql literal"}
-    assert {place for place, wheres in PLACES.items() if wheres} - never - seen == set()
+    assert {place for place, outputs in PLACES.items() if outputs} - never - seen == set()
 
 
 def _settings(canaries: Canaries) -> dict[str, Any]:
     secret, marker = canaries.secret, canaries.marker
-    note = urllib.parse.quote(canaries.dressed("resource attribute"), safe="")
+    note = urllib.parse.quote(canaries.in_text("resource attribute"), safe="")
     return {
         SEED: canaries.seed,
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -280,8 +282,8 @@ def _settings(canaries: Canaries) -> dict[str, Any]:
     }
 
 
-def _plant(service: Service, canaries: Canaries) -> bytes:
-    """Ask for everything that the application has; how telemetry stands afterwards."""
+def _send_canaries(service: Service, canaries: Canaries) -> bytes:
+    """Send every kind of request; the status of telemetry afterwards."""
     for path, headers in _visits(canaries):
         _visit(service, "GET", path, headers)
     for body in (
@@ -292,15 +294,15 @@ def _plant(service: Service, canaries: Canaries) -> bytes:
         _visit(service, "POST", "/read", {}, body)
     _visit(service, f"sk_live_{canaries.secret('method')}.{canaries.marker('method')}", "/show/1", {})
     _open_socket(service, canaries)
-    told = service.get("/leak")
+    status = service.get("/leak")
     for way in service.get("/ways"):
         _visit(service, "GET", f"/fail/{way}", {})
-    return json.dumps(told).encode()
+    return json.dumps(status).encode()
 
 
 def _visits(canaries: Canaries) -> Iterator[tuple[str, dict[str, str]]]:
     secret, marker = canaries.secret, canaries.marker
-    quoted = {place: urllib.parse.quote(canaries.dressed(place), safe="") for place in PLACES}
+    quoted = {place: urllib.parse.quote(canaries.in_text(place), safe="") for place in PLACES}
     yield f"/show/{quoted['path']}", {}
     yield f"/reset/{secret('path parameter')}/1?note={marker('path parameter')}", {}
     yield f"/nobody/{quoted['path that nobody answers']}", {}
@@ -316,10 +318,10 @@ def _visits(canaries: Canaries) -> Iterator[tuple[str, dict[str, str]]]:
             "Cookie": f"session={secret('header cookie')}",
             "X-Api-Key": secret("header x-api-key"),
             f"X-sk_live_{secret('header of an odd name')}": "1",
-            "User-Agent": canaries.dressed("header user-agent"),
+            "User-Agent": canaries.in_text("header user-agent"),
             "Referer": f"https://app.test/?access_token={secret('header referer')}",
             "Host": f"sk_live_{secret('header host')}.{marker('header host')}.test",
-            "X-Forwarded-For": canaries.dressed("header x-forwarded-for"),
+            "X-Forwarded-For": canaries.in_text("header x-forwarded-for"),
             "X-Request-ID": f"sk_live_{secret('header x-request-id')}.{marker('header x-request-id')}",
         },
     )
@@ -343,7 +345,7 @@ def _visit(service: Service, method: str, path: str, headers: Mapping[str, str],
 
 
 def _open_socket(service: Service, canaries: Canaries) -> None:
-    what = urllib.parse.quote(canaries.dressed("websocket path"), safe="")
+    what = urllib.parse.quote(canaries.in_text("websocket path"), safe="")
     query = f"token={canaries.secret('websocket query')}&note={canaries.marker('websocket query')}"
     url = f"ws://127.0.0.1:{service.child.port}/socket/{what}?{query}"
     protocol: Any = f"bearer-{canaries.secret('websocket protocol')}"
@@ -360,74 +362,76 @@ def _scrape(child: Process, canaries: Canaries) -> bytes:
 
 
 def _received(receiver: Receiver) -> dict[str, bytes]:
-    """What export requests said, by signal; not their headers, where the Collector's token belongs."""
+    """The bodies of export requests by signal; not the headers, which carry the Collector's token."""
     signals = ("traces", "logs", "metrics")
     return {signal: b"".join(r.payload for r in receiver.requests if signal in r.path) for signal in signals}
 
 
 def _spooled(harness: Harness) -> bytes:
-    """Every byte of every file there, in whatever state, and what it unpacks to."""
+    """Every byte of every spool file in any state, raw and unpacked."""
     found = []
     for path in harness.spool.rglob("*"):
-        with contextlib.suppress(OSError, DamagedError):  # it may go, or be half-written
+        with contextlib.suppress(OSError, DamagedError):  # it may be deleted or incomplete
             found.append(path.read_bytes())
             found.append(file_format.unpack(found[-1], max_content=2**30).content)
     return b"".join(found)
 
 
-def _no_secret_is_in(left: Mapping[str, bytes], canaries: Canaries) -> None:
-    cores = [(place, core.encode()) for place, core in canaries.cores()]
-    found = [(place, where) for where, content in left.items() for place, core in cores if core in content]
+def _no_secret_is_in(outputs: Mapping[str, bytes], canaries: Canaries) -> None:
+    cores = [(place, core.encode()) for place, core in canaries.secrets()]
+    found = [(place, where) for where, content in outputs.items() for place, core in cores if core in content]
     assert found == [], found
 
 
-def _markers_are_in(left: Mapping[str, bytes], canaries: Canaries, *, besides: Collection[str] = ()) -> None:
-    """Or it would say nothing that no secret is."""
-    expected = [(place, where) for place, wheres in PLACES.items() for where in wheres if place not in besides]
-    missing = [(p, where) for p, where in expected if where in left and canaries.marker(p).encode() not in left[where]]
+def _markers_are_in(outputs: Mapping[str, bytes], canaries: Canaries, *, except_for: Collection[str] = ()) -> None:
+    """Otherwise the absence of secrets would prove nothing."""
+    expected = [(place, where) for place, outputs in PLACES.items() for where in outputs if place not in except_for]
+    missing = [
+        (p, where) for p, where in expected if where in outputs and canaries.marker(p).encode() not in outputs[where]
+    ]
     assert missing == [], missing
 
 
-# --- pages that strangers may see ------------------------------------------------------------------------------------
+# --- public pages -----------------------------------------------------------------------------------------------------
 
 SETS = 2_000
-SCRAPE = 0.1  # seconds for a page of so many series
-# Where others have pages of theirs.
-NOT_OURS = ("/", "/health", "/healthz", "/status", "/debug", "/debug/pprof", "/info", "/env", "/spool", "/metrics/")
+SCRAPE = 0.1  # seconds for a page with this many series
+# Common paths of status pages.
+OTHER_PATHS = ("/", "/health", "/healthz", "/status", "/debug", "/debug/pprof", "/info", "/env", "/spool", "/metrics/")
 
 
 def public_pages(harness: Harness) -> None:
     _open_by_default(harness)
-    _closed_when_asked(harness)
+    _closed_by_settings(harness)
 
 
 def _open_by_default(harness: Harness) -> None:
-    """`/metrics` is open to whoever reaches the application, and nothing else is."""
+    """`/metrics` answers any client, and no other page of the package exists."""
     with Receiver() as receiver, harness.service(receiver) as service:
         assert _ports(service.child) == {service.child.port}
-        assert [path for path in NOT_OURS if service.child.get(path)[0] != 404] == []
+        assert [path for path in OTHER_PATHS if service.child.get(path)[0] != 404] == []
         service.run_action("many_attribute_sets", sets=SETS)
         status, page = service.child.get("/metrics")
         assert status == 200
         assert page.count(b"faults_labels_total{") == SETS
-        _scraped_without_end(harness, service)
+        _scraped_continuously(harness, service)
 
 
-def _scraped_without_end(harness: Harness, service: Service) -> None:
-    """By somebody who does nothing else, while others want to be served."""
+def _scraped_continuously(harness: Harness, service: Service) -> None:
+    """One client scrapes continuously while others send requests."""
     command = python("-m", "tests.faults.scripts.scraper", str(service.child.port), "4")
     log = harness.folder / "scraper.log"
     with running(command, log) as scraper:
         time.sleep(0.5)
         while scraper.alive:
             service.hit(20)
-        said = ScriptResult(scraper.wait(), 0.0, scraper.output).result
-    assert said["scrapes"] >= 4, said  # three at once, and then each in its turn
-    assert said["quickest"] <= SCRAPE, said
-    assert said["slowest"] <= 6.0, said  # Prometheus gives up after 10 s
+        result = ScriptResult(scraper.wait(), 0.0, scraper.output).result
+    assert result["scrapes"] >= 4, result  # a burst of three, then rate limited
+    assert result["quickest"] <= SCRAPE, result
+    assert result["slowest"] <= 6.0, result  # Prometheus times out after 10 s
 
 
-def _closed_when_asked(harness: Harness) -> None:
+def _closed_by_settings(harness: Harness) -> None:
     token = secrets.token_hex(16)
     with Receiver() as receiver, harness.service(receiver, BLOGAUTO_OTEL_METRICS_TOKEN=token) as service:
         for wrong in (
@@ -451,11 +455,11 @@ def _closed_when_asked(harness: Harness) -> None:
     port = str(free_port())
     asked: dict[str, Any] = {"OTEL_METRICS_EXPORTER": "otlp,prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": port}
     with Receiver() as receiver, harness.service(receiver, **asked) as service:
-        assert _ports(service.child) == {service.child.port, int(port)}  # and each on loopback
+        assert _ports(service.child) == {service.child.port, int(port)}  # both on loopback
 
 
 def _ports(child: Process) -> set[int]:
-    """Where the process listens: on loopback, or this fails."""
+    """The ports on which the process listens, after asserting that all are on loopback."""
     listening = [c for c in psutil.Process(child.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
     assert {connection.laddr.ip for connection in listening} <= {"127.0.0.1", "::1"}, listening
     return {connection.laddr.port for connection in listening}

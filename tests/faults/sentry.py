@@ -1,4 +1,4 @@
-"""Rows about Sentry: it receives the errors of the application, and may be unreachable."""
+"""Sentry rows: Sentry does not answer; errors in unsampled requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the matrix: what strangers and the application's own routes do to us at the front door."""
+"""Rows of untrusted clients, and of routes that collide with ours."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def _uvicorn(application: str, *options: str) -> Command:
     return lambda port: python("-m", "uvicorn", where, "--port", str(port), "--log-level", "warning", *options)
 
 
-# A proxy that the server does not know of, as one on another private address: the server resolves nothing.
+# A proxy unknown to the server: it does not resolve the client's address.
 UNRESOLVED = _uvicorn("application:app", "--no-proxy-headers")
 
 
 def trace_context_through_proxy(harness: Harness) -> None:
-    """A proxy on loopback passes on what a stranger sends: a trace, the wish to be sampled, baggage."""
+    """A proxy on loopback forwards an untrusted client's trace context, sampling flag and baggage."""
     sent = {
         "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
-        "baggage": f"who=stranger,big={'x' * 7000}",
+        "baggage": f"who=other,big={'x' * 7000}",
         "X-Forwarded-For": "203.0.113.7",
     }
     with (
@@ -39,7 +39,7 @@ def trace_context_through_proxy(harness: Harness) -> None:
 
 
 def own_metrics_route(harness: Harness) -> None:
-    """A working route is the application's; a broken one is answered for, and its exception reaches nobody."""
+    """A working route is kept; a failing one is replaced, and its exception reaches no client."""
     with Receiver() as receiver, harness.service(receiver, server=_uvicorn("scripts.own_metrics_route:app")) as service:
         assert [service.child.get("/metrics") for _ in range(3)] == [(200, b"own 1\n")] * 3
         service.hit(20)

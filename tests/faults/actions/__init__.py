@@ -1,6 +1,6 @@
 """What a row makes the application do: exhaust a resource, pass hostile values, record from many threads."""
 
-from tests.faults.actions import concurrency, resources, values  # registered when imported
+from tests.faults.actions import concurrency, resources, values  # importing registers them
 from tests.faults.actions.concurrency import record
 from tests.faults.actions.registry import ACTIONS, arguments
 

@@ -19,7 +19,7 @@ _recorded: collections.Counter[str] = collections.Counter()
 
 
 def record(name: str) -> None:
-    """One of everything."""
+    """Record a span, an event, a log record and a count."""
     with trace.get_tracer("actions").start_as_current_span(name) as span:
         span.set_attribute("name", name)
         span.add_event(name)
@@ -31,13 +31,13 @@ def record(name: str) -> None:
 
 @action
 def record_in_signal_handlers() -> None:
-    """Every few milliseconds the main thread is interrupted, wherever it is, and records."""
+    """Interrupt the main thread every few milliseconds with a handler that records."""
     signal.signal(signal.SIGALRM, lambda *_: record("in a signal handler"))
     signal.setitimer(signal.ITIMER_REAL, 0.5, 0.007)
 
 
 class _Cycle:
-    """Garbage that only the collector finds, in whichever thread and function makes it run."""
+    """A reference cycle that records when the garbage collector finds it."""
 
     def __init__(self) -> None:
         self.me = self
@@ -48,7 +48,7 @@ class _Cycle:
 
 @action
 def record_in_finalizers() -> None:
-    """Garbage that records when it is collected, with each span."""
+    """Create such a cycle with each span."""
     from opentelemetry.sdk.trace import Span
 
     stock = Span.end
@@ -64,7 +64,7 @@ def record_in_finalizers() -> None:
 
 @action
 def stop_interruptions() -> dict[str, int]:
-    """No more interruptions; how often there were any."""
+    """Stop the interruptions; how often each kind happened."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     gc.collect()
     return dict(_recorded)
@@ -72,7 +72,7 @@ def stop_interruptions() -> dict[str, int]:
 
 @action
 def many_threads(threads: int, times: int) -> int:
-    """So many at once that each is interrupted everywhere."""
+    """Record from many threads, with a switch interval that interrupts them everywhere."""
     tracer = trace.get_tracer("actions")
     counter = metrics.get_meter("actions").create_counter("faults.of_many")
 
@@ -85,10 +85,10 @@ def many_threads(threads: int, times: int) -> int:
     stock = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        crowd = [threading.Thread(target=record, args=(number,)) for number in range(threads)]
-        for thread in crowd:
+        workers = [threading.Thread(target=record, args=(number,)) for number in range(threads)]
+        for thread in workers:
             thread.start()
-        for thread in crowd:
+        for thread in workers:
             thread.join()
     finally:
         sys.setswitchinterval(stock)
@@ -97,13 +97,13 @@ def many_threads(threads: int, times: int) -> int:
 
 @action
 def set_umask_0777() -> None:
-    """From whatever is made from here on."""
+    """New files get no permissions."""
     os.umask(0o777)
 
 
 @action
 def log_exceptions(times: int) -> None:
-    """Handle exceptions, and log each of them."""
+    """Catch exceptions, and log each."""
     for _ in range(times):
         try:
             raise ValueError("handled")

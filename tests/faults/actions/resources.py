@@ -20,7 +20,7 @@ from tests.faults.actions.registry import action
 
 @action
 def dns_hangs() -> None:
-    """A resolver that does not answer, for the Collector's name alone."""
+    """The resolver hangs for the Collector's name."""
     stock = socket.getaddrinfo
 
     def slow(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -33,7 +33,7 @@ def dns_hangs() -> None:
 
 @action
 def first_address_is_dead() -> None:
-    """Two addresses behind the Collector's name; nobody listens at the first."""
+    """The Collector's name has two addresses; the first refuses connections."""
     stock = socket.getaddrinfo
 
     def two(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -46,7 +46,7 @@ def first_address_is_dead() -> None:
 
 @action
 def no_threads() -> None:
-    """A limit is reached: no thread can be started from here on."""
+    """No thread can be started from now on."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -71,7 +71,7 @@ def exhaust_descriptors() -> int:
 
 @action
 def exhaust_memory() -> None:
-    """The system has no memory for another socket, nor for another buffer."""
+    """No memory for another socket or buffer."""
     stock, stock_compress = socket.socket.connect, zlib.compress
 
     def no_socket(self: socket.socket, address: Any) -> None:
@@ -90,7 +90,7 @@ def exhaust_memory() -> None:
 
 @action
 def release_resources() -> None:
-    """What was used up is there again."""
+    """Make the exhausted resources available again."""
     while _held:
         os.close(_held.pop())
     while _undo:
@@ -99,7 +99,7 @@ def release_resources() -> None:
 
 @action
 def break_output_pipe() -> None:
-    """Whoever read our output is gone."""
+    """The reader of the output has closed its pipe."""
     reading, writing = os.pipe()
     os.dup2(writing, 1)
     os.dup2(writing, 2)
@@ -108,14 +108,14 @@ def break_output_pipe() -> None:
 
 @action
 def close_output_files() -> None:
-    """The application has closed them."""
+    """The application closes stdout and stderr."""
     sys.stdout.close()
     sys.stderr.close()
 
 
 @action
 def fill_output_disk() -> None:
-    """The disk that the output goes to is full."""
+    """Redirect the output to a full disk."""
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 1)
     os.dup2(full, 2)
@@ -123,14 +123,14 @@ def fill_output_disk() -> None:
 
 @action
 def change_user_id() -> None:
-    """What is in the file system belongs to another user than this process's."""
+    """Existing files belong to another user."""
     stock = os.geteuid
     os.geteuid = lambda: stock() + 1
 
 
 @action
 def advance_clock_two_days() -> None:
-    """The machine was suspended: its calendar and the time since its start have gone on."""
+    """As after a suspend: calendar and boot time have advanced."""
     seconds = 2 * 86_400
     stock_time, stock_clock = time.time_ns, time.clock_gettime
     time.time_ns = lambda: stock_time() + seconds * 10**9
@@ -139,13 +139,13 @@ def advance_clock_two_days() -> None:
 
 @action
 def configure_again() -> None:
-    """As a second module may do."""
+    """A second call, as from another module."""
     blogauto_otel.configure(service_name="somebody-else")
 
 
 @action
 def advance_monotonic_clock(seconds: float) -> None:
-    """The clock that nobody sets runs ahead, for all who ask it by its module."""
+    """Advance the monotonic clock for callers of `time.monotonic`."""
     stock = time.monotonic
     time.monotonic = lambda: stock() + seconds
 
@@ -155,7 +155,7 @@ _calendar = {"time": time.time, "time_ns": time.time_ns}
 
 @action
 def set_clock(seconds: float) -> None:
-    """The calendar is wrong by so much, for all that have asked it so far."""
+    """Shift the calendar clock in every module that imported it."""
     for name, stock in _calendar.items():
         unit = 1 if name == "time" else 1_000_000_000
         _replace_everywhere(name, lambda stock=stock, unit=unit: stock() + type(stock())(seconds * unit))

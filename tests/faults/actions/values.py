@@ -29,7 +29,7 @@ def many_large_spans(count: int, size: int) -> int:
 
 
 class Raises:
-    """No text for anybody."""
+    """`__str__` raises."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text for you")
@@ -38,7 +38,7 @@ class Raises:
 
 
 class Recurses:
-    """Text without end."""
+    """`__str__` recurses."""
 
     def __str__(self) -> str:
         return str(self)
@@ -47,7 +47,7 @@ class Recurses:
 
 
 class Logs:
-    """Text that is found out by logging, and by recording a span."""
+    """`__str__` logs and records a span."""
 
     def __str__(self) -> str:
         logging.getLogger("actions.inner").warning("a log call in the middle of another: %s", self.__class__.__name__)
@@ -56,7 +56,7 @@ class Logs:
 
 
 class Unequal:
-    """Neither to be compared nor to be hashed."""
+    """`__eq__` and `__hash__` raise."""
 
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("do not compare me")
@@ -69,16 +69,16 @@ class Unequal:
 
 
 def _cyclic() -> object:
-    made: list[object] = []
-    made.append({"again": made})
-    return made
+    recorded: list[object] = []
+    recorded.append({"again": recorded})
+    return recorded
 
 
 def _deep() -> object:
-    made: object = "bottom"
+    recorded: object = "bottom"
     for _ in range(100_000):
-        made = [made]
-    return made
+        recorded = [recorded]
+    return recorded
 
 
 def _endless() -> Iterator[int]:
@@ -119,7 +119,7 @@ def _without_raising(what: str, work: Callable[[], object], raised: list[str]) -
 
 @action
 def invalid_names_and_times() -> dict[str, Any]:
-    """Spans, events and links whose names, keys and times are nobody's idea of any."""
+    """Spans, events and links with invalid names, keys and times."""
     tracer: Any = trace.get_tracer("actions")
     raised: list[str] = []
     odd: Mapping[str, Callable[[], object]] = {
@@ -167,7 +167,7 @@ def _with_attributes(tracer: Any, attributes: Any) -> None:
 
 @action
 def huge_values(size: int) -> None:
-    """An attribute, a message and a stack trace of that many characters."""
+    """An attribute, a message and a stack trace of this length."""
     text = "a" * size
     with trace.get_tracer("actions").start_as_current_span("huge") as span:
         span.set_attribute("text", text)
@@ -180,7 +180,7 @@ def huge_values(size: int) -> None:
 
 @action
 def hostile_objects() -> dict[str, Any]:
-    """Each of them as an attribute of a span, of a metric, of a log record, and as what is bound."""
+    """Pass each as an attribute of a span, a measurement and a log record, and bind it."""
     tracer: Any = trace.get_tracer("actions")
     counter: Any = metrics.get_meter("actions").create_counter("actions.hostile")
     log = logging.getLogger("actions")
@@ -210,10 +210,10 @@ def hostile_objects() -> dict[str, Any]:
 
 @action
 def objects_that_raise_base_exceptions() -> dict[str, Any]:
-    """Objects whose text, items or truth raise what is no `Exception`, wherever one can be handed over."""
+    """Pass objects whose special methods raise a `BaseException` to each part of the API."""
     log, tracer = logging.getLogger("actions"), trace.get_tracer("actions")
     raised: list[str] = []
-    made = 0
+    recorded = 0
 
     def ends(ending: type[BaseException]) -> Any:
         def end(*_: Any) -> Any:
@@ -240,13 +240,13 @@ def objects_that_raise_base_exceptions() -> dict[str, Any]:
                 work(ends(ending))
             except BaseException as error:
                 raised.append(f"{ending.__name__}: {error.__traceback__ and error.__traceback__.tb_lineno}")
-            made += 1
-    return {"raised": raised, "made": made}
+            recorded += 1
+    return {"raised": raised, "recorded": recorded}
 
 
 @action
 def invalid_log_calls() -> list[str]:
-    """Calls that do not fit, of which the standard library never raises any."""
+    """Invalid calls, none of which raises in the standard library."""
     log: Any = logging.getLogger("actions")
     raised: list[str] = []
     for what, work in {
@@ -280,7 +280,7 @@ def _logged_exception(log: Any, argument: object) -> None:
 
 @action
 def log_at_debug() -> None:
-    """The root logger at DEBUG, and chatty libraries at theirs."""
+    """Set the root logger and verbose libraries to DEBUG."""
     for name in ("", "urllib3", "asyncio", "opentelemetry", "blogauto_otel", "uvicorn"):
         logging.getLogger(name).setLevel(logging.DEBUG)
 
@@ -290,7 +290,7 @@ _noisy_exports = 0
 
 @action
 def noisy_exporter() -> list[Any]:
-    """A span processor with an exporter of somebody else's, which fails, and says so in 600 lines each time."""
+    """A span processor whose exporter fails and logs 600 lines each time."""
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
     class Noisy(SpanExporter):
@@ -306,13 +306,13 @@ def noisy_exporter() -> list[Any]:
 
 @action
 def noisy_exports() -> int:
-    """How often it has been called."""
+    """How often it was called."""
     return _noisy_exports
 
 
 @action
 def many_attribute_sets(sets: int) -> None:
-    """A counter whose label is never the same twice."""
+    """A counter with a new attribute value for each measurement."""
     counter = metrics.get_meter("actions").create_counter("faults.labels")
     for number in range(sets):
         counter.add(1, {"number": number})
@@ -320,7 +320,7 @@ def many_attribute_sets(sets: int) -> None:
 
 @action
 def burst(spans: int) -> int:
-    """As fast as one thread can."""
+    """Spans as fast as one thread can end them."""
     tracer = trace.get_tracer("actions")
     for _ in range(spans):
         tracer.start_span("burst").end()
@@ -329,7 +329,7 @@ def burst(spans: int) -> int:
 
 @action
 def numbered_spans(numbers: list[int], size: int) -> None:
-    """Spans with so many bytes of random text each."""
+    """Spans with this many bytes of random text each."""
     tracer = trace.get_tracer("actions")
     for number in numbers:
         tracer.start_span(f"number {number}", attributes={"pad": os.urandom(size // 2).hex()}).end()
@@ -337,7 +337,7 @@ def numbered_spans(numbers: list[int], size: int) -> None:
 
 @action
 def items_of_100_kb(items: int) -> int:
-    """Spans that nothing makes smaller: 25 attributes of random text, each as long as may leave."""
+    """Spans that do not compress: 25 attributes of random text, each of the maximum length."""
     tracer = trace.get_tracer("actions")
     for _ in range(items):
         attributes = {f"part{part}": os.urandom(2000).hex() for part in range(25)}
@@ -347,7 +347,7 @@ def items_of_100_kb(items: int) -> int:
 
 @action
 def callbacks_that_exit() -> None:
-    """Observable instruments whose callbacks want the process to end."""
+    """Observable instruments whose callbacks raise SystemExit and KeyboardInterrupt."""
 
     def exits(_: Any) -> Iterator[Any]:
         raise SystemExit(3)
@@ -362,7 +362,7 @@ def callbacks_that_exit() -> None:
 
 @action
 def transport_exits_once() -> None:
-    """The next request that is sent raises what is no `Exception`."""
+    """The next export raises SystemExit."""
     from blogauto_otel.export.http import HttpTransport
 
     stock = HttpTransport.send

@@ -1,1 +1,1 @@
-"""Scripts that rows run to their end."""
+"""Scripts that rows run as processes."""

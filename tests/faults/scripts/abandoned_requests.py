@@ -1,4 +1,4 @@
-"""Tasks with requests to which nobody keeps a reference, while the garbage collector runs as often as it can."""
+"""Request tasks without a reference, with a garbage collection at almost every allocation."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import blogauto_otel
 from blogauto_otel._guard import swallowed
 from testkit.results import print_result
 
-ROUTES = 300  # so many label sets to collect
+ROUTES = 300  # attribute sets
 
 faulthandler.dump_traceback_later(50, exit=True)
 telemetry = blogauto_otel.configure()
-logging.getLogger("asyncio").disabled = True  # "Task was destroyed but it is pending!", for each
+logging.getLogger("asyncio").disabled = True  # "Task was destroyed but it is pending!" for each
 app = FastAPI()
 
 
@@ -38,7 +38,7 @@ async def receive() -> dict[str, Any]:
 
 
 async def send(message: MutableMapping[str, Any]) -> None:
-    """Nobody reads it."""
+    """Discard the response."""
 
 
 async def load(times: int) -> None:
@@ -52,7 +52,7 @@ async def load(times: int) -> None:
 
 
 def collect() -> None:
-    """In threads of ours, where the garbage collector closes requests as well."""
+    """Flush: the worker threads allocate, so the garbage collector runs there too."""
     while not over.wait(0.01):
         telemetry.force_flush(5.0)
 
@@ -61,7 +61,7 @@ over = threading.Event()
 collecting = threading.Thread(target=collect)
 requests, threshold = int(sys.argv[1]), int(sys.argv[2])
 gc.collect()
-gc.freeze()  # what is there already would make each collection slow
+gc.freeze()  # existing objects would slow down each collection
 gc.set_threshold(threshold)
 collecting.start()
 asyncio.run(load(requests))

@@ -1,4 +1,4 @@
-"""The API used before telemetry is configured, and after it was shut down."""
+"""The API before `configure`, after `shutdown`, and after a second `configure`."""
 
 from __future__ import annotations
 

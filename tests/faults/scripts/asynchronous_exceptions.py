@@ -1,4 +1,4 @@
-"""Exceptions that come from outside, at any moment: in the middle of a span's end, of a log call, of a wait."""
+"""Exceptions at arbitrary moments: in the end of a span, in a log call, in an await."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from testkit.results import print_result
 telemetry = blogauto_otel.configure()
 tracer = trace.get_tracer("faults")
 log = logging.getLogger("faults")
-whole: Counter[str] = Counter()  # what came to its end, and so must arrive
+complete: Counter[str] = Counter()  # finished, so it must arrive
 
 
 class Out(BaseException):
-    """No `Exception`: as `KeyboardInterrupt`, and as what servers stop their workers with."""
+    """Not an `Exception`, as KeyboardInterrupt and the exceptions that stop workers."""
 
 
 def out(*_: Any) -> None:
     logging.getLogger("faults.handler").warning("in the handler")
-    whole["in the handler"] += 1
+    complete["in the handler"] += 1
     raise Out
 
 
 def record(name: str) -> None:
     with tracer.start_as_current_span(name):
         log.warning("%s", name)
-    whole[name] += 1
+    complete[name] += 1
 
 
 def interrupted() -> None:
-    """By a timer; each time at another place."""
+    """Interrupted by a timer, each time at another place."""
     signal.signal(signal.SIGALRM, out)
     until = time.monotonic() + 1.5
     rng = random.Random(1)
@@ -60,14 +60,14 @@ def deep(left: int) -> None:
 
 
 def at_the_end_of_the_stack() -> None:
-    """At each of the last frames that there are: somewhere in it there is no room for one more."""
+    """Record at each depth near the recursion limit, so that it is exceeded everywhere inside."""
     for left in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
         with contextlib.suppress(RecursionError):
             deep(left)
 
 
 async def cancelled() -> None:
-    """Tasks that are cancelled at whatever they are waiting for, in spans and operations."""
+    """Cancel tasks while they wait in spans and operations."""
 
     async def work() -> None:
         for _ in range(10):
@@ -75,7 +75,7 @@ async def cancelled() -> None:
                 await asyncio.sleep(0)
                 async with blogauto_otel.operation("cancelled"):
                     await asyncio.sleep(0.001)
-            whole["outer"] += 1
+            complete["outer"] += 1
 
     rng = random.Random(2)
     tasks = [asyncio.ensure_future(work()) for _ in range(200)]
@@ -95,7 +95,7 @@ figures = {name: of for name, of in telemetry.status().as_dict()["delivery"].ite
 print_result(
     {
         "ended": ended,
-        "whole": whole,
+        "complete": complete,
         "balance": {n: of["accepted"] - of["sent"] - of["spooled"] - of["queue_items"] for n, of in figures.items()},
         "dropped": {name: of["dropped"] for name, of in figures.items()},
     }

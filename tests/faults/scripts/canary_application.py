@@ -1,4 +1,4 @@
-"""The application of the harness, with secrets in everything that it logs, raises, records and is told."""
+"""The application under test, with secrets in everything that it logs, raises and records."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from tests.faults.canaries import SEED, Canaries
 
 app: FastAPI = application.app
 canaries = Canaries(os.environ[SEED])
-log = logging.getLogger("leaky")
+log = logging.getLogger("canaries")
 engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
 logging.captureWarnings(True)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    if os.environ.get("LEAKY_START") == "fails":
-        raise ConnectionError(canaries.dressed("start"))
+    if os.environ.get("CANARY_START") == "fails":
+        raise ConnectionError(canaries.in_text("start"))
     yield
 
 
 app.router.lifespan_context = lifespan
 
 
-# --- requests: what a client sends comes back in an exception, a header, an answer ---
+# --- requests: input that appears in an exception, a header, a response -----------------------------------------------
 
 
 @app.api_route("/show/{what}", methods=["GET", "POST"])
@@ -98,7 +98,7 @@ class Row(NamedTuple):
 
 def _plainly() -> None:
     password = canaries.secret("exception local")
-    raise ValueError(f"{canaries.dressed('exception')} refused, length {len(password)}")
+    raise ValueError(f"{canaries.in_text('exception')} refused, length {len(password)}")
 
 
 def _misfit() -> None:
@@ -107,28 +107,28 @@ def _misfit() -> None:
 
 def _with_a_note() -> None:
     error: Any = ValueError("refused")
-    error.__notes__ = [canaries.dressed("exception note")]  # what `add_note` does, which Python 3.10 has not
+    error.__notes__ = [canaries.in_text("exception note")]  # what `add_note` does, which Python 3.10 lacks
     raise error
 
 
 def _with_a_cause() -> None:
     try:
         try:
-            raise KeyError(canaries.dressed("exception context"))
+            raise KeyError(canaries.in_text("exception context"))
         except KeyError:
-            raise ConnectionError(canaries.dressed("exception cause"))  # noqa: B904 - the context is the point
+            raise ConnectionError(canaries.in_text("exception cause"))  # noqa: B904 - the context is the point
     except ConnectionError as error:
         raise ValueError("refused") from error
 
 
 def _in_a_group() -> None:
     group: Any = getattr(builtins, "ExceptionGroup", lambda _, errors: errors[0])  # Python 3.10 has none
-    raise group("several", [ValueError(canaries.dressed("exception in a group")), ValueError("another")])
+    raise group("several", [ValueError(canaries.in_text("exception in a group")), ValueError("another")])
 
 
 def _in_the_source() -> None:
-    """The line that fails has the secret in it, and a traceback shows it."""
-    _run_source(f"raise ValueError('refused')  # {canaries.dressed('exception source line')}")
+    """The failing line contains the secret, and the traceback shows the line."""
+    _run_source(f"raise ValueError('refused')  # {canaries.in_text('exception source line')}")
 
 
 def _run_source(line: str) -> None:
@@ -209,7 +209,7 @@ async def fail(way: str) -> None:
 
 @app.get("/leak")
 async def leak(request: Request) -> dict[str, Any]:
-    """Log, record, bind and measure; the answer is how telemetry stands."""
+    """Log, record, bind and measure; the response is the status of telemetry."""
     _log()
     _log_what_one_has(request)
     async with httpx.AsyncClient() as client:
@@ -222,7 +222,7 @@ async def leak(request: Request) -> dict[str, Any]:
 
 
 def _log() -> None:
-    given = canaries.dressed
+    given = canaries.in_text
     log.warning(given("log message"))
     log.warning("signing in with password=%s %s", canaries.secret("log argument"), canaries.marker("log argument"))
     named = {"password": canaries.secret("log arguments by name"), "more": canaries.marker("log arguments by name")}
@@ -255,12 +255,12 @@ def _log() -> None:
     log.warning("event", extra={"event.name": given("log event name")})
     log.warning("paid with %s %s", canaries.card("log card"), canaries.marker("log card"))
     logging.getLogger(f"client of {given('log logger')}").warning("logger")
-    source = f"import logging; logging.getLogger('leaky').warning('stack', stack_info=True)  # {given('log stack')}"
+    source = f"import logging; logging.getLogger('canaries').warning('stack', stack_info=True)  # {given('log stack')}"
     _run_source(source)
     _log_objects()
     warnings.warn(given("warning"), stacklevel=1)
     scope = {"note": given("log record scope attribute")}
-    _logs.get_logger("leaky scope", attributes=scope).emit(body="scoped", severity_text="INFO")
+    _logs.get_logger("canaries scope", attributes=scope).emit(body="scoped", severity_text="INFO")
 
 
 def _log_what_one_has(request: Request) -> None:
@@ -270,12 +270,12 @@ def _log_what_one_has(request: Request) -> None:
 
 
 def _log_objects() -> None:
-    log.warning(ValueError(canaries.dressed("log exception as the message")))
+    log.warning(ValueError(canaries.in_text("log exception as the message")))
     log.warning(
         {"password": canaries.secret("log map as the message"), "user": canaries.marker("log map as the message")}
     )
     try:
-        raise ValueError(canaries.dressed("log traceback as the message"))
+        raise ValueError(canaries.in_text("log traceback as the message"))
     except ValueError:
         log.warning(traceback.format_exc())
     for place in ("log misfit", "log misfit extra"):
@@ -289,7 +289,7 @@ def _log_objects() -> None:
 
 
 def _record() -> None:
-    given = canaries.dressed
+    given = canaries.in_text
     attributes = {"note": given("span scope attribute"), "api_key": canaries.secret("span scope attribute by key")}
     tracer = trace.get_tracer(
         f"scope {given('span scope name')}",
@@ -315,24 +315,24 @@ def _record() -> None:
 
 
 def _measure() -> None:
-    given = canaries.dressed
-    meter = metrics.get_meter("leaky", attributes={"note": given("metric scope attribute")})
-    counter = meter.create_counter("leaky.things", description=given("metric description"))
+    given = canaries.in_text
+    meter = metrics.get_meter("canaries", attributes={"note": given("metric scope attribute")})
+    counter = meter.create_counter("canaries.things", description=given("metric description"))
     counter.add(1, {"note": given("metric attribute"), "api_key": canaries.secret("metric attribute by key")})
     counter.add(1, {f"seen {given('metric attribute name')}": 1})
 
 
 async def _forget() -> None:
-    """A task and a callback that fail while nobody looks."""
+    """A task and a callback that fail unobserved."""
 
     async def fails() -> None:
-        raise ValueError(canaries.dressed("task never awaited"))
+        raise ValueError(canaries.in_text("task never awaited"))
 
     def called_back(what: str) -> None:
         raise ValueError(what)
 
     task = asyncio.create_task(fails())
-    asyncio.get_running_loop().call_soon(called_back, canaries.dressed("callback"))
+    asyncio.get_running_loop().call_soon(called_back, canaries.in_text("callback"))
     await asyncio.sleep(0.01)
     del task
     gc.collect()
@@ -340,17 +340,17 @@ async def _forget() -> None:
 
 @app.get("/ways")
 async def ways() -> list[str]:
-    """Those of `fail`."""
+    """The names for `/fail/`."""
     return list(FAILURES)
 
 
 @app.get("/full")
 def full() -> None:
-    """Standard output is full; where the standard library would say so, it would print the arguments."""
+    """stdout is full; the standard library would print the arguments in its error message."""
     os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     log.warning(
         "password=%s %s", canaries.secret("log when stdout is full"), canaries.marker("log when stdout is full")
     )
-    client = logging.getLogger("leaky.client")
+    client = logging.getLogger("canaries.client")
     client.addHandler(logging.StreamHandler())
     client.warning("password=%s %s", canaries.secret("log of a handler"), canaries.marker("log of a handler"))

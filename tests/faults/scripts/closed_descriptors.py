@@ -1,4 +1,4 @@
-"""All descriptors closed under telemetry, as a daemon does, and their numbers given to the application's own files."""
+"""All descriptors closed, as a daemon does, and their numbers reused by the application."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from opentelemetry import trace
 import blogauto_otel
 from testkit.results import print_result
 
-FIRST, LAST = 3, 64  # of those that a program opens; above lie none here
+FIRST, LAST = 3, 64  # the range of descriptors that a script opens
 
 telemetry = blogauto_otel.configure(span_delay=0.05, shutdown_timeout=4.0)
 
@@ -25,7 +25,7 @@ def record(name: str, spans: int = 10) -> None:
 
 
 def become_a_daemon() -> None:
-    """Fork twice and close all; `daemon(7)` and PEP 3143 have it so. Who started it hears of its end by this one's."""
+    """Fork twice and close all, as `daemon(7)` and PEP 3143 say. The first process waits for the daemon to end."""
     ended, held = os.pipe()
     if os.fork():
         os.close(held)
@@ -34,14 +34,14 @@ def become_a_daemon() -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
-    os.dup2(held, LAST)  # above those that are closed; gone when the daemon is
-    signal.alarm(30)  # nobody else would end one that hangs
+    os.dup2(held, LAST)  # outside the closed range; closed when the daemon ends
+    signal.alarm(30)  # ends a daemon that hangs
     os.chdir("/")
     os.closerange(FIRST, LAST)
 
 
 def take_all_numbers() -> dict[int, socket.socket]:
-    """Connections of the application under every number there is; by number, with their other ends."""
+    """Socket pairs of the application under every number in the range; the other end by number."""
     pairs: dict[int, socket.socket] = {}
     while not pairs or max(pairs) < LAST:
         one, other = socket.socketpair()
@@ -50,7 +50,7 @@ def take_all_numbers() -> dict[int, socket.socket]:
 
 
 def heard(pairs: dict[int, socket.socket]) -> dict[int, str]:
-    """What came over them, or became of them, of which the application knows nothing."""
+    """What was written to them, or closed, without the application's knowledge."""
     found = {}
     for number, other in pairs.items():
         try:
@@ -71,7 +71,7 @@ else:
     os.closerange(FIRST, LAST)
 pairs = take_all_numbers()
 record("after")
-time.sleep(1.0)  # the worker sends
+time.sleep(1.0)  # the worker exports
 record("after")
-whole = telemetry.shutdown()
-print_result({"whole": whole, "heard": heard(pairs)})
+complete = telemetry.shutdown()
+print_result({"complete": complete, "heard": heard(pairs)})

@@ -1,4 +1,4 @@
-"""Signals whose default action ends the process: broken pipes, files that are too large; and one that is held back."""
+"""Signals whose default action ends the process (SIGPIPE, SIGXFSZ), and a blocked SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 import blogauto_otel
 from testkit.results import print_result
 
-SMALL = 20_000  # bytes: room for what is printed here, and none for what is kept on disk
+SMALL = 20_000  # bytes: enough for the output, too small for a segment
 
 telemetry = blogauto_otel.configure()
-logging.getLogger().addHandler(logging.NullHandler())  # what is printed would meet the limits as well
+logging.getLogger().addHandler(logging.NullHandler())  # console output would hit the limits too
 log = logging.getLogger("faults")
 
 
 def sigpipe() -> None:
-    """A receiver that accepts and hangs up."""
+    """The receiver closes each connection."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for number in range(10):
         log.warning("hit %d %s", number, os.urandom(100_000).hex()[:3000])
@@ -35,11 +35,11 @@ def sigxfsz() -> None:
     for number in range(200):
         log.warning("hit %d %s", number, os.urandom(1000).hex())
     telemetry.force_flush(1.0)
-    time.sleep(1.0)  # for the thread that keeps what waits
+    time.sleep(1.0)  # for the thread that writes the spool
 
 
 def without_threads() -> None:
-    """Whatever a flush does, it does in the caller's thread."""
+    """A flush then runs in the caller's thread."""
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -48,7 +48,7 @@ def without_threads() -> None:
 
 
 def blocked_sigterm() -> None:
-    """A critical section: while the main thread holds SIGTERM back, nobody else may receive it."""
+    """A critical section: while the main thread blocks SIGTERM, no other thread may receive it."""
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
     log.warning("before")

@@ -1,4 +1,4 @@
-"""Waiting for a forked child, which may hang."""
+"""Run a function in a forked child that may hang."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import time
 import traceback
 from collections.abc import Callable
 
-PATIENCE = 10.0  # seconds for a child to flush and end
+TIMEOUT = 10.0  # seconds for a child to flush and end
 
 
 def run_in_fork(work: Callable[[], bool]) -> str:
-    """How a forked child ended that does this and should say True; nothing when it did.
+    """How the child ended; empty when `work` returned True.
 
-    One that hangs tells where, and is killed.
+    A child that hangs prints its stacks and is killed.
     """
     pid = os.fork()
     if pid == 0:
-        faulthandler.dump_traceback_later(PATIENCE - 1.0)
+        faulthandler.dump_traceback_later(TIMEOUT - 1.0)
         try:
             os._exit(0 if work() else 1)
         except BaseException:
             traceback.print_exc()
             os._exit(2)
     began = time.monotonic()
-    while time.monotonic() - began < PATIENCE:
+    while time.monotonic() - began < TIMEOUT:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             seconds = time.monotonic() - began

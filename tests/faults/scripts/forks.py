@@ -1,4 +1,4 @@
-"""A process that forks before it configures telemetry, and after; and a child that forks."""
+"""Forks before and after `configure`, and a fork of a fork."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def span(name: str) -> None:
 
 
 def in_child(work: Callable[[], None]) -> None:
-    """Fork, work, and end the child as a worker of a server ends."""
+    """Fork, work, and end the child as a server's worker ends."""
     pid = os.fork()
     if pid == 0:
         work()

@@ -1,4 +1,4 @@
-"""Threads that fork while others record, and a signal handler that forks, with nobody to deliver to."""
+"""Forks in threads and in a signal handler while others record, without a Collector."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from opentelemetry import trace
 
 import blogauto_otel
 from testkit.results import print_result
-from tests.faults.scripts.forked_child import PATIENCE, run_in_fork
+from tests.faults.scripts.forked_child import TIMEOUT, run_in_fork
 
 SPANS = 3
 
 telemetry = blogauto_otel.configure(span_delay=0.05)
 tracer = trace.get_tracer("faults")
 stop = threading.Event()
-made: list[None] = []  # one for each span: its length is changed atomically
-children: list[str] = []  # how each ended, or nothing if well
+recorded: list[None] = []  # one for each span: appending is atomic
+children: list[str] = []  # how each ended; empty for success
 
 
 def record() -> None:
     while not stop.is_set():
         with tracer.start_as_current_span("parent"):
-            made.append(None)
+            recorded.append(None)
         stop.wait(0.001)
 
 
@@ -33,7 +33,7 @@ def child() -> bool:
     for _ in range(SPANS):
         with tracer.start_as_current_span("child"):
             pass
-    return telemetry.shutdown(PATIENCE / 2)
+    return telemetry.shutdown(TIMEOUT / 2)
 
 
 def fork(*_: Any) -> None:
@@ -53,20 +53,20 @@ for thread in (*recording, *forking):
 signal.signal(signal.SIGUSR1, fork)
 for _ in range(each):
     with tracer.start_as_current_span("parent"):
-        made.append(None)
+        recorded.append(None)
         signal.raise_signal(signal.SIGUSR1)
 for thread in forking:
     thread.join()
 stop.set()
 for thread in recording:
     thread.join()
-whole = telemetry.shutdown(PATIENCE)
+complete = telemetry.shutdown(TIMEOUT)
 print_result(
     {
         "children": len(children),
-        "ended_badly": [how for how in children if how],
+        "failed_children": [how for how in children if how],
         "child": len(children) * SPANS,
-        "parent": len(made),
-        "whole": whole,
+        "parent": len(recorded),
+        "complete": complete,
     }
 )

@@ -1,4 +1,4 @@
-"""Every variable that telemetry reads, one at a time with values that it cannot use: it starts, and says so once."""
+"""Every variable with invalid values, one at a time: `configure` succeeds and logs at most one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blogauto_otel.config import Settings, option_of
 from blogauto_otel.testing import capture_telemetry
 from testkit.results import print_result
 
-# Read while OpenTelemetry is imported: these want a process of their own.
+# Read when OpenTelemetry is imported: these need a process of their own.
 AT_IMPORT = (
     "OTEL_PYTHON_CONTEXT",
     "OTEL_PYTHON_TRACER_PROVIDER",
@@ -27,7 +27,7 @@ AT_IMPORT = (
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
 )
 VALUES = ("-1", "\u2603[=;\x07")
-KEPT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "BLOGAUTO_OTEL_SPOOL_DIR")  # of the test
+KEPT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "BLOGAUTO_OTEL_SPOOL_DIR")  # set by the harness
 
 
 class Counting(logging.Handler):
@@ -66,9 +66,9 @@ def in_child(variable: str, value: str) -> tuple[str, int]:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
-        said = answer.read()
+        result = answer.read()
     os.waitpid(pid, 0)
-    ended, lines = json.loads(said or '["died", 0]')
+    ended, lines = json.loads(result or '["died", 0]')
     return ended, lines
 
 
@@ -82,7 +82,7 @@ def in_a_process_of_its_own(variable: str) -> tuple[str, int]:
 
 if __name__ == "__main__":
     with capture_telemetry():
-        pass  # all that configuring imports is imported once, and not in each child
+        pass  # import everything once, not in each child
     found = {f"{name}={value!r}": in_child(name, value) for name in variables() for value in VALUES}
     found |= {name: in_a_process_of_its_own(name) for name in AT_IMPORT}
     print_result(found)

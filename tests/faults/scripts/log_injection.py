@@ -1,4 +1,4 @@
-"""The application of the harness, which logs whatever a stranger sends, and text that would forge lines of a log."""
+"""The application under test, which logs client input and text that would forge log lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTROLS = (
     "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
     + "\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\ud800"
 )
-# What a record looks like, as JSON and as text, with what would end the line before it.
+# A forged record in JSON and in text, after each character that could end the line before it.
 FORGED = "".join(
     f'{end}{{"timestamp": "2026-01-01T00:00:00.000000Z", "level": "ERROR", "logger": "forged", "message": "forged"}}'
     f"{end}00:00:00.000 ERROR    forged: forged"
@@ -24,7 +24,7 @@ FORGED = "".join(
 HOSTILE = f"before{CONTROLS}{FORGED}\nafter"
 
 app: FastAPI = application.app
-log = logging.getLogger("strangers")
+log = logging.getLogger("clients")
 
 
 @app.get("/log/{what:path}")
@@ -35,7 +35,7 @@ async def log_it(what: str, request: Request) -> None:
 
 @app.get("/forge")
 async def forge() -> int:
-    """Log hostile text in every place that a record has; how many records that made."""
+    """Log hostile text in every part of a record; the number of records."""
     blogauto_otel.bind(note=HOSTILE)
     ways: list[Any] = [
         lambda: log.warning(HOSTILE),
@@ -48,7 +48,7 @@ async def forge() -> int:
         lambda: log.warning("key", extra={HOSTILE: 1}),
         lambda: log.warning("event", extra={"event.name": HOSTILE}),
         lambda: log.warning("stack", stack_info=True),
-        lambda: logging.getLogger(f"strangers.{HOSTILE}").warning("name"),
+        lambda: logging.getLogger(f"clients.{HOSTILE}").warning("name"),
         lambda: log.log(_level(), "level"),
         _raised,
         _raised_and_chained,
@@ -56,7 +56,7 @@ async def forge() -> int:
     ]
     for way in ways:
         way()
-    with trace.get_tracer("strangers").start_as_current_span(HOSTILE) as span:
+    with trace.get_tracer("clients").start_as_current_span(HOSTILE) as span:
         span.set_attribute(HOSTILE, HOSTILE)
     return len(ways)
 

@@ -1,4 +1,4 @@
-"""Children of `multiprocessing`, which end with `os._exit`, past `atexit`; and one that does so by itself."""
+"""Children of `multiprocessing`, which skip `atexit`; and a fork that calls `os._exit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHILDREN, SPANS = 3, 5
 
 
 def work(method: str) -> None:
-    """Make spans; under `fork` telemetry has been configured by the parent, otherwise this call does it."""
+    """Record spans; with `fork` the parent has configured telemetry, otherwise this call does."""
     blogauto_otel.configure()
     tracer = trace.get_tracer("faults")
     for _ in range(SPANS):
@@ -38,7 +38,7 @@ def in_one_that_exits() -> None:
     pid = os.fork()
     if pid == 0:
         work("os._exit")
-        time.sleep(2.5)  # nobody can be told; what is older than the window has left
+        time.sleep(2.5)  # no hook runs at `os._exit`; wait for the window
         os._exit(0)
     os.waitpid(pid, 0)
 

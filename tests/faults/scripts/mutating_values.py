@@ -1,4 +1,4 @@
-"""Values that are not what they were a moment ago, and such as only look like what they are."""
+"""Values that another thread changes, and values of misleading types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ raised: list[str] = []
 
 
 def change() -> None:
-    """What another thread does to a map that was handed over."""
+    """Change a map that was passed as attributes."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -38,7 +38,7 @@ def change() -> None:
 
 
 class Growing(dict[str, Any]):
-    """Larger with every look."""
+    """A map that grows when read."""
 
     def items(self) -> Any:
         for number in range(len(self) + 1):
@@ -52,7 +52,7 @@ class Growing(dict[str, Any]):
 
 
 class Text(str):
-    """A string of which nothing is true."""
+    """A string whose methods raise."""
 
     __slots__ = ()
 
@@ -87,7 +87,7 @@ class Number(int):
 
 
 class Scalar:
-    """As numpy's: a number that is none of Python's, and an array to whoever asks."""
+    """As a numpy scalar: not a Python number, but with array attributes."""
 
     dtype, ndim, shape = "float64", 0, ()
 
@@ -155,18 +155,18 @@ VALUES: dict[str, Callable[[], Any]] = {
 
 
 def hand_over(value: Any) -> None:
-    """By each way there is."""
+    """Pass the value to each part of the API."""
     extra: Any = {"value": value}
     attributes = value if isinstance(value, dict) else extra
-    with tracer.start_as_current_span("neighbour", attributes=attributes) as span:
+    with tracer.start_as_current_span("mutating", attributes=attributes) as span:
         span.set_attribute("value", value)
         span.set_attributes(attributes)
         span.add_event("event", attributes)
         counter.add(1, attributes)
-        log.warning("neighbour", extra=extra)
-        log.warning("neighbour %s", value)
+        log.warning("mutating", extra=extra)
+        log.warning("mutating %s", value)
         blogauto_otel.bind(value=value)
-        with blogauto_otel.operation("neighbour", value=value):
+        with blogauto_otel.operation("mutating", value=value):
             pass
 
 
@@ -183,14 +183,14 @@ for name, make in VALUES.items():
 stop.set()
 changing.join()
 blogauto_otel.unbind("value")
-made = 2 * (2 * TIMES + 5 * (len(VALUES) - 2))
-whole = telemetry.shutdown(10.0)
+recorded = 2 * (2 * TIMES + 5 * (len(VALUES) - 2))
+complete = telemetry.shutdown(10.0)
 status = telemetry.status().as_dict()
 print_result(
     {
         "raised": raised,
-        "whole": whole,
-        "made": made,
+        "complete": complete,
+        "recorded": recorded,
         "swallowed": status["swallowed"],
         "dropped": {name: status["delivery"][name]["dropped"] for name in ("traces", "logs")},
     }

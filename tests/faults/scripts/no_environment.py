@@ -1,4 +1,4 @@
-"""Nothing to stand on: no working directory, no environment, no home, no place for temporary files, a strange umask."""
+"""No working directory, no environment, no home, no temporary directory, umask 0."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ if sys.argv[1] != "empty":
 if sys.argv[1] == "spool":
     os.environ["BLOGAUTO_OTEL_SPOOL_DIR"] = spool
 
-# Under a name of its own: with an empty environment, what waits in the home of whoever runs the tests is in reach.
+# A service name of its own: without an environment, the spool in the home of the user is within reach.
 telemetry = blogauto_otel.configure(endpoint=endpoint, console="json", service_name="from-nowhere")
 for _ in range(10):
     with trace.get_tracer("faults").start_as_current_span("from nowhere"):
         pass
 flushed = telemetry.force_flush()
-whole = telemetry.shutdown()
+complete = telemetry.shutdown()
 found = [Path(spool), *Path(spool).rglob("*")] if Path(spool).exists() else []
 print_result(
-    {"flushed": flushed, "whole": whole, "modes": sorted({oct(stat.S_IMODE(path.stat().st_mode)) for path in found})}
+    {
+        "flushed": flushed,
+        "complete": complete,
+        "modes": sorted({oct(stat.S_IMODE(path.stat().st_mode)) for path in found}),
+    }
 )

@@ -1,4 +1,4 @@
-"""Not a single thread can be had, from the beginning: OpenTelemetry's SDK does not even import."""
+"""No thread can be started, so OpenTelemetry's SDK cannot be imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application of the harness, with a `/metrics` of its own that works, and one that never has."""
+"""The application under test with a `/metrics` of its own that works, and one that fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the redactor takes for texts that want it to be busy: the least of several, in seconds of processor time."""
+"""The minimum CPU seconds of the redactor for texts built to make it slow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from testkit.results import print_result
 from tests.redaction.hostile import HOSTILE
 
 TIMES = 10
-MORE_TIMES = 500  # on a machine that others use too
+MORE_TIMES = 500  # on a loaded machine
 ENOUGH = 0.0045
-# Below what is looked at, so that nothing is cut: that would make it look linear.
+# Below the length limit: truncation would make any algorithm look linear.
 SMALL, LARGE = 4_000, 16_000
 
 settings = config.load().settings
@@ -26,13 +26,13 @@ asking: dict[str, Callable[[Redactor, str], object]] = {
 
 
 def least(ask: Callable[[Redactor, str], object], text: str) -> float:
-    """Each time by a redactor that has seen nothing yet: whoever attacks does not repeat himself."""
+    """A new redactor each time, because an attacker does not repeat texts that are cached."""
     best = float("inf")
     for round_ in range(MORE_TIMES):
         if round_ >= TIMES:
             if best < ENOUGH:
                 break
-            time.sleep(0.02)  # until its neighbour on the processor takes a break
+            time.sleep(0.02)  # until other processes pause
         redactor = build_redactor(settings)
         began = time.thread_time()
         ask(redactor, text)

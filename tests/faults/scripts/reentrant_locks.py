@@ -1,4 +1,4 @@
-"""In every locked region the garbage collector closes an abandoned request, which is then counted and traced."""
+"""Close an abandoned request, as the garbage collector does, inside every locked region."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Depth(threading.local):
 
 
 depth = Depth()
-collecting = threading.Lock()  # as in CPython: one thread at a time runs the collector, and no other waits for it
-interrupt: list[Callable[[], None]] = []  # what a finalizer does; nothing before all is set up
-entered: Counter[str] = Counter()  # locked regions with a finalizer in them, by module of the lock
+collecting = threading.Lock()  # as in CPython: one thread at a time runs the collector, and the others do not wait
+interrupt: list[Callable[[], None]] = []  # what a finalizer does; empty during set-up
+entered: Counter[str] = Counter()  # locked regions that ran a finalizer, by module of the lock
 
 
 def interrupted(module: str) -> None:
-    """One finalizer within each region; the locks that it takes itself are left in peace."""
+    """Run one finalizer in each region; not in regions that the finalizer enters."""
     if depth.interrupts or not interrupt or not collecting.acquire(blocking=False):
         return
     depth.interrupts = True
@@ -40,7 +40,7 @@ def interrupted(module: str) -> None:
 
 
 class Interrupted:
-    """A lock in which a finalizer runs, at the beginning of what it protects and at the end."""
+    """A lock that runs a finalizer after it is acquired and before it is released."""
 
     def __init__(self, lock: Any, module: str) -> None:
         self._lock = lock
@@ -88,7 +88,7 @@ log = logging.getLogger("faults")
 engine = create_engine("sqlite://")
 app = FastAPI()
 answered: list[None] = []
-abandoned: list[None] = []  # its length is changed in one step, in whatever thread
+abandoned: list[None] = []  # appending is atomic
 
 
 class Waiting:
@@ -114,7 +114,7 @@ async def receive() -> dict[str, Any]:
 
 
 async def send(message: MutableMapping[str, Any]) -> None:
-    """Nobody reads it."""
+    """Discard the response."""
 
 
 def scope_of(path: str) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def request(path: str) -> Any:
 
 
 def abandon() -> None:
-    """A request that waits for what nobody knows: the garbage collector closes it."""
+    """A pending request that only the garbage collector can close."""
     cycle: list[Any] = [request("/waits")]
     cycle.append(cycle)
     del cycle
@@ -154,7 +154,7 @@ def abandon() -> None:
     abandoned.append(None)
 
 
-request("/answers")  # what is imported and made once
+request("/answers")  # imports and first-time set-up
 request("/waits").close()
 gc.collect()
 gc.freeze()

@@ -1,4 +1,4 @@
-"""Somebody who fetches `/metrics` of a port for ever, over one connection, and says how long each answer took."""
+"""Scrape `/metrics` continuously over one connection, and time each response."""
 
 from __future__ import annotations
 

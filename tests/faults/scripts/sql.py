@@ -1,4 +1,4 @@
-"""A statement, and what the self-check says of SQLAlchemy."""
+"""Execute a statement, and print the status of the SQLAlchemy instrumentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs started in every way there is, by several threads, during export: what do they inherit?"""
+"""Start programs with each API, in several threads, during export; print the descriptors that they inherit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry import trace
 import blogauto_otel
 from testkit.results import print_result
 
-LOOK = ["/bin/ls", "-l", "/proc/self/fd"]  # what such a program has open
+LOOK = ["/bin/ls", "-l", "/proc/self/fd"]  # prints its open descriptors
 
 telemetry = blogauto_otel.configure(span_delay=0.01)
 tracer = trace.get_tracer("faults")
@@ -37,8 +37,8 @@ def through_posix_spawn() -> str:
     reading, writing = os.pipe()
     pid = os.posix_spawn(LOOK[0], LOOK, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)])
     os.close(writing)
-    with os.fdopen(reading) as said:
-        output = said.read()
+    with os.fdopen(reading) as result:
+        output = result.read()
     os.waitpid(pid, 0)
     return output
 
@@ -50,8 +50,8 @@ def through_fork() -> str:
         os.dup2(writing, 1)
         os.execv(LOOK[0], LOOK)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        output = said.read()
+    with os.fdopen(reading) as result:
+        output = result.read()
     os.waitpid(pid, 0)
     return output
 
