@@ -191,7 +191,8 @@ class Receiver:
                 return self._next.popleft()
             return self._answer if isinstance(self._answer, Answer) else self._answer(path)
 
-    def _store(self, request: Request, *, received: bool) -> None:
+    def store(self, request: Request, *, received: bool) -> None:
+        """Add a request; its items count only when they were `received`."""
         with self._changed:
             self.requests.append(request)
             if received:
@@ -263,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {key.lower(): value for key, value in self.headers.items()}
         payload = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
         code = 0 if answer.silent or answer.reset == "read" else answer.status
-        receiver._store(Request(self.path, headers, body, payload, time.time(), code), received=received)
+        receiver.store(Request(self.path, headers, body, payload, time.time(), code), received=received)
         self._respond(answer)
 
     def _read(self, length: int, pause: float) -> Iterator[bytes]:

@@ -134,9 +134,9 @@ class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # gr
                 answer = self.reply(context)
             except Exception:  # how `abort` leaves
                 code = context.code().value[0]
-                self._arrived(Request(path, headers, body, body, time.time(), code), received=False)
+                self.store(Request(path, headers, body, body, time.time(), code), received=False)
                 raise
-            self._arrived(Request(path, headers, body, body, time.time(), 0), received=True)
+            self.store(Request(path, headers, body, body, time.time(), 0), received=True)
             return answer
 
         return grpc.unary_unary_rpc_method_handler(handle)

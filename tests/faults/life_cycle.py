@@ -19,7 +19,7 @@ from tests.faults import harness as servers
 from tests.faults.harness import Harness, succeeded, wait_until
 from tests.faults.service import Service
 
-SEVERAL: dict[str, Any] = {"keep": False}  # workers: a new connection for each request reaches all of them
+SEVERAL: dict[str, Any] = {"keep_alive": False}  # workers: a new connection for each request reaches all of them
 LOAD = 100
 
 # An item finished this long before a kill is delivered or on disk: the schedule delay (1 s), and

@@ -1,4 +1,4 @@
-"""Child processes of the stack: ports of their own, an end that takes everything along, words when it goes wrong."""
+"""Child processes: reserved ports, complete termination, useful error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack import build
 from testkit.ports import LOOPBACK, free_port
 from testkit.processes import Process, StackError, eventually
 
-# A web server that also has a child of its own, and notes both process ids.
+# A web server with a child process; it prints both process ids.
 SERVER = """
 import http.server, os, subprocess, sys
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
@@ -42,14 +42,14 @@ def runs(pid: int) -> bool:
         return False
 
 
-def test_a_port_is_given_once_and_outside_the_range_of_outgoing_connections() -> None:
+def test_a_port_is_returned_once_and_outside_the_range_of_outgoing_connections() -> None:
     ports = [free_port() for _ in range(50)]
     assert len(set(ports)) == 50
     first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert max(ports) < first_outgoing
 
 
-def test_another_run_is_not_given_our_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_does_not_get_a_reserved_port(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = free_port()
     script = (
         "import random; from testkit import ports\n"
@@ -61,14 +61,14 @@ def test_another_run_is_not_given_our_ports(monkeypatch: pytest.MonkeyPatch) -> 
     assert done.stdout.strip() == "10007", done.stderr
 
 
-def test_the_whole_group_ends(tmp_path: Path) -> None:
+def test_stop_ends_the_whole_group(tmp_path: Path) -> None:
     with server(tmp_path) as process:
         both = pids(process.log)
         assert all(runs(pid) for pid in both)
     eventually(lambda: [pid for pid in both if runs(pid)], lambda left: not left, timeout=10.0)
 
 
-def test_what_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     process = Process(
         "deaf", [sys.executable, "-c", DEAF], ready_url="", log=tmp_path / "log", url=f"http://{LOOPBACK}:1"
     )
@@ -76,7 +76,7 @@ def test_what_ignores_the_polite_signal_is_killed(tmp_path: Path) -> None:
     assert process.stop(timeout=0.3) == -signal.SIGKILL
 
 
-def test_it_starts_again_on_the_same_port(tmp_path: Path) -> None:
+def test_a_process_starts_again_on_the_same_port(tmp_path: Path) -> None:
     with server(tmp_path) as process:
         for end in (process.stop, process.kill):
             end()
@@ -86,11 +86,11 @@ def test_it_starts_again_on_the_same_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_outlives_us(tmp_path: Path, how: signal.Signals) -> None:
-    """Whatever ends the process that started a program ends the program."""
+def test_a_program_ends_with_the_process_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
+    """A program ends with the process that started it."""
     script = (
         "import signal, time; from pathlib import Path; from tests.testkit.test_processes import server\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background jobs ignore
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs of a shell ignore SIGINT
         f"process = server(Path({str(tmp_path)!r})); process.wait_ready(); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], cwd=build.ROOT, stderr=subprocess.DEVNULL)
@@ -100,14 +100,14 @@ def test_nothing_outlives_us(tmp_path: Path, how: signal.Signals) -> None:
     eventually(lambda: runs(program), lambda running: not running, timeout=10.0)
 
 
-def test_a_program_that_ends_while_starting_shows_its_last_words(tmp_path: Path) -> None:
+def test_a_program_that_ends_while_starting_shows_its_output(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such file')"]
     process = Process("brief", command, ready_url="http://127.0.0.1:9", log=tmp_path / "log", url="http://127.0.0.1:9")
     with pytest.raises(StackError, match="brief ended while starting:\nno such file"):
         process.wait_ready()
 
 
-def test_a_program_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
+def test_a_program_that_is_not_ready_in_time_raises(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('still thinking', flush=True); import time; time.sleep(600)"]
     process = Process("slow", command, ready_url="http://127.0.0.1:9", log=tmp_path / "log", url="http://127.0.0.1:9")
     eventually(lambda: "thinking" in process.log.read_text())
@@ -116,14 +116,14 @@ def test_a_program_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     process.kill()
 
 
-def test_waiting_in_vain_tells_the_last_answer() -> None:
+def test_a_timeout_shows_the_last_result() -> None:
     started = time.monotonic()
     with pytest.raises(StackError, match=r"two did not come within 0 s; last: \[1\]"):
         eventually(lambda: [1], lambda answer: len(answer) == 2, timeout=0.2, what="two")
     assert time.monotonic() - started < 10
 
 
-def test_a_proxy_of_the_environment_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "http_proxy", "http://127.0.0.1:9")
     with server(tmp_path) as process:
         assert process.alive
