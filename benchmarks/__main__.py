@@ -1,6 +1,6 @@
-"""Every benchmark, one after the other: `python -m benchmarks`, or some: `python -m benchmarks requests sql`.
+"""Run all benchmarks: `python -m benchmarks`, or some: `python -m benchmarks requests sql`.
 
-And one that takes its time: `python -m benchmarks soak --minutes 20`.
+The soak runs only on request: `python -m benchmarks soak --minutes 20`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import sys
 
-# Request path first: it is what users feel.
+# The request path first.
 BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey")
 
 
 def main(names: list[str]) -> int:
     """Run the named ones, or all; returns the exit status."""
-    if names[:1] == ["soak"]:  # not one of all: it takes minutes, and has options of its own
+    if names[:1] == ["soak"]:  # not part of all: it takes minutes, and has its own options
         return int(importlib.import_module("benchmarks.soak").main(names[1:]))
     for name in names or BENCHMARKS:
         importlib.import_module(f"benchmarks.{name}").main()

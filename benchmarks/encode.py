@@ -1,8 +1,8 @@
-"""What it costs to turn a finished span or a log record into bytes in the queue, against the official encoder.
+"""Cost of encoding a finished span or log record into the queue, compared with the official encoder.
 
     python -m benchmarks.encode
 
-The official encoder works later, in its exporter's thread, but in the same process and under the same lock.
+The official encoder runs later, in its exporter's thread, but in the same process and under the same GIL.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RESOURCE = Resource({"service.name": "benchmark"})
 
 
 def spans(distinct: int) -> Sequence[Any]:
-    """Server spans with ten attributes; `url.path` takes so many different values."""
+    """Server spans with ten attributes; `url.path` has this many different values."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False, resource=RESOURCE)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -53,7 +53,7 @@ def spans(distinct: int) -> Sequence[Any]:
 
 
 def records() -> Sequence[Any]:
-    """Log records with three attributes and a text of their own."""
+    """Log records with three attributes and different bodies."""
     scope = InstrumentationScope("app.publishing")
     return [
         ReadWriteLogRecord(
@@ -72,7 +72,7 @@ def records() -> Sequence[Any]:
 
 
 def microseconds(*works: Callable[[], object]) -> list[float]:
-    """Per item, medians of rounds in which the works take turns."""
+    """Microseconds per item: medians of rounds that run each variant once."""
     rounds = [[_once(work) for work in works] for _ in range(ROUNDS)]
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
@@ -84,7 +84,7 @@ def _once(work: Callable[[], object]) -> float:
 
 
 def queueing(pipeline: Callable[[], Any], delivery: Delivery, items: Sequence[Any]) -> Callable[[], None]:
-    """Hand every item to a new pipeline, and throw away what it queued."""
+    """Pass every item to a new pipeline, and discard its queue."""
 
     def work() -> None:
         take = getattr(pipeline(), "on_end", None) or pipeline().on_emit
@@ -112,7 +112,7 @@ IMPORTS = {
 
 
 def import_milliseconds(modules: str) -> float:
-    """CPU time of an import in a process that has the SDK, settings and redaction already."""
+    """CPU time of an import in a process that has imported the SDK, settings and redaction."""
     script = f"{BEFORE}t = time.process_time(); import {modules}; print((time.process_time() - t) * 1000)"
     runs = [
         subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(9)
@@ -125,7 +125,7 @@ def main() -> None:
     settings = config.load({}, span_queue_items=10**6, log_queue_items=10**6, queue_bytes=2**33).settings
     redactor = build_redactor(settings)
     delivery = build_delivery(settings, RESOURCE)
-    delivery.start = lambda: None  # type: ignore[method-assign] # nobody takes: only the caller's side is measured
+    delivery.start = lambda: None  # type: ignore[method-assign] # no worker: only the caller's side is measured
     alike, distinct, logs = spans(1), spans(ITEMS), records()
     of_spans, of_logs = (lambda kind=kind: kind(delivery, Encoder(redactor)) for kind in (SpanPipeline, LogPipeline))
     rows = []

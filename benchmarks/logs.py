@@ -1,9 +1,9 @@
-"""What a log record costs beside OpenTelemetry's own handler: CPU of all threads, records encoded to OTLP and dropped.
+"""Cost of a log record, compared with OpenTelemetry's own handler: CPU of all threads, up to encoded OTLP.
 
     python -m benchmarks.logs
 
-Each round takes every configuration once, in random order, and is compared with the `NullHandler` of the same round.
-The handler of `opentelemetry-instrumentation-logging` is the yardstick when it is installed, or else the SDK's.
+Each round runs every configuration once, in random order, and is compared with the `NullHandler` of the same round.
+The reference is the handler of `opentelemetry-instrumentation-logging` if installed, else the SDK's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GOAL = 1.0
 log = logging.getLogger("benchmark")
 
 
-# --- what is measured ---
+# --- workload ---------------------------------------------------------------------------------------------------------
 
 
 def message() -> None:
@@ -64,11 +64,11 @@ def exception() -> None:
 RECORDS = {"message with arguments": message, "two extras": extras, "exception": exception}
 
 
-# --- who handles ---
+# --- configurations ---------------------------------------------------------------------------------------------------
 
 
 class EncodeAndDrop(LogRecordExporter):
-    """The stock way out as far as the socket."""
+    """The stock exporter up to the socket."""
 
     def export(self, batch: Any) -> LogRecordExportResult:
         encode_logs(batch).SerializeToString()
@@ -158,7 +158,7 @@ def measure(configuration: str, emit: Callable[[], None]) -> float:
 
 
 def added(emit: Callable[[], None]) -> dict[str, list[float]]:
-    """Microseconds on top of the bare record of the same round; for the bare one, what it takes."""
+    """Microseconds above the bare record of the same round; for the bare one its own."""
     found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
     for _ in range(ROUNDS):
         names = list(CONFIGURATIONS)
@@ -181,7 +181,7 @@ def line_microseconds(formatter: logging.Formatter) -> float:
 
 
 def main() -> None:
-    """Print what a record adds, and what a line on the console takes."""
+    """Print the cost of a record and of a console line."""
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""What a process pays once: CPU to import and configure, memory, threads, and the time its exit takes.
+"""One-time cost of a process: CPU to import and configure, memory, threads, exit time.
 
 python -m benchmarks.process
 """
@@ -67,7 +67,7 @@ print(json.dumps(time.time()))
 
 
 def cost(setup: str) -> list[float]:
-    """CPU milliseconds, MiB, modules and threads that the set-up adds."""
+    """CPU milliseconds, MiB, modules and threads added by the set-up."""
     script = COST.format(before=BEFORE, setup=setup.format(endpoint="http://127.0.0.1:9"))
     return list(map(float, _last_line(script)))
 
@@ -80,7 +80,7 @@ def exit_seconds(setup: str, endpoint: str, spans: int = 100) -> float:
 
 
 def _last_line(script: str) -> Any:
-    """Run a script with bytecode cached, as an installed package has it; what it prints last, as JSON."""
+    """Run a script with cached bytecode, as for an installed package; the JSON of its last line."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
     return json.loads(done.stdout.splitlines()[-1])
@@ -100,7 +100,7 @@ def silent() -> str:
 
 
 def refused() -> str:
-    """An endpoint where nobody listens."""
+    """An endpoint that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 

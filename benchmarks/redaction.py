@@ -1,10 +1,9 @@
-"""What the redactor costs: microseconds for texts and attributes as they are, and milliseconds for the worst there is.
+"""Cost of the redactor: microseconds for typical texts and attributes, milliseconds for the worst known texts.
 
     python -m benchmarks.redaction
 
-The first table is for judging the price of an ordinary item, the second for the promise that no text takes more than
-some milliseconds (fault matrix, row 63): there each text is read by a redactor that has seen nothing before. Each
-figure is the best of several rounds: the machine's noise is not ours.
+The first table shows typical items, the second the bound on any text (fault matrix, row 63), each with a new
+redactor that has cached nothing. Each figure is the best of several rounds, to exclude noise of the machine.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ SPAN = {
 
 
 def best_of(call: Callable[[], object], *, seconds: float = 0.2) -> float:
-    """The least time of one call, in seconds."""
+    """The shortest time of one call, in seconds."""
     call()
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:

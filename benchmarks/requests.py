@@ -1,9 +1,9 @@
-"""What a request costs beside contrib's and FastAPI's own instrumentation: CPU of all threads, delivery included.
+"""Cost of a request, compared with contrib's and FastAPI's own instrumentation: CPU of all threads, with export.
 
     python -m benchmarks.requests
 
-The application does nothing, so that a microsecond shows. Each round takes every configuration once, in random order,
-and is compared with the bare run of the same round. Spans go over HTTP to another process, whose CPU is not counted.
+The application does nothing, so that microseconds are visible. Each round runs every configuration once, in random
+order, and is compared with the bare run of the same round. Spans go over HTTP to a process whose CPU is not counted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GOALS = {"ours": ("contrib", 0.55), "ours unsampled": ("contrib unsampled", 0.25
 RESOURCE = Resource({"service.name": "benchmark"})
 
 
-# --- what is measured ---
+# --- workload ---------------------------------------------------------------------------------------------------------
 
 
 async def answer(_scope: Any, _receive: Any, send: Any) -> None:
@@ -51,7 +51,7 @@ async def answer(_scope: Any, _receive: Any, send: Any) -> None:
 
 
 class Answer:
-    """An endpoint that is an ASGI application, so that routing adds nothing."""
+    """An ASGI application as endpoint, so that routing costs nothing."""
 
     __call__ = staticmethod(answer)
 
@@ -93,7 +93,7 @@ async def requests(app: Any, number: int) -> None:
         await app(scope, receive, send)
 
 
-# --- who instruments ---
+# --- configurations ---------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -176,11 +176,11 @@ CONFIGURATIONS: dict[str, Any] = {
 }
 
 
-# --- the sink ---
+# --- the receiver -----------------------------------------------------------------------------------------------------
 
 
 class Sink(BaseHTTPRequestHandler):
-    """Takes everything."""
+    """Answers every request with 200."""
 
     protocol_version = "HTTP/1.1"
 
@@ -209,7 +209,7 @@ def sink() -> Iterator[str]:
     process.join()
 
 
-# --- measuring ---
+# --- measurement ------------------------------------------------------------------------------------------------------
 
 
 def microseconds(loop: asyncio.AbstractEventLoop, configuration: str, endpoint: str) -> float:
@@ -225,7 +225,7 @@ def microseconds(loop: asyncio.AbstractEventLoop, configuration: str, endpoint: 
 
 
 def added(rounds: int = ROUNDS) -> dict[str, list[float]]:
-    """Microseconds on top of the bare request of the same round; for the bare one, what it takes."""
+    """Microseconds above the bare request of the same round; for the bare one its own."""
     loop, found = asyncio.new_event_loop(), {name: list[float]() for name in CONFIGURATIONS}
     with sink() as endpoint:
         for _ in range(rounds):
@@ -239,7 +239,7 @@ def added(rounds: int = ROUNDS) -> dict[str, list[float]]:
 
 
 def compared(values: list[float], rivals: list[float]) -> float:
-    """How they compare round by round: the machine may be slow in one and quick in the next."""
+    """Their ratio by round: the speed of the machine varies between rounds."""
     return statistics.median(value / rival for value, rival in zip(values, rivals, strict=True))
 
 

@@ -30,7 +30,7 @@ OURS, THEIRS, BARE = "blogauto_otel + Sentry", "Sentry's own default", "bare"
 GOAL = 3.0  # microseconds added to a successful request
 
 
-# --- what is measured -------------------------------------------------------------------------------------------------
+# --- workload ---------------------------------------------------------------------------------------------------------
 
 
 def application() -> Any:

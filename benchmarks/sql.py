@@ -1,8 +1,8 @@
-"""What a SQL statement costs beside contrib's instrumentation: CPU of all threads, spans encoded to OTLP and dropped.
+"""Cost of a SQL statement, compared with contrib's instrumentation: CPU of all threads, up to encoded OTLP.
 
     python -m benchmarks.sql
 
-Each round takes every configuration once, in random order, and is compared with the bare run of the same round.
+Each round runs every configuration once, in random order, and is compared with the bare run of the same round.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ INSERT = sa.insert(posts)
 TEN = [{"title": f"title {number}"} for number in range(10)]
 
 
-# --- what is measured ---
+# --- workload ---------------------------------------------------------------------------------------------------------
 
 
 def connect_and_select() -> Iterator[Callable[[], Any]]:
@@ -85,11 +85,11 @@ def make_engine() -> sa.Engine:
     return engine
 
 
-# --- who instruments ---
+# --- configurations ---------------------------------------------------------------------------------------------------
 
 
 class EncodeAndDrop(SpanExporter):
-    """The stock way out as far as the socket."""
+    """The stock exporter up to the socket."""
 
     def export(self, spans: Any) -> SpanExportResult:
         encode_spans(spans).SerializeToString()
@@ -151,7 +151,7 @@ CONFIGURATIONS = {
 
 @contextlib.contextmanager
 def in_a_request(*, sampled: bool) -> Iterator[None]:
-    """A request that costs nothing: only its decision counts."""
+    """A server span around the statement; only its sampling decision matters."""
     flags = trace.TraceFlags(trace.TraceFlags.SAMPLED if sampled else 0)
     span = trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False, trace_flags=flags))
     token = otel.attach(trace.set_span_in_context(span))
@@ -174,7 +174,7 @@ def measure(configuration: str, statement: Callable[[], Iterator[Callable[[], An
 
 
 def added(statement: Callable[[], Iterator[Callable[[], Any]]]) -> dict[str, list[float]]:
-    """Microseconds on top of the bare statement of the same round; for the bare one, what it takes."""
+    """Microseconds above the bare statement of the same round; for the bare one its own."""
     found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
     for _ in range(ROUNDS):
         names = list(CONFIGURATIONS)

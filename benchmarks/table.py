@@ -1,4 +1,4 @@
-"""How every benchmark prints: a title, a header, aligned rows."""
+"""Tables of the benchmarks: a title, a header, aligned rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make demo`: the example blog under traffic, and what its telemetry says, in a terminal. No Docker, no Collector.
+"""`make demo`: the example blog under traffic and its telemetry, in a terminal. No Docker, no Collector.
 
 The blog runs under a real uvicorn and sends OTLP over HTTP to a receiver in this process.
 """
@@ -25,7 +25,7 @@ from testkit.receiver import Receiver, Span
 GENERATE: Final = "/api/content/generate"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 
-# What of /metrics is shown: the first line of each that begins so.
+# The lines of /metrics to show: the first with each of these prefixes.
 EXCERPT: Final = (
     "# TYPE blogauto_api_requests counter",
     'blogauto_api_requests_total{endpoint="/api/content/generate"',
@@ -90,13 +90,13 @@ def trace(terminal: Terminal, receiver: Receiver, root: Span) -> None:
 
 
 def server_span(receiver: Receiver, wanted: Callable[[Span], bool]) -> Span:
-    """The longest request to the content generator of which that is true."""
+    """The longest request to the content generator that satisfies the predicate."""
     spans = [span for span in receiver.spans if span.kind == "SERVER" and span.attributes.get("http.route") == GENERATE]
     return max(filter(wanted, spans), key=lambda span: span.seconds)
 
 
 def exposition(terminal: Terminal, page: str) -> None:
-    """Some lines of what /metrics answers; of the histogram, one that carries an exemplar."""
+    """Some lines of /metrics; of the histogram one with an exemplar."""
     lines = page.splitlines()
     for beginning in EXCERPT:
         found = [line for line in lines if line.startswith(beginning)]
@@ -106,12 +106,12 @@ def exposition(terminal: Terminal, page: str) -> None:
 
 
 def without_resource(line: str) -> str:
-    """A line of /metrics without the labels that are the same on each."""
+    """A line of /metrics without the labels that all lines share."""
     return re.sub(r',?(deployment_environment_name|service_name)="[^"]*"', "", line).replace("{}", "")
 
 
 def received(receiver: Receiver) -> Mapping[str, int]:
-    """How many items of each signal arrived; of metrics, how many metrics (not points)."""
+    """How many items of each signal arrived; for metrics, how many metrics (not points)."""
     pushed = [
         request for request in receiver.requests if request.path.endswith("/v1/metrics") and request.answered == 200
     ]
@@ -125,12 +125,12 @@ def received(receiver: Receiver) -> Mapping[str, int]:
 
 
 def summary(terminal: Terminal, delivered: Mapping[str, Any], arrived: Mapping[str, int]) -> bool:
-    """Compare what the blog says it sent with what arrived; True when they are equal and nothing was lost."""
+    """Compare what the blog reports as sent with what arrived; True when they are equal and nothing was lost."""
     rows = [("signal", "accepted", "sent", "received", "lost")]
     equal = True
     for signal, count in arrived.items():
         figures = delivered[signal]
-        # A collection of metrics that a newer one overtook is no loss: the newer one holds the same and more.
+        # A metric collection replaced by a newer one is no loss: the newer one includes it.
         lost = sum(count for reason, count in figures["dropped"].items() if reason != "superseded")
         equal &= figures["sent"] == count and lost == 0
         rows.append((signal, str(figures["accepted"]), str(figures["sent"]), str(count), str(lost)))
@@ -141,7 +141,7 @@ def summary(terminal: Terminal, delivered: Mapping[str, Any], arrived: Mapping[s
 
 
 def run(terminal: Terminal, receiver: Receiver, tmp: Path) -> bool:
-    """Show it all; True when everything that was sent arrived."""
+    """Show everything; True when all that was sent arrived."""
     terminal.heading("Starting")
     with terminal.step("example blog") as words:
         blog: Blog = start_blog(tmp=tmp, otlp_endpoint=receiver.url)

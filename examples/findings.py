@@ -1,4 +1,4 @@
-"""What the demos make of the telemetry that arrived, whoever received it: quantiles, and spans as lines of a tree."""
+"""What both demos compute from telemetry: quantiles, and spans as lines of a tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from examples.terminal import Node
 
 
 class Span(Protocol):
-    """What the receiver's and Jaeger's spans have in common."""
+    """The common fields of the receiver's and Jaeger's spans."""
 
     @property
     def name(self) -> str: ...
@@ -28,7 +28,7 @@ class Span(Protocol):
 
 
 def node(span: Span, *, parent_id: str) -> Node:
-    """A span as a line of a tree: what was asked, and how it ended."""
+    """A span as a line of a tree: operation and result."""
     failed = span.status.upper() == "ERROR"
     status = span.attributes.get("http.response.status_code", "")
     error = span.attributes.get("error.type", "") if failed else ""

@@ -1,4 +1,4 @@
-"""The blog under uvicorn as a child process of the demos; when it has ended it tells what its telemetry delivered."""
+"""The blog under uvicorn as a child process of the demos; at its end it writes its delivery figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from testkit.ports import LOOPBACK, free_port
 from testkit.processes import Process
 
-SECOND = "1000"  # OpenTelemetry counts its intervals in milliseconds
+SECOND = "1000"  # OpenTelemetry's intervals are in milliseconds
 
 
 class Blog(Process):
@@ -28,7 +28,7 @@ class Blog(Process):
 
 
 def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blog:
-    """Start the blog: telemetry to `otlp_endpoint`, metrics each second; log and database go under `tmp`."""
+    """Start the blog: telemetry to `otlp_endpoint`, metrics every second; log and database under `tmp`."""
     port = port or free_port()
     url = f"http://{LOOPBACK}:{port}"
     env = {
@@ -44,12 +44,12 @@ def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blo
 
 
 def _serve(port: int, delivered: Path) -> None:
-    """What `uvicorn examples.blog.main:app` does, and then the figures, which exist only when all is over."""
+    """What `uvicorn examples.blog.main:app` does, and then write the figures, which are final only after shutdown."""
     import uvicorn
 
     from examples.blog.main import app, telemetry
 
-    # uvicorn ends on SIGTERM and then raises it again for whoever had the signal before: us, and we have more to do.
+    # uvicorn shuts down on SIGTERM, then raises it again for the previous handler; ignore it there to write the file.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(app, host=LOOPBACK, port=port, log_level=os.environ.get("BLOG_LOG_LEVEL", "info"))
     telemetry.shutdown()

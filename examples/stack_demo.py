@@ -1,7 +1,7 @@
 """`make stack-demo`: the demo through the real Collector, Prometheus and Jaeger, as processes on loopback.
 
 It follows one trace id: from an exemplar in Prometheus to the trace in Jaeger and to the log records at the Collector's
-file exporter. With `--keep` (the default in a terminal) all of it stays, under light traffic, until Ctrl-C.
+file exporter. With `--keep` (the default in a terminal) everything keeps running, under light traffic, until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from testkit.ports import LOOPBACK, free_port
 from testkit.processes import StackError, eventually
 
 DURATION: Final = "blogauto_api_request_duration_seconds_bucket"
-P95: Final = f"histogram_quantile(0.95, sum({DURATION}) by (endpoint, le))"  # of all there was: no rate() so soon
+P95: Final = f"histogram_quantile(0.95, sum({DURATION}) by (endpoint, le))"  # since the start: too early for rate()
 SLOW: Final = 2.0  # seconds
 
 
 @dataclass(frozen=True)
 class Running:
-    """The stack and the blog that sends to it."""
+    """The stack, and the blog that exports to it."""
 
     stack: Stack
     blog: Blog
@@ -43,7 +43,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Found:
-    """One request, as each of the three backends knows it."""
+    """One request, as each of the three backends shows it."""
 
     trace_id: str
     exemplar: float  # seconds
@@ -53,7 +53,7 @@ class Found:
 
 @contextmanager
 def everything(terminal: Terminal, tmp: Path) -> Iterator[Running]:
-    """The programs, the stack and the blog, for the time of the block."""
+    """Run the stack and the blog for the time of the block."""
     with terminal.step("programs") as words:
         ensure_programs(report=lambda line: terminal.line(f"    {line}"))
         words.append("Collector, Prometheus, Jaeger")
@@ -83,10 +83,10 @@ def requests(terminal: Terminal, stack: Stack) -> None:
 
 
 def followed(stack: Stack) -> Found:
-    """The slow request that Prometheus, Jaeger and the log all know by the same trace id; waits until they do.
+    """The slow request that Prometheus, Jaeger and the log have under one trace id; waits until they do.
 
     Raises:
-        StackError: they did not agree within a minute.
+        StackError: They did not within a minute.
     """
 
     def look() -> Found | None:
@@ -115,7 +115,7 @@ def one_trace_id(terminal: Terminal, found: Found) -> None:
 
 
 def addresses(terminal: Terminal, running: Running, found: Found) -> None:
-    """Where to look further."""
+    """Print the addresses for further queries."""
     stack = running.stack
     prometheus, jaeger = stack.prometheus.url, stack.jaeger.url
     query = urllib.parse.urlencode({"query": "sum by (endpoint) (rate(blogauto_api_requests_total[1m]))"})

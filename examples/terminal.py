@@ -1,4 +1,4 @@
-"""How the demos write to a terminal: steps with their progress, tables, traces as trees; colour only for a person."""
+"""Terminal output of the demos: steps with progress, tables, traces as trees; colour only on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CODES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "
 
 @dataclass(frozen=True)
 class Node:
-    """A span as far as a drawing needs it; times in nanoseconds, ids as text."""
+    """The fields of a span that a drawing needs; times in nanoseconds, ids as text."""
 
     span_id: str
     parent_id: str
@@ -53,7 +53,7 @@ class Terminal:
 
     @contextmanager
     def step(self, label: str) -> Iterator[list[str]]:
-        """Something that takes a while: its label at once, then its seconds and the words put into the list."""
+        """A step that takes a while: prints its label at once, then its seconds and the texts added to the list."""
         if self._live:
             self.line(f"  … {label}", end="\r")
         began = time.monotonic()
@@ -89,9 +89,9 @@ class Terminal:
 
 
 def tree(nodes: Sequence[Node]) -> Iterator[tuple[str, Node]]:
-    """Each node with the lines that lead to it, parents before children, siblings by their start.
+    """Each node with its tree lines, parents before children, siblings by start time.
 
-    A node whose parent is not among them is a root.
+    A node whose parent is missing is a root.
     """
     children: dict[str, list[Node]] = {}
     known = {node.span_id for node in nodes}
@@ -109,12 +109,12 @@ def tree(nodes: Sequence[Node]) -> Iterator[tuple[str, Node]]:
 
 
 def duration(seconds: float) -> str:
-    """A duration as a person reads it: 2.21 s, 35.2 ms, 0.4 ms."""
+    """A duration for people: 2.21 s, 35.2 ms, 0.4 ms."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def fitted(text: str, width: int) -> str:
-    """Exactly so many characters: filled up with spaces, or cut with an ellipsis."""
+    """Exactly this many characters: padded with spaces, or truncated with an ellipsis."""
     return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -1,9 +1,9 @@
-"""Visitors of the blog, good and bad: one function for each kind of traffic, all of them over HTTP.
+"""Traffic for the blog, normal and faulty: one function for each kind, over HTTP.
 
     python -m examples.traffic http://localhost:8000 normal slow failing
     python -m examples.traffic http://localhost:8000 wordpress_failures --seconds 300
 
-Each function returns how often which status was answered.
+Each function returns the number of responses by status.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def said(statuses: Statuses) -> str:
 
 
 class Visitor:
-    """Somebody with an address of their own who may log in; a session, and a count of what was answered."""
+    """A client with its own address, which can log in and counts its responses by status."""
 
     def __init__(self, base_url: str) -> None:
-        # uvicorn believes this header when it comes from loopback. 198.18.0.0/15 belongs to nobody (RFC 2544).
+        # uvicorn trusts this header from loopback. 198.18.0.0/15 is reserved for benchmarks (RFC 2544).
         address = f"198.{random.randint(18, 19)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
         self._client = httpx.Client(
             base_url=base_url, headers={"X-Forwarded-For": address}, verify=TLS, timeout=TIMEOUT
@@ -56,13 +56,13 @@ class Visitor:
         self._client.close()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """One request; the answer's JSON when it is good, else None."""
+        """One request; the JSON of a successful response, else None."""
         response = self._client.request(method, path, json=body)
         self.statuses[response.status_code] += 1
         return response.json() if response.is_success else None
 
     def log_in(self) -> Visitor:
-        """Become the example's one user."""
+        """Log in as the demo user."""
         credentials = {"email": DEMO_USER, "password": BlogSettings.from_env().demo_password}
         answer = self.ask("POST", "/api/auth/login", credentials)
         if answer is not None:
@@ -71,17 +71,17 @@ class Visitor:
         return self
 
     def write(self, topic: str, *, provider: str = "openai") -> Any:
-        """Let an article be written; the draft, or None."""
+        """Generate an article; the draft, or None."""
         return self.ask("POST", "/api/content/generate", {"topic": topic, "provider": provider})
 
     def save(self, draft: Mapping[str, str] | None) -> int:
-        """Save a draft; its id, or 0 when there is none."""
+        """Save a draft; its id, or 0 without one."""
         answer = self.ask("POST", "/api/content/saved", draft) if draft else None
         return int(answer["content_id"]) if answer else 0
 
 
 def normal(base_url: str, *, rounds: int = 1) -> Statuses:
-    """A writer's day: everything works."""
+    """A writer's session: everything works."""
     with Visitor(base_url).log_in() as writer:
         for number in range(rounds):
             topic = TOPICS[number % len(TOPICS)]
@@ -98,7 +98,7 @@ def normal(base_url: str, *, rounds: int = 1) -> Statuses:
 
 
 def lost(base_url: str, *, count: int = 3) -> Statuses:
-    """Requests for what is not there: paths that match no route, an article nobody wrote."""
+    """404: paths without a route, an article that does not exist."""
     with Visitor(base_url).log_in() as visitor:
         for number in range(count):
             visitor.ask("GET", f"/wp-login-{number}.php")
@@ -107,7 +107,7 @@ def lost(base_url: str, *, count: int = 3) -> Statuses:
 
 
 def slow(base_url: str, *, count: int = 1, seconds: float = 2.2) -> Statuses:
-    """Articles for which the AI provider takes its time."""
+    """Articles that the AI provider generates slowly."""
     with Visitor(base_url).log_in() as writer:
         for _ in range(count):
             writer.write(f"a long story [wait {seconds}]")
@@ -120,7 +120,7 @@ def failing(base_url: str, *, count: int = 1) -> Statuses:
 
 
 def content_failures(base_url: str, *, count: int = 5) -> Statuses:
-    """Articles that the AI provider refuses to write: 502 from `/api/content/generate`."""
+    """Articles for which the AI provider fails: 502 from `/api/content/generate`."""
     with Visitor(base_url).log_in() as writer:
         for _ in range(count):
             writer.write("an unlucky subject [fail]")
@@ -136,7 +136,7 @@ def bugs(base_url: str, *, count: int = 1) -> Statuses:
 
 
 def wordpress_failures(base_url: str, *, count: int = 5) -> Statuses:
-    """Articles that the WordPress site refuses to take."""
+    """Articles that the WordPress site rejects."""
     with Visitor(base_url).log_in() as writer:
         content_id = writer.save({"title": "Unwanted [fail]", "body": "Nobody takes it."})
         for _ in range(count):
@@ -145,7 +145,7 @@ def wordpress_failures(base_url: str, *, count: int = 5) -> Statuses:
 
 
 def api_key_failures(base_url: str, *, count: int = 6) -> Statuses:
-    """API keys that cannot be stored: the service does not know them (400), or cannot check them (502)."""
+    """API keys that cannot be stored: invalid (400), or impossible to check (502)."""
     with Visitor(base_url).log_in() as writer:
         for number in range(count):
             key = "unknown-key" if number % 2 else f"{KEY_PREFIX}[fail]"
@@ -154,23 +154,23 @@ def api_key_failures(base_url: str, *, count: int = 6) -> Statuses:
 
 
 def failed_logins(base_url: str, *, count: int = 5) -> Statuses:
-    """Somebody who tries passwords."""
-    with Visitor(base_url) as stranger:
+    """A password guessing attack."""
+    with Visitor(base_url) as attacker:
         for number in range(count):
-            stranger.ask("POST", "/api/auth/login", {"email": DEMO_USER, "password": f"guess {number}"})
-        return stranger.statuses
+            attacker.ask("POST", "/api/auth/login", {"email": DEMO_USER, "password": f"guess {number}"})
+        return attacker.statuses
 
 
 def attacks(base_url: str, *, count: int = 3) -> Statuses:
-    """Somebody who tries the usual patterns."""
-    with Visitor(base_url) as stranger:
+    """A SQL injection attack."""
+    with Visitor(base_url) as attacker:
         for _ in range(count):
-            stranger.ask("GET", "/api/content/saved?page=1+UNION+SELECT+password_hash+FROM+users")
-        return stranger.statuses
+            attacker.ask("GET", "/api/content/saved?page=1+UNION+SELECT+password_hash+FROM+users")
+        return attacker.statuses
 
 
 def rate_limited(base_url: str, *, requests: int = 90) -> Statuses:
-    """Somebody who asks faster than the limit allows (429) until they are blocked (403)."""
+    """Requests above the rate limit (429) until the client is blocked (403)."""
     with Visitor(base_url) as robot:
         for _ in range(requests):
             robot.ask("POST", "/api/titles/generate", {"keyword": "anything"})
@@ -196,7 +196,7 @@ KINDS: Final[Mapping[str, Callable[[str], Statuses]]] = {
 
 
 def main() -> None:
-    """Send the named kinds of traffic once, or again and again for a time."""
+    """Send the named kinds of traffic once, or repeatedly for some seconds."""
     parser = argparse.ArgumentParser(prog="python -m examples.traffic", description="Traffic for the example blog.")
     parser.add_argument("base_url", help="where the blog answers, such as http://localhost:8000")
     parser.add_argument("kinds", nargs="+", choices=KINDS, metavar="kind", help=", ".join(KINDS))

@@ -1,4 +1,4 @@
-"""What the programs tell, as values: OTLP JSON of spans and log records, Prometheus samples and exemplars."""
+"""Responses of the programs as values: spans and log records of OTLP JSON, Prometheus samples and exemplars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Sample:
-    """One series of a Prometheus answer: labels (`__name__` included) and value at `time` (Unix seconds)."""
+    """One series of a Prometheus response: labels (`__name__` included) and value at `time` (Unix seconds)."""
 
     labels: Mapping[str, str]
     value: float
@@ -27,7 +27,7 @@ class Exemplar:
 
     @property
     def trace_id(self) -> str:
-        """The trace it points to, or "" without one."""
+        """The trace id, or "" without one."""
         return self.labels.get("trace_id", "")
 
 

@@ -1,7 +1,7 @@
-"""What docker-compose.apps.yml watches, for its tests: Debian's PostgreSQL, Redis and exporters, unpacked only.
+"""The programs of docker-compose.apps.yml for its tests: Debian's PostgreSQL, Redis and exporters, only unpacked.
 
-Nothing is installed: apt resolves and downloads with state of its own, the packages are unpacked into a cache, and what
-the system already has is used from there. It needs no root; run by root, PostgreSQL runs as `nobody`.
+Nothing is installed: apt resolves and downloads with separate state, the packages are unpacked into a cache, and
+programs of the system are used where present. Root is not needed; under root, PostgreSQL runs as `nobody`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ PROGRAMS = ("initdb", "postgres", "psql", "redis-server", *PACKAGES[2:])
 
 
 def apps_root() -> Path:
-    """Where the packages are unpacked; readable for `nobody` when root is at work, whose own cache is not."""
+    """Where the packages are unpacked; under root a folder that `nobody` can read."""
     return Path("/var/cache/blogauto_otel-stack/apps") if os.geteuid() == 0 else build.cache_root() / "apps"
 
 
 def ensure_apps() -> Path:
-    """The folder of the unpacked packages; downloads what neither it nor the system has.
+    """The folder of the unpacked packages; downloads what neither the folder nor the system has.
 
     Raises:
-        StackError: the machine has no apt, or apt cannot get a package; says which.
+        StackError: The machine has no apt, or apt cannot get a package; the message says which.
     """
     root = apps_root()
     root.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def ensure_apps() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """The executable, unpacked or of the system."""
+    """The executable, unpacked or from the system."""
     paths = (base / folder / name for base in (apps_root(), Path("/")) for folder in FOLDERS)
     return next((path for path in paths if path.is_file()), None)
 
@@ -76,7 +76,7 @@ def _apt(work: Path, *arguments: str) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
     own = {"Dir::State::lists": work / "lists", "Dir::Cache": work / "cache", "Debug::NoLocking": "1"}
-    # apt would drop to a user of its own, who may not write here.
+    # apt would switch to its own user, who cannot write here.
     options = [f"-o{name}={value}" for name, value in {**own, "APT::Sandbox::User": "root"}.items()]
     _run(["apt-get", "--quiet", *options, *arguments])
 
@@ -102,7 +102,7 @@ def _unprivileged() -> str | None:
 
 
 class Postgres(Process):
-    """A PostgreSQL of its own on loopback; `admin` with `password` may do everything."""
+    """A PostgreSQL on loopback; its superuser is `admin` with `password`."""
 
     password: str
     data: Path
@@ -111,7 +111,7 @@ class Postgres(Process):
         """Run statements as the administrator.
 
         Raises:
-            StackError: with psql's words.
+            StackError: With psql's output.
         """
         where = ["--host", LOOPBACK, "--port", str(self.port), "--username", "admin", "--dbname", "postgres"]
         command = [_program("psql"), *where, "--no-psqlrc", "--set=ON_ERROR_STOP=1"]
@@ -132,7 +132,7 @@ class Postgres(Process):
 
 def start_postgres(*, tmp: Path, password: str) -> Postgres:
     """Start PostgreSQL with password authentication; only the log goes under `tmp`."""
-    data = Path(tempfile.mkdtemp(prefix="blogauto-postgres-"))  # pytest's folders are closed to `nobody`
+    data = Path(tempfile.mkdtemp(prefix="blogauto-postgres-"))  # `nobody` cannot read pytest's folders
     secret = data / "password"
     secret.write_text(password)
     user = _unprivileged()
@@ -163,7 +163,7 @@ def start_postgres(*, tmp: Path, password: str) -> Postgres:
 
 
 def start_redis(*, tmp: Path, password: str) -> Process:
-    """Start Redis in memory alone, with a password."""
+    """Start Redis without persistence, with a password."""
     port = free_port()
     settings = {"bind": LOOPBACK, "port": str(port), "requirepass": password, "save": "", "dir": str(tmp)}
     command = [_program("redis-server"), *(part for name, value in settings.items() for part in (f"--{name}", value))]

@@ -1,9 +1,9 @@
-"""The real programs: Collector, Prometheus, Alertmanager and Jaeger, built once from Go modules into a lasting cache.
+"""Build the real programs: Collector, Prometheus, Alertmanager and Jaeger, once, from Go modules into a cache.
 
-`python stack/build.py` builds what is missing and says where it lies. Each program is keyed by the hash of its manifest
-(sources or module checksum, pins, edits, flags): a changed pin builds anew, an unchanged one costs nothing. It may run
-twice, or in two terminals at once. Without Go, but with a Docker engine, the programs are copied out of the pinned
-images of docker-compose.yml. Only the standard library is used: this runs before any environment exists.
+`python stack/build.py` builds what is missing and prints where it is. Each program is keyed by the hash of its manifest
+(sources or module checksum, pins, edits, flags): a changed pin causes a rebuild. Concurrent runs are safe. Without Go,
+but with a Docker engine, the programs are copied out of the pinned images of docker-compose.yml. Only the standard
+library is used: this runs before any environment exists.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Report = Callable[[str], None]
 
 
 class BuildError(RuntimeError):
-    """A program cannot be had; the message is one sentence of cause and one of what to do."""
+    """A program cannot be built; the message is one sentence of cause and one of what to do."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a copied module: every `old` in each file, of which there must be one."""
+    """One replacement in a copied module: `old` must occur in each file."""
 
     files: tuple[str, ...]
     old: str
@@ -47,18 +47,18 @@ class Edit:
 
 @dataclass(frozen=True)
 class Module:
-    """A published module that is copied, changed where it must be, and compiled with its own go.mod and go.sum."""
+    """A published module that is copied, edited, and compiled with its own go.mod and go.sum."""
 
     path: str
     checksum: str  # as the module's go.sum line has it
     edits: tuple[Edit, ...] = ()
-    added: Mapping[str, str] = field(default_factory=dict)  # files that the module lacks
-    pins: Path | None = None  # folder with a go.mod and go.sum that stand in for the module's own
+    added: Mapping[str, str] = field(default_factory=dict)  # files missing from the module
+    pins: Path | None = None  # folder with a go.mod and go.sum that replace the module's own
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is built, from which sources, into which executables."""
+    """A program: its sources and executables."""
 
     name: str
     version: str
@@ -70,7 +70,7 @@ class Program:
     cold_minutes: str = ""
 
 
-# `ToClientConn` and `ToServer` take the extensions since Collector 0.142; Jaeger 2.13 was written for what was before.
+# `ToClientConn` and `ToServer` take the extensions since Collector 0.142; Jaeger 2.13 uses the earlier signatures.
 JAEGER_EDITS = (
     Edit(
         ("internal/storage/v2/grpc/factory.go",),
@@ -95,7 +95,7 @@ JAEGER_EDITS = (
         "\t\ttelset.Host,\n",
         "\t\ttelset.Host.GetExtensions(),\n",
     ),
-    # An absent `queue` must stay "no queue": dropping the option instead compiles, but then no configuration starts.
+    # An absent `queue` must stay "no queue": dropping the option compiles, but then no configuration starts.
     Edit(
         ("cmd/jaeger/internal/exporters/storageexporter/config.go",),
         "exporterhelper.QueueBatchConfig `",
@@ -138,7 +138,7 @@ PROGRAMS = (
         source=Module(
             "github.com/prometheus/alertmanager@v0.34.1",
             "h1:qtIIP4s20duq2fbafHIti5NYJGaZNh7irXKbJwe/W/E=",
-            # It embeds a generated user interface that the module does not contain; one page stands in for it.
+            # It embeds a generated user interface that the module does not contain; a placeholder page replaces it.
             added={"ui/app/dist/index.html": "<!doctype html><title>Alertmanager</title>\n"},
         ),
         packages={"alertmanager": "./cmd/alertmanager", "amtool": "./cmd/amtool"},
@@ -150,7 +150,7 @@ PROGRAMS = (
         name="jaeger",
         version="2.13.0",
         source=Module(
-            "github.com/jaegertracing/jaeger@v1.76.0",  # Go knows 2.13.0 by this name
+            "github.com/jaegertracing/jaeger@v1.76.0",  # Go's name of 2.13.0
             "h1:sWCOOF1dr+NL0PLil7mFo3BqqQL8k4WiM7aguFbc14g=",
             edits=JAEGER_EDITS,
             pins=ROOT / "stack" / "jaeger",
@@ -162,7 +162,7 @@ PROGRAMS = (
     ),
 )
 
-# What `docker compose` reads its files with, as a program: the tests ask it, where there is no engine to ask.
+# The library with which `docker compose` loads its files, as a program for tests on machines without Docker.
 COMPOSE_CONFIG = Program(
     name="compose-config",
     version="2.16.2",
@@ -173,7 +173,7 @@ COMPOSE_CONFIG = Program(
 
 
 def cache_root() -> Path:
-    """Where built programs stay: `BLOGAUTO_OTEL_STACK_CACHE`, else the user's cache directory."""
+    """The folder of the built programs: `BLOGAUTO_OTEL_STACK_CACHE`, else the user's cache directory."""
     configured = os.environ.get("BLOGAUTO_OTEL_STACK_CACHE")
     if configured:
         return Path(configured)
@@ -182,7 +182,7 @@ def cache_root() -> Path:
 
 
 def manifest_hash(program: Program) -> str:
-    """Twelve hex digits over everything that decides the executables' bytes, except the Go release."""
+    """Twelve hex digits over everything that determines the executables, except the Go release."""
     source = program.source
     folder = source if isinstance(source, Path) else source.pins
     digest = hashlib.sha256()
@@ -202,7 +202,7 @@ def directory(program: Program) -> Path:
 
 
 def missing(programs: Sequence[Program] = PROGRAMS) -> list[Program]:
-    """The programs that are not in the cache yet."""
+    """The programs that are not in the cache."""
     return [program for program in programs if not directory(program).is_dir()]
 
 
@@ -232,7 +232,7 @@ def _provision(program: Program, target: Path, report: Report) -> str:
     try:
         (work / "bin").mkdir()
         how = _obtain(program, work, report)
-        (work / "bin").rename(target)  # a folder appears whole or not at all
+        (work / "bin").rename(target)  # atomic: a folder appears complete or not at all
         return how
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -255,7 +255,7 @@ def _obtain(program: Program, work: Path, report: Report) -> str:
 
 
 def go_problem() -> str | None:
-    """Why Go cannot build the programs here, or None when it can."""
+    """Why Go cannot build the programs here, or None."""
     try:
         said = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -304,7 +304,7 @@ def _prepare(program: str, source: Module, target: Path) -> None:
 
 
 def apply(edit: Edit, path: Path) -> None:
-    """Make one edit, or refuse when the file is not the one it was written for.
+    """Make one edit; fail when the text does not match.
 
     Raises:
         BuildError: the text does not occur.
@@ -375,8 +375,8 @@ def _locked(target: Path) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build the named programs (all by default); 1 with one clear message when that cannot be."""
-    # With an engine instead of Go, `docker compose config` stands in for the last.
+    """Build the named programs (all by default); 1 with one message on failure."""
+    # With Docker instead of Go, `docker compose config` replaces the last.
     programs = [*PROGRAMS, *([COMPOSE_CONFIG] if go_problem() is None else [])]
     known = {program.name: program for program in programs}
     parser = argparse.ArgumentParser(description="Build the real programs of the stack into a cache.")

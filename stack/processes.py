@@ -6,8 +6,8 @@
         stack.jaeger.trace("4bf92f3577b34da6a3ce929d0e0e4736")
         stack.collector.logs()
 
-Every `start_*` returns a handle that is a context manager: entering waits until the program answers, leaving stops it.
-Several runs can live side by side: each takes ports of its own and keeps its data in the folder it is given.
+Every `start_*` returns a context manager: entering waits until the program answers, leaving stops it. Several runs
+are independent: each reserves its own ports and keeps its data in its own folder.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ SHIPPED_RULES = (str(BACKENDS / "prometheus" / "rules" / "*.yml"),)
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the executables of the stack lie."""
+    """The paths of the stack's executables."""
 
     otelcol: Path
     prometheus: Path
@@ -80,7 +80,7 @@ class Programs:
 
 
 def ensure_programs(report: build.Report = lambda line: print(line, file=sys.stderr, flush=True)) -> Programs:
-    """The executables, built (or copied from images) when they are not in the cache yet; minutes the first time.
+    """The executables, built (or copied from images) if they are not in the cache; takes minutes the first time.
 
     Raises:
         stack.build.BuildError: one message that says what the machine must have.
@@ -89,14 +89,14 @@ def ensure_programs(report: build.Report = lambda line: print(line, file=sys.std
     return Programs(**build.ensure(report=(lambda _line: None) if quiet else report))
 
 
-# What docker-compose.yml loads, with a file in the place of Loki.
+# The overlays of docker-compose.yml, with a file in place of Loki.
 SHIPPED_OVERLAYS = ("process-redact", "receive-fluentd", "export-jaeger", "export-prometheus-pull", "export-file")
 
 COLLECTOR_PORTS = ("GRPC", "HTTP", "HEALTH", "METRICS", "PROMETHEUS", "FLUENTD")
 
 
 class Collector(Process):
-    """A running Collector: where to send, and what came through."""
+    """A running Collector: its endpoints and its output."""
 
     def __init__(self, command: Sequence[str], *, ports: Mapping[str, int], env: Mapping[str, str], tmp: Path) -> None:
         self.ports = ports
@@ -121,11 +121,11 @@ class Collector(Process):
         return f"http://{LOOPBACK}:{self.ports['GRPC']}"
 
     def documents(self, signal_name: str) -> list[Any]:
-        """What export-file.yaml wrote for `traces`, `metrics` or `logs`: OTLP JSON, one document a batch."""
+        """What export-file.yaml wrote for `traces`, `metrics` or `logs`: OTLP JSON, one document per batch."""
         path = self.files / f"{signal_name}.jsonl"
         if not path.exists():
             return []
-        # The last line may still be under way.
+        # The last line may be incomplete.
         return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
     def spans(self) -> list[Span]:
@@ -141,7 +141,7 @@ class Collector(Process):
         return read_exposition(get(f"http://{LOOPBACK}:{self.ports['METRICS']}/metrics")[1])
 
     def total(self, name: str, **labels: str) -> float:
-        """Sum over its own series of that name, e.g. `otelcol_receiver_accepted_spans_total`; 0 before the first."""
+        """Sum over its own series with this name, e.g. `otelcol_receiver_accepted_spans_total`; 0 before the first."""
         return total(self.figures(), name, **labels)
 
 
@@ -152,7 +152,7 @@ def collector_arguments(overlays: Sequence[str], extra: Sequence[str] = ()) -> l
 
 
 def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> dict[str, str]:
-    """The variables of the overlays, for loopback, with data under `tmp`; every backend address leads nowhere."""
+    """The variables of the overlays, for loopback, with data under `tmp`; every backend address refuses connections."""
     return {
         "OTELCOL_LISTEN_HOST": LOOPBACK,
         "OTELCOL_STORAGE_DIR": str(tmp / "queue"),
@@ -189,7 +189,7 @@ class Prometheus(Process):
         """`data` of an API answer.
 
         Raises:
-            StackError: the API says error, with its words.
+            StackError: The API reports an error; with its message.
         """
         _status, body = get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=30.0)
         document = json.loads(body)
@@ -243,7 +243,7 @@ def prometheus_config(
     interval: str | None = None,
     metrics_token: str = "",
 ) -> Path:
-    """The shipped prometheus.yml with host names replaced by `targets`; a job without one of them is left out."""
+    """The shipped prometheus.yml with host names replaced by `targets`; a job without a target is omitted."""
     config = yaml.safe_load((BACKENDS / "prometheus" / "prometheus.yml").read_text())
     for section in (config["scrape_configs"], config["alerting"]["alertmanagers"]):
         section[:] = [job for job in section if _retarget(job, targets)]
@@ -256,7 +256,7 @@ def prometheus_config(
 
 
 def write_metrics_token(folder: Path, token: str = "") -> None:
-    """The token of the backend's /metrics where the prometheus.yml of this folder looks for it."""
+    """Write the token of the backend's /metrics to the file that prometheus.yml of this folder reads."""
     secrets = folder / "secrets"
     secrets.mkdir(parents=True, exist_ok=True)
     (secrets / "metrics-token").write_text(token)
@@ -294,7 +294,7 @@ def start_prometheus(
         f"--storage.tsdb.path={tmp / 'prometheus'}",
         f"--web.listen-address={LOOPBACK}:{port}",
         "--enable-feature=exemplar-storage",
-        "--scrape.discovery-reload-interval=1s",  # or the first scrape waits five seconds
+        "--scrape.discovery-reload-interval=1s",  # otherwise the first scrape waits five seconds
         *(["--web.enable-otlp-receiver"] if push else []),
         *arguments,
     ]
@@ -322,7 +322,7 @@ class Jaeger(Process):
         return f"{LOOPBACK}:{self.ports['OTLP_GRPC']}"
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The spans of a trace; empty while it is unknown. Repeats are stored once."""
+        """The spans of a trace; empty while it is unknown. Duplicates are stored once."""
         status, body = get(f"{self.url}/api/v3/traces/{trace_id}", timeout=60.0)
         return [] if status == 404 else spans_of(json.loads(body)["result"])
 
@@ -331,7 +331,7 @@ class Jaeger(Process):
         return list(json.loads(get(f"{self.url}/api/v3/services")[1]).get("services", []))
 
     def received(self) -> float:
-        """Spans received since it started, repeats included, which no query shows."""
+        """Spans received since it started, including duplicates, which no query shows."""
         page = get(f"http://{LOOPBACK}:{self.ports['METRICS']}/metrics")[1]
         samples = read_exposition(page)
         return total(samples, "otelcol_receiver_accepted_spans_total") or total(
@@ -351,7 +351,7 @@ def start_jaeger(
         "JAEGER_LISTEN_HOST": LOOPBACK,
         "JAEGER_DATA": str(tmp / "jaeger"),
         "PROMETHEUS_URL": prometheus_url,
-        "OTEL_TRACES_SAMPLER": "always_off",  # or its own queries are traces on localhost:4317
+        "OTEL_TRACES_SAMPLER": "always_off",  # otherwise its own queries are traced to localhost:4317
         **{f"JAEGER_{name}_PORT": str(port) for name, port in ports.items()},
         **(env or {}),
     }
@@ -363,7 +363,7 @@ class Alertmanager(Process):
     """A running Alertmanager and its API."""
 
     def alerts(self) -> list[Any]:
-        """The alerts it holds."""
+        """Its alerts."""
         return list(json.loads(get(f"{self.url}/api/v2/alerts")[1]))
 
 
@@ -386,14 +386,14 @@ class Stack:
 
     Args:
         tmp: Folder for data, logs and derived files.
-        overlays: Of the Collector, beside base.yaml.
-        backend: `host:port` of the application, scraped as job `blogauto-backend`; None leaves the job out.
-        interval: Scrape and evaluation interval; shipped are 15 s, tests have less time.
-        alertmanager: Start it too; a path stands for its configuration.
+        overlays: Of the Collector, in addition to base.yaml.
+        backend: `host:port` of the application, scraped as job `blogauto-backend`; None omits the job.
+        interval: Scrape and evaluation interval; the shipped value is 15 s.
+        alertmanager: Start it too; a path is its configuration.
         rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules.
         targets: Further targets by their compose name, e.g. `{"redis-exporter:9121": "127.0.0.1:9121"}`.
         env: Further variables for the Collector.
-        metrics_token: What Prometheus sends to the backend.
+        metrics_token: Sent by Prometheus to the backend.
         extra: Further configuration URIs for the Collector, after the overlays.
     """
 

@@ -1,4 +1,4 @@
-"""Logging in, and knowing who asks."""
+"""Login, and the user of a request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _user(
     user = await session.scalar(logins.where(Login.token_hash == hashed(bearer.credentials))) if bearer else None
     if user is None:
         raise HTTPException(401, "log in first")
-    # From here on every span, log record and Sentry event of this request says who asked.
+    # From here on every span, log record and Sentry event of this request has the user id.
     bind(user_id=user.id)
     return user
 

@@ -1,4 +1,4 @@
-"""The blog's HTTP interface: plain FastAPI, with no line about telemetry."""
+"""The blog's HTTP interface: plain FastAPI, without telemetry code."""
 
 from __future__ import annotations
 

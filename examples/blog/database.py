@@ -1,4 +1,4 @@
-"""What the blog remembers: users, their sessions, articles, publications, and which API keys they stored."""
+"""The blog's tables: users, sessions, articles, publications, and the names of stored API keys."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Publication(Base):
 
 
 class StoredKey(Base):
-    """That a key exists and how it ends; the key itself belongs into a vault."""
+    """That a key exists, and its last characters; the key itself belongs in a vault."""
 
     __tablename__ = "stored_keys"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -62,13 +62,13 @@ class StoredKey(Base):
 
 
 def hashed(secret: str) -> str:
-    """Enough for an example; a real application salts and stretches."""
+    """Enough for an example; a real application uses a salt and a slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 @asynccontextmanager
 async def opened(url: str, *, demo_password: str) -> AsyncIterator[async_sessionmaker[AsyncSession]]:
-    """The database with its tables and one user who may log in; several workers may open it at once."""
+    """The database with its tables and a demo user; several workers may open it at once."""
     engine = create_async_engine(url)
     try:
         async with engine.begin() as connection:

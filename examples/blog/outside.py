@@ -1,4 +1,4 @@
-"""The services outside, as the blog calls them: an AI provider that writes and checks keys, and WordPress sites."""
+"""Clients of the external services: an AI provider that generates text and checks keys, and WordPress sites."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class OutsideError(Exception):
-    """A service outside did not do what it was asked for; the message says which and how."""
+    """An external service failed; the message says which and how."""
 
 
 class Outside:
-    """One HTTP client for all services; httpx is instrumented, so that each call becomes a span."""
+    """One HTTP client for all services; httpx is instrumented, so each call is a span."""
 
     def __init__(self, client: httpx.AsyncClient, *, ai_url: str, wordpress_url: str) -> None:
         self._client = client
@@ -29,17 +29,17 @@ class Outside:
         self._wordpress_url = wordpress_url
 
     async def write(self, prompt: str, *, provider: str) -> str:
-        """Let the AI provider write; the text."""
+        """The text that the AI provider generates."""
         answer = await self._post(f"{self._ai_url}/{provider}/v1/completions", {"prompt": prompt})
         return str(answer["text"])
 
     async def key_is_valid(self, key: str, *, service: str) -> bool:
-        """Ask the service whether it knows the key."""
+        """Whether the service accepts the key."""
         answer = await self._post(f"{self._ai_url}/{service}/v1/keys/check", {"key": key})
         return bool(answer["valid"])
 
     async def publish(self, title: str, body: str, *, site: str) -> str:
-        """Post to a WordPress site; the address of the new post."""
+        """Post to a WordPress site; the URL of the new post."""
         url = f"{self._wordpress_url}/{site}/wp-json/wp/v2/posts"
         answer = await self._post(url, {"title": title, "content": body, "status": "publish"})
         return str(answer["link"])
@@ -58,7 +58,7 @@ class Outside:
 
 @asynccontextmanager
 async def connected(settings: BlogSettings) -> AsyncIterator[Outside]:
-    """The services of the settings, or simulated ones where none are named."""
+    """The configured services, or simulated ones."""
     with ExitStack() as stack:
         ai_url, wordpress_url = settings.ai_url, settings.wordpress_url
         if ai_url is None or wordpress_url is None:

@@ -1,4 +1,4 @@
-"""Who is kept out: visitors that send attacks, visitors that ask too often, and for a while those that do not stop."""
+"""Protection: attacks are rejected, clients are rate limited, and repeated offenders are blocked for a while."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTACK: Final = re.compile(r"<script|\.\./|\bunion\s+select\b", re.IGNORECASE)
 
 
 class Protection:
-    """Windows and blocks of one process, in memory: several workers each count for themselves."""
+    """Rate limits and blocks of one process, in memory: each worker counts separately."""
 
     def __init__(self, *, requests_per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = requests_per_minute
@@ -33,7 +33,7 @@ class Protection:
         self._blocked_until: dict[str, float] = {}
 
     def is_blocked(self, visitor: str) -> bool:
-        """True while the visitor is kept out; also forgets whose time is over."""
+        """Whether the client is blocked; removes expired blocks."""
         now = self._clock()
         over = [address for address, until in self._blocked_until.items() if until <= now]
         for address in over:
@@ -42,7 +42,7 @@ class Protection:
         return visitor in self._blocked_until
 
     def may_ask(self, visitor: str, endpoint: str) -> bool:
-        """True when the visitor has not used up this endpoint; each refusal counts towards a block."""
+        """Whether the client is within the limit of this endpoint; each refusal counts towards a block."""
         now = self._clock()
         self._forget_old(now)
         seen = self._seen[f"{visitor} {endpoint}"]
@@ -57,7 +57,7 @@ class Protection:
         return False
 
     def _forget_old(self, now: float) -> None:
-        """Drop what left the window; linear in the visitors, which is fine for an example."""
+        """Remove expired entries; linear in the number of clients, which is fine for an example."""
         for windows in (self._seen, self._rejected):
             for key in list(windows):
                 window = windows[key]
@@ -68,7 +68,7 @@ class Protection:
 
 
 async def protect(request: Request) -> None:
-    """The dependency of every route: refuse the blocked (403), attacks (400) and the impatient (429)."""
+    """The dependency of every route: reject blocked clients (403), attacks (400) and requests above the limit (429)."""
     protection: Protection = request.app.state.protection
     visitor = request.client.host if request.client else "unknown"
     if protection.is_blocked(visitor):

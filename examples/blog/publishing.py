@@ -1,4 +1,4 @@
-"""From a saved article to a WordPress site."""
+"""Publishing a saved article to a WordPress site."""
 
 from __future__ import annotations
 

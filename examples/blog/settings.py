@@ -1,4 +1,4 @@
-"""What the blog reads from its environment."""
+"""The blog's settings, from environment variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _default_database() -> str:
 
 @dataclass(frozen=True)
 class BlogSettings:
-    """One field per variable; everything has a default, so that `uvicorn examples.blog.main:app` just runs."""
+    """One field per variable; all have defaults."""
 
     database_url: str = field(default_factory=_default_database)
     ai_url: str | None = None  # None: a simulated provider is started beside the application

@@ -1,10 +1,10 @@
-"""Stand-ins for the services outside, an AI provider and WordPress sites, spoken to over real HTTP.
+"""Simulators of the external services, an AI provider and WordPress sites, over real HTTP.
 
-Both obey stage directions in the text they are given, so that a demo can ask for trouble and the application knows of
-nothing: `[fail]` makes them answer 503, `[wait 2.5]` makes them take 2.5 seconds.
+Directives in the text make them fail, so that a demo can cause faults without code in the application: `[fail]` makes
+them respond with 503, `[wait 2.5]` after 2.5 seconds.
 
-Run alone: `python -m examples.blog.simulators 8100`. The standard library's server is used on purpose: inside the
-application's process it touches neither the event loop nor uvicorn's loggers.
+Standalone: `python -m examples.blog.simulators 8100`. The standard library's server does not affect the event loop and
+uvicorn's loggers of the application's process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
 LONGEST_WAIT: Final = 30.0  # seconds
-KEY_PREFIX: Final = "key-"  # what a key looks like that the provider knows
+KEY_PREFIX: Final = "key-"  # format of a valid key
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept, as real providers keep them
-    wbufsize = -1  # head and body in one packet: two of them cost 40 ms on a kept connection (RFC 896)
+    protocol_version = "HTTP/1.1"  # keep-alive, as real providers have
+    wbufsize = -1  # head and body in one packet: two cost 40 ms on a keep-alive connection (RFC 896)
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
@@ -51,14 +51,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-        """Stay silent: the application's log is the one to read."""
+        """Log nothing: only the application logs."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A caller that went away is no news."""
+        """Ignore clients that disconnect."""
 
 
 def _wait(text: str) -> float:
@@ -72,7 +72,7 @@ def _article(prompt: str) -> str:
 
 @contextmanager
 def running(port: int = 0) -> Iterator[str]:
-    """Serve in a thread for the time of the block; gives the base URL."""
+    """Serve in a thread for the time of the block; yields the base URL."""
     server = _Server(("127.0.0.1", port), _Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), name="simulators", daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""The users' API keys for the services that write and publish."""
+"""The users' API keys for the AI provider and WordPress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a keyword to a saved article."""
+"""Generating and saving articles."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Page(BaseModel):
 async def saved_content(user: CurrentUser, session: Session, page: int = 0, per_page: int = 20) -> Page:
     mine = select(Article).where(Article.user_id == user.id)
     total = await session.scalar(select(func.count()).select_from(mine.subquery())) or 0
-    pages = -(-total // per_page)  # The example's bug: nobody forbids `?per_page=0`, which ends in a 500.
+    pages = -(-total // per_page)  # The example's bug: `?per_page=0` is not rejected and causes a 500.
     found = await session.scalars(mine.order_by(Article.id.desc()).offset(page * per_page).limit(per_page))
     return Page(pages=pages, articles=[Saved(content_id=article.id, title=article.title) for article in found])
 
