@@ -1,0 +1,195 @@
+"""Run other projects' test suites with telemetry active, and compare with a run without it.
+
+    python -m tools.peer_suites              # every suite of peer_suites.json
+    python -m tools.peer_suites structlog    # some
+
+Each suite comes from the project's source distribution on PyPI and runs twice in a virtual environment of its own,
+both in the user's cache. A test that fails only with telemetry is run again alone; if it fails again, it must be listed
+under `expected` in peer_suites.json, with the reason. Exit status 1 for a failure that is not listed, or a listed one
+that no longer happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SUITES = Path(__file__).with_suffix(".json")
+TIMEOUT = 3600.0  # seconds for one run of a suite
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A project, what its tests need, and the tests that are expected to fail."""
+
+    name: str
+    version: str
+    requirements: Sequence[str]
+    arguments: Sequence[str]  # of pytest
+    expected: Mapping[str, str]  # pattern of test ids, and the reason
+    extras: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The failures that telemetry causes."""
+
+    tests: int
+    failed_without: int
+    expected: Sequence[str]
+    unexpected: Sequence[str]
+    unused: Sequence[str]  # expected patterns that match no failure
+
+    @property
+    def passed(self) -> bool:
+        """Whether the differences are those that are listed."""
+        return not self.unexpected and not self.unused
+
+
+def load_suites() -> dict[str, Suite]:
+    """The suites of peer_suites.json, by name."""
+    return {name: Suite(name=name, **fields) for name, fields in json.loads(SUITES.read_text()).items()}
+
+
+def compare(suite: Suite, without: Mapping[str, Sequence[str]], failed_with: set[str]) -> Comparison:
+    """Split the failures of a run with telemetry, given the results of the run without."""
+    known = set(without["failed"])
+    new = sorted(failed_with - known)
+    expected = [test for test in new if any(fnmatch.fnmatchcase(test, pattern) for pattern in suite.expected)]
+    unused = [pattern for pattern in suite.expected if not fnmatch.filter(new, pattern)]
+    tests = len({*without["passed"], *known})
+    return Comparison(tests, len(known), expected, [test for test in new if test not in expected], unused)
+
+
+# --- sources and environments -----------------------------------------------------------------------------------------
+
+
+def cache_root() -> Path:
+    """Where sources and environments stay."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "blogauto_otel-peer-suites"
+
+
+def source(suite: Suite) -> Path:
+    """The unpacked source distribution."""
+    folder = cache_root() / f"{suite.name}-{suite.version}"
+    if not folder.is_dir():
+        downloads = cache_root() / "downloads"
+        downloads.mkdir(parents=True, exist_ok=True)
+        wanted = f"{suite.name}=={suite.version}"
+        _run([*_pip(sys.executable), "download", "--no-deps", "--no-binary", ":all:", "--dest", str(downloads), wanted])
+        prefix = suite.name.replace("-", "_").lower()
+        [archive] = [
+            path for path in downloads.glob("*.tar.gz") if path.name.lower() == f"{prefix}-{suite.version}.tar.gz"
+        ]
+        unpacked = cache_root() / f"{folder.name}.unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(unpacked, filter="data")
+        [top] = unpacked.iterdir()
+        top.rename(folder)
+        unpacked.rmdir()
+    return folder
+
+
+def environment(suite: Suite, folder: Path) -> Path:
+    """The Python of an environment with the project, its test requirements and this checkout."""
+    project = f"{folder}[{','.join(suite.extras)}]" if suite.extras else str(folder)
+    wanted = [project, *suite.requirements, "--editable", str(ROOT)]
+    digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:12]
+    root = cache_root() / f"{suite.name}-{suite.version}-venv-{digest}"
+    python, complete = root / "bin" / "python", root / "complete"
+    if not complete.exists():
+        shutil.rmtree(root, ignore_errors=True)
+        venv.create(root, with_pip=True)
+        _run([*_pip(str(python)), "install", *wanted])
+        complete.touch()
+    return python
+
+
+def _pip(python: str) -> list[str]:
+    return [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
+def _run(command: Sequence[str]) -> None:
+    subprocess.run(command, check=True, timeout=TIMEOUT)
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure: bool) -> dict[str, list[str]]:
+    """Run a suite; the ids of its tests by result."""
+    results = folder.with_name(f"{folder.name}.results.json")
+    results.unlink(missing_ok=True)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_OTEL_"))}
+    environ |= {"PYTHONPATH": str(Path(__file__).parent), "PEER_SUITES_RESULTS": str(results)}
+    if configure:
+        environ |= {"PEER_SUITES_CONFIGURE": "1", "BLOGAUTO_OTEL_UNDER_TEST": "export"}
+    command = [str(python), "-m", "pytest", "-q", "-p", "peer_suites_plugin", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    if not results.exists():
+        raise RuntimeError(f"{' '.join(command)} did not finish:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(results.read_text())
+    return found
+
+
+def run_suite(suite: Suite) -> Comparison:
+    """Run a suite without and with telemetry."""
+    folder = source(suite)
+    python = environment(suite, folder)
+    without = run_tests(python, folder, suite.arguments, configure=False)
+    failed = set(run_tests(python, folder, suite.arguments, configure=True)["failed"])
+    new = sorted(failed - set(without["failed"]))
+    if new:  # real time, real ports: what fails by chance passes alone
+        options = [argument for argument in suite.arguments if not (folder / argument).exists()]
+        failed = set(run_tests(python, folder, [*options, *new], configure=True)["failed"])
+    return compare(suite, without, failed)
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the named suites, or all; the exit status."""
+    suites = load_suites()
+    parser = argparse.ArgumentParser(prog="python -m tools.peer_suites", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("suites", nargs="*", choices=[*suites, []], help="default: all")
+    chosen = parser.parse_args(names).suites or list(suites)
+    passed = True
+    print(f"{'suite':28} {'tests':>6} {'fail anyway':>12} {'expected':>9} {'unexpected':>11}")
+    for name in chosen:
+        suite = suites[name]
+        found = run_suite(suite)
+        label = f"{name} {suite.version}"
+        figures = f"{found.failed_without:12} {len(found.expected):9} {len(found.unexpected):11}"
+        print(f"{label:28} {found.tests:6} {figures}", flush=True)
+        for test in found.unexpected:
+            print(f"  fails only with telemetry: {test}")
+        for pattern in found.unused:
+            print(f"  expected to fail, but passes: {pattern}")
+        passed = passed and found.passed
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
