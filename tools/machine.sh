@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the whole test run needs of a machine, checked before anything is built: one message, all that is missing.
+# Check the programs that the whole test run needs, and list all that are missing.
 set -u
 missing=()
 
@@ -19,7 +19,7 @@ command -v openssl >/dev/null || missing+=("openssl: for certificates of the TLS
 if [ ${#missing[@]} -gt 0 ]; then
     printf 'This machine lacks:\n' >&2
     printf '  - %s\n' "${missing[@]}" >&2
-    printf 'make demo and make check need none of it.\n' >&2
+    printf 'make demo and make check need none of these.\n' >&2
     exit 1
 fi
-printf 'Go %s, Node %s, openssl: all there\n' "${go:-(Docker instead)}" "$node"
+printf 'Go %s, Node %s, openssl: found\n' "${go:-(Docker instead)}" "$node"
