@@ -77,7 +77,7 @@ class TolerantSpan(_Span):
         """The time now, on a clock that does not go back while the span lasts."""
         started: int = self._start_time or 0
         if self._began is None:
-            return max(time_ns(), started)
+            return max(time_ns(), started) if isinstance(started, int) else time_ns()
         return started + perf_counter_ns() - self._began
 
     def set_attribute(self, key: str, value: Any) -> None:
