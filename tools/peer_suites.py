@@ -28,7 +28,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = Path(__file__).with_suffix(".json")
-TIMEOUT = 3600.0  # seconds for one run of a suite
+TIMEOUT = 1800.0  # seconds for one run of a suite
 
 
 @dataclasses.dataclass(frozen=True)
