@@ -254,7 +254,7 @@ class Process:
         self.wait()
         return time.monotonic() - began
 
-    def wait(self) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait for its end; the exit status.
 
         Raises:
@@ -262,9 +262,9 @@ class Process:
         """
         assert self._child is not None
         try:
-            return self._child.wait(TIMEOUT)
+            return self._child.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} did not end within {TIMEOUT:g} s:\n{self.output}") from None
+            raise AssertionError(f"{self.name} did not end within {timeout:g} s:\n{self.output}") from None
 
     def stop(self, timeout: float = 30.0) -> int:
         """SIGTERM to the whole group, SIGKILL after `timeout` seconds; the exit status."""

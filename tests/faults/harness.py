@@ -32,6 +32,8 @@ GUNICORN_PRELOAD = gunicorn(APP, "-w", "2", "--preload")
 GUNICORN_RECYCLING = gunicorn(APP, "-w", "1", "--max-requests", "20")
 GUNICORN_SHORT_TIMEOUT = gunicorn(APP, "-w", "1", "--timeout", "2")
 
+SCRIPT_TIMEOUT = 180.0  # seconds; a script that starts telemetry for each setting takes a minute on a loaded machine
+
 VARIABLES = {
     "BLOGAUTO_OTEL_CONSOLE": "json",
     "BLOGAUTO_OTEL_UNTRACED_ROUTES": "/ready,/state",
@@ -162,7 +164,7 @@ class Harness:
         log = self.folder / f"{name}.log"
         environment = self._environment(endpoint, variables)
         with running(python("-m", module, *words), log, **environment) as child:  # type: ignore[arg-type]
-            code = child.wait()
+            code = child.wait(SCRIPT_TIMEOUT)
             seconds = time.monotonic() - child.started
         return ScriptResult(code, seconds, child.output)
 
