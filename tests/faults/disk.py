@@ -263,8 +263,9 @@ def damaged_files(harness: Harness) -> None:
             wait_until(lambda: not harness.spooled(), 60.0)
             service.hit(LOAD)
             all_arrive(service, receiver)
-            assert service.state()["delivery"]["spool"]["quarantined"] == len(DAMAGES)
-            assert service.delivery()["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}
+            delivery = service.state()["delivery"]
+            assert delivery["spool"]["quarantined"] == len(DAMAGES), delivery["spool"]
+            assert delivery["traces"]["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}, delivery["traces"]["dropped"]
         assert set(_times(receiver, _names(outputs[::2]))) == {1}
         assert set(_times(receiver, _names(damaged))) == {0}
     assert len(harness.spooled("bad")) == len(DAMAGES) - len(GONE)
