@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, text
 from blogauto_otel import bind, operation, redaction
 from blogauto_otel.api.instruments import counter
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import Limits
+from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.testing import Captured, capture_telemetry
 
 pytestmark = pytest.mark.quiet_guard
@@ -172,7 +172,7 @@ DOORS: Sequence[Callable[[Any], None]] = (
 
 def arrived(telemetry: Captured) -> list[object]:
     """What came of the item's own attribute, on whatever came."""
-    encoder = Encoder(redaction.build_redactor(telemetry.handle.settings), Limits())
+    encoder = Encoder(redaction.build_redactor(telemetry.handle.settings), TextLimits())
     assert all(encoder.span(span) for span in telemetry.spans)
     assert all(encoder.log_record(record.log_record) for record in telemetry.logs)
     found = [span.attributes for span in telemetry.spans]

@@ -17,9 +17,9 @@ from blogauto_otel.export.outages import Outages
 from blogauto_otel.export.queue import Batch, Queue, grouped
 from blogauto_otel.export.transport import RETRY_AFTER_MIN, TIMEOUT, ExportResult, ExportStatus, Transport
 from blogauto_otel.otlp import drop_reasons
-from blogauto_otel.otlp.encoder import ITEM
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.values import ITEM
 from blogauto_otel.spool.file_format import StoredRequest
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""OTLP bytes: the protobuf wire format, attribute values, and the encoder of spans, log records and metrics."""
+"""OTLP encoding: the protobuf wire format, attribute values, and spans, log records and metrics."""

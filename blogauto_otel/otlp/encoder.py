@@ -1,35 +1,41 @@
-"""Spans, log records and metrics as OTLP bytes, written by hand (docs/decisions/0002).
+"""Encodes spans, log records and metrics as OTLP bytes, without protobuf (docs/decisions/0002).
 
-Field numbers: https://github.com/open-telemetry/opentelemetry-proto, v1. An item is encoded as the field of its scope's
-message that it will be (`spans`, `log_records` and `metrics` share one number): a request is a mere joining of bytes.
+Field numbers: https://github.com/open-telemetry/opentelemetry-proto, v1. An item is encoded as a field of its scope's
+message (`spans`, `log_records` and `metrics` share one number), so a request is a concatenation of bytes.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import is_foreign, swallow
-from blogauto_otel.otlp.protobuf import DOUBLE, FIXED64, LENGTH, U64, VARINT, message, tag, varint, zigzag
+from blogauto_otel._guard import swallow
+from blogauto_otel.otlp.data_points import PointEncoder
+from blogauto_otel.otlp.protobuf import FIXED64, LENGTH, U64, VARINT, message, tag, varint
 from blogauto_otel.otlp.values import (
+    ITEM,
+    MAX_NAME,
     NO_REDACTION,
     AttributeEncoder,
-    Limits,
+    NameEncoder,
     Plain,
-    Redactor,
+    TextLimits,
+    ValueRedactor,
     any_value,
+    append_count,
     key_text,
+    nanoseconds,
     shorten,
     utf8,
 )
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
-    from opentelemetry.sdk.metrics.export import Metric, MetricsData
+    from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -37,19 +43,15 @@ if TYPE_CHECKING:
 
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
-ITEM: Final = tag(2, LENGTH)
 _SCHEMA_URL: Final = tag(3, LENGTH)
 
-_MAX_NAME: Final = 1024  # characters of a name, a description or a unit
-_REMEMBERED: Final = 2048  # names
-_MAX_U64: Final = 2**64 - 1
-_MAX_METRIC: Final = 500_000  # bytes; a metric with more series is told in several parts
+_CACHED_SEVERITIES: Final = 2048
 
-# SpanFlags: whether the parent is known to be remote, and whether it is.
+# SpanFlags: whether it is known if the parent is remote, and whether it is.
 _HAS_IS_REMOTE: Final = 0x100
 _IS_REMOTE: Final = 0x200
 
-# trace_id, span_id, start, end, flags with their tags: the fixed part of a span in one go.
+# trace_id, span_id, start, end, flags with their tags: the fixed part of a span in one call.
 _SPAN_HEAD: Final = struct.Struct("<H16sH8sBQBQHI").pack
 _LINK_HEAD: Final = struct.Struct("<H16sH8sBI").pack
 _TRACE_ID: Final = 0x100A
@@ -83,20 +85,20 @@ _LOG_EVENT_NAME: Final = tag(12, LENGTH)
 
 
 def encode_scope(scope: InstrumentationScope | None) -> bytes:
-    """Everything of a ScopeSpans, ScopeLogs or ScopeMetrics but its items."""
+    """The scope and schema URL of a ScopeSpans, ScopeLogs or ScopeMetrics, without its items."""
     if scope is None:
         return message(_HEAD, b"")
-    parts = [message(_HEAD, utf8(key_text(scope.name or "")[:_MAX_NAME]))]
+    parts = [message(_HEAD, utf8(key_text(scope.name or "")[:MAX_NAME]))]
     if scope.version:
-        parts.append(message(ITEM, utf8(key_text(scope.version)[:_MAX_NAME])))
-    AttributeEncoder(3, NO_REDACTION, Limits()).append(parts, scope.attributes)
+        parts.append(message(ITEM, utf8(key_text(scope.version)[:MAX_NAME])))
+    AttributeEncoder(3, NO_REDACTION, TextLimits()).append(parts, scope.attributes)
     return message(_HEAD, b"".join(parts)) + _schema_url(scope.schema_url)
 
 
-def encode_resource(resource: Resource, redactor: Redactor) -> bytes:
-    """Everything of a ResourceSpans, ResourceLogs or ResourceMetrics but its scopes."""
+def encode_resource(resource: Resource, redactor: ValueRedactor) -> bytes:
+    """The resource and schema URL of a ResourceSpans, ResourceLogs or ResourceMetrics, without its scopes."""
     parts: list[bytes] = []
-    AttributeEncoder(1, redactor, Limits()).append(parts, resource.attributes)
+    AttributeEncoder(1, redactor, TextLimits()).append(parts, resource.attributes)
     return message(_HEAD, b"".join(parts)) + _schema_url(resource.schema_url)
 
 
@@ -104,51 +106,15 @@ def _schema_url(url: str | None) -> bytes:
     return message(_SCHEMA_URL, utf8(url)) if url else b""
 
 
-class Names:
-    """Names as one encoded field: redacted, bounded, and remembered, for they repeat."""
-
-    __slots__ = ("_redactor", "_seen", "_tag")
-
-    def __init__(self, tag_: bytes, redactor: Redactor) -> None:
-        self._tag = tag_
-        self._redactor = redactor
-        self._seen: dict[str, bytes] = {}
-
-    def __call__(self, name: Any) -> bytes:
-        """The encoded field."""
-        known = self._seen.get(name) if type(name) is str else None
-        return self._encode(name) if known is None else known
-
-    def _encode(self, name: object) -> bytes:
-        text = str(Plain(self._redactor, _MAX_NAME).convert("" if name is None else name))
-        redacted = self._redactor.text(text)
-        encoded = message(self._tag, utf8(redacted[:_MAX_NAME]))
-        if redacted is name:
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[redacted] = encoded
-        return encoded
-
-
-def nanoseconds(value: Any) -> int:
-    """A time that fits its field: what is no time becomes 0, which OTLP reads as unknown."""
-    try:
-        return min(max(int(value), 0), _MAX_U64)
-    except BaseException as error:  # whatever it is, it is no time
-        if not is_foreign(error):
-            raise
-        return 0
-
-
 class Encoder:
-    """Encodes for one redactor and one set of limits; its memory of frequent values is bounded and shared."""
+    """Encodes with one redactor and one set of limits; its cache of frequent values is bounded and shared."""
 
-    def __init__(self, redactor: Redactor, limits: Limits | None = None) -> None:
-        limits = limits or Limits()
+    def __init__(self, redactor: ValueRedactor, limits: TextLimits | None = None) -> None:
+        limits = limits or TextLimits()
         self._redactor = redactor
         self._limits = limits
-        self._span_name = Names(_NAME, redactor)
-        self._event_name = Names(_EVENT_NAME, redactor)
+        self._span_name = NameEncoder(_NAME, redactor)
+        self._event_name = NameEncoder(_EVENT_NAME, redactor)
         self._span_attributes = AttributeEncoder(9, redactor, limits)
         self._event_attributes = AttributeEncoder(3, redactor, limits)
         self._link_attributes = AttributeEncoder(4, redactor, limits)
@@ -156,7 +122,7 @@ class Encoder:
         self._span_cut = self._span_attributes.flag(semconv.TRUNCATED)
         self._log_cut = self._log_attributes.flag(semconv.TRUNCATED)
         self._severities: dict[tuple[int, str | None], bytes] = {}
-        self._points = _Points(redactor, limits)
+        self._points = PointEncoder(redactor, limits)
 
     # -- spans
 
@@ -164,7 +130,7 @@ class Encoder:
         """A span, as a field of ScopeSpans.
 
         Raises:
-            ValueError: it has no ids, and so can be part of no trace.
+            ValueError: it has no span context.
         """
         context, parent = span.context, span.parent
         if context is None:
@@ -186,19 +152,19 @@ class Encoder:
         return message(_TRACE_STATE, utf8(self._redactor.text(state.to_header())))
 
     def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
-        attributes = _kept(span, "attributes")
-        _count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
+        attributes = _stored(span, "attributes")
+        append_count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
         return self._span_attributes.append(parts, copied(attributes))
 
     def _all(
         self, parts: list[bytes], span: ReadableSpan, what: str, encode: Callable[[list[bytes], Any], bool], tag_: bytes
     ) -> bool:
-        """Events or links; one that is broken costs itself, never the span."""
-        found = _kept(span, what)
-        _count(parts, tag_, getattr(found, "dropped", 0))
-        if not found:
+        """Events or links; a broken one is skipped, and the span is kept."""
+        items = _stored(span, what)
+        append_count(parts, tag_, getattr(items, "dropped", 0))
+        if not items:
             return False
-        return sum([self._each(parts, what, encode, item) for item in found]) > 0
+        return sum([self._each(parts, what, encode, item) for item in items]) > 0
 
     def _each(self, parts: list[bytes], what: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
         try:
@@ -211,7 +177,7 @@ class Encoder:
     def _event(self, parts: list[bytes], event: Event) -> bool:
         inner = [_EVENT_HEAD + U64(nanoseconds(event.timestamp)), self._event_name(event.name)]
         cut = self._event_attributes.append(inner, copied(event.attributes))
-        _count(inner, _EVENT_DROPPED, event.dropped_attributes)
+        append_count(inner, _EVENT_DROPPED, event.dropped_attributes)
         parts.append(message(_EVENT, b"".join(inner)))
         return cut
 
@@ -222,7 +188,7 @@ class Encoder:
         if context.trace_state:
             inner.append(self._trace_state(context.trace_state))
         cut = self._link_attributes.append(inner, copied(link.attributes))
-        _count(inner, _LINK_DROPPED, link.dropped_attributes)
+        append_count(inner, _LINK_DROPPED, link.dropped_attributes)
         parts.append(message(_LINK, b"".join(inner)))
         return cut
 
@@ -260,7 +226,7 @@ class Encoder:
         cut |= self._log_attributes.append(parts, copied(record.attributes))
         if record.event_name is not None:
             parts.append(message(_LOG_EVENT_NAME, self._text(record.event_name)[0]))
-        _count(parts, _LOG_DROPPED, dropped_attributes)
+        append_count(parts, _LOG_DROPPED, dropped_attributes)
         if cut:
             parts.append(self._log_cut)
         return message(ITEM, b"".join(parts))
@@ -270,12 +236,12 @@ class Encoder:
         text = record.severity_text
         if type(number) is not int or (text is not None and type(text) is not str):
             return self._encoded_severity(0, text)
-        known = self._severities.get((number, text))
-        if known is None:
-            known = self._encoded_severity(number, text)
-            if len(self._severities) < _REMEMBERED:
-                self._severities[number, text] = known
-        return known
+        cached = self._severities.get((number, text))
+        if cached is None:
+            cached = self._encoded_severity(number, text)
+            if len(self._severities) < _CACHED_SEVERITIES:
+                self._severities[number, text] = cached
+        return cached
 
     def _encoded_severity(self, number: int, text: object) -> bytes:
         encoded = _SEVERITY_NUMBER + varint(number) if number else b""
@@ -296,7 +262,7 @@ class Encoder:
     # -- metrics
 
     def metrics(self, data: MetricsData | None) -> list[tuple[bytes, bytes]]:
-        """Each metric with its scope, as fields of ScopeMetrics; one that cannot be encoded costs only itself."""
+        """Each metric with its scope, as fields of ScopeMetrics; a metric that cannot be encoded is skipped."""
         encoded: list[tuple[bytes, bytes]] = []
         for resource_metrics in data.resource_metrics if data is not None else ():
             for scope_metrics in resource_metrics.scope_metrics:
@@ -310,10 +276,10 @@ class Encoder:
         return encoded
 
 
-def _kept(span: ReadableSpan, what: str) -> Any:
-    """Attributes, events or links: what the SDK's span keeps itself, for its properties copy them at every look."""
-    kept = getattr(span, "_" + what, None)
-    return getattr(span, what) if kept is None else kept
+def _stored(span: ReadableSpan, what: str) -> Any:
+    """Attributes, events or links, from the attribute behind the SDK's property: the property copies them each time."""
+    stored = getattr(span, "_" + what, None)
+    return getattr(span, what) if stored is None else stored
 
 
 def copied(attributes: Any) -> Mapping[str, Any] | None:
@@ -335,7 +301,7 @@ def _span_head(span: ReadableSpan, context: SpanContext, parent: SpanContext | N
 
 
 def _flags(context: SpanContext, other: SpanContext | None) -> int:
-    """The context's own trace flags, and whether `other` (the parent, or what a link points to) came from elsewhere."""
+    """The context's own trace flags, and whether `other` (the parent, or the target of a link) is remote."""
     flags = context.trace_flags & 0xFF | _HAS_IS_REMOTE
     return flags | _IS_REMOTE if other is not None and other.is_remote else flags
 
@@ -345,145 +311,3 @@ def _kind(span: ReadableSpan) -> bytes:
         return _KINDS[span.kind._value_]  # of an Enum, `value` is a Python function
     except (AttributeError, IndexError, TypeError):
         return _KINDS[0]
-
-
-def _count(parts: list[bytes], tag_: bytes, count: int) -> None:
-    if count:
-        parts.append(tag_ + varint(count))
-
-
-# --- data points ------------------------------------------------------------------------------------------------------
-
-_METRIC_NAME: Final = tag(1, LENGTH)
-_METRIC_DESCRIPTION: Final = tag(2, LENGTH)
-_METRIC_UNIT: Final = tag(3, LENGTH)
-_POINT: Final = tag(1, LENGTH)
-_TEMPORALITY: Final = tag(2, VARINT)
-_MONOTONIC: Final = b"\x18\x01"
-_START: Final = tag(2, FIXED64)
-_TIME: Final = tag(3, FIXED64)
-_AS_DOUBLE: Final = {"number": tag(4, FIXED64), "exemplar": tag(3, FIXED64)}
-_AS_INT: Final = tag(6, FIXED64)
-_S64: Final = struct.Struct("<q").pack
-
-
-class _Points:
-    """Encodes metrics; attributes lie under another number in each kind of point."""
-
-    def __init__(self, redactor: Redactor, limits: Limits) -> None:
-        self._name = Names(_METRIC_NAME, redactor)
-        self._description = Names(_METRIC_DESCRIPTION, redactor)
-        self._unit = Names(_METRIC_UNIT, redactor)
-        self._number_attributes = AttributeEncoder(7, redactor, limits)
-        self._histogram_attributes = AttributeEncoder(9, redactor, limits)
-        self._exponential_attributes = AttributeEncoder(1, redactor, limits)
-        self._exemplar_attributes = AttributeEncoder(7, redactor, limits)
-        # By class name: importing the SDK's point types here would make this module cost what they cost.
-        self._kinds: Mapping[str, tuple[bytes, Callable[[Any], bytes]]] = {
-            "Gauge": (tag(5, LENGTH), self._number),
-            "Sum": (tag(7, LENGTH), self._number),
-            "Histogram": (tag(9, LENGTH), self._histogram),
-            "ExponentialHistogram": (tag(10, LENGTH), self._exponential),
-        }
-
-    def metric(self, metric: Metric) -> Iterator[bytes]:
-        """The metric as fields of ScopeMetrics: one, or several when it has very many series."""
-        head = self._name(metric.name)
-        if metric.description:
-            head += self._description(metric.description)
-        if metric.unit:
-            head += self._unit(metric.unit)
-        data_tag, encode = self._kinds[type(metric.data).__name__]
-        tail = _data_tail(metric.data)
-        for points in _in_portions(self._each(encode, metric.data.data_points)):
-            yield message(ITEM, head + message(data_tag, b"".join(points) + tail))
-
-    def _each(self, encode: Callable[[Any], bytes], points: Sequence[Any]) -> Iterator[bytes]:
-        for point in points:
-            try:
-                yield message(_POINT, encode(point))
-            except BaseException as error:
-                if not swallow("encoding a data point", error):
-                    raise
-
-    def _number(self, point: Any) -> bytes:
-        parts = [_times(point), _value(point.value, "number")]
-        self._number_attributes.append(parts, point.attributes)
-        self._exemplars(parts, tag(5, LENGTH), point)
-        return b"".join(parts)
-
-    def _histogram(self, point: Any) -> bytes:
-        counts, bounds = point.bucket_counts, point.explicit_bounds
-        parts = [
-            _times(point),
-            b"\x21" + U64(point.count) + b"\x29" + DOUBLE(point.sum),
-            message(b"\x32", struct.pack(f"<{len(counts)}Q", *counts)),
-            message(b"\x3a", struct.pack(f"<{len(bounds)}d", *bounds)),
-        ]
-        self._histogram_attributes.append(parts, point.attributes)
-        self._exemplars(parts, tag(8, LENGTH), point)
-        if point.min <= point.max:  # else nothing was recorded, or nobody asked
-            parts.append(b"\x59" + DOUBLE(point.min) + b"\x61" + DOUBLE(point.max))
-        return b"".join(parts)
-
-    def _exponential(self, point: Any) -> bytes:
-        parts = [
-            _times(point),
-            b"\x21" + U64(point.count) + b"\x29" + DOUBLE(point.sum),
-            b"\x30" + zigzag(point.scale) + b"\x39" + U64(point.zero_count),
-            *(
-                message(tag_, _buckets(b))
-                for tag_, b in ((b"\x42", point.positive), (b"\x4a", point.negative))
-                if b.bucket_counts
-            ),
-        ]
-        self._exponential_attributes.append(parts, point.attributes)
-        self._exemplars(parts, tag(11, LENGTH), point)
-        _count(parts, b"\x50", point.flags)
-        if point.min <= point.max:
-            parts.append(b"\x61" + DOUBLE(point.min) + b"\x69" + DOUBLE(point.max))
-        return b"".join(parts)
-
-    def _exemplars(self, parts: list[bytes], tag_: bytes, point: Any) -> None:
-        for exemplar in point.exemplars or ():
-            inner = [b"\x11" + U64(nanoseconds(exemplar.time_unix_nano)), _value(exemplar.value, "exemplar")]
-            if exemplar.trace_id is not None and exemplar.span_id is not None:
-                inner.append(b"\x22\x08" + exemplar.span_id.to_bytes(8, "big"))
-                inner.append(b"\x2a\x10" + exemplar.trace_id.to_bytes(16, "big"))
-            self._exemplar_attributes.append(inner, exemplar.filtered_attributes)
-            parts.append(message(tag_, b"".join(inner)))
-
-
-def _data_tail(data: Any) -> bytes:
-    temporality = getattr(data, "aggregation_temporality", None)
-    tail = b"" if temporality is None else _TEMPORALITY + varint(int(temporality))
-    return tail + _MONOTONIC if getattr(data, "is_monotonic", False) else tail
-
-
-def _in_portions(points: Iterator[bytes]) -> Iterator[list[bytes]]:
-    portion: list[bytes] = []
-    size = 0
-    for point in points:
-        if portion and size + len(point) > _MAX_METRIC:
-            yield portion
-            portion, size = [], 0
-        portion.append(point)
-        size += len(point)
-    if portion:
-        yield portion
-
-
-def _times(point: Any) -> bytes:
-    times = _TIME + U64(nanoseconds(point.time_unix_nano))
-    return _START + U64(nanoseconds(point.start_time_unix_nano)) + times if point.start_time_unix_nano else times
-
-
-def _value(value: Any, where: str) -> bytes:
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return _AS_INT + _S64(value)
-    return _AS_DOUBLE[where] + DOUBLE(value)
-
-
-def _buckets(buckets: Any) -> bytes:
-    counts = b"".join(map(varint, buckets.bucket_counts))
-    return b"\x08" + zigzag(buckets.offset) + message(b"\x12", counts)

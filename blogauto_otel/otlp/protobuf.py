@@ -1,4 +1,4 @@
-"""Protocol buffers on the wire: the few byte patterns that OTLP is made of.
+"""The protobuf wire format: the few byte patterns that OTLP uses.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -31,23 +31,23 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-# Lengths are almost always below this: a look-up in place of a loop.
+# Lengths are almost always below this: a look-up instead of a loop.
 SMALL: Final = tuple(_varint(value) for value in range(1024))
 _SMALL: Final = len(SMALL)
 
 
 def varint(value: int) -> bytes:
-    """A whole number from -2**63 to 2**64 - 1; negative ones take ten bytes, as int64 does."""
+    """An integer from -2**63 to 2**64 - 1; a negative one takes ten bytes, as in int64."""
     return SMALL[value] if 0 <= value < _SMALL else _varint(value & _MASK)
 
 
 def zigzag(value: int) -> bytes:
-    """A signed number as sint32 and sint64 have it."""
+    """A signed number, as sint32 and sint64 encode it."""
     return varint((value << 1) ^ (value >> 63))
 
 
 def tag(field: int, kind: int) -> bytes:
-    """What stands before a value: field number and wire type."""
+    """The tag before a value: field number and wire type."""
     return _varint(field << 3 | kind)
 
 
@@ -56,7 +56,7 @@ def message(tag_: bytes, content: bytes) -> bytes:
     return tag_ + varint(len(content)) + content
 
 
-# --- reading: answers are untrusted, so everything is checked ---------------------------------------------------------
+# --- reading: responses are untrusted, so everything is checked ----------------------------------------------------
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -1,4 +1,4 @@
-"""Any Python value as an OTLP value: redacted, bounded, and never an exception."""
+"""Encodes any Python value as an OTLP value: redacted, bounded, without raising."""
 
 from __future__ import annotations
 
@@ -18,16 +18,23 @@ MAX_NODES: Final = 1000  # values inside one value
 MAX_KEY: Final = 256  # characters
 MAX_BITS: Final = 4096  # of a whole number that is written as text: the conversion takes quadratic time
 
-# What is cut is redacted first, together with this much of what follows: half a secret looks like none.
+# Text is redacted before it is cut, together with this many characters after the cut: half a secret matches no pattern.
 SLACK: Final = 4096
 
-# Short values repeat (methods, routes, ports): their encoding is remembered, within these bounds.
-REMEMBERED: Final = 4096
-REMEMBERED_LENGTH: Final = 128
+# Short values repeat (methods, routes, ports): their encoding is cached, within these bounds.
+CACHED_VALUES: Final = 4096
+CACHED_LENGTH: Final = 128
+
+CACHED_NAMES: Final = 2048
+MAX_NAME: Final = 1024  # characters of a name, a description or a unit
+
+ITEM: Final = tag(2, LENGTH)  # an item in ScopeSpans, ScopeLogs and ScopeMetrics
+
+_MAX_U64: Final = 2**64 - 1
 
 
-class Redactor(Protocol):
-    """What encoding needs of `blogauto_otel.redaction`."""
+class ValueRedactor(Protocol):
+    """The interface of `blogauto_otel.redaction.Redactor` that encoding uses."""
 
     def text(self, value: str) -> str:
         """Replace secrets in free text; the same object when there are none."""
@@ -44,12 +51,12 @@ class _NoRedaction:
         return value
 
 
-# For what libraries say of themselves, and for what will be redacted later.
+# For names that libraries give themselves, and for values that are redacted later.
 NO_REDACTION: Final = _NoRedaction()
 
 
 @dataclass(frozen=True)
-class Limits:
+class TextLimits:
     """Maximum lengths of texts, in characters."""
 
     attribute: int = 4096
@@ -57,30 +64,30 @@ class Limits:
     text: int = 4096  # of what is no attribute: bodies, status descriptions
 
     @classmethod
-    def of_attributes(cls, length: int) -> Limits:
+    def of_attributes(cls, length: int) -> TextLimits:
         """The given limit for attribute values; stack traces and other text have at least their default."""
         return cls(attribute=length, stacktrace=max(length, cls.stacktrace), text=max(length, cls.text))
 
-    def of(self, key: str) -> int:
+    def for_key(self, key: str) -> int:
         """The limit for the value of this attribute."""
         return self.stacktrace if key == STACKTRACE else self.attribute
 
 
 def shorten(text: str, limit: int, *, key: str = "") -> str:
-    """The first `limit` characters; of a stack trace its beginning and, above all, its end: it says what happened."""
+    """The first `limit` characters; of a stack trace the beginning and, mostly, the end, which names the error."""
     if len(text) <= limit:
         return text
     if key != STACKTRACE:
         return text[:limit]
     gap = f"... {len(text) - limit} characters cut ...\n"
-    # Whole lines: what is left of a secret after a cut in its middle looks like none.
+    # Whole lines only: half a secret matches no pattern.
     head = text.rfind("\n", 0, limit // 4) + 1
     tail = text.find("\n", len(text) - (limit - head - len(gap))) + 1
     return text[:head] + gap + text[tail:] if head and tail else text[:limit]
 
 
 def utf8(text: str) -> bytes:
-    """UTF-8, with lone surrogates spelled out: one of them would make a receiver refuse the whole request."""
+    """UTF-8, with lone surrogates escaped: a receiver rejects a whole request because of one of them."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -88,11 +95,11 @@ def utf8(text: str) -> bytes:
 
 
 class Plain:
-    """Turns one value into text, numbers, bytes, lists and dicts of bounded size; `cut` says whether it had to cut."""
+    """Converts a value to text, numbers, bytes, lists and dicts of bounded size; `cut`: it was shortened."""
 
     __slots__ = ("_key", "_limit", "_nodes", "_redactor", "cut")
 
-    def __init__(self, redactor: Redactor, limit: int, key: str = "") -> None:
+    def __init__(self, redactor: ValueRedactor, limit: int, key: str = "") -> None:
         self._redactor = redactor
         self._limit = limit
         self._key = key
@@ -100,14 +107,14 @@ class Plain:
         self.cut = False
 
     def convert(self, value: Any, depth: int = 0) -> object:
-        """The plain value; `<unserialisable>` for what cannot be read, or lies too deep."""
+        """The plain value; `<unserialisable>` for a value that cannot be read or is nested too deep."""
         self._nodes += 1
         if depth > MAX_DEPTH:
             self.cut = True
             return UNSERIALISABLE
         try:
             return self._convert(value, depth)
-        except BaseException as error:  # `__str__`, `__iter__` and the like are anybody's code
+        except BaseException as error:  # `__str__`, `__iter__` and the like may raise anything
             if not is_foreign(error):
                 raise
             return UNSERIALISABLE
@@ -127,13 +134,13 @@ class Plain:
             pairs = self._bounded(value.items())
             return {key_text(key): self.convert(item, depth + 1) for key, item in pairs}
         if isinstance(value, (Sequence, AbstractSet)):
-            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # its names say what is secret
+            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # field names may mark secrets
                 return self._convert(value._asdict(), depth)
             return [self.convert(item, depth + 1) for item in self._bounded(value)]
         return self.text(str(value))
 
     def text(self, value: str) -> str:
-        """Long text loses its end, except for what the redactor still has to see."""
+        """The text, cut to the limit plus the slack that redaction needs."""
         if len(value) <= self._limit:
             return value
         self.cut = True
@@ -146,7 +153,7 @@ class Plain:
             text = content.decode()
         except UnicodeDecodeError:
             return content[: self._limit]
-        redacted = self._redactor.text(text)  # a secret is none the less one in b""
+        redacted = self._redactor.text(text)  # bytes may hold secrets too
         return content[: self._limit] if redacted is text else redacted
 
     def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -158,7 +165,7 @@ class Plain:
 
 
 def key_text(key: object) -> str:
-    """A key as text, with as much of it as the redactor has to see; what is no text is converted."""
+    """A key as text, cut to the limit plus the slack that redaction needs."""
     try:
         text = str.__str__(key) if isinstance(key, str) else str(key)
     except BaseException as error:
@@ -214,15 +221,15 @@ def key_value(key: str, value: object, limit: int) -> bytes:
 
 
 class AttributeEncoder:
-    """Encodes attributes as one repeated field, and remembers how short, harmless values look."""
+    """Encodes attributes as one repeated field, and caches the encoding of short values without secrets."""
 
-    __slots__ = ("_limits", "_names", "_redactor", "_seen", "_tag")
+    __slots__ = ("_cache", "_limits", "_names", "_redactor", "_tag")
 
-    def __init__(self, field: int, redactor: Redactor, limits: Limits) -> None:
+    def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
-        self._seen: dict[tuple[str, object], bytes] = {}
+        self._cache: dict[tuple[str, object], bytes] = {}
         self._names: dict[str, str] = {}
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
@@ -230,14 +237,14 @@ class AttributeEncoder:
         if not attributes:
             return False
         cut = False
-        seen = self._seen
+        cache = self._cache
         for key, value in attributes.items():
             kind = type(value)
             # The exact types: True is equal to 1, and would find its bytes.
             if kind is str or kind is int:
-                known = seen.get((key, value))
-                if known is not None:
-                    parts.append(known)
+                cached = cache.get((key, value))
+                if cached is not None:
+                    parts.append(cached)
                     continue
             cut |= self._append_new(parts, key, value)
         return cut
@@ -257,7 +264,7 @@ class AttributeEncoder:
     def _append_safely(self, parts: list[bytes], key: str, value: object) -> bool:
         if not key:
             return False
-        limit = self._limits.of(key)
+        limit = self._limits.for_key(key)
         original, cut = value, False
         if type(value) is not str or len(value) > limit:  # nearly every value is short text
             plain = Plain(self._redactor, limit, key)
@@ -266,19 +273,61 @@ class AttributeEncoder:
         redacted = self._redactor.value(key, original)
         encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
-        if redacted is original and type(value) in (str, int) and len(encoded) < REMEMBERED_LENGTH:
-            if len(self._seen) >= REMEMBERED:
-                self._seen.clear()
-            self._seen[key, value] = encoded
+        if redacted is original and type(value) in (str, int) and len(encoded) < CACHED_LENGTH:
+            if len(self._cache) >= CACHED_VALUES:
+                self._cache.clear()
+            self._cache[key, value] = encoded
         return cut
 
     def _name(self, key: str) -> str:
-        """The name as it may leave; names repeat, and are remembered."""
-        known = self._names.get(key)
-        if known is None:
-            known = self._redactor.text(key)
-            if len(key) < REMEMBERED_LENGTH:
-                if len(self._names) >= REMEMBERED:
+        """The redacted name, cached."""
+        name = self._names.get(key)
+        if name is None:
+            name = self._redactor.text(key)
+            if len(key) < CACHED_LENGTH:
+                if len(self._names) >= CACHED_VALUES:
                     self._names.clear()
-                self._names[key] = known
-        return known
+                self._names[key] = name
+        return name
+
+
+class NameEncoder:
+    """NameEncoder as one encoded field: redacted, bounded, and remembered, for they repeat."""
+
+    __slots__ = ("_cache", "_redactor", "_tag")
+
+    def __init__(self, tag_: bytes, redactor: ValueRedactor) -> None:
+        self._tag = tag_
+        self._redactor = redactor
+        self._cache: dict[str, bytes] = {}
+
+    def __call__(self, name: Any) -> bytes:
+        """The encoded field."""
+        cached = self._cache.get(name) if type(name) is str else None
+        return self._encode(name) if cached is None else cached
+
+    def _encode(self, name: object) -> bytes:
+        text = str(Plain(self._redactor, MAX_NAME).convert("" if name is None else name))
+        redacted = self._redactor.text(text)
+        encoded = message(self._tag, utf8(redacted[:MAX_NAME]))
+        if redacted is name:
+            if len(self._cache) >= CACHED_NAMES:
+                self._cache.clear()
+            self._cache[redacted] = encoded
+        return encoded
+
+
+def nanoseconds(value: Any) -> int:
+    """A time that fits its field; an invalid time becomes 0, which OTLP reads as unknown."""
+    try:
+        return min(max(int(value), 0), _MAX_U64)
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+        return 0
+
+
+def append_count(parts: list[bytes], tag_: bytes, count: int) -> None:
+    """Append a count as a varint field, unless it is 0."""
+    if count:
+        parts.append(tag_ + varint(count))

@@ -19,7 +19,7 @@ from opentelemetry.sdk.metrics.view import DefaultAggregation
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import log_once
-from blogauto_otel.otlp.values import Redactor
+from blogauto_otel.otlp.values import ValueRedactor
 
 # The point that counts what came after the limit, as the specification names it:
 # https://opentelemetry.io/docs/specs/otel/metrics/sdk/#overflow-attribute
@@ -35,7 +35,7 @@ class _Bounds:
 
     __slots__ = ("first", "limit", "quiet", "redactor")
 
-    def __init__(self, limit: int, redactor: Redactor, first: Callable[[], None]) -> None:
+    def __init__(self, limit: int, redactor: ValueRedactor, first: Callable[[], None]) -> None:
         self.limit = limit
         self.redactor = redactor
         self.first = first
@@ -154,7 +154,7 @@ class _Storage(MetricReaderStorage):
             return matches
 
 
-def bound(provider: MeterProvider, *, limit: int, redactor: Redactor, first: Callable[[], None]) -> None:
+def bound(provider: MeterProvider, *, limit: int, redactor: ValueRedactor, first: Callable[[], None]) -> None:
     """Hold every instrument of the provider to `limit` series, and redact the attributes of each as it begins.
 
     `first` is called at the first measurement that is not zero.

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from blogauto_otel._guard import guarded
-from blogauto_otel.otlp.values import Redactor
+from blogauto_otel.otlp.values import ValueRedactor
 
 # Where the SDK's JSON holds what an application wrote, of any shape.
 _FREE: Final = frozenset(("attributes", "filtered_attributes", "body"))
 
 
-def printer(redactor: Redactor) -> Callable[[Any], None]:
+def printer(redactor: ValueRedactor) -> Callable[[Any], None]:
     """A function that prints a span, a log record or a collection of metrics."""
 
     def clean(key: str, value: Any) -> Any:

@@ -13,7 +13,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel.otlp.values import NO_REDACTION, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, ValueRedactor
 from blogauto_otel.sdk.scopes import cleaned
 from blogauto_otel.sdk.tracer import readable_attributes
 
@@ -23,7 +23,7 @@ _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: whoever asks for it
 class TolerantMeter(Meter):
     """The SDK's meter, given this class; what it makes is tolerant, and a name that it refuses makes nothing."""
 
-    redactor: Redactor = NO_REDACTION
+    redactor: ValueRedactor = NO_REDACTION
 
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""

@@ -25,7 +25,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes, cleaned
 from blogauto_otel.sdk.tracer import exception_attributes, readable, readable_attributes
@@ -129,7 +129,7 @@ _FIELDS: Final = (
 
 
 class _Provider(LoggerProvider):
-    redactor: Redactor = NO_REDACTION
+    redactor: ValueRedactor = NO_REDACTION
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""
@@ -174,7 +174,7 @@ def build_logs(
     resource: Resource,
     *,
     delivery: Delivery,
-    redactor: Redactor,
+    redactor: ValueRedactor,
     processors: Sequence[LogRecordProcessor] = (),
 ) -> Logs:
     """Build the logger provider; it is not installed."""
@@ -198,14 +198,14 @@ def _limits(settings: Settings) -> LogRecordLimits:
     )
 
 
-def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:
-    return LogPipeline(delivery, Encoder(redactor, Limits.of_attributes(settings.log_attribute_length)))
+def _otlp(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> LogRecordProcessor:
+    return LogPipeline(delivery, Encoder(redactor, TextLimits.of_attributes(settings.log_attribute_length)))
 
 
 class ConsolePipeline(LogRecordProcessor):
     """Prints each record as it is emitted."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: ValueRedactor) -> None:
         self._print = printer(redactor)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
@@ -221,8 +221,11 @@ class ConsolePipeline(LogRecordProcessor):
         return True
 
 
-def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:  # noqa: ARG001
+def _console(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> LogRecordProcessor:  # noqa: ARG001
     return ConsolePipeline(redactor)
 
 
-_EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, Redactor], Any]]] = {"otlp": _otlp, "console": _console}
+_EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, ValueRedactor], Any]]] = {
+    "otlp": _otlp,
+    "console": _console,
+}

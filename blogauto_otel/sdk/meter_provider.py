@@ -31,7 +31,7 @@ from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import attribute_sets
 from blogauto_otel.sdk.instruments import TolerantMeter
 from blogauto_otel.sdk.scopes import cleaned
@@ -100,7 +100,7 @@ class CollectingReader(MetricReader):
 
 
 class _Provider(MeterProvider):
-    redactor: Redactor = NO_REDACTION
+    redactor: ValueRedactor = NO_REDACTION
     flush: Callable[[float], bool] | None = None
 
     def _handle_fork(self) -> None:
@@ -137,7 +137,7 @@ class Metering:
 
 
 def build_metering(
-    settings: Settings, resource: Resource, *, delivery: Delivery, redactor: Redactor, views: Sequence[View] = ()
+    settings: Settings, resource: Resource, *, delivery: Delivery, redactor: ValueRedactor, views: Sequence[View] = ()
 ) -> Metering:
     """Build the meter provider; it is not installed.
 
@@ -197,18 +197,18 @@ def _fan_out(
 # --- exporters -------------------------------------------------------------------------------------------------------
 
 
-def _otlp(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
-    sinks.append(Encoder(redactor, Limits.of_attributes(max(settings.max_attribute_length, Limits.attribute))).metrics)
+def _otlp(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+    sinks.append(Encoder(redactor, TextLimits.of_attributes(max(settings.max_attribute_length, TextLimits.attribute))).metrics)
 
 
-def _console(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+def _console(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
     from blogauto_otel.sdk.console import printer
 
     print_item = printer(redactor)
     sinks.append(lambda data: print_item(data) or ())
 
 
-def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
+def _prometheus(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
     """The official exporter: its own aggregation, and a server on OTEL_EXPORTER_PROMETHEUS_HOST and _PORT."""
     try:
         prometheus: Any = importlib.import_module("opentelemetry.exporter.prometheus")
@@ -228,7 +228,7 @@ def _prometheus(settings: Settings, redactor: Redactor, readers: list[MetricRead
     return None
 
 
-_EXPORTERS: Final[Mapping[str, Callable[[Settings, Redactor, list[MetricReader], list[Any]], None]]] = {
+_EXPORTERS: Final[Mapping[str, Callable[[Settings, ValueRedactor, list[MetricReader], list[Any]], None]]] = {
     "otlp": _otlp,
     "console": _console,
     "prometheus": _prometheus,

@@ -8,12 +8,14 @@ from typing import Any, Final
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from blogauto_otel.otlp.encoder import encode_scope
-from blogauto_otel.otlp.values import Redactor
+from blogauto_otel.otlp.values import ValueRedactor
 
 _REMEMBERED: Final = 1024
 
 
-def cleaned(redactor: Redactor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def cleaned(
+    redactor: ValueRedactor, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
     """The arguments that describe a scope or an instrument, without secrets: texts and attributes.
 
     They are cleaned as they come in, because everybody has them from there: OTLP, `/metrics` and whoever else reads.
@@ -21,7 +23,7 @@ def cleaned(redactor: Redactor, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     return [_clean(redactor, given) for given in args], {key: _clean(redactor, given) for key, given in kwargs.items()}
 
 
-def _clean(redactor: Redactor, given: object) -> object:
+def _clean(redactor: ValueRedactor, given: object) -> object:
     if isinstance(given, Mapping):
         attributes = redactor.value("", given)
         return attributes if isinstance(attributes, Mapping) else {}

@@ -25,7 +25,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NO_REDACTION, Limits, Redactor
+from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sampling import build_sampler
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.id_generator import chosen_id_generator
@@ -133,7 +133,7 @@ class UrandomIds(IdGenerator):
 
 
 class _Provider(TracerProvider):
-    redactor: Redactor = NO_REDACTION
+    redactor: ValueRedactor = NO_REDACTION
 
     def _handle_fork(self) -> None:
         """The SDK's answer to a fork overwrites the user's instance id; ours is `Tracing.after_fork_in_child`."""
@@ -204,7 +204,7 @@ def build_tracing(
     resource: Resource,
     *,
     delivery: Delivery,
-    redactor: Redactor,
+    redactor: ValueRedactor,
     processors: Sequence[SpanProcessor] = (),
 ) -> Tracing:
     """Build the tracer provider; it is not installed."""
@@ -241,14 +241,14 @@ def _limits(settings: Settings) -> SpanLimits:
     )
 
 
-def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:
-    return SpanPipeline(delivery, Encoder(redactor, Limits.of_attributes(settings.span_attribute_length)))
+def _otlp(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> SpanProcessor:
+    return SpanPipeline(delivery, Encoder(redactor, TextLimits.of_attributes(settings.span_attribute_length)))
 
 
 class ConsolePipeline(SpanProcessor):
     """Prints each sampled span as it ends."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: ValueRedactor) -> None:
         self._print = printer(redactor)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -257,8 +257,11 @@ class ConsolePipeline(SpanProcessor):
             self._print(span)
 
 
-def _console(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:  # noqa: ARG001 - a row of a table
+def _console(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> SpanProcessor:  # noqa: ARG001 - a row of a table
     return ConsolePipeline(redactor)
 
 
-_EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, Redactor], Any]]] = {"otlp": _otlp, "console": _console}
+_EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, ValueRedactor], Any]]] = {
+    "otlp": _otlp,
+    "console": _console,
+}

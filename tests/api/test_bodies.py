@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from blogauto_otel import redaction
 from blogauto_otel.api.formatting import TextFormatter
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import Limits
+from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.testing import capture_telemetry
 
 
@@ -24,7 +24,7 @@ def test_a_map_leaves_as_a_map_without_its_secrets(door: str) -> None:
             _logs.get_logger("shop").emit(body=body)
         else:
             logging.getLogger("shop").warning(body)
-    encoder = Encoder(redaction.build_redactor(telemetry.handle.settings), Limits())
+    encoder = Encoder(redaction.build_redactor(telemetry.handle.settings), TextLimits())
     [record] = telemetry.logs
     [sent] = ScopeLogs.FromString(encoder.log_record(record.log_record)).log_records
     values = {pair.key: pair.value for pair in sent.body.kvlist_value.values}

@@ -9,8 +9,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from blogauto_otel.otlp.encoder import ITEM
 from blogauto_otel.otlp.protobuf import message
+from blogauto_otel.otlp.values import ITEM
 from testkit.receiver import LogRecord, Point, Span, decode_logs, decode_points, decode_spans
 
 NOBODY = Resource({})

@@ -21,8 +21,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
 
-from blogauto_otel.otlp.encoder import ITEM, Encoder, encode_resource, encode_scope
+from blogauto_otel.otlp.encoder import Encoder, encode_resource, encode_scope
 from blogauto_otel.otlp.protobuf import message
+from blogauto_otel.otlp.values import ITEM
 from tests.export.redactors import Nothing
 from tests.otlp import otlp_strategies as shapes
 

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from blogauto_otel import semconv
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import STACKTRACE, UNSERIALISABLE, Limits, shorten
+from blogauto_otel.otlp.values import STACKTRACE, UNSERIALISABLE, TextLimits, shorten
 from tests.export.redactors import SECRET, Nothing, Word
 from tests.otlp import otlp_strategies as shapes
 from tests.otlp.decoding import CONTEXT, finished, the_points, the_record, the_span
@@ -238,7 +238,7 @@ def test_what_is_just_short_enough_is_neither_cut_nor_flagged() -> None:
 
 
 def test_limits_are_those_of_the_settings() -> None:
-    span = the_span(Encoder(Nothing(), Limits.of_attributes(100)).span(finished(attributes={"k": "x" * 101})))
+    span = the_span(Encoder(Nothing(), TextLimits.of_attributes(100)).span(finished(attributes={"k": "x" * 101})))
     assert span.attributes == {"k": "x" * 100, semconv.TRUNCATED: True}
 
 

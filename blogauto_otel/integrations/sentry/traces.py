@@ -12,7 +12,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import Limits
+from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.redaction import Redactor
 from blogauto_otel.sdk.tracer_provider import SpanPipeline
 
@@ -61,7 +61,7 @@ class SentryTraces(SpanPipeline):
             super().on_end(span)
 
 
-def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> tuple[Delivery, SentryTraces]:
+def build_traces(settings: Settings, resource: Resource, redactor: ValueRedactor) -> tuple[Delivery, SentryTraces]:
     """A delivery of its own, in memory, so that a slow Sentry delays no other signal; and the span processor for it."""
     assert settings.sentry_dsn is not None
     destination = otlp_destination(settings.sentry_dsn)
@@ -78,5 +78,5 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
         spool_dir="off",
     )
     delivery = build_delivery(for_sentry, resource)
-    encoder = Encoder(redactor, Limits.of_attributes(settings.span_attribute_length))
+    encoder = Encoder(redactor, TextLimits.of_attributes(settings.span_attribute_length))
     return delivery, SentryTraces(delivery, encoder, TraceIdRatio(settings.sentry_traces_rate))
