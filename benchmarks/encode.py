@@ -91,7 +91,7 @@ def queueing(pipeline: Callable[[], Any], delivery: Delivery, items: Sequence[An
         for item in items:
             take(item)
         for queue in delivery._queues.values():
-            queue.discard("benchmark")
+            queue.drop_waiting("benchmark")
 
     return work
 

@@ -7,6 +7,7 @@
     ├── DeadlineError (TimeoutError)                   no time left for an export request
     ├── MalformedError (ValueError)                    bytes that are not a Protocol Buffers message
     ├── DamagedError (ValueError)                      bytes that are not a spool file
+    ├── NewerVersionError (ValueError)                 a spool file of a newer version of this package
     └── UnsafeError (OSError)                          a spool directory that cannot be trusted
 
 Only the first two are raised into the application, and only by `configure(strict=True)`. `MisuseError` is logged, and
@@ -23,6 +24,7 @@ __all__ = [
     "MalformedError",
     "MissingDependencyError",
     "MisuseError",
+    "NewerVersionError",
     "UnsafeError",
 ]
 
@@ -57,6 +59,10 @@ class MalformedError(BlogautoOtelError, ValueError):
 
 class DamagedError(BlogautoOtelError, ValueError):
     """Bytes that are not a spool file, or are a part of one."""
+
+
+class NewerVersionError(BlogautoOtelError, ValueError):
+    """A spool file that a newer version of this package has written."""
 
 
 class UnsafeError(BlogautoOtelError, OSError):

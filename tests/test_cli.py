@@ -15,7 +15,7 @@ import pytest
 
 from blogauto_otel import config
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, Name, named
+from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, Name, new_name
 from blogauto_otel.spool.ownership import new_owner
 from testkit import receiver as peer
 from testkit.ports import free_port
@@ -257,8 +257,8 @@ def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> 
     for serial, (state, owner) in enumerate(
         [(FREE, ""), (CLAIMED, new_owner()), (CLAIMED, former), (CLAIMED, former), (DAMAGED, "")], start=1
     ):
-        name = named(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
-        keep(tmp_path, name.as_(state, owner))
+        name = new_name(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
+        keep(tmp_path, name.with_state(state, owner))
     (tmp_path / OWN / "somebody else's").write_text("no file of ours")
     said = of_one_service(tmp_path)
     assert said["signals"]["logs"] | {"oldest_age": 0} == {"files": 4, "bytes": 400, "items": 28, "oldest_age": 0}

@@ -56,9 +56,10 @@ def _destinations(settings: Settings) -> Iterator[str]:
     logging.disable()  # a missing package is printed below
     settings = dataclasses.replace(settings, strict=False)
     missing = endpoints.missing_for_protocol(settings)
-    for route in endpoints.routes(settings):
-        facts = f"timeout {route.destination.timeout:g} s{', gzip' if route.destination.gzip else ''}"
-        yield f"# {route.signal.value:<8} {route.place} ({endpoints.protocol_of(settings, route.signal)}, {facts})"
+    for export in endpoints.export_configs(settings):
+        facts = f"timeout {export.destination.timeout:g} s{', gzip' if export.destination.gzip else ''}"
+        protocol = endpoints.protocol_of(settings, export.signal)
+        yield f"# {export.signal.value:<8} {export.endpoint} ({protocol}, {facts})"
     if missing:
         yield f"# {missing}; using http/protobuf"
 

@@ -76,7 +76,7 @@ def _look(directory: Path, settings: Settings) -> dict[str, Any]:
     from blogauto_otel.spool import inspection
 
     try:
-        seen = inspection.look(directory)
+        seen = inspection.list_files(directory)
     except FileNotFoundError:
         seen = ()  # the directory is created with the first segment
     return {"directory": str(directory), "limits": inspection.limits(settings), **inspection.as_dict(seen)}

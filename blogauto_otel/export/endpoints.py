@@ -1,4 +1,4 @@
-"""Where each signal goes, by the rules of the OpenTelemetry specification.
+"""The endpoint and export configuration of each signal, by the rules of the OpenTelemetry specification.
 
 https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,22 +17,23 @@ from urllib.parse import urlsplit
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import Settings, option_of, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
-from blogauto_otel.export.http import HttpTransport
 from blogauto_otel.export.transport import Destination, Transport
+from blogauto_otel.export.transport.http import HttpTransport
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.location import is_loopback
 
-# The specification's, where no endpoint is set.
+# The specification's defaults.
 DEFAULT_ENDPOINTS: Final = MappingProxyType({"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"})
 
 _METRIC_ITEMS: Final = 100_000  # metrics of one collection
 
 
 @dataclass(frozen=True)
-class Route:
-    """All that is decided about one signal's way out."""
+class ExportConfig:
+    """The configuration of one signal's export."""
 
     signal: Signal
-    place: str  # in words, without credentials
+    endpoint: str  # for people, without credentials
     destination: Destination
     transport: Callable[[], Transport]
     delay: float
@@ -41,8 +41,8 @@ class Route:
     queue_items: int
 
 
-def routes(settings: Settings) -> tuple[Route, ...]:
-    """The three routes.
+def export_configs(settings: Settings) -> tuple[ExportConfig, ...]:
+    """The configuration of the three signals.
 
     Raises:
         ConfigurationError: only when `strict` is set: the protocol needs a package that is missing.
@@ -50,16 +50,18 @@ def routes(settings: Settings) -> tuple[Route, ...]:
     missing = missing_for_protocol(settings)
     if missing is not None:
         warn_or_raise(settings, f"{missing}; using http/protobuf")
-    made = tuple(_route(signal, settings) for signal in Signal)
-    for url in sorted({route.destination.url for route in made if _exposes_credentials(route.destination)}):
+    configs = tuple(_export_config(signal, settings) for signal in Signal)
+    for url in sorted({each.destination.url for each in configs if _exposes_credentials(each.destination)}):
         log_once(
-            f"plain {url}", "%s is not encrypted, and the headers of OTEL_EXPORTER_OTLP_HEADERS go there", _masked(url)
+            f"plain {url}",
+            "%s is not encrypted, and the headers of OTEL_EXPORTER_OTLP_HEADERS are sent there; use https",
+            _masked(url),
         )
-    return made
+    return configs
 
 
 def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
-    """What the protocols of the settings need and this environment does not have."""
+    """The package that the protocols of the settings need and that is not installed."""
     wanted_by = next((variable for variable in map(partial(_grpc_variable, settings), Signal) if variable), None)
     if wanted_by is not None and importlib.util.find_spec("grpc") is None:
         return MissingDependencyError(f"{wanted_by}=grpc", "grpcio", extra="grpc")
@@ -68,7 +70,7 @@ def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
 
 def _grpc_variable(settings: Settings, signal: Signal) -> str | None:
     """The variable that chooses gRPC for the signal, if one does."""
-    name = f"{signal.value}_protocol" if _own(settings, signal, "protocol") else "protocol"
+    name = f"{signal.value}_protocol" if _signal_setting(settings, signal, "protocol") else "protocol"
     return option_of(name).variable if getattr(settings, name) == "grpc" else None
 
 
@@ -78,13 +80,13 @@ def protocol_of(settings: Settings, signal: Signal) -> str:
     return "grpc" if wants_grpc and importlib.util.find_spec("grpc") is not None else "http/protobuf"
 
 
-def _route(signal: Signal, settings: Settings) -> Route:
+def _export_config(signal: Signal, settings: Settings) -> ExportConfig:
     protocol = protocol_of(settings, signal)
     destination = _destination(signal, settings, protocol)
-    delay, batch_items, queue_items = _PACES[signal](settings)
-    return Route(
+    delay, batch_items, queue_items = _BATCH_SETTINGS[signal](settings)
+    return ExportConfig(
         signal=signal,
-        place=_place(signal, settings, destination),
+        endpoint=_display_name(signal, settings, destination),
         destination=destination,
         transport=partial(_TRANSPORTS[protocol], signal, destination),
         delay=delay,
@@ -93,7 +95,7 @@ def _route(signal: Signal, settings: Settings) -> Route:
     )
 
 
-_PACES: Final[Mapping[Signal, Callable[[Settings], tuple[float, int, int]]]] = {
+_BATCH_SETTINGS: Final[Mapping[Signal, Callable[[Settings], tuple[float, int, int]]]] = {
     Signal.TRACES: lambda s: (s.span_delay, s.span_batch_items, s.span_queue_items),
     Signal.LOGS: lambda s: (s.log_delay, s.log_batch_items, s.log_queue_items),
     Signal.METRICS: lambda s: (s.metric_interval, _METRIC_ITEMS, _METRIC_ITEMS),
@@ -101,7 +103,7 @@ _PACES: Final[Mapping[Signal, Callable[[Settings], tuple[float, int, int]]]] = {
 
 
 def _destination(signal: Signal, settings: Settings, protocol: str) -> Destination:
-    own = partial(_own, settings, signal)
+    own = partial(_signal_setting, settings, signal)
     timeouts = (own("timeout") or settings.timeout, getattr(settings, _EXPORT_TIMEOUTS[signal]))
     headers = own("headers")
     return Destination(
@@ -122,17 +124,18 @@ _EXPORT_TIMEOUTS: Final[Mapping[Signal, str]] = {
 }
 
 
-def _own(settings: Settings, signal: Signal, name: str) -> Any:
-    """The setting of this signal alone, such as `traces_timeout`."""
+def _signal_setting(settings: Settings, signal: Signal, name: str) -> Any:
+    """The setting of this signal only, such as `traces_timeout`."""
     return getattr(settings, f"{signal.value}_{name}")
 
 
 def _url(signal: Signal, settings: Settings, protocol: str) -> str:
-    url: str = _own(settings, signal, "endpoint") or settings.endpoint or DEFAULT_ENDPOINTS[protocol]
+    own: str | None = _signal_setting(settings, signal, "endpoint")
+    url = own or settings.endpoint or DEFAULT_ENDPOINTS[protocol]
     if "://" not in url:  # `host:port`, legal for gRPC
-        insecure = _own(settings, signal, "insecure")
+        insecure = _signal_setting(settings, signal, "insecure")
         url = f"http://{url}" if (settings.insecure if insecure is None else insecure) else f"https://{url}"
-    if protocol == "grpc" or _own(settings, signal, "endpoint"):
+    if protocol == "grpc" or own:
         return url
     return f"{url.rstrip('/')}/v1/{signal.value}"
 
@@ -142,7 +145,7 @@ def _http(_: Signal, destination: Destination) -> Transport:
 
 
 def _grpc(signal: Signal, destination: Destination) -> Transport:
-    from blogauto_otel.export.grpc import GrpcTransport
+    from blogauto_otel.export.transport.grpc import GrpcTransport
 
     return GrpcTransport(signal, destination)
 
@@ -150,8 +153,8 @@ def _grpc(signal: Signal, destination: Destination) -> Transport:
 _TRANSPORTS: Final[Mapping[str, Callable[[Signal, Destination], Transport]]] = {"http/protobuf": _http, "grpc": _grpc}
 
 
-def _place(signal: Signal, settings: Settings, destination: Destination) -> str:
-    names: tuple[str, ...] = _own(settings, signal, "exporter")
+def _display_name(signal: Signal, settings: Settings, destination: Destination) -> str:
+    names: tuple[str, ...] = _signal_setting(settings, signal, "exporter")
     return ", ".join(_masked(destination.url) if name == "otlp" else name for name in names) or "nowhere"
 
 
@@ -161,13 +164,4 @@ def _masked(url: str) -> str:
 
 def _exposes_credentials(destination: Destination) -> bool:
     parts = urlsplit(destination.url)
-    return parts.scheme == "http" and bool(destination.headers or parts.username) and not _is_local(parts.hostname)
-
-
-def _is_local(host: str | None) -> bool:
-    if host is None or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "http" and bool(destination.headers or parts.username) and not is_loopback(parts.hostname)

@@ -1,11 +1,11 @@
-"""The way of the metrics: they are fetched when it is time, and the newest collection is all there is to send."""
+"""The exporter of metrics: collects them when they are due, and sends the latest collection only."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.otlp import drop_reasons
@@ -14,7 +14,7 @@ MetricSource = Callable[[], Sequence[tuple[bytes, bytes]]]
 
 
 class MetricExporter(SignalExporter):
-    """Metrics are collected when they are due.
+    """Exports metrics, which are collected when they are due.
 
     A newer collection replaces an older one that still waits, unless it is a delta to it (`latest_only` is false).
     """
@@ -23,40 +23,40 @@ class MetricExporter(SignalExporter):
         super().__init__(*args, **kwargs)
         self._sources = sources
         self.latest_only = latest_only
-        self._collect_at = time.monotonic() + self._pace.delay
+        self._collect_at = clock.monotonic() + self._config.delay
 
-    def overdue_in(self, now: float) -> float:
+    def seconds_until_overdue(self, now: float) -> float:
         """See `SignalExporter`. A cumulative collection in flight does not count: the next one replaces it."""
         if not self.latest_only:
-            return super().overdue_in(now)
+            return super().seconds_until_overdue(now)
         oldest = self.queue.oldest
-        return float("inf") if oldest is None else self._patient_until(oldest) - now
+        return float("inf") if oldest is None else self.receiver.policy.spool_at(self.receiver.state, oldest) - now
 
-    def _due_in(self, now: float) -> float:
-        to_send = self._retry_at - now if len(self.queue) else float("inf")
+    def _batch_due_in(self, now: float) -> float:
+        to_send = self.receiver.state.retry_at - now if len(self.queue) else float("inf")
         return min(to_send, self._collect_at - now) if self._sources else to_send
 
-    def has_work(self) -> bool:
-        """See `Lane`."""
-        return bool(self._sources) or super().has_work()
+    def needs_flush(self) -> bool:
+        """See `SignalExporter`."""
+        return bool(self._sources) or super().needs_flush()
 
-    def refill(self, *, now: bool = False) -> None:
-        """Collect, when it is time."""
-        started = time.monotonic()
+    def collect(self, *, now: bool = False) -> None:
+        """Collect the metrics, if that is due or `now`."""
+        started = clock.monotonic()
         if not self._sources or not (now or started >= self._collect_at):
             return
-        self._collect_at = started + self._pace.delay
-        collected = [pair for source in self._sources for pair in _collected(source)]
+        self._collect_at = started + self._config.delay
+        collected = [pair for source in self._sources for pair in _collect_from(source)]
         if self.latest_only:
-            self.queue.discard(drop_reasons.SUPERSEDED)
+            self.queue.drop_waiting(drop_reasons.SUPERSEDED)
         for scope, item in collected:
             self.queue.put(scope, item)
 
 
-def _collected(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
+def _collect_from(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
     try:
         return source()
-    except SystemExit as error:  # callbacks are anybody's code, and this one did not mean our thread
+    except SystemExit as error:  # callbacks are foreign code, and it did not mean our thread
         log_once("metrics exit", "a metric callback raised %r; its metrics are missing", error)
     except BaseException as error:
         if not swallow("collecting metrics", error):

@@ -1,48 +1,48 @@
-"""Where encoded items wait: bounded in items and in bytes, never blocking, every loss counted."""
+"""A queue of encoded items, bounded in items and bytes; it never blocks, and counts every drop."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel._clock import clock
 from blogauto_otel.otlp import drop_reasons
 
 if TYPE_CHECKING:
     from blogauto_otel.spool.store import ClaimedSegment
 
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
-_BETWEEN_ALARMS: Final = 0.05  # seconds
+_BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups because of the watermark
 
 
 @dataclass(eq=False)
 class Batch:
-    """Items on their way: taken from the queue, still counted in its bytes."""
+    """Items in flight: taken from the queue, still counted in its bytes (docs/batch-states.md)."""
 
     scopes: list[bytes] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     size: int = 0  # bytes of the items
-    weight: int = 0  # bytes that they will take in a request, with their scopes
-    given_up: bool = False  # accounted for already: whatever becomes of it is of no account
-    complete: bool = False  # nothing is added to it any more
-    kept: ClaimedSegment | None = None  # its copy on disk
+    weight: int = 0  # bytes of a request with them and their scopes
+    is_settled: bool = False  # already counted as dropped or stored; ignore its later result
+    is_complete: bool = False  # no more items are added
+    copy: ClaimedSegment | None = None  # its copy on disk
 
     def __len__(self) -> int:
         return len(self.items)
 
 
 class Queue:
-    """First in, first out; when it is full the oldest goes.
+    """First in, first out; when it is full, the oldest item is dropped.
 
     Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
     not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
     between the reading and the writing of a counter, so such an interruption does not spoil it. For the same reason
-    an item enters and leaves all three deques in one call, which nothing interrupts: by half, it would put all others
-    out of step.
+    an item enters and leaves all three deques in one call, which nothing interrupts: otherwise they would get out of
+    step.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Queue:
         max_item: int,
         wake_items: int,
         wake_bytes: int,
-        crowded_from: float = 1.0,
+        watermark: float = 1.0,
     ) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._many_items = int(max_items * crowded_from)  # from here on somebody else should take some
-        self._many_bytes = int(max_bytes * crowded_from)
-        self._alarmed_at = float("-inf")
+        self._watermark_items = int(max_items * watermark)  # above it, items are moved to disk
+        self._watermark_bytes = int(max_bytes * watermark)
+        self._woken_at = float("-inf")
         self._max_item = max_item  # bytes of an item with its scope
         self._wake_items = wake_items
         self._wake_bytes = wake_bytes
@@ -67,24 +67,24 @@ class Queue:
         self._scopes: deque[bytes] = deque()
         self._items: deque[bytes] = deque()
         self._times: deque[float] = deque()
-        self._ends: tuple[deque[Any], ...] = (self._scopes, self._items, self._times)
+        self._deques: tuple[deque[Any], ...] = (self._scopes, self._items, self._times)
         self._dropped: dict[str, int] = {}
-        self._on_the_way: list[Batch] = []  # batches that were taken and are not settled
-        self._items_on_the_way = 0
+        self._in_flight: list[Batch] = []  # batches without a result
+        self._items_in_flight = 0
         self._closed = False
         self.accepted = 0
-        self.bytes = 0  # waiting and on the way
+        self.bytes = 0  # waiting and in flight
         self.high_water = 0
 
     def put(self, scope: bytes, item: bytes) -> bool | None:
         """Add an item.
 
         Returns:
-            None when it was lost, else whether somebody should be woken: the queue was empty, a batch is full, or all
-            is getting crowded.
+            None when it was dropped; else whether to wake the worker: the queue was empty, a batch is full, or the
+            queue is above its watermark.
         """
         size = len(item)
-        now = time.monotonic()
+        now = clock.monotonic()
         with self._lock:
             if self._closed:
                 self.count(drop_reasons.AFTER_SHUTDOWN)
@@ -92,7 +92,7 @@ class Queue:
             if size + len(scope) > self._max_item:
                 self.count(drop_reasons.TOO_LARGE)
                 return None
-            appending = map(deque.append, self._ends, (scope, item, now))
+            appending = map(deque.append, self._deques, (scope, item, now))
             try:
                 any(appending)
             finally:
@@ -101,34 +101,35 @@ class Queue:
             waiting = len(self._items)
             if waiting > self.high_water:
                 self.high_water = waiting
-            if (waiting + self._items_on_the_way > self._many_items or self.bytes > self._many_bytes) and (
-                self._crowd(now)
+            if (waiting + self._items_in_flight > self._watermark_items or self.bytes > self._watermark_bytes) and (
+                self._relieve(now)
             ):
                 return True
             return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
 
     def count(self, reason: str, count: int = 1) -> None:
-        """Count a loss."""
+        """Count dropped items."""
         with self._lock:
             self._dropped.setdefault(reason, 0)
             self._dropped[reason] += count
 
-    def _crowd(self, now: float) -> bool:
+    def _relieve(self, now: float) -> bool:
+        """Drop items over the bounds; True when the worker should be woken to move items to disk."""
         self._make_room()
-        if now - self._alarmed_at < _BETWEEN_ALARMS or not self.crowded:
+        if now - self._woken_at < _BETWEEN_WAKES or not self.above_watermark:
             return False
-        self._alarmed_at = now
+        self._woken_at = now
         return True
 
     @property
-    def crowded(self) -> bool:
-        """Whether so much is in hand that somebody else should take some."""
-        return self.items_in_hand > self._many_items or self.bytes > self._many_bytes
+    def above_watermark(self) -> bool:
+        """Whether items should be moved to disk."""
+        return self.unacknowledged > self._watermark_items or self.bytes > self._watermark_bytes
 
     def _make_room(self) -> None:
         dropped = 0
         while self._items and (
-            len(self._items) + self._items_on_the_way > self._max_items or self.bytes > self._max_bytes
+            len(self._items) + self._items_in_flight > self._max_items or self.bytes > self._max_bytes
         ):
             if not self._drop_oldest():
                 break
@@ -136,46 +137,48 @@ class Queue:
         if dropped:
             self.count(drop_reasons.QUEUE_FULL, dropped)
 
-    def _oldest(self) -> tuple[bytes, bytes, float] | None:
-        """Remove the oldest item; None when nothing waits."""
+    def _pop_oldest(self) -> tuple[bytes, bytes, float] | None:
+        """Remove the oldest item; None when the queue is empty."""
         try:
-            scope, item, put_at = map(deque.popleft, self._ends)
+            scope, item, put_at = map(deque.popleft, self._deques)
         except IndexError:
             return None
         return scope, item, put_at
 
     def _drop_oldest(self) -> bool:
-        oldest = self._oldest()
+        oldest = self._pop_oldest()
         if oldest is None:
             return False
         size = len(oldest[1])
         self.bytes -= size
         return True
 
+    # -- batches
+
     def take(self, max_items: int, max_bytes: int) -> Batch | None:
-        """Take the oldest items for one request; None when nothing waits. The first one comes whatever its size."""
+        """Take the oldest items for one request; None when the queue is empty. The first one comes at any size."""
         batch = Batch()
         with self._lock:
-            self._on_the_way.append(batch)
+            self._in_flight.append(batch)
         while len(batch) < max_items:
-            with self._lock:  # in short turns: whoever puts an item waits for this lock
+            with self._lock:  # for a short time each: `put` waits for this lock
                 if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
                     break
         if batch.items:
-            batch.complete = True
+            batch.is_complete = True
             return batch
-        self.settle(batch)
+        self.ack(batch)
         return None
 
     def _take_some(self, batch: Batch, until: int, max_bytes: int) -> bool:
         before = len(batch)
-        while len(batch) < until and (oldest := self._oldest()) is not None:
+        while len(batch) < until and (oldest := self._pop_oldest()) is not None:
             scope, item, put_at = oldest
             size = weight = len(item)
             if not batch.scopes or scope is not batch.scopes[-1]:
                 weight += len(scope) + _FRAME
             if batch.items and batch.weight + weight > max_bytes:
-                any(map(deque.appendleft, self._ends, oldest))
+                any(map(deque.appendleft, self._deques, oldest))
                 break
             batch.scopes.append(scope)
             batch.items.append(item)
@@ -183,73 +186,68 @@ class Queue:
             batch.size += size
             batch.weight += weight
         taken = len(batch) - before
-        self._items_on_the_way += taken
+        self._items_in_flight += taken
         return taken > 0
 
-    def settle(self, batch: Batch) -> bool:
-        """The batch has left us, one way or the other; False when it was given up before."""
+    def ack(self, batch: Batch) -> bool:
+        """Remove a batch that was delivered, refused or stored; False when it was settled before."""
         with self._lock:
-            if batch.given_up:
+            if batch.is_settled:
                 return False
-            self._on_the_way.remove(batch)
+            self._in_flight.remove(batch)
             count = len(batch)
-            self._items_on_the_way -= count
+            self._items_in_flight -= count
             self.bytes -= batch.size
             return True
 
-    def put_back(self, batch: Batch) -> bool:
-        """The batch goes to the front again; over the bounds, its oldest items are dropped.
+    def requeue(self, batch: Batch) -> bool:
+        """Return the items of a batch to the front; over the bounds, the oldest are dropped.
 
         Returns:
-            False when it need not wait here: it was given up before, or is on disk.
+            False when they are not returned: the batch was settled before, or has a copy on disk.
         """
         with self._lock:
-            if not self.settle(batch) or batch.kept is not None:
+            if not self.ack(batch) or batch.copy is not None:
                 return False
             returning: tuple[Any, ...] = (batch.scopes[::-1], batch.items[::-1], batch.times[::-1])
-            any(map(deque.extendleft, self._ends, returning))
+            any(map(deque.extendleft, self._deques, returning))
             self.bytes += batch.size
             self._make_room()
             return True
 
-    def only_here(self) -> Sequence[Batch]:
-        """What is on the way and not on disk."""
+    def attach_copy(self, batch: Batch, copy: ClaimedSegment) -> bool:
+        """Record the copy of a batch on disk; False when the batch is not in flight any more."""
         with self._lock:
-            return [batch for batch in self._on_the_way if batch.kept is None and batch.complete]
-
-    def attach(self, batch: Batch, kept: ClaimedSegment) -> bool:
-        """The batch has a copy on disk; False when its outcome was there before."""
-        with self._lock:
-            if batch.given_up or batch not in self._on_the_way:
+            if batch.is_settled or batch not in self._in_flight:
                 return False
-            batch.kept = kept
+            batch.copy = copy
             return True
 
-    def leave(self) -> Sequence[Batch]:
-        """Let go of what is on the way and on disk too, whatever its outcome will be."""
+    def settle_copied(self) -> Sequence[Batch]:
+        """Remove every batch in flight that has a copy on disk; its later result is ignored."""
         with self._lock:
-            left = [batch for batch in self._on_the_way if batch.kept is not None]
-            for batch in left:
-                self.settle(batch)
-                batch.given_up = True
-            return left
+            copied = [batch for batch in self._in_flight if batch.copy is not None]
+            for batch in copied:
+                self.ack(batch)
+                batch.is_settled = True
+            return copied
 
-    def give_up(self, reason: str) -> int:
-        """Drop what waits, and what is on the way with an outcome nobody will wait for; returns how many."""
+    def drop_all(self, reason: str) -> int:
+        """Drop what waits and what is in flight; returns the number of items."""
         with self._lock:
-            count = self.discard(reason)
-            while self._on_the_way:
-                batch = self._on_the_way.pop()
-                batch.given_up = True
+            count = self.drop_waiting(reason)
+            while self._in_flight:
+                batch = self._in_flight.pop()
+                batch.is_settled = True
                 items = len(batch)
                 self.bytes -= batch.size
-                self._items_on_the_way -= items
+                self._items_in_flight -= items
                 self.count(reason, items)
                 count += items
             return count
 
-    def discard(self, reason: str) -> int:
-        """Drop all that waits; returns how many."""
+    def drop_waiting(self, reason: str) -> int:
+        """Drop what waits; returns the number of items."""
         with self._lock:
             count = 0
             while self._drop_oldest():
@@ -259,36 +257,43 @@ class Queue:
             return count
 
     def close(self) -> None:
-        """Accept nothing from here on."""
+        """Accept no more items."""
         with self._lock:
             self._closed = True
+
+    # -- what it holds
 
     def __len__(self) -> int:
         return len(self._items)
 
     @property
-    def items_in_hand(self) -> int:
-        """Items waiting or on the way."""
-        return len(self._items) + self._items_on_the_way
+    def unacknowledged(self) -> int:
+        """Items waiting or in flight."""
+        return len(self._items) + self._items_in_flight
+
+    def in_memory_only(self) -> Sequence[Batch]:
+        """Batches in flight without a copy on disk."""
+        with self._lock:
+            return [batch for batch in self._in_flight if batch.copy is None and batch.is_complete]
 
     @property
-    def items_only_here(self) -> int:
+    def items_in_memory_only(self) -> int:
         """Items that are neither delivered nor on disk."""
         with self._lock:
-            return len(self._items) + sum(map(len, self.only_here()))
+            return len(self._items) + sum(map(len, self.in_memory_only()))
 
     @property
-    def oldest_only_here(self) -> float | None:
-        """When the oldest item came that is neither delivered nor on disk (`time.monotonic`)."""
+    def oldest_in_memory_only(self) -> float | None:
+        """When the oldest item was put that is neither delivered nor on disk (monotonic)."""
         with self._lock:
-            times = [batch.times[0] for batch in self.only_here()]
+            times = [batch.times[0] for batch in self.in_memory_only()]
             if self._times:
                 times.append(self._times[0])
             return min(times, default=None)
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest waiting item came (`time.monotonic`)."""
+        """When the oldest waiting item was put (monotonic)."""
         try:
             return self._times[0]
         except IndexError:
@@ -296,12 +301,12 @@ class Queue:
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many items were lost, by reason."""
+        """Dropped items by reason."""
         with self._lock:
             return dict(self._dropped)
 
 
-def grouped(batch: Batch) -> Mapping[bytes, Sequence[bytes]]:
+def group_by_scope(batch: Batch) -> Mapping[bytes, Sequence[bytes]]:
     """The items by scope, in the order of their first appearance."""
     groups: dict[bytes, list[bytes]] = {}
     for scope, item in zip(batch.scopes, batch.items, strict=True):

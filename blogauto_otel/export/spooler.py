@@ -1,383 +1,429 @@
-"""What memory should not hold any longer goes to disk, and what is on disk comes back when somebody takes it.
+"""The spooler: stores on disk what waits in memory for too long, and replays it when the receiver is available.
 
-All work on the disk is done here, in a thread of its own: a disk that hangs holds up neither the application nor the
-sender, and a receiver that hangs does not hold up the disk.
+It does all work on the disk in a thread of its own: a disk that hangs blocks neither the application nor the sender,
+and a receiver that hangs does not block the disk.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import random
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once
 from blogauto_otel._locks import ExclusiveLock
+from blogauto_otel.config import Settings
 from blogauto_otel.export.queue import Batch
+from blogauto_otel.export.retry import SpoolTiming
 from blogauto_otel.export.signal_exporter import SignalExporter
+from blogauto_otel.export.stats import SpoolStats
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool import inspection, location
 from blogauto_otel.spool.file_format import FREE, StoredRequest
-from blogauto_otel.spool.location import choose
-from blogauto_otel.spool.store import ClaimedSegment, Entry, Limits, Spool
+from blogauto_otel.spool.store import ClaimedSegment, Spool, SpoolFile, SpoolLimits
 
 THREAD_NAME: Final = "blogauto-otel-spool"
 
-RATE: Final = 2_000_000  # bytes a second: what comes back must not be the next flood
-SEGMENT: Final = 65_536  # bytes; less than that is added to the file before, or hours would be a file a second
-LOOK_EVERY: Final = 30.0  # seconds between two looks at an empty directory
-LOOK_AGAIN: Final = 5.0  # and at one where something waits, for us or for whoever drains it
-JITTER: Final = 1.0  # seconds, at most, by which processes that recover together start to drain apart
-BROKEN: Final = 30.0  # seconds before trying again to use a disk that cannot be used
-_SHORTEST: Final = 0.02
+SEGMENT_BYTES: Final = 65_536  # a smaller file is extended; otherwise an outage of hours would write a file a second
+_MIN_SLEEP: Final = 0.02  # seconds
+_LOCK_TIMEOUT: Final = 1.0  # seconds that the thread waits for a flush that uses the spool
 
-# Why the disk cannot be used now; without memory nothing can be made ready for it either.
+# The disk cannot be used now. Without memory, a file cannot be encoded either.
 UNUSABLE: Final = (OSError, MemoryError)
 
-_random = random.SystemRandom()
+_random: Final = random.SystemRandom()
 
 
-@dataclass(frozen=True)
-class SpoolStats:
-    """How the spool stands, as this process last saw it; the directory is shared with the other workers."""
-
-    directory: str
-    files: int  # that wait, of all processes
-    bytes: int
-    oldest_age: float  # seconds
-    quarantined: int  # files that this process could not read
-    errors: int  # times that this process could not use the disk
-
-
-class _Attempts:
-    """At one kind of work with the disk. One that fails has to wait for the next, and no other kind of work has."""
+class _Retries:
+    """When one kind of work with the disk may be tried again. A failure delays this kind of work only."""
 
     def __init__(self) -> None:
-        self.next_at = 0.0  # `time.monotonic`; 0 while all is well
+        self.next_at = 0.0  # monotonic; 0 after a success
 
 
-class _Shelf:
-    """What one signal of this process has on disk, and which files of it are next."""
+class _SignalSpool:
+    """The segment that one signal of this process is writing, and the files of this signal that are replayed next."""
 
     def __init__(self, exporter: SignalExporter) -> None:
         self.exporter = exporter
-        self.writing = _Attempts()
-        self.reading = _Attempts()
-        self.files: deque[Entry] = deque()
-        self.segment: ClaimedSegment | None = None  # a file that is added to as long as it is small
-        self.kept = StoredRequest(exporter.signal, 0, b"")  # what is in it
-        self.older = False  # whether files before it wait for whoever drains: then it is not its turn
-        self.was_away = False
-        self.handed_at = 0.0
+        self.writing = _Retries()
+        self.reading = _Retries()
+        self.files: deque[SpoolFile] = deque()
+        self.segment: ClaimedSegment | None = None  # extended as long as it is small
+        self.request = StoredRequest(exporter.signal, 0, b"")  # the content of the segment
+        self.has_older_files = False  # they are replayed first: the segment must not overtake them
+        self.was_failing = False
+        self.replayed_at = 0.0
         self.sent_before = 0  # items that had been sent when the segment was written
 
     def begin_segment(self) -> None:
-        self.segment, self.kept = None, StoredRequest(self.exporter.signal, 0, b"")
+        self.segment, self.request = None, StoredRequest(self.exporter.signal, 0, b"")
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the segment holds metrics, and newer ones have arrived."""
+        """Whether the segment holds metrics, and newer ones have been delivered."""
         return self.exporter.latest_only and self.exporter.sent > self.sent_before
+
+    @property
+    def has_next(self) -> bool:
+        """Whether there is anything to replay."""
+        own_segment = self.segment is not None and not self.has_older_files and not self.exporter.latest_only
+        return bool(self.files) or own_segment
 
 
 class Spooler:
-    """Moves items between memory and disk. Starts no thread before the first item."""
+    """Moves batches between memory and disk. Starts no thread before the first item."""
 
     def __init__(
         self,
         exporters: Iterable[SignalExporter],
-        places: Callable[[], Sequence[Path]],
-        limits: Limits,
+        directories: Callable[[], Sequence[Path]],
+        limits: SpoolLimits,
         *,
         drained: frozenset[Signal],
         wake_sender: Callable[[], None],
+        timing: SpoolTiming,
     ) -> None:
-        self.worker = Worker(THREAD_NAME, self.turn, "keeping telemetry on disk")
-        self._shelves = {exporter.signal: _Shelf(exporter) for exporter in exporters}
-        self._places = places
+        self.worker = Worker(THREAD_NAME, self.run_once, "keeping telemetry on disk")
+        self._signals = {exporter.signal: _SignalSpool(exporter) for exporter in exporters}
+        self._directories = directories
         self._limits = limits
-        self._segment = min(SEGMENT, limits.bytes // 8)
-        self._at_once = min(limits.content, limits.bytes // 4)  # bytes of a file
+        self._timing = timing
+        self._segment_bytes = min(SEGMENT_BYTES, limits.bytes // 8)
+        self._max_bytes = min(limits.request_bytes, limits.bytes // 4)  # of a file
         self._drained = drained
         self._wake_sender = wake_sender
-        self._working = ExclusiveLock()  # held by whoever uses the spool: the thread, or a flush
-        self._made: Spool | None = None
-        self._finished: deque[tuple[ClaimedSegment, bool]] = deque()
-        self._look_at = time.monotonic() + _random.uniform(0.0, JITTER)
-        self._hand_out_at = 0.0
-        self._clearing = _Attempts()
-        self._looking = _Attempts()
-        self._attempts = [self._clearing, self._looking]
-        self._attempts += [each for shelf in self._shelves.values() for each in (shelf.writing, shelf.reading)]
+        self._working = ExclusiveLock()  # held by the user of the spool: the thread, or a flush
+        self._opened: Spool | None = None
+        self._replayed: deque[tuple[ClaimedSegment, bool]] = deque()
+        self._scan_at = clock.monotonic() + _random.uniform(0.0, timing.jitter)
+        self._replay_at = 0.0
+        self._cleaning = _Retries()
+        self._scanning = _Retries()
+        self._retries = [self._cleaning, self._scanning]
+        self._retries += [each for signal in self._signals.values() for each in (signal.writing, signal.reading)]
         self._errors = 0
-        self._ending = False
-        self._until = float("inf")  # `time.monotonic`; when a flush stops writing, which may have no thread of its own
+        self._closed = False
+        self._store_until = float("inf")  # monotonic; a bound for a flush that has no thread of its own
 
     @property
     def _spool(self) -> Spool:
-        if self._made is None:  # in our thread, because looking for a place is work on the disk too
-            self._made = Spool(choose(self._places()), self._limits, self._lost)
-        return self._made
+        if self._opened is None:  # in our thread, because choosing a directory uses the disk
+            directory = location.choose(self._directories())
+            self._opened = Spool(directory, self._limits, self._count_dropped)
+            _log_other_destinations(directory)
+        return self._opened
 
-    def _lost(self, signal: Signal, reason: str, items: int) -> None:
-        self._shelves[signal].exporter.queue.count(reason, items)
+    def _count_dropped(self, signal: Signal, reason: str, items: int) -> None:
+        self._signals[signal].exporter.queue.count(reason, items)
 
     def stats(self) -> SpoolStats:
-        """How the spool stands; asks no disk."""
-        spool = self._made
+        """The statistics of the spool; does not use the disk."""
+        spool = self._opened
         if spool is None:
             return SpoolStats("", 0, 0, 0.0, 0, self._errors)
         return SpoolStats(
-            str(spool.directory), spool.files, spool.bytes, spool.oldest_age, spool.quarantined, self._errors
+            str(spool.directory),
+            spool.files,
+            spool.bytes,
+            spool.oldest_age,
+            spool.quarantined,
+            self._errors + spool.lock_errors,
         )
 
     # -- the thread
 
-    def turn(self) -> float:
+    def run_once(self) -> float:
         """Do what is due; returns the seconds until there is more."""
-        if not self._working.acquire(timeout=1.0):
-            return 1.0
+        if not self._working.acquire(timeout=_LOCK_TIMEOUT):
+            return _LOCK_TIMEOUT
         try:
             self._work()
-            return self._pause(time.monotonic())
+            return self._sleep(clock.monotonic())
         finally:
             self._working.release()
 
     def _work(self) -> None:
-        """What cannot be written holds up nothing that can be read, and one signal not another's."""
-        self._attempt(self._clearing, self._clear_away)
-        for shelf in self._shelves.values():
-            self._attempt(shelf.writing, self._tend, shelf)
-        self._attempt(self._looking, self._look)
-        for shelf in sorted(self._shelves.values(), key=lambda shelf: shelf.handed_at):
-            self._attempt(shelf.reading, self._hand_out, shelf)
+        """A write that fails does not delay a read, nor one signal another."""
+        self._retry(self._cleaning, self._clean_up)
+        for signal in self._signals.values():
+            self._retry(signal.writing, self._write_due, signal)
+        self._retry(self._scanning, self._scan)
+        for signal in sorted(self._signals.values(), key=lambda signal: signal.replayed_at):
+            self._retry(signal.reading, self._replay_next, signal)
 
-    def _attempt(self, attempts: _Attempts, work: Callable[..., None], *args: Any) -> None:
-        if self._ending or time.monotonic() < attempts.next_at:
+    def _retry(self, retries: _Retries, work: Callable[..., None], *args: Any) -> None:
+        if self._closed or clock.monotonic() < retries.next_at:
             return
-        if self._try(attempts, work, *args) and attempts.next_at:
-            attempts.next_at = 0.0
-            if not any(each.next_at for each in self._attempts):
+        if self._try(retries, work, *args) and retries.next_at:
+            retries.next_at = 0.0
+            if not any(each.next_at for each in self._retries):
                 log_once("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
 
-    def _try(self, attempts: _Attempts, work: Callable[..., None], *args: Any) -> bool:
+    def _try(self, retries: _Retries, work: Callable[..., None], *args: Any) -> bool:
         try:
             work(*args)
         except UNUSABLE as error:
-            attempts.next_at = time.monotonic() + BROKEN
-            self._tell_trouble(error)
+            retries.next_at = clock.monotonic() + self._timing.retry_after_error
+            self._count_error(error)
             return False
         return True
 
-    def _pause(self, now: float) -> float:
-        shelves = self._shelves.values()
-        times = [max(self._look_at, self._looking.next_at) - now]
-        times += [self._clearing.next_at - now] if self._finished else []
-        times += [max(shelf.writing.next_at - now, shelf.exporter.keep_in(now)) for shelf in shelves]
+    def _sleep(self, now: float) -> float:
+        signals = self._signals.values()
+        times = [max(self._scan_at, self._scanning.next_at) - now]
+        times += [self._cleaning.next_at - now] if self._replayed else []
+        times += [max(each.writing.next_at - now, each.exporter.seconds_until_spool(now)) for each in signals]
         times += [
-            max(self._hand_out_at - now, shelf.reading.next_at - now, shelf.exporter.wants_kept_in(now))
-            for shelf in shelves
-            if self._has(shelf)
+            max(self._replay_at - now, each.reading.next_at - now, each.exporter.replay.seconds_until_wanted(now))
+            for each in signals
+            if each.has_next
         ]
-        return max(_SHORTEST, min(times))
+        return max(_MIN_SLEEP, min(times))
 
-    def _tell_trouble(self, error: Exception) -> None:
+    def _count_error(self, error: Exception) -> None:
         self._errors += 1
         log_once(
             "spool unusable",
-            "telemetry cannot be kept on disk, and waits in memory alone; BLOGAUTO_OTEL_SPOOL_DIR says where else,"
-            " or off: %s", str(error) or type(error).__name__,
+            "telemetry cannot be kept on disk, and waits in memory only; set BLOGAUTO_OTEL_SPOOL_DIR to another"
+            " directory, or to off: %s", str(error) or type(error).__name__,
         )  # fmt: skip
 
     # -- from memory to disk
 
-    def _tend(self, shelf: _Shelf) -> None:
-        now, exporter = time.monotonic(), shelf.exporter
-        if shelf.was_away and not exporter.is_away:
-            self._look_at = min(self._look_at, now + _random.uniform(0.0, JITTER))
-        shelf.was_away = exporter.is_away
-        if exporter.keep_in(now) <= 0:
-            self._keep(shelf, under_way=exporter.overdue_in(now) <= 0 and not exporter.latest_only)
-        if shelf.is_outdated or not (exporter.is_away or exporter.latest_only):
-            self._close_segment(shelf)
+    def _write_due(self, signal: _SignalSpool) -> None:
+        now, exporter = clock.monotonic(), signal.exporter
+        is_failing = exporter.receiver.state.is_failing
+        if signal.was_failing and not is_failing:
+            self._scan_at = min(self._scan_at, now + _random.uniform(0.0, self._timing.jitter))
+        signal.was_failing = is_failing
+        if exporter.seconds_until_spool(now) <= 0:
+            self._store(signal, in_flight=exporter.seconds_until_overdue(now) <= 0 and not exporter.latest_only)
+        if signal.is_outdated or not (exporter.receiver.state.is_failing or exporter.latest_only):
+            self._close_segment(signal)
 
-    def _keep(self, shelf: _Shelf, *, under_way: bool) -> None:
+    def _store(self, signal: _SignalSpool, *, in_flight: bool) -> None:
         try:
-            if under_way:
-                self._copy_under_way(shelf)
-        finally:  # what is under way may be too large for the disk where what waits is not
-            self._keep_waiting(shelf)
+            if in_flight:
+                self._copy_in_flight(signal)
+        finally:  # a batch in flight may be too large for the disk, while what waits is not
+            self._store_waiting(signal)
 
-    def _copy_under_way(self, shelf: _Shelf) -> None:
-        under_way = shelf.exporter.queue.only_here()
-        if under_way and not shelf.exporter.latest_only:
-            self._close_segment(shelf)  # or what comes after these would be in a file from before them
-        for sent in under_way:
-            # Its request may succeed yet: the copy is ours until that is known, and everybody's when we die.
-            held = self._spool.write(shelf.exporter.kept(sent), hold=True)
-            if not shelf.exporter.queue.attach(sent, held):
-                self._spool.discard(held)
+    def _copy_in_flight(self, signal: _SignalSpool) -> None:
+        """Write a copy of each batch in flight: it stays claimed until the result is known, or this process ends."""
+        exporter = signal.exporter
+        batches = exporter.queue.in_memory_only()
+        if batches and not exporter.latest_only:
+            self._close_segment(signal)  # or later items would be stored before these
+        for batch in batches:
+            copy = self._spool.write(exporter.stored_request(batch), claim=True)
+            if not exporter.queue.attach_copy(batch, copy):
+                self._spool.delete(copy)
 
-    def _keep_waiting(self, shelf: _Shelf) -> None:
-        to_go = len(shelf.exporter.queue)  # what comes later waits: on a slow disk, other signals had no turn else
-        if shelf.exporter.latest_only and to_go:
-            shelf.kept = StoredRequest(shelf.exporter.signal, 0, b"")  # what is in the file is replaced, not added to
-        while (
-            to_go > 0 and time.monotonic() < self._until and (batch := shelf.exporter.take(self._at_once)) is not None
-        ):
+    def _store_waiting(self, signal: _SignalSpool) -> None:
+        exporter = signal.exporter
+        remaining = len(exporter.queue)  # later items wait: a slow disk would otherwise serve this signal only
+        if exporter.latest_only and remaining:
+            signal.request = StoredRequest(exporter.signal, 0, b"")  # the content is replaced, not extended
+        while remaining > 0 and clock.monotonic() < self._store_until:
+            batch = exporter.take(self._max_bytes)
+            if batch is None:
+                break
             try:
-                self._store(shelf, batch)
+                self._store_batch(signal, batch)
             except BaseException:
-                shelf.exporter.queue.put_back(batch)
+                exporter.queue.requeue(batch)
                 raise
-            shelf.exporter.spooled(batch)
-            to_go -= len(batch)
+            exporter.ack_stored(batch)
+            remaining -= len(batch)
 
-    def _store(self, shelf: _Shelf, batch: Batch) -> None:
-        kept = shelf.exporter.kept(batch)
-        if shelf.segment is not None and not self._spool.holds(shelf.segment):
-            shelf.begin_segment()
-        joined = replace(kept, items=shelf.kept.items + kept.items, content=shelf.kept.content + kept.content)
-        if len(joined.content) <= (self._limits.content if shelf.exporter.latest_only else self._segment):
-            sent = shelf.exporter.sent
-            shelf.segment = self._spool.write(joined, hold=True, instead_of=shelf.segment)
-            shelf.kept, shelf.sent_before = joined, sent
+    def _store_batch(self, signal: _SignalSpool, batch: Batch) -> None:
+        exporter = signal.exporter
+        request = exporter.stored_request(batch)
+        if signal.segment is not None and not self._spool.exists(signal.segment):
+            signal.begin_segment()
+        before = signal.request
+        joined = replace(request, items=before.items + request.items, content=before.content + request.content)
+        if len(joined.content) <= (self._limits.request_bytes if exporter.latest_only else self._segment_bytes):
+            sent = exporter.sent
+            signal.segment = self._spool.write(joined, claim=True, replaces=signal.segment)
+            signal.request, signal.sent_before = joined, sent
             return
-        self._close_segment(shelf)
-        self._spool.write(kept)
-        shelf.older = True
-        # Where nothing more is recorded, nothing but this file will show that the receiver is back.
-        now = time.monotonic()
-        self._look_at = min(self._look_at, now + max(0.0, shelf.exporter.wants_kept_in(now)))
+        self._close_segment(signal)
+        self._spool.write(request)
+        signal.has_older_files = True
+        # If no new items arrive, only replaying this file can show that the receiver is available again.
+        now = clock.monotonic()
+        self._scan_at = min(self._scan_at, now + max(0.0, exporter.replay.seconds_until_wanted(now)))
 
-    def _close_segment(self, shelf: _Shelf) -> None:
-        """Let it go: nothing is added to it any more. Metrics that a newer collection has outdone are of no use."""
-        if shelf.segment is None:
+    def _close_segment(self, signal: _SignalSpool) -> None:
+        """Release the segment: it is not extended any more. Outdated metrics are deleted."""
+        if signal.segment is None:
             return
-        if shelf.is_outdated:
-            self._spool.discard(shelf.segment)
+        if signal.is_outdated:
+            self._spool.delete(signal.segment)
         else:
-            self._spool.release(shelf.segment)
-            shelf.older = True
-        shelf.begin_segment()
+            self._spool.release(signal.segment)
+            signal.has_older_files = True
+        signal.begin_segment()
 
     # -- from disk to the receiver
 
-    def _look(self) -> None:
-        now = time.monotonic()
-        if now < self._look_at:
+    def _scan(self) -> None:
+        now = clock.monotonic()
+        if now < self._scan_at:
             return
         found = self._spool.scan()
-        waits = self._spool.has_work(found)
-        for signal, shelf in self._shelves.items():
-            shelf.older = any(entry.name.signal is signal and entry.name.state == FREE for entry in found)
-        self._look_at = now + (LOOK_AGAIN if waits else LOOK_EVERY) * _random.uniform(0.8, 1.2)
-        can_send = any(self._shelves[signal].exporter.wants_kept_in(now) <= 0 for signal in self._drained)
-        if not (waits and can_send and self._spool.lock()):
+        has_work = self._spool.has_work(found)
+        readable = {file.name.signal for file in self._spool.readable(found)}
+        for name, signal in self._signals.items():
+            signal.has_older_files = name in readable
+        pause = self._timing.rescan_busy if has_work else self._timing.rescan_idle
+        self._scan_at = now + pause * _random.uniform(0.8, 1.2)
+        can_send = any(self._signals[name].exporter.replay.seconds_until_wanted(now) <= 0 for name in self._drained)
+        if not (has_work and can_send and self._spool.lock()):
             self._spool.unlock()
             return
         free = self._spool.recover()
-        for signal in self._drained:
-            self._shelves[signal].files = deque(entry for entry in free if entry.name.signal is signal)
+        for name in self._drained:
+            self._signals[name].files = deque(file for file in free if file.name.signal is name)
 
-    def _has(self, shelf: _Shelf) -> bool:
-        its_turn = shelf.segment is not None and not shelf.older and not shelf.exporter.latest_only
-        return bool(shelf.files) or its_turn
-
-    def _hand_out(self, shelf: _Shelf) -> None:
-        """Give the sender the next file, if it wants one."""
-        now = time.monotonic()
-        while now >= self._hand_out_at and self._has(shelf) and shelf.exporter.wants_kept_in(now) <= 0:
-            held = self._next(shelf)
-            kept = None if held is None else self._read(held)
-            if held is not None and kept is not None:
-                self._hand_out_at = now + len(kept.content) / RATE
-                shelf.handed_at = now
-                shelf.exporter.hand(held, kept)
+    def _replay_next(self, signal: _SignalSpool) -> None:
+        """Give the sender the next file, if it can be sent."""
+        now, replay_ = clock.monotonic(), signal.exporter.replay
+        while now >= self._replay_at and signal.has_next and replay_.seconds_until_wanted(now) <= 0:
+            segment = self._claim_next(signal)
+            request = None if segment is None else self._read(segment)
+            if segment is not None and request is not None:
+                self._replay_at = now + len(request.content) / self._timing.replay_bytes_per_second
+                signal.replayed_at = now
+                replay_.add(segment, request)
                 self._wake_sender()
 
-    def _read(self, held: ClaimedSegment) -> StoredRequest | None:
+    def _read(self, segment: ClaimedSegment) -> StoredRequest | None:
         try:
-            return self._spool.read(held)
+            return self._spool.read(segment)
         except UNUSABLE:
-            self._finished.append((held, False))  # nothing is wrong with the file: no descriptor left, for one
+            self._replayed.append((segment, False))  # the file is good; a descriptor may be missing, for example
             raise
 
-    def _next(self, shelf: _Shelf) -> ClaimedSegment | None:
-        """The oldest file, and where there is none, the one that we are still adding to."""
-        if shelf.files:
-            return self._spool.claim(shelf.files.popleft())
-        segment = shelf.segment
-        shelf.begin_segment()
+    def _claim_next(self, signal: _SignalSpool) -> ClaimedSegment | None:
+        """The oldest file; without files, the segment that is being extended."""
+        if signal.files:
+            return self._spool.claim(signal.files.popleft())
+        segment = signal.segment
+        signal.begin_segment()
         return segment
 
-    def finished(self, held: ClaimedSegment, gone: bool) -> None:
-        """Called by the sender: the file has arrived, or will never (`gone`), or it goes back for later."""
-        self._finished.append((held, gone))
+    def on_replayed(self, segment: ClaimedSegment, done: bool) -> None:
+        """Called by the sender: the file can be deleted (`done`), or is to be sent later."""
+        self._replayed.append((segment, done))
         self.worker.wake()
 
-    def _clear_away(self) -> None:
-        while self._finished:
-            held, gone = self._finished[0]
+    def _clean_up(self) -> None:
+        while self._replayed:
+            segment, done = self._replayed[0]
             try:
-                if gone:
-                    self._spool.discard(held)
+                if done:
+                    self._spool.delete(segment)
                 else:
-                    self._put_back(held)
+                    self._return(segment)
             except BaseException:
-                self._finished.rotate(-1)  # later; and if it is this file's alone, the others are not kept waiting
+                self._replayed.rotate(-1)  # later, so that one bad file does not delay the others
                 raise
-            self._finished.popleft()
-            if not any(shelf.files for shelf in self._shelves.values()):
-                self._look_at = 0.0  # is there more, and does anybody else want to drain it?
+            self._replayed.popleft()
+            if not any(signal.files for signal in self._signals.values()):
+                self._scan_at = 0.0  # are there more files, and does another process want to drain?
 
-    def _put_back(self, held: ClaimedSegment) -> None:
-        """It is anybody's, and still the oldest: what came after it does not overtake it."""
-        entry = self._spool.release(held)
-        if entry is not None:
-            self._shelves[held.name.signal].files.appendleft(entry)
-        self._hand_out_at = 0.0  # nothing has come back, so nothing is to be slowed down
+    def _return(self, segment: ClaimedSegment) -> None:
+        """Release a file that was not sent; it is the next one again, so the order is kept."""
+        file = self._spool.release(segment)
+        if file is not None:
+            self._signals[segment.name.signal].files.appendleft(file)
+        self._replay_at = 0.0  # nothing was sent, so the rate needs no pause
 
     # -- flush and end
 
-    def keep_all(self, timeout: float) -> None:
-        """Write all that is in memory, now, and let go of it."""
-        self._finally(timeout, end=False)
+    def store_all(self, timeout: float) -> None:
+        """Store all items that are in memory only."""
+        self._store_everything(timeout, close=False)
 
-    def end(self, timeout: float) -> None:
-        """The same, for good."""
-        self._ending = True
+    def close(self, timeout: float) -> None:
+        """Store all items, release every file, and end the thread."""
+        self._closed = True
         self.worker.stop()
-        self._finally(timeout, end=True)
+        self._store_everything(timeout, close=True)
 
-    def _finally(self, timeout: float, *, end: bool) -> None:
-        deadline = time.monotonic() + timeout
+    def _store_everything(self, timeout: float, *, close: bool) -> None:
+        deadline = clock.monotonic() + timeout
         if not self._working.acquire(timeout=timeout):
             return
-        self._until = deadline
+        self._store_until = deadline
         try:
-            self._try(self._clearing, self._clear_away)
-            for shelf in self._shelves.values():
-                self._let_go(shelf, end=end)
+            self._try(self._cleaning, self._clean_up)
+            for signal in self._signals.values():
+                self._try(signal.writing, partial(self._store, signal, in_flight=True))
+                self._try(signal.writing, self._close_segment, signal)
+                if close:
+                    signal.exporter.release_copies()
+                    self._try(self._cleaning, self._clean_up)
         finally:
-            self._until = float("inf")
-            if end and self._made is not None:
-                self._made.close()
+            self._store_until = float("inf")
+            if close and self._opened is not None:
+                self._opened.close()
             self._working.release()
 
-    def _let_go(self, shelf: _Shelf, *, end: bool) -> None:
-        self._try(shelf.writing, partial(self._keep, shelf, under_way=True))
-        self._try(shelf.writing, self._close_segment, shelf)
-        if end:
-            shelf.exporter.leave()
-            self._try(self._clearing, self._clear_away)
+    def after_fork_in_child(self) -> None:
+        """Close the copy of the parent's lock; the parent's claims stay its own."""
+        if self._opened is not None:
+            self._opened.unlock(forked=True)
 
-    def forget(self) -> None:
-        """In a forked child: what the parent has claimed, and its lock, are the parent's."""
-        if self._made is not None:
-            self._made.unlock(forked=True)
+
+def _log_other_destinations(directory: Path) -> None:
+    """Log once where requests wait that were stored for another endpoint or with other headers."""
+    waiting = [path for path in location.other_destinations(directory) if _has_free_files(path)]
+    if waiting:
+        log_once(
+            "spool elsewhere",
+            "telemetry stored for another endpoint or with other headers is not delivered by this process: %s;"
+            " if they only changed, move the files to %s",
+            ", ".join(map(str, waiting)), directory, level=logging.INFO,
+        )  # fmt: skip
+
+
+def _has_free_files(directory: Path) -> bool:
+    try:
+        return any(file.name.state == FREE for file in inspection.list_files(directory))
+    except OSError:
+        return False
+
+
+def build_spooler(
+    settings: Settings,
+    exporters: Mapping[Signal, SignalExporter],
+    *,
+    wake_sender: Callable[[], None],
+    timing: SpoolTiming,
+) -> Spooler:
+    """Build the spooler of the exporters, and connect it with them."""
+    drained = frozenset(signal for signal in exporters if "otlp" in getattr(settings, f"{signal.value}_exporter"))
+    spooler = Spooler(
+        exporters.values(),
+        partial(location.candidates, settings, os.environ.copy()),
+        SpoolLimits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync),
+        drained=drained,
+        wake_sender=wake_sender,
+        timing=timing,
+    )
+    for exporter in exporters.values():
+        exporter.receiver.on_connectivity_change = spooler.worker.wake
+        exporter.replay.on_replayed = spooler.on_replayed
+    return spooler

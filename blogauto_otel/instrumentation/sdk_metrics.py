@@ -17,12 +17,12 @@ from blogauto_otel._guard import guard
 from blogauto_otel._process import register
 from blogauto_otel.api.metric_spec import Kind
 from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
-from blogauto_otel.export.signal_exporter import SignalStats
+from blogauto_otel.export.stats import SignalStats
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.otlp import drop_reasons
 
 if TYPE_CHECKING:
-    from blogauto_otel.export.spooler import SpoolStats
+    from blogauto_otel.export.stats import SpoolStats
 
 NAME: Final = "selfmetrics"
 

@@ -1,1 +1,1 @@
-"""The spool: requests that wait on disk until the Collector takes them."""
+"""The spool: export requests that wait on disk until the Collector accepts them."""

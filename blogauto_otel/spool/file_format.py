@@ -1,78 +1,98 @@
-"""A file of the spool: its name tells enough to count it, its head enough to know that nothing of it is missing."""
+"""The format of a spool file: a name that can be counted unread, and a versioned header with a checksum."""
 
 from __future__ import annotations
 
 import re
 import struct
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from blogauto_otel.errors import DamagedError
+from blogauto_otel.errors import DamagedError, NewerVersionError
 from blogauto_otel.otlp.signal import Signal
 
-MAGIC: Final = b"BOS\x01"  # the last byte is the version
-_HEAD: Final = struct.Struct("<4sI")  # magic, CRC32 of all that follows
-_FACTS: Final = struct.Struct("<BBxxII")  # signal, packing, two bytes of nothing, items, bytes of the content
-HEAD_SIZE: Final = _HEAD.size + _FACTS.size
-_PLAIN, _ZLIB = 0, 1
-_WORTH_PACKING: Final = 512  # bytes
+MAGIC: Final = b"BOS"  # the first bytes of every version; the version follows as one byte
+VERSION: Final = 1  # the version that is written; to add one, add a reader to _READERS
+_PREFIX_SIZE: Final = len(MAGIC) + 1
+
+# Version 1: CRC32 of all that follows; signal, compression, two unused bytes, items, bytes of the content.
+_CHECKSUM: Final = struct.Struct("<I")
+_FIELDS: Final = struct.Struct("<BBxxII")
+HEADER_SIZE: Final = _PREFIX_SIZE + _CHECKSUM.size + _FIELDS.size
+_UNCOMPRESSED, _ZLIB = 0, 1
+_MIN_COMPRESSED: Final = 512  # bytes; smaller contents are stored as they are
 _SIGNALS: Final = tuple(Signal)
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """What a file holds: an export request's body, ready to be sent, and how many items it has."""
+    """The body of an export request as it is stored, with its number of items."""
 
     signal: Signal
     items: int
     content: bytes
 
 
-def pack(kept: StoredRequest) -> bytes:
-    """The bytes of a file."""
-    packing, stored = _PLAIN, kept.content
-    if len(stored) >= _WORTH_PACKING:
-        packing, stored = _ZLIB, zlib.compress(stored, 1)
-    facts = _FACTS.pack(_SIGNALS.index(kept.signal), packing, kept.items, len(kept.content))
-    return _HEAD.pack(MAGIC, zlib.crc32(stored, zlib.crc32(facts))) + facts + stored
+def encode(request: StoredRequest) -> bytes:
+    """The bytes of a file, in the current version."""
+    compression, stored = _UNCOMPRESSED, request.content
+    if len(stored) >= _MIN_COMPRESSED:
+        compression, stored = _ZLIB, zlib.compress(stored, 1)
+    fields = _FIELDS.pack(_SIGNALS.index(request.signal), compression, request.items, len(request.content))
+    checksum = _CHECKSUM.pack(zlib.crc32(stored, zlib.crc32(fields)))
+    return MAGIC + bytes((VERSION,)) + checksum + fields + stored
 
 
-def unpack(data: bytes, *, max_content: int) -> StoredRequest:
-    """What the bytes of a file say.
+def decode(data: bytes, *, max_content: int) -> StoredRequest:
+    """The request that the bytes of a file hold, in any version up to the current one.
 
     Raises:
-        DamagedError: they are torn, altered, somebody else's, or say that they hold more than `max_content` bytes.
+        DamagedError: they are torn, altered, not a spool file, or hold more than `max_content` bytes.
+        NewerVersionError: their version is newer than those this package reads.
     """
-    if len(data) < HEAD_SIZE:
+    if len(data) < _PREFIX_SIZE or not data.startswith(MAGIC):
+        raise DamagedError("torn, or not a spool file")
+    version = data[len(MAGIC)]
+    reader = _READERS.get(version)
+    if reader is not None:
+        return reader(data, max_content)
+    if version > max(_READERS):
+        raise NewerVersionError(f"version {version}; this package reads up to {max(_READERS)}")
+    raise DamagedError(f"unknown version {version}")
+
+
+def _read_version_1(data: bytes, max_content: int) -> StoredRequest:
+    if len(data) < HEADER_SIZE:
         raise DamagedError("torn")
-    magic, checksum = _HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise DamagedError("not ours, or of another version")
-    if zlib.crc32(memoryview(data)[_HEAD.size :]) != checksum:
+    (checksum,) = _CHECKSUM.unpack_from(data, _PREFIX_SIZE)
+    if zlib.crc32(memoryview(data)[_PREFIX_SIZE + _CHECKSUM.size :]) != checksum:
         raise DamagedError("altered or torn")
-    signal, packing, items, size = _FACTS.unpack_from(data, _HEAD.size)
-    if signal >= len(_SIGNALS) or packing not in (_PLAIN, _ZLIB) or size > max_content:
-        raise DamagedError("of another version, or too large")
-    return StoredRequest(_SIGNALS[signal], items, _content(data[HEAD_SIZE:], packing, size))
+    signal, compression, items, size = _FIELDS.unpack_from(data, _PREFIX_SIZE + _CHECKSUM.size)
+    if signal >= len(_SIGNALS) or compression not in (_UNCOMPRESSED, _ZLIB) or size > max_content:
+        raise DamagedError("unknown signal or compression, or too large")
+    return StoredRequest(_SIGNALS[signal], items, _content(data[HEADER_SIZE:], compression, size))
 
 
-def _content(stored: bytes, packing: int, size: int) -> bytes:
-    if packing == _ZLIB:
-        unpacker = zlib.decompressobj()
+def _content(stored: bytes, compression: int, size: int) -> bytes:
+    if compression == _ZLIB:
+        decompressor = zlib.decompressobj()
         try:
-            stored = unpacker.decompress(stored, size + 1)
+            stored = decompressor.decompress(stored, size + 1)
         except zlib.error as error:
             raise DamagedError(str(error)) from None
     if len(stored) != size:
-        raise DamagedError("of another length than it says")
+        raise DamagedError("the length differs from the header's")
     return stored
+
+
+_READERS: Final[Mapping[int, Callable[[bytes, int], StoredRequest]]] = {1: _read_version_1}
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
-# When by the calendar, in which boot of the machine and how long after it, by whom, the how manieth; how much of what;
-# and, when somebody works on it, who. Sorted by name is sorted by age.
+# Calendar time, boot id, uptime, pid, serial number; items; signal; and, while a process works on the file, its owner.
+# The order by name is the order by age.
 _NAME: Final = re.compile(
     r"(?P<stem>(?P<wall>\d{20})-(?P<boot>[0-9a-f]{8})-(?P<up>\d{1,15})-\d{1,10}-\d{6,12})"
     r"-(?P<items>\d{1,9})\.(?P<signal>traces|metrics|logs)"
@@ -86,10 +106,10 @@ FREE, CLAIMED, UNFINISHED, DAMAGED = "", "claim", "tmp", "bad"
 class Name:
     """The parts of a file's name."""
 
-    stem: str  # unique, and the same for as long as the file lives
-    wall: int  # nanoseconds since 1970 when it was begun
-    boot: str  # of which start of the machine
-    up: int  # milliseconds since that
+    stem: str  # unique, and the same in every state of the file
+    wall: int  # nanoseconds since 1970 at creation
+    boot: str  # boot id of the machine at creation
+    up: int  # milliseconds since that boot
     items: int
     signal: Signal
     state: str = FREE
@@ -101,13 +121,17 @@ class Name:
             name += f".{self.state}"
         return f"{name}-{self.owner}" if self.owner else name
 
-    def as_(self, state: str, owner: str = "") -> Name:
+    def with_state(self, state: str, owner: str = "") -> Name:
         """The name of the same file in another state."""
         return replace(self, state=state, owner=owner)
 
+    def with_items(self, items: int) -> Name:
+        """The name of the same file with another number of items."""
+        return replace(self, items=items)
+
 
 def parse(name: str) -> Name | None:
-    """The parts of a name; None when it is not one of ours."""
+    """The parts of a name; None when it is not the name of a spool file."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -124,6 +148,6 @@ def parse(name: str) -> Name | None:
     )
 
 
-def named(*, wall: int, boot: str, up: int, pid: int, serial: int, items: int, signal: Signal) -> Name:
+def new_name(*, wall: int, boot: str, up: int, pid: int, serial: int, items: int, signal: Signal) -> Name:
     """A name for a new file."""
     return Name(f"{wall:020d}-{boot}-{up}-{pid}-{serial:06d}", wall, boot, up, items, signal)

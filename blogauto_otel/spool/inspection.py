@@ -1,4 +1,4 @@
-"""What waits on disk, seen from outside: nothing is claimed, opened, made or changed."""
+"""A read-only view of a spool directory: no file is claimed, opened or changed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.disk import Clock
 from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, UNFINISHED, Name
-from blogauto_otel.spool.ownership import is_gone
-from blogauto_otel.spool.store import MAX_DAMAGED, MAX_FILES, METRICS_AGE, Clock, Entry, entry_of
+from blogauto_otel.spool.ownership import is_dead
+from blogauto_otel.spool.store import MAX_DAMAGED, MAX_FILES, METRICS_AGE, SpoolFile, spool_file
 
-# What each state of a file is called where people read it.
+# The name of each state of a file in the output of commands.
 STATES: Final[Mapping[str, str]] = MappingProxyType(
     {FREE: "waiting", CLAIMED: "claimed", UNFINISHED: "unfinished", DAMAGED: "quarantined"}
 )
@@ -25,57 +26,57 @@ _clock: Final = Clock()
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A file, as its name and the directory tell it."""
+class FileStatus:
+    """A spool file and its owner, from its name and its directory entry."""
 
     name: Name
     size: int  # bytes
-    age: float  # seconds since it was begun
-    orphaned: bool  # whoever works on it has ended
+    age: float  # seconds since it was created
+    orphaned: bool  # the process that claimed it has ended
 
     @property
     def pid(self) -> int:
-        """Who works on it, as its own container numbers it; 0 when nobody does."""
+        """The process that claimed it, as numbered in its container; 0 when it is not claimed."""
         pid = self.name.owner.partition("-")[0]
         return int(pid) if pid.isdigit() else 0
 
 
-def look(directory: Path) -> Sequence[Seen]:
+def list_files(directory: Path) -> Sequence[FileStatus]:
     """The files of a spool, oldest first.
 
     Raises:
-        FileNotFoundError: there is no such directory; it is made when something has to wait.
-        OSError: it cannot be read, or is a link, or no directory.
+        FileNotFoundError: there is no such directory; it is created when the first file is written.
+        OSError: it cannot be read, or is a link or not a directory.
     """
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        with os.scandir(opened) as found:
-            entries = [entry for item in found if (entry := entry_of(item)) is not None]
+        with os.scandir(opened) as entries:
+            files = [file for entry in entries if (file := spool_file(entry)) is not None]
     finally:
         os.close(opened)
-    return [_seen(entry) for entry in sorted(entries, key=lambda entry: entry.name.stem)]
+    return [_status(file) for file in sorted(files, key=lambda file: file.name.stem)]
 
 
-def _seen(entry: Entry) -> Seen:
-    name = entry.name
-    unchanged = max(0.0, _clock.wall() / 1e9 - entry.changed)
-    return Seen(name, entry.size, _clock.age(name), bool(name.owner) and is_gone(name.owner, unchanged))
+def _status(file: SpoolFile) -> FileStatus:
+    name = file.name
+    unchanged = max(0.0, _clock.wall() / 1e9 - file.changed)
+    return FileStatus(name, file.size, _clock.age(name), bool(name.owner) and is_dead(name.owner, unchanged))
 
 
-def as_dict(seen: Sequence[Seen]) -> dict[str, Any]:
-    """Plain data: what is to be delivered, by signal; and how many files there are by state, and by who holds them."""
-    to_deliver = [file for file in seen if file.name.state in (FREE, CLAIMED)]
-    states = Counter(file.name.state for file in seen)
-    holders = Counter((file.pid, file.orphaned) for file in seen if file.name.owner)
+def as_dict(files: Sequence[FileStatus]) -> dict[str, Any]:
+    """Plain data: totals of undelivered files by signal, and the number of files by state and by owner."""
+    undelivered = [file for file in files if file.name.state in (FREE, CLAIMED)]
+    states = Counter(file.name.state for file in files)
+    holders = Counter((file.pid, file.orphaned) for file in files if file.name.owner)
     return {
-        **_figures(to_deliver),
-        "signals": {s.value: _figures([file for file in to_deliver if file.name.signal is s]) for s in Signal},
+        **_totals(undelivered),
+        "signals": {s.value: _totals([file for file in undelivered if file.name.signal is s]) for s in Signal},
         "states": {word: states[state] for state, word in STATES.items()},
-        "holders": [{"pid": pid, "alive": not gone, "files": files} for (pid, gone), files in sorted(holders.items())],
+        "holders": [{"pid": pid, "alive": not dead, "files": count} for (pid, dead), count in sorted(holders.items())],
     }
 
 
-def _figures(files: Sequence[Seen]) -> dict[str, Any]:
+def _totals(files: Sequence[FileStatus]) -> dict[str, Any]:
     return {
         "files": len(files),
         "bytes": sum(file.size for file in files),
@@ -85,7 +86,7 @@ def _figures(files: Sequence[Seen]) -> dict[str, Any]:
 
 
 def limits(settings: Settings) -> dict[str, float]:
-    """How much may wait, of all processes of the service on this host, and for how many seconds."""
+    """Limits for all processes of the service on this host; ages in seconds."""
     return {
         "bytes": settings.spool_bytes,
         "files": MAX_FILES,

@@ -9,16 +9,16 @@ import pytest
 
 from blogauto_otel import config
 from blogauto_otel.errors import ConfigurationError
-from blogauto_otel.export.endpoints import Route, routes
-from blogauto_otel.export.grpc import GrpcTransport
-from blogauto_otel.export.http import HttpTransport
+from blogauto_otel.export.endpoints import ExportConfig, export_configs
+from blogauto_otel.export.transport.grpc import GrpcTransport
+from blogauto_otel.export.transport.http import HttpTransport
 from blogauto_otel.otlp.signal import Signal
 
 TRACES, METRICS, LOGS = Signal.TRACES, Signal.METRICS, Signal.LOGS
 
 
-def by_signal(**settings: Any) -> dict[Signal, Route]:
-    return {route.signal: route for route in routes(config.load({}, **settings).settings)}
+def by_signal(**settings: Any) -> dict[Signal, ExportConfig]:
+    return {each.signal: each for each in export_configs(config.load({}, **settings).settings)}
 
 
 def urls(**settings: Any) -> list[str]:
@@ -64,8 +64,8 @@ def test_places_are_told_without_credentials_and_with_all_exporters() -> None:
         logs_exporter="none",
         metrics_exporter="console",
     )
-    assert made[TRACES].place == "http://****@collector:4318/v1/traces, console"
-    assert (made[METRICS].place, made[LOGS].place) == ("console", "nowhere")
+    assert made[TRACES].endpoint == "http://****@collector:4318/v1/traces, console"
+    assert (made[METRICS].endpoint, made[LOGS].endpoint) == ("console", "nowhere")
 
 
 def test_grpc_without_its_package_falls_back_and_says_how_to_get_it(

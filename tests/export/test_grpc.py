@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import pytest
 
-from blogauto_otel.export.grpc import GrpcTransport, retry_delay
 from blogauto_otel.export.transport import Destination, ExportResult, ExportStatus
+from blogauto_otel.export.transport.grpc import GrpcTransport, retry_delay
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from tests.export.deliveries import delivering, enqueue
@@ -126,7 +126,7 @@ def test_a_channel_is_made_by_the_first_request_and_not_inherited(receiver: Grpc
     channels: list[Any] = [transport._channel]
     send(transport)
     channels.append(transport._channel)
-    transport.forget()  # as a forked child does
+    transport.after_fork_in_child()
     channels.append(transport._channel)
     send(transport)
     channels.append(transport._channel)

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from blogauto_otel.export.http import MAX_BODY, HttpTransport, retry_after
 from blogauto_otel.export.transport import Destination, ExportResult, ExportStatus
+from blogauto_otel.export.transport.http import HttpTransport
+from blogauto_otel.export.transport.http_response import MAX_BODY, retry_after
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from tests.export.peers import refusing, saying
@@ -363,7 +364,7 @@ def test_any_200_is_a_200(said: bytes) -> None:
         (b"HTTP/1.1 200" + b"x" * 200_000, "not HTTP"),
         (b"\r\n\r\n", "not HTTP"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "closed before"),
-        (b"HTTP/1.1 102 Processing\r\n\r\n" * 30, "without end"),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 30, "too many interim"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n <!doctype html>", "page of HTML"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import signal
@@ -17,18 +18,27 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan
 
-from blogauto_otel.export import drop_log, pipeline
-from blogauto_otel.export import signal_exporter as exporters
-from blogauto_otel.export.http import HttpTransport
 from blogauto_otel.export.pipeline import THREAD_NAME, Delivery
-from blogauto_otel.export.signal_exporter import SignalStats
+from blogauto_otel.export.retry import RetryPolicy
+from blogauto_otel.export.stats import SignalStats
+from blogauto_otel.export.transport.http import HttpTransport
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.requests import wait_until
-from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, wait_for, without_threads, workers
+from tests.export.deliveries import (
+    QUICK_RETRIES,
+    SCOPE,
+    a_span,
+    delivering,
+    enqueue,
+    names,
+    wait_for,
+    without_threads,
+    workers,
+)
 from tests.export.peers import refusing
 from tests.otlp.decoding import CONTEXT
 
@@ -152,19 +162,11 @@ def test_the_worker_is_not_observed_and_keeps_nothing_of_the_request_that_starte
 # --- a receiver in trouble ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporters, "BACKOFF_FIRST", 0.01)
-    monkeypatch.setattr(exporters, "BACKOFF_AWAY", 0.1)
-    monkeypatch.setattr(exporters, "BACKOFF_ANSWERED", 0.1)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_retries")
 def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver: Receiver) -> None:
     chance = random.Random(7)
     receiver.answer(lambda _: peer.status(503) if chance.random() < 0.7 else peer.ok())
-    with delivering(receiver, span_batch_items=50) as delivery:
+    with delivering(receiver, timing=QUICK_RETRIES, span_batch_items=50) as delivery:
         for start in range(0, 1000, 100):
             enqueue(delivery, range(start, start + 100))
             time.sleep(0.01)
@@ -175,9 +177,8 @@ def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver:
     assert stats.retries == sum(request.answered == 503 for request in receiver.requests) > 10
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_a_receiver_that_was_away_gets_what_waited_in_order(receiver: Receiver) -> None:
-    with delivering(receiver) as delivery:
+    with delivering(receiver, timing=QUICK_RETRIES) as delivery:
         enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 10)
         receiver.stop()
@@ -232,25 +233,22 @@ def test_a_partial_success_that_claims_more_than_was_sent_is_not_believed(receiv
         assert figures(delivery).dropped == {drop_reasons.REJECTED: 10}
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiver) -> None:
     receiver.answer(peer.lost_acknowledgement(), times=1)
-    with delivering(receiver) as delivery:
+    with delivering(receiver, timing=QUICK_RETRIES) as delivery:
         enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 20)
         wait_for(lambda: figures(delivery).sent == 10)
     assert Counter(names(receiver)) == Counter({str(index): 2 for index in range(10)})
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
-    receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(drop_log, "CALM", 0.3)
-    monkeypatch.setattr(pipeline, "_WATCHFUL", 0.1)
+    timing = dataclasses.replace(QUICK_RETRIES, drops_over=0.3, watch=0.1)
     caplog.set_level(logging.INFO)
     receiver.stop()
-    with delivering(receiver, span_queue_items=100) as delivery:
+    with delivering(receiver, timing=timing, span_queue_items=100) as delivery:
         for start in range(0, 1000, 50):
             enqueue(delivery, range(start, start + 50))
             time.sleep(0.01)
@@ -266,7 +264,7 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
     assert (len(kept), kept[-1]) == (100, "999")  # which 100 depends on what was under way while others were dropped
     assert (stats.dropped, balance(stats)) == ({drop_reasons.QUEUE_FULL: 900}, 0)
     assert caplog.text.count("are being lost") == 1
-    assert caplog.text.count("it was 900 of them") == 1
+    assert caplog.text.count("900 were lost in") == 1
 
 
 def test_bytes_bound_the_queue_too(receiver: Receiver) -> None:
@@ -338,10 +336,9 @@ def test_signals_are_flushed_side_by_side(receiver: Receiver) -> None:
         assert seconds(started) < 2.2
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_a_flush_outlasts_a_receiver_that_is_merely_overloaded(receiver: Receiver) -> None:
     receiver.answer(peer.status(503), times=5)
-    with delivering(receiver, span_delay=600.0) as delivery:
+    with delivering(receiver, timing=QUICK_RETRIES, span_delay=600.0) as delivery:
         enqueue(delivery, range(10))
         assert delivery.force_flush(10.0) is True
     assert len(names(receiver)) == 10
@@ -402,7 +399,7 @@ def test_a_receiver_that_has_answered_has_half_of_the_time_from_then_on(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_threads(monkeypatch)  # or the worker would have sent the first
-    receiver.answer(peer.delay(exporters.PATIENCE + 1.0))
+    receiver.answer(peer.delay(RetryPolicy().flush_connect_timeout + 1.0))
     receiver.answer(peer.ok(), times=1)
     with delivering(receiver, span_batch_items=10) as delivery:
         enqueue(delivery, range(20))
@@ -463,7 +460,7 @@ def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pyte
         started = time.monotonic()
         enqueue(delivery, range(10))
         assert seconds(started) < 1.0
-        wait_for(lambda: delivery._queues[Signal.TRACES]._on_the_way)
+        wait_for(lambda: delivery._queues[Signal.TRACES]._in_flight)
         assert delivery.shutdown(4.0) is False
         assert seconds(started) < 2.0 + 1.5
         assert figures(delivery).dropped == {drop_reasons.SHUTDOWN: 10}
@@ -516,10 +513,9 @@ def test_metrics_are_fetched_each_interval_once_somebody_starts_the_worker(recei
         receiver.wait_for(lambda r: [point.value for point in r.metrics][:3] == [1, 2, 3])
 
 
-@pytest.mark.usefixtures("quick_retries")
 def test_metrics_never_pile_up(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     receiver.stop()
-    with delivering(receiver, metric_interval=0.1) as delivery:
+    with delivering(receiver, timing=QUICK_RETRIES, metric_interval=0.1) as delivery:
         delivery.add_metric_source(source())
         delivery.start()
         wait_for(lambda: figures(delivery, Signal.METRICS).accepted >= 5)
@@ -588,7 +584,7 @@ def test_a_worker_that_died_is_replaced(receiver: Receiver, monkeypatch: pytest.
     with delivering(receiver) as delivery:
         with monkeypatch.context() as deadly:
             deadly.setattr(threading, "excepthook", lambda _: None)
-            deadly.setattr(Worker, "_pause", lambda _: next(iter(())))
+            deadly.setattr(Worker, "_run_safely", lambda _: next(iter(())))
             enqueue(delivery, ["one"])
             wait_for(lambda: workers() == [])
         enqueue(delivery, ["two"])

@@ -11,7 +11,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from blogauto_otel.export.queue import Batch, Queue, grouped
+from blogauto_otel.export.queue import Batch, Queue, group_by_scope
 from blogauto_otel.otlp import drop_reasons
 
 MAX_ITEMS, MAX_BYTES, MAX_ITEM = 8, 100, 40
@@ -80,31 +80,31 @@ class Accounts(RuleBasedStateMachine):
         return batch
 
     @rule(batch=consumes(batches))
-    def settle(self, batch: Batch) -> None:
+    def ack(self, batch: Batch) -> None:
         if batch in self.way:
             self.way.remove(batch)
-            assert self.queue.settle(batch)
+            assert self.queue.ack(batch)
             self.fates["sent"] += len(batch)
         elif batch.items:
-            assert not self.queue.settle(batch)
+            assert not self.queue.ack(batch)
 
     @rule(batch=consumes(batches))
-    def put_back(self, batch: Batch) -> None:
+    def requeue(self, batch: Batch) -> None:
         if batch in self.way:
             self.way.remove(batch)
-            self.queue.put_back(batch)
+            self.queue.requeue(batch)
             self.waiting[:0] = batch.items
             self._trim()
 
     @rule()
     def discard(self) -> None:
-        assert self.queue.discard(drop_reasons.SUPERSEDED) == len(self.waiting)
+        assert self.queue.drop_waiting(drop_reasons.SUPERSEDED) == len(self.waiting)
         self.fates[drop_reasons.SUPERSEDED] += len(self.waiting)
         self.waiting.clear()
 
     @rule()
-    def give_up(self) -> None:
-        assert self.queue.give_up(drop_reasons.SHUTDOWN) == self._count()
+    def drop_all(self) -> None:
+        assert self.queue.drop_all(drop_reasons.SHUTDOWN) == self._count()
         self.fates[drop_reasons.SHUTDOWN] += self._count()
         self.waiting.clear()
         self.way.clear()
@@ -118,16 +118,16 @@ class Accounts(RuleBasedStateMachine):
     def every_item_is_accounted_for(self) -> None:
         queue, fates = self.queue, self.fates
         assert len(queue) == len(self.waiting)
-        assert queue.items_in_hand == self._count()
+        assert queue.unacknowledged == self._count()
         assert queue.bytes == self._bytes() <= MAX_BYTES
-        assert queue.items_in_hand <= MAX_ITEMS
+        assert queue.unacknowledged <= MAX_ITEMS
         assert (queue.oldest is None) == (not self.waiting)
         kept = {reason: count for reason, count in fates.items() if count and reason not in {"accepted", "sent"}}
         assert queue.dropped == kept
         after = sum(
             kept.get(reason, 0) for reason in (drop_reasons.QUEUE_FULL, drop_reasons.SUPERSEDED, drop_reasons.SHUTDOWN)
         )
-        assert queue.accepted == fates["accepted"] == fates["sent"] + after + queue.items_in_hand
+        assert queue.accepted == fates["accepted"] == fates["sent"] + after + queue.unacknowledged
 
 
 Accounts.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -175,9 +175,9 @@ def test_many_threads_lose_no_item_and_no_byte() -> None:
                 continue
             turn += 1
             if turn % 3 == 0 and not done.is_set():
-                queue.put_back(batch)
+                queue.requeue(batch)
             else:
-                assert queue.settle(batch)
+                assert queue.ack(batch)
                 sent.append(len(batch))
 
     writers = [threading.Thread(target=put) for _ in range(4)]
@@ -190,12 +190,12 @@ def test_many_threads_lose_no_item_and_no_byte() -> None:
     reader.join()
     assert queue.accepted == 8000
     assert sum(sent) + queue.dropped.get(drop_reasons.QUEUE_FULL, 0) == 8000
-    assert (queue.bytes, queue.items_in_hand) == (0, 0)
+    assert (queue.bytes, queue.unacknowledged) == (0, 0)
 
 
-def test_items_are_grouped_by_scope_in_order() -> None:
+def test_items_are_group_by_scope_by_scope_in_order() -> None:
     batch = Batch(scopes=[b"a", b"b", b"a"], items=[b"1", b"2", b"3"])
-    assert grouped(batch) == {b"a": [b"1", b"3"], b"b": [b"2"]}
+    assert group_by_scope(batch) == {b"a": [b"1", b"3"], b"b": [b"2"]}
 
 
 def test_scopes_count_into_the_size_of_a_request() -> None:

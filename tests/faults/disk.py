@@ -24,7 +24,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.file_format import StoredRequest, parse
 from blogauto_otel.spool.location import candidates
-from blogauto_otel.spool.store import Limits, Spool
+from blogauto_otel.spool.store import Spool, SpoolLimits
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.servers import Command
@@ -227,7 +227,7 @@ def _lost_without_any_directory(harness: Harness) -> None:
 
 def _write_files(harness: Harness, files: int) -> Mapping[str, Sequence[str]]:
     """Files of two spans, as an ended process leaves them: the names of the spans by path."""
-    spool = Spool(_directory(harness), Limits(), lambda *_: None)
+    spool = Spool(_directory(harness), SpoolLimits(), lambda *_: None)
     outputs = {}
     for number in range(files):
         names = f"{number} a", f"{number} b"

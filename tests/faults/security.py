@@ -373,7 +373,7 @@ def _spooled(harness: Harness) -> bytes:
     for path in harness.spool.rglob("*"):
         with contextlib.suppress(OSError, DamagedError):  # it may be deleted or incomplete
             found.append(path.read_bytes())
-            found.append(file_format.unpack(found[-1], max_content=2**30).content)
+            found.append(file_format.decode(found[-1], max_content=2**30).content)
     return b"".join(found)
 
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from blogauto_otel.spool.file_format import StoredRequest
-from blogauto_otel.spool.store import ClaimedSegment, Limits, Spool
-from tests.spool.stores import a_kept, items
+from blogauto_otel.spool.store import ClaimedSegment, Spool, SpoolLimits
+from tests.spool.stores import a_request, items
 
 WRITTEN, DELIVERED, LOST = "written", "delivered", "lost"
 
@@ -25,28 +25,28 @@ class Busy:
         self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._numbers = itertools.count(first)
         self._dice = random.Random(first)
-        self._spool = Spool(directory, Limits(), lambda *_: self._note(LOST, StoredRequest(*_)))
+        self._spool = Spool(directory, SpoolLimits(), lambda *_: self._note(LOST, StoredRequest(*_)))
         self._segment: tuple[ClaimedSegment, StoredRequest] | None = None
 
-    def _note(self, what: str, kept: StoredRequest) -> None:
-        os.write(self._journal, " ".join([what, *(one[:8].hex() for one in items(kept))]).encode() + b"\n")
+    def _note(self, what: str, request: StoredRequest) -> None:
+        os.write(self._journal, " ".join([what, *(one[:8].hex() for one in items(request))]).encode() + b"\n")
 
     def _some(self) -> StoredRequest:
-        return a_kept(*itertools.islice(self._numbers, self._dice.randint(1, 12)))
+        return a_request(*itertools.islice(self._numbers, self._dice.randint(1, 12)))
 
     def write(self) -> None:
-        kept = self._some()
-        self._spool.write(kept)
-        self._note(WRITTEN, kept)
+        request = self._some()
+        self._spool.write(request)
+        self._note(WRITTEN, request)
 
     def add(self) -> None:
-        kept, before = self._some(), self._segment
-        joined = kept
+        request, before = self._some(), self._segment
+        joined = request
         if before is not None:
-            joined = StoredRequest(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
-        held = self._spool.write(joined, hold=True, instead_of=before[0] if before else None)
-        self._note(WRITTEN, kept)
-        self._segment = held, joined
+            joined = StoredRequest(request.signal, before[1].items + request.items, before[1].content + request.content)
+        segment = self._spool.write(joined, claim=True, replaces=before[0] if before else None)
+        self._note(WRITTEN, request)
+        self._segment = segment, joined
 
     def close(self) -> None:
         if self._segment is not None:
@@ -56,16 +56,16 @@ class Busy:
     def drain(self) -> None:
         if not (self._spool.has_work(self._spool.scan()) and self._spool.lock()):
             return
-        for entry in self._spool.recover()[:3]:
-            held = self._spool.claim(entry)
-            kept = None if held is None else self._spool.read(held)
-            if held is None or kept is None:
+        for file in self._spool.recover()[:3]:
+            segment = self._spool.claim(file)
+            request = None if segment is None else self._spool.read(segment)
+            if segment is None or request is None:
                 continue
             if self._dice.random() < 0.8:
-                self._note(DELIVERED, kept)
-                self._spool.discard(held)
+                self._note(DELIVERED, request)
+                self._spool.delete(segment)
             else:
-                self._spool.release(held)
+                self._spool.release(segment)
         self._spool.unlock()
 
     def live(self) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import StoredRequest, pack
-from blogauto_otel.spool.store import Limits
+from blogauto_otel.spool.file_format import StoredRequest, encode
+from blogauto_otel.spool.store import SpoolLimits
 
 Damage = Callable[[Path], object]
 
@@ -39,11 +39,11 @@ DAMAGES: Mapping[str, Damage] = {
     "flipped": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"?"),
     "foreign": lambda path: path.write_text("a note to myself"),
     "1 GiB": lambda path: os.truncate(path, 2**30),
-    "a little too large": lambda path: os.truncate(path, Limits().file + 1),
+    "a little too large": lambda path: os.truncate(path, SpoolLimits().file_bytes + 1),
     "larger when unpacked": lambda path: path.write_bytes(
-        pack(StoredRequest(Signal.TRACES, 1, bytes(2 * Limits().file)))
+        encode(StoredRequest(Signal.TRACES, 1, bytes(2 * SpoolLimits().file_bytes)))
     ),
-    "another signal's": lambda path: path.write_bytes(pack(StoredRequest(Signal.LOGS, 1, b"logs"))),
+    "another signal's": lambda path: path.write_bytes(encode(StoredRequest(Signal.LOGS, 1, b"logs"))),
     "a link": _instead(lambda path: path.symlink_to("/etc/passwd")),
     "a pipe": _instead(os.mkfifo),
     "a directory": _instead(Path.mkdir),

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from blogauto_otel.otlp.encoder import ITEM, encode_resource
+from blogauto_otel.otlp.encoder import encode_resource
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import StoredRequest, pack, unpack
-from blogauto_otel.spool.store import Limits, Spool
+from blogauto_otel.otlp.values import ITEM
+from blogauto_otel.spool.file_format import StoredRequest, decode, encode
+from blogauto_otel.spool.store import Spool, SpoolLimits
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.sending import SERVER_ATTRIBUTES
@@ -78,35 +79,40 @@ def ways_to_write(folder: Path, data: bytes, *, fsync: bool) -> Iterator[tuple[s
     connection = sqlite3.connect(folder / "sqlite", isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
-    connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, data BLOB)")
+    connection.execute("CREATE TABLE stored (id INTEGER PRIMARY KEY, data BLOB)")
     yield "one file, renamed", one_file
     yield "append to a log", append
-    yield "SQLite, WAL", lambda: connection.execute("INSERT INTO kept (data) VALUES (?)", (data,))
+    yield "SQLite, WAL", lambda: connection.execute("INSERT INTO stored (data) VALUES (?)", (data,))
 
 
 def costs() -> None:
-    kept = a_batch()
-    data = pack(kept)
-    print(f"{SPANS} spans: {len(kept.content) / 1e3:.0f} KB, {len(data) / 1e3:.0f} KB in the file")
-    print("pack", milliseconds(lambda: pack(kept)), "- unpack", milliseconds(lambda: unpack(data, max_content=10**9)))
+    request = a_batch()
+    data = encode(request)
+    print(f"{SPANS} spans: {len(request.content) / 1e3:.0f} KB, {len(data) / 1e3:.0f} KB in the file")
+    print(
+        "encode",
+        milliseconds(lambda: encode(request)),
+        "- decode",
+        milliseconds(lambda: decode(data, max_content=10**9)),
+    )
     for fsync in (False, True):
         with tempfile.TemporaryDirectory() as folder:
             ways = ways_to_write(Path(folder), data, fsync=fsync)
             print("with fsync:" if fsync else "without:", ", ".join(f"{way} {milliseconds(do)}" for way, do in ways))
     for files in (0, 1000, 4000):
         with tempfile.TemporaryDirectory() as folder:
-            _cost_of_the_spool(Path(folder) / "spool", kept, files)
+            _cost_of_the_spool(Path(folder) / "spool", request, files)
 
 
-def _cost_of_the_spool(directory: Path, kept: StoredRequest, files: int) -> None:
-    spool = Spool(directory, Limits(2**40), lambda *_: None)
+def _cost_of_the_spool(directory: Path, request: StoredRequest, files: int) -> None:
+    spool = Spool(directory, SpoolLimits(2**40), lambda *_: None)
     for _ in range(files):
-        spool.write(StoredRequest(kept.signal, 1, b""))
+        spool.write(StoredRequest(request.signal, 1, b""))
 
     def write_and_take() -> None:
-        held = spool.write(kept, hold=True)
-        spool.read(held)
-        spool.discard(held)
+        segment = spool.write(request, claim=True)
+        spool.read(segment)
+        spool.delete(segment)
 
     print(f"the spool, {files} files in it: write, read and delete {milliseconds(write_and_take)},", end=" ")
     print(f"look {milliseconds(spool.scan)}")
@@ -148,7 +154,7 @@ def windows(collector: str, seconds: float = 20.0) -> tuple[float, float]:
         while (now := time.monotonic()) < until:
             enqueue(delivery, ["span"])
             late = now > until - seconds / 4
-            longest[late] = max(longest[late], now - (queue.oldest_only_here or now))
+            longest[late] = max(longest[late], now - (queue.oldest_in_memory_only or now))
             time.sleep(0.01)
     return longest[0], longest[1]
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool.file_format import FREE, StoredRequest, parse, unpack
-from blogauto_otel.spool.ownership import retire
-from blogauto_otel.spool.store import Clock, Disk, Limits, Spool
+from blogauto_otel.spool.disk import Clock, Disk
+from blogauto_otel.spool.file_format import FREE, StoredRequest, decode, parse
+from blogauto_otel.spool.ownership import end_owner
+from blogauto_otel.spool.store import Spool, SpoolLimits
 
 ITEM = 64  # bytes; no two are alike, and none can be made smaller
 
@@ -159,7 +160,7 @@ class Store:
     def __init__(self, directory: Path, *, clock: Clock | None = None, **limits: object) -> None:
         self.disk = FailingDisk()
         self.lost: Counter[tuple[Signal, str]] = Counter()
-        self.spool = Spool(directory, Limits(**limits), self._count, disk=self.disk, clock=clock)  # type: ignore[arg-type]
+        self.spool = Spool(directory, SpoolLimits(**limits), self._count, disk=self.disk, clock=clock)  # type: ignore[arg-type]
 
     def _count(self, signal: Signal, reason: str, items: int) -> None:
         self.lost[signal, reason] += items
@@ -179,7 +180,7 @@ class Store:
     def die(self) -> None:
         """As SIGKILL does: locks are free, and claims are a dead process's."""
         self.spool.unlock()
-        retire(self.spool._owner)
+        end_owner(self.spool._owner)
 
     def drain(self) -> list[StoredRequest]:
         """All that can be read, taken away."""
@@ -187,13 +188,13 @@ class Store:
         if not self.spool.directory.exists():
             return found
         assert self.spool.lock()
-        for entry in self.spool.recover():
-            held = self.spool.claim(entry)
-            assert held is not None
-            kept = self.spool.read(held)
-            if kept is not None:
-                found.append(kept)
-                self.spool.discard(held)
+        for file in self.spool.recover():
+            segment = self.spool.claim(file)
+            assert segment is not None
+            request = self.spool.read(segment)
+            if request is not None:
+                found.append(request)
+                self.spool.delete(segment)
         self.spool.unlock()
         return found
 
@@ -202,13 +203,13 @@ def item(number: int) -> bytes:
     return hashlib.sha512(b"%d" % number).digest()
 
 
-def a_kept(*numbers: int, signal: Signal = Signal.TRACES) -> StoredRequest:
+def a_request(*numbers: int, signal: Signal = Signal.TRACES) -> StoredRequest:
     return StoredRequest(signal, len(numbers), b"".join(map(item, numbers)))
 
 
-def items(kept: StoredRequest) -> list[bytes]:
-    found = [kept.content[start : start + ITEM] for start in range(0, len(kept.content), ITEM)]
-    assert len(found) == kept.items
+def items(request: StoredRequest) -> list[bytes]:
+    found = [request.content[start : start + ITEM] for start in range(0, len(request.content), ITEM)]
+    assert len(found) == request.items
     return found
 
 
@@ -222,5 +223,5 @@ def contents(directory: Path) -> list[StoredRequest]:
     for path in sorted(directory.iterdir()):
         state = path.name.partition(".")[2].partition(".")[2].partition("-")[0]
         if not path.name.startswith(".") and state in (FREE, "claim"):
-            found.append(unpack(path.read_bytes(), max_content=2**24))
+            found.append(decode(path.read_bytes(), max_content=2**24))
     return found

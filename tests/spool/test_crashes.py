@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from blogauto_otel.spool.file_format import pack
-from blogauto_otel.spool.ownership import retire
+from blogauto_otel.spool.file_format import MAGIC, encode
+from blogauto_otel.spool.ownership import end_owner
 from blogauto_otel.spool.store import ClaimedSegment
-from tests.spool.stores import Crash, Mortal, Store, a_kept, free_files, item, items
+from tests.spool.stores import Crash, Mortal, Store, a_request, free_files, item, items
 
 BUDGET = 400  # bytes: four files of one item
 
@@ -28,32 +28,32 @@ class Scene:
         self.delivered: set[bytes] = set()
         self.damaged = 0
         for number in (1, 2):
-            self.mortal.spool.write(a_kept(number))
-        self.segment = self.mortal.spool.write(a_kept(3), hold=True)
+            self.mortal.spool.write(a_request(number))
+        self.segment = self.mortal.spool.write(a_request(3), claim=True)
 
     def store(self) -> Store:
         return Store(self.directory, bytes=BUDGET)
 
-    def write(self, *numbers: int, hold: bool = False, instead_of: ClaimedSegment | None = None) -> None:
-        kept = a_kept(*numbers)
-        self.attempted.update(items(kept))
-        self.mortal.spool.write(kept, hold=hold, instead_of=instead_of)
-        self.acknowledged.update(items(kept))
+    def write(self, *numbers: int, claim: bool = False, replaces: ClaimedSegment | None = None) -> None:
+        request = a_request(*numbers)
+        self.attempted.update(items(request))
+        self.mortal.spool.write(request, claim=claim, replaces=replaces)
+        self.acknowledged.update(items(request))
 
     def send_all(self, *, arrives: bool) -> None:
         spool = self.mortal.spool
         assert spool.lock()
-        for entry in spool.recover():
-            held = spool.claim(entry)
-            assert held is not None
-            kept = spool.read(held)
-            if kept is None:
+        for file in spool.recover():
+            segment = spool.claim(file)
+            assert segment is not None
+            request = spool.read(segment)
+            if request is None:
                 continue
             if arrives:
-                self.delivered.update(items(kept))
-                spool.discard(held)
+                self.delivered.update(items(request))
+                spool.delete(segment)
             else:
-                spool.release(held)
+                spool.release(segment)
         spool.unlock()
 
     def orphan(self) -> None:
@@ -62,7 +62,7 @@ class Scene:
         assert gone.spool.claim(gone.spool.scan()[0]) is not None
         gone.disk.die_at(3)
         with pytest.raises(Crash):
-            gone.spool.write(a_kept(9))
+            gone.spool.write(a_request(9))
         gone.die()
 
 
@@ -91,8 +91,8 @@ WORK: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], object]]] = {
     "write": (_nothing, lambda scene: scene.write(5)),
     "write where no directory is": (_first_of_all, lambda scene: scene.write(5)),
     "write over the budget": (_crowded, lambda scene: scene.write(5)),
-    "begin a segment": (_nothing, lambda scene: scene.write(5, hold=True)),
-    "add to a segment": (_nothing, lambda scene: scene.write(3, 5, hold=True, instead_of=scene.segment)),
+    "begin a segment": (_nothing, lambda scene: scene.write(5, claim=True)),
+    "add to a segment": (_nothing, lambda scene: scene.write(3, 5, claim=True, replaces=scene.segment)),
     "close a segment": (_nothing, lambda scene: scene.mortal.spool.release(scene.segment)),
     "send": (_nothing, lambda scene: scene.send_all(arrives=True)),
     "send in vain": (_nothing, lambda scene: scene.send_all(arrives=False)),
@@ -108,7 +108,7 @@ def test_a_process_may_die_before_any_of_its_calls_to_the_system(tmp_path: Path,
         scene = Scene(tmp_path / str(calls))
         prepare(scene)
         survived = Mortal(calls).survives(partial(do, scene))
-        retire(scene.mortal.spool._owner)
+        end_owner(scene.mortal.spool._owner)
         _all_is_there(scene)
         if survived:
             break
@@ -117,7 +117,7 @@ def test_a_process_may_die_before_any_of_its_calls_to_the_system(tmp_path: Path,
 
 def _all_is_there(scene: Scene) -> None:
     survivor = scene.store()
-    found = {one for kept in survivor.drain() for one in items(kept)}
+    found = {one for request in survivor.drain() for one in items(request)}
     assert scene.acknowledged - scene.delivered <= found
     assert survivor.spool.quarantined <= scene.damaged
     assert found <= scene.acknowledged | scene.attempted | scene.delivered | {item(1)}
@@ -126,7 +126,7 @@ def _all_is_there(scene: Scene) -> None:
         assert left <= {".write.lock", ".drain.lock"}
 
 
-ONE = pack(a_kept(2))
+ONE = encode(a_request(2))
 
 
 def _prefixes() -> list[bytes]:
@@ -134,7 +134,9 @@ def _prefixes() -> list[bytes]:
 
 
 def _flipped() -> list[bytes]:
-    return [ONE[:at] + bytes((byte ^ 1 << bit,)) + ONE[at + 1 :] for at, byte in enumerate(ONE) for bit in (0, 7)]
+    """All but the byte of the version: a file of a newer version is not damaged."""
+    places = [(at, bit) for at in range(len(ONE)) if at != len(MAGIC) for bit in (0, 7)]
+    return [ONE[:at] + bytes((ONE[at] ^ 1 << bit,)) + ONE[at + 1 :] for at, bit in places]
 
 
 @pytest.mark.parametrize("contents", [_prefixes(), _flipped()], ids=["every prefix", "every byte"])
@@ -144,8 +146,8 @@ def test_a_file_that_is_torn_or_altered_anywhere_costs_itself_and_no_neighbour(
     store = Store(tmp_path / "spool")
     for content in contents:
         for number in (1, 2, 3):
-            store.spool.write(a_kept(number))
+            store.spool.write(a_request(number))
         free_files(store.spool.directory)[1].write_bytes(content)
-        assert store.drain() == [a_kept(1), a_kept(3)]
+        assert store.drain() == [a_request(1), a_request(3)]
     assert store.spool.quarantined == len(contents)
     assert store.losses() == {"spool_damaged": len(contents)}

@@ -54,7 +54,7 @@ def busy(directory: Path, journals: Journals) -> Iterator[Process]:
 
 def on_disk(directory: Path) -> set[str]:
     """Every item there; raises when a file is not whole."""
-    return {one[:8].hex() for kept in contents(directory) for one in items(kept)}
+    return {one[:8].hex() for request in contents(directory) for one in items(request)}
 
 
 @pytest.mark.parametrize("kills", [pytest.param(8, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)])
@@ -68,7 +68,7 @@ def test_killed_at_any_moment_nothing_is_torn_or_missing_and_little_comes_twice(
                 child.terminate(signal.SIGKILL)
                 assert child.returncode == -signal.SIGKILL, child.output
         assert journals.items(WRITTEN) <= on_disk(directory) | journals.items(DELIVERED)
-    left = {one[:8].hex() for kept in Store(directory).drain() for one in items(kept)}
+    left = {one[:8].hex() for request in Store(directory).drain() for one in items(request)}
     assert journals.items(WRITTEN) <= left | journals.items(DELIVERED)
     assert not journals.files(LOST)
     assert {path.name for path in directory.iterdir()} <= {".write.lock", ".drain.lock"}

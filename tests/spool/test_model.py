@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from blogauto_otel.spool.file_format import StoredRequest
 from blogauto_otel.spool.store import ClaimedSegment
-from tests.spool.stores import Crash, ManualClock, Store, a_kept, contents, item, items
+from tests.spool.stores import Crash, ManualClock, Store, a_request, contents, item, items
 
 BUDGET = 3000  # bytes: six files or so
 AGE = 500.0  # seconds
@@ -34,7 +34,7 @@ class SpoolModel(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.processes: list[Store] = []
         self.segments: list[tuple[ClaimedSegment, StoredRequest] | None] = []
-        self.kept: set[bytes] = set()  # acknowledged
+        self.acknowledged: set[bytes] = set()  # acknowledged
         self.perhaps: set[bytes] = set()  # handed over when the process died, or delivered twice at most
         self.lost = 0  # by processes that are gone
         self.serial = 0
@@ -51,12 +51,12 @@ class SpoolModel(RuleBasedStateMachine):
         if self.processes:
             for index in range(PROCESSES):
                 self.restart(index)
-            self._check({one for kept in self.processes[0].drain() for one in items(kept)})
+            self._check({one for request in self.processes[0].drain() for one in items(request)})
         shutil.rmtree(self.directory.parent)
 
     def _new(self, count: int) -> StoredRequest:
         self.serial += count
-        return a_kept(*range(self.serial - count, self.serial))
+        return a_request(*range(self.serial - count, self.serial))
 
     def _die(self, index: int) -> None:
         store = self.processes[index]
@@ -68,36 +68,36 @@ class SpoolModel(RuleBasedStateMachine):
 
     @rule(who=process, count=size, crash=crash)
     def write(self, who: int, count: int, crash: int | None) -> None:
-        kept = self._new(count)
-        self._attempt(who, crash, kept, lambda store: store.spool.write(kept))
+        request = self._new(count)
+        self._attempt(who, crash, request, lambda store: store.spool.write(request))
 
     @rule(who=process, count=size, crash=crash)
     def add_to_segment(self, who: int, count: int, crash: int | None) -> None:
         """As the keeper does: the whole file anew, in place of the old one."""
-        kept, before = self._new(count), self.segments[who]
-        joined, old = kept, None
-        if before is not None and self.processes[who].spool.holds(before[0]):
+        request, before = self._new(count), self.segments[who]
+        joined, old = request, None
+        if before is not None and self.processes[who].spool.exists(before[0]):
             old = before[0]
-            joined = StoredRequest(kept.signal, before[1].items + kept.items, before[1].content + kept.content)
-        held = self._attempt(who, crash, kept, lambda store: store.spool.write(joined, hold=True, instead_of=old))
-        if held is not None:
-            self.segments[who] = (held, joined)
+            joined = StoredRequest(request.signal, before[1].items + request.items, before[1].content + request.content)
+        segment = self._attempt(who, crash, request, lambda store: store.spool.write(joined, claim=True, replaces=old))
+        if segment is not None:
+            self.segments[who] = (segment, joined)
 
-    def _attempt(self, who: int, crash: int | None, kept: StoredRequest, write: Any) -> ClaimedSegment | None:
+    def _attempt(self, who: int, crash: int | None, request: StoredRequest, write: Any) -> ClaimedSegment | None:
         store = self.processes[who]
         store.disk.die_at(crash)
         try:
-            held: ClaimedSegment = write(store)
+            segment: ClaimedSegment = write(store)
         except Crash:
-            self.perhaps.update(items(kept))
+            self.perhaps.update(items(request))
             self._die(who)
             return None
         except OSError:  # no room, and it was not acknowledged
             return None
         finally:
             self._done(store)
-        self.kept.update(items(kept))
-        return held
+        self.acknowledged.update(items(request))
+        return segment
 
     @rule(who=process, crash=crash)
     @precondition(lambda self: any(self.segments))
@@ -112,17 +112,17 @@ class SpoolModel(RuleBasedStateMachine):
         def send(store: Store) -> None:
             if not store.spool.lock():
                 return
-            for entry in store.spool.recover()[:1]:
-                held = store.spool.claim(entry)
-                assert held is not None
-                kept = store.spool.read(held)
-                assert kept is not None
+            for file in store.spool.recover()[:1]:
+                segment = store.spool.claim(file)
+                assert segment is not None
+                request = store.spool.read(segment)
+                assert request is not None
                 if arrives:
-                    self.kept.difference_update(items(kept))  # and if we die now, it arrives twice
-                    self.perhaps.update(items(kept))
-                    store.spool.discard(held)
+                    self.acknowledged.difference_update(items(request))  # and if we die now, it arrives twice
+                    self.perhaps.update(items(request))
+                    store.spool.delete(segment)
                 else:
-                    store.spool.release(held)
+                    store.spool.release(segment)
             store.spool.unlock()
 
         self._or_die(who, crash, send)
@@ -158,13 +158,13 @@ class SpoolModel(RuleBasedStateMachine):
     @invariant()
     def nothing_acknowledged_is_missing(self) -> None:
         if self.directory.exists():
-            self._check({one for kept in contents(self.directory) for one in items(kept)})
+            self._check({one for request in contents(self.directory) for one in items(request)})
 
     def _check(self, found: set[bytes]) -> None:
         known = {item(number) for number in range(self.serial)}
         assert found <= known
         lost = self.lost + sum(sum(store.losses().values()) for store in self.processes)
-        missing = self.kept - found
+        missing = self.acknowledged - found
         assert len(missing) <= lost <= len(missing) + len(self.perhaps - found)
 
     @invariant()

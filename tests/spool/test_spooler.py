@@ -17,26 +17,26 @@ from typing import Any
 
 import pytest
 
-from blogauto_otel.export import pipeline
-from blogauto_otel.export import signal_exporter as exporters
-from blogauto_otel.export import spooler as keepers
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.export.queue import Batch
-from blogauto_otel.export.signal_exporter import SignalExporter, SignalStats
-from blogauto_otel.export.spooler import SpoolStats
+from blogauto_otel.export.retry import RetryPolicy, Timing
+from blogauto_otel.export.signal_exporter import SignalExporter
+from blogauto_otel.export.stats import SignalStats, SpoolStats
 from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.disk import Disk
 from blogauto_otel.spool.file_format import StoredRequest
-from blogauto_otel.spool.store import Disk
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, wait_for, without_threads
+from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, quick_timing, wait_for, without_threads
 from tests.export.peers import refusing
 from tests.export.test_fork import CHILD
 from tests.spool.stores import contents, free_files
 
 Deliver = Callable[..., AbstractContextManager[Delivery]]
+
+QUICK = quick_timing()
 
 
 @pytest.fixture
@@ -47,23 +47,15 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def deliver(tmp_path: Path) -> Deliver:
-    return lambda to, **settings: delivering(to, **{"spool_dir": str(tmp_path), **settings})
+    def deliver(to: Receiver | str, *, timing: Timing = QUICK, **settings: Any) -> AbstractContextManager[Delivery]:
+        return delivering(to, timing=timing, **{"spool_dir": str(tmp_path), **settings})
+
+    return deliver
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "blogauto-backend.development"
-
-
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds become tenths, so that a test need not wait for what happens all the same."""
-    for name, value in {"LOOK_EVERY": 0.5, "LOOK_AGAIN": 0.2, "JITTER": 0.05, "BROKEN": 0.5}.items():
-        monkeypatch.setattr(keepers, name, value)
-    monkeypatch.setattr(exporters, "GRACE", 0.6)
-    monkeypatch.setattr(exporters, "BUSY", 0.2)
-    monkeypatch.setattr(exporters, "BACKOFF_AWAY", 0.3)
-    monkeypatch.setattr(exporters, "BACKOFF_ANSWERED", 0.3)
 
 
 def figures(delivery: Delivery, of: Signal = Signal.TRACES) -> SignalStats:
@@ -142,26 +134,21 @@ def _mend(receiver: Receiver, trouble: str) -> None:
 
 
 def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
-    receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, deliver: Deliver, directory: Path
 ) -> None:
-    monkeypatch.setattr(exporters, "BUSY", 20.0)
-    monkeypatch.setattr(exporters, "GRACE", 20.0)
     receiver.answer(peer.status(503), times=4)
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(overload_window=20.0, spool_after=20.0)) as delivery:
         enqueue(delivery, range(100))
         wait_for(lambda: figures(delivery).sent == 100)
     assert not directory.exists()
 
 
 def test_a_receiver_that_asks_for_more_than_a_moments_patience_is_given_no_more(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, deliver: Deliver
 ) -> None:
     """It will be asked again after half a minute: nothing else reminds us of what waits meanwhile."""
-    monkeypatch.setattr(exporters, "GRACE", 20.0)
-    monkeypatch.setattr(keepers, "LOOK_EVERY", 20.0)
-    monkeypatch.setattr(keepers, "JITTER", 0.0)
     receiver.answer(peer.status(503, retry_after=30))
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(spool_after=20.0, rescan_idle=20.0, jitter=0.0)) as delivery:
         enqueue(delivery, range(10))
         wait_for(lambda: figures(delivery).spooled == 10, timeout=5.0)
     assert len(receiver.requests) == 1
@@ -176,7 +163,7 @@ def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
         enqueue(delivery, range(10))
         receiver.wait_for(lambda r: r.requests)
         enqueue(delivery, range(10, 20))
-        wait_for(lambda: sum(kept.items for kept in contents(directory)) == 20 if directory.exists() else False)
+        wait_for(lambda: sum(request.items for request in contents(directory)) == 20 if directory.exists() else False)
         assert len(list(directory.glob("*.claim-*"))) == 1  # nobody's but ours while the request may succeed
         assert figures(delivery).queue_items == 10
         delivery.shutdown(0.5)
@@ -238,12 +225,11 @@ def test_all_three_signals_come_back(receiver: Receiver, deliver: Deliver) -> No
 # --- a queue that fills -----------------------------------------------------------------------------------------------
 
 
-def test_a_burst_goes_to_disk_before_anything_is_dropped(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exporters, "GRACE", 60.0)
+def test_a_burst_goes_to_disk_before_anything_is_dropped(receiver: Receiver, deliver: Deliver) -> None:
     receiver.answer(peer.delay(2.0), times=1)
-    with deliver(receiver, span_queue_items=4000, span_batch_items=500) as delivery:
+    with deliver(
+        receiver, timing=quick_timing(spool_after=60.0), span_queue_items=4000, span_batch_items=500
+    ) as delivery:
         for start in range(0, 10_000, 500):
             enqueue(delivery, range(start, start + 500))
             time.sleep(0.01)
@@ -281,9 +267,9 @@ def test_over_the_budget_of_the_spool_the_oldest_are_lost_counted_and_told(
         receiver.wait_for(lambda r: len(r.spans) == 200 - lost)
         wait_for(lambda: spool(delivery).files == 0)
         assert balance(figures(delivery)) == 0
-    kept = [int(name.split()[1]) for name in names(receiver)]
-    assert kept == sorted(kept)
-    assert kept[-100:] == list(range(100, 200))  # one file may be older: it was about to be sent, and nobody's to drop
+    received = [int(name.split()[1]) for name in names(receiver)]
+    assert received == sorted(received)
+    assert received[-100:] == list(range(100, 200))  # an older file may be there: it was claimed, so not dropped
     assert "traces are being lost: spool_full" in caplog.text
 
 
@@ -390,7 +376,7 @@ def test_without_threads_a_flush_writes_what_it_cannot_send(
         assert figures(delivery).spooled == 10
         enqueue(delivery, range(10, 15))
         assert delivery.shutdown(5.0) is True
-    assert sum(kept.items for kept in contents(directory)) == 15
+    assert sum(request.items for request in contents(directory)) == 15
 
 
 def test_a_disk_that_hangs_holds_up_neither_sending_nor_the_end(
@@ -435,7 +421,7 @@ def test_a_slow_disk_has_what_is_left_of_the_budget(
     with refusing() as url, deliver(url) as delivery:
         enqueue(delivery, range(10))
         assert delivery.shutdown(8.0) is True
-    assert sum(kept.items for kept in contents(directory)) == 10
+    assert sum(request.items for request in contents(directory)) == 10
 
 
 def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
@@ -446,7 +432,7 @@ def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
         enqueue(delivery, range(10))
         assert delivery.force_flush(4.0) is False
         assert delivery.spool_pending(8.0) is True
-        assert sum(kept.items for kept in contents(directory)) == 10
+        assert sum(request.items for request in contents(directory)) == 10
 
 
 def test_without_threads_a_slow_disk_does_not_make_the_end_later(
@@ -461,17 +447,15 @@ def test_without_threads_a_slow_disk_does_not_make_the_end_later(
         assert time.monotonic() - started < 10.0  # all of it takes 25
         stats = figures(delivery)
         assert stats.spooled + stats.dropped[drop_reasons.SHUTDOWN] == 50
-        assert sum(kept.items for kept in contents(directory)) == stats.spooled > 0
+        assert sum(request.items for request in contents(directory)) == stats.spooled > 0
 
 
 def test_an_answer_that_comes_after_the_flush_counts(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporters, "GRACE", 60.0)
-    monkeypatch.setattr(pipeline, "_DISK_SECONDS", 20.0)
     receiver.answer(peer.delay(1.0))
     create = Disk.create
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(spool_after=60.0, store_at_least=20.0)) as delivery:
 
         def once_it_has_come(*arguments: Any) -> int:
             wait_for(lambda: figures(delivery).sent == 1)
@@ -488,7 +472,6 @@ def test_a_collection_that_comes_after_the_last_one_is_no_loss(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker's own hung for longer than the end waited for it; then there was another."""
-    monkeypatch.setattr(exporters, "GRACE", 60.0)  # or a keeper on a loaded machine would be quicker than the end
     hanging, release = threading.Event(), threading.Event()
     rename = Disk.rename
 
@@ -498,7 +481,7 @@ def test_a_collection_that_comes_after_the_last_one_is_no_loss(
             release.wait(60.0)
         return [(SCOPE, b"\x12\x00")]
 
-    with refusing() as url, deliver(url, metric_interval=0.1) as delivery:
+    with refusing() as url, deliver(url, timing=quick_timing(spool_after=60.0), metric_interval=0.1) as delivery:
 
         def before_all_is_over(*arguments: Any) -> None:
             rename(*arguments)
@@ -517,11 +500,11 @@ def test_a_collection_that_comes_after_the_last_one_is_no_loss(
 def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing has failed yet, and nothing newer has arrived: what was kept is not needless."""
+    """Nothing has failed yet, and nothing newer has arrived: what was stored is still needed."""
     release = threading.Event()
     with monkeypatch.context() as unresolvable:
         unresolvable.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(30.0) and [])
-        with deliver("http://collector.example:4318", metric_interval=0.2) as delivery:
+        with deliver("http://localhost:4318", metric_interval=0.2) as delivery:
             delivery.add_metric_source(a_counter())
             delivery.start()
             wait_for(lambda: figures(delivery, Signal.METRICS).accepted == 1)
@@ -534,16 +517,13 @@ def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
         receiver.wait_for(lambda r: last in values(r))
 
 
-def test_whoever_has_ended_leaves_what_is_on_disk_to_others(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keepers, "JITTER", 0.0)
+def test_whoever_has_ended_leaves_what_is_on_disk_to_others(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1)
-    with deliver(receiver) as ended:
+    with deliver(receiver, timing=quick_timing(jitter=0.0)) as ended:
         assert ended.shutdown(1.0)
         assert ended._spooler is not None
-        ended._spooler.turn()  # its thread waited for the end to be done with the disk
-        with deliver(receiver) as delivery:
+        ended._spooler.run_once()  # its thread waited for the end to be done with the disk
+        with deliver(receiver, timing=quick_timing(jitter=0.0)) as delivery:
             delivery.start()
             receiver.wait_for(lambda r: names(r) == ["1"])
 
@@ -553,28 +533,28 @@ def test_what_came_after_a_request_under_way_is_not_kept_before_it(
 ) -> None:
     without_threads(monkeypatch)
     with refusing() as url, deliver(url) as delivery:
-        keeper, exporter = delivery._spooler, delivery._exporters[Signal.TRACES]
-        assert keeper is not None
-        shelf = keeper._shelves[Signal.TRACES]
+        spooler, exporter = delivery._spooler, delivery._exporters[Signal.TRACES]
+        assert spooler is not None
+        spool_of_signal = spooler._signals[Signal.TRACES]
         enqueue(delivery, range(10))
-        keeper._keep(shelf, under_way=False)  # to a file that is added to
+        spooler._store(spool_of_signal, in_flight=False)  # to a file that is added to
         enqueue(delivery, range(10, 20))
         assert exporter.take(10**6) is not None  # as a sender does that is about to wait for an answer
         enqueue(delivery, range(20, 30))
-        keeper._keep(shelf, under_way=True)
-        found = [span.name for kept in contents(directory) for span in peer.decode_spans(kept.content)]
+        spooler._store(spool_of_signal, in_flight=True)
+        found = [span.name for request in contents(directory) for span in peer.decode_spans(request.content)]
     assert found == [str(number) for number in range(30)]
 
 
-def _keep_all(exporter: SignalExporter, batches: list[Batch]) -> None:
+def _store_all(exporter: SignalExporter, batches: list[Batch]) -> None:
     for batch in batches:
-        exporter.spooled(batch)
+        exporter.ack_stored(batch)
 
 
 def test_what_several_threads_have_put_on_disk_is_counted_exactly(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The keeper's own, a flush, and the sender whose request has failed after all."""
+    """The spooler's, a flush's, and the sender's, whose request has failed."""
     without_threads(monkeypatch)
     with refusing() as url, deliver(url, span_batch_items=1, span_queue_items=20_000) as delivery:
         item = a_span()
@@ -586,7 +566,7 @@ def test_what_several_threads_have_put_on_disk_is_counted_exactly(
         try:
             for _ in range(12):
                 taken = [batch for _ in range(1000) if (batch := exporter.take(10**6))]
-                threads = [threading.Thread(target=_keep_all, args=(exporter, taken[part::4])) for part in range(4)]
+                threads = [threading.Thread(target=_store_all, args=(exporter, taken[part::4])) for part in range(4)]
                 for thread in threads:
                     thread.start()
                 for thread in threads:
@@ -659,7 +639,7 @@ def test_what_has_a_copy_on_disk_is_not_lost_with_what_has_none(
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0) as delivery:
         enqueue(delivery, range(10))
-        wait_for(lambda: directory.exists() and sum(kept.items for kept in contents(directory)) == 10)
+        wait_for(lambda: directory.exists() and sum(request.items for request in contents(directory)) == 10)
         monkeypatch.setattr(Disk, "create", full)
         enqueue(delivery, range(5))
         assert delivery.shutdown(0.5) is False
@@ -738,13 +718,10 @@ def test_what_is_refused_for_what_it_is_is_lost_and_the_rest_goes_on(
     assert "kept on disk, and they are lost: HTTP 400" in caplog.text
 
 
-def test_what_is_refused_for_now_is_the_next_again(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keepers, "LOOK_AGAIN", 20.0)
+def test_what_is_refused_for_now_is_the_next_again(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1, 2, 3)
     receiver.answer(peer.status(503), times=1)
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(rescan_busy=20.0)) as delivery:
         delivery.start()
         wait_for(lambda: figures(delivery).redelivered == 3)
     assert names(receiver) == ["1", "2", "3"]
@@ -752,12 +729,11 @@ def test_what_is_refused_for_now_is_the_next_again(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_is_refused_for_where_it_goes_or_who_sends_it_waits_until_that_is_mended(
-    receiver: Receiver, deliver: Deliver, status: int, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, deliver: Deliver, status: int
 ) -> None:
-    monkeypatch.setattr(exporters, "MENDING", 0.5)
     leave_behind(deliver, 1, 2, 3)
     receiver.answer(peer.status(status))
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(replay_after_refusal=0.5)) as delivery:
         delivery.start()
         receiver.wait_for(lambda r: len(r.requests) == 2, timeout=20.0)
         assert figures(delivery).dropped == {}
@@ -776,31 +752,35 @@ def test_partial_success_is_counted(receiver: Receiver, deliver: Deliver) -> Non
         assert figures(delivery).redelivered == 0
 
 
-def test_what_comes_back_is_not_the_next_flood(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keepers, "RATE", 1_000_000)
-    with refusing() as url, deliver(url, span_delay=600.0, span_batch_items=100) as delivery:
+def test_what_comes_back_is_not_the_next_flood(receiver: Receiver, deliver: Deliver) -> None:
+    with (
+        refusing() as url,
+        deliver(
+            url, timing=quick_timing(replay_bytes_per_second=1_000_000), span_delay=600.0, span_batch_items=100
+        ) as delivery,
+    ):
         for number in range(1000):
             delivery.enqueue(*a_span(str(number), size=2000))
         assert delivery.shutdown(2.0)
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(replay_bytes_per_second=1_000_000)) as delivery:
         delivery.start()
         receiver.wait_for(lambda r: len(r.spans) == 1000, timeout=30.0)
     taken = receiver.requests[-1].time - receiver.requests[0].time
     assert taken > 1.5  # two megabytes
 
 
-def test_fresh_items_do_not_wait_behind_old_ones(
-    receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keepers, "RATE", 20_000)
+def test_fresh_items_do_not_wait_behind_old_ones(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1)
-    with refusing() as url, deliver(url, span_delay=600.0, span_batch_items=10) as delivery:
+    with (
+        refusing() as url,
+        deliver(
+            url, timing=quick_timing(replay_bytes_per_second=20_000), span_delay=600.0, span_batch_items=10
+        ) as delivery,
+    ):
         for number in range(100):
             delivery.enqueue(*a_span(str(number), size=2000))
         assert delivery.shutdown(2.0)
-    with deliver(receiver) as delivery:
+    with deliver(receiver, timing=quick_timing(replay_bytes_per_second=20_000)) as delivery:
         delivery.start()
         receiver.wait_for(lambda r: r.spans)
         enqueue(delivery, ["fresh"])
@@ -828,7 +808,7 @@ def test_of_metrics_the_last_collection_is_kept_and_delivered_by_the_next_start(
         delivery.add_metric_source(a_counter())
         delivery.start()
         wait_for(lambda: figures(delivery, Signal.METRICS).spooled >= 3)
-        assert [kept.items for kept in contents(directory)] == [1]
+        assert [request.items for request in contents(directory)] == [1]
         assert delivery.shutdown(2.0)
         last = figures(delivery, Signal.METRICS).accepted
         assert balance(figures(delivery, Signal.METRICS)) == 0
@@ -867,6 +847,25 @@ def test_one_worker_delivers_what_another_left_behind_while_it_runs(receiver: Re
         wait_for(lambda: figures(delivery).redelivered == 2)
 
 
+def test_a_deployment_with_other_headers_does_not_deliver_what_this_one_stored(
+    receiver: Receiver, deliver: Deliver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with refusing() as url, deliver(url, headers={"X-Scope-OrgID": "one"}, span_delay=600.0) as delivery:
+        enqueue(delivery, ["of tenant one"])
+        assert delivery.shutdown(1.0)
+    with deliver(receiver, headers={"X-Scope-OrgID": "two"}) as delivery:
+        enqueue(delivery, ["of tenant two"])
+        wait_for(lambda: "is not delivered by this process" in caplog.text)
+        receiver.wait_for(lambda r: r.spans)
+        assert figures(delivery).redelivered == 0
+    assert names(receiver) == ["of tenant two"]
+    with deliver(receiver, headers={"X-Scope-OrgID": "one"}) as delivery:
+        delivery.start()
+        receiver.wait_for(lambda r: names(r) == ["of tenant two", "of tenant one"])
+    assert receiver.requests[-1].headers["x-scope-orgid"] == "one"
+
+
 def test_a_signal_that_goes_nowhere_drains_nothing(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     leave_behind(deliver, 1)
     with deliver(receiver, traces_exporter="none") as delivery:
@@ -891,9 +890,9 @@ def test_a_forked_child_keeps_its_own_and_never_touches_its_parents(
             delivery.after_fork_in_child(CHILD)
             enqueue(delivery, ["child"])
             wait_for(lambda: figures(delivery).spooled == 1)
-            return {"kept": delivery.shutdown(2.0), "spooled": figures(delivery).spooled}
+            return {"complete": delivery.shutdown(2.0), "spooled": figures(delivery).spooled}
 
-        assert in_child(child) == {"kept": True, "spooled": 1}
+        assert in_child(child) == {"complete": True, "spooled": 1}
         assert len(list(directory.glob(f"{before}.*"))) == 1
         receiver.start()
         receiver.wait_for(lambda r: sorted(names(r)) == ["child", "parent"])
@@ -939,7 +938,7 @@ def test_forks_while_the_disk_is_busy_lose_nothing(receiver: Receiver, deliver: 
 # --- what a file holds ------------------------------------------------------------------------------------------------
 
 
-def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, directory: Path) -> None:
+def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, tmp_path: Path) -> None:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from blogauto_otel.config import Settings
@@ -961,17 +960,19 @@ def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, directory
     ):
         delivery.enqueue(Signal.TRACES, SCOPE, encoder.span(span))
         delivery.shutdown(1.0)
-    [kept] = contents(directory)
-    assert b"login" in kept.content
-    assert b"canary" not in kept.content
+    [directory] = tmp_path.iterdir()
+    [request] = contents(directory)
+    assert b"login" in request.content
+    assert b"canary" not in request.content
     assert all(b"canary" not in path.read_bytes() for path in directory.iterdir())
+    assert "canary" not in directory.name
 
 
 def test_what_is_on_disk_is_a_request_as_it_will_be_sent(deliver: Deliver, directory: Path) -> None:
     leave_behind(deliver, 1)
-    [kept] = contents(directory)
-    assert isinstance(kept, StoredRequest)
-    [span] = peer.decode_spans(kept.content)
+    [request] = contents(directory)
+    assert isinstance(request, StoredRequest)
+    [span] = peer.decode_spans(request.content)
     assert (span.name, span.scope) == ("1", "tests")
     assert span.resource == {"service.name": "shop", "service.instance.id": "parent", "blogauto.redelivered": True}
 
@@ -986,7 +987,7 @@ def test_metrics_are_collected_once_more_for_the_end_while_a_request_hangs(
         receiver.answer(peer.silence())
         receiver.wait_for(lambda r: r.requests[-1].answered == 0)
         hangs = figures(delivery, Signal.METRICS).accepted
-        time.sleep(exporters.PATIENCE + 0.5)  # longer than a flush will wait for it
+        time.sleep(RetryPolicy().flush_connect_timeout + 0.5)  # longer than a flush will wait for it
         assert not delivery.force_flush(1.0)
         assert delivery.spool_pending()
         last = figures(delivery, Signal.METRICS).accepted

@@ -1,4 +1,4 @@
-"""The directory: what is kept stays within bounds, in order, and in nobody's hands but ours."""
+"""The spool directory: bounds, order, claims and locks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from blogauto_otel.errors import UnsafeError
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import ownership
 from blogauto_otel.spool import store as store_module
-from blogauto_otel.spool.file_format import Name, StoredRequest, pack, parse
-from blogauto_otel.spool.store import MAX_DAMAGED, Disk
+from blogauto_otel.spool.disk import Disk
+from blogauto_otel.spool.file_format import MAGIC, Name, StoredRequest, encode, parse
+from blogauto_otel.spool.store import MAX_DAMAGED
 from tests.spool.damages import DAMAGES, GONE
-from tests.spool.stores import Crash, ManualClock, Store, a_kept, free_files, items
+from tests.spool.stores import Crash, ManualClock, Store, a_request, free_files, items
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 def fill(store: Store, *numbers: int) -> list[StoredRequest]:
-    made = [a_kept(number) for number in numbers]
-    for kept in made:
-        store.spool.write(kept)
+    made = [a_request(number) for number in numbers]
+    for request in made:
+        store.spool.write(request)
     return made
 
 
@@ -45,7 +46,7 @@ def fill(store: Store, *numbers: int) -> list[StoredRequest]:
 def test_directories_are_ours_alone_and_files_too(directory: Path) -> None:
     before = os.umask(0)
     try:
-        Store(directory).spool.write(a_kept(1))
+        Store(directory).spool.write(a_request(1))
     finally:
         os.umask(before)
     for path in (directory.parent, directory):
@@ -57,15 +58,15 @@ def test_directories_are_ours_alone_and_files_too(directory: Path) -> None:
 def test_a_directory_that_was_open_to_others_is_closed_to_them(directory: Path) -> None:
     directory.mkdir(parents=True)
     directory.chmod(0o777)
-    Store(directory).spool.write(a_kept(1))
+    Store(directory).spool.write(a_request(1))
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 def test_a_directory_of_somebody_else_is_not_used(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(directory)
-    store.spool.write(a_kept(1))
+    store.spool.write(a_request(1))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    for use in (lambda: store.spool.write(a_kept(2)), store.spool.scan, store.spool.lock, store.spool.recover):
+    for use in (lambda: store.spool.write(a_request(2)), store.spool.scan, store.spool.lock, store.spool.recover):
         with pytest.raises(UnsafeError):
             use()
 
@@ -76,25 +77,25 @@ def test_a_symbolic_link_in_place_of_the_directory_is_not_followed(directory: Pa
     directory.parent.mkdir()
     directory.symlink_to(elsewhere)
     with pytest.raises(OSError, match=r"symbolic|Not a directory"):
-        Store(directory).spool.write(a_kept(1))
+        Store(directory).spool.write(a_request(1))
     assert list(elsewhere.iterdir()) == []
 
 
 def test_a_directory_that_vanishes_is_made_anew(directory: Path) -> None:
     store = Store(directory)
-    held = store.spool.write(a_kept(1), hold=True)
+    segment = store.spool.write(a_request(1), claim=True)
     for path in directory.iterdir():
         path.unlink()
     directory.rmdir()
     assert store.spool.scan() == []
-    assert store.spool.holds(held) is False
-    assert store.spool.read(held) is None
-    store.spool.release(held)
-    store.spool.discard(held)
+    assert store.spool.exists(segment) is False
+    assert store.spool.read(segment) is None
+    store.spool.release(segment)
+    store.spool.delete(segment)
     assert store.spool.lock() is False
     assert store.drain() == []
-    [kept] = fill(store, 2)
-    assert store.drain() == [kept]
+    [request] = fill(store, 2)
+    assert store.drain() == [request]
 
 
 def test_looking_makes_no_directory(directory: Path) -> None:
@@ -122,13 +123,13 @@ def test_order_outlives_a_calendar_that_is_set_back(directory: Path) -> None:
 
 def test_a_file_is_replaced_at_once(directory: Path) -> None:
     store = Store(directory)
-    held = store.spool.write(a_kept(1), hold=True)
-    held = store.spool.write(a_kept(1, 2), hold=True, instead_of=held)
-    assert (store.spool.files, store.spool.bytes) == (1, held.size)
-    store.spool.release(held)
+    segment = store.spool.write(a_request(1), claim=True)
+    segment = store.spool.write(a_request(1, 2), claim=True, replaces=segment)
+    assert (store.spool.files, store.spool.bytes) == (1, segment.size)
+    store.spool.release(segment)
     [path] = free_files(directory)
     assert "-2.traces" in path.name  # the name says how many, wherever it is counted without being read
-    assert store.drain() == [a_kept(1, 2)]
+    assert store.drain() == [a_request(1, 2)]
 
 
 def test_fsync_reaches_the_file_before_it_gets_its_name_and_then_the_directory(
@@ -143,7 +144,7 @@ def test_fsync_reaches_the_file_before_it_gets_its_name_and_then_the_directory(
             return original(self, *args)
 
         monkeypatch.setattr(Disk, name, record)
-    store_module.Spool(directory, store_module.Limits(fsync=True), lambda *_: None).write(a_kept(1))
+    store_module.Spool(directory, store_module.SpoolLimits(fsync=True), lambda *_: None).write(a_request(1))
     assert done == ["create", "write", "sync", "rename", "sync"]
 
 
@@ -187,11 +188,11 @@ def test_what_is_not_ours_is_left_alone(directory: Path) -> None:
 def test_over_the_budget_the_oldest_are_dropped_and_counted(directory: Path) -> None:
     store = Store(directory, bytes=3000)
     made = fill(store, *range(100))
-    size = len(pack(made[0]))
-    kept = 3000 // size
-    assert sum(path.stat().st_size for path in directory.iterdir()) == store.spool.bytes == kept * size
-    assert store.losses() == {"spool_full": 100 - kept}
-    assert store.drain() == made[-kept:]
+    size = len(encode(made[0]))
+    fitting = 3000 // size
+    assert sum(path.stat().st_size for path in directory.iterdir()) == store.spool.bytes == fitting * size
+    assert store.losses() == {"spool_full": 100 - fitting}
+    assert store.drain() == made[-fitting:]
 
 
 def test_processes_share_one_budget(directory: Path) -> None:
@@ -204,17 +205,17 @@ def test_processes_share_one_budget(directory: Path) -> None:
 
 def test_what_somebody_works_on_is_not_dropped(directory: Path) -> None:
     store, other = Store(directory, bytes=1000), Store(directory, bytes=1000)
-    held = [other.spool.write(a_kept(number), hold=True) for number in range(10)]
+    segment = [other.spool.write(a_request(number), claim=True) for number in range(10)]
     with pytest.raises(OSError, match="being worked on"):
-        store.spool.write(a_kept(10, 11, 12, 13))
-    assert all(map(other.spool.holds, held))
+        store.spool.write(a_request(10, 11, 12, 13))
+    assert all(map(other.spool.exists, segment))
 
 
 def test_a_file_larger_than_the_budget_is_refused_and_costs_no_other(directory: Path) -> None:
     store = Store(directory, bytes=1000)
     made = fill(store, 1)
     with pytest.raises(OSError, match="larger"):
-        store.spool.write(a_kept(*range(100)))
+        store.spool.write(a_request(*range(100)))
     assert store.drain() == made
 
 
@@ -229,17 +230,17 @@ def test_a_file_that_cannot_be_written_costs_no_other(directory: Path, monkeypat
     """Neither where others hold what is there, nor where the file system is full: nobody is dropped for nothing."""
     store = Store(directory, bytes=1000)
     made = fill(store, 1, 2, 3)
-    held = [store.spool.write(a_kept(number), hold=True) for number in range(4, 12)]
+    segment = [store.spool.write(a_request(number), claim=True) for number in range(4, 12)]
     with pytest.raises(OSError, match="being worked on"):
-        store.spool.write(a_kept(*range(12, 17)))
-    for one in held:
-        store.spool.discard(one)
+        store.spool.write(a_request(*range(12, 17)))
+    for one in segment:
+        store.spool.delete(one)
     made += fill(store, *range(4, 12))
     assert len(free_files(directory)) == len(made)
     monkeypatch.setattr(store_module, "_FREE_SHARE", 1.0)
     monkeypatch.setattr(store_module, "_FREE_BYTES", 2**80)
     with pytest.raises(OSError, match="nearly full"):
-        store.spool.write(a_kept(*range(12, 17)))
+        store.spool.write(a_request(*range(12, 17)))
     assert store.losses() == {}
     assert store.drain() == made
 
@@ -278,7 +279,7 @@ def test_what_is_too_old_is_dropped_and_counted(directory: Path) -> None:
 def test_metrics_are_too_old_after_an_hour(directory: Path) -> None:
     clock = ManualClock()
     store = Store(directory, clock=clock)
-    store.spool.write(a_kept(1, signal=Signal.METRICS))
+    store.spool.write(a_request(1, signal=Signal.METRICS))
     made = fill(store, 2)
     clock.pass_(3700.0)
     assert store.drain() == made
@@ -314,7 +315,7 @@ def test_a_failure_leaves_nothing_half_written_and_everything_as_it_was(director
     made = fill(store, 1)
     store.disk.error = OSError(problem, "no")
     with pytest.raises(OSError, match="no"):
-        store.spool.write(a_kept(2))
+        store.spool.write(a_request(2))
     store.disk.error = None
     assert len(free_files(directory)) == 1
     assert store.drain() == made
@@ -325,7 +326,7 @@ def test_a_failure_at_any_change_leaves_whole_files(
     directory: Path, changes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(directory)
-    held = store.spool.write(a_kept(1), hold=True)
+    segment = store.spool.write(a_request(1), claim=True)
     countdown = iter(range(changes))
 
     def fail() -> None:
@@ -336,12 +337,12 @@ def test_a_failure_at_any_change_leaves_whole_files(
     failed: list[bool] = []
     monkeypatch.setattr(store.disk, "_next", fail)
     try:
-        held = store.spool.write(a_kept(1, 2), hold=True, instead_of=held)
-        expected = a_kept(1, 2)
+        segment = store.spool.write(a_request(1, 2), claim=True, replaces=segment)
+        expected = a_request(1, 2)
     except OSError:
-        expected = a_kept(1)
+        expected = a_request(1)
     assert not list(directory.glob("*.tmp-*"))
-    store.spool.release(held)
+    store.spool.release(segment)
     assert store.drain() == [expected]
 
 
@@ -383,7 +384,7 @@ def test_a_read_only_place_refuses(small_place: Path) -> None:
     if not (small_place.is_mount() and _mount("-o", "remount,ro", str(small_place))):
         (small_place / "spool").chmod(0o500)
     with pytest.raises(OSError, match=r"Read-only|Permission denied"):
-        Store(small_place / "spool").spool.write(a_kept(2))
+        Store(small_place / "spool").spool.write(a_request(2))
 
 
 def test_the_last_of_a_file_system_is_left_to_others(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +401,7 @@ def test_the_last_of_a_file_system_is_left_to_others(directory: Path, monkeypatc
 
     monkeypatch.setattr(os, "fstatvfs", nearly_full)
     with pytest.raises(OSError, match="nearly full"):
-        store.spool.write(a_kept(2))
+        store.spool.write(a_request(2))
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -410,13 +411,13 @@ def test_a_claimed_file_is_nobody_elses_until_it_is_released(directory: Path) ->
     one, other = Store(directory), Store(directory)
     fill(one, 1)
     assert one.spool.lock()
-    [entry] = one.spool.recover()
-    held = one.spool.claim(entry)
-    assert held is not None
-    assert other.spool.claim(entry) is None
+    [file] = one.spool.recover()
+    segment = one.spool.claim(file)
+    assert segment is not None
+    assert other.spool.claim(file) is None
     assert other.spool.recover() == []
     assert not other.spool.has_work(other.spool.scan())
-    one.spool.release(held)
+    one.spool.release(segment)
     assert len(other.spool.recover()) == 1
 
 
@@ -432,13 +433,13 @@ def test_only_one_drains(directory: Path) -> None:
 
 def test_claims_of_an_owner_that_is_done_are_taken_back_with_what_they_have_grown_to(directory: Path) -> None:
     gone, store = Store(directory), Store(directory)
-    held = gone.spool.write(a_kept(1), hold=True)
-    gone.spool.write(a_kept(1, 2, 3), hold=True, instead_of=held)
+    segment = gone.spool.write(a_request(1), claim=True)
+    gone.spool.write(a_request(1, 2, 3), claim=True, replaces=segment)
     gone.die()
     assert store.spool.has_work(store.spool.scan())
-    [entry] = store.spool.recover()
-    assert entry.name.items == 3
-    assert store.drain() == [a_kept(1, 2, 3)]
+    [file] = store.spool.recover()
+    assert file.name.items == 3
+    assert store.drain() == [a_request(1, 2, 3)]
 
 
 def in_a_process(work: Callable[[], object]) -> BaseProcess:
@@ -458,7 +459,7 @@ def in_a_process(work: Callable[[], object]) -> BaseProcess:
 
 
 def test_a_claim_of_a_living_process_is_respected_and_one_of_a_killed_process_is_taken_back(directory: Path) -> None:
-    child = in_a_process(lambda: Store(directory).spool.write(a_kept(1), hold=True))
+    child = in_a_process(lambda: Store(directory).spool.write(a_request(1), claim=True))
     store = Store(directory)
     assert store.spool.recover() == []
     assert child.pid is not None
@@ -470,12 +471,12 @@ def test_a_claim_of_a_living_process_is_respected_and_one_of_a_killed_process_is
 
 def test_a_forked_child_does_not_take_its_parents_claims(directory: Path) -> None:
     parent = Store(directory)
-    held = parent.spool.write(a_kept(1), hold=True)
+    segment = parent.spool.write(a_request(1), claim=True)
     child = in_a_process(lambda: (directory / "seen").write_text(str(len(Store(directory).spool.recover()))))
     child.kill()
     child.join()
     assert (directory / "seen").read_text() == "0"
-    assert parent.spool.holds(held)
+    assert parent.spool.exists(segment)
 
 
 def test_the_lock_of_a_killed_drainer_is_free(directory: Path) -> None:
@@ -527,15 +528,84 @@ def test_a_forked_child_that_lets_go_of_its_parents_lock_leaves_it_locked(direct
     assert other.spool.lock()
 
 
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_on_a_file_system_without_locks_files_are_written_drained_and_it_is_logged_once(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: int
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    one, other = Store(directory), Store(directory)
+    made = fill(one, 1, 2)
+    assert other.drain() == made
+    made = fill(one, 3)
+    assert one.drain() + other.drain() == made
+    assert (one.spool.lock_errors, other.spool.lock_errors) == (1, 2)
+    assert caplog.text.count("file system without locks") == 1
+
+
+def test_a_lock_that_another_process_holds_is_not_taken_for_a_missing_one(directory: Path) -> None:
+    one, other = Store(directory), Store(directory)
+    fill(one, 1)
+    assert one.spool.lock()
+    assert not other.spool.lock()
+    assert other.spool.lock_errors == 0
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+def make_newer(path: Path) -> None:
+    """Turn a file into one of the next version."""
+    path.write_bytes(MAGIC + b"\x02" + path.read_bytes()[len(MAGIC) + 1 :])
+
+
+def test_a_file_of_a_newer_version_stays_and_the_rest_is_delivered(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = fill(Store(directory), 1, 2, 3)
+    newer = free_files(directory)[1]
+    make_newer(newer)
+    store = Store(directory)
+    assert store.drain() == [made[0], made[2]]
+    assert not store.spool.has_work(store.spool.scan())  # the lock is left to a process that can read it
+    assert (store.drain(), free_files(directory)) == ([], [newer])
+    assert (store.spool.quarantined, store.losses()) == (0, {})
+    assert caplog.text.count("files of a newer version") == 1
+
+
+def test_a_file_of_a_newer_version_is_deleted_at_its_age_and_counted(directory: Path) -> None:
+    clock = ManualClock()
+    store = Store(directory, clock=clock, age=100.0)
+    fill(store, 1)
+    make_newer(free_files(directory)[0])
+    assert store.drain() == []
+    clock.pass_(101.0)
+    assert store.spool.has_work(store.spool.scan())
+    assert (store.drain(), free_files(directory)) == ([], [])
+    assert store.losses() == {"spool_expired": 1}
+
+
+def test_a_claim_of_a_newer_version_is_taken_back_unread(directory: Path) -> None:
+    gone, store = Store(directory), Store(directory)
+    gone.spool.write(a_request(1), claim=True)
+    [claimed] = directory.glob("*.claim-*")
+    make_newer(claimed)
+    gone.die()
+    assert store.drain() == []
+    assert len(free_files(directory)) == 1
+
+
 def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None:
     gone, store = Store(directory), Store(directory)
     fill(gone, 1)
     gone.disk.die_at(3)
     with pytest.raises(Crash):
-        gone.spool.write(a_kept(2))
+        gone.spool.write(a_request(2))
     assert list(directory.glob("*.tmp-*"))
     gone.die()
-    assert store.drain() == [a_kept(1)]
+    assert store.drain() == [a_request(1)]
     assert not list(directory.glob("*.tmp-*"))
     assert store.losses() == {}  # it was never acknowledged
 
@@ -543,20 +613,20 @@ def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None
 def test_a_pid_that_is_somebody_elses_by_now_holds_nothing() -> None:
     mine = ownership.new_owner()
     _, start, rest = mine.split("-", 2)
-    assert not ownership.is_gone(mine, 0.0)
+    assert not ownership.is_dead(mine, 0.0)
     parent = f"{os.getppid()}-{ownership._state_and_start(os.getppid())[1]}-{rest}"
-    assert not ownership.is_gone(parent, 1e9)
-    assert ownership.is_gone(f"{os.getppid()}-{int(start) + 10**9}-{rest}", 0.0)
-    assert ownership.is_gone(f"{2**22 + 5}-{start}-{rest}", 0.0)
+    assert not ownership.is_dead(parent, 1e9)
+    assert ownership.is_dead(f"{os.getppid()}-{int(start) + 10**9}-{rest}", 0.0)
+    assert ownership.is_dead(f"{2**22 + 5}-{start}-{rest}", 0.0)
 
 
 def test_a_claim_from_another_container_holds_for_a_while() -> None:
     pid, start, namespace, serial = ownership.new_owner().split("-")
     foreign = f"{pid}-{start}-{int(namespace, 16) + 1:x}-{serial}"
-    assert not ownership.is_gone(foreign, 30.0)
-    assert ownership.is_gone(foreign, 61.0)
-    assert not ownership.is_gone("nonsense", 30.0)
-    assert ownership.is_gone("nonsense", 61.0)
+    assert not ownership.is_dead(foreign, 30.0)
+    assert ownership.is_dead(foreign, 61.0)
+    assert not ownership.is_dead("nonsense", 30.0)
+    assert ownership.is_dead("nonsense", 61.0)
 
 
 def test_a_process_that_cannot_be_looked_at_is_taken_to_live(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,7 +638,7 @@ def test_a_process_that_cannot_be_looked_at_is_taken_to_live(monkeypatch: pytest
         raise OSError(errno.EMFILE, "too many open files")
 
     monkeypatch.setattr(ownership, "_state_and_start", fail)
-    assert not ownership.is_gone(parent, 1e9)
+    assert not ownership.is_dead(parent, 1e9)
 
 
 def test_where_there_is_no_proc_a_pid_that_answers_is_taken_for_the_process(
@@ -577,11 +647,11 @@ def test_where_there_is_no_proc_a_pid_that_answers_is_taken_for_the_process(
     monkeypatch.setattr(ownership, "_PROC", tmp_path)
     mine = ownership.new_owner()
     assert mine.split("-")[1:3] == ["0", "0"]
-    assert not ownership.is_gone(mine, 0.0)
-    assert not ownership.is_gone(f"{os.getppid()}-0-0-1", 0.0)
+    assert not ownership.is_dead(mine, 0.0)
+    assert not ownership.is_dead(f"{os.getppid()}-0-0-1", 0.0)
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         ended.wait()
-    assert ownership.is_gone(f"{ended.pid}-0-0-1", 0.0)
+    assert ownership.is_dead(f"{ended.pid}-0-0-1", 0.0)
 
 
 def test_a_lock_whose_descriptor_is_somebody_elses_by_now_is_not_closed(directory: Path) -> None:

@@ -61,7 +61,7 @@ class SentryTraces(SpanPipeline):
             super().on_end(span)
 
 
-def build_traces(settings: Settings, resource: Resource, redactor: ValueRedactor) -> tuple[Delivery, SentryTraces]:
+def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> tuple[Delivery, SentryTraces]:
     """A delivery of its own, in memory, so that a slow Sentry delays no other signal; and the span processor for it."""
     assert settings.sentry_dsn is not None
     destination = otlp_destination(settings.sentry_dsn)

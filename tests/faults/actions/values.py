@@ -363,7 +363,7 @@ def callbacks_that_exit() -> None:
 @action
 def transport_exits_once() -> None:
     """The next export raises SystemExit."""
-    from blogauto_otel.export.http import HttpTransport
+    from blogauto_otel.export.transport.http import HttpTransport
 
     stock = HttpTransport.send
 

@@ -11,9 +11,7 @@ import pytest
 from blogauto_otel import _guard, semconv
 from blogauto_otel.api.metric_spec import MetricSpec
 from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE, sdk_metric_spec
-from blogauto_otel.export.pipeline import DeliveryStats
-from blogauto_otel.export.signal_exporter import SignalStats
-from blogauto_otel.export.spooler import SpoolStats
+from blogauto_otel.export.stats import ExportStats, SignalStats, SpoolStats
 from blogauto_otel.instrumentation import State, sdk_metrics
 from blogauto_otel.otlp.signal import Signal
 from testkit.recording import Recording
@@ -39,7 +37,7 @@ QUIET = replace(FIGURES, dropped={}, accepted=0, sent=0)
 
 def delivery(**signals: SignalStats) -> Any:
     stats = {signal: signals.get(signal.value, QUIET) for signal in Signal}
-    return SimpleNamespace(stats=lambda: DeliveryStats(stats, SPOOL))
+    return SimpleNamespace(stats=lambda: ExportStats(stats, SPOOL))
 
 
 @pytest.fixture
@@ -86,7 +84,7 @@ def test_each_figure_of_the_spool_is_a_metric(recording: Recording, name: str, v
 
 
 def test_without_a_spool_there_are_no_figures_of_one() -> None:
-    made = Recording(delivery=SimpleNamespace(stats=lambda: DeliveryStats({})))
+    made = Recording(delivery=SimpleNamespace(stats=lambda: ExportStats({})))
     sdk_metrics.instrument(made.context)
     assert [name for name in made.metrics if ".spool." in name] == []
     sdk_metrics.uninstrument()

@@ -1,19 +1,21 @@
-"""OTLP over gRPC, for Collectors that speak nothing else: the same bytes through a generic call (extra `grpc`).
+"""OTLP over gRPC, for Collectors without HTTP: the same bytes in a generic call (extra `grpc`).
 
-The channel is made by the thread that first sends: one that was made before a fork hangs or crashes the child.
+The thread that first sends creates the channel: one that was created before a fork hangs or crashes the child.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from blogauto_otel._clock import clock
+from blogauto_otel._process import register
 from blogauto_otel._threads import signals_blocked
 from blogauto_otel.errors import MalformedError
-from blogauto_otel.export.http import MAX_BODY, credentials
 from blogauto_otel.export.transport import USER_AGENT, Destination, ExportResult, ExportStatus, clamped, partial_success
+from blogauto_otel.export.transport.http import credentials
+from blogauto_otel.export.transport.http_response import MAX_BODY
 from blogauto_otel.otlp import protobuf
 from blogauto_otel.otlp.signal import Signal
 
@@ -23,12 +25,12 @@ _METHODS: Final[Mapping[Signal, str]] = {
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
 
-# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED (8) only when the receiver says for how long.
+# https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED (8) only with a retry delay.
 _RETRYABLE: Final = frozenset({1, 4, 10, 11, 14, 15})
 _RESOURCE_EXHAUSTED: Final = 8
-# grpcio gives the same codes whether the receiver said so or nobody was there; its words tell.
+# grpcio has the same codes for an answer and for a failed connection; its message tells them apart.
 _DEADLINE_EXCEEDED: Final = 4
-_NOBODY: Final = ("connect", "socket", "dns", "resol", "handshake")
+_NOT_CONNECTED: Final = ("connect", "socket", "dns", "resol", "handshake")
 
 _OPTIONS: Final = (
     ("grpc.primary_user_agent", USER_AGENT),
@@ -40,12 +42,19 @@ _OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 5000),
 )
 
-# Channels of a parent process: closing one in a child would wait for threads that do not exist here.
-_inherited: list[object] = []
+
+class _Inherited:
+    """Channels of a parent process, kept for ever: closing one in a child would wait for threads that do not exist."""
+
+    def __init__(self) -> None:
+        self.channels: list[object] = []
+
+
+_inherited: Final = register(_Inherited())
 
 
 class GrpcTransport:
-    """Carries requests of one signal to one target."""
+    """Sends requests of one signal to one target."""
 
     def __init__(self, signal: Signal, destination: Destination) -> None:
         self._method = _METHODS[signal]
@@ -71,13 +80,13 @@ class GrpcTransport:
                 self._channel = self._connect(grpc)
             self._export = self._channel.unary_unary(self._method)
         compression = grpc.Compression.Gzip if self._destination.gzip else None
-        timeout = max(0.001, deadline - time.monotonic())
+        timeout = max(0.001, deadline - clock.monotonic())
         self._call = self._export.future(body, timeout=timeout, metadata=self._metadata, compression=compression)
         try:
             rejected, reason = partial_success(self._call.result())
             return ExportResult(ExportStatus.DELIVERED, message=reason, rejected=rejected)
         except grpc.FutureCancelledError:
-            return ExportResult(ExportStatus.RETRY, "connection", "broken off", answered=False)
+            return ExportResult(ExportStatus.RETRY, "connection", "aborted", answered=False)
         except grpc.RpcError as error:
             return _failed(error)
         finally:
@@ -99,10 +108,10 @@ class GrpcTransport:
         if call is not None:
             call.cancel()
 
-    def forget(self) -> None:
+    def after_fork_in_child(self) -> None:
         """See `Transport`."""
         if self._channel is not None:
-            _inherited.append((self._channel, self._export, self._call))
+            _inherited.channels.append((self._channel, self._export, self._call))
         self._channel = self._export = self._call = None
 
     def close(self) -> None:
@@ -121,12 +130,12 @@ def _content(path: str | None) -> bytes | None:
 
 def _failed(error: Any) -> ExportResult:
     code, name = error.code().value
-    said = f"gRPC {name}: {(error.details() or '')[:500]}"
+    text = f"gRPC {name}: {(error.details() or '')[:500]}"
     wait = retry_delay(error.trailing_metadata())
     if code in _RETRYABLE or (code == _RESOURCE_EXHAUSTED and wait is not None):
-        answered = code != _DEADLINE_EXCEEDED and not any(word in said.lower() for word in _NOBODY)
-        return ExportResult(ExportStatus.RETRY, f"grpc_{code}", said, wait, answered=answered or wait is not None)
-    return ExportResult(ExportStatus.REFUSED, f"grpc_{code}", said)
+        answered = code != _DEADLINE_EXCEEDED and not any(word in text.lower() for word in _NOT_CONNECTED)
+        return ExportResult(ExportStatus.RETRY, f"grpc_{code}", text, wait, answered=answered or wait is not None)
+    return ExportResult(ExportStatus.REFUSED, f"grpc_{code}", text)
 
 
 def retry_delay(metadata: Any) -> float | None:

@@ -1,53 +1,52 @@
-"""What becomes of a request: the one question that pipeline and transports share."""
+"""Transports send requests to the receiver: their interface, and the result of a request."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
+from blogauto_otel._clock import clock
 from blogauto_otel.errors import DeadlineError, MalformedError
 from blogauto_otel.otlp import protobuf
 
 USER_AGENT: Final = "blogauto-otel OTel-OTLP-Exporter-Python"
 
-RETRY_AFTER_MIN: Final = 0.5  # seconds: a receiver that asks for less would be hammered
-RETRY_AFTER_MAX: Final = 60.0  # a receiver that asks for more would silence us for good
+RETRY_AFTER_MIN: Final = 0.5  # seconds, even if the receiver asks for less
+RETRY_AFTER_MAX: Final = 60.0  # seconds, even if the receiver asks for more
 
-
-TIMEOUT: Final = "timeout"  # the reason of an outcome: there was a connection, or nearly, but no answer in time
+TIMEOUT: Final = "timeout"  # the reason of a result: no answer in time
 
 
 class ExportStatus(Enum):
-    """What became of a request."""
+    """The result of a request, as far as its items are concerned."""
 
     DELIVERED = "delivered"
-    RETRY = "retry"  # the receiver is away or overloaded: the same request may be sent again
-    REFUSED = "refused"  # it will never be taken
+    RETRY = "retry"  # the receiver is unavailable or overloaded: send the same request again
+    REFUSED = "refused"  # the receiver will never accept it
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """The fate of one request, and what the receiver said."""
+    """The result of one request, with what the receiver said."""
 
     status: ExportStatus
-    reason: str = ""  # a word for counting: http_400, grpc_3
-    message: str = ""  # a sentence for people
+    reason: str = ""  # for counting: http_400, grpc_3
+    message: str = ""  # for logs
     retry_after: float | None = None  # seconds, already within bounds
-    rejected: int = 0  # items that were not taken of a request that was
-    answered: bool = True  # False: nothing came back
+    rejected: int = 0  # items of a delivered request that the receiver rejected
+    answered: bool = True  # False: no response
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a signal goes, and how."""
+    """The address of a receiver, and how requests are sent to it."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 10.0  # seconds, for a request as a whole
+    timeout: float = 10.0  # seconds, for a whole request
     gzip: bool = False
     certificate: str | None = None
     client_certificate: str | None = None
@@ -55,40 +54,40 @@ class Destination:
 
 
 class Transport(Protocol):
-    """Carries requests to one destination. Used by one thread at a time, `abort` and `forget` aside."""
+    """Sends requests to one destination. Used by one thread at a time, except for `abort` and `after_fork_in_child`."""
 
     def send(self, body: bytes, deadline: float) -> ExportResult:
-        """Send one request; done by `deadline` (`time.monotonic`), whatever the peer does. Raises no `Exception`."""
+        """Send one request; returns by `deadline` (monotonic), whatever the peer does. Raises no `Exception`."""
 
     def abort(self) -> None:
         """Make a `send` in another thread fail at once."""
 
-    def forget(self) -> None:
-        """Let go of connections inherited from the parent process, without a word to the peer."""
+    def after_fork_in_child(self) -> None:
+        """Drop the parent's connections, without sending anything to the peer."""
 
     def close(self) -> None:
         """Close connections."""
 
 
 def remaining(deadline: float, doing: str) -> float:
-    """Seconds left.
+    """Seconds until the deadline.
 
     Raises:
-        DeadlineError: none.
+        DeadlineError: it has passed.
     """
-    left = deadline - time.monotonic()
-    if left <= 0:
+    seconds = deadline - clock.monotonic()
+    if seconds <= 0:
         raise DeadlineError(f"no time left {doing}")
-    return left
+    return seconds
 
 
 def clamped(seconds: float) -> float:
-    """A wait that a receiver asked for, within reason; NaN counts as nothing."""
+    """The wait that a receiver asked for, within bounds; NaN counts as 0."""
     return RETRY_AFTER_MIN if math.isnan(seconds) else min(max(seconds, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
 
 
 def partial_success(body: bytes) -> tuple[int, str]:
-    """How many items an answer says were rejected, and why; an answer that cannot be read rejected nothing.
+    """The number of rejected items in a response, and the reason; a malformed response rejects nothing.
 
     ExportTraceServiceResponse and its siblings: partial_success = 1; in it, rejected_* = 1 and error_message = 2.
     """

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from blogauto_otel import _guard
-from blogauto_otel.export.outages import Outages
+from blogauto_otel.export.outage_log import OutageLog
 from blogauto_otel.export.transport import ExportResult, ExportStatus
 from blogauto_otel.otlp.signal import Signal
 
@@ -16,28 +16,28 @@ OVERLOADED = ExportResult(ExportStatus.RETRY, "http_503", "c:4318: 503 overloade
 
 
 @pytest.fixture
-def outages(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Outages:
-    monkeypatch.setattr(_guard, "QUIET_SECONDS", 0.0)  # what is said once is not left to a limit in time
+def outages(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> OutageLog:
+    monkeypatch.setattr(_guard, "QUIET_SECONDS", 0.0)  # a line that is logged once does not depend on the rate limit
     caplog.set_level(logging.INFO, "blogauto_otel")
-    return Outages()
+    return OutageLog()
 
 
-def place(signal: Signal) -> str:
+def endpoint(signal: Signal) -> str:
     return f"http://c:4318/v1/{signal.value}"
 
 
-def fail(outages: Outages, result: ExportResult, *signals: Signal) -> None:
+def fail(outages: OutageLog, result: ExportResult, *signals: Signal) -> None:
     for _ in range(3):
         for signal in signals or Signal:
-            outages.failed(place(signal), signal, result)
+            outages.failed(endpoint(signal), signal, result)
 
 
-def succeed(outages: Outages, *signals: Signal) -> None:
+def succeed(outages: OutageLog, *signals: Signal) -> None:
     for signal in signals or Signal:
-        outages.succeeded(place(signal), signal)
+        outages.succeeded(endpoint(signal), signal)
 
 
-def test_one_line_for_all_signals_says_what_to_do(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_line_for_all_signals_says_what_to_do(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     fail(outages, REFUSED)
     [line] = caplog.messages
     said, _, what_to_do = line.partition("; ")
@@ -46,7 +46,7 @@ def test_one_line_for_all_signals_says_what_to_do(outages: Outages, caplog: pyte
     assert what_to_do.startswith("start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or ")
 
 
-def test_silence_until_it_changes(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+def test_silence_until_it_changes(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     fail(outages, REFUSED)
     fail(outages, OVERLOADED)
     fail(outages, REFUSED)
@@ -60,14 +60,14 @@ def test_silence_until_it_changes(outages: Outages, caplog: pytest.LogCaptureFix
     assert caplog.messages[2:] == ["delivering to http://c:4318 again"]
 
 
-def test_the_next_outage_is_logged_again(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_next_outage_is_logged_again(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         fail(outages, REFUSED)
         succeed(outages)
     assert [message.split()[0] for message in caplog.messages] == ["cannot", "delivering"] * 2
 
 
-def test_each_receiver_has_its_own_line(outages: Outages, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_receiver_has_its_own_line(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     outages.failed("http://a:1/v1/traces", Signal.TRACES, REFUSED)
     outages.failed("http://b:1/v1/logs", Signal.LOGS, REFUSED)
     outages.succeeded("http://b:1/v1/logs", Signal.LOGS)
