@@ -26,7 +26,7 @@ def urls(**settings: Any) -> list[str]:
     return [made[signal].destination.url for signal in (TRACES, METRICS, LOGS)]
 
 
-def test_without_any_setting_the_collector_is_on_this_machine() -> None:
+def test_the_default_endpoint_is_localhost() -> None:
     assert urls() == [f"http://localhost:4318/v1/{signal.value}" for signal in (TRACES, METRICS, LOGS)]
 
 
@@ -36,7 +36,7 @@ def test_a_base_gets_a_path_for_each_signal(base: str) -> None:
     assert urls(endpoint=base + "/prefix/")[2].endswith("/prefix/v1/logs")
 
 
-def test_the_url_of_a_signal_is_used_as_it_is() -> None:
+def test_the_url_of_a_signal_is_used_unchanged() -> None:
     assert urls(endpoint="http://base", metrics_endpoint="https://other/x")[1] == "https://other/x"
 
 
@@ -46,18 +46,18 @@ def test_grpc_has_a_port_of_its_own_and_no_paths() -> None:
     assert isinstance(by_signal()[TRACES].transport(), HttpTransport)
 
 
-def test_headers_of_a_signal_stand_in_place_of_the_general_ones() -> None:
+def test_headers_of_a_signal_replace_the_general_ones() -> None:
     made = by_signal(headers={"a": "1"}, logs_headers={"b": "2"}, metrics_headers={})
     assert [dict(made[s].destination.headers) for s in (TRACES, METRICS, LOGS)] == [{"a": "1"}, {}, {"b": "2"}]
 
 
-def test_times_and_compression_of_a_signal_win() -> None:
+def test_timeout_and_compression_of_a_signal_take_precedence() -> None:
     made = by_signal(timeout=7.0, logs_timeout=3.0, metric_timeout=2.0, compression="gzip", traces_compression="none")
     assert [made[s].destination.timeout for s in (TRACES, METRICS, LOGS)] == [7.0, 2.0, 3.0]
     assert [made[s].destination.gzip for s in (TRACES, METRICS, LOGS)] == [False, True, True]
 
 
-def test_places_are_told_without_credentials_and_with_all_exporters() -> None:
+def test_endpoints_are_shown_without_credentials_and_with_all_exporters() -> None:
     made = by_signal(
         endpoint="http://me:secret@collector:4318",
         traces_exporter="otlp,console",
@@ -99,7 +99,7 @@ def _hide_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[::1]:4318", False),
     ],
 )
-def test_credentials_over_an_open_line_are_warned_of(url: str, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_without_encryption_are_warned_of(url: str, told: bool, caplog: pytest.LogCaptureFixture) -> None:
     by_signal(endpoint=url, headers={"authorization": "Bearer abc"})
     assert ("not encrypted" in caplog.text) is told
     assert "abc" not in caplog.text

@@ -25,7 +25,7 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-def test_a_child_sends_its_own_items_as_itself_and_none_of_its_parents(receiver: Receiver) -> None:
+def test_a_child_sends_only_its_own_items_with_its_own_resource(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=600.0) as delivery:
         enqueue(delivery, ["parent"])
 
@@ -63,7 +63,7 @@ def test_a_child_starts_a_worker_of_its_own(receiver: Receiver) -> None:
     assert names(receiver) == ["parent", "child"]
 
 
-def test_parent_and_child_do_not_talk_over_one_connection(receiver: Receiver) -> None:
+def test_parent_and_child_share_no_connection(receiver: Receiver) -> None:
     """Two processes on one socket mix their requests, and each may read the other's answer."""
     with delivering(receiver) as delivery:
         enqueue(delivery, ["before"])
@@ -153,7 +153,7 @@ def test_forks_under_load_lose_nothing(receiver: Receiver) -> None:
         assert span.resource["service.instance.id"] == span.name.split()[0]
 
 
-def test_a_child_of_a_process_that_had_ended_telemetry_sends_nothing(receiver: Receiver) -> None:
+def test_a_child_forked_after_shutdown_sends_nothing(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         delivery.shutdown(5.0)
 

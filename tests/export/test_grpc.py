@@ -63,9 +63,7 @@ def test_a_partial_success_is_understood(receiver: GrpcReceiver, to: Callable[..
 
 
 @pytest.mark.parametrize("code", ["CANCELLED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"])
-def test_trouble_that_passes_is_a_reason_to_try_again(
-    receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str
-) -> None:
+def test_temporary_failures_are_retried(receiver: GrpcReceiver, to: Callable[..., GrpcTransport], code: str) -> None:
     receiver.reply = failing(grpc.StatusCode[code], "memory is short")
     result = send(to(receiver.url))
     assert (result.status, result.answered) == (ExportStatus.RETRY, True)
@@ -83,7 +81,7 @@ def test_other_failures_are_final(receiver: GrpcReceiver, to: Callable[..., Grpc
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(2.5, 2.5), (0.0, 0.5), (1e6, 60.0)])
-def test_a_receiver_that_asks_for_a_pause_is_understood(
+def test_the_retry_delay_is_read(
     receiver: GrpcReceiver, to: Callable[..., GrpcTransport], asked: float, waited: float
 ) -> None:
     receiver.reply = failing(grpc.StatusCode.RESOURCE_EXHAUSTED, "later", wait=asked)
@@ -92,36 +90,36 @@ def test_a_receiver_that_asks_for_a_pause_is_understood(
 
 
 @pytest.mark.parametrize("details", [b"\xff", b"\x1a\x02\x0a\x00", b"", b"\x1a\x05\x12\x03abc"])
-def test_details_that_cannot_be_read_ask_for_nothing(details: bytes) -> None:
+def test_malformed_details_have_no_retry_delay(details: bytes) -> None:
     assert retry_delay((("grpc-status-details-bin", details),)) is None
 
 
-def test_nobody_there(to: Callable[..., GrpcTransport]) -> None:
+def test_a_refused_connection_is_retried(to: Callable[..., GrpcTransport]) -> None:
     with refusing() as url:
         result = send(to(url))
     assert (result.status, result.answered) == (ExportStatus.RETRY, False)
 
 
-def test_the_deadline_holds(to: Callable[..., GrpcTransport]) -> None:
+def test_a_request_ends_at_its_deadline(to: Callable[..., GrpcTransport]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = send(to(f"http://127.0.0.1:{silent.getsockname()[1]}"), within=0.5)
     assert (result.status, result.answered) == (ExportStatus.RETRY, False)
 
 
-def test_a_missing_certificate_is_a_reason_with_words(to: Callable[..., GrpcTransport]) -> None:
+def test_a_missing_certificate_is_named(to: Callable[..., GrpcTransport]) -> None:
     result = send(to("https://127.0.0.1:1", certificate="/nowhere/ca.pem"))
     assert result.status is ExportStatus.RETRY
     assert "/nowhere/ca.pem" in result.message
 
 
-def test_items_travel_from_end_to_end(receiver: GrpcReceiver) -> None:
+def test_items_are_delivered_over_grpc(receiver: GrpcReceiver) -> None:
     with delivering(receiver.url, protocol="grpc") as delivery:
         enqueue(delivery, ["over gRPC"])
         assert delivery.force_flush(10.0)
     assert [span.name for span in receiver.spans] == ["over gRPC"]
 
 
-def test_a_channel_is_made_by_the_first_request_and_not_inherited(receiver: GrpcReceiver) -> None:
+def test_a_channel_is_created_by_the_first_request_and_not_inherited(receiver: GrpcReceiver) -> None:
     transport = GrpcTransport(Signal.TRACES, Destination(receiver.url))
     channels: list[Any] = [transport._channel]
     send(transport)

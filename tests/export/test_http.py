@@ -65,7 +65,7 @@ def test_a_request_arrives_whole_with_its_headers(receiver: Receiver) -> None:
     assert "b" not in request.headers
 
 
-def test_compressed_bodies_say_so(receiver: Receiver) -> None:
+def test_compressed_bodies_have_the_header(receiver: Receiver) -> None:
     assert send(to(receiver.url + "/v1/traces", gzip=True)).status is ExportStatus.DELIVERED
     [request] = receiver.requests
     assert request.headers["content-encoding"] == "gzip"
@@ -105,7 +105,7 @@ def test_proxies_of_the_environment_are_ignored(receiver: Receiver, monkeypatch:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_an_overloaded_receiver_is_asked_again(receiver: Receiver, status: int) -> None:
+def test_an_overloaded_receiver_is_retried(receiver: Receiver, status: int) -> None:
     receiver.answer(peer.status(status, retry_after=7))
     assert send(to(receiver.url + "/v1/traces")) == ExportResult(
         ExportStatus.RETRY, f"http_{status}", f"HTTP {status}", 7.0
@@ -149,14 +149,14 @@ def test_a_partial_success_is_understood(receiver: Receiver, status: int) -> Non
         (None, None),
     ],
 )
-def test_retry_after_is_read_and_kept_within_reason(value: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_and_clamped(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, now=50.0) == seconds
 
 
 # --- peers that hurt ------------------------------------------------------------------------------------------------
 
 
-def test_nobody_there(receiver: Receiver) -> None:
+def test_a_refused_connection_is_retried(receiver: Receiver) -> None:
     with refusing() as url:
         result = send(to(url + "/v1/traces"))
     assert (result.status, result.reason, result.answered) == (ExportStatus.RETRY, "connection", False)
@@ -171,7 +171,7 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(to("http://collector.invalid:4318/v1/traces")).reason == "connection"
 
 
-def test_an_address_that_swallows_everything_does_not_take_the_time_of_the_next(
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as full:  # a backlog that is full answers no further connection
@@ -231,7 +231,7 @@ def test_a_reset_connection_is_a_reason_to_try_again(receiver: Receiver, when: s
     assert (result.status, result.reason) == (ExportStatus.RETRY, "connection")
 
 
-def test_a_kept_connection_that_the_peer_closed_is_replaced_without_a_word(receiver: Receiver) -> None:
+def test_a_connection_that_the_peer_closed_is_replaced(receiver: Receiver) -> None:
     receiver.answer(peer.closing())
     transport = to(receiver.url + "/v1/traces")
     for _ in range(3):
@@ -240,7 +240,7 @@ def test_a_kept_connection_that_the_peer_closed_is_replaced_without_a_word(recei
     assert receiver.connections == 3
 
 
-def test_a_kept_connection_that_breaks_as_it_is_used_is_tried_once_more_at_once(receiver: Receiver) -> None:
+def test_a_reused_connection_that_breaks_is_replaced_once(receiver: Receiver) -> None:
     transport = to(receiver.url + "/v1/traces")
     assert send(transport).status is ExportStatus.DELIVERED
     receiver.answer(peer.reset("read"), times=1)
@@ -278,7 +278,7 @@ def hasty(said: bytes, *, keeps_open: bool) -> Iterator[str]:
     listener.close()
 
 
-def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
+def test_a_refusal_during_the_request_is_read() -> None:
     """A proxy that answers 413 does not read the rest, and resets the connection."""
     with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=False) as url:
         result = send(to(url), body=b"x" * 30_000_000)
@@ -286,18 +286,18 @@ def test_a_refusal_in_the_middle_of_the_request_is_heard() -> None:
     assert result.status is not ExportStatus.DELIVERED
 
 
-def test_a_refusal_is_heard_though_the_peer_waits_for_us_to_stop() -> None:
+def test_a_refusal_is_read_while_the_peer_waits_for_the_body() -> None:
     with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=True) as url:
         assert send(to(url), within=0.5, body=b"x" * 30_000_000).reason == "http_413"
 
 
 @pytest.mark.parametrize("keeps_open", [True, False])
-def test_what_was_not_sent_cannot_have_been_taken(keeps_open: bool) -> None:
+def test_a_success_before_the_request_was_sent_is_not_believed(keeps_open: bool) -> None:
     with hasty(OK, keeps_open=keeps_open) as url:
         assert send(to(url), within=0.5, body=b"x" * 30_000_000).status is ExportStatus.RETRY
 
 
-def test_an_answer_too_many_is_not_taken_for_that_of_the_next_request() -> None:
+def test_a_surplus_response_is_not_taken_for_the_next() -> None:
     with saying(OK + b"HTTP/1.1 2", close=False) as ahead:  # the rest of it may come at any time
         transport = to(ahead.url)
         for _ in range(2):
@@ -368,14 +368,14 @@ def test_any_200_is_a_200(said: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n <!doctype html>", "page of HTML"),
     ],
 )
-def test_what_is_no_answer_is_a_reason_to_try_again_with_a_hint(said: bytes, hint: str) -> None:
+def test_other_protocols_are_retried_with_a_hint(said: bytes, hint: str) -> None:
     with saying(said) as odd:
         result = send(to(odd.url))
     assert (result.status, result.answered) == (ExportStatus.RETRY, False)
     assert hint.lower() in result.message.lower()
 
 
-def test_an_abort_ends_a_request_that_is_stuck(receiver: Receiver) -> None:
+def test_abort_ends_a_request_that_hangs(receiver: Receiver) -> None:
     receiver.answer(peer.silence())
     transport = to(receiver.url + "/v1/traces")
     threading.Timer(0.3, transport.abort).start()
@@ -428,7 +428,7 @@ def test_a_receiver_that_cannot_be_trusted_gets_nothing(secure: Receiver, author
     assert secure.requests == []
 
 
-def test_our_own_certificate_is_shown_where_it_is_asked_for(secure: Receiver, authority: Path) -> None:
+def test_the_client_certificate_is_sent_on_request(secure: Receiver, authority: Path) -> None:
     assert secure.tls is not None
     secure.tls.verify_mode = ssl.CERT_REQUIRED
     secure.tls.load_verify_locations(authority / "ca.pem")
@@ -442,7 +442,7 @@ def test_plain_text_where_tls_is_expected_is_an_error_with_a_deadline(receiver: 
     assert send(to(receiver.url.replace("http:", "https:") + "/v1/traces"), within=2.0).status is ExportStatus.RETRY
 
 
-def test_the_deadline_holds_while_agreeing_on_tls() -> None:
+def test_a_tls_handshake_ends_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = send(to(f"https://127.0.0.1:{silent.getsockname()[1]}/"), within=0.5)
     assert result.reason == "timeout"

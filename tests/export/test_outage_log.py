@@ -46,7 +46,7 @@ def test_one_line_for_all_signals_says_what_to_do(outages: OutageLog, caplog: py
     assert what_to_do.startswith("start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or ")
 
 
-def test_silence_until_it_changes(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_logged_when_it_changes_only(outages: OutageLog, caplog: pytest.LogCaptureFixture) -> None:
     fail(outages, REFUSED)
     fail(outages, OVERLOADED)
     fail(outages, REFUSED)

@@ -81,7 +81,7 @@ def test_items_arrive_in_order_each_once_under_their_scope_and_resource(receiver
     assert receiver.resource(service_name="shop")["service.instance.id"] == "parent"
 
 
-def test_items_wait_for_company_but_not_long(receiver: Receiver) -> None:
+def test_items_are_sent_after_their_delay(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=0.3) as delivery:
         for name in "abc":
             enqueue(delivery, [name])
@@ -90,7 +90,7 @@ def test_items_wait_for_company_but_not_long(receiver: Receiver) -> None:
     assert len(receiver.requests) == 1
 
 
-def test_a_full_batch_does_not_wait(receiver: Receiver) -> None:
+def test_a_full_batch_is_sent_at_once(receiver: Receiver) -> None:
     with delivering(receiver, span_delay=600.0, span_batch_items=10) as delivery:
         enqueue(delivery, range(25))
         receiver.wait_for(lambda r: len(r.spans) == 20)
@@ -118,7 +118,7 @@ def test_an_item_larger_than_a_request_may_be_is_refused_and_counted(receiver: R
     assert names(receiver) == ["fits"]
 
 
-def test_the_three_signals_go_their_own_ways(receiver: Receiver) -> None:
+def test_each_signal_goes_to_its_own_endpoint(receiver: Receiver) -> None:
     with delivering(
         receiver, logs_endpoint=receiver.url + "/elsewhere/logs", traces_headers={"who": "traces"}
     ) as delivery:
@@ -130,7 +130,7 @@ def test_the_three_signals_go_their_own_ways(receiver: Receiver) -> None:
     assert by_path == {"/v1/traces": "traces", "/elsewhere/logs": None, "/v1/metrics": None}
 
 
-def test_the_figures_add_up(receiver: Receiver) -> None:
+def test_the_statistics_add_up(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         enqueue(delivery, range(10))
         delivery.lost(Signal.TRACES, drop_reasons.UNSERIALISABLE, 2)
@@ -143,7 +143,7 @@ def test_the_figures_add_up(receiver: Receiver) -> None:
         assert delivery.stats().as_dict()["traces"]["sent"] == 10
 
 
-def test_the_worker_is_not_observed_and_keeps_nothing_of_the_request_that_started_it(receiver: Receiver) -> None:
+def test_the_worker_is_not_instrumented_and_has_no_context_of_the_request_that_started_it(receiver: Receiver) -> None:
     seen: dict[str, Any] = {}
 
     def source() -> list[tuple[bytes, bytes]]:
@@ -177,7 +177,7 @@ def test_a_receiver_that_says_503_to_seven_of_ten_gets_everything_once(receiver:
     assert stats.retries == sum(request.answered == 503 for request in receiver.requests) > 10
 
 
-def test_a_receiver_that_was_away_gets_what_waited_in_order(receiver: Receiver) -> None:
+def test_after_an_outage_waiting_items_are_sent_in_order(receiver: Receiver) -> None:
     with delivering(receiver, timing=QUICK_RETRIES) as delivery:
         enqueue(delivery, range(10))
         receiver.wait_for(lambda r: len(r.spans) == 10)
@@ -190,7 +190,7 @@ def test_a_receiver_that_was_away_gets_what_waited_in_order(receiver: Receiver) 
     assert names(receiver) == [str(index) for index in range(500)]
 
 
-def test_a_receiver_that_asks_for_a_pause_gets_it(receiver: Receiver) -> None:
+def test_retry_after_is_obeyed(receiver: Receiver) -> None:
     receiver.answer(peer.status(429, retry_after=1), times=1)
     with delivering(receiver) as delivery:
         enqueue(delivery, ["patient"])
@@ -200,7 +200,7 @@ def test_a_receiver_that_asks_for_a_pause_gets_it(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413])
-def test_what_is_refused_for_good_is_counted_by_code_and_told_once(
+def test_refused_items_are_counted_by_code_and_logged_once(
     receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answer(peer.status(status))
@@ -214,7 +214,7 @@ def test_what_is_refused_for_good_is_counted_by_code_and_told_once(
     assert sum("refuses traces" in record.message for record in caplog.records) == 1
 
 
-def test_a_partial_success_is_counted_and_told(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_partial_success_is_counted_and_logged(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     receiver.answer(peer.partial_success(3, "too old"))
     with delivering(receiver) as delivery:
         enqueue(delivery, range(10))
@@ -242,7 +242,7 @@ def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiv
     assert Counter(names(receiver)) == Counter({str(index): 2 for index in range(10)})
 
 
-def test_a_full_queue_drops_the_oldest_counts_them_and_says_so_once(
+def test_a_full_queue_drops_the_oldest_counts_them_and_logs_it_once(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     timing = dataclasses.replace(QUICK_RETRIES, drops_over=0.3, watch=0.1)
@@ -294,7 +294,7 @@ def test_a_flush_sends_what_waits_without_a_worker(receiver: Receiver) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refused", "silent", "frozen", "dripping"])
-def test_a_flush_gives_up_on_a_receiver_that_is_not_there(receiver: Receiver, trouble: str) -> None:
+def test_a_flush_gives_up_on_a_receiver_that_is_unavailable(receiver: Receiver, trouble: str) -> None:
     _make(receiver, trouble)
     with delivering(receiver, span_delay=600.0) as delivery:
         enqueue(delivery, range(10))
@@ -316,7 +316,7 @@ def _make(receiver: Receiver, trouble: str) -> None:
         receiver.answer({"silent": peer.silence(), "dripping": peer.drip(0.2)}[trouble])
 
 
-def test_a_flush_keeps_to_its_time(receiver: Receiver) -> None:
+def test_a_flush_ends_at_its_timeout(receiver: Receiver) -> None:
     receiver.answer(peer.delay(3.0))
     with delivering(receiver, span_delay=600.0) as delivery:
         enqueue(delivery, range(10))
@@ -325,7 +325,7 @@ def test_a_flush_keeps_to_its_time(receiver: Receiver) -> None:
         assert seconds(started) < 2.0
 
 
-def test_signals_are_flushed_side_by_side(receiver: Receiver) -> None:
+def test_signals_are_flushed_in_parallel(receiver: Receiver) -> None:
     receiver.answer(peer.delay(0.8))
     with delivering(receiver, span_delay=600.0, log_delay=600.0) as delivery:
         enqueue(delivery, ["span"])
@@ -336,7 +336,7 @@ def test_signals_are_flushed_side_by_side(receiver: Receiver) -> None:
         assert seconds(started) < 2.2
 
 
-def test_a_flush_outlasts_a_receiver_that_is_merely_overloaded(receiver: Receiver) -> None:
+def test_a_flush_retries_while_a_receiver_is_overloaded(receiver: Receiver) -> None:
     receiver.answer(peer.status(503), times=5)
     with delivering(receiver, timing=QUICK_RETRIES, span_delay=600.0) as delivery:
         enqueue(delivery, range(10))
@@ -344,7 +344,7 @@ def test_a_flush_outlasts_a_receiver_that_is_merely_overloaded(receiver: Receive
     assert len(names(receiver)) == 10
 
 
-def test_a_flush_does_not_wait_for_a_pause_that_is_longer_than_its_time(receiver: Receiver) -> None:
+def test_a_flush_does_not_wait_for_a_retry_after_beyond_its_timeout(receiver: Receiver) -> None:
     receiver.answer(peer.status(503, retry_after=30))
     with delivering(receiver, span_delay=600.0) as delivery:
         enqueue(delivery, range(10))
@@ -410,7 +410,7 @@ def test_a_receiver_that_has_answered_has_half_of_the_time_from_then_on(
 
 
 @pytest.mark.slow
-def test_shutdown_delivers_everything_and_says_nothing(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_shutdown_delivers_everything_and_logs_nothing(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     with delivering(receiver, span_delay=600.0, span_batch_items=100) as delivery:
         enqueue(delivery, range(5000))
         assert delivery.shutdown(10.0) is True
@@ -421,7 +421,7 @@ def test_shutdown_delivers_everything_and_says_nothing(receiver: Receiver, caplo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refused", "silent", "frozen", "dripping"])
-def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
+def test_shutdown_does_not_wait_for_a_receiver_that_is_unavailable(
     receiver: Receiver, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _make(receiver, trouble)
@@ -437,7 +437,7 @@ def test_shutdown_does_not_wait_for_a_receiver_that_is_not_there(
 
 
 @pytest.mark.slow
-def test_shutdown_breaks_off_a_request_of_the_worker_that_is_stuck(receiver: Receiver) -> None:
+def test_shutdown_aborts_a_request_of_the_worker_that_hangs(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         enqueue(delivery, ["fine"])
         receiver.wait_for(lambda r: names(r) == ["fine"])
@@ -453,7 +453,7 @@ def test_shutdown_breaks_off_a_request_of_the_worker_that_is_stuck(receiver: Rec
 
 
 @pytest.mark.slow
-def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_hangs_delays_neither_start_nor_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: hanging.wait(30.0) and [])
     with delivering("http://collector.example:4318") as delivery:
@@ -467,7 +467,7 @@ def test_a_name_server_that_hangs_delays_neither_start_nor_end(monkeypatch: pyte
         hanging.set()
 
 
-def test_after_shutdown_items_are_counted_and_not_kept(receiver: Receiver) -> None:
+def test_after_shutdown_items_are_counted_and_dropped(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         delivery.shutdown(1.0)
         assert delivery.enqueue(*a_span()) is False
@@ -477,7 +477,7 @@ def test_after_shutdown_items_are_counted_and_not_kept(receiver: Receiver) -> No
         assert workers() == []
 
 
-def test_the_worker_ends_with_delivery(receiver: Receiver) -> None:
+def test_the_worker_ends_at_shutdown(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         enqueue(delivery, ["first"])
         receiver.wait_for(lambda r: r.spans)
@@ -505,7 +505,7 @@ def source(*counts: int) -> Any:
     return collect
 
 
-def test_metrics_are_fetched_each_interval_once_somebody_starts_the_worker(receiver: Receiver) -> None:
+def test_metrics_are_collected_each_interval_after_start(receiver: Receiver) -> None:
     with delivering(receiver, metric_interval=0.1) as delivery:
         delivery.add_metric_source(source())
         assert workers() == []
@@ -513,7 +513,7 @@ def test_metrics_are_fetched_each_interval_once_somebody_starts_the_worker(recei
         receiver.wait_for(lambda r: [point.value for point in r.metrics][:3] == [1, 2, 3])
 
 
-def test_metrics_never_pile_up(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_latest_metrics_wait(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     receiver.stop()
     with delivering(receiver, timing=QUICK_RETRIES, metric_interval=0.1) as delivery:
         delivery.add_metric_source(source())
@@ -530,7 +530,7 @@ def test_metrics_never_pile_up(receiver: Receiver, caplog: pytest.LogCaptureFixt
     assert "being lost" not in caplog.text  # the newer collection says all that the older ones did
 
 
-def test_the_last_metrics_are_fetched_at_the_end(receiver: Receiver) -> None:
+def test_metrics_are_collected_once_more_at_shutdown(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         delivery.add_metric_source(source())
         assert delivery.force_flush(5.0) is True
@@ -540,7 +540,9 @@ def test_the_last_metrics_are_fetched_at_the_end(receiver: Receiver) -> None:
 
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-def test_a_metric_callback_that_raises_costs_its_own_metrics(receiver: Receiver, error: type[BaseException]) -> None:
+def test_a_metric_callback_that_raises_loses_only_its_own_metrics(
+    receiver: Receiver, error: type[BaseException]
+) -> None:
     def broken() -> list[tuple[bytes, bytes]]:
         raise error("broken")
 
@@ -552,7 +554,7 @@ def test_a_metric_callback_that_raises_costs_its_own_metrics(receiver: Receiver,
         assert len(workers()) == 1
 
 
-def test_a_metric_callback_that_does_not_return_does_not_hold_up_the_end(receiver: Receiver) -> None:
+def test_a_metric_callback_that_hangs_does_not_delay_shutdown(receiver: Receiver) -> None:
     stuck = threading.Event()
     with delivering(receiver, span_delay=600.0) as delivery:
         delivery.add_metric_source(lambda: [(b"", b"")] * stuck.wait(30.0))
@@ -567,7 +569,7 @@ def test_a_metric_callback_that_does_not_return_does_not_hold_up_the_end(receive
 # --- threads --------------------------------------------------------------------------------------------------------
 
 
-def test_without_threads_a_flush_sends_all_the_same(
+def test_without_threads_a_flush_sends_from_the_calling_thread(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     without_threads(monkeypatch)
@@ -593,7 +595,7 @@ def test_a_worker_that_died_is_replaced(receiver: Receiver, monkeypatch: pytest.
 
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("error", [SystemExit, MemoryError, ValueError])
-def test_a_worker_survives_whatever_is_raised_in_it(
+def test_a_worker_survives_any_exception(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     send = HttpTransport.send
@@ -612,7 +614,7 @@ def test_a_worker_survives_whatever_is_raised_in_it(
 
 
 @pytest.mark.slow
-def test_many_threads_may_offer_while_others_flush(receiver: Receiver) -> None:
+def test_many_threads_may_enqueue_while_others_flush(receiver: Receiver) -> None:
     with delivering(receiver, span_batch_items=100) as delivery:
         threads = [threading.Thread(target=enqueue, args=(delivery, range(500))) for _ in range(8)]
         flushing = [threading.Thread(target=delivery.force_flush, args=(10.0,)) for _ in range(4)]
@@ -626,7 +628,7 @@ def test_many_threads_may_offer_while_others_flush(receiver: Receiver) -> None:
 
 
 @pytest.mark.slow
-def test_a_signal_handler_may_offer_in_the_middle_of_an_offer(receiver: Receiver) -> None:
+def test_a_signal_handler_may_enqueue_during_an_enqueue(receiver: Receiver) -> None:
     signals = 0
     with delivering(receiver, span_delay=600.0, span_batch_items=100_000) as delivery:
         item = a_span("from the handler")
@@ -651,14 +653,14 @@ def test_a_signal_handler_may_offer_in_the_middle_of_an_offer(receiver: Receiver
 
 
 @pytest.mark.quiet_guard
-def test_an_offer_never_raises(receiver: Receiver) -> None:
+def test_enqueue_never_raises(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         nonsense: Any = None
         assert delivery.enqueue(nonsense, nonsense, nonsense) is False
         assert delivery.enqueue(Signal.TRACES, SCOPE, nonsense) is False
 
 
-def test_nobody_to_talk_to_costs_nothing_but_memory() -> None:
+def test_an_outage_leaks_no_memory() -> None:
     with refusing() as url, delivering(url) as delivery:
         enqueue(delivery, range(100))
         wait_for(lambda: figures(delivery).retries >= 1)

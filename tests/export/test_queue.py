@@ -115,7 +115,7 @@ class Accounts(RuleBasedStateMachine):
         self.closed = True
 
     @invariant()
-    def every_item_is_accounted_for(self) -> None:
+    def every_item_is_counted(self) -> None:
         queue, fates = self.queue, self.fates
         assert len(queue) == len(self.waiting)
         assert queue.unacknowledged == self._count()
@@ -141,7 +141,7 @@ def test_the_worker_is_woken_by_the_first_item_and_by_a_full_batch_only() -> Non
     assert [bytes_.put(b"", b"x" * 20) for _ in range(4)] == [True, False, True, False]
 
 
-def test_what_waits_is_invisible_to_the_garbage_collector() -> None:
+def test_queued_items_are_invisible_to_the_garbage_collector() -> None:
     queue = Queue(max_items=10**6, max_bytes=10**9, max_item=10**6, wake_items=10**6, wake_bytes=10**9)
     gc.collect()
     before = len(gc.get_objects())
@@ -150,7 +150,7 @@ def test_what_waits_is_invisible_to_the_garbage_collector() -> None:
     assert len(gc.get_objects()) - before < 100
 
 
-def test_an_interruption_in_the_middle_of_a_put_may_put_again() -> None:
+def test_put_may_be_interrupted_by_another_put_in_the_same_thread() -> None:
     """A signal handler that logs, a finalizer that ends a span: both run in the thread that holds the lock."""
     queue = small()
     with queue._lock:
@@ -193,7 +193,7 @@ def test_many_threads_lose_no_item_and_no_byte() -> None:
     assert (queue.bytes, queue.unacknowledged) == (0, 0)
 
 
-def test_items_are_group_by_scope_by_scope_in_order() -> None:
+def test_items_are_grouped_by_scope_in_order() -> None:
     batch = Batch(scopes=[b"a", b"b", b"a"], items=[b"1", b"2", b"3"])
     assert group_by_scope(batch) == {b"a": [b"1", b"3"], b"b": [b"2"]}
 

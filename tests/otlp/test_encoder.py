@@ -88,7 +88,7 @@ def normal(decoded: Message) -> object:
     return said
 
 
-def test_a_metric_with_very_many_series_comes_in_several_parts() -> None:
+def test_a_metric_with_very_many_series_is_split() -> None:
     points = [NumberDataPoint({"user": f"{index:0100}"}, 1, 2, index) for index in range(20_000)]
     data = shapes.metrics_data(InstrumentationScope("s"), [Metric("m", "", "", Sum(points, 2, True))])  # type: ignore[arg-type]
     items = [item for _, item in ENCODER.metrics(data)]
@@ -108,7 +108,7 @@ def test_a_scope_without_a_name_and_no_scope_at_all_are_encoded() -> None:
 
 
 @pytest.mark.parametrize("value", [True, 1, 1.0, "1"])
-def test_what_is_remembered_of_one_value_is_not_taken_for_an_equal_one_of_another_type(value: object) -> None:
+def test_cached_values_of_equal_value_and_other_type_are_distinct(value: object) -> None:
     encoder = Encoder(NOTHING)
     for first in (True, 1, 1.0, "1"):
         encoder.span(span_with({"k": first}))

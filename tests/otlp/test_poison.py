@@ -114,7 +114,7 @@ POISON: Mapping[str, Callable[[], tuple[object, object]]] = {
 
 
 @pytest.mark.parametrize("poison", POISON)
-def test_a_poisoned_attribute_costs_itself(poison: str) -> None:
+def test_a_poisoned_attribute_affects_no_other(poison: str) -> None:
     value: Any
     value, expected = POISON[poison]()
     for _ in range(2):  # remembered values too
@@ -125,7 +125,7 @@ def test_a_poisoned_attribute_costs_itself(poison: str) -> None:
 
 
 @pytest.mark.parametrize("poison", POISON)
-def test_a_poisoned_body_costs_itself(poison: str) -> None:
+def test_a_poisoned_body_affects_no_attribute(poison: str) -> None:
     value: Any
     value, expected = POISON[poison]()
     decoded = the_record(Encoder(Nothing()).log_record(LogRecord(body=value, attributes={"good": "here"})))
@@ -138,7 +138,7 @@ def test_not_a_number_stays_not_a_number() -> None:
 
 
 @pytest.mark.parametrize("make", [cyclic, deep], ids=["cyclic", "deep"])
-def test_what_has_no_bottom_is_cut(make: Callable[[], object]) -> None:
+def test_endless_nesting_is_cut(make: Callable[[], object]) -> None:
     value = make()
     span = the_span(Encoder(Nothing()).span(finished(attributes={"bad": value, "good": "here"})))
     assert UNSERIALISABLE in str(span.attributes["bad"])
@@ -232,7 +232,7 @@ def test_long_values_are_cut_and_the_item_is_flagged() -> None:
     assert status.attributes == {semconv.TRUNCATED: True}
 
 
-def test_what_is_just_short_enough_is_neither_cut_nor_flagged() -> None:
+def test_a_value_at_the_limit_is_neither_cut_nor_flagged() -> None:
     span = the_span(Encoder(Nothing()).span(finished(attributes={"k": "x" * 4096})))
     assert span.attributes == {"k": "x" * 4096}
 
@@ -290,7 +290,7 @@ def _metric(encoder: Encoder, point: NumberDataPoint, description: str = "") -> 
 
 
 @pytest.mark.parametrize("exit_", EXITS)
-def test_no_exit_lets_a_secret_out(exit_: str) -> None:
+def test_no_part_of_an_item_contains_a_secret(exit_: str) -> None:
     encoder = Encoder(Word())
     for _ in range(2):  # a remembered value is a redacted one
         item = EXITS[exit_](encoder, f"before {SECRET} after")
@@ -298,20 +298,20 @@ def test_no_exit_lets_a_secret_out(exit_: str) -> None:
         assert b"***" in item
 
 
-def test_a_secret_on_the_edge_of_the_limit_does_not_leave_by_halves() -> None:
+def test_half_a_secret_at_the_limit_is_not_exported() -> None:
     for start in range(4096 - len(SECRET), 4097):
         item = Encoder(Word()).span(finished(attributes={"k": "x" * start + SECRET + "y" * 50_000}))
         assert SECRET[:3].encode() not in item
 
 
-def test_a_secret_on_the_edge_of_a_name_does_not_leave_by_halves() -> None:
+def test_half_a_secret_at_the_limit_of_a_name_is_not_exported() -> None:
     for start in range(256 - len(SECRET), 257):
         name = "x" * start + SECRET
         item = Encoder(Word()).span(finished(attributes={name: 1, "map": {name: 1}, "list": [{name: 1}]}))
         assert SECRET[:3].encode() not in item
 
 
-def test_a_named_tuple_keeps_its_names_which_say_what_is_secret() -> None:
+def test_field_names_of_a_named_tuple_mark_secrets() -> None:
     class Login(NamedTuple):
         user: str
         password: str
@@ -323,7 +323,7 @@ def test_a_named_tuple_keeps_its_names_which_say_what_is_secret() -> None:
 
 
 @pytest.mark.quiet_guard
-def test_a_redactor_that_fails_lets_nothing_out() -> None:
+def test_a_redactor_that_fails_exports_no_value() -> None:
     class Broken(Nothing):
         def value(self, key: str, value: object) -> object:
             raise RuntimeError("broken")
@@ -342,7 +342,7 @@ hostile = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(hostile, hostile, hostile)
-def test_whatever_it_is_encoding_raises_nothing_and_the_result_can_be_read(one: Any, two: Any, three: Any) -> None:
+def test_encoding_any_value_raises_nothing_and_can_be_decoded(one: Any, two: Any, three: Any) -> None:
     encoder = Encoder(Nothing())
     event = Event(two, {"k": one}, three)
     span = the_span(encoder.span(finished(two, attributes={"a": one, "b": two}, events=[event], end_time=three)))

@@ -47,7 +47,7 @@ def test_text(value: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_nonsense_is_malformed_or_read_but_nothing_else(data: bytes) -> None:
+def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
     with contextlib.suppress(MalformedError):
         list(protobuf.fields(data))
     rejected, reason = partial_success(data)
@@ -56,7 +56,7 @@ def test_nonsense_is_malformed_or_read_but_nothing_else(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x08", b"\x08" + b"\xff" * 11, b"\x0b", b"\x0d\x01\x02"])
-def test_what_ends_too_early_or_is_no_field_is_malformed(data: bytes) -> None:
+def test_truncated_or_unknown_fields_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):
         list(protobuf.fields(data))
 
@@ -72,5 +72,5 @@ def test_a_partial_success_is_read() -> None:
 @pytest.mark.parametrize(
     ("asked", "waited"), [(0, 0.5), (-5, 0.5), (3, 3), (1e9, 60), (float("inf"), 60), (float("nan"), 0.5)]
 )
-def test_what_a_receiver_asks_for_is_kept_within_reason(asked: float, waited: float) -> None:
+def test_a_retry_delay_is_clamped(asked: float, waited: float) -> None:
     assert clamped(asked) == waited

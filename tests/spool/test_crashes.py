@@ -102,7 +102,7 @@ WORK: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], object]]] = {
 
 
 @pytest.mark.parametrize("work", WORK)
-def test_a_process_may_die_before_any_of_its_calls_to_the_system(tmp_path: Path, work: str) -> None:
+def test_a_process_may_die_before_any_of_its_system_calls(tmp_path: Path, work: str) -> None:
     prepare, do = WORK[work]
     for calls in itertools.count():
         scene = Scene(tmp_path / str(calls))
@@ -140,9 +140,7 @@ def _flipped() -> list[bytes]:
 
 
 @pytest.mark.parametrize("contents", [_prefixes(), _flipped()], ids=["every prefix", "every byte"])
-def test_a_file_that_is_torn_or_altered_anywhere_costs_itself_and_no_neighbour(
-    tmp_path: Path, contents: list[bytes]
-) -> None:
+def test_a_damaged_file_costs_no_other_file(tmp_path: Path, contents: list[bytes]) -> None:
     store = Store(tmp_path / "spool")
     for content in contents:
         for number in (1, 2, 3):

@@ -81,7 +81,7 @@ def is_redelivered(receiver: Receiver) -> set[object]:
 # --- away, and back ---------------------------------------------------------------------------------------------------
 
 
-def test_while_all_is_well_there_is_no_directory(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
+def test_without_an_outage_there_is_no_directory(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     with deliver(receiver) as delivery:
         enqueue(delivery, range(100))
         receiver.wait_for(lambda r: len(r.spans) == 100)
@@ -92,7 +92,7 @@ def test_while_all_is_well_there_is_no_directory(receiver: Receiver, deliver: De
 
 
 @pytest.mark.parametrize("trouble", ["refused", "unavailable", "later"])
-def test_an_outage_loses_nothing_repeats_nothing_and_keeps_the_order(
+def test_an_outage_loses_nothing_repeats_nothing_and_preserves_the_order(
     receiver: Receiver, deliver: Deliver, directory: Path, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -133,9 +133,7 @@ def _mend(receiver: Receiver, trouble: str) -> None:
         receiver.start()
 
 
-def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
-    receiver: Receiver, deliver: Deliver, directory: Path
-) -> None:
+def test_a_short_overload_writes_no_file(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     receiver.answer(peer.status(503), times=4)
     with deliver(receiver, timing=quick_timing(overload_window=20.0, spool_after=20.0)) as delivery:
         enqueue(delivery, range(100))
@@ -143,9 +141,7 @@ def test_a_receiver_that_asks_for_a_moments_patience_costs_no_file(
     assert not directory.exists()
 
 
-def test_a_receiver_that_asks_for_more_than_a_moments_patience_is_given_no_more(
-    receiver: Receiver, deliver: Deliver
-) -> None:
+def test_a_retry_after_beyond_the_overload_window_stores_the_items(receiver: Receiver, deliver: Deliver) -> None:
     """It will be asked again after half a minute: nothing else reminds us of what waits meanwhile."""
     receiver.answer(peer.status(503, retry_after=30))
     with deliver(receiver, timing=quick_timing(spool_after=20.0, rescan_idle=20.0, jitter=0.0)) as delivery:
@@ -154,9 +150,7 @@ def test_a_receiver_that_asks_for_more_than_a_moments_patience_is_given_no_more(
     assert len(receiver.requests) == 1
 
 
-def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
-    receiver: Receiver, deliver: Deliver, directory: Path
-) -> None:
+def test_a_receiver_that_hangs_does_not_block_the_disk(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     """What is under way has a copy, and what comes after it goes to disk, while the request still waits."""
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0) as delivery:
@@ -176,7 +170,7 @@ def test_a_receiver_that_says_nothing_does_not_hold_up_the_disk(
     assert sorted(map(int, names(receiver))) == list(range(20))
 
 
-def test_a_slow_answer_makes_the_copy_needless(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
+def test_a_late_response_deletes_the_copy(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     receiver.answer(peer.delay(1.5), times=1)
     with deliver(receiver) as delivery:
         enqueue(delivery, range(10))
@@ -199,7 +193,7 @@ def test_a_lost_acknowledgement_costs_a_duplicate_never_an_item(receiver: Receiv
     assert Counter(names(receiver)) == Counter({str(number): 2 for number in range(10)})
 
 
-def test_many_small_pieces_become_few_files(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
+def test_many_small_batches_are_written_to_few_files(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     """Hours of an outage with little traffic: a file a second would be tens of thousands."""
     receiver.stop()
     with deliver(receiver) as delivery:
@@ -212,7 +206,7 @@ def test_many_small_pieces_become_few_files(receiver: Receiver, deliver: Deliver
     assert names(receiver) == [str(number) for number in range(12)]
 
 
-def test_all_three_signals_come_back(receiver: Receiver, deliver: Deliver) -> None:
+def test_all_three_signals_are_replayed(receiver: Receiver, deliver: Deliver) -> None:
     receiver.stop()
     with deliver(receiver) as delivery:
         delivery.enqueue(*a_span("span"))
@@ -241,7 +235,7 @@ def test_a_burst_goes_to_disk_before_anything_is_dropped(receiver: Receiver, del
     assert stats.spooled > 1000
 
 
-def test_a_queue_of_large_items_is_crowded_by_their_bytes(deliver: Deliver) -> None:
+def test_large_items_lift_a_queue_above_its_watermark(deliver: Deliver) -> None:
     with refusing() as url, deliver(url, queue_bytes=400_000, span_delay=600.0) as delivery:
         for number in range(300):
             delivery.enqueue(*a_span(str(number), size=4000))
@@ -251,7 +245,7 @@ def test_a_queue_of_large_items_is_crowded_by_their_bytes(deliver: Deliver) -> N
         assert figures(delivery).spooled > 100
 
 
-def test_over_the_budget_of_the_spool_the_oldest_are_lost_counted_and_told(
+def test_over_the_limit_of_the_spool_the_oldest_are_dropped_counted_and_logged(
     receiver: Receiver, deliver: Deliver, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.stop()
@@ -277,7 +271,7 @@ def test_over_the_budget_of_the_spool_the_oldest_are_lost_counted_and_told(
 
 
 @pytest.mark.parametrize("trouble", ["refused", "silent", "frozen", "dripping"])
-def test_at_shutdown_what_cannot_be_sent_is_kept_and_delivered_by_the_next_start(
+def test_at_shutdown_unsent_items_are_stored_and_delivered_by_the_next_start(
     receiver: Receiver, deliver: Deliver, trouble: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if trouble == "refused":
@@ -306,7 +300,7 @@ def test_at_shutdown_what_cannot_be_sent_is_kept_and_delivered_by_the_next_start
     assert True in is_redelivered(receiver)
 
 
-def test_what_is_kept_before_the_end_may_go_on_afterwards(receiver: Receiver, deliver: Deliver) -> None:
+def test_a_process_may_go_on_after_spool_pending(receiver: Receiver, deliver: Deliver) -> None:
     """A lifespan ends, and the process may be killed; it may also begin another lifespan."""
     receiver.stop()
     with deliver(receiver, span_delay=600.0) as delivery:
@@ -322,7 +316,7 @@ def test_what_is_kept_before_the_end_may_go_on_afterwards(receiver: Receiver, de
     assert sorted(map(int, names(receiver))) == list(range(20))
 
 
-def test_without_a_disk_the_end_loses_what_it_must_and_says_so(
+def test_without_a_disk_shutdown_counts_and_logs_what_is_lost(
     deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -335,7 +329,7 @@ def test_without_a_disk_the_end_loses_what_it_must_and_says_so(
 
 
 @pytest.mark.parametrize("spool_dir", ["off", "file"])
-def test_without_a_disk_what_a_lifespan_leaves_in_memory_is_told(
+def test_without_a_disk_items_left_in_memory_by_a_lifespan_are_logged(
     deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture, spool_dir: str
 ) -> None:
     """uvicorn ends the process with the signal that it was sent: no code of ours runs after the lifespan."""
@@ -357,7 +351,7 @@ THE_LAST_WORD: dict[str, Callable[[Delivery], object]] = {
 
 
 @pytest.mark.parametrize("last", THE_LAST_WORD)
-def test_a_loss_just_before_the_end_is_told(deliver: Deliver, last: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_drops_just_before_the_end_are_logged(deliver: Deliver, last: str, caplog: pytest.LogCaptureFixture) -> None:
     with refusing() as url, deliver(url, spool_dir="off", span_queue_items=100, span_delay=600.0) as delivery:
         enqueue(delivery, ["first"])
         time.sleep(0.2)  # the worker has looked, and looks again in seconds
@@ -366,7 +360,7 @@ def test_a_loss_just_before_the_end_is_told(deliver: Deliver, last: str, caplog:
         assert caplog.text.count("traces are being lost: queue_full") == 1
 
 
-def test_without_threads_a_flush_writes_what_it_cannot_send(
+def test_without_threads_a_flush_stores_what_it_cannot_send(
     deliver: Deliver, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
     without_threads(monkeypatch)
@@ -379,7 +373,7 @@ def test_without_threads_a_flush_writes_what_it_cannot_send(
     assert sum(request.items for request in contents(directory)) == 15
 
 
-def test_a_disk_that_hangs_holds_up_neither_sending_nor_the_end(
+def test_a_disk_that_hangs_blocks_neither_sending_nor_shutdown(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging, release = threading.Event(), threading.Event()
@@ -414,7 +408,7 @@ def make_slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(Disk, "create", slowly)
 
 
-def test_a_slow_disk_has_what_is_left_of_the_budget(
+def test_a_slow_disk_has_the_rest_of_the_timeout(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_slow(monkeypatch, 1.5)
@@ -424,7 +418,7 @@ def test_a_slow_disk_has_what_is_left_of_the_budget(
     assert sum(request.items for request in contents(directory)) == 10
 
 
-def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
+def test_spool_pending_waits_for_a_slow_disk_until_its_timeout(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_slow(monkeypatch, 1.5)
@@ -435,7 +429,7 @@ def test_what_a_lifespan_leaves_has_the_time_that_it_is_given(
         assert sum(request.items for request in contents(directory)) == 10
 
 
-def test_without_threads_a_slow_disk_does_not_make_the_end_later(
+def test_without_threads_a_slow_disk_does_not_delay_shutdown(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_threads(monkeypatch)
@@ -450,7 +444,7 @@ def test_without_threads_a_slow_disk_does_not_make_the_end_later(
         assert sum(request.items for request in contents(directory)) == stats.spooled > 0
 
 
-def test_an_answer_that_comes_after_the_flush_counts(
+def test_a_response_after_the_flush_counts(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.answer(peer.delay(1.0))
@@ -468,9 +462,7 @@ def test_an_answer_that_comes_after_the_flush_counts(
         assert (figures(delivery).sent, figures(delivery).spooled, figures(delivery).dropped) == (1, 0, {})
 
 
-def test_a_collection_that_comes_after_the_last_one_is_no_loss(
-    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_late_metric_collection_is_no_loss(deliver: Deliver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's own hung for longer than the end waited for it; then there was another."""
     hanging, release = threading.Event(), threading.Event()
     rename = Disk.rename
@@ -497,7 +489,7 @@ def test_a_collection_that_comes_after_the_last_one_is_no_loss(
         assert (stats.spooled, stats.dropped) == (1, {drop_reasons.AFTER_SHUTDOWN: 1})
 
 
-def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
+def test_the_last_metrics_are_stored_while_the_name_of_the_receiver_does_not_resolve(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing has failed yet, and nothing newer has arrived: what was stored is still needed."""
@@ -517,7 +509,7 @@ def test_the_last_metrics_are_kept_though_the_receivers_name_does_not_resolve(
         receiver.wait_for(lambda r: last in values(r))
 
 
-def test_whoever_has_ended_leaves_what_is_on_disk_to_others(receiver: Receiver, deliver: Deliver) -> None:
+def test_after_shutdown_a_process_does_not_drain(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1)
     with deliver(receiver, timing=quick_timing(jitter=0.0)) as ended:
         assert ended.shutdown(1.0)
@@ -528,7 +520,7 @@ def test_whoever_has_ended_leaves_what_is_on_disk_to_others(receiver: Receiver, 
             receiver.wait_for(lambda r: names(r) == ["1"])
 
 
-def test_what_came_after_a_request_under_way_is_not_kept_before_it(
+def test_later_items_are_not_stored_before_a_batch_in_flight(
     deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_threads(monkeypatch)
@@ -551,9 +543,7 @@ def _store_all(exporter: SignalExporter, batches: list[Batch]) -> None:
         exporter.ack_stored(batch)
 
 
-def test_what_several_threads_have_put_on_disk_is_counted_exactly(
-    deliver: Deliver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_items_stored_by_several_threads_are_counted_exactly(deliver: Deliver, monkeypatch: pytest.MonkeyPatch) -> None:
     """The spooler's, a flush's, and the sender's, whose request has failed."""
     without_threads(monkeypatch)
     with refusing() as url, deliver(url, span_batch_items=1, span_queue_items=20_000) as delivery:
@@ -583,7 +573,7 @@ def full(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_and_one_receiver_that_is_away_do_not_hold_up_what_another_waits_for(
+def test_a_full_disk_and_an_unavailable_receiver_do_not_delay_another_signal(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.stop()
@@ -600,7 +590,7 @@ def test_a_full_disk_and_one_receiver_that_is_away_do_not_hold_up_what_another_w
         assert figures(delivery).queue_items == 10
 
 
-def test_a_file_that_cannot_be_deleted_holds_up_no_other_and_nothing_that_is_to_be_kept(
+def test_a_file_that_cannot_be_deleted_delays_neither_other_files_nor_writes(
     receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_behind(deliver, 1, 2, 3)
@@ -622,7 +612,7 @@ def test_a_file_that_cannot_be_deleted_holds_up_no_other_and_nothing_that_is_to_
         wait_for(lambda: figures(delivery).spooled == 10)
 
 
-def test_what_is_under_way_and_too_large_for_the_disk_does_not_hold_up_what_waits(
+def test_a_batch_in_flight_that_is_too_large_for_the_disk_does_not_delay_others(
     receiver: Receiver, deliver: Deliver
 ) -> None:
     receiver.answer(peer.silence())
@@ -633,7 +623,7 @@ def test_what_is_under_way_and_too_large_for_the_disk_does_not_hold_up_what_wait
         wait_for(lambda: figures(delivery).spooled == 10)
 
 
-def test_what_has_a_copy_on_disk_is_not_lost_with_what_has_none(
+def test_at_shutdown_a_batch_with_a_copy_is_not_lost(
     receiver: Receiver, deliver: Deliver, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.answer(peer.silence())
@@ -646,7 +636,7 @@ def test_what_has_a_copy_on_disk_is_not_lost_with_what_has_none(
         assert (figures(delivery).spooled, figures(delivery).dropped) == (10, {drop_reasons.SHUTDOWN: 5})
 
 
-def test_a_disk_that_is_full_costs_a_warning_and_is_used_again_when_there_is_room(
+def test_a_full_disk_is_logged_once_and_used_again_later(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -665,7 +655,7 @@ def test_a_disk_that_is_full_costs_a_warning_and_is_used_again_when_there_is_roo
     assert caplog.text.count("can be kept on disk again") == 1
 
 
-def test_a_full_disk_and_a_full_queue_drop_the_oldest_as_ever(
+def test_without_a_disk_a_full_queue_drops_the_oldest(
     deliver: Deliver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -676,7 +666,7 @@ def test_a_full_disk_and_a_full_queue_drop_the_oldest_as_ever(
         assert figures(delivery).dropped[drop_reasons.QUEUE_FULL] >= 900
 
 
-def test_damaged_files_are_put_aside_and_the_rest_is_delivered(
+def test_damaged_files_are_quarantined_and_the_rest_is_delivered(
     receiver: Receiver, deliver: Deliver, directory: Path
 ) -> None:
     for number in range(3):
@@ -706,7 +696,7 @@ def leave_behind(deliver: Deliver, *numbers: int) -> None:
             assert delivery.shutdown(1.0)
 
 
-def test_what_is_refused_for_what_it_is_is_lost_and_the_rest_goes_on(
+def test_a_refused_stored_request_is_dropped_and_the_rest_is_sent(
     receiver: Receiver, deliver: Deliver, caplog: pytest.LogCaptureFixture
 ) -> None:
     leave_behind(deliver, 1, 2, 3)
@@ -718,7 +708,7 @@ def test_what_is_refused_for_what_it_is_is_lost_and_the_rest_goes_on(
     assert "kept on disk, and they are lost: HTTP 400" in caplog.text
 
 
-def test_what_is_refused_for_now_is_the_next_again(receiver: Receiver, deliver: Deliver) -> None:
+def test_a_stored_request_that_is_to_be_retried_is_the_next_again(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1, 2, 3)
     receiver.answer(peer.status(503), times=1)
     with deliver(receiver, timing=quick_timing(rescan_busy=20.0)) as delivery:
@@ -728,7 +718,7 @@ def test_what_is_refused_for_now_is_the_next_again(receiver: Receiver, deliver: 
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_is_refused_for_where_it_goes_or_who_sends_it_waits_until_that_is_mended(
+def test_stored_requests_wait_until_endpoint_or_credentials_are_fixed(
     receiver: Receiver, deliver: Deliver, status: int
 ) -> None:
     leave_behind(deliver, 1, 2, 3)
@@ -752,7 +742,7 @@ def test_partial_success_is_counted(receiver: Receiver, deliver: Deliver) -> Non
         assert figures(delivery).redelivered == 0
 
 
-def test_what_comes_back_is_not_the_next_flood(receiver: Receiver, deliver: Deliver) -> None:
+def test_replay_has_a_rate_limit(receiver: Receiver, deliver: Deliver) -> None:
     with (
         refusing() as url,
         deliver(
@@ -769,7 +759,7 @@ def test_what_comes_back_is_not_the_next_flood(receiver: Receiver, deliver: Deli
     assert taken > 1.5  # two megabytes
 
 
-def test_fresh_items_do_not_wait_behind_old_ones(receiver: Receiver, deliver: Deliver) -> None:
+def test_new_items_do_not_wait_for_stored_ones(receiver: Receiver, deliver: Deliver) -> None:
     leave_behind(deliver, 1)
     with (
         refusing() as url,
@@ -801,7 +791,7 @@ def values(receiver: Receiver) -> list[object]:
     return [point.value for point in receiver.metrics]
 
 
-def test_of_metrics_the_last_collection_is_kept_and_delivered_by_the_next_start(
+def test_the_last_metric_collection_is_stored_and_delivered_by_the_next_start(
     receiver: Receiver, deliver: Deliver, directory: Path
 ) -> None:
     with refusing() as url, deliver(url, metric_interval=0.1) as delivery:
@@ -820,7 +810,7 @@ def test_of_metrics_the_last_collection_is_kept_and_delivered_by_the_next_start(
     assert "blogauto.redelivered" not in receiver.metrics[0].resource  # it would make another series of them
 
 
-def test_metrics_on_disk_are_thrown_away_when_newer_ones_arrive(
+def test_stored_metrics_are_deleted_when_newer_ones_are_delivered(
     receiver: Receiver, deliver: Deliver, directory: Path
 ) -> None:
     receiver.stop()
@@ -838,7 +828,7 @@ def test_metrics_on_disk_are_thrown_away_when_newer_ones_arrive(
 # --- several processes, and forks -------------------------------------------------------------------------------------
 
 
-def test_one_worker_delivers_what_another_left_behind_while_it_runs(receiver: Receiver, deliver: Deliver) -> None:
+def test_a_running_worker_delivers_what_an_ended_one_stored(receiver: Receiver, deliver: Deliver) -> None:
     with deliver(receiver) as delivery:
         enqueue(delivery, ["mine"])
         receiver.wait_for(lambda r: names(r) == ["mine"])
@@ -866,7 +856,7 @@ def test_a_deployment_with_other_headers_does_not_deliver_what_this_one_stored(
     assert receiver.requests[-1].headers["x-scope-orgid"] == "one"
 
 
-def test_a_signal_that_goes_nowhere_drains_nothing(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
+def test_a_signal_without_exporter_is_not_drained(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
     leave_behind(deliver, 1)
     with deliver(receiver, traces_exporter="none") as delivery:
         delivery.start()
@@ -877,7 +867,7 @@ def test_a_signal_that_goes_nowhere_drains_nothing(receiver: Receiver, deliver: 
     assert len(free_files(directory)) == 1
 
 
-def test_a_forked_child_keeps_its_own_and_never_touches_its_parents(
+def test_a_forked_child_stores_its_own_items_and_leaves_its_parents(
     receiver: Receiver, deliver: Deliver, directory: Path
 ) -> None:
     receiver.stop()
@@ -968,7 +958,7 @@ def test_no_header_no_token_and_no_secret_is_on_disk(deliver: Deliver, tmp_path:
     assert "canary" not in directory.name
 
 
-def test_what_is_on_disk_is_a_request_as_it_will_be_sent(deliver: Deliver, directory: Path) -> None:
+def test_a_file_holds_a_request_ready_to_be_sent(deliver: Deliver, directory: Path) -> None:
     leave_behind(deliver, 1)
     [request] = contents(directory)
     assert isinstance(request, StoredRequest)
@@ -977,9 +967,7 @@ def test_what_is_on_disk_is_a_request_as_it_will_be_sent(deliver: Deliver, direc
     assert span.resource == {"service.name": "shop", "service.instance.id": "parent", "blogauto.redelivered": True}
 
 
-def test_metrics_are_collected_once_more_for_the_end_while_a_request_hangs(
-    receiver: Receiver, deliver: Deliver
-) -> None:
+def test_metrics_are_collected_at_a_flush_while_a_request_hangs(receiver: Receiver, deliver: Deliver) -> None:
     with deliver(receiver, metric_interval=0.2) as delivery:
         delivery.add_metric_source(a_counter())
         delivery.start()

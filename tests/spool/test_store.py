@@ -43,7 +43,7 @@ def fill(store: Store, *numbers: int) -> list[StoredRequest]:
 # --- the directory ----------------------------------------------------------------------------------------------------
 
 
-def test_directories_are_ours_alone_and_files_too(directory: Path) -> None:
+def test_directories_and_files_are_private(directory: Path) -> None:
     before = os.umask(0)
     try:
         Store(directory).spool.write(a_request(1))
@@ -55,14 +55,14 @@ def test_directories_are_ours_alone_and_files_too(directory: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_directory_that_was_open_to_others_is_closed_to_them(directory: Path) -> None:
+def test_a_directory_with_open_permissions_is_made_private(directory: Path) -> None:
     directory.mkdir(parents=True)
     directory.chmod(0o777)
     Store(directory).spool.write(a_request(1))
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
-def test_a_directory_of_somebody_else_is_not_used(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_of_another_user_is_not_used(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(directory)
     store.spool.write(a_request(1))
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
@@ -81,7 +81,7 @@ def test_a_symbolic_link_in_place_of_the_directory_is_not_followed(directory: Pa
     assert list(elsewhere.iterdir()) == []
 
 
-def test_a_directory_that_vanishes_is_made_anew(directory: Path) -> None:
+def test_a_deleted_directory_is_created_again(directory: Path) -> None:
     store = Store(directory)
     segment = store.spool.write(a_request(1), claim=True)
     for path in directory.iterdir():
@@ -98,7 +98,7 @@ def test_a_directory_that_vanishes_is_made_anew(directory: Path) -> None:
     assert store.drain() == [request]
 
 
-def test_looking_makes_no_directory(directory: Path) -> None:
+def test_scanning_creates_no_directory(directory: Path) -> None:
     assert Store(directory).spool.scan() == []
     assert not directory.parent.exists()
 
@@ -149,7 +149,7 @@ def test_fsync_reaches_the_file_before_it_gets_its_name_and_then_the_directory(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_is_put_aside_counted_and_the_rest_is_delivered(directory: Path, damage: str) -> None:
+def test_a_damaged_file_is_quarantined_and_counted_and_the_rest_is_delivered(directory: Path, damage: str) -> None:
     made = fill(Store(directory), 1, 2, 3)
     DAMAGES[damage](free_files(directory)[1])
     store = Store(directory)
@@ -161,7 +161,7 @@ def test_a_damaged_file_is_put_aside_counted_and_the_rest_is_delivered(directory
     assert store.spool.quarantined == 1
 
 
-def test_only_so_many_damaged_files_are_put_aside(directory: Path) -> None:
+def test_the_number_of_quarantined_files_is_bounded(directory: Path) -> None:
     store = Store(directory)
     fill(store, *range(MAX_DAMAGED + 20))
     for path in free_files(directory):
@@ -170,7 +170,7 @@ def test_only_so_many_damaged_files_are_put_aside(directory: Path) -> None:
     assert (store.spool.quarantined, len(list(directory.glob("*.bad")))) == (MAX_DAMAGED + 20, MAX_DAMAGED)
 
 
-def test_what_is_not_ours_is_left_alone(directory: Path) -> None:
+def test_other_files_are_not_touched(directory: Path) -> None:
     store = Store(directory, bytes=2000)
     fill(store, 1)
     (directory / "notes.txt").write_text("x" * 5000)
@@ -203,7 +203,7 @@ def test_processes_share_one_budget(directory: Path) -> None:
     assert sum(store.losses()["spool_full"] for store in stores) == 100 - len(found)
 
 
-def test_what_somebody_works_on_is_not_dropped(directory: Path) -> None:
+def test_claimed_files_are_not_dropped(directory: Path) -> None:
     store, other = Store(directory, bytes=1000), Store(directory, bytes=1000)
     segment = [other.spool.write(a_request(number), claim=True) for number in range(10)]
     with pytest.raises(OSError, match="being worked on"):
@@ -211,7 +211,7 @@ def test_what_somebody_works_on_is_not_dropped(directory: Path) -> None:
     assert all(map(other.spool.exists, segment))
 
 
-def test_a_file_larger_than_the_budget_is_refused_and_costs_no_other(directory: Path) -> None:
+def test_a_file_larger_than_the_limit_is_refused_and_drops_no_other(directory: Path) -> None:
     store = Store(directory, bytes=1000)
     made = fill(store, 1)
     with pytest.raises(OSError, match="larger"):
@@ -219,14 +219,14 @@ def test_a_file_larger_than_the_budget_is_refused_and_costs_no_other(directory: 
     assert store.drain() == made
 
 
-def test_a_directory_of_too_many_files_loses_the_oldest(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_of_too_many_files_drops_the_oldest(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "MAX_FILES", 10)
     store = Store(directory)
     made = fill(store, *range(15))
     assert (store.losses(), store.drain()) == ({"spool_full": 5}, made[5:])
 
 
-def test_a_file_that_cannot_be_written_costs_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_written_drops_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither where others hold what is there, nor where the file system is full: nobody is dropped for nothing."""
     store = Store(directory, bytes=1000)
     made = fill(store, 1, 2, 3)
@@ -245,7 +245,7 @@ def test_a_file_that_cannot_be_written_costs_no_other(directory: Path, monkeypat
     assert store.drain() == made
 
 
-def test_of_many_files_only_the_new_ones_are_looked_at(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_files_only_the_new_ones_are_examined(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An outage leaves thousands, and each write asks how much there is."""
     looked: list[str] = []
 
@@ -264,7 +264,7 @@ def test_of_many_files_only_the_new_ones_are_looked_at(directory: Path, monkeypa
     assert one.drain()[-1:] == made
 
 
-def test_what_is_too_old_is_dropped_and_counted(directory: Path) -> None:
+def test_expired_files_are_dropped_and_counted(directory: Path) -> None:
     clock = ManualClock()
     store = Store(directory, clock=clock, age=100.0)
     fill(store, 1, 2)
@@ -276,7 +276,7 @@ def test_what_is_too_old_is_dropped_and_counted(directory: Path) -> None:
     assert store.losses() == {"spool_expired": 2}
 
 
-def test_metrics_are_too_old_after_an_hour(directory: Path) -> None:
+def test_metrics_expire_after_an_hour(directory: Path) -> None:
     clock = ManualClock()
     store = Store(directory, clock=clock)
     store.spool.write(a_request(1, signal=Signal.METRICS))
@@ -286,7 +286,7 @@ def test_metrics_are_too_old_after_an_hour(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("jump", [-1e9, -86_400.0, 86_400.0, 1e9])
-def test_a_calendar_that_jumps_makes_nothing_old(directory: Path, jump: float) -> None:
+def test_a_calendar_that_jumps_expires_nothing(directory: Path, jump: float) -> None:
     clock = ManualClock()
     made = fill(Store(directory, clock=clock), 1, 2)
     clock.now += jump
@@ -310,7 +310,7 @@ def test_after_a_restart_of_the_machine_the_calendar_decides(directory: Path) ->
 
 
 @pytest.mark.parametrize("problem", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.EMFILE])
-def test_a_failure_leaves_nothing_half_written_and_everything_as_it_was(directory: Path, problem: int) -> None:
+def test_a_failed_write_leaves_nothing_behind(directory: Path, problem: int) -> None:
     store = Store(directory)
     made = fill(store, 1)
     store.disk.error = OSError(problem, "no")
@@ -366,7 +366,7 @@ def _mount(*arguments: str) -> bool:
     return subprocess.run(["mount", *arguments], check=False, capture_output=True).returncode == 0
 
 
-def test_a_full_file_system_refuses_and_keeps_what_it_has(small_place: Path) -> None:
+def test_a_full_file_system_refuses_writes_and_loses_nothing(small_place: Path) -> None:
     store = Store(small_place / "spool")
     if not small_place.is_mount():
         store.disk.full_after = 10
@@ -379,7 +379,7 @@ def test_a_full_file_system_refuses_and_keeps_what_it_has(small_place: Path) -> 
     assert fill(store, 100) == store.drain()
 
 
-def test_a_read_only_place_refuses(small_place: Path) -> None:
+def test_a_read_only_directory_refuses_writes(small_place: Path) -> None:
     fill(Store(small_place / "spool"), 1)
     if not (small_place.is_mount() and _mount("-o", "remount,ro", str(small_place))):
         (small_place / "spool").chmod(0o500)
@@ -387,7 +387,7 @@ def test_a_read_only_place_refuses(small_place: Path) -> None:
         Store(small_place / "spool").spool.write(a_request(2))
 
 
-def test_the_last_of_a_file_system_is_left_to_others(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_spool_does_not_fill_the_file_system(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(directory)
     fill(store, 1)
     real = os.fstatvfs
@@ -407,7 +407,7 @@ def test_the_last_of_a_file_system_is_left_to_others(directory: Path, monkeypatc
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_claimed_file_is_nobody_elses_until_it_is_released(directory: Path) -> None:
+def test_a_claimed_file_cannot_be_claimed_until_it_is_released(directory: Path) -> None:
     one, other = Store(directory), Store(directory)
     fill(one, 1)
     assert one.spool.lock()
@@ -431,7 +431,7 @@ def test_only_one_drains(directory: Path) -> None:
     assert other.spool.lock()
 
 
-def test_claims_of_an_owner_that_is_done_are_taken_back_with_what_they_have_grown_to(directory: Path) -> None:
+def test_claims_of_an_ended_owner_are_taken_back_with_their_current_size(directory: Path) -> None:
     gone, store = Store(directory), Store(directory)
     segment = gone.spool.write(a_request(1), claim=True)
     gone.spool.write(a_request(1, 2, 3), claim=True, replaces=segment)
@@ -458,7 +458,7 @@ def in_a_process(work: Callable[[], object]) -> BaseProcess:
     return child
 
 
-def test_a_claim_of_a_living_process_is_respected_and_one_of_a_killed_process_is_taken_back(directory: Path) -> None:
+def test_a_claim_is_taken_back_when_its_process_was_killed(directory: Path) -> None:
     child = in_a_process(lambda: Store(directory).spool.write(a_request(1), claim=True))
     store = Store(directory)
     assert store.spool.recover() == []
@@ -515,7 +515,7 @@ def test_a_child_that_was_forked_in_the_middle_does_not_keep_its_parents_locks(d
             child.join()
 
 
-def test_a_forked_child_that_lets_go_of_its_parents_lock_leaves_it_locked(directory: Path) -> None:
+def test_a_forked_child_that_closes_its_parents_lock_leaves_it_locked(directory: Path) -> None:
     parent, other = Store(directory), Store(directory)
     fill(parent, 1)
     assert parent.spool.lock()
@@ -597,7 +597,7 @@ def test_a_claim_of_a_newer_version_is_taken_back_unread(directory: Path) -> Non
     assert len(free_files(directory)) == 1
 
 
-def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None:
+def test_an_unfinished_file_of_a_killed_process_is_deleted(directory: Path) -> None:
     gone, store = Store(directory), Store(directory)
     fill(gone, 1)
     gone.disk.die_at(3)
@@ -610,7 +610,7 @@ def test_half_a_file_of_a_killed_process_is_thrown_away(directory: Path) -> None
     assert store.losses() == {}  # it was never acknowledged
 
 
-def test_a_pid_that_is_somebody_elses_by_now_holds_nothing() -> None:
+def test_a_claim_of_a_reused_pid_is_dead() -> None:
     mine = ownership.new_owner()
     _, start, rest = mine.split("-", 2)
     assert not ownership.is_dead(mine, 0.0)
@@ -620,7 +620,7 @@ def test_a_pid_that_is_somebody_elses_by_now_holds_nothing() -> None:
     assert ownership.is_dead(f"{2**22 + 5}-{start}-{rest}", 0.0)
 
 
-def test_a_claim_from_another_container_holds_for_a_while() -> None:
+def test_a_claim_from_another_container_holds_for_a_minute() -> None:
     pid, start, namespace, serial = ownership.new_owner().split("-")
     foreign = f"{pid}-{start}-{int(namespace, 16) + 1:x}-{serial}"
     assert not ownership.is_dead(foreign, 30.0)
@@ -629,7 +629,7 @@ def test_a_claim_from_another_container_holds_for_a_while() -> None:
     assert ownership.is_dead("nonsense", 61.0)
 
 
-def test_a_process_that_cannot_be_looked_at_is_taken_to_live(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_be_examined_counts_as_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """No descriptor left, for one: its claims must not be taken from it for that."""
     _, start, rest = ownership.new_owner().split("-", 2)
     parent = f"{os.getppid()}-{start}-{rest}"
@@ -641,7 +641,7 @@ def test_a_process_that_cannot_be_looked_at_is_taken_to_live(monkeypatch: pytest
     assert not ownership.is_dead(parent, 1e9)
 
 
-def test_where_there_is_no_proc_a_pid_that_answers_is_taken_for_the_process(
+def test_without_proc_a_process_with_the_pid_counts_as_the_owner(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ownership, "_PROC", tmp_path)
@@ -654,7 +654,7 @@ def test_where_there_is_no_proc_a_pid_that_answers_is_taken_for_the_process(
     assert ownership.is_dead(f"{ended.pid}-0-0-1", 0.0)
 
 
-def test_a_lock_whose_descriptor_is_somebody_elses_by_now_is_not_closed(directory: Path) -> None:
+def test_a_lock_whose_descriptor_was_reused_is_not_closed(directory: Path) -> None:
     store = Store(directory)
     fill(store, 1)
     assert store.spool.lock()
