@@ -1,1 +1,1 @@
-"""The way out of the process: queues, batches, retries, transports, one exporter per signal."""
+"""Export: queues, batches, retries, transports, and one exporter for each signal."""

@@ -27,8 +27,9 @@ from blogauto_otel.export.stats import SpoolStats
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import inspection, location
+from blogauto_otel.spool.directory import SpoolFile, SpoolLimits
 from blogauto_otel.spool.file_format import FREE, StoredRequest
-from blogauto_otel.spool.store import ClaimedSegment, Spool, SpoolFile, SpoolLimits
+from blogauto_otel.spool.store import ClaimedSegment, Spool
 
 THREAD_NAME: Final = "blogauto-otel-spool"
 

@@ -198,7 +198,9 @@ def _fan_out(
 
 
 def _otlp(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
-    sinks.append(Encoder(redactor, TextLimits.of_attributes(max(settings.max_attribute_length, TextLimits.attribute))).metrics)
+    sinks.append(
+        Encoder(redactor, TextLimits.of_attributes(max(settings.max_attribute_length, TextLimits.attribute))).metrics
+    )
 
 
 def _console(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001

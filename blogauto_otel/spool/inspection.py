@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.directory import MAX_FILES, SpoolFile, spool_file
 from blogauto_otel.spool.disk import Clock
 from blogauto_otel.spool.file_format import CLAIMED, DAMAGED, FREE, UNFINISHED, Name
 from blogauto_otel.spool.ownership import is_dead
-from blogauto_otel.spool.store import MAX_DAMAGED, MAX_FILES, METRICS_AGE, SpoolFile, spool_file
+from blogauto_otel.spool.store import MAX_DAMAGED, METRICS_AGE
 
 # The name of each state of a file in the output of commands.
 STATES: Final[Mapping[str, str]] = MappingProxyType(

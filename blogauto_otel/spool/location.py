@@ -45,7 +45,7 @@ def candidates(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]
 
 
 def of_all_services(settings: Settings, environ: Mapping[str, str]) -> Sequence[Path]:
-    """The spool directories of every service, where the given settings would place theirs; sorted by name."""
+    """The spool directories of every service, in the directories that these settings would use; sorted by name."""
     found: set[Path] = set()
     for prefix in _prefixes(settings, environ):
         parent, _, beginning = prefix.rpartition("/")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from testkit.children import environment, python
+
 from testkit.receiver import Receiver
 from tests.export.peers import GrpcReceiver
 from tests.faults import certificates

@@ -1,4 +1,4 @@
-"""Peers that say whatever bytes a test wants, where the receiver is too well-behaved; and one that speaks gRPC."""
+"""Peers that send any bytes that a test needs, and a receiver for gRPC."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def hanging_up() -> Iterator[str]:
 
 @contextlib.contextmanager
 def refusing() -> Iterator[str]:
-    """The address of a port that nobody listens on, and that nobody else gets."""
+    """A URL whose port refuses connections and is not given to another program."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""Two redactors that tests can see through."""
+"""Two simple redactors."""
 
 from __future__ import annotations
 

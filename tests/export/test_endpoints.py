@@ -1,4 +1,4 @@
-"""Where each signal goes, by the OpenTelemetry specification; and what is said of it, without credentials."""
+"""Endpoints by the OpenTelemetry specification, shown without credentials."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _hide_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "logged"),
     [
         ("http://collector.example:4318", True),
         ("http://10.0.0.1:4318", True),
@@ -99,9 +99,9 @@ def _hide_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
         ("http://[::1]:4318", False),
     ],
 )
-def test_credentials_without_encryption_are_warned_of(url: str, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_credentials_without_encryption_are_warned_of(url: str, logged: bool, caplog: pytest.LogCaptureFixture) -> None:
     by_signal(endpoint=url, headers={"authorization": "Bearer abc"})
-    assert ("not encrypted" in caplog.text) is told
+    assert ("not encrypted" in caplog.text) is logged
     assert "abc" not in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""A forked child begins anew: it owns nothing that waited, trusts no lock, shares no connection, speaks for itself."""
+"""A forked child starts empty: without the parent's items, locks and connections, with its own resource."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_child_forked_in_the_middle_of_anything_does_not_hang(receiver: Receiv
     with delivering(receiver) as delivery:
         receiver.answer(peer.silence())
         enqueue(delivery, ["parent"])
-        receiver.wait_for(lambda r: r.requests)  # the worker holds the lane, and waits in the socket
+        receiver.wait_for(lambda r: r.requests)  # the worker holds the lock, and waits in the socket
         receiver.answer(peer.ok())
         release = _hold_all_locks(delivery)
 
@@ -103,20 +103,20 @@ def test_a_child_forked_in_the_middle_of_anything_does_not_hang(receiver: Receiv
 
 
 def _hold_all_locks(delivery: Delivery) -> threading.Event:
-    held, release = threading.Event(), threading.Event()
+    locked, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         locks = [queue._lock for queue in delivery._queues.values()]
         for lock in locks:
             lock.acquire()
         with delivery._sender._starting:
-            held.set()
+            locked.set()
             release.wait(30.0)
         for lock in locks:
             lock.release()
 
     threading.Thread(target=hold, daemon=True).start()
-    held.wait()
+    locked.wait()
     return release
 
 
@@ -149,7 +149,7 @@ def test_forks_under_load_lose_nothing(receiver: Receiver) -> None:
         accepted = delivery.stats().signals[Signal.TRACES].accepted
     found = Counter(span.name.split()[0] for span in receiver.spans)
     assert found == {"parent": accepted, "child": 400}
-    for span in receiver.spans:  # and nobody speaks for somebody else
+    for span in receiver.spans:  # each item has the resource of its own process
         assert span.resource["service.instance.id"] == span.name.split()[0]
 
 

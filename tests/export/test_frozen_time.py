@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from testkit.children import running
+
 from testkit.receiver import Receiver
 from tests.export.deliveries import wait_for
 
@@ -50,8 +50,12 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.mark.parametrize("when", WHEN)
 def test_telemetry_is_delivered_while_time_is_frozen(receiver: Receiver, tmp_path: Path, when: str) -> None:
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_METRIC_EXPORT_INTERVAL": "500"}
-    with running([sys.executable, "-c", WHEN[when]], tmp_path / "log", **variables):
+    with running(
+        [sys.executable, "-c", WHEN[when]],
+        tmp_path / "log",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_METRIC_EXPORT_INTERVAL="500",
+    ):
         receiver.wait_for(lambda r: r.spans and any(log.body == "frozen" for log in r.logs), timeout=30.0)
         receiver.wait_for(lambda r: any(point.name == "frozen" for point in r.metrics), timeout=30.0)
 
@@ -59,8 +63,12 @@ def test_telemetry_is_delivered_while_time_is_frozen(receiver: Receiver, tmp_pat
 def test_telemetry_waits_on_disk_and_comes_back_while_time_is_frozen(receiver: Receiver, tmp_path: Path) -> None:
     receiver.stop()
     spool = tmp_path / "spool"
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "BLOGAUTO_OTEL_SPOOL_DIR": str(spool)}
-    with running([sys.executable, "-c", WHEN["after configure"]], tmp_path / "log", **variables):
+    with running(
+        [sys.executable, "-c", WHEN["after configure"]],
+        tmp_path / "log",
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        BLOGAUTO_OTEL_SPOOL_DIR=str(spool),
+    ):
         wait_for(lambda: list(spool.glob("*/*.traces*")), timeout=30.0)
         receiver.start()
         receiver.wait_for(lambda r: r.spans, timeout=60.0)

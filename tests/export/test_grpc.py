@@ -1,4 +1,4 @@
-"""The gRPC transport: the same bytes, the same outcomes, and nothing inherited through a fork."""
+"""The gRPC transport: the same bytes, the same results, and nothing inherited by a fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP transport against peers that are slow, mad, or gone: a deadline holds, and memory is bounded."""
+"""The HTTP transport with peers that are slow, broken or gone: the deadline holds, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def to(url: str, **fields: Any) -> HttpTransport:
 
 
 def send(transport: HttpTransport, *, within: float = 5.0, body: bytes = BODY) -> ExportResult:
-    """Send, and hold the transport to its deadline."""
+    """Send, and check that the transport returns by its deadline."""
     started = time.monotonic()
     result = transport.send(body, started + within)
     assert time.monotonic() - started < within + 1.0  # a second for a loaded machine
@@ -298,8 +298,8 @@ def test_a_success_before_the_request_was_sent_is_not_believed(keeps_open: bool)
 
 
 def test_a_surplus_response_is_not_taken_for_the_next() -> None:
-    with saying(OK + b"HTTP/1.1 2", close=False) as ahead:  # the rest of it may come at any time
-        transport = to(ahead.url)
+    with saying(OK + b"HTTP/1.1 2", close=False) as early:  # the rest of it may come at any time
+        transport = to(early.url)
         for _ in range(2):
             assert send(transport).status is ExportStatus.DELIVERED
             assert transport._socket is None

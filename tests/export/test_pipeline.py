@@ -1,4 +1,4 @@
-"""Delivery: one thread, sent == received, and every item that did not arrive is counted."""
+"""Delivery: one worker, sent equals received, and every item that is not delivered is counted."""
 
 from __future__ import annotations
 
@@ -258,10 +258,10 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_logs_it_once(
         enqueue(delivery, ["after"])
         wait_for(lambda: "no longer lost" in caplog.text)
         stats = figures(delivery)
-    *kept, last = names(receiver)
+    *delivered, last = names(receiver)
     assert last == "after"
-    assert [int(name) for name in kept] == sorted(map(int, kept))
-    assert (len(kept), kept[-1]) == (100, "999")  # which 100 depends on what was under way while others were dropped
+    assert [int(name) for name in delivered] == sorted(map(int, delivered))
+    assert (len(delivered), delivered[-1]) == (100, "999")  # which 100 depends on what was in flight
     assert (stats.dropped, balance(stats)) == ({drop_reasons.QUEUE_FULL: 900}, 0)
     assert caplog.text.count("are being lost") == 1
     assert caplog.text.count("900 were lost in") == 1

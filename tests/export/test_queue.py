@@ -1,4 +1,4 @@
-"""The queue: bounded twice, oldest first out, and every item accounted for."""
+"""The queue: bounded in items and bytes, first in first out, every item counted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def small(**bounds: int) -> Queue:
 
 
 class Accounts(RuleBasedStateMachine):
-    """A queue beside the plainest model of one: a list, and a counter for each thing that happens to an item."""
+    """A queue compared with a simple model: a list, and counters."""
 
     batches: Bundle[Batch] = Bundle("batches")
 
@@ -34,14 +34,14 @@ class Accounts(RuleBasedStateMachine):
         self.waiting: list[bytes] = []
         self.way: list[Batch] = []
         self.given_up: set[int] = set()
-        self.fates: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.serial = 0
         self.closed = False
 
     def _trim(self) -> None:
         while self.waiting and (self._count() > MAX_ITEMS or self._bytes() > MAX_BYTES):
             self.waiting.pop(0)
-            self.fates[drop_reasons.QUEUE_FULL] += 1
+            self.counts[drop_reasons.QUEUE_FULL] += 1
 
     def _count(self) -> int:
         return len(self.waiting) + sum(map(len, self.way))
@@ -55,15 +55,15 @@ class Accounts(RuleBasedStateMachine):
         item = b"%04d" % self.serial + b"." * (size - 4)
         taken = self.queue.put(scope, item)
         if self.closed:
-            self.fates[drop_reasons.AFTER_SHUTDOWN] += 1
+            self.counts[drop_reasons.AFTER_SHUTDOWN] += 1
             assert taken is None
         elif size + len(scope) > MAX_ITEM:
-            self.fates[drop_reasons.TOO_LARGE] += 1
+            self.counts[drop_reasons.TOO_LARGE] += 1
             assert taken is None
         else:
             assert taken is not None
             self.waiting.append(item)
-            self.fates["accepted"] += 1
+            self.counts["accepted"] += 1
             self._trim()
 
     @rule(target=batches, items=st.integers(1, 6), size=st.integers(1, 80))
@@ -84,7 +84,7 @@ class Accounts(RuleBasedStateMachine):
         if batch in self.way:
             self.way.remove(batch)
             assert self.queue.ack(batch)
-            self.fates["sent"] += len(batch)
+            self.counts["sent"] += len(batch)
         elif batch.items:
             assert not self.queue.ack(batch)
 
@@ -99,13 +99,13 @@ class Accounts(RuleBasedStateMachine):
     @rule()
     def discard(self) -> None:
         assert self.queue.drop_waiting(drop_reasons.SUPERSEDED) == len(self.waiting)
-        self.fates[drop_reasons.SUPERSEDED] += len(self.waiting)
+        self.counts[drop_reasons.SUPERSEDED] += len(self.waiting)
         self.waiting.clear()
 
     @rule()
     def drop_all(self) -> None:
         assert self.queue.drop_all(drop_reasons.SHUTDOWN) == self._count()
-        self.fates[drop_reasons.SHUTDOWN] += self._count()
+        self.counts[drop_reasons.SHUTDOWN] += self._count()
         self.waiting.clear()
         self.way.clear()
 
@@ -116,18 +116,19 @@ class Accounts(RuleBasedStateMachine):
 
     @invariant()
     def every_item_is_counted(self) -> None:
-        queue, fates = self.queue, self.fates
+        queue, counts = self.queue, self.counts
         assert len(queue) == len(self.waiting)
         assert queue.unacknowledged == self._count()
         assert queue.bytes == self._bytes() <= MAX_BYTES
         assert queue.unacknowledged <= MAX_ITEMS
         assert (queue.oldest is None) == (not self.waiting)
-        kept = {reason: count for reason, count in fates.items() if count and reason not in {"accepted", "sent"}}
-        assert queue.dropped == kept
+        dropped = {reason: count for reason, count in counts.items() if count and reason not in {"accepted", "sent"}}
+        assert queue.dropped == dropped
         after = sum(
-            kept.get(reason, 0) for reason in (drop_reasons.QUEUE_FULL, drop_reasons.SUPERSEDED, drop_reasons.SHUTDOWN)
+            dropped.get(reason, 0)
+            for reason in (drop_reasons.QUEUE_FULL, drop_reasons.SUPERSEDED, drop_reasons.SHUTDOWN)
         )
-        assert queue.accepted == fates["accepted"] == fates["sent"] + after + queue.unacknowledged
+        assert queue.accepted == counts["accepted"] == counts["sent"] + after + queue.unacknowledged
 
 
 Accounts.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

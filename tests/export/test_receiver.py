@@ -1,4 +1,4 @@
-"""The receiver that every other test believes: it shows what arrived, and misbehaves as it is told."""
+"""The receiver of the tests: it shows what arrived, and fails as configured."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_an_answer_ends_the_failures_and_the_backoff() -> None:
     ("state", "gave_up_at", "timeout"),
     [
         (ReceiverState(), float("-inf"), 1.5),  # unknown
-        (ReceiverState(), 98.0, 0.3),  # the last flush found nobody, two seconds ago
+        (ReceiverState(), 98.0, 0.3),  # the last flush gave up two seconds ago
         (ReceiverState(), 90.0, 1.5),
         (ReceiverState(reachable=False), float("-inf"), 1.5),
         (ReceiverState(reachable=True), 98.0, 5.0),  # half of the time
@@ -64,7 +64,7 @@ def test_a_flush_waits_longer_for_a_receiver_that_answers(
     assert POLICY.flush_timeout(state, now=100.0, deadline=110.0, gave_up_at=gave_up_at) == timeout
 
 
-def test_items_are_stored_at_once_when_nobody_answers_and_later_when_the_receiver_is_overloaded() -> None:
+def test_items_are_stored_at_once_without_an_answer_and_later_during_an_overload() -> None:
     due = 100.0
     assert POLICY.spool_at(ReceiverState(), due) == 105.0
     assert POLICY.spool_at(failing(UNREACHABLE, 99.0), due) == 100.0

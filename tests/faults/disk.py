@@ -22,9 +22,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest, parse
 from blogauto_otel.spool.location import candidates
-from blogauto_otel.spool.store import Spool, SpoolLimits
+from blogauto_otel.spool.store import Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.servers import Command

@@ -13,7 +13,7 @@ from blogauto_otel.otlp.protobuf import message
 from blogauto_otel.otlp.values import ITEM
 from testkit.receiver import LogRecord, Point, Span, decode_logs, decode_points, decode_spans
 
-NOBODY = Resource({})
+NO_RESOURCE = Resource({})
 CONTEXT = SpanContext(0xABC, 0xDEF, False, TraceFlags(1))
 
 
@@ -38,4 +38,4 @@ def the_points(pairs: Sequence[tuple[bytes, bytes]]) -> list[Point]:
 
 def finished(name: Any = "name", **fields: Any) -> ReadableSpan:
     """A finished span, of parts that the SDK would not let in; of no resource, because detecting one starts threads."""
-    return ReadableSpan(name, **{"context": CONTEXT, "start_time": 1, "end_time": 2, "resource": NOBODY, **fields})
+    return ReadableSpan(name, **{"context": CONTEXT, "start_time": 1, "end_time": 2, "resource": NO_RESOURCE, **fields})

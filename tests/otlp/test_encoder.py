@@ -1,4 +1,4 @@
-"""What we write by hand is what the official encoder writes."""
+"""Our encoder writes what the official encoder writes."""
 
 from __future__ import annotations
 

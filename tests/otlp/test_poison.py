@@ -1,4 +1,4 @@
-"""One poisoned value costs itself: the attribute, the item at most, never a neighbour, never the application."""
+"""A value that cannot be encoded affects its attribute, or its item, never another one or the application."""
 
 from __future__ import annotations
 
@@ -246,12 +246,12 @@ def test_a_long_stack_trace_keeps_its_beginning_and_its_end() -> None:
     lines = [f"  File {index}, in function\n    call()\n" for index in range(5000)]
     trace = "Traceback (most recent call last):\n" + "".join(lines) + "ValueError: this is what happened"
     event = Event("exception", {STACKTRACE: trace}, 1)
-    kept = the_span(Encoder(Nothing()).span(finished(events=[event]))).events[0].attributes[STACKTRACE]
-    assert len(kept) <= 16_384
-    assert len(kept) > 16_000
-    assert kept.startswith("Traceback (most recent call last):\n  File 0")
-    assert kept.endswith("ValueError: this is what happened")
-    assert "characters cut ..." in kept
+    trace = the_span(Encoder(Nothing()).span(finished(events=[event]))).events[0].attributes[STACKTRACE]
+    assert len(trace) <= 16_384
+    assert len(trace) > 16_000
+    assert trace.startswith("Traceback (most recent call last):\n  File 0")
+    assert trace.endswith("ValueError: this is what happened")
+    assert "characters cut ..." in trace
 
 
 def test_a_stack_trace_of_one_endless_line_is_cut() -> None:

@@ -1,4 +1,4 @@
-"""The byte patterns of protocol buffers, against the official library, and against nonsense."""
+"""The protobuf wire format, compared with the official library, and with invalid bytes."""
 
 from __future__ import annotations
 

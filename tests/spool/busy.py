@@ -11,8 +11,9 @@ import random
 import sys
 from pathlib import Path
 
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest
-from blogauto_otel.spool.store import ClaimedSegment, Spool, SpoolLimits
+from blogauto_otel.spool.store import ClaimedSegment, Spool
 from tests.spool.stores import a_request, items
 
 WRITTEN, DELIVERED, LOST = "written", "delivered", "lost"

@@ -1,4 +1,4 @@
-"""What may become of a file of the spool that is a stranger's deed, or the disk's."""
+"""Ways in which a spool file may be damaged, by other programs or by the disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest, encode
-from blogauto_otel.spool.store import SpoolLimits
 
 Damage = Callable[[Path], object]
 
@@ -50,5 +50,5 @@ DAMAGES: Mapping[str, Damage] = {
     "a socket": _instead(_bind),
 }
 
-# Of these nothing is put aside: there is nothing to look at, or too much.
+# These are deleted instead of quarantined: they have no content, or too much.
 GONE = frozenset({"1 GiB", "a little too large", "a link"})

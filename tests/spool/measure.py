@@ -1,4 +1,4 @@
-"""The figures of docs/decisions/0050: what a file costs, and for how long an item is in memory alone.
+"""The measurements of docs/decisions/0050: what a file costs, and for how long an item is in memory only.
 
 python -m tests.spool.measure
 """
@@ -20,8 +20,9 @@ from blogauto_otel.otlp.encoder import encode_resource
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.values import ITEM
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest, decode, encode
-from blogauto_otel.spool.store import Spool, SpoolLimits
+from blogauto_otel.spool.store import Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.sending import SERVER_ATTRIBUTES
@@ -142,7 +143,7 @@ COLLECTORS: dict[str, Callable[[], AbstractContextManager[Receiver]]] = {
 
 
 def windows(collector: str, seconds: float = 20.0) -> tuple[float, float]:
-    """The longest that an item was in memory alone, of a steady flow with the default settings; at first, at last."""
+    """The longest that an item was in memory only, at a steady rate with the default settings: first, and later."""
     longest = [0.0, 0.0]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -162,4 +163,4 @@ def windows(collector: str, seconds: float = 20.0) -> tuple[float, float]:
 if __name__ == "__main__":
     costs()
     for collector in COLLECTORS:
-        print("in memory alone while the Collector {}: {:.1f} s, then {:.1f} s".format(collector, *windows(collector)))
+        print("in memory only while the Collector {}: {:.1f} s, then {:.1f} s".format(collector, *windows(collector)))

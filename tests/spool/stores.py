@@ -1,4 +1,4 @@
-"""Spools on a disk that fails on command, in hands that die on command."""
+"""Spools on a disk that fails, and in processes that die, at a chosen moment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.disk import Clock, Disk
 from blogauto_otel.spool.file_format import FREE, StoredRequest, decode, parse
 from blogauto_otel.spool.ownership import end_owner
-from blogauto_otel.spool.store import Spool, SpoolLimits
+from blogauto_otel.spool.store import Spool
 
 ITEM = 64  # bytes; no two are alike, and none can be made smaller
 

@@ -57,7 +57,7 @@ class Scene:
         spool.unlock()
 
     def orphan(self) -> None:
-        """Somebody else has died before, with a claim and half a file."""
+        """Leave a claim and an unfinished file, as a process that died."""
         gone = self.store()
         assert gone.spool.claim(gone.spool.scan()[0]) is not None
         gone.disk.die_at(3)
@@ -96,8 +96,8 @@ WORK: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], object]]] = {
     "close a segment": (_nothing, lambda scene: scene.mortal.spool.release(scene.segment)),
     "send": (_nothing, lambda scene: scene.send_all(arrives=True)),
     "send in vain": (_nothing, lambda scene: scene.send_all(arrives=False)),
-    "send what somebody left": (Scene.orphan, lambda scene: scene.send_all(arrives=True)),
-    "put a damaged file aside": (_damaged, lambda scene: scene.send_all(arrives=True)),
+    "send what another process left": (Scene.orphan, lambda scene: scene.send_all(arrives=True)),
+    "quarantine a damaged file": (_damaged, lambda scene: scene.send_all(arrives=True)),
 }
 
 

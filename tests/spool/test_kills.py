@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: what the spool acknowledged is there, whole, and comes twice only when it was under way."""
+"""SIGKILL at any moment: acknowledged items are there, complete, and sent twice only if they were being sent."""
 
 from __future__ import annotations
 
@@ -73,4 +73,4 @@ def test_killed_at_any_moment_nothing_is_torn_or_missing_and_little_comes_twice(
     assert not journals.files(LOST)
     assert {path.name for path in directory.iterdir()} <= {".write.lock", ".drain.lock"}
     again = Counter(file[0] for file in journals.files(DELIVERED))
-    assert sum(times - 1 for times in again.values()) <= kills  # the one file that each had under way
+    assert sum(times - 1 for times in again.values()) <= kills  # the one file that each was sending

@@ -37,10 +37,10 @@ def test_a_configured_directory_is_the_only_candidate(tmp_path: Path) -> None:
 
 
 def test_a_user_without_a_home_has_the_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(self: Path) -> Path:
+    def no_home(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(Path, "expanduser", nobody)
+    monkeypatch.setattr(Path, "expanduser", no_home)
     assert [str(path) for path in candidates(Settings(), {})] == [
         f"/tmp/blogauto-otel-{UID}-blogauto-backend.development"
     ]

@@ -1,4 +1,4 @@
-"""The spool beside a model of it: several processes, crashes before and after any change, and nothing goes missing."""
+"""The spool compared with a model: several processes, crashes before and after any change, no item is missing."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class SpoolModel(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.processes: list[Store] = []
         self.segments: list[tuple[ClaimedSegment, StoredRequest] | None] = []
-        self.acknowledged: set[bytes] = set()  # acknowledged
-        self.perhaps: set[bytes] = set()  # handed over when the process died, or delivered twice at most
+        self.acknowledged: set[bytes] = set()  # that `write` has acknowledged
+        self.perhaps: set[bytes] = set()  # may be delivered: the process died while sending, or they are sent twice
         self.lost = 0  # by processes that are gone
         self.serial = 0
 
@@ -73,7 +73,7 @@ class SpoolModel(RuleBasedStateMachine):
 
     @rule(who=process, count=size, crash=crash)
     def add_to_segment(self, who: int, count: int, crash: int | None) -> None:
-        """As the keeper does: the whole file anew, in place of the old one."""
+        """As the spooler does: write the whole file again, in place of the old one."""
         request, before = self._new(count), self.segments[who]
         joined, old = request, None
         if before is not None and self.processes[who].spool.exists(before[0]):

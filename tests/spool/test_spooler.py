@@ -1,4 +1,4 @@
-"""What the Collector does not take is on disk within seconds, and comes back when it takes it."""
+"""The spooler: unsent items are on disk within seconds, and are replayed when the Collector is available."""
 
 from __future__ import annotations
 
@@ -151,14 +151,14 @@ def test_a_retry_after_beyond_the_overload_window_stores_the_items(receiver: Rec
 
 
 def test_a_receiver_that_hangs_does_not_block_the_disk(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
-    """What is under way has a copy, and what comes after it goes to disk, while the request still waits."""
+    """A batch in flight has a copy, and later items are stored, while the request still waits."""
     receiver.answer(peer.silence())
     with deliver(receiver, timeout=30.0) as delivery:
         enqueue(delivery, range(10))
         receiver.wait_for(lambda r: r.requests)
         enqueue(delivery, range(10, 20))
         wait_for(lambda: sum(request.items for request in contents(directory)) == 20 if directory.exists() else False)
-        assert len(list(directory.glob("*.claim-*"))) == 1  # nobody's but ours while the request may succeed
+        assert len(list(directory.glob("*.claim-*"))) == 1  # claimed while the request may succeed
         assert figures(delivery).queue_items == 10
         delivery.shutdown(0.5)
         assert (figures(delivery).spooled, figures(delivery).dropped, balance(figures(delivery))) == (20, {}, 0)
@@ -577,7 +577,7 @@ def test_a_full_disk_and_an_unavailable_receiver_do_not_delay_another_signal(
     receiver: Receiver, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.stop()
-    with refusing() as nowhere, deliver(receiver, traces_endpoint=f"{nowhere}/v1/traces") as delivery:
+    with refusing() as url, deliver(receiver, traces_endpoint=f"{url}/v1/traces") as delivery:
         for _ in range(10):
             delivery.enqueue(Signal.LOGS, SCOPE, b"\x12\x00")
         wait_for(lambda: figures(delivery, Signal.LOGS).spooled == 10)

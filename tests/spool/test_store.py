@@ -19,11 +19,12 @@ import pytest
 
 from blogauto_otel.errors import UnsafeError
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.spool import directory as directory_module
 from blogauto_otel.spool import ownership
-from blogauto_otel.spool import store as store_module
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.disk import Disk
 from blogauto_otel.spool.file_format import MAGIC, Name, StoredRequest, encode, parse
-from blogauto_otel.spool.store import MAX_DAMAGED
+from blogauto_otel.spool.store import MAX_DAMAGED, Spool
 from tests.spool.damages import DAMAGES, GONE
 from tests.spool.stores import Crash, ManualClock, Store, a_request, free_files, items
 
@@ -144,7 +145,7 @@ def test_fsync_reaches_the_file_before_it_gets_its_name_and_then_the_directory(
             return original(self, *args)
 
         monkeypatch.setattr(Disk, name, record)
-    store_module.Spool(directory, store_module.SpoolLimits(fsync=True), lambda *_: None).write(a_request(1))
+    Spool(directory, SpoolLimits(fsync=True), lambda *_: None).write(a_request(1))
     assert done == ["create", "write", "sync", "rename", "sync"]
 
 
@@ -220,14 +221,14 @@ def test_a_file_larger_than_the_limit_is_refused_and_drops_no_other(directory: P
 
 
 def test_a_directory_of_too_many_files_drops_the_oldest(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "MAX_FILES", 10)
+    monkeypatch.setattr(directory_module, "MAX_FILES", 10)
     store = Store(directory)
     made = fill(store, *range(15))
     assert (store.losses(), store.drain()) == ({"spool_full": 5}, made[5:])
 
 
 def test_a_file_that_cannot_be_written_drops_no_other(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither where others hold what is there, nor where the file system is full: nobody is dropped for nothing."""
+    """Neither when other files are claimed, nor when the file system is full."""
     store = Store(directory, bytes=1000)
     made = fill(store, 1, 2, 3)
     segment = [store.spool.write(a_request(number), claim=True) for number in range(4, 12)]
@@ -237,8 +238,8 @@ def test_a_file_that_cannot_be_written_drops_no_other(directory: Path, monkeypat
         store.spool.delete(one)
     made += fill(store, *range(4, 12))
     assert len(free_files(directory)) == len(made)
-    monkeypatch.setattr(store_module, "_FREE_SHARE", 1.0)
-    monkeypatch.setattr(store_module, "_FREE_BYTES", 2**80)
+    monkeypatch.setattr(directory_module, "_FREE_SHARE", 1.0)
+    monkeypatch.setattr(directory_module, "_FREE_BYTES", 2**80)
     with pytest.raises(OSError, match="nearly full"):
         store.spool.write(a_request(*range(12, 17)))
     assert store.losses() == {}
@@ -253,7 +254,7 @@ def test_of_many_files_only_the_new_ones_are_examined(directory: Path, monkeypat
         looked.append(name)
         return parse(name)
 
-    monkeypatch.setattr(store_module, "parse", look)
+    monkeypatch.setattr(directory_module, "parse", look)
     one, other = Store(directory), Store(directory)
     fill(one, *range(50))
     fill(other, 50)

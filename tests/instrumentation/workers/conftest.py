@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from testkit.child import Process, free_port
+
 from testkit.receiver import Receiver
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from testkit.child import free_port
 from testkit.children import ROOT, environment, python, running
+
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow

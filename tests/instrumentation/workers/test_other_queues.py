@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-
 from testkit.children import Child, running
+
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
