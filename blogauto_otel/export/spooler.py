@@ -11,7 +11,6 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -20,20 +19,19 @@ from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once
 from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.config import Settings
-from blogauto_otel.export.queue import Batch
 from blogauto_otel.export.retry import SpoolTiming
 from blogauto_otel.export.signal_exporter import SignalExporter
+from blogauto_otel.export.signal_spool import Retries, SignalSpool
 from blogauto_otel.export.stats import SpoolStats
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import inspection, location
-from blogauto_otel.spool.directory import SpoolFile, SpoolLimits
+from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import FREE, StoredRequest
 from blogauto_otel.spool.store import ClaimedSegment, Spool
 
 THREAD_NAME: Final = "blogauto-otel-spool"
 
-SEGMENT_BYTES: Final = 65_536  # a smaller file is extended; otherwise an outage of hours would write a file a second
 _MIN_SLEEP: Final = 0.02  # seconds
 _LOCK_TIMEOUT: Final = 1.0  # seconds that the thread waits for a flush that uses the spool
 
@@ -41,43 +39,6 @@ _LOCK_TIMEOUT: Final = 1.0  # seconds that the thread waits for a flush that use
 UNUSABLE: Final = (OSError, MemoryError)
 
 _random: Final = random.SystemRandom()
-
-
-class _Retries:
-    """When one kind of work with the disk may be tried again. A failure delays this kind of work only."""
-
-    def __init__(self) -> None:
-        self.next_at = 0.0  # monotonic; 0 after a success
-
-
-class _SignalSpool:
-    """The segment that one signal of this process is writing, and the files of this signal that are replayed next."""
-
-    def __init__(self, exporter: SignalExporter) -> None:
-        self.exporter = exporter
-        self.writing = _Retries()
-        self.reading = _Retries()
-        self.files: deque[SpoolFile] = deque()
-        self.segment: ClaimedSegment | None = None  # extended as long as it is small
-        self.request = StoredRequest(exporter.signal, 0, b"")  # the content of the segment
-        self.has_older_files = False  # they are replayed first: the segment must not overtake them
-        self.was_failing = False
-        self.replayed_at = 0.0
-        self.sent_before = 0  # items that had been sent when the segment was written
-
-    def begin_segment(self) -> None:
-        self.segment, self.request = None, StoredRequest(self.exporter.signal, 0, b"")
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether the segment holds metrics, and newer ones have been delivered."""
-        return self.exporter.latest_only and self.exporter.sent > self.sent_before
-
-    @property
-    def has_next(self) -> bool:
-        """Whether there is anything to replay."""
-        own_segment = self.segment is not None and not self.has_older_files and not self.exporter.latest_only
-        return bool(self.files) or own_segment
 
 
 class Spooler:
@@ -94,12 +55,12 @@ class Spooler:
         timing: SpoolTiming,
     ) -> None:
         self.worker = Worker(THREAD_NAME, self.run_once, "keeping telemetry on disk")
-        self._signals = {exporter.signal: _SignalSpool(exporter) for exporter in exporters}
+        self._signals = {
+            exporter.signal: SignalSpool(exporter, limits, self._scan_when_sendable) for exporter in exporters
+        }
         self._directories = directories
         self._limits = limits
         self._timing = timing
-        self._segment_bytes = min(SEGMENT_BYTES, limits.bytes // 8)
-        self._max_bytes = min(limits.request_bytes, limits.bytes // 4)  # of a file
         self._drained = drained
         self._wake_sender = wake_sender
         self._working = ExclusiveLock()  # held by the user of the spool: the thread, or a flush
@@ -107,8 +68,8 @@ class Spooler:
         self._replayed: deque[tuple[ClaimedSegment, bool]] = deque()
         self._scan_at = clock.monotonic() + _random.uniform(0.0, timing.jitter)
         self._replay_at = 0.0
-        self._cleaning = _Retries()
-        self._scanning = _Retries()
+        self._cleaning = Retries()
+        self._scanning = Retries()
         self._retries = [self._cleaning, self._scanning]
         self._retries += [each for signal in self._signals.values() for each in (signal.writing, signal.reading)]
         self._errors = 0
@@ -161,7 +122,7 @@ class Spooler:
         for signal in sorted(self._signals.values(), key=lambda signal: signal.replayed_at):
             self._retry(signal.reading, self._replay_next, signal)
 
-    def _retry(self, retries: _Retries, work: Callable[..., None], *args: Any) -> None:
+    def _retry(self, retries: Retries, work: Callable[..., None], *args: Any) -> None:
         if self._closed or clock.monotonic() < retries.next_at:
             return
         if self._try(retries, work, *args) and retries.next_at:
@@ -169,7 +130,7 @@ class Spooler:
             if not any(each.next_at for each in self._retries):
                 log_once("spool usable", "telemetry can be kept on disk again", level=logging.INFO)
 
-    def _try(self, retries: _Retries, work: Callable[..., None], *args: Any) -> bool:
+    def _try(self, retries: Retries, work: Callable[..., None], *args: Any) -> bool:
         try:
             work(*args)
         except UNUSABLE as error:
@@ -200,7 +161,7 @@ class Spooler:
 
     # -- from memory to disk
 
-    def _write_due(self, signal: _SignalSpool) -> None:
+    def _write_due(self, signal: SignalSpool) -> None:
         now, exporter = clock.monotonic(), signal.exporter
         is_failing = exporter.receiver.state.is_failing
         if signal.was_failing and not is_failing:
@@ -211,70 +172,18 @@ class Spooler:
         if signal.is_outdated or not (exporter.receiver.state.is_failing or exporter.latest_only):
             self._close_segment(signal)
 
-    def _store(self, signal: _SignalSpool, *, in_flight: bool) -> None:
-        try:
-            if in_flight:
-                self._copy_in_flight(signal)
-        finally:  # a batch in flight may be too large for the disk, while what waits is not
-            self._store_waiting(signal)
+    def _store(self, signal: SignalSpool, *, in_flight: bool) -> None:
+        if signal.exporter.queue.items_in_memory_only:
+            signal.store(self._spool, in_flight=in_flight, until=self._store_until)
 
-    def _copy_in_flight(self, signal: _SignalSpool) -> None:
-        """Write a copy of each batch in flight: it stays claimed until the result is known, or this process ends."""
-        exporter = signal.exporter
-        batches = exporter.queue.in_memory_only()
-        if batches and not exporter.latest_only:
-            self._close_segment(signal)  # or later items would be stored before these
-        for batch in batches:
-            copy = self._spool.write(exporter.stored_request(batch), claim=True)
-            if not exporter.queue.attach_copy(batch, copy):
-                self._spool.delete(copy)
-
-    def _store_waiting(self, signal: _SignalSpool) -> None:
-        exporter = signal.exporter
-        remaining = len(exporter.queue)  # later items wait: a slow disk would otherwise serve this signal only
-        if exporter.latest_only and remaining:
-            signal.request = StoredRequest(exporter.signal, 0, b"")  # the content is replaced, not extended
-        while remaining > 0 and clock.monotonic() < self._store_until:
-            batch = exporter.take(self._max_bytes)
-            if batch is None:
-                break
-            try:
-                self._store_batch(signal, batch)
-            except BaseException:
-                exporter.queue.requeue(batch)
-                raise
-            exporter.ack_stored(batch)
-            remaining -= len(batch)
-
-    def _store_batch(self, signal: _SignalSpool, batch: Batch) -> None:
-        exporter = signal.exporter
-        request = exporter.stored_request(batch)
-        if signal.segment is not None and not self._spool.exists(signal.segment):
-            signal.begin_segment()
-        before = signal.request
-        joined = replace(request, items=before.items + request.items, content=before.content + request.content)
-        if len(joined.content) <= (self._limits.request_bytes if exporter.latest_only else self._segment_bytes):
-            sent = exporter.sent
-            signal.segment = self._spool.write(joined, claim=True, replaces=signal.segment)
-            signal.request, signal.sent_before = joined, sent
-            return
-        self._close_segment(signal)
-        self._spool.write(request)
-        signal.has_older_files = True
-        # If no new items arrive, only replaying this file can show that the receiver is available again.
+    def _scan_when_sendable(self, exporter: SignalExporter) -> None:
+        """Scan as soon as a new file can be sent: without new items, only its replay can detect recovery."""
         now = clock.monotonic()
         self._scan_at = min(self._scan_at, now + max(0.0, exporter.replay.seconds_until_wanted(now)))
 
-    def _close_segment(self, signal: _SignalSpool) -> None:
-        """Release the segment: it is not extended any more. Outdated metrics are deleted."""
-        if signal.segment is None:
-            return
-        if signal.is_outdated:
-            self._spool.delete(signal.segment)
-        else:
-            self._spool.release(signal.segment)
-            signal.has_older_files = True
-        signal.begin_segment()
+    def _close_segment(self, signal: SignalSpool) -> None:
+        if signal.segment is not None:
+            signal.close_segment(self._spool)
 
     # -- from disk to the receiver
 
@@ -297,11 +206,11 @@ class Spooler:
         for name in self._drained:
             self._signals[name].files = deque(file for file in free if file.name.signal is name)
 
-    def _replay_next(self, signal: _SignalSpool) -> None:
+    def _replay_next(self, signal: SignalSpool) -> None:
         """Give the sender the next file, if it can be sent."""
         now, replay_ = clock.monotonic(), signal.exporter.replay
         while now >= self._replay_at and signal.has_next and replay_.seconds_until_wanted(now) <= 0:
-            segment = self._claim_next(signal)
+            segment = signal.claim_next(self._spool)
             request = None if segment is None else self._read(segment)
             if segment is not None and request is not None:
                 self._replay_at = now + len(request.content) / self._timing.replay_bytes_per_second
@@ -315,14 +224,6 @@ class Spooler:
         except UNUSABLE:
             self._replayed.append((segment, False))  # the file is good; a descriptor may be missing, for example
             raise
-
-    def _claim_next(self, signal: _SignalSpool) -> ClaimedSegment | None:
-        """The oldest file; without files, the segment that is being extended."""
-        if signal.files:
-            return self._spool.claim(signal.files.popleft())
-        segment = signal.segment
-        signal.begin_segment()
-        return segment
 
     def on_replayed(self, segment: ClaimedSegment, done: bool) -> None:
         """Called by the sender: the file can be deleted (`done`), or is to be sent later."""
