@@ -204,7 +204,7 @@ def test_refused_items_are_counted_by_code_and_logged_once(
     receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answer(peer.status(status))
-    with delivering(receiver, span_batch_items=5) as delivery:
+    with delivering(receiver, span_batch_items=5, span_delay=600.0) as delivery:
         enqueue(delivery, range(20))
         wait_for(lambda: figures(delivery).dropped.get(f"http_{status}") == 20)
         assert delivery.force_flush(5.0)
