@@ -12,7 +12,8 @@ from blogauto_otel import _guard, api, integrations, redaction, resource
 from blogauto_otel._global_providers import SIGNALS
 from blogauto_otel._guard import guard
 from blogauto_otel.config import Settings
-from blogauto_otel.export.pipeline import Delivery, DeliveryStats
+from blogauto_otel.export.pipeline import Delivery
+from blogauto_otel.export.stats import ExportStats
 from blogauto_otel.instrumentation.registry import Report, State
 from blogauto_otel.sdk.logger_provider import Logs
 from blogauto_otel.sdk.meter_provider import Metering
@@ -37,7 +38,7 @@ class Status:
     destinations: Mapping[str, str]
     instrumentation: tuple[Report, ...] = ()
     problems: tuple[str, ...] = ()
-    delivery: DeliveryStats | None = None
+    delivery: ExportStats | None = None
     swallowed: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from testkit.children import environment, python
 
 from blogauto_otel import _guard, _process
 from blogauto_otel._process import Phase
+from testkit.processes import environment, python
 
 QUIET = dict.fromkeys(("traces_exporter", "metrics_exporter", "logs_exporter"), "none") | {"console": "off"}
 CALLS: list[str] = []

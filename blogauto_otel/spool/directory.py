@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from blogauto_otel._threads import without_signal
+from blogauto_otel.errors import UnsafeError
 from blogauto_otel.otlp.drop_reasons import SPOOL_FULL
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.disk import Disk, LockResult, open_lock, try_lock, unlock
@@ -26,10 +27,6 @@ _WRITE_LOCK_TRIES, _WRITE_LOCK_PAUSE = 20, 0.005  # seconds between two tries
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 DropCallback = Callable[[Signal, str, int], None]
-
-
-class UnsafeError(OSError):
-    """The directory belongs to another user: nothing is read from it or written to it."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 from blogauto_otel._guard import log_once
-from blogauto_otel._threads import without_signal
 from blogauto_otel.errors import DamagedError, NewerVersionError
 from blogauto_otel.otlp.drop_reasons import SPOOL_DAMAGED, SPOOL_EXPIRED
 from blogauto_otel.otlp.signal import Signal

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testkit.children import environment, python
 
 from blogauto_otel import config
 from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 from tests.export.peers import GrpcReceiver
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from testkit.children import environment, python
 
+from testkit import certificates
+from testkit.processes import environment, python
 from testkit.receiver import Receiver
 from tests.export.peers import GrpcReceiver
-from tests.faults import certificates
 
 SCRIPT = """
 import logging
@@ -105,7 +105,7 @@ class TestExport:
         with Receiver(tls=made.server()) as secure:
             sell(
                 OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
-                OTEL_EXPORTER_OTLP_CERTIFICATE=str(made.stranger),
+                OTEL_EXPORTER_OTLP_CERTIFICATE=str(made.unknown),
                 OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{secure.url}/v1/traces",
                 OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=str(made.authority),
             )

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import opentelemetry
 import pytest
-from testkit.children import environment
 
 from blogauto_otel import config
 from blogauto_otel.config import variables
+from testkit.processes import environment
 
 # The constants of the installed packages: what a user of OpenTelemetry Python may have set.
 INSTALLED = Path(next(iter(opentelemetry.__path__)))

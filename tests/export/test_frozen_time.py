@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testkit.children import running
 
+from testkit.processes import running
 from testkit.receiver import Receiver
 from tests.export.deliveries import wait_for
 

@@ -18,10 +18,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from blogauto_otel._clock import clock
 from blogauto_otel._threads import without_signal
+from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
     TIMEOUT,
     USER_AGENT,
-    DeadlineError,
     Destination,
     ExportResult,
     ExportStatus,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from blogauto_otel._clock import clock
+from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
-    DeadlineError,
     ExportResult,
     ExportStatus,
     clamped,

@@ -16,10 +16,10 @@ import pytest
 import redis
 import requests
 from fakeredis import TcpFakeServer
-from testkit.child import free_port
 
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import Context, client_hooks, clients
+from testkit.ports import free_port
 from testkit.recording import Recording
 
 

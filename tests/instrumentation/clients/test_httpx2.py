@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from testkit.children import ROOT, environment, python
 
 from blogauto_otel.instrumentation import State, clients
+from testkit.processes import ROOT, environment, python
 from testkit.recording import Recording
 
 SCRIPT = """

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from testkit.child import Process, free_port
 
+from testkit.ports import free_port
+from testkit.processes import Process
 from testkit.receiver import Receiver
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from testkit.child import free_port
-from testkit.children import ROOT, environment, python, running
 
+from testkit.ports import free_port
+from testkit.processes import ROOT, environment, python, running
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
@@ -83,7 +83,7 @@ def test_nothing_that_a_pool_child_emitted_is_lost(
         C_FORCE_ROOT="1",
     ) as child:
         receiver.wait_for(lambda r: arrived(r)["spans"] == TASKS, timeout=60)
-        child.end()
+        child.terminate()
     assert arrived(receiver) == ALL, child.output
     processes = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "work"}
     closed = {str(span.resource["service.instance.id"]) for span in receiver.spans if span.name == "closed"}

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from testkit.children import Child, running
 
+from testkit.processes import Process, running
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,9 @@ def arrived(receiver: Receiver) -> dict[str, float]:
     }
 
 
-def started(command: list[str], receiver: Receiver, tmp_path: Path, **variables: str) -> AbstractContextManager[Child]:
+def started(
+    command: list[str], receiver: Receiver, tmp_path: Path, **variables: str
+) -> AbstractContextManager[Process]:
     return running(
         [sys.executable, "-m", *command],
         tmp_path / "log",
@@ -72,7 +74,7 @@ def test_nothing_of_a_dramatiq_message_is_lost(receiver: Receiver, tmp_path: Pat
     command = ["dramatiq", app, "--processes", "1", "--threads", "2"]
     with started(command, receiver, tmp_path) as child:
         receiver.wait_for(lambda r: arrived(r)["spans"] == JOBS, timeout=60)
-        child.end()
+        child.terminate()
     assert arrived(receiver) == ALL, child.output
 
 
