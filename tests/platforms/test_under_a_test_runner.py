@@ -1,4 +1,4 @@
-"""A user's own tests: what they do is no telemetry of the service, unless somebody asks for it."""
+"""A user's own tests: by default their telemetry is neither exported, spooled nor printed."""
 
 from __future__ import annotations
 
