@@ -123,24 +123,30 @@ def configure(
         if former is not None and (_process.is_ending() or not former.is_shut_down):
             _log_unused_arguments(former.settings, settings)
             return former
-        if former is not None:
-            _uninstall(former)
-        loaded = config.load(None, **settings, strict=strict)
-        redaction.redact_own_log()
-        if loaded.settings.internal_log_level is not None:
-            _guard.set_level(loaded.settings.internal_log_level)
-        for problem in loaded.problems:
-            log_once(f"setting {problem}", "%s", problem)
         given = _Given(span_processors, log_processors, views, hooks)
-        parts = _try_compose(loaded.settings, given)
-        _state.telemetry = telemetry = Telemetry(loaded.settings, parts, loaded.problems)
-        if former is not None:
-            former._continue_in(telemetry)
+        telemetry, notes = _build(former, given, {**settings, "strict": strict})
+        _state.telemetry = telemetry
     _hook_into_process()
-    logger.info("%s", telemetry.status())
-    for note in loaded.notes:
+    logger.info("%s", telemetry.status())  # not with the lock, because it calls the application's handlers
+    for note in notes:
         log_once(f"note {note}", "%s", note, level=logging.INFO)
     return telemetry
+
+
+def _build(former: Telemetry | None, given: _Given, arguments: Mapping[str, Any]) -> tuple[Telemetry, Sequence[str]]:
+    """The handle, and what is to be logged about the settings; a former handle passes its undelivered items on."""
+    if former is not None:
+        _uninstall(former)
+    loaded = config.load(None, **arguments)
+    redaction.redact_own_log()
+    if loaded.settings.internal_log_level is not None:
+        _guard.set_level(loaded.settings.internal_log_level)
+    for problem in loaded.problems:
+        log_once(f"setting {problem}", "%s", problem)
+    telemetry = Telemetry(loaded.settings, _try_compose(loaded.settings, given), loaded.problems)
+    if former is not None:
+        former._continue_in(telemetry)
+    return telemetry, loaded.notes
 
 
 def current() -> Telemetry | None:
