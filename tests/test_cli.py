@@ -66,7 +66,7 @@ def test_settings_can_be_copied_back() -> None:
     assert copied["OTEL_BSP_SCHEDULE_DELAY"] == "2500"
 
 
-def test_settings_says_what_each_decides_in_which_unit_and_where_signals_go() -> None:
+def test_settings_prints_descriptions_units_and_endpoints() -> None:
     where = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:canary@c:4318", "OTEL_LOGS_EXPORTER": "none"}
     printed = blogauto_otel("settings", **where).stdout
     assert "@c:4318/v1/traces (http/protobuf, timeout 10 s)" in printed
@@ -95,7 +95,7 @@ def test_the_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize("command", ["settings", "check", "spool", "redact", "sentry"])
-def test_what_is_wrong_with_the_settings_is_told_where_the_application_would_not_start(command: str) -> None:
+def test_problems_of_the_settings_are_printed_where_the_application_would_not_start(command: str) -> None:
     wrong = {"BLOGAUTO_OTEL_STRICT": "true", "BLOGAUTO_OTEL_SAMPLE_RATE": "often"}
     done = blogauto_otel(command, *(["hunter2"] if command == "redact" else []), **wrong)
     assert "Traceback" not in done.stderr
@@ -111,7 +111,7 @@ def check(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return blogauto_otel("check", *options, **variables)
 
 
-def test_check_says_that_the_collector_accepted_one_of_each() -> None:
+def test_check_reports_that_the_collector_accepted_one_of_each() -> None:
     with Receiver() as receiver:
         done = check(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
         assert [span.name for span in receiver.spans] == [CHECKED]
@@ -124,7 +124,7 @@ def test_check_says_that_the_collector_accepted_one_of_each() -> None:
     ]
 
 
-def test_check_tells_all_it_knows_as_plain_data() -> None:
+def test_check_prints_the_full_report_as_json() -> None:
     with Receiver() as receiver:
         said = json.loads(check("--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url).stdout)
     assert said["delivery"]["traces"]["sent"] == 1
@@ -142,7 +142,7 @@ def test_check_sends_its_span_whatever_is_sampled(variables: dict[str, str]) -> 
         assert [span.name for span in receiver.spans] == [CHECKED]
 
 
-def test_check_fails_when_nobody_listens_says_why_and_keeps_nothing_for_later(tmp_path: Path) -> None:
+def test_check_fails_with_the_reason_when_nobody_listens_and_stores_nothing(tmp_path: Path) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     done = check(OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "not accepted\n")
@@ -251,7 +251,7 @@ def keep(spool: Path, name: Name) -> None:
     (spool / OWN / str(name)).write_bytes(b"x" * 100)
 
 
-def test_spool_tells_whose_files_are_and_what_cannot_be_read(tmp_path: Path) -> None:
+def test_spool_prints_the_owners_of_claims_and_unreadable_files(tmp_path: Path) -> None:
     ended = python("-c", "from blogauto_otel.spool.ownership import new_owner; print(new_owner())")
     former = subprocess.run(ended, capture_output=True, text=True, env=environment(), timeout=60).stdout.strip()
     for serial, (state, owner) in enumerate(
@@ -281,7 +281,7 @@ def test_a_spool_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / OWN).exists()
 
 
-def test_a_spool_that_is_off_is_said_to_be(tmp_path: Path) -> None:
+def test_a_spool_that_is_off_is_reported(tmp_path: Path) -> None:
     assert spooled("off").startswith("off:")
     assert json.loads(spooled("off", "--json"))["services"] == []
 
@@ -309,7 +309,7 @@ def test_spool_finds_the_services_of_the_usual_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/")], ids=["a file", "a link"])
-def test_a_spool_that_cannot_be_read_is_said_to_be(make: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_spool_that_cannot_be_read_is_reported(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / OWN)
     done = blogauto_otel("spool", BLOGAUTO_OTEL_SPOOL_DIR=str(tmp_path))
     assert done.returncode == 1

@@ -140,7 +140,7 @@ class TestUntracedRoutes:
         assert not matches("/health")
         assert not matches("/metrics")
 
-    def test_nothing_is_left_out_when_the_user_says_so(self) -> None:
+    def test_no_route_is_untraced_when_the_user_says_so(self) -> None:
         matches = untraced_matcher(Settings(untraced_routes=(), metrics_path=""))
         assert not matches("/health")
         assert not matches("")
@@ -181,7 +181,7 @@ class TestNamedSamplers:
     def test_they_do_not_bring_health_checks_back(self) -> None:
         assert not kept(Settings(sampler="always_on"), path="/health")
 
-    def test_an_unknown_name_is_told_once_and_ours_decides(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unknown_name_is_logged_once_and_ours_decides(self, caplog: pytest.LogCaptureFixture) -> None:
         assert kept(Settings(sampler="alwayson"), trace_id=HIGH)
         [message] = [record.getMessage() for record in caplog.records]
         assert "OTEL_TRACES_SAMPLER='alwayson'" in message
@@ -189,14 +189,14 @@ class TestNamedSamplers:
         assert "using BLOGAUTO_OTEL_SAMPLE_RATE" in message
 
     @pytest.mark.parametrize("argument", ["a lot", "1.5", "-1", "nan"])
-    def test_an_argument_that_is_no_share_is_told_and_everything_kept(
+    def test_an_argument_that_is_no_ratio_is_reported_and_everything_sampled(
         self, argument: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert kept(Settings(sampler="traceidratio", sampler_arg=argument), trace_id=HIGH)
         assert "OTEL_TRACES_SAMPLER_ARG" in caplog.text
         assert argument in caplog.text
 
-    def test_rates_by_route_beside_a_named_sampler_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_rates_by_route_beside_a_named_sampler_are_reported(self, caplog: pytest.LogCaptureFixture) -> None:
         settings = Settings(sampler="always_off", sample_routes={"/api/*": 1.0})
         assert not kept(settings, path="/api/x")
         assert "BLOGAUTO_OTEL_SAMPLE_ROUTES has no effect" in caplog.text
@@ -210,7 +210,7 @@ class TestNamedSamplers:
         assert kept(Settings(sampler="theirs", sampler_arg="x", sample_rate=0.0))
 
     @pytest.mark.parametrize("factory", [lambda _: None, lambda _: 1 / 0])
-    def test_a_sampler_that_cannot_be_made_is_told_and_ours_decides(
+    def test_a_sampler_that_cannot_be_built_is_reported_and_ours_decides(
         self, factory: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         install(monkeypatch, factory)

@@ -151,8 +151,7 @@ class SignalExporter:
         state = self.receiver.state
         if not last and state.is_failing and state.reachable and state.retry_at > deadline:
             return False
-        newer = 0 if self.latest_only else self.queue.accepted - accepted
-        remaining = len(self.queue) - newer
+        remaining = len(self.queue) - self._arrived_since(accepted)
         unanswered, allowance = 0, 0.0
         while remaining > 0:
             was_reachable = self.receiver.state.reachable
@@ -173,6 +172,10 @@ class SignalExporter:
                 return False
             time.sleep(max(0.0, self.receiver.state.retry_at - clock.monotonic()))
         return True
+
+    def _arrived_since(self, accepted: int) -> int:
+        """Items that arrived after so many had been accepted: they wait for the next request."""
+        return self.queue.accepted - accepted
 
     def close(self) -> None:
         """Close the connection, or abort the request that uses it."""

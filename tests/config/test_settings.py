@@ -1,4 +1,4 @@
-"""What the user decided: every variable read, every mistake told once with the way out, no secret shown."""
+"""Settings: every variable is read, every mistake is one message with the remedy, no secret is shown."""
 
 from __future__ import annotations
 
@@ -346,7 +346,7 @@ class TestDurations:
         assert load({}, metric_interval=15).settings.metric_interval == 15.0
 
     @pytest.mark.parametrize("given", ["soon", 0, -1, float("nan")])
-    def test_a_wrong_one_is_told(self, given: object) -> None:
+    def test_a_wrong_one_is_reported(self, given: object) -> None:
         loaded = load({}, metric_interval=given)
         assert loaded.settings.metric_interval == 15.0
         assert "seconds" in loaded.problems[0]
@@ -358,7 +358,7 @@ class TestNamesOfTheService:
         both = {"ENVIRONMENT": "staging", "BLOGAUTO_OTEL_ENVIRONMENT": "production"}
         assert load(both).settings.environment == "production"
 
-    def test_resource_attributes_stand_in_for_what_is_not_said_otherwise(self) -> None:
+    def test_resource_attributes_fill_in_settings_that_are_not_given(self) -> None:
         environ = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=a,service.version=2,deployment.environment=production"}
         settings = load(environ).settings
         assert (settings.service_name, settings.service_version, settings.environment) == ("a", "2", "production")
@@ -386,7 +386,7 @@ class TestMisspelt:
         [problem] = load({variable: "secret-value"}).problems
         assert problem == f"{variable} is not a setting; did you mean {meant}?"
 
-    def test_one_that_resembles_nothing_is_told_without_a_guess(self) -> None:
+    def test_one_that_resembles_nothing_is_reported_without_a_guess(self) -> None:
         [problem] = load({"BLOGAUTO_OTEL_ZZZZZZZZZZ": "1"}).problems
         assert problem == "BLOGAUTO_OTEL_ZZZZZZZZZZ is not a setting"
 
@@ -403,7 +403,7 @@ class TestMisspelt:
         [problem] = load({variable: "secret-value"}).problems
         assert problem == f"{variable} is not a variable of OpenTelemetry; did you mean {meant}?"
 
-    def test_other_peoples_variables_are_theirs(self) -> None:
+    def test_variables_of_other_packages_are_ignored(self) -> None:
         theirs = {"OTEL_SOMETHING_NEW": "1", "BLOGAUTO_DATABASE": "x", "PATH": "/bin"}
         of_packages = {
             "OTEL_PYTHON_DJANGO_EXCLUDED_URLS": "x",
@@ -509,7 +509,7 @@ def test_the_process_environment_is_the_default_source(monkeypatch: pytest.Monke
     assert load().settings.service_name == "from-the-process"
 
 
-def test_complaining_tells_once_and_raises_when_strict(caplog: pytest.LogCaptureFixture) -> None:
+def test_warn_or_raise_logs_once_and_raises_when_strict(caplog: pytest.LogCaptureFixture) -> None:
     config.warn_or_raise(Settings(), "X='y': expected z")
     config.warn_or_raise(Settings(), "X='y': expected z")
     assert [record.getMessage() for record in caplog.records] == ["X='y': expected z"]
@@ -525,7 +525,7 @@ def test_complaining_tells_once_and_raises_when_strict(caplog: pytest.LogCapture
         ("http://c:4318/v1/metrics", "http://c:4318"),
     ],
 )
-def test_a_base_endpoint_with_the_path_of_a_signal_is_told(given: str, base: str) -> None:
+def test_a_base_endpoint_with_the_path_of_a_signal_is_reported(given: str, base: str) -> None:
     loaded = config.read({"OTEL_EXPORTER_OTLP_ENDPOINT": given})
     assert loaded.settings.endpoint == base
     [problem] = loaded.problems

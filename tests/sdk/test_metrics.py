@@ -19,7 +19,7 @@ from blogauto_otel.sdk import attribute_sets
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
 from testkit.forking import in_child
 from testkit.ports import free_port
-from testkit.receiver import Receiver
+from testkit.receiver import Receiver, status
 from tests.export.deliveries import wait_for, workers
 from tests.sdk.providing import Providers, providing
 
@@ -362,3 +362,36 @@ def test_the_worker_of_a_child_starts_with_its_first_measurement(receiver: Recei
 
         in_child(child)
     assert receiver.point("sold", instance="child").value == 1
+
+
+def test_a_scrape_stays_cumulative_while_the_push_is_delta_and_a_refused_delta_is_sent_again(
+    receiver: Receiver,
+) -> None:
+    with providing(receiver, metrics_temporality="delta", spool_dir="off") as providers:
+        counter = meter(providers).create_counter("sold")
+        receiver.answer(status(503), times=1)
+        counter.add(2)
+        providers.delivery.force_flush(0.2)
+        counter.add(3)
+        providers.flush()
+        assert points(providers, "sold") == {(): 5}
+    sold = [(point.value, point.temporality) for point in receiver.metrics if point.name == "sold"]
+    assert sold == [(2, "delta"), (3, "delta")]
+
+
+def test_a_forked_child_begins_its_deltas_at_zero(receiver: Receiver) -> None:
+    with providing(receiver, metrics_temporality="delta") as providers:
+        counter = meter(providers).create_counter("sold")
+        counter.add(2)
+
+        def child() -> None:
+            providers.after_fork_in_child()
+            counter.add(3)
+            providers.flush()
+
+        in_child(child)
+        providers.flush()
+    assert {point.instance: point.value for point in receiver.metrics if point.name == "sold"} == {
+        "parent": 2,
+        "child": 3,
+    }
