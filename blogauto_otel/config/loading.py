@@ -32,6 +32,7 @@ from blogauto_otel.config.settings import (
 from blogauto_otel.errors import ConfigurationError
 
 Environment = Mapping[str, str]
+CONFIG_FILE: Final = "config_file"  # the field that is read before all others
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     reading = _Reading(arguments, source)
     reading.read_file()
     for name in FIELDS:
-        reading.read(name)
+        if name != CONFIG_FILE:
+            reading.read(name)
     values, problems = reading.values, reading.problems
     problems += variables.misspelt(source)
     problems += variables.unsupported(source)
@@ -99,8 +101,8 @@ class _Reading:
 
     def read_file(self) -> None:
         """Read the configuration file, if one is named; where it cannot be used, the environment applies."""
-        self.read("config_file")
-        path = self.values.get("config_file")
+        self.read(CONFIG_FILE)
+        path = self.values.get(CONFIG_FILE)
         if path is None:
             return
         try:
@@ -152,7 +154,7 @@ class _Reading:
             return given, variable
         if variable in file.texts or file.replaces(variable):
             place = file.places.get(variable, variable)
-            return file.texts.get(variable, ""), f"{self.values['config_file']}: {place}"
+            return file.texts.get(variable, ""), f"{self.values[CONFIG_FILE]}: {place}"
         return given, variable
 
 

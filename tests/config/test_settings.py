@@ -16,6 +16,7 @@ from blogauto_otel import config
 from blogauto_otel.config import Settings, default_of, load, option_of, parsers
 from blogauto_otel.errors import ConfigurationError
 
+MINIMAL_FILE = str(Path(__file__).with_name("minimal.json"))
 FIELDS = tuple(field.name for field in dataclasses.fields(Settings))
 
 # What stands in the variable, and what becomes of it. A field without a line here is read with a value that fits.
@@ -26,6 +27,7 @@ READ: dict[str, tuple[str, object]] = {
     "namespace": ("shop", "shop"),
     "resource_attributes": ("team=a%20b,x=1", {"team": "a b", "x": "1"}),
     "internal_log_level": ("WARN", "warn"),
+    "config_file": (MINIMAL_FILE, MINIMAL_FILE),
     "sdk_disabled": ("true", True),
     "under_test": ("export", "export"),
     "strict": ("TRUE", True),
