@@ -24,7 +24,11 @@ else:
 app = Celery("tasks", broker="filesystem://")
 folder = os.environ.get("QUEUE", "")
 app.conf.update(
-    broker_transport_options={"data_folder_in": folder, "data_folder_out": folder},
+    broker_transport_options={
+        "data_folder_in": folder,
+        "data_folder_out": folder,
+        "control_folder": f"{folder}-control",
+    },
     worker_prefetch_multiplier=1,
 )
 
