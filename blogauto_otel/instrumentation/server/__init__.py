@@ -1,43 +1,42 @@
-"""Requests to FastAPI and Starlette applications: spans, metrics, request ids, and the pages we answer ourselves.
+"""Instrumentation of ASGI servers: spans, metrics and request ids for HTTP requests and websockets.
 
-| module | what for |
+FastAPI and Starlette applications are covered without a change; any other ASGI application by `instrument_app`.
+
+| module | contents |
 |---|---|
-| `patches` | what is changed in Starlette and FastAPI, and put back |
-| `middleware` | the way through us, by kind of connection |
-| `observer` | what is said of a request at its beginning and its end |
-| `request`, `routes` | what is noted while it lasts, and how it ended |
-| `headers`, `peers` | what is taken from headers; which senders are trusted |
-| `attributes`, `paths` | what a span says; secrets in paths |
-| `metrics`, `cells` | counts, series, the duration |
-| `late`, `reported`, `background` | spans after the fact; errors reported in unsampled requests; background tasks |
-| `lifespan`, `hooks` | the ends of an application; what other parts of ours hang in |
-| `pages` | who answers the path of a page of ours |
-| `native`, `contrib` | the two other telemetries of requests |
+| `middleware` | the wrapper around an application's `__call__` |
+| `instrumentation` | start and end of a request: span, metrics, failures |
+| `request` | the state of one request, and its classification |
+| `routes` | the route tracker, and the interface to a framework's routing table |
+| `headers`, `peers` | request id, trace context and baggage; trusted senders |
+| `attributes`, `paths` | span attributes; secrets in paths |
+| `metrics` | counters and the duration histogram |
+| `deferred`, `reported` | spans of unsampled requests, written at the end; errors reported in such requests |
+| `hooks` | callbacks for lifespans, failures and context variables |
+| `pages` | our own pages, such as `/metrics` |
+
+What is specific to Starlette and FastAPI is in `blogauto_otel.instrumentation.starlette`, which `_framework` returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from importlib import metadata, util
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Final
 
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State, logging
-from blogauto_otel.instrumentation.server import middleware, paths, reported
-from blogauto_otel.instrumentation.server.hooks import (
-    on_lifespan_shutdown,
-    on_lifespan_startup,
-    on_request_error,
-    serve,
-    unserve,
-)
-from blogauto_otel.instrumentation.server.instrumentation import Observer
-from blogauto_otel.instrumentation.starlette import patches
+from blogauto_otel.instrumentation.server import paths, reported
+from blogauto_otel.instrumentation.server.hooks import on_lifespan_shutdown, on_lifespan_startup, on_request_error
+from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
+from blogauto_otel.instrumentation.server.middleware import InstrumentedApp
+from blogauto_otel.instrumentation.server.pages import serve, unserve
+from blogauto_otel.instrumentation.server.types import ASGIApp
 
 __all__ = [
     "after_fork_in_child",
     "instrument",
+    "instrument_app",
     "on_lifespan_shutdown",
     "on_lifespan_startup",
     "on_request_error",
@@ -48,79 +47,92 @@ __all__ = [
 
 NAME: Final = "asgi"
 
-_contrib_is_on = False
+
+def instrument_app(app: ASGIApp) -> InstrumentedApp:
+    """Wrap an ASGI application of any framework, so that its requests are instrumented like FastAPI's.
+
+    FastAPI and Starlette applications need no wrapper. The route template is read from `scope["path_template"]` or
+    from `scope["route"]`; without either, metrics count the request as `unmatched`. The wrapper may be made before or
+    after `configure()`; other attributes than `app` are the application's.
+
+    Example:
+        >>> async def hello(scope, receive, send):
+        ...     await send({"type": "http.response.start", "status": 200})
+        ...     await send({"type": "http.response.body", "body": b"hello"})
+        >>> app = instrument_app(hello)
+    """
+    return app if isinstance(app, InstrumentedApp) else InstrumentedApp(app)
 
 
 def instrument(context: Context) -> Report:
-    """Watch the requests of every Starlette and FastAPI application of this process, made before or after.
+    """Instrument the requests of every Starlette and FastAPI application of this process, made before or after.
 
-    `context.settings.requests` says who watches: `own`, `contrib` or `off`. In any case our own pages are served and
-    the end of the lifespan is watched.
+    `context.settings.requests` selects the instrumentation: `own`, `contrib` or `off`. Our own pages and lifespan
+    callbacks work with each of them.
 
     Raises:
-        ConfigurationError: `contrib` is asked for and not installed, and `strict` is on.
+        ConfigurationError: `contrib` is selected and not installed, and `strict` is on.
     """
-    if util.find_spec("starlette") is None:
-        return Report(NAME, State.MISSING, "starlette is not installed")
     uninstrument()
-    return _WAYS[context.settings.requests](context)
+    framework = _framework()
+    if not framework.is_installed():
+        if context.settings.requests == "own":
+            _activate(context)  # for `instrument_app`
+        return Report(NAME, State.MISSING, "starlette is not installed")
+    return _MODES[context.settings.requests](context)
 
 
-def _own(context: Context) -> Report:
-    middleware.observer = Observer(context)
-    paths.watch_access_log(middleware.observer.paths)
+def _framework() -> ModuleType:
+    """The one place where the server instrumentation reaches the framework's part."""
+    from blogauto_otel.instrumentation import starlette
+
+    return starlette
+
+
+def _activate(context: Context) -> None:
+    state.active = ServerInstrumentation(context)
+    paths.filter_access_log(state.active.paths)
     logging.on_record(reported.on_log_record)
-    patches.apply()
-    return Report(NAME, State.ON, ", ".join(_versions()))
 
 
-def _versions() -> Iterator[str]:
-    for name in ("FastAPI", "Starlette"):
-        try:
-            yield f"{name} {metadata.version(name.lower())}"
-        except metadata.PackageNotFoundError:
-            continue
+def _instrument_own(context: Context) -> Report:
+    _activate(context)
+    return Report(NAME, State.ON, _framework().instrument())
 
 
-def _contrib(context: Context) -> Report:
-    global _contrib_is_on
-    from blogauto_otel.instrumentation.starlette import contrib
-
-    if not contrib.is_installed():
+def _instrument_contrib(context: Context) -> Report:
+    framework = _framework()
+    if not framework.has_contrib():
         problem = 'BLOGAUTO_OTEL_REQUESTS=contrib needs pip install "blogauto_otel[fastapi]"; using own'
         warn_or_raise(context.settings, problem)
-        return replace(_own(context), detail="own, because contrib is not installed")
-    patches.apply(patches.ENTRANCES)
-    contrib.instrument(context)
-    _contrib_is_on = True
+        _instrument_own(context)
+        return Report(NAME, State.ON, "own, because contrib is not installed")
+    framework.instrument_with_contrib(context)
     return Report(NAME, State.ON, "contrib")
 
 
-def _off(_: Context) -> Report:
-    patches.apply(patches.ENTRANCES)
+def _instrument_nothing(_: Context) -> Report:
+    _framework().instrument_entrances()
     return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_REQUESTS")
 
 
-_WAYS: Final[Mapping[str, Callable[[Context], Report]]] = {"own": _own, "contrib": _contrib, "off": _off}
+_MODES: Final[Mapping[str, Callable[[Context], Report]]] = {
+    "own": _instrument_own,
+    "contrib": _instrument_contrib,
+    "off": _instrument_nothing,
+}
 
 
 def uninstrument() -> None:
-    """Put everything back; pages and callbacks stay registered with those who registered them."""
-    global _contrib_is_on
-    patches.remove()
-    paths.unwatch_access_log()
+    """Undo `instrument`; pages and callbacks stay registered."""
+    _framework().uninstrument()
+    paths.unfilter_access_log()
     logging.unwatch_records(reported.on_log_record)
-    if middleware.observer is not None:
-        middleware.observer.metrics.active = False
-        middleware.observer = None
-    if _contrib_is_on:
-        from blogauto_otel.instrumentation.starlette import contrib
-
-        _contrib_is_on = False
-        contrib.uninstrument()
+    if state.active is not None:
+        state.active.metrics.active = False
+        state.active = None
 
 
 def after_fork_in_child() -> None:
-    """Count from zero: what the parent counted, the parent sends."""
-    if middleware.observer is not None:
-        middleware.observer.metrics.reset()
+    """Count from zero: the parent exports its own counts."""
+    state.after_fork_in_child()

@@ -1,4 +1,4 @@
-"""What a server span says of its request, in the words of the stable HTTP semantic conventions.
+"""Attributes of server spans, by the stable HTTP semantic conventions.
 
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span
 """
@@ -19,10 +19,9 @@ from opentelemetry.semconv.attributes import (
 )
 
 from blogauto_otel import semconv
-from blogauto_otel.instrumentation.server.headers import header
-from blogauto_otel.instrumentation.server.paths import Paths
+from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.types import Scope
+from blogauto_otel.instrumentation.server.types import Scope, header
 from blogauto_otel.redaction import Redactor
 
 Attributes: TypeAlias = dict[str, str | int | bool]
@@ -40,14 +39,14 @@ DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 def for_sampling(request: Request, redactor: Redactor) -> Attributes:
-    """The few that a sampler may decide by; a request that is not sampled pays for no more."""
+    """The attributes that a sampler may decide by; an unsampled request needs no others."""
     scope = request.scope
-    method = "GET" if request.is_session else request.method  # a websocket session begins with one
+    method = "GET" if request.is_websocket else request.method  # a websocket session begins with one
     return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: _path(scope, redactor)}
 
 
 def _path(scope: Scope, redactor: Redactor) -> str:
-    """`url.path` as it was sent, percent-encoded; a path with a secret in it as it reads, because that is cut out."""
+    """`url.path` as it was sent, percent-encoded; decoded when it contains a secret, which is redacted later."""
     path: str = scope["path"]
     raw: bytes | None = scope.get("raw_path")
     if path.isascii() and (raw is None or b"%" not in raw):
@@ -58,11 +57,11 @@ def _path(scope: Scope, redactor: Redactor) -> str:
 
 
 def of_request(request: Request, redactor: Redactor) -> Attributes:
-    """The rest of what is known when the request begins."""
+    """The other attributes that are known at the start."""
     scope = request.scope
     found: Attributes = {semconv.REQUEST_ID: request.id.decode("ascii")}
     _add_server(found, scope)
-    if request.is_session:
+    if request.is_websocket:
         found[network_attributes.NETWORK_PROTOCOL_NAME] = "websocket"
     elif request.method == semconv.OTHER_METHOD:
         found[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] = scope["method"]
@@ -78,7 +77,7 @@ def of_request(request: Request, redactor: Redactor) -> Attributes:
 
 
 def _add_server(found: Attributes, scope: Scope) -> None:
-    """The name the client used, from the Host header; where there is none, the address the server listens on."""
+    """The name in the Host header; without it, the address that the server listens on."""
     named = _host_and_port(header(scope, b"host"))
     address, port = named or scope.get("server") or (None, None)
     if not address:
@@ -101,8 +100,8 @@ def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
     return name.strip("[]"), int(digits)
 
 
-def of_response(request: Request, paths: Paths) -> Attributes:
-    """What is known when the request has ended."""
+def of_response(request: Request, paths: SecretPaths) -> Attributes:
+    """The attributes that are known at the end."""
     found: Attributes = {}
     route = request.http_route
     if route is not None and request.template is not None:
@@ -113,8 +112,8 @@ def of_response(request: Request, paths: Paths) -> Attributes:
         found[STATUS_CODE] = request.code
     if request.error_type is not None:
         found[ERROR_TYPE] = request.error_type
-    if request.left:
+    if request.client_disconnected:
         found[semconv.CLIENT_LEFT] = True
-    if request.notes is not None:
-        found.update(request.notes)
+    if request.extra_attributes is not None:
+        found.update(request.extra_attributes)
     return found

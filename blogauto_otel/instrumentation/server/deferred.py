@@ -1,6 +1,6 @@
-"""Spans written after the fact: a request that was not sampled, and then failed or was slow, is not lost.
+"""Deferred spans: an unsampled request that fails, is slow or reports an error gets its server span at the end.
 
-Nothing was recorded of it, so it has no children; its trace id and span id are those that its log records carry.
+Nothing was recorded while it lasted, so the span has no children; its ids are those of the request's log records.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SLOW: Final = "slow"
 
 
 class DeferredSpan(NonRecordingSpan):
-    """What a request that was not sampled shows to those who want to put attributes on its span."""
+    """Collects the attributes for the span of an unsampled request."""
 
     def __init__(self, context: SpanContext) -> None:
         flags = TraceFlags(context.trace_flags | TraceFlags.SAMPLED)
@@ -41,32 +41,32 @@ class DeferredSpan(NonRecordingSpan):
         self.attributes: dict[str, AttributeValue] = {}
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
-        """Keep an attribute for the span that will be written."""
+        """Store an attribute for the span that will be written."""
         self.attributes[key] = value
 
     def set_attributes(self, attributes: Any) -> None:
-        """Keep several."""
+        """Store several."""
         self.attributes.update(attributes)
 
 
 class DeferredSpans:
-    """Decides which requests get their span afterwards, and writes it."""
+    """Decides which unsampled requests get a span, and writes it."""
 
     def __init__(self, context: Context) -> None:
         self.slow = context.settings.slow_request_seconds or float("inf")
-        # A sampler that the user named decides alone.
+        # A sampler that the user configured has the only say.
         self._write = None if decides_alone(context.tracer_provider) else context.write_deferred_span
         self._is_untraced = untraced_matcher(context.settings)
         self._scope = InstrumentationScope(semconv.SCOPE_HTTP)
 
     def reason(self, request: Request) -> str | None:
-        """Why this request deserves a span although it was not sampled; None when it does not."""
+        """Why an unsampled request gets a span; None when it gets none."""
         if request.failed or request.has_reported_error:
             return ERROR
-        return SLOW if request.seconds > self.slow and not request.is_session else None
+        return SLOW if request.seconds > self.slow and not request.is_websocket else None
 
     def can_write(self, request: Request) -> bool:
-        """False for routes that are never traced, and where the tracer provider is somebody else's."""
+        """False for routes that are never traced, and when the tracer provider is not ours."""
         if self._write is None or not request.span.get_span_context().is_valid:
             return False
         path = request.scope.get("path", "")
@@ -97,7 +97,7 @@ class DeferredSpans:
         error: BaseException | None,
         links: tuple[Link, ...] = (),
     ) -> None:
-        """Write a span from its beginning to its end (`time_ns`), with the exception as an event."""
+        """Write a span with start and end time (`time_ns`), and the exception as an event."""
         assert self._write is not None
         began_at, ended_at = times
         self._write(

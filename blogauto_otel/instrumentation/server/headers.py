@@ -1,4 +1,4 @@
-"""What is taken from the headers of a request: its id, and the trace context and baggage that it brings."""
+"""Request headers: the request id, trace context and baggage."""
 
 from __future__ import annotations
 
@@ -25,81 +25,71 @@ _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 MAX_BAGGAGE_BYTES: Final = 1024
 
 
-# The context of a request, None when it brings none, and links to the trace of a sender that is not trusted.
-Brought: TypeAlias = tuple[Context | None, tuple[Link, ...]]
-NOTHING: Final[Brought] = (None, ())
+# The incoming trace context, None when there is none, and links to the trace of an untrusted sender.
+Incoming: TypeAlias = tuple[Context | None, tuple[Link, ...]]
+NO_CONTEXT: Final[Incoming] = (None, ())
 
 
 class Headers:
-    """Reads request ids and trace context with one look at the headers."""
+    """Reads request ids and trace context in one pass over the headers."""
 
     def __init__(self, settings: Settings) -> None:
         self._peers = Peers(settings.trust_incoming)
         self._context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
-        self._takes_ids = settings.incoming_request_id
+        self._accepts_ids = settings.incoming_request_id
         self._baggage_keys = frozenset(settings.baggage_keys)
 
-    def read(self, scope: Scope) -> tuple[bytes, Brought]:
-        """The request's id, taken over when well-formed and made up otherwise, and what it brings of a trace."""
+    def read(self, scope: Scope) -> tuple[bytes, Incoming]:
+        """The request id, generated when the header is missing or malformed, and the incoming trace context."""
         request_id = None
-        brings_context = False
+        has_context = False
         names = self._context_names
         headers = scope["headers"]
-        if type(headers) is not list:  # any iterable will do, also one that can be read only once
+        if type(headers) is not list:  # any iterable is allowed, also one that can be read only once
             headers = scope["headers"] = list(headers)
         for name, value in headers:
             if name in names:
-                brings_context = True
-            elif name == REQUEST_ID and request_id is None and self._takes_ids and _WELL_FORMED.fullmatch(value):
+                has_context = True
+            elif name == REQUEST_ID and request_id is None and self._accepts_ids and _WELL_FORMED.fullmatch(value):
                 request_id = value
-        brought = NOTHING
-        if brings_context:
+        incoming = NO_CONTEXT
+        if has_context:
             with guard("reading the trace context of a request"):
-                brought = self._extract(scope.get("client"), headers)
-        return request_id or uuid.uuid4().hex.encode("ascii"), brought
+                incoming = self._extract(scope.get("client"), headers)
+        return request_id or uuid.uuid4().hex.encode("ascii"), incoming
 
-    def _extract(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Brought:
+    def _extract(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Incoming:
         carrier = _carrier(headers)
         if self._peers.trust(client, headers):
             return self._bound_baggage(propagate.extract(carrier, otel_context.get_current())), ()
-        theirs = get_current_span(propagate.extract(carrier, Context())).get_span_context()
+        sender = get_current_span(propagate.extract(carrier, Context())).get_span_context()
         # Without their trace state, which may be long; our ids, our sampling, none of their baggage.
-        link = SpanContext(theirs.trace_id, theirs.span_id, is_remote=True, trace_flags=theirs.trace_flags)
-        return None, (Link(link),) if theirs.is_valid else ()
+        link = SpanContext(sender.trace_id, sender.span_id, is_remote=True, trace_flags=sender.trace_flags)
+        return None, (Link(link),) if sender.is_valid else ()
 
     def _bound_baggage(self, context: Context) -> Context:
-        """The context with the allowed entries of its baggage, as many of them as fit."""
-        brought = baggage.get_all(context)
-        if not brought:
+        """The context with the allowed entries of its baggage, up to `MAX_BAGGAGE_BYTES`."""
+        incoming = baggage.get_all(context)
+        if not incoming:
             return context
-        kept, left = {}, MAX_BAGGAGE_BYTES
-        for key, value in brought.items():
+        allowed, free = {}, MAX_BAGGAGE_BYTES
+        for key, value in incoming.items():
             size = len(key) + len(urllib.parse.quote_plus(str(value))) + 2  # with `=` and `,`
-            if size <= left and (key in self._baggage_keys or "*" in self._baggage_keys):
-                kept[key] = value
-                left -= size
-        if len(kept) == len(brought):
+            if size <= free and (key in self._baggage_keys or "*" in self._baggage_keys):
+                allowed[key] = value
+                free -= size
+        if len(allowed) == len(incoming):
             return context
         context = baggage.clear(context)
-        for key, value in kept.items():
+        for key, value in allowed.items():
             context = baggage.set_baggage(key, value, context)
         return context
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
-    """The headers as the propagators want them; one that comes several times is one list (RFC 9110, section 5.3)."""
+    """The headers for the propagators; repeated ones are joined (RFC 9110, section 5.3)."""
     carrier: dict[str, str] = {}
     for name, value in headers:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         carrier[key] = f"{carrier[key]},{text}" if key in carrier else text
     return carrier
-
-
-def header(scope: Scope, wanted: bytes) -> str | None:
-    """The first value of one header."""
-    headers: Iterable[tuple[Any, Any]] = scope["headers"]
-    for name, value in headers:
-        if name == wanted:
-            text: str = value.decode("latin-1")
-            return text
-    return None

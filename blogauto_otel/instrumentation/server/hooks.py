@@ -1,131 +1,180 @@
-"""What other parts of ours hang into the path of requests: our own pages, the end of the lifespan, failures."""
+"""Callbacks of the request path: lifespan start and end, failed requests, variables reset for each request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, get_current_span
 
-from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation.server.pages import METHODS, forget
-from blogauto_otel.instrumentation.server.types import ASGIApp, Scope, path_below_root
+from blogauto_otel import _process
+from blogauto_otel._guard import guard, swallow
+from blogauto_otel.instrumentation.server.request import is_client_disconnect
+from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive, Scope, Send
 
 Make: TypeAlias = Callable[[], Any]
 Tokens: TypeAlias = list[tuple[ContextVar[Any], Token[Any]]]
+LifespanCallback: TypeAlias = Callable[[], None]
+ErrorCallback: TypeAlias = Callable[[BaseException, Span], None]
 
-_served: Final[dict[str, ASGIApp]] = {}
-_at_lifespan_start: Final[list[Callable[[], None]]] = []
-_at_lifespan_end: Final[list[Callable[[], None]]] = []
-_at_request_error: Final[list[Callable[[BaseException, Span], None]]] = []
-_variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
+_LIFESPAN_ENDS: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"})
 
 
-def serve(path: str, app: ASGIApp) -> None:
-    """Answer GET and HEAD of `path` with `app` in every application of this process, before its middleware.
+class _State:
+    """What is registered; it stays registered when requests are no longer instrumented."""
 
-    An application with a working route of its own there answers itself (`pages`). Such requests are neither measured
-    nor traced. A path that a proxy's root path stands before is recognised.
-    """
-    _served[path] = app
-
-
-def unserve(path: str) -> None:
-    """Leave `path` to the application again; nothing happens when it was not served."""
-    _served.pop(path, None)
-    forget()
+    def __init__(self) -> None:
+        self.lifespan_startup: list[LifespanCallback] = []
+        self.lifespan_shutdown: list[LifespanCallback] = []
+        self.request_error: list[ErrorCallback] = []
+        self.variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
 
 
-def on_lifespan_startup(callback: Callable[[], None]) -> None:
-    """Call `callback` when an application has started, before the server learns of it. It must not wait for anything.
+_state: Final = _process.register(_State())
+
+
+def on_lifespan_startup(callback: LifespanCallback) -> None:
+    """Call `callback` when an application has started, before the server is told. It must not block.
 
     Registered twice, it is called once.
     """
-    if callback not in _at_lifespan_start:
-        _at_lifespan_start.append(callback)
+    if callback not in _state.lifespan_startup:
+        _state.lifespan_startup.append(callback)
 
 
-def on_lifespan_shutdown(callback: Callable[[], None]) -> None:
-    """Call `callback` in a thread when an application's lifespan ends, before the server learns of it.
+def on_lifespan_shutdown(callback: LifespanCallback) -> None:
+    """Call `callback` in a thread when an application's lifespan ends, before the server is told.
 
-    The server waits for it, so the callback must bound itself. Registered twice, it is called once.
+    The server waits for it, so the callback must limit its own time. Registered twice, it is called once.
     """
-    if callback not in _at_lifespan_end:
-        _at_lifespan_end.append(callback)
+    if callback not in _state.lifespan_shutdown:
+        _state.lifespan_shutdown.append(callback)
 
 
-def on_request_error(callback: Callable[[BaseException, Span], None]) -> None:
-    """Call `callback` with the exception and the span of each request that failed by one, while its span is still open.
+def on_request_error(callback: ErrorCallback) -> None:
+    """Call `callback` with the exception and the span of each request that an exception failed; the span is still open.
 
-    A request that was not sampled passes a span that keeps attributes for the span written after the fact.
+    For a request that was not sampled, the span stores attributes for the deferred span.
     """
-    if callback not in _at_request_error:
-        _at_request_error.append(callback)
+    if callback not in _state.request_error:
+        _state.request_error.append(callback)
 
 
-def not_on_request_error(callback: Callable[[BaseException, Span], None]) -> None:
-    """Call it no longer."""
-    if callback in _at_request_error:
-        _at_request_error.remove(callback)
+def remove_on_request_error(callback: ErrorCallback) -> None:
+    """Remove a callback of `on_request_error`."""
+    if callback in _state.request_error:
+        _state.request_error.remove(callback)
+
+
+def request_failed(error: BaseException, span: Span) -> None:
+    """Call every callback of `on_request_error`."""
+    for callback in tuple(_state.request_error):
+        with guard("reporting a failed request"):
+            callback(error, span)
+
+
+# --- variables of a request -------------------------------------------------------------------------------------------
 
 
 def reset_per_request(variable: ContextVar[Any], make: Make) -> None:
-    """Set somebody's context variable to something new at the beginning of each request, and back at its end."""
-    global _variables
-    keep_across_requests(variable)
-    _variables = (*_variables, (variable, make))
+    """Set a context variable to a new value of `make` at the start of each request, and restore it at the end."""
+    stop_resetting(variable)
+    _state.variables = (*_state.variables, (variable, make))
 
 
-def keep_across_requests(variable: ContextVar[Any]) -> None:
-    """Leave the variable alone."""
-    global _variables
-    _variables = tuple(known for known in _variables if known[0] is not variable)
+def stop_resetting(variable: ContextVar[Any]) -> None:
+    """Leave the variable as it is in later requests."""
+    _state.variables = tuple(known for known in _state.variables if known[0] is not variable)
 
 
 def enter_request() -> Tokens | None:
-    """Set what `in_requests` was told of."""
-    if not _variables:
+    """Set the variables of `reset_per_request`."""
+    if not _state.variables:
         return None
     tokens: Tokens = []
-    for variable, make in _variables:
+    for variable, make in _state.variables:
         with guard("setting the variables of a request"):
             tokens.append((variable, variable.set(make())))
     return tokens
 
 
 def leave_request(tokens: Tokens) -> None:
-    """Set it back."""
+    """Restore them."""
     for variable, token in tokens:
         try:
             variable.reset(token)
-        except ValueError:  # closed in another context than it was opened in, as an abandoned generator is
+        except ValueError:  # an abandoned coroutine is closed in another context than its own
             pass
 
 
-def page_for(scope: Scope, app: object) -> ASGIApp | None:
-    """The page of ours that answers this request, if one does."""
-    if not _served or scope.get("method") not in METHODS:
-        return None
-    return _served.get(scope.get("path", "")) or _served.get(path_below_root(scope, getattr(app, "root_path", "")))
+async def call_uninstrumented(
+    call: Callable[[Any, Scope, Receive, Send], Awaitable[None]], app: Any, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Call an application without instrumentation; exceptions that it does not handle are reported to the callbacks."""
+    tokens = enter_request()
+    try:
+        await call(app, scope, receive, send)
+    except Exception as error:
+        if not is_client_disconnect(error):
+            request_failed(error, get_current_span())
+        raise
+    finally:
+        if tokens:
+            leave_request(tokens)
 
 
-def lifespan_began() -> None:
-    """Run what was registered for the beginning of a lifespan."""
-    for callback in tuple(_at_lifespan_start):
-        with guard("the beginning of the lifespan"):
+# --- the lifespan -----------------------------------------------------------------------------------------------------
+
+
+async def run_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Run a lifespan with its callbacks; those of its end run before the server is told, also after an exception.
+
+    uvicorn raises SIGTERM again when the lifespan is over, so `atexit` never runs (uvicorn 0.54,
+    `Server.capture_signals`).
+    """
+    has_ended = False
+
+    async def send_after_callbacks(message: Message) -> None:
+        nonlocal has_ended
+        if message["type"] == "lifespan.startup.complete":
+            _run("the beginning of the lifespan", _state.lifespan_startup)
+        if message["type"] in _LIFESPAN_ENDS and not has_ended:
+            has_ended = True
+            await _run_shutdown_in_thread()
+        await send(message)
+
+    try:
+        await app(scope, receive, send_after_callbacks)
+    except GeneratorExit:  # nothing can be awaited any more
+        raise
+    except BaseException:
+        if not has_ended:
+            await _run_shutdown_in_thread()
+        raise
+    if not has_ended:
+        await _run_shutdown_in_thread()
+
+
+async def _run_shutdown_in_thread() -> None:
+    """In a thread, because it may take seconds; with its own limiter, because every other one may be exhausted."""
+    try:
+        from anyio import CapacityLimiter, to_thread
+
+        try:
+            await to_thread.run_sync(_run_shutdown, limiter=CapacityLimiter(1))
+        except RuntimeError:  # no thread can be started; the application has ended, so nothing is held up
+            _run_shutdown()
+    except Exception as error:
+        if not swallow("the end of the lifespan", error):
+            raise
+
+
+def _run_shutdown() -> None:
+    _run("the end of the lifespan", _state.lifespan_shutdown)
+
+
+def _run(what: str, callbacks: list[LifespanCallback]) -> None:
+    for callback in tuple(callbacks):
+        with guard(what):
             callback()
-
-
-def lifespan_ended() -> None:
-    """Run what was registered for the end of a lifespan."""
-    for callback in tuple(_at_lifespan_end):
-        with guard("the end of the lifespan"):
-            callback()
-
-
-def request_failed(error: BaseException, span: Span) -> None:
-    """Tell everybody who wants to know of a failed request."""
-    for callback in tuple(_at_request_error):
-        with guard("telling of a failed request"):
-            callback(error, span)

@@ -1,4 +1,4 @@
-"""What is said of a request: its span and its metrics, and the span written afterwards for one that was not sampled."""
+"""The span and the metrics of each request, from its start to its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, set_span_in_context
 
-from blogauto_otel import semconv
+from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.api.context import begin_request, end_request
@@ -19,8 +19,14 @@ from blogauto_otel.instrumentation.server import attributes, hooks
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
-from blogauto_otel.instrumentation.server.paths import Paths
-from blogauto_otel.instrumentation.server.request import Request, Session, alone, current, is_client_disconnect
+from blogauto_otel.instrumentation.server.paths import SecretPaths
+from blogauto_otel.instrumentation.server.request import (
+    Request,
+    WebSocketRequest,
+    current,
+    is_client_disconnect,
+    unwrap_group,
+)
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
@@ -28,26 +34,26 @@ if TYPE_CHECKING:
 METHODS: Final = {method: method for method in catalogue.HTTP_METHODS}
 
 
-class Observer:
-    """Watches the requests of this process, from `instrument` to `uninstrument`."""
+class ServerInstrumentation:
+    """Instruments the requests of this process, from `instrument` to `uninstrument`."""
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self.metrics = RequestMetrics(context.meter_provider, settings)
         self.tracer = context.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
-        self.late = DeferredSpans(context)
-        self.paths = Paths(context.redactor)
+        self.deferred = DeferredSpans(context)
+        self.paths = SecretPaths(context.redactor)
         self._redactor = context.redactor
         self._headers = Headers(settings)
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
     def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
-        """Open a request; None when that failed, and the application answers it unwatched."""
+        """Start a request; None when that fails, and the application answers it without instrumentation."""
         request: Request | None = None
         try:
             if scope["type"] == "websocket":
-                request = Session(scope, receive, send)
+                request = WebSocketRequest(scope, receive, send)
             else:
                 request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
             self._enter(request)
@@ -60,9 +66,9 @@ class Observer:
         return request
 
     def _enter(self, request: Request) -> None:
-        """Be the current request of this task, and of all tasks and threads it starts."""
-        request.id, (brought, request.links) = self._headers.read(request.scope)
-        request.parent = get_current() if brought is None else brought
+        """Make it the current request of this task, and of all tasks and threads that the task starts."""
+        request.id, (incoming, request.links) = self._headers.read(request.scope)
+        request.parent = get_current() if incoming is None else incoming
         try:
             self._start_span(request)
         except BaseException as error:
@@ -76,10 +82,10 @@ class Observer:
         self.metrics.open.add(request)
 
     def _start_span(self, request: Request) -> None:
-        few = attributes.for_sampling(request, self._redactor)
+        for_sampler = attributes.for_sampling(request, self._redactor)
         name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
         links, began_at = request.links, request.began_at
-        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, few, links, start_time=began_at)
+        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, for_sampler, links, start_time=began_at)
         request.recording = span.is_recording()
         request.sampled = span.get_span_context().trace_flags.sampled
         request.span = span
@@ -89,7 +95,7 @@ class Observer:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def close(self, request: Request) -> None:
-        """Finish a request, whose application has returned, and leave its context."""
+        """Finish a request whose application has returned, and leave its context."""
         try:
             self.finish(request)
         except BaseException as error:
@@ -98,45 +104,45 @@ class Observer:
         self._leave(request)
 
     def finish(self, request: Request) -> None:
-        """Say what is to be said of a request whose response is out; the first call does it."""
+        """End the span and record the metrics of a request; only the first call does it."""
         if request.finished:
             return
         self.metrics.open.discard(request)
-        request.judge()
+        request.classify()
         context = request.context
         try:
             if request.recording:
                 self._end_span(request)
             if not request.sampled and (
-                request.failed or request.has_reported_error or request.seconds > self.late.slow
+                request.failed or request.has_reported_error or request.seconds > self.deferred.slow
             ):
                 context = self._write_deferred_span(request, context)
         except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
         if request.failed:
-            _tell_of_failure(request, request.span)  # unless its span was told of
-        if not request.is_session:
+            _report_failure(request, request.span)  # unless it was reported with its span
+        if not request.is_websocket:
             self.metrics.record(request, context)
         if request.error is not None or request.handled is not None:
             self._count_error(request)
 
     def fail(self, request: Request, error: BaseException) -> None:
-        """Note the exception that the application let pass; one that comes after the end is told now."""
+        """Record the exception that the application raised; one that comes after the end is reported now."""
         request.error = error
         with guard("remembering a failed request"):
-            request.error = alone(error)
+            request.error = unwrap_group(error)
             _remember(request, error, self._exported_span(request))
         if not request.finished:
             return
-        with guard("telling of a failure after the response"):
+        with guard("reporting a failure after the response"):
             self._count_error(request)
             if not request.sampled:
                 self._write_deferred_span(request, request.context, ERROR)
-            _tell_of_failure(request, request.span)
+            _report_failure(request, request.span)
 
     def _leave(self, request: Request) -> None:
-        """Give the task back the context it had."""
+        """Restore the context that the task had before."""
         try:
             if request.previous is not None:
                 current.reset(request.previous)
@@ -157,7 +163,7 @@ class Observer:
 
     def _count_error(self, request: Request) -> None:
         error = request.exception
-        if error is None or request.is_counted or (request.is_session and is_client_disconnect(error)):
+        if error is None or request.is_counted or (request.is_websocket and is_client_disconnect(error)):
             return
         request.is_counted = True
         with guard("counting an error"):
@@ -168,7 +174,7 @@ class Observer:
     def _end_span(self, request: Request) -> None:
         span = request.span
         known = attributes.of_response(request, self.paths)
-        if getattr(span, "name", request.name) == request.name:  # else the application has given it one
+        if getattr(span, "name", request.name) == request.name:  # else the application has named it
             span.update_name(request.span_name())
         if attributes.ROUTE in (getattr(span, "_attributes", None) or ()):  # likewise
             known.pop(attributes.ROUTE, None)
@@ -176,58 +182,36 @@ class Observer:
         if request.failed:
             if request.error is not None:
                 span.record_exception(request.error, timestamp=request.ended_at)
-            _tell_of_failure(request, span)
+            _report_failure(request, span)
             span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
         span.end(request.ended_at)
 
     def _write_deferred_span(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
-        """Write the span of a request that was not sampled, if it deserves one; an exemplar may point to it."""
-        reason = reason or self.late.reason(request)
-        if reason is None or not self.late.can_write(request) or not _claim(request):
+        """Write the span of an unsampled request if it has a reason; returns the context for an exemplar."""
+        reason = reason or self.deferred.reason(request)
+        if reason is None or not self.deferred.can_write(request) or not _claim(request):
             return context
         span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
         span.set_attributes(attributes.of_response(request, self.paths))
         span.set_attribute(semconv.SAMPLING_REASON, reason)
-        _tell_of_failure(request, span)
-        self.late.write_request(span, request)
+        _report_failure(request, span)
+        self.deferred.write_request(span, request)
         return set_span_in_context(span, context)
 
-    # --- errors reported in unsampled requests --------------------------------------------------------------------
-
-    def unsampled_request(self, span: SpanContext) -> Request | None:
-        """The unsampled request that `span` was started in, when its server span can be written after the fact."""
-        if not span.is_valid or span.trace_flags.sampled:
-            return None
-        request = current.get()
-        if request is None or request.span.get_span_context().trace_id != span.trace_id:
-            request = self._open_request(span)
-        if request is None or request.sampled or not self.late.can_write(request):
-            return None
-        return request
-
-    def _open_request(self, span: SpanContext) -> Request | None:
-        """For threads, which have no request of their own; requests that share the trace cannot be told apart."""
-        of_trace: list[Request] = []
-        for request in tuple(self.metrics.open):
-            known = request.span.get_span_context()
-            if known.trace_id == span.trace_id:
-                if known.span_id == span.span_id:
-                    return request
-                of_trace.append(request)
-        return of_trace[0] if len(of_trace) == 1 else None
-
-    def keep(self, request: Request) -> None:
+    def export_deferred(self, request: Request) -> None:
         """Write the server span of an unsampled request when it ends; at once when it has ended."""
         request.has_reported_error = True
         if request.finished:
             self._write_deferred_span(request, request.context)
 
     def _exported_span(self, request: Request) -> SpanContext:
-        """The request's span context, with the sampled flag when its span is written after the fact."""
+        """The request's span context, with the sampled flag when a deferred span is written for it."""
         span = request.span.get_span_context()
-        return span if request.sampled or not self.late.can_write(request) else DeferredSpan(span).get_span_context()
+        return (
+            span if request.sampled or not self.deferred.can_write(request) else DeferredSpan(span).get_span_context()
+        )
 
 
 def _claim(request: Request) -> bool:
@@ -243,12 +227,29 @@ def _remember(request: Request, error: BaseException, span: SpanContext) -> None
             remember(one, span)
 
 
-def _tell_of_failure(request: Request, span: Span) -> None:
-    """Once per exception: a background task may have told of it before it came here."""
+def _report_failure(request: Request, span: Span) -> None:
+    """Once per exception: a background task may have reported it before it came here."""
     error = request.exception
     is_failure = request.failed or request.error is not None
-    if not isinstance(error, Exception) or error is request.told or is_client_disconnect(error):
+    if not isinstance(error, Exception) or error is request.reported_error or is_client_disconnect(error):
         return
     if is_failure:
-        request.told = error
+        request.reported_error = error
         hooks.request_failed(error, span)
+
+
+class _State:
+    """The instrumentation in force; None while requests are not instrumented, only pages and lifespans."""
+
+    def __init__(self) -> None:
+        self.active: ServerInstrumentation | None = None
+        # Scope keys by which frameworks switch off telemetry of their own for one request.
+        self.suppression_keys: tuple[str, ...] = ()
+
+    def after_fork_in_child(self) -> None:
+        """Count from zero: the parent exports its own counts."""
+        if self.active is not None:
+            self.active.metrics.reset()
+
+
+state: Final = _process.register(_State())

@@ -1,4 +1,4 @@
-"""The request metrics: plain counts that observable instruments read, and one histogram that keeps exemplars.
+"""Request metrics: counters by attribute set, read by observable instruments, and a histogram with exemplars.
 
 A counter of the SDK costs 6 us per addition and per reader, a count in a dictionary a tenth of one
 (docs/decisions/0025). Requests in progress are the set of those that are open, asked for their route when collected.
@@ -6,8 +6,9 @@ A counter of the SDK costs 6 us per addition and per reader, a count in a dictio
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry.context import Context
@@ -18,7 +19,6 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
-from blogauto_otel.instrumentation.server.counters import CounterStore, Key, Series
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
 
 if TYPE_CHECKING:
@@ -42,6 +42,80 @@ SEMCONV_ATTRIBUTES: Final = (
 )
 
 
+Labels: TypeAlias = dict[str, str | int | bool]
+Key: TypeAlias = tuple[str | int | None, ...]
+
+# Attribute sets beyond the limit are counted together (specification: metrics/sdk, "Cardinality limits").
+OVERFLOW: Final[Key] = ("overflow",)
+OVERFLOW_ATTRIBUTES: Final[Labels] = {"otel.metric.overflow": True}
+
+
+class AttributeSets:
+    """The attribute sets of one metric, each created once; at most `limit` of them, including the overflow."""
+
+    def __init__(self, names: tuple[str, ...], limit: int) -> None:
+        self._names = names
+        self._limit = limit
+        self.clear()
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._known.copy())  # in one step: `tuple` may be interrupted by a finalizer that adds one
+
+    def clear(self) -> None:
+        """Forget every attribute set."""
+        self._known: dict[Key, Labels] = {}
+
+    def key(self, values: Key) -> Key:
+        """The key under which `values` are counted: themselves, or `OVERFLOW` when the limit is reached."""
+        if values in self._known:
+            return values
+        if len(self._known) >= self._limit - 1:
+            return OVERFLOW
+        labels = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
+        self._known.setdefault(values, labels)
+        return values
+
+    def labels(self, values: Key) -> Labels:
+        """The attributes of `values`; the same object each time, so it must not be changed."""
+        return self._known.get(values) or self._known.get(self.key(values), OVERFLOW_ATTRIBUTES)
+
+
+class CounterStore:
+    """Lock-protected counters by attribute set, with a cardinality limit.
+
+    A lock, because `count += 1` is three steps and several event loops may take them at once. It is reentrant, because
+    the garbage collector may close an abandoned request in the middle of `add`, and that request is counted too. For
+    the same reason no call stands between the reading and the writing of a count, and `read` copies in one step.
+    Uncontended, it costs less than a tenth of a microsecond, and no more than a plain lock does.
+    """
+
+    def __init__(self, names: tuple[str, ...], limit: int) -> None:
+        self._sets = AttributeSets(names, limit)
+        self.clear()
+
+    def add(self, values: Key) -> None:
+        """Count one more of `values`."""
+        with self._lock:
+            try:
+                self._counts[values] += 1
+            except KeyError:
+                key = self._sets.key(values)
+                self._counts.setdefault(key, 0)
+                self._counts[key] += 1
+
+    def read(self) -> list[tuple[Labels, int]]:
+        """Every label set with its count."""
+        with self._lock:
+            counts = self._counts.copy()
+        return [(self._sets.labels(key), count) for key, count in counts.items()]
+
+    def clear(self) -> None:
+        """Reset to zero with a new lock, as a forked child needs it."""
+        self._lock = threading.RLock()
+        self._counts: dict[Key, int] = {}
+        self._sets.clear()
+
+
 class RequestMetrics:
     """The request metrics of the catalogue, and those of the semantic conventions when they are switched on."""
 
@@ -55,13 +129,13 @@ class RequestMetrics:
         self._observe(meter.create_observable_counter, "api.requests", lambda: _counted(self._requests))
         self._observe(meter.create_observable_counter, "errors", lambda: _counted(self._errors))
         self._observe(meter.create_observable_up_down_counter, "api.requests.in_progress", self._in_progress)
-        self._websockets = Series(("endpoint",), settings.series_limit)
+        self._websockets = AttributeSets(("endpoint",), settings.series_limit)
         self._observe(meter.create_observable_up_down_counter, "websockets.open", self._open_websockets)
         self._durations = Durations(_request_duration(meter, settings), ("method", "endpoint"), settings.series_limit)
         self._semconv = SemconvMetrics(meter, self, settings.series_limit) if settings.http_semconv_metrics else None
 
     def reset(self) -> None:
-        """Begin at zero, as a forked child does: what its parent counted is the parent's."""
+        """Reset to zero, as a forked child does: the parent exports its own counts."""
         self._requests.clear()
         self._errors.clear()
         self._durations.reset()
@@ -70,9 +144,9 @@ class RequestMetrics:
         self.open = set()
 
     def record(self, request: Request, context: Context) -> None:
-        """Count a finished request and its time; `context` has the span that an exemplar points to.
+        """Count a finished request and its time; `context` has the span for an exemplar.
 
-        That is the request's own, or the one that was written afterwards, which is sampled.
+        That is the request's own, or the deferred one, which is sampled.
         """
         try:
             endpoint = request.template or semconv.UNMATCHED
@@ -93,24 +167,24 @@ class RequestMetrics:
         spec = catalogue.spec(name)
         create(spec.otel_name(self._namespace), [self.while_active(read)], spec.unit, spec.description)
 
-    # --- read when metrics are collected, by the thread that collects ---------------------------------------------
+    # --- read by the thread that collects metrics -----------------------------------------------------------------
 
     def while_active(self, read: Read) -> Callback:
-        """A callback that is silent after `uninstrument`: OpenTelemetry cannot take one back."""
+        """A callback that returns nothing after `uninstrument`: OpenTelemetry cannot unregister one."""
         return lambda _: read() if self.active else []
 
-    def unanswered(self) -> list[Request]:
+    def in_flight(self) -> list[Request]:
         """The HTTP requests whose response is not complete."""
-        return [request for request in self.open.copy() if request.ended is None and not request.is_session]
+        return [request for request in self.open.copy() if request.ended is None and not request.is_websocket]
 
     def _in_progress(self) -> list[Observation]:
-        """Open requests by route, and zero for every route seen before: a gauge that vanishes looks like a lost one.
+        """Open requests by route, and zero for every route seen before: a missing gauge looks like lost data.
 
-        A request that no route has taken yet, because a middleware still holds it, is `unmatched`.
+        A request that has not reached its route yet, because it is in a middleware, is `unmatched`.
         """
-        routes = self._durations.series
+        routes = self._durations.sets
         now: Counter[Key] = Counter(dict.fromkeys(routes, 0))
-        for request in self.unanswered():
+        for request in self.in_flight():
             now[routes.key((request.method, request.find_template() or semconv.UNMATCHED))] += 1
         return [Observation(count, routes.labels(key)) for key, count in now.items()]
 
@@ -118,13 +192,13 @@ class RequestMetrics:
         """Accepted sessions by route; zero for every route seen before."""
         now: Counter[Key] = Counter(dict.fromkeys(self._websockets, 0))
         for session in tuple(self.open):
-            if session.is_session and session.code == ACCEPTED:
+            if session.is_websocket and session.code == ACCEPTED:
                 now[self._websockets.key((session.find_template() or semconv.UNMATCHED,))] += 1
         return [Observation(count, self._websockets.labels(key)) for key, count in now.items()]
 
 
-def _counted(cells: CounterStore) -> list[Observation]:
-    return [Observation(count, labels) for labels, count in cells.read()]
+def _counted(counters: CounterStore) -> list[Observation]:
+    return [Observation(count, labels) for labels, count in counters.read()]
 
 
 def _request_duration(meter: Meter, settings: Settings) -> Histogram:
@@ -138,26 +212,26 @@ def _request_duration(meter: Meter, settings: Settings) -> Histogram:
 
 
 class Durations:
-    """A histogram whose series are found once each."""
+    """A histogram whose attribute sets are bound once each."""
 
     def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
-        self.series = Series(names, limit)
+        self.sets = AttributeSets(names, limit)
         self._histogram = histogram
         self._bound: dict[Key, BoundHistogram] = {}
 
     def record(self, values: Key, seconds: float, context: Context, sampled: bool) -> None:
-        """Record a duration in the series of `values`; `sampled` says it of the span in `context`."""
+        """Record a duration under `values`; `sampled` describes the span in `context`."""
         bound = self._bound.get(values)
         if bound is None:
             bound = self._bind(values)
         bound.record(seconds, context, sampled=sampled)
 
     def _bind(self, values: Key) -> BoundHistogram:
-        key = self.series.key(values)
-        return self._bound.setdefault(key, BoundHistogram(self._histogram, self.series.labels(key)))
+        key = self.sets.key(values)
+        return self._bound.setdefault(key, BoundHistogram(self._histogram, self.sets.labels(key)))
 
     def reset(self) -> None:
-        """Find every series anew, as a forked child must; those seen stay known."""
+        """Bind every attribute set again, as a forked child must."""
         self._bound = {}
 
 
@@ -166,7 +240,7 @@ class SemconvMetrics:
 
     def __init__(self, meter: Meter, requests: RequestMetrics, limit: int) -> None:
         self._requests = requests
-        self._active = Series((attributes.METHOD, attributes.SCHEME), limit)
+        self._active = AttributeSets((attributes.METHOD, attributes.SCHEME), limit)
         duration = meter.create_histogram(
             "http.server.request.duration",
             "s",
@@ -197,6 +271,6 @@ class SemconvMetrics:
 
     def _active_requests(self) -> list[Observation]:
         now: Counter[Key] = Counter(dict.fromkeys(self._active, 0))
-        for request in self._requests.unanswered():
+        for request in self._requests.in_flight():
             now[self._active.key((request.method, request.scope.get("scheme", "http")))] += 1
         return [Observation(count, self._active.labels(key)) for key, count in now.items()]

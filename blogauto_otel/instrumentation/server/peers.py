@@ -1,7 +1,7 @@
-"""Which senders of a request are trusted, by the network they are on, seen through the proxies in between.
+"""Trusted senders, by network address, with the proxies between sender and server taken into account.
 
-A proxy has an address of its own network, whoever it speaks for. So a request that was forwarded is judged by the
-address that it was forwarded for: the nearest one that is not trusted, as the proxies on the way have added them.
+A proxy has an address of its own network, whatever it forwards. A forwarded request is therefore trusted by the address
+that it was forwarded for: the nearest one that is not trusted, in the order in which the proxies added them.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ MAX_PEERS: Final = 4096
 MAX_ADDRESS_LENGTH: Final = 64
 MAX_HOPS: Final = 32
 
-STRANGER, INTERNAL, GATEWAY = range(3)  # 0 is what an unknown name gets
+UNTRUSTED, INTERNAL, GATEWAY = range(3)  # 0 is what an unknown name gets
 
 
 class Peers:
-    """Whom to trust: everybody, nobody, private networks, or listed senders with all that they forward.
+    """Trusts every sender, none, private networks, or listed senders with everything that they forward.
 
     Args:
         trusted: The value of `BLOGAUTO_OTEL_TRUST_INCOMING`.
-        gateways: What is listed is trusted whoever it forwards for; else it is judged like a private network.
+        gateways: Listed senders are trusted with everything they forward; otherwise they count as private networks.
     """
 
     def __init__(self, trusted: tuple[str, ...], *, gateways: bool = True) -> None:
@@ -66,15 +66,15 @@ class Peers:
         peer = client[0] if client and client[0] else UNIX
         chains = tuple(_forwarded_for(headers))
         if not chains:
-            return self._kind_of(peer) != STRANGER
-        return all(self._leads_inside(peer, chain) for chain in chains)
+            return self._kind_of(peer) != UNTRUSTED
+        return all(self._is_chain_trusted(peer, chain) for chain in chains)
 
-    def _leads_inside(self, peer: str, chain: list[str]) -> bool:
-        """Whether the way back from the peer reaches a gateway, or ends, before it reaches a stranger."""
+    def _is_chain_trusted(self, peer: str, chain: list[str]) -> bool:
+        """Whether the chain of proxies reaches a gateway, or ends, before an untrusted address."""
         kind = self._kind_of(peer)
         if kind == GATEWAY:
             return True
-        if kind == STRANGER and peer != UNIX:
+        if kind == UNTRUSTED and peer != UNIX:
             return False
         for address in reversed(chain[-MAX_HOPS:]):
             kind = self._kind_of(address)
@@ -85,7 +85,7 @@ class Peers:
     def _kind_of(self, address: str) -> int:
         named = self._names.get(address)
         if named is not None or len(address) > MAX_ADDRESS_LENGTH:
-            return named or STRANGER
+            return named or UNTRUSTED
         known = self._known.get(address)
         if known is None:
             if len(self._known) >= MAX_PEERS:
@@ -97,26 +97,26 @@ class Peers:
         try:
             address = ipaddress.ip_address(host)
         except ValueError:  # a proxy's header may bring any text here
-            return STRANGER
+            return UNTRUSTED
         mapped = getattr(address, "ipv4_mapped", None) or address
         if any(mapped in network for network in self._networks):
             return self._listed
-        return INTERNAL if any(mapped in network for network in self._private) else STRANGER
+        return INTERNAL if any(mapped in network for network in self._private) else UNTRUSTED
 
 
-def judging_clients(trusted: tuple[str, ...]) -> Peers:
+def build_client_peers(trusted: tuple[str, ...]) -> Peers:
     """Trust clients on private networks and on the listed ones, and not because a gateway forwards for them."""
     listed = (name for name in trusted if name not in {"always", "never", "private"})
     return Peers(("private", *listed), gateways=False)
 
 
-# --- what proxies say -------------------------------------------------------------------------------------------------
+# --- forwarded headers ------------------------------------------------------------------------------------------------
 
 
 def _forwarded_for(headers: Headers) -> Iterator[list[str]]:
-    """The addresses that the request came from, nearest last, by each header that tells them; one list at least if any.
+    """The addresses that the request was forwarded for, nearest last: one list per header.
 
-    A question mark stands for a hop without an address, and an empty list for a proxy that tells of none.
+    A question mark stands for a hop without an address, and an empty list for a proxy that names none.
     """
     found: dict[bytes, list[str]] = {}
     for name, value in headers:

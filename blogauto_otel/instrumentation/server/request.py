@@ -1,6 +1,6 @@
-"""One request: what passes between server and application is noted here, message by message, and judged at the end.
+"""One request: its state, updated with each ASGI message, and its classification at the end.
 
-This is the path that every request takes, so it is written flat: a call costs what ten lines of work cost.
+Every request takes this path, so it is written flat: a call costs as much as ten lines of work.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api.text import class_name, module_name, type_name
 from blogauto_otel.instrumentation.server.headers import REQUEST_ID
+from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
-from blogauto_otel.instrumentation.starlette.routes import Way
 
-# What nginx says of a client that left before anything was sent to it; the status code has no official name for it.
-CLIENT_LEFT: Final = "499"
+# nginx's status code for a client that disconnected before the response started; it has no official name.
+CLIENT_CLOSED_REQUEST: Final = "499"
 CRASHED: Final = "500"
 
 # Messages that may be the last of a response, and the field that says whether more of them follow.
@@ -38,16 +38,16 @@ _MAX_GROUPS: Final = 100  # within each other
 _CANCELLED: Final = frozenset({"CancelledError", "Cancelled"})
 
 
-class Request(Way):
+class Request(RouteTracker):
     """An HTTP request while it lasts.
 
-    `ended` is when the last byte of the response had been taken by the server (`perf_counter_ns`); what comes after it,
-    such as a background task, is not part of the request's duration.
+    `ended` is when the server accepted the last byte of the response (`perf_counter_ns`); a background task after it is
+    not part of the request's duration.
     """
 
-    is_session = False
+    is_websocket = False
 
-    # What it was given at its beginning.
+    # Set at its start.
     id: bytes = b""
     span: Span = INVALID_SPAN
     sampled = False  # its span will be exported
@@ -57,35 +57,35 @@ class Request(Way):
     binding: Token[Any] | None = None
     attached: Token[Any] | None = None
     previous: Token[Any] | None = None
-    tokens: Any = None  # of the variables that are set for it
+    tokens: Any = None  # of the variables of `hooks.reset_per_request`
     links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
-    # What was seen of it.
+    # Recorded while it lasts.
     ended: int | None = None
     code: int | None = None  # that was sent
-    error: BaseException | None = None  # that the application let pass
+    error: BaseException | None = None  # that the application did not handle
     handled: BaseException | None = None  # that a handler of the application turned into a response
-    left = False  # the client, before all was sent
-    client_disconnected_early = False  # the client, before anything was sent
-    notes: Mapping[str, str] | None = None  # attributes that its span is to have, sampled or written afterwards
+    client_disconnected = False  # before the response was complete
+    client_disconnected_early = False  # before the response started
+    extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
 
-    # The judgement.
+    # The classification.
     finished = False
-    status = ""  # what the counter says
-    failed = False  # we, not the client
+    status = ""  # label of the request counter
+    failed = False  # by the application, not by the client
     error_type: str | None = None
     template: str | None = None  # of the route
-    name: str = ""  # that we gave its span
+    name: str = ""  # that its span got at the start
     seconds = 0.0
 
-    # What was told already.
+    # Reported already.
     is_counted = False  # its error
-    has_reported_error = False  # an error record with an exception, or a Sentry event; its span is kept
-    written_by: object = None  # who writes its span after the fact: the first to put something here
-    told: BaseException | None = None  # the exception that the hooks know of
+    has_reported_error = False  # by an error record with an exception or a Sentry event
+    written_by: object = None  # the caller that writes its deferred span
+    reported_error: BaseException | None = None  # the exception that the hooks were called with
 
     _trailers = False
-    _last_is_on_its_way = False
+    _is_last_sent = False
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         self.began_at = time_ns()
@@ -105,17 +105,17 @@ class Request(Way):
         """The end as `time_ns` has it; a clock that is set meanwhile does not make the request longer."""
         return self.began_at + int(self.seconds * 1e9)
 
-    # --- what passes ----------------------------------------------------------------------------------------------
+    # --- messages -------------------------------------------------------------------------------------------------
 
     async def receive(self) -> Message:
-        """The server's `receive`, watched for a client that leaves."""
+        """The server's `receive`; records a client disconnect."""
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._last_is_on_its_way:
-            self._client_left()
+        if message["type"] == "http.disconnect" and not self._is_last_sent:
+            self._set_client_disconnected()
         return message
 
     async def send(self, message: Message) -> None:
-        """The server's `send`, watched for the status and the last byte; it adds the request id to the headers."""
+        """The server's `send`; records the status and the last byte, and adds the request id to the headers."""
         last = False
         try:
             kind = message["type"]
@@ -123,33 +123,33 @@ class Request(Way):
                 if self.code is None:  # a second one is refused by the server
                     message = self._started(message)
             elif kind in _LAST and not message.get(_LAST[kind]) and self._is_last(kind):
-                last = self._last_is_on_its_way = True
+                last = self._is_last_sent = True
         except BaseException as error:
             if not swallow("reading a response", error):
                 raise
         try:
             await self._send(message)
         except OSError:  # ASGI 2.4: the client is gone
-            self._client_left()
+            self._set_client_disconnected()
             raise
         if last:
             self.ended = perf_counter_ns()
 
-    def _client_left(self) -> None:
-        self.left = True
+    def _set_client_disconnected(self) -> None:
+        self.client_disconnected = True
         self.client_disconnected_early = self.code is None
 
     def _started(self, message: Message) -> Message:
         self.code = int(message["status"])  # applications put members of `HTTPStatus` there
         self._trailers = "trailers" in message and message["trailers"]
         given = message.get("headers") or ()
-        # Any iterable will do, also one that can be read only once: what was read from that is what must go on.
+        # Any iterable is allowed, also one that can be read only once: its list is then passed on.
         headers = given if type(given) in (list, tuple) else list(given)
         for header in headers:
             name = header[0]
             if name == REQUEST_ID or (len(name) == len(REQUEST_ID) and name.lower() == REQUEST_ID):
                 return message if headers is given else {**message, "headers": headers}
-        # A new message, because the headers may belong to a response object that is sent again.
+        # A new message, because a response object may own the headers and be sent again.
         return {**message, "headers": [*headers, (REQUEST_ID, self.id)]}
 
     def _is_last(self, kind: str) -> bool:
@@ -157,31 +157,31 @@ class Request(Way):
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def judge(self) -> None:
-        """Say how it ended."""
+    def classify(self) -> None:
+        """Set status, failure and error type, once it has ended."""
         self.finished = True
         code = self.code
         self.seconds = ((self.ended or perf_counter_ns()) - self.began) / 1e9
         self.template = self.find_template() or self.match_template()
-        if self.error is not None or self.ended is None or self.left or code is None or code >= 500:
-            self._judge_trouble()
+        if self.error is not None or self.ended is None or self.client_disconnected or code is None or code >= 500:
+            self._classify_failure()
         else:
             self.status = str(code)
             if code == 307 and self.template is None:
                 with guard("finding the route of a redirect"):
                     self.template = self.redirect_target()
 
-    def _judge_trouble(self) -> None:
+    def _classify_failure(self) -> None:
         """The first rule that fits."""
         code = self.code
         self.status = str(code)
         if self.crashed:
             self._fail(type_name(type(self.error)), self.status if self.ended else CRASHED)
         elif self.client_disconnected_early:
-            self.status, self.code = CLIENT_LEFT, None
+            self.status, self.code = CLIENT_CLOSED_REQUEST, None
         elif code is None:
             self._fail("no_response", CRASHED)
-        elif self.ended is None and not self.left:
+        elif self.ended is None and not self.client_disconnected:
             self._fail("incomplete_response", CRASHED)
         elif code >= 500:
             self._fail(_failure(self.handled, code), self.status)
@@ -191,10 +191,10 @@ class Request(Way):
 
     @property
     def crashed(self) -> bool:
-        """Whether an exception that nobody handled is the application's own; a client that leaves causes some too."""
+        """Whether an unhandled exception is the application's own, not the effect of a client disconnect."""
         error = self.error
         return error is not None and not (
-            is_client_disconnect(error) or (self.left and class_name(type(error)) in _CANCELLED)
+            is_client_disconnect(error) or (self.client_disconnected and class_name(type(error)) in _CANCELLED)
         )
 
     def span_name(self) -> str:
@@ -213,18 +213,22 @@ class Request(Way):
             return template
         return root.rstrip("/") + template
 
+    def add_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Add attributes to its span, whether that is sampled or deferred."""
+        self.extra_attributes = {**(self.extra_attributes or {}), **attributes}
+
     def release(self) -> None:
-        """Let go of everything: tasks that the request left behind keep this object alive."""
-        self.error = self.handled = self.told = None
-        # A span may still be written after the fact, when a task that outlives the request reports an error.
+        """Release references: tasks that outlive the request hold this object."""
+        self.error = self.handled = self.reported_error = None
+        # A deferred span may still be written, when such a task reports an error.
         self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
         self.mount = self.route = None
 
 
-class Session(Request):
-    """A websocket session: the handshake's status is its status, and it lasts as long as it likes."""
+class WebSocketRequest(Request):
+    """A websocket session; its status is that of the handshake."""
 
-    is_session = True
+    is_websocket = True
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send, "WS")
@@ -234,15 +238,15 @@ class Session(Request):
         return await self._receive()
 
     async def send(self, message: Message) -> None:
-        """The server's `send`, watched for the answer to the handshake."""
+        """The server's `send`; records the status of the handshake."""
         if self.code is None:
-            with guard("reading the answer to a handshake"):
+            with guard("reading the response to a handshake"):
                 status = _HANDSHAKES.get(message["type"])
                 self.code = message.get("status") if status is None else status
         await self._send(message)
 
-    def judge(self) -> None:
-        """Say how it ended: it failed when an exception of the application ended it."""
+    def classify(self) -> None:
+        """Set failure and error type, once it has ended: it failed when an exception of the application ended it."""
         self.finished = True
         self.seconds = (perf_counter_ns() - self.began) / 1e9
         self.template = self.find_template() or self.match_template()
@@ -254,7 +258,7 @@ _NO_SCOPE: Final[Scope] = {}
 
 
 def _span_scope(scope: Scope) -> Scope:
-    """What a span needs of a scope: strings only, because a task may keep the request for ever."""
+    """The strings that a span needs from a scope; a task may hold the request for ever."""
     return {
         "path": scope.get("path", ""),
         "scheme": scope.get("scheme", "http"),
@@ -263,12 +267,12 @@ def _span_scope(scope: Scope) -> Scope:
     }
 
 
-# The status that the client sees of a handshake; a refusal with a response of its own (ASGI extension) says its status.
+# Status codes of handshakes; a denial with its own response (ASGI extension) has its own status.
 _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}
 
 
-def alone(error: BaseException) -> BaseException:
-    """The exception in a group of one, which is how task groups raise what was raised in them."""
+def unwrap_group(error: BaseException) -> BaseException:
+    """The only exception of a group, as task groups raise it; else the exception itself."""
     for _ in range(_MAX_GROUPS):
         inside: Any = getattr(error, "exceptions", ()) if class_name(type(error)) in _GROUPS else ()
         if len(inside) != 1:
@@ -278,13 +282,13 @@ def alone(error: BaseException) -> BaseException:
 
 
 def is_client_disconnect(error: BaseException) -> bool:
-    """Whether an exception only says that the client has gone away."""
+    """Whether an exception only reports that the client has disconnected."""
     kind = type(error)
     return class_name(kind) in _CLIENT_ERRORS and module_name(kind).startswith(("starlette.", "fastapi."))
 
 
 def _failure(handled: BaseException | None, code: int) -> str:
-    """An HTTPException says no more than its status code."""
+    """The error type; an HTTPException adds nothing to its status code."""
     if handled is None or _has_status(handled):
         return str(code)
     return type_name(type(handled))
@@ -296,5 +300,5 @@ def _has_status(error: BaseException) -> bool:
     return False
 
 
-# The request that is being answered in this task or thread; kept in copies of the context like everything bound.
+# The request of this task or thread; copies of the context share it.
 current: Final[ContextVar[Request | None]] = ContextVar("blogauto_otel_request", default=None)

@@ -1,6 +1,6 @@
-"""Background tasks: they run when the response is out, so they have a span of their own and no part in the duration.
+"""Background tasks: each has a span of its own, because it runs after the response and outside the request's duration.
 
-The span is a child of the request's: it has the same cause, though it begins when its parent has ended.
+The span is a child of the request's, although it starts when its parent has ended.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from blogauto_otel.api.failures import remember
 from blogauto_otel.api.text import description, type_name
 from blogauto_otel.instrumentation.server import attributes, hooks
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan
-from blogauto_otel.instrumentation.server.instrumentation import Observer
+from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation
 from blogauto_otel.instrumentation.server.request import Request
 
 
-async def run(observer: Observer, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]) -> None:
-    """Run a background task of `request`, whose response is told of first."""
+async def run(
+    server: ServerInstrumentation, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Run a background task of `request`, after finishing the request."""
     if request.ended is not None:
         with guard("finishing a request before its background task"):
-            observer.finish(request)
+            server.finish(request)
     began = time_ns(), perf_counter_ns()
-    span = _start(observer, task)
+    span = _start(server, task)
     token = otel_context.attach(set_span_in_context(span))
     try:
         await call(task)
     except Exception as error:
-        with guard("telling of a failed background task"):
-            _fail(observer, request, task, span, began, error)
+        with guard("reporting a failed background task"):
+            _fail(server, request, task, span, began, error)
         raise
     finally:
         otel_context.detach(token)
@@ -44,38 +46,38 @@ async def run(observer: Observer, request: Request, task: Any, call: Callable[[A
             span.end()
 
 
-def _start(observer: Observer, task: Any) -> Span:
+def _start(server: ServerInstrumentation, task: Any) -> Span:
     span: Span = INVALID_SPAN
     with guard("starting the span of a background task"):
-        span = observer.tracer.start_span(_span_name(task), None, SpanKind.INTERNAL)
+        span = server.tracer.start_span(_span_name(task), None, SpanKind.INTERNAL)
         if span.is_recording():
             span.set_attribute(CODE_FUNCTION_NAME, _function_name(task))
     return span
 
 
 def _fail(
-    observer: Observer, request: Request, task: Any, span: Span, began: tuple[int, int], error: Exception
+    server: ServerInstrumentation, request: Request, task: Any, span: Span, began: tuple[int, int], error: Exception
 ) -> None:
-    request.told = error
+    request.reported_error = error
     if span.is_recording():
         span.set_attribute(attributes.ERROR_TYPE, type_name(type(error)))
         span.record_exception(error)
         span.set_status(StatusCode.ERROR, description(error))
-    if span.get_span_context().trace_flags.sampled or not observer.late.can_write(request):
+    if span.get_span_context().trace_flags.sampled or not server.deferred.can_write(request):
         hooks.request_failed(error, span)
         return
-    late = DeferredSpan(span.get_span_context())
-    remember(error, late.get_span_context())
-    hooks.request_failed(error, late)
-    late.set_attributes(
+    deferred = DeferredSpan(span.get_span_context())
+    remember(error, deferred.get_span_context())
+    hooks.request_failed(error, deferred)
+    deferred.set_attributes(
         {
             CODE_FUNCTION_NAME: _function_name(task),
             attributes.ERROR_TYPE: type_name(type(error)),
             semconv.SAMPLING_REASON: ERROR,
         }
     )
-    observer.late.write(
-        late,
+    server.deferred.write(
+        deferred,
         name=_span_name(task),
         kind=SpanKind.INTERNAL,
         parent=request.span.get_span_context(),

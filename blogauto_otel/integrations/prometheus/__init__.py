@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from blogauto_otel import _process
 from blogauto_otel.instrumentation import Context, Report, State, server
 from blogauto_otel.instrumentation.server import pages
-from blogauto_otel.instrumentation.server.peers import judging_clients
+from blogauto_otel.instrumentation.server.peers import build_client_peers
 from blogauto_otel.integrations.prometheus.endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def link(context: Context, metering: Metering | None) -> Report:
     if util.find_spec("starlette") is None:
         return Report("prometheus", State.MISSING, "starlette is not installed")
     is_guarded = settings.production and settings.metrics_token is None
-    peers = judging_clients(settings.trust_incoming) if is_guarded else None
+    peers = build_client_peers(settings.trust_incoming) if is_guarded else None
     server.serve(path, MetricsEndpoint(metering.reader.collect_now, settings.metrics_token, peers))
     detail = f"{path}{FOR_PRIVATE_NETWORKS if is_guarded else ''}"
     _state.served[path] = Report("prometheus", State.ON, detail)
@@ -63,7 +63,9 @@ def link(context: Context, metering: Metering | None) -> Report:
 def report() -> Report | None:
     """The current state; an application with a route of its own at the path answers itself."""
     for path, made in _state.served.items():
-        return replace(made, detail=f"{path} is the application's own") if pages.stepped_back(path) else made
+        return (
+            replace(made, detail=f"{path} is the application's own") if pages.is_served_by_application(path) else made
+        )
     return None
 
 

@@ -22,7 +22,7 @@ from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import failure_of, first_failure_of, remember
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import reported
-from blogauto_otel.instrumentation.server.request import Request, alone, current
+from blogauto_otel.instrumentation.server.request import Request, current, unwrap_group
 from blogauto_otel.integrations.sentry import privacy, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.source_context import add_source
@@ -180,8 +180,8 @@ class EventProcessor:
             span.set_attributes(attributes)
         request = current.get()
         if request is not None and not request.finished:
-            request.notes = {**(request.notes or {}), **attributes}
-        reported.keep(linked, attributes)
+            request.add_attributes(attributes)
+        reported.export_server_span(linked, attributes)
 
     def _log(self, event: Mapping[str, Any], attributes: Mapping[str, str], span: SpanContext) -> None:
         """Emit a log record for an event that was captured without one."""
@@ -233,7 +233,10 @@ def known_event(error: BaseException | None, trace_id: int | None = None) -> str
     if error is None:
         return None
     here = trace.get_current_span().get_span_context().trace_id if trace_id is None else trace_id
-    for one in (error, alone(error)):  # a request fails by the only exception in a group, the server logs the group
+    for one in (
+        error,
+        unwrap_group(error),
+    ):  # a request fails by the only exception in a group, the server logs the group
         failure = failure_of(one)
         if failure is not None and failure.event_id is not None:
             processed_in = failure.span_context.trace_id

@@ -127,7 +127,7 @@ class SentryLink:
     def stop(self) -> None:
         """Unregister every part; what cannot be unregistered does nothing any more."""
         _state.events = None
-        hooks.not_on_request_error(self._capture.request_error)
+        hooks.remove_on_request_error(self._capture.request_error)
         logging.unwatch_records(self._capture.log_record)
         threads.unpatch()
         for signal in (SIGNAL, TRACES_SIGNAL):

@@ -72,7 +72,7 @@ def stop() -> None:
     """Stop isolating requests."""
     while _isolated:
         variable = _isolated.pop()
-        hooks.keep_across_requests(variable)
+        hooks.stop_resetting(variable)
         context.stop_propagating(variable)
 
 

@@ -1,4 +1,4 @@
-"""Requests are watched in a test, and left alone after it."""
+"""Requests are instrumented during a test."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any
 import pytest
 
 from blogauto_otel.instrumentation import server
-from blogauto_otel.instrumentation.server import hooks
+from blogauto_otel.instrumentation.server import hooks, pages
 from testkit.requests import Watched
 
 
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watched]]:
-    """Begin to watch requests, with settings."""
-    registries: tuple[list[Any], ...] = (hooks._at_lifespan_start, hooks._at_lifespan_end, hooks._at_request_error)
-    served, before = dict(hooks._served), [list(registry) for registry in registries]
+    """Instrument requests, with settings."""
+    callbacks, served = hooks._state, pages._state.pages
+    registries: tuple[list[Any], ...] = (
+        callbacks.lifespan_startup,
+        callbacks.lifespan_shutdown,
+        callbacks.request_error,
+    )
+    served_before, before = dict(served), [list(registry) for registry in registries]
 
     def begin(**settings: Any) -> Watched:
         return Watched(**settings)
@@ -25,11 +30,11 @@ def watch() -> Iterator[Callable[..., Watched]]:
     server.uninstrument()
     for registry, content in zip(registries, before, strict=True):
         registry[:] = content
-    hooks._served.clear()
-    hooks._served.update(served)
+    served.clear()
+    served.update(served_before)
 
 
 @pytest.fixture
 def watched(watch: Callable[..., Watched]) -> Watched:
-    """Requests are watched with the default settings, every one sampled."""
+    """Requests are instrumented with the default settings, every one sampled."""
     return watch()

@@ -181,12 +181,12 @@ async def test_a_path_without_a_route_is_not_matched_again(watched: Watched, cou
 async def test_hostile_paths_do_not_grow_us(watched: Watched, counted: type[Counted]) -> None:
     app = closed("/items/{item}")
     async with client_of(app) as asking:
-        for number in range(routes.MAX_REMEMBERED + 50):
+        for number in range(routes.MAX_CACHED + 50):
             await asking.get(f"/items/{number}")
         await asking.get("/items/" + "x" * 5000)
-    remembered = routes._matches._remembered
-    assert 0 < len(remembered) <= routes.MAX_REMEMBERED
-    assert not any(len(path) > routes.MAX_REMEMBERED_LENGTH for *_, path in remembered)
+    remembered = routes._matches._cache
+    assert 0 < len(remembered) <= routes.MAX_CACHED
+    assert not any(len(path) > routes.MAX_CACHED_PATH for *_, path in remembered)
     assert set(watched.requests()) == {("GET", "/items/{item}", "401")}
 
 

@@ -225,9 +225,9 @@ async def test_contrib_tells_alone_with_stable_conventions_and_without_a_span_pe
 def test_without_contrib_our_own_watches_and_says_why(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from blogauto_otel.instrumentation.starlette import contrib
+    from blogauto_otel.instrumentation.starlette import other_telemetry
 
-    monkeypatch.setattr(contrib, "is_installed", lambda: False)
+    monkeypatch.setattr(other_telemetry, "is_contrib_installed", lambda: False)
     assert watch(requests="contrib").report == Report("asgi", State.ON, "own, because contrib is not installed")
     assert 'pip install "blogauto_otel[fastapi]"' in caplog.text
 
@@ -235,9 +235,9 @@ def test_without_contrib_our_own_watches_and_says_why(
 def test_without_contrib_strict_settings_are_an_error(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from blogauto_otel.instrumentation.starlette import contrib
+    from blogauto_otel.instrumentation.starlette import other_telemetry
 
-    monkeypatch.setattr(contrib, "is_installed", lambda: False)
+    monkeypatch.setattr(other_telemetry, "is_contrib_installed", lambda: False)
     with pytest.raises(ConfigurationError):
         watch(requests="contrib", strict=True)
 
@@ -273,4 +273,4 @@ def test_the_places_we_change_are_where_we_think(watched: Watched) -> None:
     ):
         assert module.__name__ in {patch.module for patch in patches.PATCHES}
     inherited = {patch for patch in patches.PATCHES if patch.owner == "APIRoute" and "handle" not in vars(APIRoute)}
-    assert set(patches._originals) == set(patches.PATCHES) - inherited
+    assert set(patches._state.originals) == set(patches.PATCHES) - inherited

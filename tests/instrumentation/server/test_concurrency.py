@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
-from blogauto_otel.instrumentation.server.counters import OVERFLOW_ATTRIBUTES, CounterStore, Series
+from blogauto_otel.instrumentation.server.metrics import OVERFLOW_ATTRIBUTES, AttributeSets, CounterStore
 from testkit.requests import Watched, ask, client_of
 
 
@@ -68,7 +68,7 @@ def test_series_are_bounded_and_the_total_stays_right() -> None:
 
 
 def test_the_labels_of_a_series_are_made_once() -> None:
-    series = Series(("x", "y"), 10)
+    series = AttributeSets(("x", "y"), 10)
     assert series.labels((1, None)) == {"x": 1}
     assert series.labels((1, None)) is series.labels((1, None))
 

@@ -13,12 +13,14 @@ from starlette.responses import StreamingResponse
 
 from blogauto_otel import _guard
 from blogauto_otel.api.context import current_request_id
-from blogauto_otel.instrumentation.server import attributes, instrumentation, middleware, request
-from blogauto_otel.instrumentation.server import metrics as asgi_metrics
-from blogauto_otel.instrumentation.server.counters import CounterStore
+from blogauto_otel.instrumentation.server import attributes, instrumentation, request
+from blogauto_otel.instrumentation.server import metrics as server_metrics
 from blogauto_otel.instrumentation.server.deferred import DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
-from blogauto_otel.instrumentation.starlette import background, routes
+from blogauto_otel.instrumentation.server.instrumentation import state
+from blogauto_otel.instrumentation.server.metrics import CounterStore
+from blogauto_otel.instrumentation.server.routes import RouteTracker
+from blogauto_otel.instrumentation.starlette import background
 from blogauto_otel.redaction import Redactor
 from testkit.requests import Watched, ask
 
@@ -79,19 +81,19 @@ PARTS: dict[str, tuple[Any, str]] = {
     "span in context": (instrumentation, "set_span_in_context"),
     "entering": (instrumentation, "attach"),
     "leaving": (instrumentation, "detach"),
-    "judging": (request.Request, "judge"),
+    "classifying": (request.Request, "classify"),
     "reading a response": (request.Request, "_is_last"),
     "adding a header": (request.Request, "_started"),
     "naming": (request.Request, "span_name"),
     "releasing": (request.Request, "release"),
-    "template": (routes.Way, "find_template"),
-    "judging trouble": (request.Request, "_judge_trouble"),
-    "noting a route": (routes.Way, "end_at"),
-    "redirect": (routes.Way, "redirect_target"),
-    "cells": (CounterStore, "add"),
-    "recording": (asgi_metrics.RequestMetrics, "record"),
-    "errors": (asgi_metrics.RequestMetrics, "count_error"),
-    "failing": (instrumentation.Observer, "_count_error"),
+    "template": (RouteTracker, "find_template"),
+    "classifying a failure": (request.Request, "_classify_failure"),
+    "recording a route": (RouteTracker, "set_route"),
+    "redirect": (RouteTracker, "redirect_target"),
+    "counters": (CounterStore, "add"),
+    "recording": (server_metrics.RequestMetrics, "record"),
+    "errors": (server_metrics.RequestMetrics, "count_error"),
+    "failing": (instrumentation.ServerInstrumentation, "_count_error"),
     "background name": (background, "_span_name"),
 }
 
@@ -156,8 +158,8 @@ class TracerOfBrokenSpans:
 
 @pytest.mark.parametrize("tracer", [BrokenTracer(), TracerOfBrokenSpans()], ids=lambda tracer: type(tracer).__name__)
 async def test_with_a_broken_tracer_requests_are_still_counted(watched: Watched, tracer: Any) -> None:
-    assert middleware.observer is not None
-    middleware.observer.tracer = tracer
+    assert state.active is not None
+    state.active.tracer = tracer
     app = application()
     for path, (status, _) in ANSWERS.items():
         assert (await ask(app, path)).status_code == status
@@ -166,8 +168,8 @@ async def test_with_a_broken_tracer_requests_are_still_counted(watched: Watched,
 
 
 async def test_with_broken_metrics_there_are_still_spans(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert middleware.observer is not None
-    monkeypatch.setattr(middleware.observer.metrics, "_durations", None)
+    assert state.active is not None
+    monkeypatch.setattr(state.active.metrics, "_durations", None)
     await ask(application(), "/refused")
     assert watched.names == ["GET /refused"]
 

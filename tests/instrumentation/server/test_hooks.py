@@ -30,7 +30,7 @@ def told() -> Iterator[Told]:
 
     hooks.on_request_error(log_once)
     yield found
-    hooks.not_on_request_error(log_once)
+    hooks.remove_on_request_error(log_once)
 
 
 def application() -> FastAPI:
@@ -106,7 +106,7 @@ async def test_each_request_has_its_own_value_of_a_variable_in_all_its_threads(w
         for _ in range(2):
             await ask(app, "/in-a-thread")
     finally:
-        hooks.keep_across_requests(variable)
+        hooks.stop_resetting(variable)
     await ask(app, "/in-a-thread")
     assert seen == ["first", "second", "outside"]
     assert variable.get() == "outside"
@@ -122,7 +122,7 @@ async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_wri
     async def noted() -> None:
         request = current.get()
         assert request is not None
-        request.notes = {"sentry.event_id": "e1"}
+        request.extra_attributes = {"sentry.event_id": "e1"}
         raise ZeroDivisionError
 
     await ask(app, "/noted")
@@ -138,7 +138,7 @@ async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Wat
     try:
         assert (await ask(application(), "/nowhere")).status_code == 404
     finally:
-        hooks.keep_across_requests(variable)
+        hooks.stop_resetting(variable)
 
 
 @pytest.mark.quiet_guard
@@ -159,7 +159,7 @@ async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> 
     try:
         await ask(app, "/")
     finally:
-        hooks.keep_across_requests(broken)
-        hooks.keep_across_requests(well)
+        hooks.stop_resetting(broken)
+        hooks.stop_resetting(well)
     assert seen == ["inside"]
     assert well.get() == "outside"

@@ -14,7 +14,7 @@ from opentelemetry.util._once import Once
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from blogauto_otel.instrumentation.starlette import native_telemetry, patches
+from blogauto_otel.instrumentation.starlette import other_telemetry, patches
 from testkit.requests import Watched, ask
 
 records = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
@@ -90,10 +90,10 @@ async def test_the_key_is_gone_after_the_request(watched: Watched) -> None:
         return {"type": "http.request"}
 
     async def send(message: Any) -> None:
-        assert scope[native_telemetry.KEY] is None
+        assert scope[other_telemetry.NATIVE_KEY] is None
 
     await application()(scope, receive, send)
-    assert native_telemetry.KEY not in scope
+    assert other_telemetry.NATIVE_KEY not in scope
     assert not any("blogauto" in key for key in set(scope) - keys)
 
 
@@ -113,16 +113,16 @@ def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
         def __init__(self, openapi_url: str | None) -> None:
             assert openapi_url is None
 
-    assert native_telemetry.native_is_suppressed(Older, FastAPI.__call__, {})
+    assert other_telemetry.native_is_suppressed(Older, FastAPI.__call__, {})
 
 
 def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(native_telemetry, "native_is_suppressed", lambda *_: False)
+    monkeypatch.setattr(other_telemetry, "native_is_suppressed", lambda *_: False)
     watch()
-    assert "requests are told twice" in caplog.text
-    assert patches._originals
+    assert "requests are reported twice" in caplog.text
+    assert patches._state.originals
 
 
 if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
@@ -138,5 +138,5 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
 
     def test_whether_it_stands_down_is_tried_out() -> None:
         call = FastAPI.__call__
-        assert native_telemetry.native_is_suppressed(FastAPI, call, {native_telemetry.KEY: None})
-        assert not native_telemetry.native_is_suppressed(FastAPI, call, {})
+        assert other_telemetry.native_is_suppressed(FastAPI, call, {other_telemetry.NATIVE_KEY: None})
+        assert not other_telemetry.native_is_suppressed(FastAPI, call, {})

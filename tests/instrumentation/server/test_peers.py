@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blogauto_otel.instrumentation.server.peers import MAX_HOPS, MAX_PEERS, Peers, judging_clients
+from blogauto_otel.instrumentation.server.peers import MAX_HOPS, MAX_PEERS, Peers, build_client_peers
 from testkit.requests import LOCAL, PUBLIC
 
 Client = tuple[str, int] | None
@@ -117,11 +117,11 @@ def test_a_proxy_on_a_unix_socket_is_seen_through() -> None:
 
 
 def test_what_a_gateway_forwards_is_not_inside_where_clients_are_judged() -> None:
-    judged = judging_clients(("private", "100.64.0.0/10"))
+    judged = build_client_peers(("private", "100.64.0.0/10"))
     assert judged.trust(("100.64.0.1", 1), [])
     assert not judged.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])
-    assert not judging_clients(("always",)).trust(PUBLIC, [])
-    assert judging_clients(("never",)).trust(LOCAL, [])
+    assert not build_client_peers(("always",)).trust(PUBLIC, [])
+    assert build_client_peers(("never",)).trust(LOCAL, [])
 
 
 def test_a_flood_of_addresses_does_not_grow_us() -> None:
