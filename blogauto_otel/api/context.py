@@ -159,6 +159,11 @@ def scope() -> Scope | None:
     return None if holder is _NOTHING else holder
 
 
+def current_scope() -> Scope:
+    """The scope in force, also when nothing is bound; `enter` puts it in force again."""
+    return _current.get()
+
+
 def enter(scope: Scope) -> RequestToken:
     """Work within `scope` until `leave` is given what this returns."""
     return _current.set(scope)

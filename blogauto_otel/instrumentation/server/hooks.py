@@ -1,9 +1,8 @@
-"""Callbacks of the request path: lifespan start and end, failed requests, variables reset for each request."""
+"""Callbacks of the request path: lifespan start and end, and failed requests."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar, Token
 from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import Span, get_current_span
@@ -11,10 +10,9 @@ from opentelemetry.trace import Span, get_current_span
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.server.request import is_client_disconnect
+from blogauto_otel.instrumentation.server.request_context import reset_variables, set_variables
 from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive, Scope, Send
 
-Make: TypeAlias = Callable[[], Any]
-Tokens: TypeAlias = list[tuple[ContextVar[Any], Token[Any]]]
 LifespanCallback: TypeAlias = Callable[[], None]
 ErrorCallback: TypeAlias = Callable[[BaseException, Span], None]
 
@@ -28,7 +26,6 @@ class _State:
         self.lifespan_startup: list[LifespanCallback] = []
         self.lifespan_shutdown: list[LifespanCallback] = []
         self.request_error: list[ErrorCallback] = []
-        self.variables: tuple[tuple[ContextVar[Any], Make], ...] = ()
 
 
 _state: Final = _process.register(_State())
@@ -74,45 +71,11 @@ def request_failed(error: BaseException, span: Span) -> None:
             callback(error, span)
 
 
-# --- variables of a request -------------------------------------------------------------------------------------------
-
-
-def reset_per_request(variable: ContextVar[Any], make: Make) -> None:
-    """Set a context variable to a new value of `make` at the start of each request, and restore it at the end."""
-    stop_resetting(variable)
-    _state.variables = (*_state.variables, (variable, make))
-
-
-def stop_resetting(variable: ContextVar[Any]) -> None:
-    """Leave the variable as it is in later requests."""
-    _state.variables = tuple(known for known in _state.variables if known[0] is not variable)
-
-
-def enter_request() -> Tokens | None:
-    """Set the variables of `reset_per_request`."""
-    if not _state.variables:
-        return None
-    tokens: Tokens = []
-    for variable, make in _state.variables:
-        with guard("setting the variables of a request"):
-            tokens.append((variable, variable.set(make())))
-    return tokens
-
-
-def leave_request(tokens: Tokens) -> None:
-    """Restore them."""
-    for variable, token in tokens:
-        try:
-            variable.reset(token)
-        except ValueError:  # an abandoned coroutine is closed in another context than its own
-            pass
-
-
 async def call_uninstrumented(
     call: Callable[[Any, Scope, Receive, Send], Awaitable[None]], app: Any, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Call an application without instrumentation; exceptions that it does not handle are reported to the callbacks."""
-    tokens = enter_request()
+    tokens = set_variables()
     try:
         await call(app, scope, receive, send)
     except Exception as error:
@@ -121,7 +84,7 @@ async def call_uninstrumented(
         raise
     finally:
         if tokens:
-            leave_request(tokens)
+            reset_variables(tokens)
 
 
 # --- the lifespan -----------------------------------------------------------------------------------------------------

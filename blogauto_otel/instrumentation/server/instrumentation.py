@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import attach, detach, get_current
+from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
-from blogauto_otel.api.context import begin_request, end_request
 from blogauto_otel.api.failures import remember
 from blogauto_otel.api.text import class_name, description
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.server import attributes, hooks
+from blogauto_otel.instrumentation.server import attributes, hooks, request_context
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
@@ -23,7 +22,6 @@ from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import (
     Request,
     WebSocketRequest,
-    current,
     is_client_disconnect,
     unwrap_group,
 )
@@ -37,13 +35,13 @@ METHODS: Final = {method: method for method in catalogue.HTTP_METHODS}
 class ServerInstrumentation:
     """Instruments the requests of this process, from `instrument` to `uninstrument`."""
 
-    def __init__(self, context: Context) -> None:
-        settings = context.settings
-        self.metrics = RequestMetrics(context.meter_provider, settings)
-        self.tracer = context.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
-        self.deferred = DeferredSpans(context)
-        self.paths = SecretPaths(context.redactor)
-        self._redactor = context.redactor
+    def __init__(self, given: Context) -> None:
+        settings = given.settings
+        self.metrics = RequestMetrics(given.meter_provider, settings)
+        self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
+        self.deferred = DeferredSpans(given)
+        self.paths = SecretPaths(given.redactor)
+        self._redactor = given.redactor
         self._headers = Headers(settings)
 
     # --- the beginning --------------------------------------------------------------------------------------------
@@ -66,7 +64,7 @@ class ServerInstrumentation:
         return request
 
     def _enter(self, request: Request) -> None:
-        """Make it the current request of this task, and of all tasks and threads that the task starts."""
+        """Start its span, and enter its context."""
         request.id, (incoming, request.links) = self._headers.read(request.scope)
         request.parent = get_current() if incoming is None else incoming
         try:
@@ -75,10 +73,7 @@ class ServerInstrumentation:
             if not swallow("starting the span of a request", error):
                 raise
         request.context = set_span_in_context(request.span, request.parent)
-        request.attached = attach(request.context)
-        request.binding = begin_request(request.id.decode("ascii"))
-        request.previous = current.set(request)
-        request.tokens = hooks.enter_request()
+        request_context.enter_request(request)
         self.metrics.open.add(request)
 
     def _start_span(self, request: Request) -> None:
@@ -109,21 +104,21 @@ class ServerInstrumentation:
             return
         self.metrics.open.discard(request)
         request.classify()
-        context = request.context
+        exemplar = request.context
         try:
             if request.recording:
                 self._end_span(request)
             if not request.sampled and (
                 request.failed or request.has_reported_error or request.seconds > self.deferred.slow
             ):
-                context = self._write_deferred_span(request, context)
+                exemplar = self._write_deferred_span(request, exemplar)
         except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
         if request.failed:
             _report_failure(request, request.span)  # unless it was reported with its span
         if not request.is_websocket:
-            self.metrics.record(request, context)
+            self.metrics.record(request, exemplar)
         if request.error is not None or request.handled is not None:
             self._count_error(request)
 
@@ -144,18 +139,7 @@ class ServerInstrumentation:
     def _leave(self, request: Request) -> None:
         """Restore the context that the task had before."""
         try:
-            if request.previous is not None:
-                current.reset(request.previous)
-        except ValueError:  # closed by the garbage collector in whatever context it met: perhaps another request's
-            if current.get() is request:
-                current.set(None)
-        try:
-            if request.tokens:
-                hooks.leave_request(request.tokens)
-            if request.binding is not None:
-                end_request(request.binding)
-            if request.attached is not None:
-                detach(request.attached)
+            request_context.leave_request(request)
             request.release()
         except BaseException as error:
             if not swallow("leaving a request", error):
@@ -186,11 +170,11 @@ class ServerInstrumentation:
             span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
         span.end(request.ended_at)
 
-    def _write_deferred_span(self, request: Request, context: OtelContext, reason: str | None = None) -> OtelContext:
+    def _write_deferred_span(self, request: Request, exemplar: OtelContext, reason: str | None = None) -> OtelContext:
         """Write the span of an unsampled request if it has a reason; returns the context for an exemplar."""
         reason = reason or self.deferred.reason(request)
         if reason is None or not self.deferred.can_write(request) or not _claim(request):
-            return context
+            return exemplar
         span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
@@ -198,7 +182,7 @@ class ServerInstrumentation:
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _report_failure(request, span)
         self.deferred.write_request(span, request)
-        return set_span_in_context(span, context)
+        return set_span_in_context(span, exemplar)
 
     def export_deferred(self, request: Request) -> None:
         """Write the server span of an unsampled request when it ends; at once when it has ended."""

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from blogauto_otel._guard import guard
-from blogauto_otel.instrumentation.server.request import current
+from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.redaction import Redactor
 
 ACCESS_LOG: Final = "uvicorn.access"

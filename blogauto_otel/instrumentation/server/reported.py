@@ -12,7 +12,8 @@ from opentelemetry.trace import SpanContext, get_current_span
 
 from blogauto_otel.instrumentation.server.deferred import DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
-from blogauto_otel.instrumentation.server.request import Request, current
+from blogauto_otel.instrumentation.server.request import Request
+from blogauto_otel.instrumentation.server.request_context import current
 
 
 def server_span(span: SpanContext) -> SpanContext | None:

@@ -6,16 +6,16 @@ Every request takes this path, so it is written flat: a call costs as much as te
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
 from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api.text import class_name, module_name, type_name
+from blogauto_otel.instrumentation.server import request_context
 from blogauto_otel.instrumentation.server.headers import REQUEST_ID
 from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
@@ -52,12 +52,9 @@ class Request(RouteTracker):
     span: Span = INVALID_SPAN
     sampled = False  # its span will be exported
     recording = False
-    context: Context
-    parent: Context
-    binding: Token[Any] | None = None
-    attached: Token[Any] | None = None
-    previous: Token[Any] | None = None
-    tokens: Any = None  # of the variables of `hooks.reset_per_request`
+    context: OtelContext
+    parent: OtelContext
+    outside: request_context.Values | None = None  # in force before it
     links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
     # Recorded while it lasts.
@@ -127,13 +124,47 @@ class Request(RouteTracker):
         except BaseException as error:
             if not swallow("reading a response", error):
                 raise
+        if last:
+            await self._send_last(message)
+            return
         try:
             await self._send(message)
         except OSError:  # ASGI 2.4: the client is gone
             self._set_client_disconnected()
             raise
-        if last:
-            self.ended = perf_counter_ns()
+
+    async def _send_last(self, message: Message) -> None:
+        """Pass on the last message outside the request's context, and return to the context for what comes after."""
+        inside = self._leave_context()
+        try:
+            await self._send(message)
+        except GeneratorExit:  # abandoned, and closed in whatever context
+            raise
+        except BaseException as error:
+            self._return_to(inside)
+            if isinstance(error, OSError):
+                self._set_client_disconnected()
+            raise
+        self.ended = perf_counter_ns()
+        self._return_to(inside)
+
+    def _leave_context(self) -> request_context.Values | None:
+        try:
+            inside = request_context.save()
+            request_context.leave_request(self)
+        except BaseException as error:
+            if not swallow("leaving the context of a request", error):
+                raise
+            return None
+        return inside
+
+    def _return_to(self, inside: request_context.Values | None) -> None:
+        try:
+            if inside is not None:
+                request_context.restore(inside)
+        except BaseException as error:
+            if not swallow("returning to the context of a request", error):
+                raise
 
     def _set_client_disconnected(self) -> None:
         self.client_disconnected = True
@@ -222,7 +253,7 @@ class Request(RouteTracker):
         self.error = self.handled = self.reported_error = None
         # A deferred span may still be written, when such a task reports an error.
         self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
-        self.mount = self.route = None
+        self.mount = self.route = self.outside = None
 
 
 class WebSocketRequest(Request):
@@ -298,7 +329,3 @@ def _has_status(error: BaseException) -> bool:
     with guard("looking for an exception's status"):
         return hasattr(error, "status_code")
     return False
-
-
-# The request of this task or thread; copies of the context share it.
-current: Final[ContextVar[Request | None]] = ContextVar("blogauto_otel_request", default=None)

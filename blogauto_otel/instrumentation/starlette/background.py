@@ -22,6 +22,7 @@ from blogauto_otel.instrumentation.server import attributes, hooks
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation
 from blogauto_otel.instrumentation.server.request import Request
+from blogauto_otel.instrumentation.server.request_context import restore_token
 
 
 async def run(
@@ -41,7 +42,7 @@ async def run(
             _fail(server, request, task, span, began, error)
         raise
     finally:
-        otel_context.detach(token)
+        restore_token(token)
         with guard("ending the span of a background task"):
             span.end()
 

@@ -20,7 +20,7 @@ from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.instrumentation.patching import when_imported
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.middleware import wrap_asgi_call
-from blogauto_otel.instrumentation.server.request import current
+from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
 from blogauto_otel.instrumentation.starlette import background, other_telemetry
 from blogauto_otel.instrumentation.starlette.routes import mount_prefix

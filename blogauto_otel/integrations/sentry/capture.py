@@ -22,7 +22,7 @@ from blogauto_otel.api.failures import remember
 from blogauto_otel.api.records import read
 from blogauto_otel.api.text import class_name, safe_text
 from blogauto_otel.instrumentation.server import reported
-from blogauto_otel.instrumentation.server.request import current
+from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer, level_name
 from blogauto_otel.integrations.sentry.clients import LinkedClients

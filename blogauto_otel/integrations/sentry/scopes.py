@@ -14,7 +14,7 @@ from sentry_sdk.client import NonRecordingClient
 from sentry_sdk.scope import Scope
 
 from blogauto_otel.instrumentation import context
-from blogauto_otel.instrumentation.server import hooks
+from blogauto_otel.instrumentation.server import request_context
 
 _NO_CLIENT: Final = NonRecordingClient()
 _isolated: Final[list[ContextVar[Any]]] = []
@@ -42,7 +42,7 @@ class LazyScope(Scope):
         return object.__getattribute__(self, name)
 
 
-def _factory(variable: ContextVar[Scope | None], kind: Any) -> hooks.Make:
+def _factory(variable: ContextVar[Scope | None], kind: Any) -> request_context.Make:
     def make() -> Scope:
         scope: LazyScope = object.__new__(LazyScope)
         scope._parent = variable.get()
@@ -63,7 +63,7 @@ def isolate_requests() -> None:
     for make in factories.values():
         _self_test(make)
     for variable, make in factories.items():
-        hooks.reset_per_request(variable, make)
+        request_context.reset_per_request(variable, make)
         context.propagate(variable)
         _isolated.append(variable)
 
@@ -72,7 +72,7 @@ def stop() -> None:
     """Stop isolating requests."""
     while _isolated:
         variable = _isolated.pop()
-        hooks.stop_resetting(variable)
+        request_context.stop_resetting(variable)
         context.stop_propagating(variable)
 
 
@@ -83,7 +83,7 @@ def _variables() -> dict[ContextVar[Scope | None], Any]:
     }
 
 
-def _self_test(make: hooks.Make) -> None:
+def _self_test(make: request_context.Make) -> None:
     """A tag set in one scope is in that scope, and not in the next one."""
     first, second = make(), make()
     first.set_tag("tried", "yes")

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from blogauto_otel import _guard
 from blogauto_otel.api.context import current_request_id
-from blogauto_otel.instrumentation.server import attributes, instrumentation, request
+from blogauto_otel.instrumentation.server import attributes, instrumentation, request, request_context
 from blogauto_otel.instrumentation.server import metrics as server_metrics
 from blogauto_otel.instrumentation.server.deferred import DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
@@ -77,10 +77,10 @@ PARTS: dict[str, tuple[Any, str]] = {
     "attributes of the request": (attributes, "of_request"),
     "attributes of the response": (attributes, "of_response"),
     "redactor": (Redactor, "query"),
-    "request id": (instrumentation, "begin_request"),
+    "request id": (request_context, "begin_request"),
     "span in context": (instrumentation, "set_span_in_context"),
-    "entering": (instrumentation, "attach"),
-    "leaving": (instrumentation, "detach"),
+    "entering": (request_context, "attach"),
+    "leaving": (request_context, "restore"),
     "classifying": (request.Request, "classify"),
     "reading a response": (request.Request, "_is_last"),
     "adding a header": (request.Request, "_started"),
@@ -185,7 +185,7 @@ async def test_nothing_leaks_into_what_comes_after(
         await ask(app, "/refused")
     assert current_request_id() is None
     assert not trace.get_current_span().get_span_context().is_valid
-    assert request.current.get() is None
+    assert request_context.current.get() is None
 
 
 def test_a_provider_that_fails_is_a_broken_instrumentation(watch: Callable[..., Watched]) -> None:

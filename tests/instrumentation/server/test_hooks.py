@@ -13,8 +13,8 @@ from opentelemetry.trace import Span
 from starlette.requests import ClientDisconnect
 
 from blogauto_otel.api.failures import failure_of
-from blogauto_otel.instrumentation.server import hooks
-from blogauto_otel.instrumentation.server.request import current
+from blogauto_otel.instrumentation.server import hooks, request_context
+from blogauto_otel.instrumentation.server.request_context import current
 from testkit.requests import Watched, ask
 
 Told = list[tuple[BaseException, Span]]
@@ -101,12 +101,12 @@ async def test_each_request_has_its_own_value_of_a_variable_in_all_its_threads(w
     def in_a_thread() -> None:
         seen.append(variable.get())
 
-    hooks.reset_per_request(variable, lambda: next(made))
+    request_context.reset_per_request(variable, lambda: next(made))
     try:
         for _ in range(2):
             await ask(app, "/in-a-thread")
     finally:
-        hooks.stop_resetting(variable)
+        request_context.stop_resetting(variable)
     await ask(app, "/in-a-thread")
     assert seen == ["first", "second", "outside"]
     assert variable.get() == "outside"
@@ -134,11 +134,11 @@ async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_wri
 @pytest.mark.quiet_guard
 async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Watched) -> None:
     variable = contextvars.ContextVar("variable", default="outside")
-    hooks.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
+    request_context.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
     try:
         assert (await ask(application(), "/nowhere")).status_code == 404
     finally:
-        hooks.stop_resetting(variable)
+        request_context.stop_resetting(variable)
 
 
 @pytest.mark.quiet_guard
@@ -154,12 +154,12 @@ async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> 
         raise ZeroDivisionError
 
     broken: contextvars.ContextVar[object] = contextvars.ContextVar("broken")
-    hooks.reset_per_request(well, lambda: "inside")
-    hooks.reset_per_request(broken, fail)
+    request_context.reset_per_request(well, lambda: "inside")
+    request_context.reset_per_request(broken, fail)
     try:
         await ask(app, "/")
     finally:
-        hooks.stop_resetting(broken)
-        hooks.stop_resetting(well)
+        request_context.stop_resetting(broken)
+        request_context.stop_resetting(well)
     assert seen == ["inside"]
     assert well.get() == "outside"
