@@ -26,11 +26,12 @@ from typing import Final
 
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State, logging
-from blogauto_otel.instrumentation.server import paths, reported
+from blogauto_otel.instrumentation.server import reported
 from blogauto_otel.instrumentation.server.hooks import on_lifespan_shutdown, on_lifespan_startup, on_request_error
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
 from blogauto_otel.instrumentation.server.middleware import InstrumentedApp
 from blogauto_otel.instrumentation.server.pages import serve, unserve
+from blogauto_otel.instrumentation.server.paths import RecordFilter, filter_server_logs, unfilter_server_logs
 from blogauto_otel.instrumentation.server.types import ASGIApp
 
 __all__ = [
@@ -91,7 +92,9 @@ def _framework() -> ModuleType:
 
 def _activate(context: Context) -> None:
     state.active = ServerInstrumentation(context)
-    paths.filter_access_log(state.active.paths)
+    state.record_filter = RecordFilter(state.active.paths)
+    filter_server_logs(state.record_filter)
+    logging.on_record(state.record_filter.on_log_record)
     logging.on_record(reported.on_log_record)
 
 
@@ -126,7 +129,10 @@ _MODES: Final[Mapping[str, Callable[[Context], Report]]] = {
 def uninstrument() -> None:
     """Undo `instrument`; pages and callbacks stay registered."""
     _framework().uninstrument()
-    paths.unfilter_access_log()
+    unfilter_server_logs()
+    if state.record_filter is not None:
+        logging.unwatch_records(state.record_filter.on_log_record)
+        state.record_filter = None
     logging.unwatch_records(reported.on_log_record)
     if state.active is not None:
         state.active.metrics.active = False

@@ -104,10 +104,11 @@ def of_response(request: Request, paths: SecretPaths) -> Attributes:
     """The attributes that are known at the end."""
     found: Attributes = {}
     route = request.http_route
-    if route is not None and request.template is not None:
+    if route is not None:
         found[ROUTE] = route
-        if paths.has_secret_parameter(request.template):
-            found[PATH] = route
+    secret = paths.find(request)
+    if secret is not None:
+        found[PATH] = secret.template
     if request.code is not None:
         found[STATUS_CODE] = request.code
     if request.error_type is not None:

@@ -14,7 +14,7 @@ from blogauto_otel.api import catalogue
 from blogauto_otel.api.failures import remember
 from blogauto_otel.api.text import class_name, description
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.server import attributes, hooks, request_context
+from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
@@ -54,6 +54,8 @@ class ServerInstrumentation:
                 request = WebSocketRequest(scope, receive, send)
             else:
                 request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
+            request.paths = self.paths
+            paths.forget()
             self._enter(request)
         except BaseException as error:
             if not swallow("beginning a request", error):
@@ -139,6 +141,7 @@ class ServerInstrumentation:
     def _leave(self, request: Request) -> None:
         """Restore the context that the task had before."""
         try:
+            self.paths.remember(request)
             request_context.leave_request(request)
             request.release()
         except BaseException as error:
@@ -227,6 +230,7 @@ class _State:
 
     def __init__(self) -> None:
         self.active: ServerInstrumentation | None = None
+        self.record_filter: paths.RecordFilter | None = None
         # Scope keys by which frameworks switch off telemetry of their own for one request.
         self.suppression_keys: tuple[str, ...] = ()
 

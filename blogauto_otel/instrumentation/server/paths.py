@@ -1,23 +1,62 @@
 """Secrets in paths: the value of a parameter with a secret's name, as in `/reset/{token}`.
 
-Such a path is replaced by its template, on the span and in uvicorn's access log.
+Such a path is replaced by its template, on the span and in every log record of the request.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
-from typing import Final
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from blogauto_otel._guard import guard
+from blogauto_otel.api.text import safe_text
+from blogauto_otel.instrumentation.server.request import Request
 from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.redaction import Redactor
 
-ACCESS_LOG: Final = "uvicorn.access"
-PATH_INDEX: Final = 2  # in the arguments of a record: client, method, path with query, version, status
+# Loggers of servers. A filter covers them also where log records are not instrumented.
+SERVER_LOGGERS: Final = (
+    "uvicorn.access",
+    "uvicorn.error",
+    "hypercorn.access",
+    "hypercorn.error",
+    "gunicorn.access",
+    "gunicorn.error",
+    "granian.access",
+    "_granian",
+)
 
 _PARAMETER: Final = re.compile(r"\{([^{}:]+)")
 MAX_CACHED: Final = 1024
+
+# Fields of a record that are not made of the application's text.
+_FIELDS_OF_LOGGING: Final = frozenset(
+    {"name", "pathname", "filename", "module", "funcName", "levelname", "processName", "threadName", "taskName"}
+)
+_SCALARS: Final = (int, float, type(None), BaseException)
+
+
+class SecretPath(NamedTuple):
+    """The spellings of a path with a secret in it, and its template."""
+
+    spellings: tuple[str, ...]
+    template: str
+
+    def replace_in(self, text: str) -> str:
+        """The text with the template in place of the path; the same object when the path is not in it."""
+        for spelling in self.spellings:
+            if spelling in text:
+                text = text.replace(spelling, self.template)
+        return text
+
+
+# That of the last request of this task; servers log a request after it has ended.
+_last: Final[ContextVar[SecretPath | None]] = ContextVar("blogauto_otel_secret_path", default=None)
 
 
 class SecretPaths:
@@ -36,36 +75,91 @@ class SecretPaths:
             known = self._cache[template] = any(map(self._redactor.is_secret_key, _PARAMETER.findall(template)))
         return known
 
+    def find(self, request: Request) -> SecretPath | None:
+        """The path of a request, if it has a secret in it."""
+        template = request.path_template()
+        if template is None or not self.has_secret_parameter(template):
+            return None
+        path, raw = request.scope.get("path", ""), request.scope.get("raw_path") or b""
+        spellings = {path, quote(path), raw.partition(b"?")[0].decode("latin-1")} - {"", "/"}
+        return SecretPath(tuple(sorted(spellings, key=len, reverse=True)), request.with_root(template))
 
-class AccessFilter(logging.Filter):
-    """Replaces secret paths in uvicorn's access log while requests are instrumented."""
+    def remember(self, request: Request) -> None:
+        """Replace the path in log records of this task that come after the request, too."""
+        with guard("finding a secret in a path"):
+            secret = self.find(request)
+            if secret is not None:
+                _last.set(secret)
+
+
+def forget() -> None:
+    """A new request begins in this task."""
+    if _last.get() is not None:
+        _last.set(None)
+
+
+# --- log records ------------------------------------------------------------------------------------------------------
+
+
+class RecordFilter(logging.Filter):
+    """Replaces secret paths in log records, in place; every record passes."""
 
     def __init__(self, paths: SecretPaths) -> None:
         super().__init__()
         self._paths = paths
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; it always passes."""
-        with guard("reading an access log record"):
-            request, arguments = current.get(), record.args
-            if request is None or not isinstance(arguments, tuple) or len(arguments) <= PATH_INDEX:
-                return True
-            template = request.find_template() or request.match_template()
-            if template is not None and self._paths.has_secret_parameter(template):
-                _, mark, query = str(arguments[PATH_INDEX]).partition("?")
-                replaced = (f"{template}{mark}{query}",)
-                record.args = arguments[:PATH_INDEX] + replaced + arguments[PATH_INDEX + 1 :]
+        """For the loggers of servers."""
+        self.on_log_record(record)
         return True
 
+    def on_log_record(self, record: logging.LogRecord) -> None:
+        """For every record, before any handler has it."""
+        with guard("replacing a path in a log record"):
+            request = current.get()
+            secret = self._paths.find(request) if request is not None else _last.get()
+            if secret is not None:
+                _replace(record, secret)
 
-def filter_access_log(paths: SecretPaths) -> None:
-    """Filter uvicorn's access log; a second call replaces the filter."""
-    unfilter_access_log()
-    logging.getLogger(ACCESS_LOG).addFilter(AccessFilter(paths))
+
+def _replace(record: logging.LogRecord, secret: SecretPath) -> None:
+    fields = record.__dict__
+    for name, value in tuple(fields.items()):
+        if type(value) is str and name not in _FIELDS_OF_LOGGING:
+            fields[name] = secret.replace_in(value)
+    arguments = record.args
+    if isinstance(arguments, tuple):
+        record.args = tuple(_without_secret(value, secret) for value in arguments)
+    elif isinstance(arguments, Mapping):
+        record.args = _mapping_without_secret(arguments, secret)
 
 
-def unfilter_access_log() -> None:
-    """Remove the filter."""
-    logger = logging.getLogger(ACCESS_LOG)
-    for ours in [known for known in logger.filters if isinstance(known, AccessFilter)]:
-        logger.removeFilter(ours)
+def _mapping_without_secret(arguments: Mapping[str, Any], secret: SecretPath) -> Mapping[str, Any]:
+    """A copy of the same class, because gunicorn and hypercorn format by mappings of their own."""
+    changed: Any = copy.copy(arguments)
+    for name, value in tuple(changed.items()):
+        changed[name] = _without_secret(value, secret)
+    return changed  # type: ignore[no-any-return]
+
+
+def _without_secret(value: Any, secret: SecretPath) -> Any:
+    """The value, or its text without the path: a URL object has the path in its text."""
+    if isinstance(value, _SCALARS):
+        return value
+    text = value if isinstance(value, str) else safe_text(value)
+    replaced = secret.replace_in(text)
+    return value if replaced is text else replaced
+
+
+def filter_server_logs(filtering: RecordFilter) -> None:
+    """Put the filter on the loggers of servers."""
+    for name in SERVER_LOGGERS:
+        logging.getLogger(name).addFilter(filtering)
+
+
+def unfilter_server_logs() -> None:
+    """Remove every filter of ours."""
+    for name in SERVER_LOGGERS:
+        logger = logging.getLogger(name)
+        for ours in [known for known in logger.filters if isinstance(known, RecordFilter)]:
+            logger.removeFilter(ours)

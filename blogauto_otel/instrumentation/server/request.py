@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import perf_counter_ns, time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import INVALID_SPAN, Link, Span
@@ -20,9 +20,13 @@ from blogauto_otel.instrumentation.server.headers import REQUEST_ID
 from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from blogauto_otel.instrumentation.server.paths import SecretPaths
+
 # nginx's status code for a client that disconnected before the response started; it has no official name.
 CLIENT_CLOSED_REQUEST: Final = "499"
 CRASHED: Final = "500"
+REDIRECT: Final = 307  # with a slash more or less
 
 # Messages that may be the last of a response, and the field that says whether more of them follow.
 _LAST: Final = {
@@ -54,6 +58,7 @@ class Request(RouteTracker):
     recording = False
     context: OtelContext
     parent: OtelContext
+    paths: SecretPaths | None = None
     outside: request_context.Values | None = None  # in force before it
     links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
@@ -150,6 +155,9 @@ class Request(RouteTracker):
 
     def _leave_context(self) -> request_context.Values | None:
         try:
+            self.template = self.find_template() or self.match_template()
+            if self.paths is not None:
+                self.paths.remember(self)  # for servers that log the request from here on
             inside = request_context.save()
             request_context.leave_request(self)
         except BaseException as error:
@@ -193,12 +201,12 @@ class Request(RouteTracker):
         self.finished = True
         code = self.code
         self.seconds = ((self.ended or perf_counter_ns()) - self.began) / 1e9
-        self.template = self.find_template() or self.match_template()
+        self.template = self.template or self.find_template() or self.match_template()
         if self.error is not None or self.ended is None or self.client_disconnected or code is None or code >= 500:
             self._classify_failure()
         else:
             self.status = str(code)
-            if code == 307 and self.template is None:
+            if code == REDIRECT and self.template is None:
                 with guard("finding the route of a redirect"):
                     self.template = self.redirect_target()
 
@@ -237,10 +245,24 @@ class Request(RouteTracker):
     @property
     def http_route(self) -> str | None:
         """`http.route`: the template with the root path of the application before it, as the conventions have it."""
-        template, scope = self.template, self.scope
+        return None if self.template is None else self.with_root(self.template)
+
+    def path_template(self) -> str | None:
+        """The template for the path, also where no route answers: below a mount, and before a redirect."""
+        template = self.template or self.find_template() or self.match_template()
+        if template is None and self.prefix:
+            return self.prefix + "/{path}"
+        if template is None and self.code == REDIRECT:
+            with guard("finding the route of a redirect"):
+                return self.redirect_target()
+        return template
+
+    def with_root(self, template: str) -> str:
+        """A template with the root path of the application before it."""
+        scope = self.scope
         # A mount adds its own path to `root_path`, and keeps what was there (before Starlette 0.33 it does not).
         root = scope["app_root_path"] if "app_root_path" in scope else "" if self.prefix else scope.get("root_path")
-        if not template or not root or not isinstance(root, str):
+        if not root or not isinstance(root, str):
             return template
         return root.rstrip("/") + template
 
