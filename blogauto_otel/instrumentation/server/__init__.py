@@ -22,14 +22,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State, logging
-from blogauto_otel.instrumentation.server import reported
-from blogauto_otel.instrumentation.server.hooks import on_lifespan_shutdown, on_lifespan_startup, on_request_error
+from blogauto_otel.instrumentation.server import hooks, reported
+from blogauto_otel.instrumentation.server.hooks import (
+    on_lifespan_shutdown,
+    on_lifespan_startup,
+    on_request,
+    on_request_error,
+    on_response,
+)
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
-from blogauto_otel.instrumentation.server.middleware import InstrumentedApp
+from blogauto_otel.instrumentation.server.middleware import EXCLUDED, InstrumentedApp
 from blogauto_otel.instrumentation.server.pages import serve, unserve
 from blogauto_otel.instrumentation.server.paths import RecordFilter, filter_server_logs, unfilter_server_logs
 from blogauto_otel.instrumentation.server.types import ASGIApp
@@ -40,9 +46,12 @@ __all__ = [
     "instrument_app",
     "on_lifespan_shutdown",
     "on_lifespan_startup",
+    "on_request",
     "on_request_error",
+    "on_response",
     "serve",
     "uninstrument",
+    "uninstrument_app",
     "unserve",
 ]
 
@@ -63,6 +72,15 @@ def instrument_app(app: ASGIApp) -> InstrumentedApp:
         >>> app = instrument_app(hello)
     """
     return app if isinstance(app, InstrumentedApp) else InstrumentedApp(app)
+
+
+def uninstrument_app(app: Any) -> None:
+    """Exclude an application: requests to it are neither traced nor measured, and get no request id.
+
+    For a mounted application the outermost one decides. Our own pages and lifespan callbacks still work.
+    `app.blogauto_otel_excluded = True` does the same, and `False` undoes it.
+    """
+    setattr(app, EXCLUDED, True)
 
 
 def instrument(context: Context) -> Report:
@@ -92,10 +110,20 @@ def _framework() -> ModuleType:
 
 def _activate(context: Context) -> None:
     state.active = ServerInstrumentation(context)
+    _use_hooks(getattr(context, "hooks", None))
     state.record_filter = RecordFilter(state.active.paths)
     filter_server_logs(state.record_filter)
     logging.on_record(state.record_filter.on_log_record)
     logging.on_record(reported.on_log_record)
+
+
+def _use_hooks(given: Any) -> None:
+    """Call the hooks of `configure(hooks=...)` until `uninstrument`."""
+    for name, add in (("server_request", on_request), ("server_response", on_response)):
+        hook = getattr(given, name, None)
+        if hook is not None:
+            add(hook)
+            state.hooks.append(hook)
 
 
 def _instrument_own(context: Context) -> Report:
@@ -135,6 +163,8 @@ def uninstrument() -> None:
         state.record_filter = None
     logging.unwatch_records(reported.on_log_record)
     if state.active is not None:
+        while state.hooks:
+            hooks.remove(state.hooks.pop())
         state.active.metrics.active = False
         state.active = None
 

@@ -89,6 +89,13 @@ def _add_server(found: Attributes, scope: Scope) -> None:
         found[server_attributes.SERVER_PORT] = port
 
 
+def url(scope: Scope) -> str:
+    """The URL of a request without its query, as patterns of excluded URLs are written for."""
+    server = scope.get("server") or ("", None)
+    host = header(scope, b"host") or (server[0] if server[1] is None else f"{server[0]}:{server[1]}")
+    return f"{scope.get('scheme', 'http')}://{host}{scope.get('path', '')}"
+
+
 def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
     if not host:
         return None

@@ -40,6 +40,10 @@ class DeferredSpan(NonRecordingSpan):
         super().__init__(SpanContext(context.trace_id, context.span_id, False, flags, context.trace_state))
         self.attributes: dict[str, AttributeValue] = {}
 
+    def is_recording(self) -> bool:
+        """True, because hooks ask before they set attributes."""
+        return True
+
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Store an attribute for the span that will be written."""
         self.attributes[key] = value

@@ -1,4 +1,4 @@
-"""Request headers: the request id, trace context and baggage."""
+"""Headers: the request id, trace context and baggage of a request, and headers recorded as span attributes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from typing import Any, Final, TypeAlias
 from opentelemetry import baggage, propagate
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_HEADER_TEMPLATE,
+    HTTP_RESPONSE_HEADER_TEMPLATE,
+)
 from opentelemetry.trace import Link, SpanContext, get_current_span
 
 from blogauto_otel._guard import guard
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server.peers import Peers
 from blogauto_otel.instrumentation.server.types import Scope
+from blogauto_otel.redaction import Redactor
 
 REQUEST_ID: Final = b"x-request-id"
+SANITIZED: Final = "[redacted]"
 _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 # Incoming baggage goes into every outgoing call, where a long header is refused (431).
 MAX_BAGGAGE_BYTES: Final = 1024
 
 
+HeaderList: TypeAlias = Iterable[tuple[bytes, bytes]]
 # The incoming trace context, None when there is none, and links to the trace of an untrusted sender.
 Incoming: TypeAlias = tuple[Context | None, tuple[Link, ...]]
 NO_CONTEXT: Final[Incoming] = (None, ())
@@ -84,6 +91,45 @@ class Headers:
         for key, value in allowed.items():
             context = baggage.set_baggage(key, value, context)
         return context
+
+
+class CapturedHeaders:
+    """Headers recorded as span attributes, chosen by name or regular expression; secrets in them are redacted."""
+
+    def __init__(self, settings: Settings, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._request = _pattern(getattr(settings, "capture_request_headers", ()))
+        self._response = _pattern(getattr(settings, "capture_response_headers", ()))
+        self._sanitized = _pattern(getattr(settings, "sanitize_headers", ()))
+        self.is_on = self._request is not None or self._response is not None
+        self.has_response = self._response is not None
+
+    def attributes(self, request: HeaderList, response: HeaderList) -> dict[str, tuple[str, ...]]:
+        """The attributes for the headers of a request and of its response."""
+        found: dict[str, tuple[str, ...]] = {}
+        for prefix, pattern, headers in (
+            (HTTP_REQUEST_HEADER_TEMPLATE, self._request, request),
+            (HTTP_RESPONSE_HEADER_TEMPLATE, self._response, response),
+        ):
+            if pattern is None:
+                continue
+            for raw_name, raw_value in headers:
+                name = bytes(raw_name).decode("latin-1").lower()
+                if pattern.fullmatch(name):
+                    key = f"{prefix}.{name}"
+                    found[key] = (*found.get(key, ()), self._value(name, bytes(raw_value).decode("latin-1")))
+        return found
+
+    def _value(self, name: str, value: str) -> str:
+        if self._sanitized is not None and self._sanitized.fullmatch(name):
+            return SANITIZED
+        return str(self._redactor.value(name, value))
+
+
+def _pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Names or regular expressions that match a whole name in any case."""
+    joined = "|".join(f"(?:{name})" for name in names)
+    return re.compile(joined, re.IGNORECASE) if joined else None
 
 
 def _carrier(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

@@ -15,6 +15,8 @@ from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive
 
 LifespanCallback: TypeAlias = Callable[[], None]
 ErrorCallback: TypeAlias = Callable[[BaseException, Span], None]
+RequestCallback: TypeAlias = Callable[[Span, Scope], None]
+ResponseCallback: TypeAlias = Callable[[Span, Scope, int], None]
 
 _LIFESPAN_ENDS: Final = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"})
 
@@ -26,6 +28,8 @@ class _State:
         self.lifespan_startup: list[LifespanCallback] = []
         self.lifespan_shutdown: list[LifespanCallback] = []
         self.request_error: list[ErrorCallback] = []
+        self.request: tuple[RequestCallback, ...] = ()
+        self.response: tuple[ResponseCallback, ...] = ()
 
 
 _state: Final = _process.register(_State())
@@ -62,6 +66,56 @@ def remove_on_request_error(callback: ErrorCallback) -> None:
     """Remove a callback of `on_request_error`."""
     if callback in _state.request_error:
         _state.request_error.remove(callback)
+
+
+def on_request(callback: RequestCallback) -> None:
+    """Call `callback` with the server span and the ASGI scope when a request begins.
+
+    contrib calls it `server_request_hook`. For an unsampled request it is called only when a deferred span is written,
+    right before that. What it raises is swallowed and counted.
+    """
+    if callback not in _state.request:
+        _state.request = (*_state.request, callback)
+
+
+def on_response(callback: ResponseCallback) -> None:
+    """Call `callback` with the server span, the ASGI scope and the status code when the response begins.
+
+    For an unsampled request it is called like `on_request`.
+    """
+    if callback not in _state.response:
+        _state.response = (*_state.response, callback)
+
+
+def remove(callback: Callable[..., None]) -> None:
+    """Remove a callback of `on_request` or `on_response`."""
+    _state.request = tuple(known for known in _state.request if known != callback)
+    _state.response = tuple(known for known in _state.response if known != callback)
+
+
+def request_started(span: Span, scope: Scope) -> None:
+    """Call every callback of `on_request`."""
+    for callback in _state.request:
+        try:
+            callback(span, scope)
+        except BaseException as error:
+            if not swallow("a request hook", error):
+                raise
+
+
+def response_started(span: Span, scope: Scope, code: int) -> None:
+    """Call every callback of `on_response`."""
+    for callback in _state.response:
+        try:
+            callback(span, scope, code)
+        except BaseException as error:
+            if not swallow("a response hook", error):
+                raise
+
+
+def has_response_callbacks() -> bool:
+    """Whether `on_response` has callbacks."""
+    return bool(_state.response)
 
 
 def request_failed(error: BaseException, span: Span) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import get_current
@@ -16,7 +18,7 @@ from blogauto_otel.api.text import class_name, description
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
-from blogauto_otel.instrumentation.server.headers import Headers
+from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import (
@@ -27,9 +29,8 @@ from blogauto_otel.instrumentation.server.request import (
 )
 
 if TYPE_CHECKING:
+    from blogauto_otel.config import Settings
     from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
-
-METHODS: Final = {method: method for method in catalogue.HTTP_METHODS}
 
 
 class ServerInstrumentation:
@@ -43,6 +44,14 @@ class ServerInstrumentation:
         self.paths = SecretPaths(given.redactor)
         self._redactor = given.redactor
         self._headers = Headers(settings)
+        self._captured = CapturedHeaders(settings, given.redactor)
+        self._excluded = _excluded_urls(settings)
+        known_methods = getattr(settings, "known_methods", ()) or catalogue.HTTP_METHODS
+        self._methods = {method: method for method in known_methods}
+
+    def excludes(self, scope: Scope) -> bool:
+        """Whether the URL of a request is one of `excluded_urls`."""
+        return self._excluded is not None and self._excluded.search(attributes.url(scope)) is not None
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
@@ -53,7 +62,7 @@ class ServerInstrumentation:
             if scope["type"] == "websocket":
                 request = WebSocketRequest(scope, receive, send)
             else:
-                request = Request(scope, receive, send, METHODS.get(scope["method"], semconv.OTHER_METHOD))
+                request = Request(scope, receive, send, self._methods.get(scope["method"], semconv.OTHER_METHOD))
             request.paths = self.paths
             paths.forget()
             self._enter(request)
@@ -88,6 +97,11 @@ class ServerInstrumentation:
         request.span = span
         if request.recording:
             span.set_attributes(attributes.of_request(request, self._redactor))
+            hooks.request_started(span, request.scope)
+            if hooks.has_response_callbacks():
+                request.on_response = hooks.response_started
+        if self._captured.has_response:
+            request.response_headers = ()
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -160,7 +174,7 @@ class ServerInstrumentation:
 
     def _end_span(self, request: Request) -> None:
         span = request.span
-        known = attributes.of_response(request, self.paths)
+        known = self._attributes_at_end(request)
         if getattr(span, "name", request.name) == request.name:  # else the application has named it
             span.update_name(request.span_name())
         if attributes.ROUTE in (getattr(span, "_attributes", None) or ()):  # likewise
@@ -173,6 +187,16 @@ class ServerInstrumentation:
             span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
         span.end(request.ended_at)
 
+    def _attributes_at_end(self, request: Request) -> dict[str, Any]:
+        found: dict[str, Any] = attributes.of_response(request, self.paths)
+        if self._captured.is_on:
+            with guard("recording headers"):
+                secret = self.paths.find(request)
+                captured = self._captured.attributes(request.scope["headers"], request.response_headers or ())
+                for name, values in captured.items():
+                    found[name] = values if secret is None else tuple(map(secret.replace_in, values))
+        return found
+
     def _write_deferred_span(self, request: Request, exemplar: OtelContext, reason: str | None = None) -> OtelContext:
         """Write the span of an unsampled request if it has a reason; returns the context for an exemplar."""
         reason = reason or self.deferred.reason(request)
@@ -181,7 +205,10 @@ class ServerInstrumentation:
         span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
-        span.set_attributes(attributes.of_response(request, self.paths))
+        span.set_attributes(self._attributes_at_end(request))
+        hooks.request_started(span, request.scope)
+        if request.code is not None:
+            hooks.response_started(span, request.scope, request.code)
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _report_failure(request, span)
         self.deferred.write_request(span, request)
@@ -199,6 +226,11 @@ class ServerInstrumentation:
         return (
             span if request.sampled or not self.deferred.can_write(request) else DeferredSpan(span).get_span_context()
         )
+
+
+def _excluded_urls(settings: Settings) -> re.Pattern[str] | None:
+    patterns = getattr(settings, "excluded_urls", ())
+    return re.compile("|".join(patterns)) if patterns else None
 
 
 def _claim(request: Request) -> bool:
@@ -231,6 +263,7 @@ class _State:
     def __init__(self) -> None:
         self.active: ServerInstrumentation | None = None
         self.record_filter: paths.RecordFilter | None = None
+        self.hooks: list[Callable[..., None]] = []  # of `configure(hooks=...)`
         # Scope keys by which frameworks switch off telemetry of their own for one request.
         self.suppression_keys: tuple[str, ...] = ()
 

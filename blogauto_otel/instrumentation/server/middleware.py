@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.context import get_current
 
+from blogauto_otel._guard import swallow
 from blogauto_otel.instrumentation.server import hooks, pages
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 from blogauto_otel.instrumentation.suppression import is_http_suppressed
+
+# Attribute of an application that is not instrumented.
+EXCLUDED: Final = "blogauto_otel_excluded"
 
 Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
@@ -85,10 +89,22 @@ def _uninstrumented(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
         return functools.partial(hooks.run_lifespan, functools.partial(call, app))
     elif kind != "websocket":
         return functools.partial(call, app)
-    if is_http_suppressed(get_current()):
+    if is_http_suppressed(get_current()) or _is_excluded(app, scope):
         _suppress_other_telemetry(scope)
         return functools.partial(hooks.call_uninstrumented, call, app)
     return None
+
+
+def _is_excluded(app: Any, scope: Scope) -> bool:
+    server = state.active
+    if server is None:
+        return False
+    try:
+        return getattr(app, EXCLUDED, False) is True or server.excludes(scope)
+    except BaseException as error:
+        if not swallow("looking for an excluded URL", error):
+            raise
+        return False
 
 
 def _suppress_other_telemetry(scope: Scope) -> None:

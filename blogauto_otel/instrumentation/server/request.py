@@ -5,7 +5,7 @@ Every request takes this path, so it is written flat: a call costs as much as te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +59,8 @@ class Request(RouteTracker):
     context: OtelContext
     parent: OtelContext
     paths: SecretPaths | None = None
+    on_response: Callable[[Span, Scope, int], None] | None = None
+    response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
     outside: request_context.Values | None = None  # in force before it
     links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
@@ -184,6 +186,10 @@ class Request(RouteTracker):
         given = message.get("headers") or ()
         # Any iterable is allowed, also one that can be read only once: its list is then passed on.
         headers = given if type(given) in (list, tuple) else list(given)
+        if self.response_headers is not None:
+            self.response_headers = tuple(headers)
+        if self.on_response is not None:
+            self.on_response(self.span, self.scope, self.code)
         for header in headers:
             name = header[0]
             if name == REQUEST_ID or (len(name) == len(REQUEST_ID) and name.lower() == REQUEST_ID):
@@ -275,7 +281,7 @@ class Request(RouteTracker):
         self.error = self.handled = self.reported_error = None
         # A deferred span may still be written, when such a task reports an error.
         self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
-        self.mount = self.route = self.outside = None
+        self.mount = self.route = self.outside = self.on_response = self.response_headers = None
 
 
 class WebSocketRequest(Request):
@@ -296,6 +302,8 @@ class WebSocketRequest(Request):
             with guard("reading the response to a handshake"):
                 status = _HANDSHAKES.get(message["type"])
                 self.code = message.get("status") if status is None else status
+                if self.on_response is not None and self.code is not None:
+                    self.on_response(self.span, self.scope, self.code)
         await self._send(message)
 
     def classify(self) -> None:
