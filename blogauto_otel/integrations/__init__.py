@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType, ModuleType
@@ -50,10 +51,18 @@ def _link(name: str, module: str, context: Context, metering: Metering | None) -
 def current_reports(reports: Sequence[Report]) -> tuple[Report, ...]:
     """The current reports: an application may have made a Sentry client since, or imported a library."""
     current: dict[str, Report] = {}
-    _each("report", lambda report: current.update({new.name: new for new in (report(),) if new is not None}))
-    clients_report = clients.report()
-    if clients_report is not None:
-        current[clients_report.name] = clients_report
+
+    def add(report: Callable[[], Report | None]) -> None:
+        new = report()
+        if new is not None:
+            current[new.name] = new
+
+    _each("report", add)
+    add(clients.report)
+    server = sys.modules.get("blogauto_otel.instrumentation.server")
+    if server is not None:
+        with guard("reporting on requests"):
+            add(server.report)
     return tuple(current.get(report.name, report) for report in reports)
 
 

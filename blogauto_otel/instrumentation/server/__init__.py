@@ -21,6 +21,7 @@ What is specific to Starlette and FastAPI is in `blogauto_otel.instrumentation.s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ __all__ = [
     "on_request",
     "on_request_error",
     "on_response",
+    "report",
     "serve",
     "uninstrument",
     "uninstrument_app",
@@ -117,6 +119,14 @@ def _activate(context: Context) -> None:
     logging.on_record(reported.on_log_record)
 
 
+def report() -> Report | None:
+    """The current report, when another instrumentation has turned up in the requests since; None otherwise."""
+    if state.report is None or not state.others:
+        return None
+    others = "; ".join(f"{name} {what}" for name, what in state.others.items())
+    return replace(state.report, detail=f"{state.report.detail}; {others}")
+
+
 def _use_hooks(given: Any) -> None:
     """Call the hooks of `configure(hooks=...)` until `uninstrument`."""
     for name, add in (("server_request", on_request), ("server_response", on_response)):
@@ -128,7 +138,8 @@ def _use_hooks(given: Any) -> None:
 
 def _instrument_own(context: Context) -> Report:
     _activate(context)
-    return Report(NAME, State.ON, _framework().instrument())
+    state.report = Report(NAME, State.ON, _framework().instrument())
+    return state.report
 
 
 def _instrument_contrib(context: Context) -> Report:
@@ -166,7 +177,8 @@ def uninstrument() -> None:
         while state.hooks:
             hooks.remove(state.hooks.pop())
         state.active.metrics.active = False
-        state.active = None
+        state.active = state.report = None
+        state.others.clear()
 
 
 def after_fork_in_child() -> None:

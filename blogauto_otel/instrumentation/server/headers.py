@@ -25,7 +25,7 @@ from blogauto_otel.redaction import Redactor
 
 REQUEST_ID: Final = b"x-request-id"
 SANITIZED: Final = "[redacted]"
-_WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 # Incoming baggage goes into every outgoing call, where a long header is refused (431).
 MAX_BAGGAGE_BYTES: Final = 1024
@@ -57,7 +57,7 @@ class Headers:
         for name, value in headers:
             if name in names:
                 has_context = True
-            elif name == REQUEST_ID and request_id is None and self._accepts_ids and _WELL_FORMED.fullmatch(value):
+            elif name == REQUEST_ID and request_id is None and self._accepts_ids and WELL_FORMED.fullmatch(value):
                 request_id = value
         incoming = NO_CONTEXT
         if has_context:

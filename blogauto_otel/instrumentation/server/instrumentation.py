@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import get_current
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
+from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
 
 from blogauto_otel import _process, semconv
-from blogauto_otel._guard import guard, swallow
+from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.api.failures import remember
-from blogauto_otel.api.text import class_name, description
-from blogauto_otel.instrumentation import Context
+from blogauto_otel.api.text import class_name, description, safe_text, type_name
+from blogauto_otel.instrumentation import Context, Report
 from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
 
 
+MAX_OTHERS: Final = 10
+
+
 class ServerInstrumentation:
     """Instruments the requests of this process, from `instrument` to `uninstrument`."""
 
@@ -40,6 +45,7 @@ class ServerInstrumentation:
         settings = given.settings
         self.metrics = RequestMetrics(given.meter_provider, settings)
         self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
+        self.providers = (given.tracer_provider, given.meter_provider, given.logger_provider)
         self.deferred = DeferredSpans(given)
         self.paths = SecretPaths(given.redactor)
         self._redactor = given.redactor
@@ -55,8 +61,11 @@ class ServerInstrumentation:
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
-    def begin(self, scope: Scope, receive: Receive, send: Send) -> Request | None:
-        """Start a request; None when that fails, and the application answers it without instrumentation."""
+    def begin(self, scope: Scope, receive: Receive, send: Send, *, is_traced: bool = False) -> Request | None:
+        """Start a request; None when that fails, and the application answers it without instrumentation.
+
+        `is_traced` says that the application makes the server span itself.
+        """
         request: Request | None = None
         try:
             if scope["type"] == "websocket":
@@ -65,7 +74,7 @@ class ServerInstrumentation:
                 request = Request(scope, receive, send, self._methods.get(scope["method"], semconv.OTHER_METHOD))
             request.paths = self.paths
             paths.forget()
-            self._enter(request)
+            self._enter(request, is_traced=is_traced)
         except BaseException as error:
             if not swallow("beginning a request", error):
                 raise
@@ -74,18 +83,35 @@ class ServerInstrumentation:
             return None
         return request
 
-    def _enter(self, request: Request) -> None:
+    def _enter(self, request: Request, *, is_traced: bool) -> None:
         """Start its span, and enter its context."""
         request.id, (incoming, request.links) = self._headers.read(request.scope)
-        request.parent = get_current() if incoming is None else incoming
+        outer = get_current()
+        request.parent = outer if incoming is None else incoming
         try:
-            self._start_span(request)
+            if is_traced:
+                note_other("FastAPI(telemetry=...)", "makes the server spans with the provider given there")
+            elif not outer or not self._use_outer_span(request, outer):
+                self._start_span(request)
         except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
         request.context = set_span_in_context(request.span, request.parent)
         request_context.enter_request(request)
         self.metrics.open.add(request)
+
+    def _use_outer_span(self, request: Request, outer: OtelContext) -> bool:
+        """Use the server span of a middleware around the application, which then stays the only one."""
+        span = get_current_span(outer)
+        if not span.is_recording() or getattr(span, "kind", None) is not SpanKind.SERVER:
+            return False
+        library = getattr(getattr(span, "instrumentation_scope", None), "name", "")
+        if library == semconv.SCOPE_HTTP:  # a request to another application, made within a request
+            return False
+        note_other(library, "makes the server spans, around the application")
+        request.parent, request.span, request.sampled = outer, span, True
+        span.set_attribute(semconv.REQUEST_ID, request.id.decode("ascii"))
+        return True
 
     def _start_span(self, request: Request) -> None:
         for_sampler = attributes.for_sampling(request, self._redactor)
@@ -181,7 +207,7 @@ class ServerInstrumentation:
             known.pop(attributes.ROUTE, None)
         span.set_attributes(known)
         if request.failed:
-            if request.error is not None:
+            if request.error is not None and not _is_recorded(span, request.error):
                 span.record_exception(request.error, timestamp=request.ended_at)
             _report_failure(request, span)
             span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
@@ -233,6 +259,15 @@ def _excluded_urls(settings: Settings) -> re.Pattern[str] | None:
     return re.compile("|".join(patterns)) if patterns else None
 
 
+def _is_recorded(span: Span, error: BaseException) -> bool:
+    """Whether the last event of the span is this exception: contrib's exception middleware records it too."""
+    events = getattr(span, "events", ())
+    found: Any = events[-1].attributes if events and events[-1].name == "exception" else None
+    return bool(found) and (
+        found.get(EXCEPTION_TYPE) == type_name(type(error)) and found.get(EXCEPTION_MESSAGE) == safe_text(error)
+    )
+
+
 def _claim(request: Request) -> bool:
     """Whether the caller is the one to write the span; two threads may want to, and `setdefault` is atomic."""
     caller = object()
@@ -262,10 +297,12 @@ class _State:
 
     def __init__(self) -> None:
         self.active: ServerInstrumentation | None = None
+        self.report: Report | None = None
         self.record_filter: paths.RecordFilter | None = None
         self.hooks: list[Callable[..., None]] = []  # of `configure(hooks=...)`
         # Scope keys by which frameworks switch off telemetry of their own for one request.
         self.suppression_keys: tuple[str, ...] = ()
+        self.others: dict[str, str] = {}  # other instrumentations of the same requests, and what they do
 
     def after_fork_in_child(self) -> None:
         """Count from zero: the parent exports its own counts."""
@@ -274,3 +311,11 @@ class _State:
 
 
 state: Final = _process.register(_State())
+
+
+def note_other(name: str, what: str) -> None:
+    """Record for the status, and log once, that another instrumentation covers the same requests."""
+    if name in state.others or len(state.others) >= MAX_OTHERS:
+        return
+    state.others[name] = what
+    log_once(f"beside {name}", "%s %s", name, what, level=logging.INFO)

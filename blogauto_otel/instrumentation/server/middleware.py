@@ -20,15 +20,22 @@ EXCLUDED: Final = "blogauto_otel_excluded"
 Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-def wrap_asgi_call(call: Call) -> Call:
+def wrap_asgi_call(call: Call, has_own_telemetry: Callable[[Any], bool] | None = None) -> Call:
     """Wrap `__call__` of an application class, so that applications made earlier are covered too.
 
     The wrapper is a coroutine function, because servers tell ASGI 3 from ASGI 2 by it.
+
+    Args:
+        call: The function.
+        has_own_telemetry: Whether an application makes the server spans of its requests with a provider of its own.
     """
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+        is_traced = has_own_telemetry is not None and has_own_telemetry(self)
         if MARK in scope:  # mounted in an instrumented application
+            if is_traced:
+                _allow_other_telemetry(scope)
             await call(self, scope, receive, send)
             return
         scope[MARK] = True
@@ -38,11 +45,12 @@ def wrap_asgi_call(call: Call) -> Call:
                 await other(scope, receive, send)
                 return
             server = state.active
-            request = server.begin(scope, receive, send) if server is not None else None
+            request = server.begin(scope, receive, send, is_traced=is_traced) if server is not None else None
             if server is None or request is None:
                 await hooks.call_uninstrumented(call, self, scope, receive, send)
                 return
-            _suppress_other_telemetry(scope)
+            if not is_traced:
+                _suppress_other_telemetry(scope)
             try:
                 await call(self, scope, request.receive, request.send)
             except BaseException as error:
@@ -52,9 +60,7 @@ def wrap_asgi_call(call: Call) -> Call:
                 server.close(request)
         finally:
             scope.pop(MARK, None)  # an application may have emptied it
-            for key in state.suppression_keys:
-                if scope.get(key, scope) is None:
-                    del scope[key]
+            _allow_other_telemetry(scope)
 
     return __call__
 
@@ -112,3 +118,10 @@ def _suppress_other_telemetry(scope: Scope) -> None:
     if state.active is not None:
         for key in state.suppression_keys:
             scope.setdefault(key, None)
+
+
+def _allow_other_telemetry(scope: Scope) -> None:
+    """Remove the keys that we have set."""
+    for key in state.suppression_keys:
+        if scope.get(key, scope) is None:
+            del scope[key]

@@ -14,9 +14,10 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel.api.context import bind
 from blogauto_otel.api.text import class_name, module_name, type_name
 from blogauto_otel.instrumentation.server import request_context
-from blogauto_otel.instrumentation.server.headers import REQUEST_ID
+from blogauto_otel.instrumentation.server.headers import REQUEST_ID, WELL_FORMED
 from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
 
@@ -271,6 +272,15 @@ class Request(RouteTracker):
         if not root or not isinstance(root, str):
             return template
         return root.rstrip("/") + template
+
+    def adopt_id(self, request_id: str) -> None:
+        """Take the id that the application's middleware has chosen, if it is well-formed."""
+        encoded = request_id.encode("latin-1", "replace")
+        if encoded == self.id or not WELL_FORMED.fullmatch(encoded):
+            return
+        self.id = encoded
+        bind(request_id=request_id)
+        self.span.set_attribute(semconv.REQUEST_ID, request_id)
 
     def add_attributes(self, attributes: Mapping[str, str]) -> None:
         """Add attributes to its span, whether that is sampled or deferred."""

@@ -36,6 +36,7 @@ def instrument() -> str:
     use_resolver(StarletteRoutes())
     state.suppression_keys = (other_telemetry.NATIVE_KEY,)
     patches.apply()
+    patches.apply(patches.OTHERS)
     return ", ".join(_versions())
 
 

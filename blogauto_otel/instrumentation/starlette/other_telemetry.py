@@ -1,4 +1,7 @@
-"""Other request telemetry: FastAPI's own, which is suppressed for instrumented requests, and OpenTelemetry contrib's.
+"""Other request telemetry: FastAPI's own, Starlette's and contrib's middlewares, and asgi-correlation-id.
+
+One of two stands aside, so that a request has one server span and one id: the other one, unless the application gave
+it a provider of its own. The status says which.
 
 FastAPI (0.142 and later) omits its own telemetry for a request whose scope has the key `fastapi.telemetry`. That is not
 documented, so it is tested on the installed FastAPI.
@@ -6,16 +9,26 @@ documented, so it is tested on the installed FastAPI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import copy
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from importlib import util
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from blogauto_otel import _process
+from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, conventions
-from blogauto_otel.instrumentation.server.types import MARK, Scope
+from blogauto_otel.instrumentation.server.instrumentation import note_other, state
+from blogauto_otel.instrumentation.server.request import Request
+from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 
 NATIVE_KEY: Final = "fastapi.telemetry"
 CONTRIB: Final = "opentelemetry.instrumentation.fastapi"
+_PROVIDERS: Final = ("tracer_provider", "meter_provider", "logger_provider")
+
+Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 _CONTRIB_PACKAGES: Final = ("fastapi", "asgi")  # the first creates the second's middleware
 
 
@@ -65,7 +78,73 @@ def native_is_suppressed(
     return False
 
 
-# --- contrib's --------------------------------------------------------------------------------------------------------
+def has_own_telemetry(app: Any) -> bool:
+    """Whether this FastAPI application was given a provider that is not ours: it then makes the server spans."""
+    config = getattr(app, "_telemetry", None)
+    if not config or state.active is None:
+        return False
+    ours = state.active.providers
+    return any(config.get(kind) is not None and config.get(kind) not in ours for kind in _PROVIDERS)
+
+
+# --- middlewares ------------------------------------------------------------------------------------------------------
+
+
+def pass_through(call: Call) -> Call:
+    """Wrap `__call__` of Starlette's or contrib's middleware, which makes no span for a request that has ours."""
+
+    @functools.wraps(call)
+    async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+        request = current.get()
+        if request is None or MARK not in scope or _has_own_provider(self):
+            await call(self, scope, receive, send)
+            return
+        note_other(f"{type(self).__module__}.{type(self).__name__}", "is passed over, because we make the server spans")
+        hook = getattr(self, "server_request_hook", None)
+        if request.recording and callable(hook):
+            with guard("a request hook"):
+                hook(request.span, scope)
+        await self.app(scope, receive, send)
+
+    return __call__
+
+
+def _has_own_provider(middleware: Any) -> bool:
+    """Whether the application gave this middleware a tracer provider that is not ours."""
+    if state.active is None:
+        return True
+    provider = getattr(middleware, "_tracer_provider", None)  # Starlette's
+    tracer = getattr(middleware, "tracer", None) if provider is None else provider.get_tracer("blogauto_otel")
+    processor = getattr(tracer, "span_processor", None)  # a tracer from before `configure()` has none
+    return processor is not None and processor is not getattr(state.active.tracer, "span_processor", processor)
+
+
+def adopt_correlation_id(call: Call) -> Call:
+    """Wrap `__call__` of asgi-correlation-id's middleware: the id that it chooses becomes the request's."""
+
+    @functools.wraps(call)
+    async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+        request = current.get()
+        if request is None:
+            await call(self, scope, receive, send)
+            return
+        adopting = copy.copy(self)
+        adopting.app = functools.partial(_adopt, request, self.app)
+        await call(adopting, scope, receive, send)
+
+    return __call__
+
+
+async def _adopt(request: Request, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    with guard("taking over a correlation id"):
+        chosen = sys.modules["asgi_correlation_id.context"].correlation_id.get()
+        if chosen:
+            request.adopt_id(chosen)
+            note_other("asgi-correlation-id", "chooses the request ids")
+    await app(scope, receive, send)
+
+
+# --- contrib's instrumentor -------------------------------------------------------------------------------------------
 
 
 def is_contrib_installed() -> bool:

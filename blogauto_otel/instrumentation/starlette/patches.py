@@ -31,6 +31,10 @@ Function = Callable[..., Any]
 # --- the wrappers -----------------------------------------------------------------------------------------------------
 
 
+def _wrap_fastapi_call(call: Function) -> Function:
+    return wrap_asgi_call(call, other_telemetry.has_own_telemetry)
+
+
 def _note_route(handle: Function) -> Function:
     @functools.wraps(handle)
     def recording(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -113,7 +117,7 @@ class Patch:
 
 PATCHES: Final = (
     Patch("starlette.applications", "Starlette", "__call__", wrap_asgi_call),
-    Patch("fastapi.applications", "FastAPI", "__call__", wrap_asgi_call),  # outside its own telemetry
+    Patch("fastapi.applications", "FastAPI", "__call__", _wrap_fastapi_call),  # outside its own telemetry
     Patch("starlette.routing", "Route", "handle", _note_route),
     Patch("starlette.routing", "WebSocketRoute", "handle", _note_route),
     Patch("starlette.routing", "Mount", "handle", _note_mount),
@@ -126,7 +130,17 @@ PATCHES: Final = (
 
 
 # The patches for our own pages and for lifespans, without requests.
-ENTRANCES: Final = tuple(patch for patch in PATCHES if patch.wrap in (wrap_asgi_call, _log_supervisor))
+_ENTRANCE_WRAPPERS: Final = (wrap_asgi_call, _wrap_fastapi_call, _log_supervisor)
+ENTRANCES: Final = tuple(patch for patch in PATCHES if patch.wrap in _ENTRANCE_WRAPPERS)
+
+# Middlewares that cover the same requests.
+OTHERS: Final = (
+    Patch("starlette.middleware.opentelemetry", "OpenTelemetryMiddleware", "__call__", other_telemetry.pass_through),
+    Patch("opentelemetry.instrumentation.asgi", "OpenTelemetryMiddleware", "__call__", other_telemetry.pass_through),
+    Patch(
+        "asgi_correlation_id.middleware", "CorrelationIdMiddleware", "__call__", other_telemetry.adopt_correlation_id
+    ),
+)
 
 
 # --- applying and removing --------------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ async def test_lines_of_other_servers(watched: Watched, lines: Lines, log_at: st
     scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "root_path": ""}
 
     async def serve() -> None:
-        await APP(scope, lambda: asyncio.sleep(60, {}), send)  # type: ignore[arg-type]
+        await APP(scope, lambda: asyncio.sleep(60, {}), send)
         if log_at == "after":
             log()
 
@@ -179,7 +179,7 @@ async def test_a_redirect_to_the_path_with_a_slash(watched: Watched, lines: Line
             error.info('"GET %s" %d', "/invites/c4n4ry", message["status"])
 
     scope = {"type": "http", "method": "GET", "path": "/invites/c4n4ry", "headers": [], "query_string": b""}
-    await app({**scope, "root_path": ""}, lambda: asyncio.sleep(60, {}), send)  # type: ignore[arg-type]
+    await app({**scope, "root_path": ""}, lambda: asyncio.sleep(60, {}), send)
     assert lines.lines == ['"GET /invites/{token}/" 307']
     assert path_of(watched) == "/invites/{token}/"
 
