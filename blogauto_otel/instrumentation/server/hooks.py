@@ -9,7 +9,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, swallow
-from blogauto_otel.instrumentation.server.request import is_client_disconnect
+from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect
 from blogauto_otel.instrumentation.server.request_context import reset_variables, set_variables
 from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -20,15 +20,11 @@ from blogauto_otel.api.text import class_name, description, safe_text, type_name
 from blogauto_otel.instrumentation import Context, Report
 from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
+from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect, unwrap_group
 from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
-from blogauto_otel.instrumentation.server.request import (
-    Request,
-    WebSocketRequest,
-    is_client_disconnect,
-    unwrap_group,
-)
+from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
 
 if TYPE_CHECKING:
     from blogauto_otel.config import Settings

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.instrumentation.server import hooks, routes
-from blogauto_otel.instrumentation.server.request import is_client_disconnect
+from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect
 from blogauto_otel.instrumentation.server.types import ASGIApp, Message, Receive, Scope, Send, path_below_root
 
 METHODS: Final = frozenset({"GET", "HEAD"})

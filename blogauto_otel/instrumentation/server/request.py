@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import INVALID_SPAN, Link, Span
@@ -15,8 +15,9 @@ from opentelemetry.trace import INVALID_SPAN, Link, Span
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api.context import bind
-from blogauto_otel.api.text import class_name, module_name, type_name
+from blogauto_otel.api.text import type_name
 from blogauto_otel.instrumentation.server import request_context
+from blogauto_otel.instrumentation.server.exceptions import error_type, is_cancellation, is_client_disconnect
 from blogauto_otel.instrumentation.server.headers import REQUEST_ID, WELL_FORMED
 from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
@@ -36,11 +37,6 @@ _LAST: Final = {
     "http.response.trailers": "more_trailers",
     "http.response.pathsend": "",
 }
-
-_CLIENT_ERRORS: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})
-_GROUPS: Final = frozenset({"ExceptionGroup", "BaseExceptionGroup"})  # by name: Python 3.10 has them from a package
-_MAX_GROUPS: Final = 100  # within each other
-_CANCELLED: Final = frozenset({"CancelledError", "Cancelled"})
 
 
 class Request(RouteTracker):
@@ -230,7 +226,7 @@ class Request(RouteTracker):
         elif self.ended is None and not self.client_disconnected:
             self._fail("incomplete_response", CRASHED)
         elif code >= 500:
-            self._fail(_failure(self.handled, code), self.status)
+            self._fail(error_type(self.handled, code), self.status)
 
     def _fail(self, error_type: str, status: str) -> None:
         self.failed, self.error_type, self.status = True, error_type, status
@@ -240,7 +236,7 @@ class Request(RouteTracker):
         """Whether an unhandled exception is the application's own, not the effect of a client disconnect."""
         error = self.error
         return error is not None and not (
-            is_client_disconnect(error) or (self.client_disconnected and class_name(type(error)) in _CANCELLED)
+            is_client_disconnect(error) or (self.client_disconnected and is_cancellation(error))
         )
 
     def span_name(self) -> str:
@@ -340,32 +336,3 @@ def _span_scope(scope: Scope) -> Scope:
 
 # Status codes of handshakes; a denial with its own response (ASGI extension) has its own status.
 _HANDSHAKES: Final = {"websocket.accept": 101, "websocket.close": 403}
-
-
-def unwrap_group(error: BaseException) -> BaseException:
-    """The only exception of a group, as task groups raise it; else the exception itself."""
-    for _ in range(_MAX_GROUPS):
-        inside: Any = getattr(error, "exceptions", ()) if class_name(type(error)) in _GROUPS else ()
-        if len(inside) != 1:
-            break
-        error = inside[0]
-    return error
-
-
-def is_client_disconnect(error: BaseException) -> bool:
-    """Whether an exception only reports that the client has disconnected."""
-    kind = type(error)
-    return class_name(kind) in _CLIENT_ERRORS and module_name(kind).startswith(("starlette.", "fastapi."))
-
-
-def _failure(handled: BaseException | None, code: int) -> str:
-    """The error type; an HTTPException adds nothing to its status code."""
-    if handled is None or _has_status(handled):
-        return str(code)
-    return type_name(type(handled))
-
-
-def _has_status(error: BaseException) -> bool:
-    with guard("looking for an exception's status"):
-        return hasattr(error, "status_code")
-    return False

@@ -22,7 +22,8 @@ from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import failure_of, first_failure_of, remember
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import reported
-from blogauto_otel.instrumentation.server.request import Request, unwrap_group
+from blogauto_otel.instrumentation.server.exceptions import unwrap_group
+from blogauto_otel.instrumentation.server.request import Request
 from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.integrations.sentry import privacy, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer

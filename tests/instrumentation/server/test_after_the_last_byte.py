@@ -216,6 +216,29 @@ async def test_a_request_abandoned_in_its_last_message_changes_no_other_context(
     assert current.get() is None
     assert seen() == NOTHING
     assert "detach" not in caplog.text
+    assert watched.errors() == {("GeneratorExit", "/"): 1}  # silent, and counted
+
+
+async def test_an_abandoned_background_task_changes_no_other_context(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = FastAPI()
+
+    async def wait() -> None:
+        await asyncio.Future()
+
+    @app.get("/")
+    async def answer(tasks: BackgroundTasks) -> None:
+        tasks.add_task(wait)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "root_path": ""}
+    abandoned, step = app(scope, Server().receive_once(), Server().send), contextvars.copy_context()
+    while step.run(abandoned.send, None) is None:
+        pass
+    abandoned.close()
+    assert seen() == NOTHING
+    assert "detach" not in caplog.text
+    assert "background wait" in watched.names
 
 
 def test_a_websocket_stays_in_its_context(watched: Watched) -> None:

@@ -26,6 +26,7 @@ from starlette.routing import Mount
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
+from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.starlette import patches
 from testkit.requests import Watched, ask
 
@@ -238,8 +239,8 @@ async def test_the_id_that_the_middleware_chooses_is_the_only_one(watch: Callabl
 
     app.add_middleware(CorrelationIdMiddleware, generator=lambda: chosen)
     watched = Watched(instrument=False)
-    assert server.state.active is not None
-    server.state.active.tracer = watched.tracers.get_tracer("blogauto_otel.http")
+    assert state.active is not None
+    state.active.tracer = watched.tracers.get_tracer("blogauto_otel.http")
     response = await ask(app, "/")
     assert response.headers["x-request-id"] == chosen
     assert watched.span.attributes is not None
