@@ -1,4 +1,4 @@
-"""What a middleware answers for a path that has a route is told under the route's template."""
+"""Responses of a middleware for a path that has a route are recorded under the route's template."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def without_redirects(expected: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("asked", "endpoint"), without_redirects(FASTAPI), ids=str)
-async def test_a_fastapi_application_that_refuses_everybody(watched: Watched, asked: str, endpoint: str) -> None:
+async def test_a_fastapi_application_that_refuses_every_request(watched: Watched, asked: str, endpoint: str) -> None:
     method, path = asked.split()
     app = fastapi_application()
     app.add_middleware(refusing(401))
@@ -129,7 +129,7 @@ async def test_the_root_path_of_the_application_is_no_part_of_it(watched: Watche
     assert watched.requests() == {("GET", "/api/v1/articles/{article}", "401"): 1}
 
 
-async def test_a_path_with_a_secret_is_not_told(watched: Watched) -> None:
+async def test_a_path_with_a_secret_is_not_recorded(watched: Watched) -> None:
     app = FastAPI()
     app.add_middleware(refusing(429))
 
@@ -197,7 +197,9 @@ async def test_no_more_routes_are_looked_at_than_a_bound(watched: Watched, count
     assert watched.requests() == {("GET", "unmatched", "401"): 1}
 
 
-async def test_what_is_remembered_of_an_application_is_not_anothers(watched: Watched, counted: type[Counted]) -> None:
+async def test_the_cached_templates_of_an_application_are_not_anothers(
+    watched: Watched, counted: type[Counted]
+) -> None:
     make: Callable[[str], Starlette] = closed
     for name in ("x", "y"):
         app = make(f"/{{{name}}}")
@@ -210,7 +212,7 @@ async def test_what_is_remembered_of_an_application_is_not_anothers(watched: Wat
 
 
 @pytest.mark.quiet_guard
-async def test_a_route_that_cannot_be_asked_costs_its_template_alone(watched: Watched) -> None:
+async def test_a_route_that_cannot_be_matched_costs_its_template_only(watched: Watched) -> None:
     class Odd(Route):
         def matches(self, scope: Any) -> Any:
             return None

@@ -1,4 +1,4 @@
-"""Requests are watched whatever came first, once, and not at all any more after `uninstrument`."""
+"""Requests are instrumented whatever was imported first, once, and no longer after `uninstrument`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _owner(patch: patches.Patch) -> Any:
     return getattr(importlib.import_module(patch.module), str(patch.owner))
 
 
-async def test_applications_made_before_are_watched(watch: Callable[..., Watched]) -> None:
+async def test_applications_made_before_are_instrumented(watch: Callable[..., Watched]) -> None:
     app = application()
     await ask(app, "/x")  # its middleware stack is built
     watched = watch()
@@ -59,12 +59,12 @@ async def test_applications_made_before_are_watched(watch: Callable[..., Watched
     assert watched.names == ["GET /x"]
 
 
-async def test_applications_made_after_are_watched(watched: Watched) -> None:
+async def test_applications_made_after_are_instrumented(watched: Watched) -> None:
     await ask(application(), "/x")
     assert watched.names == ["GET /x"]
 
 
-async def test_subclasses_are_watched_also_those_with_a_call_of_their_own(watched: Watched) -> None:
+async def test_subclasses_are_instrumented_also_those_with_a_call_of_their_own(watched: Watched) -> None:
     class Plain(FastAPI):
         pass
 
@@ -87,7 +87,7 @@ async def test_a_request_through_several_applications_is_one_request(watched: Wa
     assert watched.requests() == {("GET", "/outer/middle/x", "200"): 1}
 
 
-async def test_switched_on_twice_it_tells_once(watched: Watched) -> None:
+async def test_switched_on_twice_it_reports_once(watched: Watched) -> None:
     watched.instrument()
     await ask(application(), "/x")
     assert watched.names == ["GET /x"]
@@ -106,7 +106,7 @@ async def test_after_uninstrument_everything_is_as_it_was(watch: Callable[..., W
     assert watched.metrics == {}
 
 
-async def test_a_function_that_somebody_wrapped_after_us_stays_wrapped_and_passes_through(
+async def test_a_function_that_others_wrapped_after_us_stays_wrapped_and_passes_through(
     watch: Callable[..., Watched],
 ) -> None:
     watched = watch()
@@ -157,7 +157,7 @@ def test_the_report_names_the_frameworks(watched: Watched) -> None:
     assert watched.report.detail == f"FastAPI {fastapi.__version__}, Starlette {starlette.__version__}"
 
 
-def test_switched_off_nothing_is_said(watch: Callable[..., Watched]) -> None:
+def test_switched_off_the_report_says_so(watch: Callable[..., Watched]) -> None:
     assert watch(requests="off").report == Report("asgi", State.OFF, "by BLOGAUTO_OTEL_REQUESTS")
 
 
@@ -194,7 +194,7 @@ print("watched")
 """
 
 
-def test_it_imports_no_framework_and_watches_one_that_is_imported_later() -> None:
+def test_it_imports_no_framework_and_instruments_one_that_is_imported_later() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "watched\n", done.stderr
 
@@ -206,7 +206,7 @@ def test_contrib_takes_over_when_it_is_installed(watch: Callable[..., Watched]) 
     assert watch(requests="contrib").report == Report("asgi", State.ON, "contrib")
 
 
-async def test_contrib_tells_alone_with_stable_conventions_and_without_a_span_per_message(
+async def test_contrib_reports_with_stable_conventions_and_without_a_span_per_message(
     watch: Callable[..., Watched],
 ) -> None:
     watched = watch(requests="contrib")
@@ -222,7 +222,7 @@ async def test_contrib_tells_alone_with_stable_conventions_and_without_a_span_pe
     assert not any(name.startswith("blogauto.") for name in watched.metrics)
 
 
-def test_without_contrib_our_own_watches_and_says_why(
+def test_without_contrib_our_own_is_used_and_the_report_says_why(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from blogauto_otel.instrumentation.starlette import other_telemetry

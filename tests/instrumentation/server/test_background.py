@@ -52,7 +52,7 @@ async def test_a_task_is_a_child_of_its_request_and_begins_after_it(watched: Wat
     assert watched.durations()["GET", "/post"] < 0.1
 
 
-async def test_the_request_is_told_before_its_task_runs(watched: Watched) -> None:
+async def test_the_request_is_recorded_before_its_task_runs(watched: Watched) -> None:
     seen = []
 
     def publish() -> None:
@@ -94,10 +94,10 @@ async def test_several_tasks_have_a_span_each(watched: Watched) -> None:
 
 
 async def test_a_task_that_fails_fails_its_own_span_and_is_counted_with_its_request(watched: Watched) -> None:
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
 
     def log_once(error: BaseException, span: Span) -> None:
-        told.append((type(error).__name__, getattr(span, "name", "")))
+        reported.append((type(error).__name__, getattr(span, "name", "")))
 
     server.on_request_error(log_once)
 
@@ -113,7 +113,7 @@ async def test_a_task_that_fails_fails_its_own_span_and_is_counted_with_its_requ
     assert [event.name for event in task.events] == ["exception"]
     assert watched.requests() == {("GET", "/post", "200"): 1}
     assert watched.errors() == {("ZeroDivisionError", "/post"): 1}
-    assert told == [("ZeroDivisionError", "background publish")]
+    assert reported == [("ZeroDivisionError", "background publish")]
 
 
 async def test_a_task_run_in_the_middle_of_a_request_is_part_of_it(watched: Watched) -> None:
@@ -129,7 +129,7 @@ async def test_a_task_run_in_the_middle_of_a_request_is_part_of_it(watched: Watc
     assert watched.names == ["background step", "GET /x"]
 
 
-async def test_a_task_outside_any_request_is_left_alone(watched: Watched) -> None:
+async def test_a_task_outside_any_request_has_no_span(watched: Watched) -> None:
     ran: list[int] = []
     await BackgroundTask(ran.append, 1)()
     assert ran == [1]

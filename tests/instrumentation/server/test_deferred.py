@@ -71,7 +71,7 @@ async def test_a_healthy_request_has_no_span_but_a_trace_id_and_is_counted(unsam
     assert unsampled.durations()["GET", "/quick"] > 0
 
 
-async def test_an_exemplar_points_to_a_span_that_is_kept(watch: Callable[..., Watched]) -> None:
+async def test_an_exemplar_points_to_a_span_that_is_exported(watch: Callable[..., Watched]) -> None:
     app, path = application(), "/slow/7"
     for sampler, slow, is_kept in ((ALWAYS_ON, 0.0, True), (ALWAYS_OFF, 0.05, True), (ALWAYS_OFF, 0.0, False)):
         watched = watch(sampler=ParentBased(sampler), slow_request_seconds=slow)
@@ -203,7 +203,7 @@ async def test_listeners_can_put_attributes_on_it(unsampled: Watched) -> None:
     assert late.attributes["sentry.event_id"] == format(late.context.span_id, "x")
 
 
-async def test_where_the_provider_is_somebody_elses_nothing_is_written(watch: Callable[..., Watched]) -> None:
+async def test_with_a_foreign_provider_nothing_is_written(watch: Callable[..., Watched]) -> None:
     import dataclasses
 
     watched = watch(instrument=False, sampler=ALWAYS_OFF)

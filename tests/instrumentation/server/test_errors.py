@@ -1,4 +1,4 @@
-"""A request that ended in an exception is counted once, by the exception's class, whoever handled it."""
+"""A request that ended in an exception is counted once, by the exception's class, handled or not."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def test_a_crash_after_the_first_byte_counts_as_a_500_though_the_client_sa
     assert watched.span.status.status_code is StatusCode.ERROR
 
 
-async def test_an_exception_that_a_task_group_wraps_is_told_as_itself(watched: Watched) -> None:
+async def test_an_exception_that_a_task_group_wraps_is_recorded_as_itself(watched: Watched) -> None:
     class ExceptionGroup(Exception):  # noqa: N818 - its name
         """As Python 3.11 has it, and a package for those before."""
 
@@ -198,7 +198,7 @@ async def test_an_exception_that_a_task_group_wraps_is_told_as_itself(watched: W
     assert watched.errors() == {("ZeroDivisionError", "/one"): 1, ("ExceptionGroup", "/two"): 1}
 
 
-async def test_a_dependency_that_fails_after_the_response_is_told_with_the_request(watched: Watched) -> None:
+async def test_a_dependency_that_fails_after_the_response_is_recorded_with_the_request(watched: Watched) -> None:
     app = FastAPI()
 
     async def session() -> AsyncIterator[str]:
@@ -234,11 +234,11 @@ async def test_an_application_that_never_answers_is_counted_as_a_crash(watched: 
     assert watched.span.attributes["error.type"] == "no_response"
 
 
-async def test_whoever_wants_to_know_of_failures_learns_of_each_once_while_the_span_is_open(watched: Watched) -> None:
-    told: list[tuple[str, bool]] = []
+async def test_error_callbacks_are_called_once_per_failure_while_the_span_is_open(watched: Watched) -> None:
+    reported: list[tuple[str, bool]] = []
 
     def log_once(error: BaseException, span: Span) -> None:
-        told.append((type(error).__name__, span.is_recording()))
+        reported.append((type(error).__name__, span.is_recording()))
         span.set_attribute("sentry.event_id", "abc")
 
     server.on_request_error(log_once)
@@ -246,13 +246,13 @@ async def test_whoever_wants_to_know_of_failures_learns_of_each_once_while_the_s
     app = application()
     for path in ("/fine", "/http", "/returned", "/crash"):
         await ask(app, path)
-    assert told == [("ZeroDivisionError", True)]
+    assert reported == [("ZeroDivisionError", True)]
     assert watched.spans[-1].attributes is not None
     assert watched.spans[-1].attributes["sentry.event_id"] == "abc"
 
 
 @pytest.mark.quiet_guard
-async def test_a_listener_that_fails_costs_nobody_anything(watched: Watched) -> None:
+async def test_an_error_callback_that_fails_costs_nothing(watched: Watched) -> None:
     def broken(error: BaseException, span: Span) -> None:
         raise RuntimeError
 

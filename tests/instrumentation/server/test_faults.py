@@ -130,7 +130,7 @@ async def test_a_websocket_is_served_all_the_same(watched: Watched, monkeypatch:
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
 
 
-async def test_a_late_span_that_cannot_be_written_costs_no_answer(
+async def test_a_deferred_span_that_cannot_be_written_costs_no_answer(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = watch(sampler=ALWAYS_OFF)

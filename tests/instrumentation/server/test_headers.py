@@ -1,4 +1,4 @@
-"""What a request brings along: its id, and the trace it belongs to if its sender is trusted."""
+"""The request id, and the trace context of a trusted sender."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ async def test_clients_behind_a_proxy_on_a_private_network_do_not_steer_us(watch
     assert not any("baggage" in carrier or TRACE in carrier["traceparent"] for carrier in outgoing)
 
 
-def test_a_stranger_on_a_unix_socket_is_linked(watched: Watched, tmp_path: Path) -> None:
+def test_an_untrusted_sender_on_a_unix_socket_is_linked(watched: Watched, tmp_path: Path) -> None:
     """A real uvicorn, whose scope has no client then."""
     socket = tmp_path / "app.sock"
     with served_on(socket, application()), httpx.Client(transport=httpx.HTTPTransport(uds=str(socket))) as client:

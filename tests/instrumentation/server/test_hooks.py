@@ -1,4 +1,4 @@
-"""What other parts of ours hang into requests: who is told of failures, of what, and with which span."""
+"""Callbacks of the request path: which failures are reported, once each, and with which span."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from blogauto_otel.instrumentation.server import hooks, request_context
 from blogauto_otel.instrumentation.server.request_context import current
 from testkit.requests import Watched, ask
 
-Told = list[tuple[BaseException, Span]]
+Reported = list[tuple[BaseException, Span]]
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    """Failures that were told of, with their spans."""
-    found: Told = []
+def reported() -> Iterator[Reported]:
+    """The reported failures, with their spans."""
+    found: Reported = []
 
-    def log_once(error: BaseException, span: Span) -> None:
+    def collect(error: BaseException, span: Span) -> None:
         found.append((error, span))
 
-    hooks.on_request_error(log_once)
+    hooks.on_request_error(collect)
     yield found
-    hooks.remove_on_request_error(log_once)
+    hooks.remove_on_request_error(collect)
 
 
 def application() -> FastAPI:
@@ -61,33 +61,35 @@ SAMPLING = {"sampled": None, "not sampled": ALWAYS_OFF}
 
 @pytest.mark.parametrize("sampler", SAMPLING.values(), ids=SAMPLING)
 @pytest.mark.parametrize("path", ["/crash", "/unavailable", "/later", "/health"])
-async def test_each_failure_is_told_once_whether_its_span_is_kept_or_not(
-    watch: Callable[..., Watched], told: Told, path: str, sampler: object
+async def test_each_failure_is_reported_once_whether_its_span_is_sampled_or_not(
+    watch: Callable[..., Watched], reported: Reported, path: str, sampler: object
 ) -> None:
     """`/health` is never traced; that it fails is news all the same."""
     watch(sampler=sampler)
     await ask(application(), path)
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 @pytest.mark.parametrize("path", ["/gone", "/nowhere"])
-async def test_what_is_no_failure_of_the_application_is_not_told(watched: Watched, told: Told, path: str) -> None:
+async def test_what_is_no_failure_of_the_application_is_not_reported(
+    watched: Watched, reported: Reported, path: str
+) -> None:
     await ask(application(), path)
-    assert told == []
+    assert reported == []
 
 
-async def test_requests_that_nobody_of_ours_watches_tell_of_what_nobody_handled(
-    watch: Callable[..., Watched], told: Told
+async def test_uninstrumented_requests_report_unhandled_exceptions(
+    watch: Callable[..., Watched], reported: Reported
 ) -> None:
     watch(requests="off")
     for path in ("/crash", "/unavailable", "/gone"):
         await ask(application(), path)
-    assert [type(error) for error, _ in told] == [ZeroDivisionError]
+    assert [type(error) for error, _ in reported] == [ZeroDivisionError]
 
 
-async def test_an_exception_that_ended_a_request_remembers_its_span(watched: Watched, told: Told) -> None:
+async def test_an_exception_that_ended_a_request_remembers_its_span(watched: Watched, reported: Reported) -> None:
     await ask(application(), "/crash")
-    failure = failure_of(told[0][0])
+    failure = failure_of(reported[0][0])
     assert failure is not None
     assert failure.span_context == watched.span.context
 
@@ -113,7 +115,7 @@ async def test_each_request_has_its_own_value_of_a_variable_in_all_its_threads(w
 
 
 @pytest.mark.parametrize("sampler", SAMPLING.values(), ids=SAMPLING)
-async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_written_afterwards(
+async def test_extra_attributes_of_a_request_are_on_its_span_sampled_or_deferred(
     watch: Callable[..., Watched], sampler: object
 ) -> None:
     watched, app = watch(sampler=sampler), FastAPI()
@@ -132,7 +134,7 @@ async def test_notes_on_a_request_are_attributes_of_its_span_even_if_that_is_wri
 
 
 @pytest.mark.quiet_guard
-async def test_a_variable_that_cannot_be_made_costs_nobody_anything(watched: Watched) -> None:
+async def test_a_variable_that_cannot_be_made_costs_no_answer(watched: Watched) -> None:
     variable = contextvars.ContextVar("variable", default="outside")
     request_context.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
     try:

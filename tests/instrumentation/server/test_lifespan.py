@@ -1,4 +1,4 @@
-"""Whatever waits for the end of an application is called before the server learns of it."""
+"""Callbacks for the end of an application run before the server is told."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_it_is_called_after_the_applications_own_end_and_before_the_server
     assert events == ["up", "lifespan.startup.complete", "down", "flushed", "lifespan.shutdown.complete"]
 
 
-async def test_its_beginning_is_told_before_the_server_learns_of_it(watched: Watched) -> None:
+async def test_callbacks_of_its_start_run_before_the_server_is_told(watched: Watched) -> None:
     events: list[str] = []
 
     server.on_lifespan_startup(lambda: events.append("started"))
@@ -67,7 +67,7 @@ async def test_its_beginning_is_told_before_the_server_learns_of_it(watched: Wat
     assert events == ["up", "started", "lifespan.startup.complete", "down", "lifespan.shutdown.complete"]
 
 
-async def test_it_is_called_once_whoever_registers_it_and_whatever_is_mounted(watched: Watched) -> None:
+async def test_it_is_called_once_however_often_it_is_registered_and_whatever_is_mounted(watched: Watched) -> None:
     calls: list[int] = []
 
     def flush() -> None:
@@ -124,7 +124,7 @@ async def test_it_is_called_when_the_application_fails_and_the_failure_is_the_ap
     assert events[-2:] == ["flushed", f"lifespan.{fail}.failed"]
 
 
-async def test_it_is_called_when_the_application_says_nothing_of_its_lifespan(watched: Watched) -> None:
+async def test_it_is_called_when_the_application_ignores_its_lifespan(watched: Watched) -> None:
     class Mute(Starlette):
         def build_middleware_stack(self) -> Any:
             async def nothing(*_: Any) -> None: ...

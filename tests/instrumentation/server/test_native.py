@@ -1,4 +1,4 @@
-"""FastAPI's own telemetry says nothing of the requests that we watch, and is left alone when we watch none."""
+"""FastAPI's own telemetry is suppressed for instrumented requests, and untouched for all others."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ PATHS = ("/x/1", "/x/0", "/x/no", "/inner/leaf/1", "/inner/leaf/0", "/inner/leaf
 
 
 @pytest.mark.parametrize("outer", [None, Starlette], ids=["FastAPI", "FastAPI in Starlette"])
-async def test_nothing_is_told_twice_in_any_signal(
+async def test_nothing_is_reported_twice_in_any_signal(
     watched: Watched, install: Callable[[Watched], None], outer: Any
 ) -> None:
     install(watched)
@@ -97,7 +97,7 @@ async def test_the_key_is_gone_after_the_request(watched: Watched) -> None:
     assert not any("blogauto" in key for key in set(scope) - keys)
 
 
-async def test_it_steps_aside_for_contrib(watch: Callable[..., Watched], install: Callable[[Watched], None]) -> None:
+async def test_it_is_suppressed_for_contrib(watch: Callable[..., Watched], install: Callable[[Watched], None]) -> None:
     watched = watch(requests="contrib")
     install(watched)
     import fastapi
@@ -108,7 +108,7 @@ async def test_it_steps_aside_for_contrib(watch: Callable[..., Watched], install
     assert watched.names == ["GET /x"]
 
 
-def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
+def test_a_fastapi_without_telemetry_of_its_own_needs_no_suppression() -> None:
     class Older:
         def __init__(self, openapi_url: str | None) -> None:
             assert openapi_url is None
@@ -116,7 +116,7 @@ def test_a_fastapi_without_telemetry_of_its_own_stands_down() -> None:
     assert other_telemetry.native_is_suppressed(Older, FastAPI.__call__, {})
 
 
-def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
+def test_a_fastapi_whose_telemetry_cannot_be_suppressed_is_logged(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(other_telemetry, "native_is_suppressed", lambda *_: False)
@@ -127,7 +127,7 @@ def test_a_fastapi_whose_telemetry_does_not_stand_down_is_told_of(
 
 if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
 
-    async def test_it_tells_of_requests_that_nobody_else_watches(
+    async def test_it_reports_requests_that_we_do_not_instrument(
         watch: Callable[..., Watched], install: Callable[[Watched], None]
     ) -> None:
         watched = watch(requests="off")
@@ -136,7 +136,7 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         assert "http.server.request.duration" in watched.metrics
         assert len(records.get_finished_logs()) == 1
 
-    def test_whether_it_stands_down_is_tried_out() -> None:
+    def test_whether_it_is_suppressed_is_tested() -> None:
         call = FastAPI.__call__
         assert other_telemetry.native_is_suppressed(FastAPI, call, {other_telemetry.NATIVE_KEY: None})
         assert not other_telemetry.native_is_suppressed(FastAPI, call, {})

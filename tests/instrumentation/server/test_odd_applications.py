@@ -1,4 +1,4 @@
-"""Applications that use ASGI in ways that few do are answered, counted and told of like all others."""
+"""Applications with uncommon uses of ASGI are answered and recorded like all others."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_the_first_status_is_the_one_that_the_client_saw(watched: Watched)
     assert watched.requests() == {("GET", "/{path}", "200"): 1}
 
 
-async def test_a_scope_that_the_application_empties_is_its_own_affair(watched: Watched) -> None:
+async def test_an_application_may_empty_its_scope(watched: Watched) -> None:
     async def answer_and_empty(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("yes")(scope, receive, send)
         scope.clear()

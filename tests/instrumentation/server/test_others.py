@@ -180,7 +180,7 @@ async def test_a_request_within_a_request_has_its_own_server_span(installed: Wat
     assert sorted(installed.names) == ["GET /outer", "GET /x/{x}"]
 
 
-def test_nothing_is_said_where_there_is_nothing_to_say(watched: Watched) -> None:
+def test_without_others_there_is_no_new_report(watched: Watched) -> None:
     assert server.report() is None
 
 

@@ -152,7 +152,7 @@ async def test_a_route_that_has_worked_keeps_its_failures(watched: Watched) -> N
     assert [(await ask(app, "/metrics")).status_code for _ in range(2)] == [200, 503]
 
 
-async def test_a_refusal_says_nothing_of_the_route(watched: Watched) -> None:
+async def test_a_refusal_does_not_count_as_an_answer_of_the_route(watched: Watched) -> None:
     statuses = [401, 404, 500]
 
     def refusing(request: Request) -> Response:
@@ -162,7 +162,7 @@ async def test_a_refusal_says_nothing_of_the_route(watched: Watched) -> None:
     assert [(await ask(app, "/metrics")).status_code for _ in range(3)] == [401, 404, 200]
 
 
-async def test_a_client_that_leaves_says_nothing_of_the_route(watched: Watched) -> None:
+async def test_a_client_disconnect_does_not_count_as_a_failure_of_the_route(watched: Watched) -> None:
     leaves = [True, False]
 
     def leaving(request: Request) -> Response:
@@ -255,14 +255,16 @@ async def test_it_can_be_taken_back(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("requests", ["contrib", "off"])
-async def test_it_is_answered_whoever_watches_the_requests(watch: Callable[..., Watched], requests: str) -> None:
+async def test_it_is_answered_with_each_instrumentation_of_requests(
+    watch: Callable[..., Watched], requests: str
+) -> None:
     watched = watch(requests=requests)
     assert (await ask(FastAPI(), "/metrics")).text == "ours"
     assert not watched.spans
 
 
 @pytest.mark.quiet_guard
-async def test_a_page_that_fails_is_a_500_and_nobodys_exception(watched: Watched) -> None:
+async def test_a_page_that_fails_is_a_500_and_raises_nothing(watched: Watched) -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError
 

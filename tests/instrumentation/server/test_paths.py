@@ -1,4 +1,4 @@
-"""A part of a path is a secret when its route calls it so: the path is then told as its template."""
+"""A path whose route has a parameter with a secret's name is replaced by its template."""
 
 from __future__ import annotations
 
@@ -57,44 +57,44 @@ def access(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-async def test_the_path_is_told_as_its_template(watched: Watched, access: pytest.LogCaptureFixture) -> None:
+async def test_the_path_is_replaced_by_its_template(watched: Watched, access: pytest.LogCaptureFixture) -> None:
     assert (await ask(APP, "/users/7/reset/c4n4ry/x?page=2")).status_code == 200
     assert path_of(watched) == "/users/{user}/reset/{token}"
     assert access.messages == ['127.0.0.1:1 - "GET /users/{user}/reset/{token}?page=2 HTTP/1.1" 200']
 
 
-async def test_another_path_is_told_as_it_is(watched: Watched, access: pytest.LogCaptureFixture) -> None:
+async def test_another_path_is_recorded_as_it_is(watched: Watched, access: pytest.LogCaptureFixture) -> None:
     await ask(APP, "/users/7")
     assert path_of(watched) == "/users/7"
     assert access.messages == ['127.0.0.1:1 - "GET /users/7 HTTP/1.1" 200', "of another form"]
 
 
-async def test_so_it_is_of_requests_that_fail_and_were_not_sampled(watch: Callable[..., Watched]) -> None:
+async def test_also_on_deferred_spans(watch: Callable[..., Watched]) -> None:
     watched = watch(sampler=ALWAYS_OFF)
     await ask(APP, "/fails/c4n4ry")
     [late] = watched.late
     assert late.attributes["url.path"] == "/fails/{api_key}"
 
 
-def test_and_of_websockets(watched: Watched) -> None:
+def test_also_for_websockets(watched: Watched) -> None:
     with served(APP) as url, connect(url.replace("http", "ws", 1) + "/rooms/c4n4ry") as websocket:
         assert list(websocket) == []
     assert path_of(watched) == "/rooms/{invite_token}"
 
 
-async def test_names_of_the_user_count(watch: Callable[..., Watched]) -> None:
+async def test_also_for_names_that_the_user_lists(watch: Callable[..., Watched]) -> None:
     watched = watch(redact_keys=["user"])
     await ask(APP, "/users/7")
     assert path_of(watched) == "/users/{user}"
 
 
-async def test_not_when_nothing_is_to_be_redacted(watch: Callable[..., Watched]) -> None:
+async def test_not_when_redaction_is_off(watch: Callable[..., Watched]) -> None:
     watched = watch(redact=False)
     await ask(APP, "/users/7/reset/c4n4ry")
     assert path_of(watched) == "/users/7/reset/c4n4ry"
 
 
-def test_the_access_log_is_left_alone_afterwards(watch: Callable[..., Watched]) -> None:
+def test_the_access_log_has_no_filter_afterwards(watch: Callable[..., Watched]) -> None:
     before = list(ACCESS.filters)
     watched = watch()
     watched.instrument()

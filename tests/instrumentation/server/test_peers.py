@@ -116,7 +116,7 @@ def test_a_proxy_on_a_unix_socket_is_seen_through() -> None:
         assert peers("private").trust(None, [(b"x-forwarded-for", address)]) is trusted
 
 
-def test_what_a_gateway_forwards_is_not_inside_where_clients_are_judged() -> None:
+def test_what_a_gateway_forwards_is_not_trusted_as_a_client() -> None:
     judged = build_client_peers(("private", "100.64.0.0/10"))
     assert judged.trust(("100.64.0.1", 1), [])
     assert not judged.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])

@@ -135,7 +135,7 @@ async def test_without_an_exception_or_on_an_untraced_route_there_is_no_span(pat
 
 @pytest.mark.parametrize("path", ["/in-a-span", "/crash", "/in-a-background-task"])
 @pytest.mark.parametrize("sampler", ["always_off", "parentbased_always_off"])
-async def test_a_sampler_that_the_user_named_decides_alone(sampler: str, path: str) -> None:
+async def test_a_sampler_that_the_user_configured_is_obeyed(sampler: str, path: str) -> None:
     with capture_telemetry(sampler=sampler, slow_request_seconds=1e-9) as telemetry:
         await ask(application(), path)
         assert not telemetry.spans

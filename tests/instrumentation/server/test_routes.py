@@ -1,4 +1,4 @@
-"""Every request is told under the template of its route, whatever the application is built of."""
+"""Every request is recorded under the template of its route, whatever the application is built of."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ FASTAPI = {
 
 
 @pytest.mark.parametrize(("asked", "endpoint"), FASTAPI.items(), ids=str)
-async def test_a_fastapi_request_is_told_under_its_full_template(watched: Watched, asked: str, endpoint: str) -> None:
+async def test_a_fastapi_request_is_recorded_under_its_full_template(
+    watched: Watched, asked: str, endpoint: str
+) -> None:
     method, path = asked.split()
     response = await ask(fastapi_application(), path, method)
     assert watched.requests() == {(method, endpoint, str(response.status_code)): 1}
@@ -147,7 +149,7 @@ STARLETTE = {
 
 
 @pytest.mark.parametrize(("asked", "endpoint"), STARLETTE.items(), ids=str)
-async def test_a_starlette_request_is_told_under_its_full_template(
+async def test_a_starlette_request_is_recorded_under_its_full_template(
     watched: Watched, tmp_path: Path, asked: str, endpoint: str
 ) -> None:
     method, path = asked.split()
@@ -155,7 +157,7 @@ async def test_a_starlette_request_is_told_under_its_full_template(
     assert watched.requests() == {(method, endpoint, str(response.status_code)): 1}
 
 
-async def test_a_route_below_a_host_is_told_without_the_host(watched: Watched, tmp_path: Path) -> None:
+async def test_a_route_below_a_host_is_recorded_without_the_host(watched: Watched, tmp_path: Path) -> None:
     await ask(starlette_application(tmp_path), "/only-here", headers={"host": "api.test"})
     assert watched.requests() == {("GET", "/only-here", "200"): 1}
 
@@ -260,7 +262,7 @@ async def test_the_endpoint_is_known_while_the_request_runs(watched: Watched) ->
     assert watched.in_progress() == {("GET", "/slow/{x}"): 0}
 
 
-async def test_a_request_that_a_middleware_still_holds_is_in_progress_as_unmatched(watched: Watched) -> None:
+async def test_a_request_in_a_middleware_is_in_progress_as_unmatched(watched: Watched) -> None:
     seen: list[dict[tuple[str, str], float]] = []
     app = FastAPI()
 

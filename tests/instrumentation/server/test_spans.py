@@ -1,4 +1,4 @@
-"""What a server span says."""
+"""Attributes, names, status and times of a server span."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def test_a_status_may_be_a_member_of_the_enumeration(watched: Watched) -> 
     assert type(watched.span.attributes["http.response.status_code"]) is int
 
 
-async def test_secrets_of_the_query_do_not_leave(watched: Watched) -> None:
+async def test_secrets_of_the_query_are_redacted(watched: Watched) -> None:
     await ask(APP, "/things/7?token=abcdefgh12345678&page=2")
     assert watched.span.attributes is not None
     query = str(watched.span.attributes["url.query"])
@@ -153,7 +153,7 @@ async def test_a_crash_is_recorded_with_its_exception_and_raised_as_it_is(watche
     assert "raise error" in str(event.attributes["exception.stacktrace"])
 
 
-async def test_the_class_of_an_exception_is_told_with_its_module(watched: Watched) -> None:
+async def test_the_class_of_an_exception_is_recorded_with_its_module(watched: Watched) -> None:
     class UpstreamError(Exception):
         pass
 
@@ -218,7 +218,7 @@ async def test_a_span_begins_with_the_request_and_ends_with_the_last_byte(watche
     assert (span.end_time - span.start_time) / 1e9 == pytest.approx(total, abs=2e-9)  # it is in whole nanoseconds
 
 
-async def test_the_duration_keeps_the_trace_as_its_exemplar(watched: Watched) -> None:
+async def test_the_duration_has_the_trace_as_its_exemplar(watched: Watched) -> None:
     await ask(APP, "/things/7")
     (point,) = watched.metrics["blogauto.api.request.duration"].data.data_points
     (exemplar,) = point.exemplars

@@ -1,4 +1,4 @@
-"""A response is over with its last byte; a client that leaves before is told as such, and is no failure of ours."""
+"""A response ends with its last byte; a client disconnect before that is recorded, and is no failure."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_a_stream_lasts_until_its_last_chunk(watched: Watched) -> None:
 
 @pytest.mark.parametrize("under", [None, BaseHTTPMiddleware], ids=["plain", "BaseHTTPMiddleware"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_client_that_leaves_a_stream_is_told_as_such(watched: Watched, loop: str, under: Any) -> None:
+def test_a_client_that_disconnects_from_a_stream_is_recorded_as_such(watched: Watched, loop: str, under: Any) -> None:
     async def stream(request: Request) -> Response:
         return StreamingResponse(slow_chunks(10_000, 0.01), media_type="text/event-stream")
 
@@ -73,7 +73,7 @@ def test_a_client_that_leaves_a_stream_is_told_as_such(watched: Watched, loop: s
     assert "error.type" not in span.attributes
 
 
-def test_a_client_that_leaves_before_the_answer_is_a_499(watched: Watched) -> None:
+def test_a_client_that_disconnects_before_the_response_is_a_499(watched: Watched) -> None:
     async def wait(request: Request) -> Response:
         await until_the_client_leaves(request)
         return PlainTextResponse("nobody reads this")
@@ -90,7 +90,7 @@ def test_a_client_that_leaves_before_the_answer_is_a_499(watched: Watched) -> No
     assert watched.span.status.status_code is StatusCode.UNSET
 
 
-def test_a_client_that_leaves_its_upload_is_no_failure(watched: Watched) -> None:
+def test_a_client_that_disconnects_during_its_upload_is_no_failure(watched: Watched) -> None:
     async def upload(request: Request) -> Response:
         await request.body()
         return PlainTextResponse("complete")
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_its_upload_is_no_failure(watched: Watched) -> None
     assert not watched.span.events
 
 
-def test_a_crash_stays_a_crash_though_the_client_has_left(watched: Watched) -> None:
+def test_a_crash_stays_a_crash_after_a_client_disconnect(watched: Watched) -> None:
     async def wait(request: Request) -> Response:
         await until_the_client_leaves(request)
         raise ZeroDivisionError
@@ -120,7 +120,7 @@ def test_a_crash_stays_a_crash_though_the_client_has_left(watched: Watched) -> N
     assert watched.span.status.status_code is StatusCode.ERROR
 
 
-def test_requests_in_flight_at_the_end_of_the_server_are_told(watched: Watched) -> None:
+def test_requests_in_flight_at_the_end_of_the_server_are_recorded(watched: Watched) -> None:
     async def slow(request: Request) -> Response:
         await asyncio.sleep(0.5)
         return PlainTextResponse("slow")
@@ -170,7 +170,7 @@ async def test_a_response_that_is_never_finished_is_incomplete(watched: Watched)
     assert watched.span.attributes["error.type"] == "incomplete_response"
 
 
-async def test_what_we_do_not_know_passes_through(watched: Watched) -> None:
+async def test_unknown_messages_pass_through(watched: Watched) -> None:
     async def odd(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.push", "path": "/style.css", "headers": []})
         await send({"type": "http.response.debug", "info": {}})
@@ -183,7 +183,7 @@ async def test_what_we_do_not_know_passes_through(watched: Watched) -> None:
     assert watched.requests() == {("GET", "/x/{path}", "200"): 1}
 
 
-async def test_a_cancelled_request_is_told(watched: Watched) -> None:
+async def test_a_cancelled_request_is_recorded(watched: Watched) -> None:
     app, running = FastAPI(), asyncio.Event()
 
     @app.get("/x")

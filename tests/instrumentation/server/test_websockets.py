@@ -86,7 +86,7 @@ def test_a_session_is_one_span_under_the_template_of_its_route(watched: Watched)
     assert span.status.status_code is StatusCode.UNSET
 
 
-def test_a_session_is_no_request_and_a_client_that_leaves_no_error(watched: Watched) -> None:
+def test_a_session_is_no_request_and_a_client_disconnect_no_error(watched: Watched) -> None:
     talk("/ws/rooms/7", "hello")
     assert watched.requests() == {}
     assert watched.durations() == {}

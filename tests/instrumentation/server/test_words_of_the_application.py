@@ -1,4 +1,4 @@
-"""What the application says of its own request stays, and what it suppresses is not said at all."""
+"""What the application sets on its own request stays, and what it suppresses is not recorded."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ async def test_an_encoded_path_of_an_untraced_route_is_untraced() -> None:
     assert [span.name for span in telemetry.spans] == []
 
 
-async def test_the_status_says_which_exception_it_was(telemetry: Captured) -> None:
+async def test_the_status_description_names_the_exception(telemetry: Captured) -> None:
     assert await ask(shop(), "/fails") == 500
     assert telemetry.span("GET /fails").status.description == "LookupError: no such order"
 
 
-async def test_a_span_written_afterwards_says_it_too() -> None:
+async def test_a_deferred_span_has_it_too() -> None:
     with capture_telemetry(sample_rate=0.0) as telemetry:
         await ask(shop(), "/fails")
     assert telemetry.span("GET /fails").status.description == "LookupError: no such order"
@@ -109,14 +109,14 @@ def test_a_websocket_session_has_a_method(telemetry: Captured) -> None:
 
 
 @pytest.mark.parametrize("suppress", [suppress_instrumentation, suppress_http_instrumentation])
-async def test_a_request_that_is_suppressed_is_answered_and_not_told(suppress: object, telemetry: Captured) -> None:
+async def test_a_suppressed_request_is_answered_and_not_recorded(suppress: object, telemetry: Captured) -> None:
     with suppress():  # type: ignore[operator]
         assert await ask(shop(), "/orders/7") == 200
     assert telemetry.spans == ()
     assert not telemetry.points("blogauto.api.requests")
 
 
-def test_a_statement_that_is_suppressed_is_not_told(telemetry: Captured) -> None:
+def test_a_suppressed_statement_is_not_recorded(telemetry: Captured) -> None:
     with create_engine("sqlite://").connect() as connection, trace.get_tracer("shop").start_as_current_span("work"):
         with suppress_instrumentation():
             connection.execute(text("SELECT 1"))
