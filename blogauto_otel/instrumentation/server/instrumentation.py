@@ -104,9 +104,10 @@ class ServerInstrumentation:
         library = getattr(getattr(span, "instrumentation_scope", None), "name", "")
         if library == semconv.SCOPE_HTTP:  # a request to another application, made within a request
             return False
-        note_other(library, "makes the server spans, around the application")
+        note_other(library or "another library", "makes the server spans, around the application")
         request.parent, request.span, request.sampled = outer, span, True
         span.set_attribute(semconv.REQUEST_ID, request.id.decode("ascii"))
+        _call_hooks(request)
         return True
 
     def _start_span(self, request: Request) -> None:
@@ -119,9 +120,7 @@ class ServerInstrumentation:
         request.span = span
         if request.recording:
             span.set_attributes(attributes.of_request(request, self._redactor))
-            hooks.request_started(span, request.scope)
-            if hooks.has_response_callbacks():
-                request.on_response = hooks.response_started
+            _call_hooks(request)
         if self._captured.has_response:
             request.response_headers = ()
 
@@ -177,9 +176,11 @@ class ServerInstrumentation:
     def _leave(self, request: Request) -> None:
         """Restore the context that the task had before."""
         try:
-            self.paths.remember(request)
-            request_context.leave_request(request)
-            request.release()
+            try:
+                self.paths.remember(request)
+                request_context.leave_request(request)
+            finally:
+                request.release()
         except BaseException as error:
             if not swallow("leaving a request", error):
                 raise
@@ -248,6 +249,12 @@ class ServerInstrumentation:
         return (
             span if request.sampled or not self.deferred.can_write(request) else DeferredSpan(span).get_span_context()
         )
+
+
+def _call_hooks(request: Request) -> None:
+    hooks.request_started(request.span, request.scope)
+    if hooks.has_response_callbacks():
+        request.on_response = hooks.response_started
 
 
 def _excluded_urls(settings: Settings) -> re.Pattern[str] | None:

@@ -20,21 +20,22 @@ EXCLUDED: Final = "blogauto_otel_excluded"
 Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-def wrap_asgi_call(call: Call, has_own_telemetry: Callable[[Any], bool] | None = None) -> Call:
+def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | None = None) -> Call:
     """Wrap `__call__` of an application class, so that applications made earlier are covered too.
 
     The wrapper is a coroutine function, because servers tell ASGI 3 from ASGI 2 by it.
 
     Args:
         call: The function.
-        has_own_telemetry: Whether an application makes the server spans of its requests with a provider of its own.
+        own_telemetry: Whether an application makes the server spans of its requests with a provider of its own; None if
+            it has no telemetry of its own.
     """
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-        is_traced = has_own_telemetry is not None and has_own_telemetry(self)
+        is_traced = own_telemetry(self) if own_telemetry is not None else None
         if MARK in scope:  # mounted in an instrumented application
-            if is_traced:
+            if is_traced is not None:
                 _allow_other_telemetry(scope)
             await call(self, scope, receive, send)
             return
@@ -45,11 +46,11 @@ def wrap_asgi_call(call: Call, has_own_telemetry: Callable[[Any], bool] | None =
                 await other(scope, receive, send)
                 return
             server = state.active
-            request = server.begin(scope, receive, send, is_traced=is_traced) if server is not None else None
+            request = server.begin(scope, receive, send, is_traced=bool(is_traced)) if server is not None else None
             if server is None or request is None:
                 await hooks.call_uninstrumented(call, self, scope, receive, send)
                 return
-            if not is_traced:
+            if is_traced is None:
                 _suppress_other_telemetry(scope)
             try:
                 await call(self, scope, request.receive, request.send)

@@ -77,6 +77,8 @@ class SecretPaths:
 
     def find(self, request: Request) -> SecretPath | None:
         """The path of a request, if it has a secret in it."""
+        if request.secret_path is not None:
+            return request.secret_path
         template = request.path_template()
         if template is None or not self.has_secret_parameter(template):
             return None
@@ -89,6 +91,7 @@ class SecretPaths:
         with guard("finding a secret in a path"):
             secret = self.find(request)
             if secret is not None:
+                request.secret_path = secret  # for tasks that outlive the request, too
                 _last.set(secret)
 
 

@@ -23,7 +23,7 @@ from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from blogauto_otel.instrumentation.server.paths import SecretPaths
+    from blogauto_otel.instrumentation.server.paths import SecretPath, SecretPaths
 
 # nginx's status code for a client that disconnected before the response started; it has no official name.
 CLIENT_CLOSED_REQUEST: Final = "499"
@@ -68,6 +68,7 @@ class Request(RouteTracker):
     handled: BaseException | None = None  # that a handler of the application turned into a response
     client_disconnected = False  # before the response was complete
     client_disconnected_early = False  # before the response started
+    secret_path: SecretPath | None = None  # its path, if that has a secret in it; known at its end
     extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
 
     # The classification.
@@ -204,7 +205,8 @@ class Request(RouteTracker):
         self.finished = True
         code = self.code
         self.seconds = ((self.ended or perf_counter_ns()) - self.began) / 1e9
-        self.template = self.template or self.find_template() or self.match_template()
+        if not self._is_last_sent:
+            self.template = self.find_template() or self.match_template()
         if self.error is not None or self.ended is None or self.client_disconnected or code is None or code >= 500:
             self._classify_failure()
         else:
@@ -252,7 +254,7 @@ class Request(RouteTracker):
 
     def path_template(self) -> str | None:
         """The template for the path, also where no route answers: below a mount, and before a redirect."""
-        template = self.template or self.find_template() or self.match_template()
+        template = self.template if self._is_last_sent else self.find_template() or self.match_template()
         if template is None and self.prefix:
             return self.prefix + "/{path}"
         if template is None and self.code == REDIRECT:

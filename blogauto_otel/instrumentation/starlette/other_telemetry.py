@@ -78,13 +78,19 @@ def native_is_suppressed(
     return False
 
 
-def has_own_telemetry(app: Any) -> bool:
-    """Whether this FastAPI application was given a provider that is not ours: it then makes the server spans."""
+def own_telemetry(app: Any) -> bool | None:
+    """Whether this FastAPI application makes spans with its own telemetry; None unless it was given another provider.
+
+    A provider that the application passed itself keeps working.
+    """
     config = getattr(app, "_telemetry", None)
-    if not config or state.active is None:
-        return False
-    ours = state.active.providers
-    return any(config.get(kind) is not None and config.get(kind) not in ours for kind in _PROVIDERS)
+    if type(config) is not dict or state.active is None:
+        return None
+    for kind in _PROVIDERS:
+        provider = config.get(kind)
+        if provider is not None and not any(provider is ours for ours in state.active.providers):
+            return bool(config.get("tracing", True))
+    return None
 
 
 # --- middlewares ------------------------------------------------------------------------------------------------------
@@ -113,10 +119,12 @@ def _has_own_provider(middleware: Any) -> bool:
     """Whether the application gave this middleware a tracer provider that is not ours."""
     if state.active is None:
         return True
-    provider = getattr(middleware, "_tracer_provider", None)  # Starlette's
-    tracer = getattr(middleware, "tracer", None) if provider is None else provider.get_tracer("blogauto_otel")
-    processor = getattr(tracer, "span_processor", None)  # a tracer from before `configure()` has none
-    return processor is not None and processor is not getattr(state.active.tracer, "span_processor", processor)
+    with guard("looking at the tracer of a middleware"):
+        provider = getattr(middleware, "_tracer_provider", None)  # Starlette's
+        tracer = getattr(middleware, "tracer", None) if provider is None else provider.get_tracer("blogauto_otel")
+        processor = getattr(tracer, "span_processor", None)  # a tracer from before `configure()` has none
+        return processor is not None and processor is not getattr(state.active.tracer, "span_processor", processor)
+    return True
 
 
 def adopt_correlation_id(call: Call) -> Call:

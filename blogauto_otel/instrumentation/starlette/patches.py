@@ -32,7 +32,7 @@ Function = Callable[..., Any]
 
 
 def _wrap_fastapi_call(call: Function) -> Function:
-    return wrap_asgi_call(call, other_telemetry.has_own_telemetry)
+    return wrap_asgi_call(call, other_telemetry.own_telemetry)
 
 
 def _note_route(handle: Function) -> Function:

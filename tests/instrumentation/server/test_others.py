@@ -65,6 +65,23 @@ def installed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> Watched:
     return watched
 
 
+Contrib = Callable[..., None]
+
+
+@pytest.fixture
+def contrib() -> Iterator[Contrib]:
+    """contrib's `instrument_app`, undone after the test: it patches background tasks of the whole process."""
+    apps: list[FastAPI] = []
+
+    def instrument(app: FastAPI, **options: Any) -> None:
+        FastAPIInstrumentor.instrument_app(app, **options)
+        apps.append(app)
+
+    yield instrument
+    for app in apps:
+        FastAPIInstrumentor.uninstrument_app(app)
+
+
 def application(**options: Any) -> FastAPI:
     app = FastAPI(**options)
 
@@ -80,9 +97,9 @@ def detail() -> str:
     return "" if report is None else report.detail
 
 
-async def test_contribs_instrument_app_left_in_the_code(installed: Watched) -> None:
+async def test_contribs_instrument_app_left_in_the_code(installed: Watched, contrib: Contrib) -> None:
     app = application()
-    FastAPIInstrumentor.instrument_app(app, server_request_hook=lambda span, _: span.set_attribute("by", "contrib"))
+    contrib(app, server_request_hook=lambda span, _: span.set_attribute("by", "contrib"))
     await ask(app, "/x/1")
     assert installed.names == ["GET /x/{x}"]
     assert installed.span.attributes is not None
@@ -91,16 +108,18 @@ async def test_contribs_instrument_app_left_in_the_code(installed: Watched) -> N
     assert "opentelemetry.instrumentation.asgi.OpenTelemetryMiddleware is passed over" in detail()
 
 
-async def test_contribs_instrument_app_records_no_second_exception(installed: Watched) -> None:
+async def test_contribs_instrument_app_records_no_second_exception(installed: Watched, contrib: Contrib) -> None:
     app = application()
-    FastAPIInstrumentor.instrument_app(app)
+    contrib(app)
     await ask(app, "/x/0")
     assert [event.name for event in installed.span.events] == ["exception"]
 
 
-async def test_contrib_with_a_provider_of_its_own_keeps_working(installed: Watched, mine: Mine) -> None:
+async def test_contrib_with_a_provider_of_its_own_keeps_working(
+    installed: Watched, mine: Mine, contrib: Contrib
+) -> None:
     app = application()
-    FastAPIInstrumentor.instrument_app(app, tracer_provider=mine.provider)
+    contrib(app, tracer_provider=mine.provider)
     await ask(app, "/x/1")
     assert installed.names == ["GET /x/{x}"]
     assert mine.provider is not installed.tracers
@@ -155,6 +174,14 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         assert "x-request-id" in response.headers
         assert "FastAPI(telemetry=...) makes the server spans" in detail()
         assert kind == "tracer_provider" or reader.get_metrics_data() is not None
+
+    async def test_fastapi_with_a_provider_for_metrics_only_leaves_the_spans_to_us(installed: Watched) -> None:
+        reader = InMemoryMetricReader()
+        meters = MeterProvider([reader], shutdown_on_exit=False)
+        app = application(telemetry={"meter_provider": meters, "tracing": False, "logs": False})
+        await ask(app, "/x/1")
+        assert installed.names == ["GET /x/{x}"]
+        assert reader.get_metrics_data() is not None
 
     async def test_our_own_provider_given_to_fastapi_changes_nothing(installed: Watched) -> None:
         app = application(telemetry={"tracer_provider": installed.tracers})

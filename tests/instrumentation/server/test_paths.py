@@ -191,6 +191,23 @@ async def test_what_is_mounted_below_a_secret(watched: Watched, below: str) -> N
     assert "c4n4ry" not in str(path_of(watched))
 
 
+async def test_a_task_that_outlives_its_request(watched: Watched, lines: Lines) -> None:
+    app, tasks, ended = FastAPI(), [], asyncio.Event()
+
+    async def work() -> None:
+        await ended.wait()
+        logging.getLogger("uvicorn.error").info("done with /invites/c4n4ry")
+
+    @app.get("/invites/{token}")
+    async def invite() -> None:
+        tasks.append(asyncio.create_task(work()))
+
+    await ask(app, "/invites/c4n4ry")
+    ended.set()
+    await tasks[0]
+    assert lines.lines == ["done with /invites/{token}"]
+
+
 async def test_the_next_request_of_a_task_is_another(watched: Watched, lines: Lines) -> None:
     await ask(APP, "/users/7/reset/c4n4ry")
     await ask(APP, "/users/7")
