@@ -16,7 +16,7 @@ from opentelemetry.context import attach, get_current
 
 from blogauto_otel import _process
 from blogauto_otel._guard import guard
-from blogauto_otel.api.context import Scope, begin_request, current_scope, enter
+from blogauto_otel.api.context import Scope, begin_request, current_scope, enter, mark_ended
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.request import Request
@@ -111,4 +111,5 @@ def leave_request(request: Request) -> None:
     """Restore what was in force before the request; in the context of another request, do nothing."""
     # The garbage collector closes an abandoned coroutine in whatever context it runs in.
     if request.outside is not None and current.get() is request:
+        mark_ended(current_scope())
         restore(request.outside)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from testkit.processes import ROOT
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
 from blogauto_otel.instrumentation.server import instrument_app
 from blogauto_otel.instrumentation.server.middleware import InstrumentedApp
+from testkit.processes import ROOT
 from testkit.requests import Watched, ask
 
 
