@@ -14,27 +14,28 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import metrics, trace
 
-from blogauto_otel import _guard, api, config, instrumentation, integrations, propagation, redaction, resource
+from blogauto_otel import _guard, _otel, api, config, instrumentation, integrations, propagation, redaction, resource
 from blogauto_otel._guard import guard, log_once, logger
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, DeliveryStats, build_delivery
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.sdk.logger_provider import Logs, build_logs
-from blogauto_otel.sdk.meter_provider import Metering, build_metering
-from blogauto_otel.sdk.tracer_provider import Tracing, build_tracing
+from blogauto_otel.sdk import private, self_test
+from blogauto_otel.sdk.logger_provider import BlogautoLoggerProvider, build_logger_provider
+from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider, build_meter_provider
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider, build_tracer_provider
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import LogRecordProcessor
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor
     from typing_extensions import Unpack
 
     from blogauto_otel.arguments import SettingsArguments
+    from blogauto_otel.sdk.unstable import LogRecordProcessor
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 
@@ -125,9 +126,9 @@ class _Parts:
 
     resource: Resource
     delivery: Delivery
-    tracing: Tracing | None
-    metering: Metering | None
-    logs: Logs | None
+    tracing: BlogautoTracerProvider | None
+    metering: BlogautoMeterProvider | None
+    logs: BlogautoLoggerProvider | None
     reports: tuple[Report, ...]
     destinations: Mapping[str, str]
     redactor: redaction.Redactor
@@ -213,7 +214,7 @@ class Telemetry:
             environment=self.settings.environment,
             destinations={signal: redact(place) for signal, place in self._parts.destinations.items()},
             instrumentation=integrations.current_reports(self._parts.reports),
-            problems=tuple(map(redact, self._problems)),
+            problems=tuple(map(redact, (*self._problems, *self_test.problems()))),
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),
         )
@@ -370,16 +371,17 @@ def _compose(
     redaction.redact_own_log(redactor)
     resource_ = resource.build_resource(settings)
     delivery = build_delivery(settings, resource_)
+    parts: dict[str, Any] = {"delivery": delivery, "redactor": redactor}
     tracing = metering = logs = None
     if not _is_taken(trace.get_tracer_provider, "traces", settings):
-        tracing = build_tracing(settings, resource_, delivery=delivery, redactor=redactor, processors=span_processors)
-        trace.set_tracer_provider(tracing.provider)
+        tracing = build_tracer_provider(settings, resource_, processors=span_processors, **parts)
+        trace.set_tracer_provider(tracing)
     if not _is_taken(metrics.get_meter_provider, "metrics", settings):
-        metering = build_metering(settings, resource_, delivery=delivery, redactor=redactor)
-        metrics.set_meter_provider(metering.provider)
-    if not _is_taken(_logs.get_logger_provider, "logs", settings):
-        logs = build_logs(settings, resource_, delivery=delivery, redactor=redactor, processors=log_processors)
-        _logs.set_logger_provider(logs.provider)
+        metering = build_meter_provider(settings, resource_, **parts)
+        metrics.set_meter_provider(metering)
+    if not _is_taken(_otel.get_logger_provider, "logs", settings):
+        logs = build_logger_provider(settings, resource_, processors=log_processors, **parts)
+        _otel.set_logger_provider(logs)
     propagate.set_global_textmap(propagation.build_propagator(settings.propagators))
     context = Context(
         settings=settings,
@@ -387,7 +389,7 @@ def _compose(
         delivery=delivery,
         tracer_provider=trace.get_tracer_provider(),
         meter_provider=metrics.get_meter_provider(),
-        logger_provider=_logs.get_logger_provider(),
+        logger_provider=_otel.get_logger_provider(),
         write_deferred_span=tracing.write_deferred_span if tracing else None,
     )
     with guard("declaring the domain metrics"):
@@ -399,8 +401,9 @@ def _compose(
     return _Parts(resource_, delivery, tracing, metering, logs, reports, destinations, redactor)
 
 
-# The API's own stand-ins, by class name: what `get_*_provider()` returns while nobody has installed one.
-_STAND_INS: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
+def _is_placeholder(kind: type[object]) -> bool:
+    """Whether it is the API's own proxy: what `get_*_provider()` returns while no provider is installed."""
+    return "Proxy" in kind.__name__ and kind.__module__.startswith("opentelemetry.") and ".sdk" not in kind.__module__
 
 
 def _is_taken(get_provider: Callable[[], object], signal: str, settings: Settings) -> bool:
@@ -412,7 +415,7 @@ def _is_taken(get_provider: Callable[[], object], signal: str, settings: Setting
             f"{signal}: what OTEL_PYTHON_*_PROVIDER names cannot be loaded ({type(error).__name__}); using ours",
         )
         return False
-    if type(provider).__name__ in _STAND_INS and type(provider).__module__.startswith("opentelemetry."):
+    if _is_placeholder(type(provider)):
         return False
     log_once(
         f"{signal} taken",
@@ -529,21 +532,7 @@ def _uninstall() -> None:
     api.detach()
 
 
-# Where the API keeps each provider, and what it calls it there.
-_API_GLOBALS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
-    {
-        "traces": ("opentelemetry.trace", "TRACER"),
-        "metrics": ("opentelemetry.metrics._internal", "METER"),
-        "logs": ("opentelemetry._logs._internal", "LOGGER"),
-    }
-)
-
-
 def _give_back(signal_names: Iterable[str]) -> None:
     """Let the API have its stand-ins again: it lets a provider be set once."""
-    from opentelemetry.util._once import Once
-
     for signal in signal_names:
-        module, name = _API_GLOBALS[signal]
-        setattr(sys.modules[module], f"_{name}_PROVIDER", None)
-        setattr(sys.modules[module], f"_{name}_PROVIDER_SET_ONCE", Once())
+        private.uninstall_provider(signal)

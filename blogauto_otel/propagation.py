@@ -43,7 +43,7 @@ def build_propagator(names: tuple[str, ...]) -> TextMapPropagator:
 
 
 def _load(name: str) -> TextMapPropagator | None:
-    from opentelemetry.util._importlib_metadata import entry_points
+    from blogauto_otel._otel import entry_points
 
     try:
         for entry_point in entry_points(group="opentelemetry_propagator", name=name):

@@ -1,6 +1,6 @@
 """The stable semantic conventions for the contrib instrumentations that we switch on, and for no others.
 
-They ask `opentelemetry.instrumentation._semconv` which conventions to emit, and it asks the environment. A variable set
+They ask OpenTelemetry which conventions to emit, and it asks the environment. A variable set
 there would change what the application's own instrumentations emit, and those of every child process. So the question
 is answered by who asks it.
 """
@@ -12,10 +12,11 @@ from types import FrameType
 from typing import Any, Final
 
 from blogauto_otel._guard import guard
+from blogauto_otel.sdk import private
 
 ROOT: Final = "opentelemetry.instrumentation."
-_ASKED: Final = f"{ROOT}_semconv"
-_METHOD: Final = "_get_opentelemetry_stability_opt_in_mode"
+_ASKED: Final = private.CONVENTION_MODULE
+_METHOD: Final = private.CONVENTION_METHOD
 _STABLE: Final = ("http", "database")
 
 _ours: Final[set[str]] = set()  # modules of the instrumentations that are ours
@@ -38,10 +39,8 @@ def leave(*packages: str) -> None:
 
 def _patch() -> None:
     global _original
-    from opentelemetry.instrumentation import _semconv
-
-    holder: Any = _semconv._OpenTelemetrySemanticConventionStability
-    if _original is not None:
+    holder = private.convention_chooser()
+    if _original is not None or holder is None:
         return
     _original = vars(holder)[_METHOD]
     ask = getattr(holder, _METHOD)
@@ -58,9 +57,7 @@ def _patch() -> None:
 def _unpatch() -> None:
     global _original
     if _original is not None:
-        from opentelemetry.instrumentation import _semconv
-
-        setattr(_semconv._OpenTelemetrySemanticConventionStability, _METHOD, _original)
+        setattr(private.convention_chooser(), _METHOD, _original)
         _original = None
 
 

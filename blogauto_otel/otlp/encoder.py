@@ -28,12 +28,13 @@ from blogauto_otel.otlp.values import (
 )
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import LogRecord
     from opentelemetry.sdk.metrics.export import Metric, MetricsData
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status, TraceState
+
+    from blogauto_otel._otel import LogRecord
 
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
@@ -143,8 +144,11 @@ def nanoseconds(value: Any) -> int:
 class Encoder:
     """Encodes for one redactor and one set of limits; its memory of frequent values is bounded and shared."""
 
-    def __init__(self, redactor: Redactor, limits: Limits | None = None) -> None:
+    def __init__(
+        self, redactor: Redactor, limits: Limits | None = None, *, part_of_span: Callable[[Any, str], Any] = getattr
+    ) -> None:
         limits = limits or Limits()
+        self._part_of_span = part_of_span  # `attributes`, `events` or `links`, without the copies of the properties
         self._redactor = redactor
         self._limits = limits
         self._span_name = Names(_NAME, redactor)
@@ -186,7 +190,7 @@ class Encoder:
         return message(_TRACE_STATE, utf8(self._redactor.text(state.to_header())))
 
     def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
-        attributes = _kept(span, "attributes")
+        attributes = self._part_of_span(span, "attributes")
         _count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
         return self._span_attributes.append(parts, copied(attributes))
 
@@ -194,7 +198,7 @@ class Encoder:
         self, parts: list[bytes], span: ReadableSpan, what: str, encode: Callable[[list[bytes], Any], bool], tag_: bytes
     ) -> bool:
         """Events or links; one that is broken costs itself, never the span."""
-        found = _kept(span, what)
+        found = self._part_of_span(span, what)
         _count(parts, tag_, getattr(found, "dropped", 0))
         if not found:
             return False
@@ -308,12 +312,6 @@ class Encoder:
                         if not swallow("encoding a metric", error):
                             raise
         return encoded
-
-
-def _kept(span: ReadableSpan, what: str) -> Any:
-    """Attributes, events or links: what the SDK's span keeps itself, for its properties copy them at every look."""
-    kept = getattr(span, "_" + what, None)
-    return getattr(span, what) if kept is None else kept
 
 
 def copied(attributes: Any) -> Mapping[str, Any] | None:

@@ -35,7 +35,7 @@ def cyclic() -> object:
 
 
 def meter(providers: Providers) -> Any:
-    return providers.metering.provider.get_meter("tests")
+    return providers.metering.get_meter("tests")
 
 
 @pytest.mark.parametrize("create", SYNCHRONOUS)

@@ -170,7 +170,7 @@ class Observer:
         known = attributes.of_response(request, self.paths)
         if getattr(span, "name", request.name) == request.name:  # else the application has given it one
             span.update_name(request.span_name())
-        if attributes.ROUTE in (getattr(span, "_attributes", None) or ()):  # likewise
+        if attributes.ROUTE in (getattr(span, "attributes", None) or ()):  # likewise
             known.pop(attributes.ROUTE, None)
         span.set_attributes(known)
         if request.failed:

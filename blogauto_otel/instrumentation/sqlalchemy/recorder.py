@@ -111,7 +111,7 @@ class _DeferredSpan:
 
     def __init__(self, context: Context) -> None:
         self._provider: Any = context.tracer_provider
-        is_as_known = hasattr(getattr(self._provider, "_active_span_processor", None), "_span_processors")
+        is_as_known = hasattr(self._provider, "processors")
         self._write = context.write_deferred_span if is_as_known and context.settings.sampler is None else None
         self._looked_at: object = None
         self._unwatched = False
@@ -138,7 +138,7 @@ class _DeferredSpan:
 
     def _is_unwatched(self) -> bool:
         """Looked at anew whenever a processor was added."""
-        processors = self._provider._active_span_processor._span_processors
+        processors = self._provider.processors.all
         if processors is not self._looked_at:
             self._unwatched = not any(map(_watches_starts, processors))
             self._looked_at = processors

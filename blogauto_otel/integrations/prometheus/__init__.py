@@ -20,7 +20,7 @@ from blogauto_otel.instrumentation.server.peers import judging_clients
 from blogauto_otel.integrations.prometheus.endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
-    from blogauto_otel.sdk.meter_provider import Metering
+    from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
 
 __all__ = ["MetricsEndpoint", "link", "report", "unlink"]
 
@@ -30,7 +30,7 @@ FOR_PRIVATE_NETWORKS: Final = " for private networks"
 _served: Final[dict[str, Report]] = {}
 
 
-def link(context: Context, metering: Metering | None) -> Report:
+def link(context: Context, metering: BlogautoMeterProvider | None) -> Report:
     """Answer `settings.metrics_path` in every application without a working route there; nothing when it is empty.
 
     In production it takes a token, or a client on a private network.

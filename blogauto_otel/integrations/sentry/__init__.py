@@ -28,7 +28,7 @@ from blogauto_otel.instrumentation.imports import when_imported
 
 if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import SentryLink
-    from blogauto_otel.sdk.meter_provider import Metering
+    from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
 
 __all__ = ["after_fork_in_child", "flush", "link", "report", "shutdown", "unlink"]
 
@@ -39,7 +39,7 @@ _context: Context | None = None
 _link: SentryLink | None = None
 
 
-def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - the interface
+def link(context: Context, metering: BlogautoMeterProvider | None) -> Report:  # noqa: ARG001 - the interface
     """Link Sentry's SDK with OpenTelemetry: at once when there is a DSN, else when the application imports the SDK.
 
     An application may call `sentry_sdk.init` itself, before or after: its client is linked and keeps its options.

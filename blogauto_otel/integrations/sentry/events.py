@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import sentry_sdk
 from opentelemetry import trace
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, format_span_id, format_trace_id
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
+from blogauto_otel._otel import SeverityNumber
 from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import failure_of, first_failure_of, remember
 from blogauto_otel.instrumentation import Context
