@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
-from typing import Final
+from typing import Any
 
 from opentelemetry import _logs as logs_api
 from opentelemetry._logs import (
@@ -21,7 +21,6 @@ from opentelemetry._logs import (
 )
 
 __all__ = [
-    "LAUNCHER_LOGGER",
     "LogRecord",
     "Logger",
     "LoggerProvider",
@@ -32,16 +31,13 @@ __all__ = [
     "set_logger_provider",
 ]
 
-# The logger of the launcher `opentelemetry-instrument`.
-LAUNCHER_LOGGER: Final = "opentelemetry.instrumentation.auto_instrumentation._load"
-
 
 def entry_points(*, group: str, name: str | None = None) -> Iterable[EntryPoint]:
     """The entry points of a group; OpenTelemetry caches them for the process."""
-    selection = {"group": group} if name is None else {"group": group, "name": name}
+    selection: dict[str, Any] = {"group": group} if name is None else {"group": group, "name": name}
     try:
         from opentelemetry.util._importlib_metadata import entry_points as cached
     except ImportError:
-        return importlib.metadata.entry_points(**selection)
-    found: Iterable[EntryPoint] = cached(**selection)
-    return found
+        cached = importlib.metadata.entry_points  # type: ignore[assignment]
+    found: Any = cached(**selection)
+    return tuple(found)

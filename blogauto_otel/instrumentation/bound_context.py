@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.api.context import bound
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 
 
 class BoundContextProcessor(SpanProcessor):
@@ -36,7 +36,7 @@ class BoundContextProcessor(SpanProcessor):
             return
         try:
             if self.enabled and span.context is not None:
-                remember(failure, span.context)
+                record_failure(failure, span.context)
         except BaseException as error:
             if not swallow("remembering a failed span", error):
                 raise

@@ -9,7 +9,7 @@ from typing import Any, Final
 from opentelemetry.trace import NonRecordingSpan
 
 from blogauto_otel._guard import guard
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 
 _stock_end: Final[Callable[..., None]] = NonRecordingSpan.end
 
@@ -19,7 +19,7 @@ def _end(self: NonRecordingSpan, end_time: int | None = None) -> None:
     failure = sys.exc_info()[1]
     if isinstance(failure, Exception):
         with guard("remembering a span that is not sampled"):
-            remember(failure, self.get_span_context())
+            record_failure(failure, self.get_span_context())
     _stock_end(self, end_time)
 
 

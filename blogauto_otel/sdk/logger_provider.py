@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakSet
@@ -139,7 +140,7 @@ class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
     """The SDK's logger provider, with tolerant loggers and guarded processors."""
 
     def __init__(self, *, redactor: Redactor = NO_REDACTION, limits: LogRecordLimits, **options: Any) -> None:
-        self.processors = SynchronousMultiLogRecordProcessor()
+        self.processors = SynchronousMultiLogRecordProcessor()  # type: ignore[no-untyped-call]
         if _HAS_LIMITS:
             options["log_record_limits"] = limits
         super().__init__(multi_log_record_processor=self.processors, shutdown_on_exit=False, **options)
@@ -198,7 +199,7 @@ def _limits(settings: Settings) -> LogRecordLimits:
     """Counts only, and every one, as for spans (`tracer_provider._limits`)."""
     most = settings.max_log_attributes or settings.max_attributes
     if not _HAS_LIMITS:
-        return LogRecordLimits(max_attributes=most, max_attribute_length=None)
+        return LogRecordLimits(max_attributes=most, max_attribute_length=sys.maxsize)  # None: from the environment
     return LogRecordLimits(
         max_attributes=settings.max_attributes,
         max_attribute_length=LogRecordLimits.UNSET,

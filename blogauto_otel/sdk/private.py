@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
+from opentelemetry.metrics import ObservableGauge
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import DefaultAggregation
 from opentelemetry.sdk.resources import Resource
@@ -76,7 +77,7 @@ def make_reentrant(*owners: Any) -> None:
     A signal handler or a finalizer may record telemetry in the middle of a call to any of them.
     """
     without = replace_locks(threading.RLock(), *owners)
-    if without:
+    if without and len(without) == len(owners):  # before 1.41 some have none, and need none
         report("locks", f"{', '.join(without)} has no lock")
 
 
@@ -195,6 +196,9 @@ class ReceivingReader(MetricReader):
     def received(self, data: Any) -> None:
         """Called by `collect` with the metrics."""
 
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+        """Nothing is kept."""
+
     def _receive_metrics(self, metrics_data: Any, *_: Any, **__: Any) -> None:
         self.received(metrics_data)
 
@@ -223,6 +227,23 @@ def series_key(attributes: Mapping[str, Any]) -> Any:
         return repr(sorted(attributes.items(), key=repr))
 
 
+_LastValue: Any = _find(f"{METRICS_INTERNAL}.aggregation", "_LastValueAggregation")
+_forgets_value: Final = (
+    _LastValue is not None and "instrument_is_synchronous" not in inspect.signature(_LastValue.__init__).parameters
+)  # before 1.41
+
+
+class _LastingValue(_LastValue or object):  # type: ignore[misc]
+    """The value of a gauge, which stays until the next; older SDKs forget it after one collection."""
+
+    def collect(self, *arguments: Any) -> Any:
+        with self._lock:
+            value = self._value
+            point = super().collect(*arguments)
+            self._value = value
+            return point
+
+
 OVERFLOW_KEY: Final = series_key(OVERFLOW_ATTRIBUTES)
 
 
@@ -249,6 +270,7 @@ class _LimitedMatch(_Match or object):  # type: ignore[misc]
     """The series of one instrument under one view; an object of the SDK that is given this class."""
 
     _rules: SeriesRules
+    _attributes_aggregation: dict[Any, Any]
 
     def consume_measurement(self, measurement: Any, should_sample_exemplar: bool = True) -> None:
         """Aggregate a measurement into its series; beyond the limit, into the overflow series."""
@@ -297,6 +319,8 @@ class _LimitedMatch(_Match or object):  # type: ignore[misc]
 
         series = aggregation._create_aggregation(self._instrument, attributes, factory, time.time_ns())
         replace_locks(lock, series)
+        if _forgets_value and isinstance(series, _LastValue) and not isinstance(self._instrument, ObservableGauge):
+            series.__class__ = _LastingValue
         return series
 
 
@@ -320,6 +344,8 @@ class _LimitedStorage(_Storage or object):  # type: ignore[misc]
 
 def limit_series(provider: Any, rules: SeriesRules) -> None:
     """Apply the rules to every instrument of the provider."""
+    if _Match is None or _Storage is None:
+        raise AttributeError("_ViewInstrumentMatch or MetricReaderStorage")
     for storage in provider._measurement_consumer._reader_storages.values():
         storage.__class__ = _LimitedStorage
         storage._rules = rules

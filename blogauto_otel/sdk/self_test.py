@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ _NO_LIMITS: Final = dict.fromkeys(
 )  # fmt: skip
 
 
+@functools.cache
 def _tracer_provider() -> TracerProvider:
     return TracerProvider(ALWAYS_ON, Resource({}), shutdown_on_exit=False, span_limits=SpanLimits(**_NO_LIMITS))
 
@@ -273,7 +275,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     ),
     "locks": Feature((), "a signal handler that records telemetry may wait for ever", _no_test),
     "conventions": Feature(
-        ("opentelemetry.instrumentation._semconv:_OpenTelemetrySemanticConventionStability",),
+        (),
         "client instrumentations emit the semantic conventions that the environment names",
         _no_test,
     ),

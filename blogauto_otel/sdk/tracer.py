@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter_ns, time_ns
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Span, Tracer
 from opentelemetry.sdk.trace.sampling import Decision
 
@@ -38,20 +40,29 @@ def to_plain_attributes(attributes: Any) -> Mapping[str, Any] | None:
 
 
 _PLAIN: Final = frozenset({str, bool, int, float})
+_TAKES_MAPS: Final = BoundedAttributes(attributes={"a": b""})["a"] == b""  # as bytes, since 1.45
 
 
 def _is_nested(value: object) -> bool:
     """Whether the value may contain itself, which the SDK notices at the end of the stack, a millisecond later."""
     if isinstance(value, (list, tuple)):
         return any(isinstance(item, (list, tuple, Mapping)) for item in value)
-    return isinstance(value, Mapping) and any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
+    if not isinstance(value, Mapping):
+        return False
+    return not _TAKES_MAPS or any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
 
 
-def _nested_to_plain(attributes: Any) -> Any:
-    """The attributes; each nested value is cut to the depth that is exported."""
+def _bounded(value: object) -> Any:
+    """A nested value, cut to the depth that is exported; as JSON for an SDK that takes no maps."""
+    plain = to_plain(value)
+    return plain if _TAKES_MAPS else json.dumps(plain, ensure_ascii=False, default=str)
+
+
+def _bound_nested(attributes: Any) -> Any:
+    """The attributes, with their nested values bounded."""
     for value in attributes.values() if attributes else ():
         if type(value) not in _PLAIN and _is_nested(value):
-            return {name: to_plain(given) if _is_nested(given) else given for name, given in attributes.items()}
+            return {name: _bounded(given) if _is_nested(given) else given for name, given in attributes.items()}
     return attributes
 
 
@@ -86,7 +97,7 @@ class TolerantSpan(Span):
     def set_attribute(self, key: str, value: Any) -> None:
         """See `Span`."""
         try:
-            super().set_attribute(key, to_plain(value) if type(value) not in _PLAIN and _is_nested(value) else value)
+            super().set_attribute(key, _bounded(value) if type(value) not in _PLAIN and _is_nested(value) else value)
         except BaseException as error:
             if not is_foreign(error):
                 raise
@@ -96,7 +107,7 @@ class TolerantSpan(Span):
         """See `Span`."""
         try:
             if not (self.adds_plain_attributes and private.add_plain_attributes(self, attributes)):
-                super().set_attributes(_nested_to_plain(attributes))
+                super().set_attributes(_bound_nested(attributes))
         except BaseException as error:
             if not is_foreign(error):
                 raise
@@ -105,7 +116,7 @@ class TolerantSpan(Span):
     def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         """See `Span`."""
         try:
-            super().add_event(name, _nested_to_plain(attributes), self._now() if timestamp is None else timestamp)
+            super().add_event(name, _bound_nested(attributes), self._now() if timestamp is None else timestamp)
         except BaseException as error:
             if not is_foreign(error):
                 raise
@@ -114,7 +125,7 @@ class TolerantSpan(Span):
     def add_link(self, context: trace.SpanContext, attributes: Any = None) -> None:
         """See `Span`."""
         try:
-            super().add_link(context, _nested_to_plain(attributes))
+            super().add_link(context, _bound_nested(attributes))
         except BaseException as error:
             if not is_foreign(error):
                 raise
@@ -200,7 +211,7 @@ _FLAGS: Final = tuple(map(trace.TraceFlags, range(4)))
 class TolerantTracer(Tracer):
     """The SDK's tracer, given this class; the spans that it starts are tolerant."""
 
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:
         """See `Tracer`."""
         return CurrentSpan(self, SpanOptions(*args, **kwargs))
 

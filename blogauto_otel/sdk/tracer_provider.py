@@ -119,7 +119,7 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
     """The processors of a provider, in the order in which they were added; those of the application are guarded."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.all: tuple[SpanProcessor, ...] = ()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:

@@ -19,6 +19,7 @@ from blogauto_otel import _guard, metrics
 from blogauto_otel.api import instruments
 from blogauto_otel.api.catalogue import CATALOGUE
 from blogauto_otel.api.metrics import AtMost, counter, gauge, histogram, up_down_counter
+from blogauto_otel.testing import capture_telemetry
 from tests.api.conftest import Meters
 
 quiet_guard = pytest.mark.quiet_guard
@@ -212,21 +213,21 @@ def test_an_open_attribute_has_at_most_its_number_of_values(
     assert "different values" in caplog.text
 
 
-def test_several_open_attributes_together_are_bounded(
-    meters: Meters, declarations: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(instruments, "MAX_SERIES", 20)
+def test_the_series_of_a_declared_counter_are_limited_by_the_setting(declarations: None) -> None:
+    with capture_telemetry(series_limit=3_500) as telemetry:
 
-    @counter("pairs", unit="{pair}")
-    def pairs(*, one: str, two: str, kind: Literal["a", "b"]) -> None:
-        """Pairs."""
+        @counter("visitors", unit="{visitor}")
+        def visitors(*, id: Annotated[str, AtMost(10_000)]) -> None:  # noqa: A002
+            """Visitors."""
 
-    for one in range(10):
-        for two in range(10):
-            pairs.add(one=str(one), two=str(two), kind="a")
-    points = meters.points("blogauto.pairs")
-    assert len(points) == 21
-    assert points[("one", "_OTHER"), ("two", "_OTHER"), ("kind", "a")] == 80
+        for number in range(3_000):
+            visitors.add(id=str(number))
+        assert len(telemetry.points("blogauto.visitors")) == 3_000
+        for number in range(3_000, 4_000):
+            visitors.add(id=str(number))
+        points = telemetry.points("blogauto.visitors")
+        assert len(points) == 3_501
+        assert points[("otel.metric.overflow", True),] == 500
 
 
 def test_the_order_of_attributes_in_a_call_does_not_matter(meters: Meters, declarations: None) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel._guard import guard, log_once, swallow
-from blogauto_otel.api.failures import where_it_happened
+from blogauto_otel.api.failures import failure_context
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.frames import count_as_logging
 from blogauto_otel.instrumentation.logging.console import Console, Line
@@ -98,7 +98,7 @@ class Bridge:
             info = getattr(record, "exc_info", None)
             error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
             if error is not None:
-                place = where_it_happened(error)
+                place = failure_context(error)
                 place.__enter__()
                 handling.place = place
             handling.reaches_handlers = not is_hidden(logger, record)

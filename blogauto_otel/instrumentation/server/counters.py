@@ -6,16 +6,18 @@ import threading
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
+
 Labels: TypeAlias = dict[str, str | int | bool]
 Key: TypeAlias = tuple[str | int | None, ...]
 
-# What came after the last free place is counted together (specification: metrics/sdk, "Cardinality limits").
+# The key of the series that stands for all beyond the limit.
 OVERFLOW: Final[Key] = ("overflow",)
-OVERFLOW_ATTRIBUTES: Final[Labels] = {"otel.metric.overflow": True}
+_OVERFLOW_LABELS: Final[Labels] = {**OVERFLOW_ATTRIBUTES}
 
 
 class Series:
-    """The label sets of one metric, each made once; at most `limit` of them, the last being the overflow."""
+    """The label sets of one metric, each made once; at most `limit` of them, and the overflow."""
 
     def __init__(self, names: tuple[str, ...], limit: int) -> None:
         self._names = names
@@ -33,7 +35,7 @@ class Series:
         """The key under which `values` are counted: themselves, or `OVERFLOW` when there is no place left."""
         if values in self._known:
             return values
-        if len(self._known) >= self._limit - 1:
+        if is_full(self._known, self._limit, overflow=OVERFLOW):
             return OVERFLOW
         labels = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
         self._known.setdefault(values, labels)
@@ -41,7 +43,7 @@ class Series:
 
     def labels(self, values: Key) -> Labels:
         """The attributes of `values`; the same object each time, so do not change it."""
-        return self._known.get(values) or self._known.get(self.key(values), OVERFLOW_ATTRIBUTES)
+        return self._known.get(values) or self._known.get(self.key(values), _OVERFLOW_LABELS)
 
 
 class CounterStore:

@@ -12,7 +12,7 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.api.context import begin_request, end_request
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import class_name, description
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import attributes, hooks
@@ -240,7 +240,7 @@ def _remember(request: Request, error: BaseException, span: SpanContext) -> None
     """The server logs the exception when this request is over; of a group of one it logs the group."""
     for one in (request.error, error):
         if isinstance(one, Exception):
-            remember(one, span)
+            record_failure(one, span)
 
 
 def _tell_of_failure(request: Request, span: Span) -> None:
