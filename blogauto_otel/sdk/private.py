@@ -236,6 +236,8 @@ _forgets_value: Final = (
 class _LastingValue(_LastValue or object):  # type: ignore[misc]
     """The value of a gauge, which stays until the next; older SDKs forget it after one collection."""
 
+    _value: Any
+
     def collect(self, *arguments: Any) -> Any:
         with self._lock:
             value = self._value

@@ -40,22 +40,29 @@ def to_plain_attributes(attributes: Any) -> Mapping[str, Any] | None:
 
 
 _PLAIN: Final = frozenset({str, bool, int, float})
+_FLAT: Final = frozenset({str, bool, int, float, bytes})
 _TAKES_MAPS: Final = BoundedAttributes(attributes={"a": b""})["a"] == b""  # as bytes, since 1.45
 
 
 def _is_nested(value: object) -> bool:
     """Whether the value may contain itself, which the SDK notices at the end of the stack, a millisecond later."""
+    if not _TAKES_MAPS:
+        return not _is_flat(value)
     if isinstance(value, (list, tuple)):
         return any(isinstance(item, (list, tuple, Mapping)) for item in value)
-    if not isinstance(value, Mapping):
-        return False
-    return not _TAKES_MAPS or any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
+    return isinstance(value, Mapping) and any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
+
+
+def _is_flat(value: object) -> bool:
+    """Whether an SDK before 1.45 keeps the value: it drops objects, maps and mixed lists."""
+    kinds = {type(item) for item in value} if isinstance(value, (list, tuple)) else {type(value)}
+    return len(kinds) <= 1 and kinds <= _FLAT
 
 
 def _bounded(value: object) -> Any:
     """A nested value, cut to the depth that is exported; as JSON for an SDK that takes no maps."""
     plain = to_plain(value)
-    return plain if _TAKES_MAPS else json.dumps(plain, ensure_ascii=False, default=str)
+    return plain if _TAKES_MAPS or _is_flat(plain) else json.dumps(plain, ensure_ascii=False, default=str)
 
 
 def _bound_nested(attributes: Any) -> Any:

