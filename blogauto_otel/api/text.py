@@ -1,4 +1,4 @@
-"""Text and plain data from objects that are not ours: it never raises, whatever `__str__` does, and it is bounded."""
+"""Text and plain data from objects of the application: bounded, and without raising whatever `__str__` does."""
 
 from __future__ import annotations
 

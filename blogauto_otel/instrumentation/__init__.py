@@ -47,7 +47,7 @@ class Report:
 class Context:
     """What an instrumentation gets to work with; it reaches for no global.
 
-    `write_late` is `Tracing.write_late`, or `None` when the tracer provider is somebody else's.
+    `write_deferred_span` is that of `BlogautoTracerProvider`, or `None` when the tracer provider is not ours.
     """
 
     settings: Settings

@@ -34,7 +34,7 @@ from blogauto_otel.sdk.unstable import (
 )
 
 
-class LogPipeline(LogRecordProcessor):
+class ExportingLogProcessor(LogRecordProcessor):
     """Redacts, encodes and queues each record as it is emitted; nothing of the record outlives that."""
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
@@ -164,7 +164,7 @@ class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """See `LoggerProvider`; what the processor raises is swallowed and logged."""
-        ours = isinstance(log_record_processor, (LogPipeline, ConsoleLogProcessor, GuardedLogProcessor))
+        ours = isinstance(log_record_processor, (ExportingLogProcessor, ConsoleLogProcessor, GuardedLogProcessor))
         super().add_log_record_processor(log_record_processor if ours else GuardedLogProcessor(log_record_processor))
 
     def after_fork_in_child(self, resource: Resource) -> None:
@@ -210,7 +210,7 @@ def _limits(settings: Settings) -> LogRecordLimits:
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> LogRecordProcessor:
     length = settings.max_log_attribute_length or settings.max_attribute_length
-    return LogPipeline(delivery, Encoder(redactor, Limits.of_text(length)))
+    return ExportingLogProcessor(delivery, Encoder(redactor, Limits.of_text(length)))
 
 
 class ConsoleLogProcessor(LogRecordProcessor):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _SAMPLED: Final = TraceFlags.SAMPLED
 
 
-class SpanPipeline(SpanProcessor):
+class ExportingSpanProcessor(SpanProcessor):
     """Redacts, encodes and queues each sampled span as it ends; nothing of the span outlives that."""
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
@@ -124,7 +124,7 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """See `SynchronousMultiSpanProcessor`."""
-        ours = isinstance(span_processor, (SpanPipeline, ConsoleSpanProcessor, GuardedSpanProcessor))
+        ours = isinstance(span_processor, (ExportingSpanProcessor, ConsoleSpanProcessor, GuardedSpanProcessor))
         added = span_processor if ours else GuardedSpanProcessor(span_processor)
         super().add_span_processor(added)
         self.all += (added,)
@@ -277,7 +277,7 @@ def _limits(settings: Settings) -> SpanLimits:
 def _otlp(settings: Settings, delivery: Delivery, redactor: Redactor) -> SpanProcessor:
     length = settings.max_span_attribute_length or settings.max_attribute_length
     part = private.part_of_span if self_test.works("span parts") else getattr
-    return SpanPipeline(delivery, Encoder(redactor, Limits.of_text(length), part_of_span=part))
+    return ExportingSpanProcessor(delivery, Encoder(redactor, Limits.of_text(length), part_of_span=part))
 
 
 class ConsoleSpanProcessor(SpanProcessor):

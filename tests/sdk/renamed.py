@@ -121,7 +121,7 @@ def observe() -> dict[str, Any]:
             for number in range(12):
                 counter.add(1, {"number": number, "password": "hunter2"})
             with operation("shop.find"), trace.get_tracer("shop").start_as_current_span("find") as span:
-                span.set_attributes({"item": item, "broken": Unreadable()})
+                span.set_attributes({"item": item, "broken": Unreadable()})  # type: ignore[dict-item]
                 span.add_event("found", {"how": "fast"})
             logging.getLogger("shop").warning("found %s", item)
             return {"item": item}

@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
-from blogauto_otel.instrumentation.server.counters import OVERFLOW_ATTRIBUTES, CounterStore, Series
+from blogauto_otel.instrumentation.server.counters import CounterStore, Series
 from testkit.requests import Watched, ask, client_of
 
 
