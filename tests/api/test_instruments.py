@@ -262,6 +262,7 @@ class Channel(enum.Enum):
     APP = "app"
 
 
+@pytest.mark.needs("opentelemetry-sdk>=1.45")  # the SDK's own gauge loses its value at a collection before
 def test_a_user_declares_instruments_as_ours_are(meters: Meters, declarations: None) -> None:
     @counter("orders.placed", unit="{order}")
     def orders_placed(*, channel: Channel, gift: bool) -> None:
