@@ -29,8 +29,8 @@ from blogauto_otel import config
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.redaction import build_redactor
-from blogauto_otel.sdk.logger_provider import LogPipeline
-from blogauto_otel.sdk.tracer_provider import SpanPipeline
+from blogauto_otel.sdk.logger_provider import ExportingLogProcessor
+from blogauto_otel.sdk.tracer_provider import ExportingSpanProcessor
 from testkit.sending import SERVER_ATTRIBUTES
 
 ITEMS = 2000
@@ -127,7 +127,8 @@ def main() -> None:
     delivery = build_delivery(settings, RESOURCE)
     delivery.start = lambda: None  # type: ignore[method-assign] # no worker: only the caller's side is measured
     alike, distinct, logs = spans(1), spans(ITEMS), records()
-    of_spans, of_logs = (lambda kind=kind: kind(delivery, Encoder(redactor)) for kind in (SpanPipeline, LogPipeline))
+    kinds = (ExportingSpanProcessor, ExportingLogProcessor)
+    of_spans, of_logs = (lambda kind=kind: kind(delivery, Encoder(redactor)) for kind in kinds)
     rows = []
     for name, items, pipeline, official in (
         ("span, ten attributes, all seen before", alike, of_spans, lambda: encode_spans(alike).SerializeToString()),

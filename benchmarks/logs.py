@@ -35,7 +35,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import logging as ours
 from blogauto_otel.redaction import build_redactor
-from blogauto_otel.sdk.logger_provider import build_logs
+from blogauto_otel.sdk.logger_provider import build_logger_provider
 
 ROUNDS, BATCH, WARM_UP = 15, 1000, 100
 GOAL = 1.0
@@ -116,8 +116,8 @@ def own(*, in_request: bool = False) -> Iterator[Callable[[], object]]:
     settings = Settings(console="off")
     redactor = build_redactor(settings)
     nothing: Any = SimpleNamespace(enqueue=lambda *_: True, lost=lambda *_: None, force_flush=lambda _: True)
-    logs = build_logs(settings, Resource({}), delivery=nothing, redactor=redactor)
-    context = Context(settings, redactor, nothing, NoOpTracerProvider(), NoOpMeterProvider(), logs.provider)
+    logs = build_logger_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
+    context = Context(settings, redactor, nothing, NoOpTracerProvider(), NoOpMeterProvider(), logs)
     ours.instrument(context)
     token = begin_request("r-1") if in_request else None
     if token is not None:

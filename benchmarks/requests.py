@@ -149,15 +149,15 @@ def own(*, sampled: bool) -> Any:
         from blogauto_otel.export.pipeline import build_delivery
         from blogauto_otel.instrumentation import Context, server
         from blogauto_otel.redaction import build_redactor
-        from blogauto_otel.sdk.meter_provider import build_metering
-        from blogauto_otel.sdk.tracer_provider import build_tracing
+        from blogauto_otel.sdk.meter_provider import build_meter_provider
+        from blogauto_otel.sdk.tracer_provider import build_tracer_provider
 
         settings = Settings(endpoint=endpoint, sample_rate=float(sampled), metric_interval=3600.0)
         redactor = build_redactor(settings)
         delivery = build_delivery(settings, RESOURCE)
-        tracing = build_tracing(settings, RESOURCE, delivery=delivery, redactor=redactor)
-        metering = build_metering(settings, RESOURCE, delivery=delivery, redactor=redactor)
-        providers = (tracing.provider, metering.provider, NoOpLoggerProvider())
+        tracing = build_tracer_provider(settings, RESOURCE, delivery=delivery, redactor=redactor)
+        metering = build_meter_provider(settings, RESOURCE, delivery=delivery, redactor=redactor)
+        providers = (tracing, metering, NoOpLoggerProvider())
         server.instrument(Context(settings, redactor, delivery, *providers, tracing.write_deferred_span))
         yield application(), lambda: delivery.force_flush(10.0)
         server.uninstrument()

@@ -36,8 +36,8 @@ from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import sqlalchemy as ours
 from blogauto_otel.redaction import build_redactor
-from blogauto_otel.sdk.meter_provider import build_metering
-from blogauto_otel.sdk.tracer_provider import build_tracing
+from blogauto_otel.sdk.meter_provider import build_meter_provider
+from blogauto_otel.sdk.tracer_provider import build_tracer_provider
 
 ROUNDS, BATCH, WARM_UP = 15, 300, 60
 GOAL = 0.5
@@ -120,14 +120,14 @@ def own() -> Iterator[Callable[[], object]]:
     nothing: Any = SimpleNamespace(
         enqueue=lambda *_: True, start=lambda: None, force_flush=lambda _: True, add_metric_source=lambda _: None
     )
-    tracing = build_tracing(settings, Resource({}), delivery=nothing, redactor=redactor)
-    metering = build_metering(settings, Resource({}), delivery=nothing, redactor=redactor)
+    tracing = build_tracer_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
+    metering = build_meter_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
     context = Context(
         settings,
         redactor,
         nothing,
-        tracing.provider,
-        metering.provider,
+        tracing,
+        metering,
         NoOpLoggerProvider(),
         tracing.write_deferred_span,
     )

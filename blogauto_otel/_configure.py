@@ -10,11 +10,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import metrics, trace
 
 from blogauto_otel import (
     _global_providers,
     _guard,
+    _otel,
     _process,
     api,
     config,
@@ -29,18 +30,18 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import registry, task_workers
-from blogauto_otel.sdk.logger_provider import build_logs
-from blogauto_otel.sdk.meter_provider import build_metering
-from blogauto_otel.sdk.tracer_provider import Tracing, build_tracing
+from blogauto_otel.sdk.logger_provider import build_logger_provider
+from blogauto_otel.sdk.meter_provider import build_meter_provider
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider, build_tracer_provider
 from blogauto_otel.telemetry import Parts, Telemetry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import LogRecordProcessor
     from opentelemetry.sdk.metrics.view import View
     from opentelemetry.sdk.trace import SpanProcessor
     from typing_extensions import Unpack
 
     from blogauto_otel.arguments import SettingsArguments
+    from blogauto_otel.sdk.unstable import LogRecordProcessor
 
 
 class _State:
@@ -219,10 +220,12 @@ def _compose(settings: Settings, given: _Given) -> Parts:
     delivery = build_delivery(settings, own)
     common: _Common = {"delivery": delivery, "redactor": redactor}
     tracing = install(
-        "traces", lambda: build_tracing(settings, own, processors=given.span_processors, **common), settings
+        "traces", lambda: build_tracer_provider(settings, own, processors=given.span_processors, **common), settings
     )
-    metering = install("metrics", lambda: build_metering(settings, own, views=given.views, **common), settings)
-    logs = install("logs", lambda: build_logs(settings, own, processors=given.log_processors, **common), settings)
+    metering = install("metrics", lambda: build_meter_provider(settings, own, views=given.views, **common), settings)
+    logs = install(
+        "logs", lambda: build_logger_provider(settings, own, processors=given.log_processors, **common), settings
+    )
     _install_propagator(settings)
     context = _context(settings, tracing, given.hooks, **common)
     with guard("declaring the domain metrics"):
@@ -248,7 +251,7 @@ def _install_propagator(settings: Settings) -> None:
 
 def _context(
     settings: Settings,
-    tracing: Tracing | None,
+    tracing: BlogautoTracerProvider | None,
     hooks: Hooks | None,
     *,
     delivery: Delivery,
@@ -260,7 +263,7 @@ def _context(
         delivery=delivery,
         tracer_provider=trace.get_tracer_provider(),
         meter_provider=metrics.get_meter_provider(),
-        logger_provider=_logs.get_logger_provider(),
+        logger_provider=_otel.get_logger_provider(),
         write_deferred_span=tracing.write_deferred_span if tracing else None,
         hooks=hooks,
     )

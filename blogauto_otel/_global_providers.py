@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from opentelemetry import _logs, metrics, trace
+from opentelemetry import metrics, trace
 
+from blogauto_otel import _otel
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import Settings, warn_or_raise
+from blogauto_otel.sdk import private
 
 
 class _Global(NamedTuple):
-    """How a provider is read and set, and where the API keeps it."""
+    """How a provider is read and set."""
 
     get: Callable[[], object]
     set: Callable[[Any], None]
-    module: str
-    name: str
 
 
 _GLOBALS: Final[Mapping[str, _Global]] = MappingProxyType(
     {
-        "traces": _Global(trace.get_tracer_provider, trace.set_tracer_provider, "opentelemetry.trace", "TRACER"),
-        "metrics": _Global(
-            metrics.get_meter_provider, metrics.set_meter_provider, "opentelemetry.metrics._internal", "METER"
-        ),
-        "logs": _Global(
-            _logs.get_logger_provider, _logs.set_logger_provider, "opentelemetry._logs._internal", "LOGGER"
-        ),
+        "traces": _Global(trace.get_tracer_provider, trace.set_tracer_provider),
+        "metrics": _Global(metrics.get_meter_provider, metrics.set_meter_provider),
+        "logs": _Global(_otel.get_logger_provider, _otel.set_logger_provider),
     }
 )
 SIGNALS: Final = tuple(_GLOBALS)
 
-# What the API returns until a provider is set.
-_PROXIES: Final = frozenset({"ProxyTracerProvider", "_ProxyMeterProvider", "ProxyLoggerProvider"})
+P = TypeVar("P")
 
 
-class _Built(Protocol):
-    @property
-    def provider(self) -> Any: ...
-
-
-B = TypeVar("B", bound=_Built)
-
-
-def install(signal: str, build: Callable[[], B], settings: Settings) -> B | None:
+def install(signal: str, build: Callable[[], P], settings: Settings) -> P | None:
     """Build a provider and set it; None when the application has set its own.
 
     Raises:
@@ -56,9 +42,14 @@ def install(signal: str, build: Callable[[], B], settings: Settings) -> B | None
     """
     if _is_taken(signal, settings):
         return None
-    built = build()
-    _GLOBALS[signal].set(built.provider)
-    return built
+    provider = build()
+    _GLOBALS[signal].set(provider)
+    return provider
+
+
+def _is_placeholder(kind: type[object]) -> bool:
+    """Whether it is the API's own proxy: what `get_*_provider()` returns while no provider is installed."""
+    return "Proxy" in kind.__name__ and kind.__module__.startswith("opentelemetry.") and ".sdk" not in kind.__module__
 
 
 def _is_taken(signal: str, settings: Settings) -> bool:
@@ -70,7 +61,7 @@ def _is_taken(signal: str, settings: Settings) -> bool:
             f"{signal}: what OTEL_PYTHON_*_PROVIDER names cannot be loaded ({type(error).__name__}); using ours",
         )
         return False
-    if type(provider).__name__ in _PROXIES and type(provider).__module__.startswith("opentelemetry."):
+    if _is_placeholder(type(provider)):
         return False
     log_once(
         f"{signal} taken",
@@ -84,9 +75,5 @@ def _is_taken(signal: str, settings: Settings) -> bool:
 
 def uninstall(signals: Iterable[str] = SIGNALS) -> None:
     """Let the API return its proxies again, because it lets a provider be set only once."""
-    from opentelemetry.util._once import Once
-
     for signal in signals:
-        known = _GLOBALS[signal]
-        setattr(sys.modules[known.module], f"_{known.name}_PROVIDER", None)
-        setattr(sys.modules[known.module], f"_{known.name}_PROVIDER_SET_ONCE", Once())
+        private.uninstall_provider(signal)

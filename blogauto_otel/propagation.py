@@ -44,6 +44,7 @@ def build_propagator(names: tuple[str, ...]) -> TextMapPropagator:
 
 
 def _load(name: str) -> TextMapPropagator | None:
+
     try:
         propagator: TextMapPropagator = plugins.load("opentelemetry_propagator", name)()
         return propagator

@@ -15,9 +15,10 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.export.stats import ExportStats
 from blogauto_otel.instrumentation.registry import Report, State
-from blogauto_otel.sdk.logger_provider import Logs
-from blogauto_otel.sdk.meter_provider import Metering
-from blogauto_otel.sdk.tracer_provider import Tracing
+from blogauto_otel.sdk import self_test
+from blogauto_otel.sdk.logger_provider import BlogautoLoggerProvider
+from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -109,9 +110,9 @@ class Parts:
 
     resource: Resource
     delivery: Delivery
-    tracing: Tracing | None
-    metering: Metering | None
-    logs: Logs | None
+    tracing: BlogautoTracerProvider | None
+    metering: BlogautoMeterProvider | None
+    logs: BlogautoLoggerProvider | None
     reports: tuple[Report, ...]
     destinations: Mapping[str, str]
     redactor: redaction.Redactor
@@ -197,7 +198,7 @@ class Telemetry:
             environment=self.settings.environment,
             destinations={signal: redact(text) for signal, text in self._parts.destinations.items()},
             instrumentation=integrations.current_reports(self._parts.reports),
-            problems=tuple(map(redact, self._problems)),
+            problems=tuple(map(redact, (*self._problems, *self_test.problems()))),
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),
         )

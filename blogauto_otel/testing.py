@@ -18,12 +18,12 @@ from blogauto_otel import _configure
 from blogauto_otel.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.metrics.export import Metric
     from opentelemetry.sdk.trace import ReadableSpan
     from typing_extensions import Unpack
 
     from blogauto_otel.arguments import SettingsArguments
+    from blogauto_otel.sdk.unstable import ReadableLogRecord
 
 Labels = tuple[tuple[str, Any], ...]
 
@@ -103,11 +103,13 @@ def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Capture
     Yields:
         What the block emits.
     """
-    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    spans, records = InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
+    from blogauto_otel.sdk.unstable import in_memory_log_exporter
+
+    spans = InMemorySpanExporter()
+    records, record_processor = in_memory_log_exporter()
     quiet: SettingsArguments = {
         "traces_exporter": "none",
         "metrics_exporter": "none",
@@ -119,7 +121,7 @@ def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Capture
     _configure.reset()
     handle = _configure.configure(
         span_processors=[SimpleSpanProcessor(spans)],
-        log_processors=[SimpleLogRecordProcessor(records)],
+        log_processors=[record_processor],
         **quiet,
     )
     records.clear()  # the line that telemetry logs at its start

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioB
 
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.sdk.tracer_provider import Tracing
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
 Labels = tuple[tuple[str, Any], ...]
 
@@ -34,7 +34,9 @@ class Recording:
     ) -> None:
         self._exporter = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
-        self.tracers = TracerProvider(sampler=sampler or ParentBased(TraceIdRatioBased(1.0)), shutdown_on_exit=False)
+        sampler_ = sampler or ParentBased(TraceIdRatioBased(1.0))
+        ours = BlogautoTracerProvider(sampler=sampler_) if late else None
+        self.tracers = ours or TracerProvider(sampler=sampler_, shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self.tracer = self.tracers.get_tracer("tests")
@@ -45,7 +47,7 @@ class Recording:
             tracer_provider=self.tracers,
             meter_provider=self.meters,
             logger_provider=NoOpLoggerProvider(),
-            write_deferred_span=Tracing(self.tracers).write_deferred_span if late else None,
+            write_deferred_span=ours.write_deferred_span if ours else None,
         )
 
     @property

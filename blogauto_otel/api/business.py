@@ -1,4 +1,4 @@
-"""What the blog automation accomplishes: one declaration per metric, `metrics.business` at call sites."""
+"""The business metrics of the blog automation: one declaration each, `metrics.business` at call sites."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from blogauto_otel.api.instruments import AtMost, counter
 
 @counter("keywords.analyzed", unit="{keyword}", domain="business")
 def keywords_analyzed() -> None:
-    """Keywords analyzed."""
+    """Analyzed keywords."""
 
 
 @counter("titles.generated", unit="{title}", domain="business")
 def titles_generated() -> None:
-    """Titles generated."""
+    """Generated titles."""
 
 
 @counter("content.generated", unit="{content}", domain="business")
 def content_generated() -> None:
-    """Articles generated."""
+    """Generated articles."""
 
 
 @counter("wordpress.posts.published", unit="{post}", domain="business")
 def wordpress_posts_published(*, status: Literal["success", "failed"]) -> None:
-    """Posts sent to WordPress, by result."""
+    """Posts sent to WordPress, by status."""
 
 
 @counter("api_keys.stored", unit="{key}", domain="business")
 def api_keys_stored(*, service: Annotated[str, AtMost(50)]) -> None:
-    """API keys stored, by the service they are for: openai, gemini, wordpress and others."""
+    """Stored API keys, by service: openai, gemini, wordpress and others."""

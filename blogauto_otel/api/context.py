@@ -1,4 +1,4 @@
-"""What is known about the work at hand, such as its request and its user, and belongs on everything it emits."""
+"""Bound context: attributes of the current request or task, such as its user, for every span and record it emits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Value: TypeAlias = str | bool | int | float
 _INT64: Final = 2**63  # beyond, a number is its text: OTLP has no room for it, and JSON refuses very long ones
 
 
-class _Holder:
-    """The values of one request, changed in place; or of work outside requests, replaced as a whole.
+class Scope:
+    """The values of one request, which change in place; or those outside requests, replaced as a whole.
 
-    A request has one holder for all its tasks and threads, because `BaseHTTPMiddleware` and the thread pool run parts
+    A request has one scope for all its tasks and threads, because `BaseHTTPMiddleware` and the thread pool run parts
     of it in copies of its context, where a bind would be lost. Outside requests the copy is the right scope.
     """
 
@@ -38,10 +38,9 @@ class _Holder:
         self.has_ended = False
 
 
-_NOTHING: Final = _Holder({})
-_current: Final[ContextVar[_Holder]] = ContextVar("blogauto_otel_bound", default=_NOTHING)
-Scope: TypeAlias = _Holder
-RequestToken: TypeAlias = Token[_Holder]
+_EMPTY: Final = Scope({})
+_current: Final[ContextVar[Scope]] = ContextVar("blogauto_otel_bound", default=_EMPTY)
+RequestToken: TypeAlias = Token[Scope]
 
 
 @guarded("binding context", None)
@@ -49,8 +48,8 @@ def bind(**values: object) -> None:
     """Put `values` on this span and on every later span and log record of this request, or outside one, of this task.
 
     `user_id` appears as `user.id`; dotted names are given as `bind(**{"app.tenant": tenant})`. `None` unbinds. A value
-    that is not text, number or truth value is kept as its text. At most 32 names, 1024 characters each; what exceeds
-    that is left out and told. Nothing is carried into other requests or other services.
+    that is not text, number or truth value is bound as its text. At most 32 names, 1024 characters each; what exceeds
+    that is left out and logged. Nothing is propagated to other requests or other services.
 
     Example:
         >>> bind(user_id=42)
@@ -60,17 +59,17 @@ def bind(**values: object) -> None:
     """
     new = {_ATTRIBUTE_NAMES.get(name, name): _plain(value) for name, value in values.items() if value is not None}
     unbind(*(name for name, value in values.items() if value is None))
-    holder = _current.get()
-    free = MAX_BOUND - len(holder.values)
-    fitting = {name: value for name, value in new.items() if name in holder.values or (free := free - 1) >= 0}
+    current = _current.get()
+    free = MAX_BOUND - len(current.values)
+    fitting = {name: value for name, value in new.items() if name in current.values or (free := free - 1) >= 0}
     if len(fitting) < len(new):
         log_once(
             "too much bound", "bind(): more than %d names; %s left out", MAX_BOUND, sorted(new.keys() - fitting.keys())
         )
-    if holder.is_request:
-        holder.values.update(fitting)
+    if current.is_request:
+        current.values.update(fitting)
     else:
-        _current.set(_Holder({**holder.values, **fitting}))
+        _current.set(Scope({**current.values, **fitting}))
     span = trace.get_current_span()
     if span.is_recording():
         span.set_attributes(fitting)
@@ -78,30 +77,30 @@ def bind(**values: object) -> None:
 
 @guarded("unbinding context", None)
 def unbind(*names: str) -> None:
-    """Take `names` off whatever comes later; a name that is not bound is ignored."""
+    """Remove `names` from later spans and log records; a name that is not bound is ignored."""
     gone = {_ATTRIBUTE_NAMES.get(name, name) for name in names}
-    holder = _current.get()
-    if not gone & holder.values.keys():
+    current = _current.get()
+    if not gone & current.values.keys():
         return
-    if holder.is_request:
+    if current.is_request:
         for name in gone:
-            holder.values.pop(name, None)
+            current.values.pop(name, None)
     else:
-        _current.set(_Holder({name: value for name, value in holder.values.items() if name not in gone}))
+        _current.set(Scope({name: value for name, value in current.values.items() if name not in gone}))
 
 
 def bound() -> Mapping[str, Value]:
-    """What later spans and log records carry, by attribute name; in a request, its `request.id` too (a copy)."""
+    """The attributes of later spans and log records; in a request, its `request.id` too (a copy)."""
     values = _current.get().values
-    # An empty mapping is what most calls return: it is not worth a copy. The copy is one atomic step for other threads.
+    # Most calls return an empty mapping, which needs no copy. The copy is one atomic step for other threads.
     return dict(values) if values else values
 
 
 def begin_request(request_id: str) -> RequestToken:
-    """Open a fresh scope; what was bound outside requests is part of it, what another request bound never is."""
+    """Open a new scope with what was bound outside requests, and nothing that another request bound."""
     # A pipelined request on one connection starts in the context of the request before it.
     outside = _current.get().outside
-    return _current.set(_Holder({**outside, semconv.REQUEST_ID: request_id}, outside))
+    return _current.set(Scope({**outside, semconv.REQUEST_ID: request_id}, outside))
 
 
 def end_request(token: RequestToken) -> None:
@@ -137,7 +136,7 @@ def leave_ended_request() -> bool:
     request = _current.get()
     if not request.has_ended:
         return False
-    _current.set(_Holder(request.outside))
+    _current.set(Scope(request.outside))
     return True
 
 
@@ -154,9 +153,9 @@ def _plain(value: object) -> Value:
 
 
 def scope() -> Scope | None:
-    """What is bound here, for `enter` in another thread; None when nothing is."""
-    holder = _current.get()
-    return None if holder is _NOTHING else holder
+    """The current scope, for `enter` in another thread; None when nothing is bound."""
+    current = _current.get()
+    return None if current is _EMPTY else current
 
 
 def current_scope() -> Scope:

@@ -1,10 +1,9 @@
-"""An exception remembers the span that it ended, because it is often told of when nothing else knows any more.
+"""Where an exception happened: the span that it ended, for reports that come when that span is over.
 
 uvicorn logs an exception that nobody handled when its request is over; asyncio logs one of a task that nobody awaited
 when the garbage collector finds it.
 
-What is remembered stands beside the exception, not in it: applications answer with `vars(error)`, copy it into another
-exception, and compare it.
+It is stored outside of the exception, because applications return `vars(error)`, copy and compare it.
 """
 
 from __future__ import annotations
@@ -19,12 +18,20 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
 
 from blogauto_otel._guard import guard, is_foreign
+from blogauto_otel._process import register
 from blogauto_otel.api.context import Scope, enter, leave, scope
 
-# Of exceptions that can be pointed at weakly, which those of Python's own classes cannot: these carry it.
-_beside: Final[dict[int, tuple[weakref.ref[BaseException], Failure]]] = {}
+
+class _State:
+    """Failures by the id of their exception; those of Python's own classes take no weak reference, and carry theirs."""
+
+    def __init__(self) -> None:
+        self.failures: dict[int, tuple[weakref.ref[BaseException], Failure]] = {}
+
+
+_state: Final = register(_State())
 _ATTRIBUTE: Final = "__blogauto_otel__"
-MAX_INSIDE: Final = 100  # exceptions of a group that are looked at
+MAX_MEMBERS: Final = 100  # exceptions of a group that are looked at
 
 
 class Failure:
@@ -44,17 +51,17 @@ class Failure:
         return type(None), ()
 
 
-def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
+def record_failure(error: BaseException, span_context: SpanContext) -> Failure | None:
     """Note that `error` ended the span of `span_context`; the first one within a trace stays.
 
     A sampled span replaces one that is not sampled, because only the sampled one is exported. An exception may be
     raised again in another trace, as one that a module keeps is: then it belongs to the newest.
 
     Returns:
-        What is remembered now; None when this exception can remember nothing.
+        The failure; None when nothing can be stored for this exception.
     """
     known = failure_of(error)
-    if known is not None and not (known.span_context.is_valid and _is_elsewhere(known, span_context)):
+    if known is not None and not (known.span_context.is_valid and _is_of_another_trace(known, span_context)):
         if not known.span_context.is_valid or (
             span_context.trace_flags.sampled and not known.span_context.trace_flags.sampled
         ):
@@ -62,7 +69,7 @@ def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
         return known
     failure = Failure(span_context)
     try:
-        _keep(error, failure)
+        _store(error, failure)
     except BaseException as broken:  # somebody's exception with ways of its own
         if not is_foreign(broken):
             raise
@@ -70,23 +77,23 @@ def remember(error: BaseException, span_context: SpanContext) -> Failure | None:
     return failure
 
 
-def _keep(error: BaseException, failure: Failure) -> None:
+def _store(error: BaseException, failure: Failure) -> None:
     key = id(error)
     try:
-        reference = weakref.ref(error, lambda _: _beside.pop(key, None))
+        reference = weakref.ref(error, lambda _: _state.failures.pop(key, None))
     except TypeError:
         error.__dict__[_ATTRIBUTE] = failure
     else:
-        _beside[key] = reference, failure
+        _state.failures[key] = reference, failure
 
 
-def _is_elsewhere(known: Failure, span_context: SpanContext) -> bool:
+def _is_of_another_trace(known: Failure, span_context: SpanContext) -> bool:
     return span_context.is_valid and known.span_context.trace_id != span_context.trace_id
 
 
 def failure_of(error: object) -> Failure | None:
-    """What an exception remembers."""
-    beside = _beside.get(id(error))
+    """What is known of an exception."""
+    beside = _state.failures.get(id(error))
     if beside is not None and beside[0]() is error:
         return beside[1]
     try:
@@ -99,15 +106,15 @@ def failure_of(error: object) -> Failure | None:
 
 
 def first_failure_of(error: BaseException) -> Failure | None:
-    """The same, but of a group of exceptions what the first of them remembers: the group only passed on what failed."""
-    for inner in islice(_inside(error), MAX_INSIDE):
+    """The same; of an exception group, of the first of its members that failed."""
+    for inner in islice(_members(error), MAX_MEMBERS):
         found = failure_of(inner)
         if found is not None:
             return found
     return None
 
 
-def _inside(error: BaseException) -> Iterator[BaseException]:
+def _members(error: BaseException) -> Iterator[BaseException]:
     """The exceptions of a group, innermost first, and the exception itself."""
     parts = None
     with guard("looking into a group of exceptions"):
@@ -115,13 +122,13 @@ def _inside(error: BaseException) -> Iterator[BaseException]:
     if isinstance(parts, tuple):
         for part in parts:
             if isinstance(part, BaseException):
-                yield from _inside(part)
+                yield from _members(part)
     yield error
 
 
 @contextmanager
-def where_it_happened(error: object) -> Iterator[None]:
-    """Be where `error` happened, unless a span is current: what is told of it now belongs there."""
+def failure_context(error: object) -> Iterator[None]:
+    """Make the span that `error` ended current again, with what was bound there, unless another span is current."""
     failure = failure_of(error)
     if failure is None or get_current_span().get_span_context().is_valid:
         yield
@@ -132,7 +139,7 @@ def where_it_happened(error: object) -> Iterator[None]:
     try:
         yield
     finally:
-        with guard("leaving the place of a failure"):
+        with guard("leaving the context of a failure"):
             if entered is not None:
                 leave(entered)
             otel_context.detach(attached)

@@ -1,4 +1,4 @@
-"""Log lines: JSON for machines, one line a record, and text for people; both carry trace, request and user.
+"""Log lines: JSON, one line a record, and text for people; both have the trace, the request and the user.
 
 A value cannot forge a record or move a terminal's cursor: control characters are escaped, and the further lines of a
 message in text are indented. Formatting never raises.
@@ -36,7 +36,7 @@ _COLORS: Final = {"DEBUG": "36", "INFO": "32", "WARNING": "33", "ERROR": "31", "
 
 
 class Redact(Protocol):
-    """What takes secrets out of a line; `Redactor` does."""
+    """What removes secrets from a line, as `Redactor` does."""
 
     def text(self, value: str, /) -> str:
         """Free text."""
@@ -46,7 +46,7 @@ class Redact(Protocol):
 
 
 class _LineFormatter(logging.Formatter, ABC):
-    """What both have in common: read, redact, escape, and never raise."""
+    """The base of both: read, redact, escape, and never raise."""
 
     def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class JsonFormatter(_LineFormatter):
 
 
 class TextFormatter(_LineFormatter):
-    """A line for people: time, level, logger, message, then `key=value`; all further lines are indented."""
+    """A line of text: time, level, logger, message, then `key=value`; all further lines are indented."""
 
     def __init__(self, *, redact: Redact | None = None, ascii_only: bool | None = None, color: bool = False) -> None:
         super().__init__(redact=redact, ascii_only=ascii_only)

@@ -7,8 +7,8 @@
     orders_placed.add(channel="web", country="KR")      # one
     orders_placed.add(3, channel="app", country="DE")   # three
 
-What mypy was not asked is checked when it is measured: a wrong name, value or amount never raises. It is counted and
-told once, and the measurement is kept under `_OTHER` where that is possible, so that totals stay right.
+What mypy did not check is checked when it is measured: a wrong name, value or amount never raises. It is counted and
+logged once, and the measurement is recorded under `_OTHER` where that is possible, so that totals stay right.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, 
 from opentelemetry.metrics import Meter, MeterProvider
 
 from blogauto_otel._guard import guard, is_foreign, log_once, swallow
+from blogauto_otel._memo import BoundedMemo
+from blogauto_otel._process import register
 from blogauto_otel.api.metric_spec import OTHER_VALUE, AttributeSpec, Kind, MetricSpec
 from blogauto_otel.errors import MisuseError
 
@@ -37,12 +39,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 Labels = Mapping[str, str]
 Record = Callable[[float, Labels], None]
 
-# Series of one instrument, whatever its attributes would allow; the SDK's own limit is the same.
-MAX_SERIES: Final = 2000
 # Counters with more closed combinations than this do not begin at 0: it would be mostly noise.
 MAX_ZEROES: Final = 100
 MAX_LABEL_LENGTH: Final = 200
-MAX_REMEMBERED: Final = 2 * MAX_SERIES
+MAX_KNOWN: Final = 4000  # attribute sets whose labels are remembered
 _INT64: Final = 2**63
 
 
@@ -54,13 +54,12 @@ class AtMost:
 
 
 class Instrument(Generic[P]):
-    """What all kinds share: a declaration, and the OpenTelemetry instrument behind it once there is a provider."""
+    """The base of all kinds: a declaration, and the OpenTelemetry instrument once there is a provider."""
 
     def __init__(self, spec: MetricSpec) -> None:
         self.spec = spec
         self._record: Record = _ignore
-        self._known: dict[tuple[tuple[str, object], ...], Labels] = {}
-        self._series: set[tuple[str, ...]] = set()
+        self._known: BoundedMemo[tuple[tuple[str, object], ...], Labels] = BoundedMemo(MAX_KNOWN)
         self._seen: dict[str, set[str]] = {name: set(a.values) for name, a in spec.attributes.items()}
 
     def __repr__(self) -> str:
@@ -91,63 +90,48 @@ class Instrument(Generic[P]):
         return amount if -_INT64 <= amount < _INT64 else float(amount)
 
     def _labels(self, args: tuple[object, ...], attributes: dict[str, Any]) -> Labels:
-        """The series' labels, each of them allowed; the slow path, once per combination."""
+        """The labels of the series, each of them allowed; the slow path, once per combination."""
         given = {**dict(zip(self.spec.attributes, args, strict=False)), **attributes}
         labels = {name: self._label(name, allowed, given) for name, allowed in self.spec.attributes.items()}
         unknown = given.keys() - labels.keys()
         if unknown:
-            self._complain(f"has no attribute {min(unknown)!r}")
-        labels = self._within_limit(labels)
-        # As it stands: what was cut, mended or made text would be remembered at its full length, or under `1 == True`.
+            self._misused(f"has no attribute {min(unknown)!r}")
+        # Only as it stands: a converted value would be remembered at its full length, or under `1 == True`.
         as_given = not args and not unknown and all(labels[name] is value for name, value in attributes.items())
-        if as_given and len(self._known) < MAX_REMEMBERED:
-            self._known[tuple(attributes.items())] = labels
-        return labels
+        return self._known.remember(tuple(attributes.items()), labels) if as_given else labels
 
     def _label(self, name: str, allowed: AttributeSpec, given: Mapping[str, object]) -> str:
         value = given.get(name)
         if value is None:
-            self._complain(f"lacks its attribute {name!r}")
+            self._misused(f"lacks its attribute {name!r}")
             return OTHER_VALUE
         try:
             label = _text(value)
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            self._complain(f"cannot read its attribute {name!r}")
+            self._misused(f"cannot read its attribute {name!r}")
             return OTHER_VALUE
         seen = self._seen[name]
         if label in seen:
             return label
         if allowed.closed:
-            self._complain(f"{name}={label!r} is none of {', '.join(allowed.values)}")
+            self._misused(f"{name}={label!r} is none of {', '.join(allowed.values)}")
             return OTHER_VALUE
         # `_OTHER` takes the last place.
         if len(seen) >= allowed.max_values - 1:
-            self._tell_full(f"{name} has had {allowed.max_values - 1} different values")
+            log_once(
+                f"full {self.spec.name}", "%s: %s has had %d different values; further ones are counted under %s",
+                self.spec.name, name, allowed.max_values - 1, OTHER_VALUE,
+            )  # fmt: skip
             return OTHER_VALUE
         seen.add(label)
         return label
 
-    def _within_limit(self, labels: dict[str, str]) -> dict[str, str]:
-        series = tuple(labels.values())
-        if series in self._series:
-            return labels
-        if len(self._series) < MAX_SERIES:
-            self._series.add(series)
-            return labels
-        self._tell_full(f"there are {MAX_SERIES} series")
-        return {name: v if self.spec.attributes[name].closed else OTHER_VALUE for name, v in labels.items()}
-
-    def _complain(self, what: str) -> None:
+    def _misused(self, what: str) -> None:
         error = MisuseError(f"{self.spec.name} {what} (at {_caller()}); counted under {OTHER_VALUE}")
         if not swallow(f"measuring {self.spec.name}", error):
             raise error
-
-    def _tell_full(self, why: str) -> None:
-        log_once(
-            f"full {self.spec.name}", "%s: %s; further ones are counted under %s", self.spec.name, why, OTHER_VALUE
-        )
 
     def _bind(self, provider: MeterProvider, namespace: str) -> None:
         with guard(f"creating {self.spec.name}"):
@@ -160,7 +144,7 @@ class Instrument(Generic[P]):
             for values in itertools.product(*(a.values for a in self.spec.attributes.values())):
                 self._record(0, dict(zip(self.spec.attributes, values, strict=True)))
 
-    def _counting(self, args: tuple[object, ...], attributes: dict[str, Any]) -> Callable[[F], F]:
+    def _count_calls(self, args: tuple[object, ...], attributes: dict[str, Any]) -> Callable[[F], F]:
         def decorate(function: F) -> F:
             if inspect.iscoroutinefunction(function):
 
@@ -182,7 +166,7 @@ class Instrument(Generic[P]):
 
 
 class Counter(Instrument[P]):
-    """How often something happened: it only grows."""
+    """A counter: how often something happened."""
 
     def add(self, amount: float = 1, /, *args: P.args, **attributes: P.kwargs) -> None:
         """Count `amount` more (0 or more, finite; default 1), under the declared attributes."""
@@ -193,11 +177,11 @@ class Counter(Instrument[P]):
 
         A coroutine function counts when it has been awaited, a generator function when it is called.
         """
-        return self._counting(args, attributes)
+        return self._count_calls(args, attributes)
 
 
 class UpDownCounter(Instrument[P]):
-    """How many there are now, told by differences."""
+    """An up-down counter: how many there are, measured by differences."""
 
     def add(self, amount: float = 1, /, *args: P.args, **attributes: P.kwargs) -> None:
         """Change by `amount` (finite, negative to go down; default 1), under the declared attributes."""
@@ -205,15 +189,15 @@ class UpDownCounter(Instrument[P]):
 
 
 class Gauge(Instrument[P]):
-    """How much there is now; the last value stands until the next."""
+    """A gauge: how much there is; the last value stays until the next."""
 
     def set(self, value: float, /, *args: P.args, **attributes: P.kwargs) -> None:
-        """Let `value` (finite) stand, under the declared attributes."""
+        """Set the value (finite), under the declared attributes."""
         self._measure(value, args, attributes)
 
 
 class Histogram(Instrument[P]):
-    """How values are spread: durations, sizes."""
+    """A histogram: the distribution of durations or sizes."""
 
     def record(self, value: float, /, *args: P.args, **attributes: P.kwargs) -> None:
         """Record `value` (0 or more, finite, in the declared unit), under the declared attributes."""
@@ -318,7 +302,7 @@ def _text(value: object) -> str:
 
 
 def _caller() -> str:
-    """Where in the application the call stands."""
+    """The file and line of the application that calls."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
@@ -329,7 +313,7 @@ def _caller() -> str:
 
 
 def _ignore(amount: float, labels: Labels) -> None:
-    """What an instrument does before there is a provider."""
+    """Record nothing: there is no provider yet."""
 
 
 def _make_histogram(meter: Meter, namespace: str, spec: MetricSpec) -> Record:
@@ -349,19 +333,27 @@ _MAKERS: Final[Mapping[Kind, Callable[[Meter, str, MetricSpec], Record]]] = {
 
 _AnyInstrument = TypeVar("_AnyInstrument", bound=Instrument[Any])
 
-_declarations: dict[str, Instrument[Any]] = {}
-_provider: MeterProvider | None = None
-_namespace = ""
+
+class _State:
+    """The declarations of this process, and the provider that records them."""
+
+    def __init__(self) -> None:
+        self.declarations: dict[str, Instrument[Any]] = {}
+        self.provider: MeterProvider | None = None
+        self.namespace = ""
+
+
+_state: Final = register(_State())
 
 
 def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
-    """Remember it for the provider that comes later, or give it the one that is there.
+    """Keep the declaration for a later provider, and create the instrument if there is one.
 
-    In this order no lock is needed: whoever comes second, `attach` or the declaration, sees the other.
+    In this order no lock is needed: the second of the two, `attach` or the declaration, sees the first.
     """
-    _declarations[instrument.spec.name] = instrument
-    if _provider is not None:
-        instrument._bind(_provider, _namespace)
+    _state.declarations[instrument.spec.name] = instrument
+    if _state.provider is not None:
+        instrument._bind(_state.provider, _state.namespace)
         with guard(f"starting {instrument.spec.name} at zero"):
             instrument._start_at_zero()
     return instrument
@@ -369,26 +361,24 @@ def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
 
 def attach(provider: MeterProvider, *, namespace: str) -> None:
     """Create every declared instrument with `provider` under `namespace`, and those to come; counters begin at 0."""
-    global _provider, _namespace
-    _namespace, _provider = namespace, provider
-    for instrument in tuple(_declarations.values()):
+    _state.namespace, _state.provider = namespace, provider
+    for instrument in tuple(_state.declarations.values()):
         instrument._bind(provider, namespace)
     start_at_zero()
 
 
 def detach() -> None:
     """Undo `attach`: instruments record nothing until the next one."""
-    global _provider
-    _provider = None
-    for instrument in tuple(_declarations.values()):
+    _state.provider = None
+    for instrument in tuple(_state.declarations.values()):
         instrument._record = _ignore
 
 
 def start_at_zero() -> None:
-    """Let counters without attributes, or with closed ones, exist at 0, so that their first increase is seen.
+    """Record 0 for counters without attributes or with closed ones, so that their first increase is seen.
 
-    `rate` and `increase` see nothing of a series that is born at 1.
+    `rate` and `increase` do not see an increase from nothing to 1.
     """
-    for instrument in tuple(_declarations.values()):
+    for instrument in tuple(_state.declarations.values()):
         with guard(f"starting {instrument.spec.name} at zero"):
             instrument._start_at_zero()

@@ -1,4 +1,4 @@
-"""What a metric is before anything is measured: its name, kind, unit, and the attributes that bound its series."""
+"""The declaration of a metric: its name, kind, unit, and the attributes that bound its series."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from blogauto_otel import semconv
 from blogauto_otel.prometheus_names import metric_name
 
-# What stands for a value that is not allowed or that came after the last free place, so that totals stay right.
+# In place of a value that is not allowed or exceeds the number of values, so that totals stay right.
 OTHER_VALUE: Final = "_OTHER"
 
 # Distinct values of an open attribute when its declaration does not say.

@@ -1,4 +1,4 @@
-"""A named piece of the application's work: a span, its duration, and its errors, in one line."""
+"""An operation: a named piece of the application's work, with a span, its duration and its errors."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
+from blogauto_otel._process import register
 from blogauto_otel.api.instruments import AtMost, counter, histogram
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 
@@ -30,12 +31,12 @@ Outcome = Literal["success", "error", "cancelled"]
 
 @histogram("operation.duration", unit="s", boundaries=_SECONDS, domain="operation")
 def operation_duration(*, operation: OperationName, outcome: Outcome) -> None:
-    """Time that a named operation of the application took."""
+    """Duration of a named operation of the application, in seconds."""
 
 
 @counter("operation.errors", unit="{error}", domain="operation")
 def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50)]) -> None:  # noqa: A002 - the label's name
-    """Named operations that ended in an exception, by the exception's class."""
+    """Named operations that raised an exception, by exception class."""
 
 
 @overload
@@ -94,9 +95,9 @@ class Operation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave().finish(error)
+        self._pop().finish(error)
 
-    def _leave(self) -> _Run:
+    def _pop(self) -> _Run:
         """The run that ends: of several under way at once, in other tasks or threads, the one whose span is current."""
         runs = self._runs
         if len(runs) > 1:
@@ -124,7 +125,7 @@ class Operation:
 class _Run:
     """One execution of an operation, from its span's start to its end."""
 
-    __slots__ = ("_begun", "_name", "_token", "span")
+    __slots__ = ("_name", "_started", "_token", "span")
 
     def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
         self._name = name
@@ -132,26 +133,26 @@ class _Run:
         self.span: Span = trace.INVALID_SPAN
         with guard("starting an operation"):
             self.span = _tracer().start_span(safe_text(name, 200), attributes=attributes)
-        self._begun = time.perf_counter()
+        self._started = time.perf_counter()
 
     def make_current(self) -> None:
         with guard("starting an operation"):
             self._token = otel_context.attach(trace.set_span_in_context(self.span))
 
     def finish(self, error: BaseException | None) -> None:
-        seconds = time.perf_counter() - self._begun
+        seconds = time.perf_counter() - self._started
         outcome: Outcome = "success" if error is None else "error" if isinstance(error, Exception) else "cancelled"
         with guard("measuring an operation"):
             # Before the span is left, so that the measurement's exemplar points at it.
             operation_duration.record(seconds, operation=self._name, outcome=outcome)
         if error is not None and outcome == "error":
-            self._log_once(error)
+            self._record_error(error)
         if self._token is not None:
             _detach(self._token)
         with guard("ending an operation"):
             self.span.end()
 
-    def _log_once(self, error: BaseException) -> None:
+    def _record_error(self, error: BaseException) -> None:
         with guard("measuring an operation"):
             operation_errors.add(operation=self._name, type=class_name(type(error)))
         with guard("recording an operation's exception"):
@@ -186,7 +187,9 @@ def _around_function(function: Any, name: str, attributes: dict[str, AttributeVa
     return call
 
 
-class _apart:  # noqa: N801 - the same, for a span that is never the current one
+class _DetachedRun:
+    """A run whose span is never the current one."""
+
     __slots__ = ("_run",)
 
     def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
@@ -201,7 +204,7 @@ class _apart:  # noqa: N801 - the same, for a span that is never the current one
 
 def _around_generator(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with _apart(name, attributes):
+        with _DetachedRun(name, attributes):
             return (yield from function(*args, **kwargs))
 
     return call
@@ -209,7 +212,7 @@ def _around_generator(function: Any, name: str, attributes: dict[str, AttributeV
 
 def _around_async_generator(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        with _apart(name, attributes):
+        with _DetachedRun(name, attributes):
             async with aclosing(function(*args, **kwargs)) as items:
                 async for item in items:
                     yield item
@@ -224,14 +227,21 @@ _WRAPPERS: Final = (
     (callable, _around_function),
 )
 
-_provider: object = None
-_cached: trace.Tracer | None = None
+
+class _State:
+    """The tracer of the current provider: asking for one costs ten times what starting a span costs."""
+
+    def __init__(self) -> None:
+        self.provider: object = None
+        self.tracer: trace.Tracer = trace.NoOpTracer()
+
+
+_state: Final = register(_State())
 
 
 def _tracer() -> trace.Tracer:
-    """The provider's tracer; asking for one costs ten times what the span's start does, so it is kept."""
-    global _provider, _cached
     provider = trace.get_tracer_provider()
-    if _cached is None or provider is not _provider:
-        _provider, _cached = provider, provider.get_tracer(semconv.SCOPE_OPERATION)
-    return _cached
+    if provider is not _state.provider:
+        _state.tracer = provider.get_tracer(semconv.SCOPE_OPERATION)
+        _state.provider = provider
+    return _state.tracer

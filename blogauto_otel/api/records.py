@@ -1,7 +1,7 @@
-"""What a standard library log record says, in OpenTelemetry's words: one reading for OTLP and for the console.
+"""The body and attributes of a standard library log record, for OTLP and for the console alike.
 
 structlog's event dictionaries and loguru's `extra` are read too. Nothing here raises: a record that cannot be formatted
-says what it was given.
+has its message and arguments as its body.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What we say of ourselves: how much was delivered, waits or was lost, and what went wrong in our own code."""
+"""The metrics of this SDK about itself: items exported, waiting and dropped, and internal errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from blogauto_otel import semconv
 from blogauto_otel.api.metric_spec import AttributeSpec, Kind, MetricSpec
 
-# These are ours in every service: the namespace of the application's metrics does not apply.
+# The same in every service: the namespace of the application's metrics does not apply.
 SDK_METRICS_NAMESPACE: Final = semconv.DISTRO_NAME
 
 _SIGNAL: Final = {"signal": AttributeSpec(values=("traces", "metrics", "logs", "sentry", "sentry_traces"))}
@@ -17,8 +17,8 @@ _WHY: Final = {**_SIGNAL, "reason": AttributeSpec(max_values=40)}
 _WHERE: Final = {"where": AttributeSpec(max_values=100)}
 
 _COUNTER: Final = Kind.OBSERVABLE_COUNTER
-_LEVEL: Final = Kind.OBSERVABLE_UP_DOWN_COUNTER  # adds up over processes
-_GAUGE: Final = Kind.OBSERVABLE_GAUGE  # does not
+_LEVEL: Final = Kind.OBSERVABLE_UP_DOWN_COUNTER  # can be summed over processes
+_GAUGE: Final = Kind.OBSERVABLE_GAUGE  # cannot
 
 
 def _self(
@@ -29,29 +29,29 @@ def _self(
 
 # fmt: off
 SDK_METRICS: Final[tuple[MetricSpec, ...]] = (
-    _self("items.accepted", _COUNTER, "{item}", "Items that were queued for delivery.", _SIGNAL),
-    _self("items.sent", _COUNTER, "{item}", "Items that the receiver took.", _SIGNAL),
-    _self("items.spooled", _COUNTER, "{item}", "Items that went to disk because they could not be sent.", _SIGNAL),
-    _self("items.redelivered", _COUNTER, "{item}", "Items from disk that the receiver took.", _SIGNAL),
-    _self("items.dropped", _COUNTER, "{item}", "Items that were lost, by reason.", _WHY),
-    _self("items.superseded", _COUNTER, "{item}", "Items that newer ones made needless.", _SIGNAL),
-    _self("items.withheld", _COUNTER, "{item}", "Items not made: there were enough like them.", _SIGNAL),
+    _self("items.accepted", _COUNTER, "{item}", "Items accepted into the export queue.", _SIGNAL),
+    _self("items.sent", _COUNTER, "{item}", "Items accepted by the receiver.", _SIGNAL),
+    _self("items.spooled", _COUNTER, "{item}", "Items written to the disk spool after a failed export.", _SIGNAL),
+    _self("items.redelivered", _COUNTER, "{item}", "Items from the disk spool that the receiver accepted.", _SIGNAL),
+    _self("items.dropped", _COUNTER, "{item}", "Items lost, by reason.", _WHY),
+    _self("items.superseded", _COUNTER, "{item}", "Metric collections replaced by newer ones before export.", _SIGNAL),
+    _self("items.withheld", _COUNTER, "{item}", "Items not created because of a rate limit.", _SIGNAL),
     _self("export.requests", _COUNTER, "{request}", "Export requests sent.", _SIGNAL),
-    _self("export.retries", _COUNTER, "{request}", "Export requests that had to be sent again.", _SIGNAL),
-    _self("export.duration", _COUNTER, "s", "Time that export requests took, all in all.", _SIGNAL),
-    _self("queue.items", _LEVEL, "{item}", "Items that wait or are on their way.", _SIGNAL),
-    _self("queue.bytes", _LEVEL, "By", "Bytes that wait or are on their way.", _SIGNAL),
-    _self("queue.capacity", _LEVEL, "By", "Bytes that may wait.", _SIGNAL),
-    _self("queue.high_water", _GAUGE, "{item}", "The most items that ever waited at once.", _SIGNAL),
-    _self("queue.oldest_item_age", _GAUGE, "s", "How long the oldest item has been waiting.", _SIGNAL),
-    _self("spool.files", _GAUGE, "{file}", "Files that wait on disk, of all processes of the service on this host."),
-    _self("spool.bytes", _GAUGE, "By", "Bytes that wait on disk, of all processes of the service on this host."),
-    _self("spool.capacity", _GAUGE, "By", "Bytes that may wait on disk."),
-    _self("spool.oldest_file_age", _GAUGE, "s", "How long the oldest file has been waiting on disk."),
-    _self("spool.damaged", _COUNTER, "{file}", "Files on disk that could not be read and were put aside."),
-    _self("spool.errors", _COUNTER, "{error}", "Times that the disk could not be used."),
-    _self("errors.swallowed", _COUNTER, "{error}", "Errors of our own that the application was spared.", _WHERE),
-    _self("process.start_time", _GAUGE, "s", "When this process began to record, in seconds since 1970."),
+    _self("export.retries", _COUNTER, "{request}", "Export requests sent again after a failure.", _SIGNAL),
+    _self("export.duration", _COUNTER, "s", "Total time spent in export requests, in seconds.", _SIGNAL),
+    _self("queue.items", _LEVEL, "{item}", "Items waiting or in flight.", _SIGNAL),
+    _self("queue.bytes", _LEVEL, "By", "Bytes waiting or in flight.", _SIGNAL),
+    _self("queue.capacity", _LEVEL, "By", "Capacity of the export queue, in bytes.", _SIGNAL),
+    _self("queue.high_water", _GAUGE, "{item}", "Largest number of items that waited at once.", _SIGNAL),
+    _self("queue.oldest_item_age", _GAUGE, "s", "Age of the oldest waiting item, in seconds.", _SIGNAL),
+    _self("spool.files", _GAUGE, "{file}", "Files in the disk spool, of all processes of the service on this host."),
+    _self("spool.bytes", _GAUGE, "By", "Bytes in the disk spool, of all processes of the service on this host."),
+    _self("spool.capacity", _GAUGE, "By", "Capacity of the disk spool, in bytes."),
+    _self("spool.oldest_file_age", _GAUGE, "s", "Age of the oldest file in the disk spool, in seconds."),
+    _self("spool.damaged", _COUNTER, "{file}", "Unreadable files in the disk spool that were quarantined."),
+    _self("spool.errors", _COUNTER, "{error}", "Failed operations on the disk spool."),
+    _self("errors.swallowed", _COUNTER, "{error}", "Internal errors kept from the application, by place.", _WHERE),
+    _self("process.start_time", _GAUGE, "s", "Start time of this process's recording, in seconds since 1970."),
 )
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""What the application fends off: one declaration per metric, `metrics.security` at call sites."""
+"""The security metrics of the blog automation: one declaration each, `metrics.security` at call sites."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from blogauto_otel.api.instruments import AtMost, counter, gauge
 
 @counter("rate_limit.rejected", unit="{request}", domain="security")
 def rate_limit_rejected(*, endpoint: Annotated[str, AtMost(200)]) -> None:
-    """Requests refused by the rate limit, by route template."""
+    """Requests rejected by the rate limit, by route template."""
 
 
 @gauge("blocked_ips_total", unit="{ip}", domain="security")  # the literal suffix survives both ways to Prometheus
 def blocked_ips() -> None:
-    """IP addresses blocked now."""
+    """Blocked IP addresses."""
 
 
 @counter("security.events", unit="{event}", domain="security")
 def security_events(*, type: Annotated[str, AtMost(50)]) -> None:  # noqa: A002 - the label's name
-    """Security events, by kind: auth_failure, suspicious_pattern and others."""
+    """Security events, by type: auth_failure, suspicious_pattern and others."""

@@ -1,4 +1,4 @@
-"""Text and plain data from objects that are not ours: it never raises, whatever `__str__` does, and it is bounded."""
+"""Text and plain data from objects of the application: bounded, and without raising whatever `__str__` does."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ MAX_FRAMES: Final = 50
 MAX_DESCRIPTION: Final = 1_024
 MAX_ITEMS: Final = 1_000
 MAX_DEPTH: Final = 4
+MAX_CLASS_NAME: Final = 256
 _INT64: Final = 2**63
 
 
@@ -77,9 +78,9 @@ _module_of: Final = type.__dict__["__module__"].__get__
 
 
 def class_name(kind: type[object]) -> str:
-    """`__name__`, whatever the class does about it."""
+    """`__name__`, whatever the class does about it; an application may make up classes, so it is cut to length."""
     name: str = _name_of(kind)
-    return name
+    return name[:MAX_CLASS_NAME]
 
 
 def module_name(kind: type[object]) -> str:
@@ -92,7 +93,7 @@ def type_name(kind: type[object]) -> str:
     """A class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, but `ValueError`."""
     name: str = _qualified_name_of(kind)
     module = module_name(kind)
-    return name if module in ("builtins", "") else f"{module}.{name}"
+    return (name if module in ("builtins", "") else f"{module}.{name}")[:MAX_CLASS_NAME]
 
 
 def description(error: BaseException) -> str:

@@ -171,7 +171,7 @@ def _instrumented() -> frozenset[str]:
 
 def _entry_points() -> dict[str, EntryPoint]:
     """By name: the launcher, too, lets one distribution speak for a name."""
-    from opentelemetry.util._importlib_metadata import entry_points  # cached for the process, and 3.10 alike
+    from blogauto_otel._otel import entry_points
 
     return {point.name: point for point in entry_points(group=GROUP)}
 

@@ -1,8 +1,7 @@
 """The stable semantic conventions for the contrib instrumentations that we switch on, and for no others.
 
-They ask `opentelemetry.instrumentation._semconv` which conventions to emit, and it reads the environment. A variable
-set there would change what the application's own instrumentations emit, and those of every child process. So the answer
-depends on the caller.
+They ask OpenTelemetry which conventions to emit, and it reads the environment. A variable set there would change what
+the application's own instrumentations emit, and those of every child process. So the answer depends on the caller.
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ from typing import Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel._process import register
+from blogauto_otel.sdk import private
 
 ROOT: Final = "opentelemetry.instrumentation."
-_SEMCONV: Final = f"{ROOT}_semconv"
-_METHOD: Final = "_get_opentelemetry_stability_opt_in_mode"
+_SEMCONV: Final = private.CONVENTION_MODULE
+_METHOD: Final = private.CONVENTION_METHOD
 _STABLE: Final = ("http", "database")
 
 
@@ -51,10 +51,8 @@ def forget(*packages: str) -> None:
 
 
 def _patch() -> None:
-    from opentelemetry.instrumentation import _semconv
-
-    holder: Any = _semconv._OpenTelemetrySemanticConventionStability
-    if _state.original is not None:
+    holder = private.convention_chooser()
+    if _state.original is not None or holder is None:
         return
     _state.original = vars(holder)[_METHOD]
     get_mode = getattr(holder, _METHOD)
@@ -70,9 +68,7 @@ def _patch() -> None:
 
 def _unpatch() -> None:
     if _state.original is not None:
-        from opentelemetry.instrumentation import _semconv
-
-        setattr(_semconv._OpenTelemetrySemanticConventionStability, _METHOD, _state.original)
+        setattr(private.convention_chooser(), _METHOD, _state.original)
         _state.original = None
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode
 
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api.context import bound
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 
 # Under this key a context without a span has the context of the span that a new trace is linked to.
 LINK: Final = create_key("blogauto_otel.link")
@@ -43,7 +43,7 @@ class BoundContextProcessor(SpanProcessor):
             return
         try:
             if self.enabled and span.context is not None:
-                remember(failure, span.context)
+                record_failure(failure, span.context)
         except BaseException as error:
             if not swallow("remembering a failed span", error):
                 raise
@@ -65,7 +65,7 @@ def _end(self: NonRecordingSpan, end_time: int | None = None) -> None:
     failure = sys.exc_info()[1]
     if isinstance(failure, Exception):
         with guard("remembering a span that is not sampled"):
-            remember(failure, self.get_span_context())
+            record_failure(failure, self.get_span_context())
     _stock_end(self, end_time)
 
 

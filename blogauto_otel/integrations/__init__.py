@@ -15,7 +15,7 @@ from blogauto_otel.instrumentation import clients
 from blogauto_otel.instrumentation.registry import Context, Report, State
 
 if TYPE_CHECKING:
-    from blogauto_otel.sdk.meter_provider import Metering
+    from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
 
 INTEGRATIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -25,7 +25,7 @@ INTEGRATIONS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def link_all(context: Context, metering: Metering | None) -> tuple[Report, ...]:
+def link_all(context: Context, metering: BlogautoMeterProvider | None) -> tuple[Report, ...]:
     """Link every integration of the table; one that fails is reported and does not affect the others.
 
     Raises:
@@ -34,7 +34,7 @@ def link_all(context: Context, metering: Metering | None) -> tuple[Report, ...]:
     return tuple(_link(name, module, context, metering) for name, module in INTEGRATIONS.items())
 
 
-def _link(name: str, module: str, context: Context, metering: Metering | None) -> Report:
+def _link(name: str, module: str, context: Context, metering: BlogautoMeterProvider | None) -> Report:
     try:
         loaded = _linked.modules[name] = importlib.import_module(module)
         report: Report = loaded.link(context, metering)

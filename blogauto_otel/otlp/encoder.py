@@ -34,12 +34,13 @@ from blogauto_otel.otlp.values import (
 )
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import LogRecord
     from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status, TraceState
+
+    from blogauto_otel._otel import LogRecord
 
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
@@ -109,8 +110,15 @@ def _schema_url(url: str | None) -> bytes:
 class Encoder:
     """Encodes with one redactor and one set of limits; its cache of frequent values is bounded and shared."""
 
-    def __init__(self, redactor: ValueRedactor, limits: TextLimits | None = None) -> None:
+    def __init__(
+        self,
+        redactor: ValueRedactor,
+        limits: TextLimits | None = None,
+        *,
+        part_of_span: Callable[[Any, str], Any] = getattr,
+    ) -> None:
         limits = limits or TextLimits()
+        self._part_of_span = part_of_span  # `attributes`, `events` or `links`, without the copies of the properties
         self._redactor = redactor
         self._limits = limits
         self._span_name = NameEncoder(_NAME, redactor)
@@ -152,7 +160,7 @@ class Encoder:
         return message(_TRACE_STATE, utf8(self._redactor.text(state.to_header())))
 
     def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
-        attributes = _stored(span, "attributes")
+        attributes = self._part_of_span(span, "attributes")
         append_count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
         return self._span_attributes.append(parts, copied(attributes))
 
@@ -160,7 +168,7 @@ class Encoder:
         self, parts: list[bytes], span: ReadableSpan, what: str, encode: Callable[[list[bytes], Any], bool], tag_: bytes
     ) -> bool:
         """Events or links; a broken one is skipped, and the span is kept."""
-        items = _stored(span, what)
+        items = self._part_of_span(span, what)
         append_count(parts, tag_, getattr(items, "dropped", 0))
         if not items:
             return False
@@ -274,12 +282,6 @@ class Encoder:
                         if not swallow("encoding a metric", error):
                             raise
         return encoded
-
-
-def _stored(span: ReadableSpan, what: str) -> Any:
-    """Attributes, events or links, from the attribute behind the SDK's property: the property copies them each time."""
-    stored = getattr(span, "_" + what, None)
-    return getattr(span, what) if stored is None else stored
 
 
 def copied(attributes: Any) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The console exporters: each item as a line of JSON on stdout, redacted as everything that leaves."""
+"""The console exporters: each item as a redacted line of JSON on stdout."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, Final
 from blogauto_otel._guard import guarded
 from blogauto_otel.otlp.values import ValueRedactor
 
-# Where the SDK's JSON holds what an application wrote, of any shape.
+# The fields of the SDK's JSON with values of the application, of any shape.
 _FREE: Final = frozenset(("attributes", "filtered_attributes", "body"))
 
 
 def printer(redactor: ValueRedactor) -> Callable[[Any], None]:
     """A function that prints a span, a log record or a collection of metrics."""
 
-    def clean(key: str, value: Any) -> Any:
+    def redact(key: str, value: Any) -> Any:
         if key in _FREE:
             return redactor.value("", value)
         return redactor.value(key, value) if isinstance(value, str) else value
 
     def redacted(found: dict[str, Any]) -> dict[str, Any]:
-        return {key: clean(key, value) for key, value in found.items()}
+        return {key: redact(key, value) for key, value in found.items()}
 
     @guarded("printing telemetry", None)
     def print_item(item: Any) -> None:

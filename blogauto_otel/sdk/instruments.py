@@ -1,4 +1,4 @@
-"""Instruments that take anything: attributes that raise as they are read, and callbacks that want the process to end.
+"""Instruments that accept any attributes, and callbacks that may raise anything.
 
 The SDK reads attributes as they come in, so that a `__str__` that raises would raise out of `add`. Of a callback it
 expects any `Exception`; another kind ends the thread that collects, and with it the metrics of all the others.
@@ -6,7 +6,7 @@ expects any `Exception`; another kind ends the thread that collects, and with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final
 
 from opentelemetry import metrics
@@ -14,94 +14,119 @@ from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel.otlp.values import NO_REDACTION, ValueRedactor
-from blogauto_otel.sdk.scopes import cleaned
-from blogauto_otel.sdk.tracer import readable_attributes
+from blogauto_otel.sdk.scopes import NameLimit, redact_arguments
+from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit
+from blogauto_otel.sdk.tracer import to_plain_attributes
 
-_TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: whoever asks for its name again is given the same one
+MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that makes up names must not fill its memory
+_TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: a second request for its name returns the same one
 
 
 class TolerantMeter(Meter):
-    """The SDK's meter, given this class; what it makes is tolerant, and a name that it refuses makes nothing."""
+    """The SDK's meter, given this class; its instruments are tolerant, and one whose name is refused does nothing."""
 
     redactor: ValueRedactor = NO_REDACTION
+    names: NameLimit | None = None
+    series: SeriesLimit | None = None  # applied here where the SDK's storage cannot be limited
 
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(self, super().create_counter, *args, **kwargs), "add")
+        return _tolerant(_create(self, super().create_counter, *args, **kwargs), "add", self.series)
 
     def create_up_down_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(self, super().create_up_down_counter, *args, **kwargs), "add")
+        return _tolerant(_create(self, super().create_up_down_counter, *args, **kwargs), "add", self.series)
 
     def create_gauge(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(self, super().create_gauge, *args, **kwargs), "set")
+        return _tolerant(_create(self, super().create_gauge, *args, **kwargs), "set", self.series)
 
     def create_histogram(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_made(self, super().create_histogram, *args, **kwargs), "record")
+        return _tolerant(_create(self, super().create_histogram, *args, **kwargs), "record", self.series)
 
     def create_observable_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(self, super().create_observable_counter, name, _spared(callbacks), *args, **kwargs)
+        guarded = _guard_callbacks(name, callbacks, self.series)
+        return _create(self, super().create_observable_counter, name, guarded, *args, **kwargs)
 
     def create_observable_up_down_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(self, super().create_observable_up_down_counter, name, _spared(callbacks), *args, **kwargs)
+        guarded = _guard_callbacks(name, callbacks, self.series)
+        return _create(self, super().create_observable_up_down_counter, name, guarded, *args, **kwargs)
 
     def create_observable_gauge(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _made(self, super().create_observable_gauge, name, _spared(callbacks), *args, **kwargs)
+        guarded = _guard_callbacks(name, callbacks, self.series)
+        return _create(self, super().create_observable_gauge, name, guarded, *args, **kwargs)
 
 
-def _made(meter: TolerantMeter, create: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """The instrument; one that does nothing where the SDK refuses its name or unit."""
+def _create(meter: TolerantMeter, create: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The instrument; one that does nothing where the SDK refuses its name or unit, or there are too many."""
     try:
-        given, named = cleaned(meter.redactor, args, kwargs)
-        return create(*given, **named)
+        given, named = redact_arguments(meter.redactor, args, kwargs)
+        texts = [text.lower() for text in (*given, *named.values()) if isinstance(text, str)]
+        if meter.names is None or meter.names.admits((meter.name, create.__name__, *texts), {}):
+            return create(*given, **named)
     except BaseException as error:
         if not swallow("creating an instrument", error):
             raise
-        return getattr(metrics.NoOpMeter("none"), create.__name__)("none")
+    return getattr(metrics.NoOpMeter("none"), create.__name__)("none")
 
 
-def _tolerant(instrument: Any, method: str) -> Any:
-    """The instrument, whose measurements are repeated with readable attributes when it cannot take them."""
+def _tolerant(instrument: Any, method: str, rules: SeriesLimit | None) -> Any:
+    """The instrument, whose measurements are repeated with plain attributes when it cannot take them."""
     if hasattr(instrument, _TOLERANT):
         return instrument
-    stock = getattr(instrument, method)
+    measure = getattr(instrument, method)
+    if rules is not None:
+        measure = _limited(measure, MeasuredSeries(getattr(instrument, "name", "none"), rules))
 
-    def measure(amount: Any, attributes: Any = None, context: Any = None) -> None:
+    def measure_any(amount: Any, attributes: Any = None, context: Any = None) -> None:
         try:
-            stock(amount, attributes, context)
+            measure(amount, attributes, context)
         except BaseException as unreadable:
             if not is_foreign(unreadable):
                 raise
             try:
-                stock(amount, readable_attributes(attributes), context)
+                measure(amount, to_plain_attributes(attributes), context)
             except BaseException as error:
                 if not swallow("recording a measurement", error):
                     raise
 
-    setattr(instrument, method, measure)
+    setattr(instrument, method, measure_any)
     setattr(instrument, _TOLERANT, True)
     return instrument
+
+
+def _limited(measure: Callable[..., Any], series: MeasuredSeries) -> Callable[..., Any]:
+    def measure_limited(amount: Any, attributes: Mapping[str, Any] | None, context: Any) -> None:
+        measure(amount, series.attributes(attributes, amount), context)
+
+    return measure_limited
 
 
 # --- callbacks -------------------------------------------------------------------------------------------------------
 
 
-def _spared(callbacks: Any) -> Any:
-    """Each callback, but for generators under way: those the SDK calls in a manner of its own."""
+def _guard_callbacks(name: str, callbacks: Any, rules: SeriesLimit | None) -> Any:
+    """Each callback guarded, except generator objects: the SDK calls those differently."""
     if callbacks is None:
         return None
-    return [callback if isinstance(callback, Generator) else _sparing(callback) for callback in callbacks]
+    series = None if rules is None else MeasuredSeries(name, rules)
+    return [it if isinstance(it, Generator) else _guard_callback(it, series) for it in callbacks]
 
 
-def _sparing(callback: Callable[..., Iterable[Any]]) -> Callable[..., Iterable[Any]]:
+def _guard_callback(
+    callback: Callable[..., Iterable[Any]], series: MeasuredSeries | None
+) -> Callable[..., Iterable[Any]]:
     def observe(options: Any) -> Iterable[Any]:
         try:
-            yield from callback(options)
+            if series is None:
+                yield from callback(options)
+            else:
+                for it in callback(options):
+                    yield metrics.Observation(it.value, series.attributes(it.attributes, it.value), it.context)
         except BaseException as error:
             if isinstance(error, Exception) or not is_foreign(error):  # the SDK logs any `Exception`
                 raise

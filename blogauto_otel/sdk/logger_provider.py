@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import threading
+import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakSet
 
-from opentelemetry._logs import Logger as APILogger
-from opentelemetry._logs import LogRecord
-from opentelemetry.sdk._logs import (
-    Logger,
-    LoggerProvider,
-    LogRecordLimits,
-    LogRecordProcessor,
-    ReadableLogRecord,
-    ReadWriteLogRecord,
-)
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import guard, is_foreign, swallow
+from blogauto_otel._otel import Logger as APILogger
+from blogauto_otel._otel import LogRecord
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
+from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
-from blogauto_otel.sdk.scopes import Scopes, cleaned
-from blogauto_otel.sdk.tracer import exception_attributes, readable, readable_attributes
+from blogauto_otel.sdk.scopes import MAX_NAME, NameLimit, Scopes, redact_arguments
+from blogauto_otel.sdk.tracer import exception_attributes, to_plain, to_plain_attributes
+from blogauto_otel.sdk.unstable import (
+    Logger,
+    LoggerProvider,
+    LogRecordLimits,
+    LogRecordProcessor,
+    ReadableLogRecord,
+    ReadWriteLogRecord,
+    SynchronousMultiLogRecordProcessor,
+)
 
 
-class LogPipeline(LogRecordProcessor):
+class ExportingLogProcessor(LogRecordProcessor):
     """Redacts, encodes and queues each record as it is emitted; nothing of the record outlives that."""
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
@@ -59,8 +62,8 @@ class LogPipeline(LogRecordProcessor):
         return self._delivery.force_flush(timeout_millis / 1000)
 
 
-class Guarded(LogRecordProcessor):
-    """A processor that somebody else wrote: what it raises does not reach the code that logs."""
+class GuardedLogProcessor(LogRecordProcessor):
+    """A processor of the application: what it raises does not reach the code that logs."""
 
     def __init__(self, inner: LogRecordProcessor) -> None:
         self.inner = inner
@@ -92,117 +95,124 @@ class Guarded(LogRecordProcessor):
         return self.inner.force_flush(timeout_millis)
 
 
+_FIELDS: Final = tuple(name for name in inspect.signature(Logger.emit).parameters if name not in ("self", "record"))
+_HAS_LIMITS: Final = "log_record_limits" in inspect.signature(LoggerProvider.__init__).parameters
+
+
 class TolerantLogger(Logger):
-    """The SDK's logger, given this class; a record that it cannot take is emitted with readable values."""
+    """The SDK's logger, given this class; a record that it cannot take is emitted with plain values."""
+
+    limits: LogRecordLimits | None = None  # for an SDK whose provider takes none
 
     def emit(self, record: LogRecord | None = None, **given: Any) -> None:
         """See `Logger`."""
         try:
-            super().emit(record, **given)
+            super().emit(record if self.limits is None else self._limited(record, given), **given)
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            self._emit_readable(record, given)
+            self._emit_plain(record, given)
 
-    def _emit_readable(self, record: LogRecord | None, given: Mapping[str, Any]) -> None:
+    def _limited(self, record: LogRecord | None, given: dict[str, Any]) -> Any:
+        if record is None:
+            record = LogRecord(**given)
+            given.clear()
+        if isinstance(record, ReadWriteLogRecord):
+            return record
+        limits: Any = self.limits
+        return ReadWriteLogRecord(record, self.resource, self._instrumentation_scope, limits=limits)
+
+    def _emit_plain(self, record: LogRecord | None, given: Mapping[str, Any]) -> None:
         with guard("emitting a log record"):
-            fields = given if record is None else {name: getattr(record, name, None) for name in _FIELDS}
-            attributes = readable_attributes(fields.get("attributes")) or {}
-            exception = fields.get("exception")
+            fields = given if record is None else {name: getattr(record, name, None) for name in (*_FIELDS, _EXCEPTION)}
+            attributes = to_plain_attributes(fields.get("attributes")) or {}
+            exception = fields.get(_EXCEPTION)
             if exception is not None:
                 attributes = {**exception_attributes(exception), **attributes}
-            changed = {"attributes": attributes, "body": readable(fields.get("body")), "exception": None}
-            super().emit(**{**fields, **changed})
+            changed = {"attributes": attributes, "body": to_plain(fields.get("body"))}
+            super().emit(**{name: changed.get(name, fields.get(name)) for name in _FIELDS if name != _EXCEPTION})
 
 
-_FIELDS: Final = (
-    "timestamp",
-    "observed_timestamp",
-    "context",
-    "severity_number",
-    "severity_text",
-    "body",
-    "attributes",
-    "event_name",
-    "exception",
-)
+_EXCEPTION: Final = "exception"
 
 
-class _Provider(LoggerProvider):
-    redactor: ValueRedactor = NO_REDACTION
+class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
+    """The SDK's logger provider, with tolerant loggers and guarded processors."""
 
-    def _handle_fork(self) -> None:
-        """The SDK's answer to a fork overwrites the user's instance id; ours is `Logs.after_fork_in_child`."""
+    def __init__(self, *, redactor: ValueRedactor = NO_REDACTION, limits: LogRecordLimits, **options: Any) -> None:
+        self.processors = SynchronousMultiLogRecordProcessor()  # type: ignore[no-untyped-call]
+        if _HAS_LIMITS:
+            options["log_record_limits"] = limits
+        super().__init__(multi_log_record_processor=self.processors, shutdown_on_exit=False, **options)
+        self._redactor = redactor
+        self._limits = None if _HAS_LIMITS else limits
+        self._names = NameLimit("loggers")
+        self._given: WeakSet[Logger] = WeakSet()
+        private.make_reentrant(self, self.processors)
 
     def get_logger(self, *args: Any, **kwargs: Any) -> APILogger:
-        """See `LoggerProvider`; the logger takes anything."""
-        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
+        """See `LoggerProvider`; the logger accepts any value."""
+        args, kwargs = redact_arguments(self._redactor, args, kwargs, longest=MAX_NAME)  # type: ignore[assignment]
+        if len(args) < _ATTRIBUTES_POSITION and not self._names.admits(args, kwargs):
+            kwargs.setdefault("attributes", {})  # the SDK caches only loggers without attributes
         logger = super().get_logger(*args, **kwargs)
         if type(logger) is Logger:
             logger.__class__ = TolerantLogger
+            logger.limits = self._limits  # type: ignore[attr-defined]
+            self._given.add(logger)
         return logger
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
-        """See `LoggerProvider`; what the processor raises stays with us."""
-        ours = isinstance(log_record_processor, (LogPipeline, ConsolePipeline, Guarded))
-        super().add_log_record_processor(log_record_processor if ours else Guarded(log_record_processor))
-
-
-@dataclass(frozen=True)
-class Logs:
-    """The logger provider."""
-
-    provider: LoggerProvider
+        """See `LoggerProvider`; what the processor raises is swallowed and logged."""
+        ours = isinstance(log_record_processor, (ExportingLogProcessor, ConsoleLogProcessor, GuardedLogProcessor))
+        super().add_log_record_processor(log_record_processor if ours else GuardedLogProcessor(log_record_processor))
 
     def after_fork_in_child(self, resource: Resource) -> None:
         """Fresh locks, and the child's resource, for loggers made before the fork too."""
-        provider = self.provider
-        _renew_locks(provider)
-        provider._resource = resource
-        for logger in list(provider._active_loggers):
-            logger._set_resource(resource)
+        private.make_reentrant(self, self.processors)
+        if self_test.works("resource"):
+            for owner in (self, *self._given):
+                private.set_resource(owner, resource)
 
 
-def _renew_locks(provider: Any) -> None:
-    """Locks that their thread may take again: a signal handler or a finalizer may record in the middle of anything."""
-    provider._logger_cache_lock = provider._active_loggers_lock = threading.RLock()
-    provider._multi_log_record_processor._lock = threading.RLock()
+_ATTRIBUTES_POSITION: Final = 4  # of `attributes` among the positional parameters of `get_logger`
 
 
-def build_logs(
+def build_logger_provider(
     settings: Settings,
     resource: Resource,
     *,
     delivery: Delivery,
     redactor: ValueRedactor,
     processors: Sequence[LogRecordProcessor] = (),
-) -> Logs:
+) -> BlogautoLoggerProvider:
     """Build the logger provider; it is not installed."""
-    provider = _Provider(resource=resource, shutdown_on_exit=False, log_record_limits=_limits(settings))
-    provider.redactor = redactor
-    _renew_locks(provider)
+    provider = BlogautoLoggerProvider(redactor=redactor, limits=_limits(settings), resource=resource)
     for processor in processors:
         provider.add_log_record_processor(processor)
     for name in settings.logs_exporter:
         provider.add_log_record_processor(_EXPORTERS[name](settings, delivery, redactor))
-    return Logs(provider)
+    return provider
 
 
 def _limits(settings: Settings) -> LogRecordLimits:
-    """Counts only, and every one, for the reasons that spans have (`traces._limits`)."""
+    """Counts only, and every one, as for spans (`tracer_provider._limits`)."""
+    most = settings.log_attribute_count
+    if not _HAS_LIMITS:
+        return LogRecordLimits(max_attributes=most, max_attribute_length=sys.maxsize)  # None: from the environment
     return LogRecordLimits(
         max_attributes=settings.max_attributes,
         max_attribute_length=LogRecordLimits.UNSET,
-        max_log_record_attributes=settings.log_attribute_count,
+        max_log_record_attributes=most,
         max_log_record_attribute_length=LogRecordLimits.UNSET,
     )
 
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> LogRecordProcessor:
-    return LogPipeline(delivery, Encoder(redactor, TextLimits.of_attributes(settings.log_attribute_length)))
+    return ExportingLogProcessor(delivery, Encoder(redactor, TextLimits.of_attributes(settings.log_attribute_length)))
 
 
-class ConsolePipeline(LogRecordProcessor):
+class ConsoleLogProcessor(LogRecordProcessor):
     """Prints each record as it is emitted."""
 
     def __init__(self, redactor: ValueRedactor) -> None:
@@ -222,7 +232,7 @@ class ConsolePipeline(LogRecordProcessor):
 
 
 def _console(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> LogRecordProcessor:  # noqa: ARG001
-    return ConsolePipeline(redactor)
+    return ConsoleLogProcessor(redactor)
 
 
 _EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, ValueRedactor], Any]]] = {

@@ -6,8 +6,8 @@ import importlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+from weakref import WeakSet
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import (
@@ -21,7 +21,7 @@ from opentelemetry.sdk.metrics import (
     ObservableCounter,
     TraceBasedExemplarFilter,
 )
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, MetricReader, MetricsData
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
@@ -32,11 +32,12 @@ from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
-from blogauto_otel.sdk import attribute_sets
-from blogauto_otel.sdk.instruments import TolerantMeter
-from blogauto_otel.sdk.scopes import cleaned
+from blogauto_otel.sdk import private, self_test, series
+from blogauto_otel.sdk.instruments import MAX_INSTRUMENTS, TolerantMeter
+from blogauto_otel.sdk.scopes import MAX_NAME, OTHER_SCOPE, NameLimit, redact_arguments
+from blogauto_otel.sdk.series import SeriesLimit
 
-_PATIENCE: Final = 10.0  # seconds that a collection may take, and that another one waits for it
+_TIMEOUT: Final = 10.0  # seconds that a collection may take, and that another one waits for it
 
 _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
     "trace_based": TraceBasedExemplarFilter,
@@ -45,125 +46,166 @@ _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
 }
 
 
-class CollectingReader(MetricReader):
-    """Collects when somebody asks; cumulative, so that one asking twice disturbs nobody."""
+class _CollectsNow:
+    """What collects when asked; cumulative, so that one reader does not disturb another."""
 
     def __init__(self, **preferences: Any) -> None:
         super().__init__(**preferences)
-        self._turn = ExclusiveLock()
-        self._received = threading.local()
+        self._one_at_a_time = ExclusiveLock()
 
-    def collect_now(self, timeout: float = _PATIENCE) -> MetricsData | None:
+    def collect_now(self, timeout: float = _TIMEOUT) -> MetricsData | None:
         """All metrics as they stand now. Safe to call from several threads at once.
 
         Args:
             timeout: seconds to wait for a collection that is under way, and for the callbacks of this one.
 
         Returns:
-            None when there is nothing, when a callback does not come back, and in the middle of a collection of this
+            None when there is nothing, when a callback does not return, and in the middle of a collection of this
             thread (a signal handler, or a callback that collects).
         """
-        began = time.monotonic()
-        if not self._turn.acquire(timeout=timeout):
-            if time.monotonic() - began < timeout:
-                return None
-            log_once(
-                "collect stuck", "metrics cannot be collected: a metric callback has not returned for %.0f s", timeout
-            )
+        started = time.monotonic()
+        if not self._one_at_a_time.acquire(timeout=timeout):
+            if time.monotonic() - started >= timeout:
+                log_once("collect stuck", "metrics not collected: a metric callback takes more than %.0f s", timeout)
             return None
         try:
-            self._received.data = None
-            self.collect(timeout_millis=timeout * 1000)
-            data: MetricsData | None = self._received.data
-            return data
+            return self._collected(timeout)
         except BaseException as error:
             if not swallow("collecting metrics", error):
                 raise
             return None
         finally:
-            self._received.data = None
-            self._turn.release()
+            self._one_at_a_time.release()
 
-    def _receive_metrics(self, metrics_data: MetricsData, *_: Any, **__: Any) -> None:
-        self._received.data = metrics_data  # of this thread: `collect` calls back before it returns
+    def _collected(self, timeout: float) -> MetricsData | None:
+        raise NotImplementedError
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the interface
         """Nothing waits in a reader that collects when asked."""
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """A last scrape after the end harms nobody."""
+        """A scrape after the end is answered."""
 
     def after_fork_in_child(self) -> None:
         """A fresh lock: the thread that may have held the old one does not exist here."""
-        self._turn = ExclusiveLock()
+        self._one_at_a_time = ExclusiveLock()
 
 
-class _Provider(MeterProvider):
-    redactor: ValueRedactor = NO_REDACTION
-    flush: Callable[[float], bool] | None = None
+class CollectingReader(_CollectsNow, private.ReceivingReader):
+    """The reader that push and `/metrics` share."""
 
-    def _handle_fork(self) -> None:
-        """The SDK's answer to a fork overwrites the user's instance id; ours is `Metering.after_fork_in_child`."""
+    def __init__(self, **preferences: Any) -> None:
+        super().__init__(**preferences)
+        self._received = threading.local()
+
+    def _collected(self, timeout: float) -> MetricsData | None:
+        self._received.data = None
+        try:
+            self.collect(timeout_millis=timeout * 1000)
+            data: MetricsData | None = self._received.data
+            return data
+        finally:
+            self._received.data = None
+
+    def received(self, data: MetricsData) -> None:
+        """See `ReceivingReader`."""
+        self._received.data = data  # of this thread: `collect` calls back before it returns
+
+
+class InMemoryCollectingReader(_CollectsNow, InMemoryMetricReader):
+    """The same over the SDK's in-memory reader, for an SDK whose readers receive metrics differently."""
+
+    def _collected(self, timeout: float) -> MetricsData | None:  # noqa: ARG002 - the SDK's reader takes none
+        return self.get_metrics_data()
+
+
+Reader: TypeAlias = CollectingReader | InMemoryCollectingReader
+
+
+class BlogautoMeterProvider(private.WithoutForkHandler, MeterProvider):
+    """The SDK's meter provider, with tolerant instruments, limited series, and its readers.
+
+    One reader serves push and `/metrics`, unless the push wants other aggregations.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        push_reader: Reader | None = None,
+        redactor: ValueRedactor = NO_REDACTION,
+        flush: Callable[[float], bool] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(shutdown_on_exit=False, **options)
+        self.reader = reader
+        self.push_reader = push_reader or reader
+        self.series: SeriesLimit | None = None
+        self._redactor = redactor
+        self._flush = flush
+        self._names = NameLimit("meters")
+        self._instruments = NameLimit("instruments", MAX_INSTRUMENTS)
+        self._given: WeakSet[Meter] = WeakSet()
+        series.make_reentrant(self)
 
     def get_meter(self, *args: Any, **kwargs: Any) -> metrics.Meter:
-        """See `MeterProvider`; what the meter makes takes anything."""
-        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
-        meter = super().get_meter(*args, **kwargs)
+        """See `MeterProvider`; the instruments of the meter accept any attributes."""
+        args, kwargs = redact_arguments(self._redactor, args, kwargs, longest=MAX_NAME)  # type: ignore[assignment]
+        is_admitted = self._names.admits(args, kwargs)
+        meter = super().get_meter(*args, **kwargs) if is_admitted else super().get_meter(OTHER_SCOPE)
         if type(meter) is Meter:
             meter.__class__ = TolerantMeter
-            attribute_sets.renew_locks_of(meter)
-            meter.redactor = self.redactor  # type: ignore[attr-defined]
+            private.make_reentrant(meter)
+            self._given.add(meter)
+        if isinstance(meter, TolerantMeter):
+            meter.redactor = self._redactor
+            meter.names = self._instruments
+            meter.series = None if self_test.works("series") else self.series
         return meter
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Send what waits, of all signals."""
-        return self.flush(timeout_millis / 1000) if self.flush is not None else True
-
-
-@dataclass(frozen=True)
-class Metering:
-    """The meter provider, and its readers: one for push and `/metrics`, unless the push wants other aggregations."""
-
-    provider: MeterProvider
-    reader: CollectingReader
-    push_reader: CollectingReader
+        return self._flush(timeout_millis / 1000) if self._flush is not None else True
 
     def after_fork_in_child(self, resource: Resource) -> None:
-        """All instruments, those made before the fork too, begin at zero, with fresh locks and the child's resource."""
+        """All instruments, those made before the fork too, start at zero, with fresh locks and the child's resource."""
         for reader in {self.reader, self.push_reader}:
             reader.after_fork_in_child()
-        attribute_sets.reset_after_fork(self.provider, resource)
+        private.make_reentrant(*self._given)
+        series.reset_after_fork(self, resource, self.series)
 
 
-def build_metering(
+def build_meter_provider(
     settings: Settings, resource: Resource, *, delivery: Delivery, redactor: ValueRedactor, views: Sequence[View] = ()
-) -> Metering:
+) -> BlogautoMeterProvider:
     """Build the meter provider; it is not installed.
 
     Raises:
         ConfigurationError: only when `strict` is set: an exporter needs a package that is missing.
     """
-    reader = CollectingReader()
+    reader = _reader()
     push_reader = _push_reader(settings, reader)
     readers: list[MetricReader] = [reader] if push_reader is reader else [reader, push_reader]
     sinks: list[Callable[[MetricsData], Sequence[tuple[bytes, bytes]]]] = []
     for name in settings.metrics_exporter:
         _EXPORTERS[name](settings, redactor, readers, sinks)
-    provider = _Provider(
+    provider = BlogautoMeterProvider(
+        reader,
+        push_reader=push_reader,
+        redactor=redactor,
+        flush=delivery.force_flush,
         metric_readers=readers,
         views=views,
         resource=resource,
         exemplar_filter=_EXEMPLAR_FILTERS[settings.exemplar_filter](),
-        shutdown_on_exit=False,
     )
-    provider.redactor = redactor
-    provider.flush = delivery.force_flush
-    attribute_sets.renew_locks(provider)
-    attribute_sets.bound(provider, limit=settings.series_limit, redactor=redactor, first=delivery.start)
+    provider.series = series.limit_series(
+        provider, limit=settings.series_limit, redactor=redactor, on_first_measurement=delivery.start
+    )
     if sinks:
         delivery.add_metric_source(lambda: _fan_out(push_reader.collect_now(), sinks))
-    return Metering(provider, reader, push_reader)
+    return provider
 
 
 _DELTA: Final[Mapping[str, tuple[type, ...]]] = {
@@ -173,7 +215,11 @@ _DELTA: Final[Mapping[str, tuple[type, ...]]] = {
 }
 
 
-def _push_reader(settings: Settings, reader: CollectingReader) -> CollectingReader:
+def _reader(**preferences: Any) -> Reader:
+    return CollectingReader(**preferences) if self_test.works("reader") else InMemoryCollectingReader(**preferences)
+
+
+def _push_reader(settings: Settings, reader: Reader) -> Reader:
     """The reader of the push: another than that of `/metrics` where the aggregations differ.
 
     Another reader costs 6-7 µs for each synchronous measurement, and exporters of a push get what it aggregates.
@@ -182,7 +228,7 @@ def _push_reader(settings: Settings, reader: CollectingReader) -> CollectingRead
     is_exponential = settings.histogram_aggregation == "base2_exponential_bucket_histogram"
     if "otlp" not in settings.metrics_exporter or not (delta or is_exponential):
         return reader
-    return CollectingReader(
+    return _reader(
         preferred_temporality=dict.fromkeys(delta, AggregationTemporality.DELTA),
         preferred_aggregation={Histogram: ExponentialBucketHistogramAggregation()} if is_exponential else None,
     )
@@ -198,9 +244,8 @@ def _fan_out(
 
 
 def _otlp(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001
-    sinks.append(
-        Encoder(redactor, TextLimits.of_attributes(max(settings.max_attribute_length, TextLimits.attribute))).metrics
-    )
+    limits = TextLimits.of_attributes(max(settings.max_attribute_length, TextLimits.attribute))
+    sinks.append(Encoder(redactor, limits).metrics)
 
 
 def _console(settings: Settings, redactor: ValueRedactor, readers: list[MetricReader], sinks: list[Any]) -> None:  # noqa: ARG001

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+from weakref import WeakSet
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanLimits, SpanProcessor, Tracer, TracerProvider
+from opentelemetry.sdk.trace import (
+    Event,
+    ReadableSpan,
+    Span,
+    SpanLimits,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    Tracer,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, TraceFlags
 from opentelemetry.util.types import Attributes
 
 from blogauto_otel._guard import swallow
+from blogauto_otel._process import register
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
@@ -27,15 +36,19 @@ from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sampling import build_sampler
+from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.id_generator import chosen_id_generator
-from blogauto_otel.sdk.scopes import Scopes, cleaned
-from blogauto_otel.sdk.tracer import TolerantTracer
+from blogauto_otel.sdk.scopes import MAX_NAME, OTHER_SCOPE, NameLimit, Scopes, redact_arguments
+from blogauto_otel.sdk.tracer import PublicTracer, TolerantSpan, TolerantTracer
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired, Unpack
 
 _SAMPLED: Final = TraceFlags.SAMPLED
 
 
-class SpanPipeline(SpanProcessor):
+class ExportingSpanProcessor(SpanProcessor):
     """Redacts, encodes and queues each sampled span as it ends; nothing of the span outlives that."""
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
@@ -63,8 +76,8 @@ class SpanPipeline(SpanProcessor):
         return self._delivery.force_flush(timeout_millis / 1000)
 
 
-class Guarded(SpanProcessor):
-    """A processor that somebody else wrote: what it raises does not reach the code that the span is about."""
+class GuardedSpanProcessor(private.EndingSpanProcessor):
+    """A processor of the application: what it raises does not reach the code that the span is about."""
 
     def __init__(self, inner: SpanProcessor) -> None:
         self.inner = inner
@@ -78,9 +91,10 @@ class Guarded(SpanProcessor):
             if not swallow(self._what, error):
                 raise
 
-    def _on_ending(self, span: Span) -> None:
+    def on_ending(self, span: Span) -> None:
+        """See `EndingSpanProcessor`."""
         try:
-            self.inner._on_ending(span)
+            private.forward_ending(self.inner, span)
         except BaseException as error:
             if not swallow(self._what, error):
                 raise
@@ -102,11 +116,35 @@ class Guarded(SpanProcessor):
         return self.inner.force_flush(timeout_millis)
 
 
+class SpanProcessors(SynchronousMultiSpanProcessor):
+    """The processors of a provider, in the order in which they were added; those of the application are guarded."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.all: tuple[SpanProcessor, ...] = ()
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """See `SynchronousMultiSpanProcessor`."""
+        ours = isinstance(span_processor, (ExportingSpanProcessor, ConsoleSpanProcessor, GuardedSpanProcessor))
+        added = span_processor if ours else GuardedSpanProcessor(span_processor)
+        super().add_span_processor(added)
+        self.all += (added,)
+
+
 _FETCHED: Final = struct.Struct("<128Q")
-_numbers: Final[deque[int]] = deque()  # of 64 bits, not 0
+
+
+class _RandomNumbers(deque[int]):
+    """Numbers of 64 bits, not 0, that were fetched and not used; a forked child fetches its own."""
+
+    def after_fork_in_child(self) -> None:
+        self.clear()
+
+
+_random_numbers: Final = register(_RandomNumbers())
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_numbers.clear)  # the parent gives them out itself
+    os.register_at_fork(after_in_child=_random_numbers.clear)  # before `configure` too: ids must never repeat
 
 
 class UrandomIds(IdGenerator):
@@ -123,111 +161,107 @@ class UrandomIds(IdGenerator):
         """A random number of 64 bits, not 0."""
         while True:
             try:
-                return _numbers.popleft()
+                return _random_numbers.popleft()
             except IndexError:
-                _numbers.extend(filter(None, _FETCHED.unpack(os.urandom(_FETCHED.size))))
+                _random_numbers.extend(filter(None, _FETCHED.unpack(os.urandom(_FETCHED.size))))
 
     def is_trace_id_random(self) -> bool:
         """True: samplers and backends may rely on it (W3C Trace Context, level 2)."""
         return True
 
 
-class _Provider(TracerProvider):
-    redactor: ValueRedactor = NO_REDACTION
+class DeferredSpanFields(TypedDict):
+    """What is known of a span that is written after it has ended; times in nanoseconds."""
 
-    def _handle_fork(self) -> None:
-        """The SDK's answer to a fork overwrites the user's instance id; ours is `Tracing.after_fork_in_child`."""
+    name: str
+    context: SpanContext
+    parent: SpanContext | None
+    kind: SpanKind
+    attributes: Attributes
+    start_time: int
+    end_time: int
+    status: Status
+    scope: InstrumentationScope
+    events: NotRequired[Sequence[Event]]
+    links: NotRequired[Sequence[Link]]
+
+
+class BlogautoTracerProvider(private.WithoutForkHandler, TracerProvider):
+    """The SDK's tracer provider, with tolerant tracers, guarded processors, and spans that are written afterwards."""
+
+    def __init__(self, *, redactor: ValueRedactor = NO_REDACTION, **options: Any) -> None:
+        self.processors = SpanProcessors()
+        super().__init__(active_span_processor=self.processors, shutdown_on_exit=False, **options)
+        self._redactor = redactor
+        self._names = NameLimit("tracers")
+        self._given: WeakSet[Tracer] = WeakSet()
+        self._tracer_class = TolerantTracer if self_test.works("span start") else PublicTracer
+        TolerantSpan.adds_plain_attributes = self_test.works("span attributes")
+        TolerantSpan.is_reentrant = self_test.works("span locks")
+        private.make_reentrant(self, self.processors)
 
     def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
-        """See `TracerProvider`; what the tracer starts takes anything."""
-        args, kwargs = cleaned(self.redactor, args, kwargs)  # type: ignore[assignment]
-        tracer = super().get_tracer(*args, **kwargs)
+        """See `TracerProvider`; the spans of the tracer accept any value."""
+        args, kwargs = redact_arguments(self._redactor, args, kwargs, longest=MAX_NAME)  # type: ignore[assignment]
+        is_admitted = self._names.admits(args, kwargs)
+        can_forget = is_admitted or self_test.works("tracers")
+        tracer = super().get_tracer(*args, **kwargs) if can_forget else super().get_tracer(OTHER_SCOPE)
+        if not isinstance(tracer, Tracer):
+            return tracer
         if type(tracer) is Tracer:
-            tracer.__class__ = TolerantTracer
+            tracer.__class__ = self._tracer_class
+            self._given.add(tracer)
+        if not is_admitted and can_forget:
+            private.forget_tracer(self, tracer)
         return tracer
 
-    def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """See `TracerProvider`; what the processor raises stays with us."""
-        ours = isinstance(span_processor, (SpanPipeline, ConsolePipeline, Guarded))
-        super().add_span_processor(span_processor if ours else Guarded(span_processor))
-
-
-@dataclass(frozen=True)
-class Tracing:
-    """The tracer provider, and the way to write a span after the fact."""
-
-    provider: TracerProvider
-
-    def write_deferred_span(
-        self,
-        *,
-        name: str,
-        context: SpanContext,
-        parent: SpanContext | None,
-        kind: SpanKind,
-        attributes: Attributes,
-        start_time: int,
-        end_time: int,
-        status: Status,
-        scope: InstrumentationScope,
-        events: Sequence[Event] = (),
-        links: Sequence[Link] = (),
-    ) -> None:
-        """Hand a finished span to every processor, sampled whatever was decided at its start. Times in nanoseconds."""
-        sampled = SpanContext(
+    def write_deferred_span(self, **fields: Unpack[DeferredSpanFields]) -> None:
+        """Pass a finished span to every processor, sampled whatever was decided at its start."""
+        given: dict[str, Any] = {**fields}
+        context: SpanContext = given["context"]
+        given["context"] = SpanContext(
             context.trace_id, context.span_id, context.is_remote,
             TraceFlags(context.trace_flags | _SAMPLED), context.trace_state,
         )  # fmt: skip
-        span = ReadableSpan(
-            name=name, context=sampled, parent=parent, resource=self.provider.resource, attributes=attributes,
-            events=events, kind=kind, status=status, start_time=start_time, end_time=end_time,
-            instrumentation_scope=scope, links=links,
-        )  # fmt: skip
-        self.provider._active_span_processor.on_end(span)
+        scope = given.pop("scope")
+        self.processors.on_end(ReadableSpan(resource=self.resource, instrumentation_scope=scope, **given))
 
     def after_fork_in_child(self, resource: Resource) -> None:
         """Fresh locks, and the child's resource, for tracers made before the fork too."""
-        provider = self.provider
-        _renew_locks(provider)
-        provider._resource = resource
-        for tracer in provider._tracers.values():
-            tracer._set_resource(resource)
+        private.make_reentrant(self, self.processors)
+        if self_test.works("resource"):
+            private.set_resource(self, resource)
+            for tracer in list(self._given):
+                tracer.resource = resource
 
 
-def _renew_locks(provider: Any) -> None:
-    """Locks that their thread may take again: a signal handler or a finalizer may record in the middle of anything."""
-    provider._tracers_lock = provider._active_span_processor._lock = threading.RLock()
-
-
-def build_tracing(
+def build_tracer_provider(
     settings: Settings,
     resource: Resource,
     *,
     delivery: Delivery,
     redactor: ValueRedactor,
     processors: Sequence[SpanProcessor] = (),
-) -> Tracing:
+) -> BlogautoTracerProvider:
     """Build the tracer provider; it is not installed."""
-    provider = _Provider(
+    provider = BlogautoTracerProvider(
+        redactor=redactor,
         sampler=build_sampler(settings),
         resource=resource,
-        shutdown_on_exit=False,
         id_generator=chosen_id_generator(settings, UrandomIds()),
         span_limits=_limits(settings),
     )
-    provider.redactor = redactor
-    _renew_locks(provider)
     for processor in processors:
         provider.add_span_processor(processor)
     for name in settings.traces_exporter:
         provider.add_span_processor(_EXPORTERS[name](settings, delivery, redactor))
-    return Tracing(provider)
+    return provider
 
 
 def _limits(settings: Settings) -> SpanLimits:
-    """Counts only: lengths are the encoder's affair, for the SDK would log a warning for each value it cuts.
+    """Counts only: the encoder limits lengths, because the SDK would log a warning for each value it cuts.
 
-    Every one is given: what is not, the SDK reads from the environment, and raises when it is no number.
+    Every limit is given: the SDK reads a missing one from the environment, and raises when it is no number.
     """
     return SpanLimits(
         max_attributes=settings.max_attributes,
@@ -242,10 +276,13 @@ def _limits(settings: Settings) -> SpanLimits:
 
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> SpanProcessor:
-    return SpanPipeline(delivery, Encoder(redactor, TextLimits.of_attributes(settings.span_attribute_length)))
+    part = private.part_of_span if self_test.works("span parts") else getattr
+    return ExportingSpanProcessor(
+        delivery, Encoder(redactor, TextLimits.of_attributes(settings.span_attribute_length), part_of_span=part)
+    )
 
 
-class ConsolePipeline(SpanProcessor):
+class ConsoleSpanProcessor(SpanProcessor):
     """Prints each sampled span as it ends."""
 
     def __init__(self, redactor: ValueRedactor) -> None:
@@ -257,8 +294,8 @@ class ConsolePipeline(SpanProcessor):
             self._print(span)
 
 
-def _console(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> SpanProcessor:  # noqa: ARG001 - a row of a table
-    return ConsolePipeline(redactor)
+def _console(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> SpanProcessor:  # noqa: ARG001
+    return ConsoleSpanProcessor(redactor)
 
 
 _EXPORTERS: Final[Mapping[str, Callable[[Settings, Delivery, ValueRedactor], Any]]] = {

@@ -69,4 +69,4 @@ def meters() -> Iterator[Meters]:
 @pytest.fixture
 def declarations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instruments that a test declares are gone after it."""
-    monkeypatch.setattr(instruments, "_declarations", dict(instruments._declarations))
+    monkeypatch.setattr(instruments._state, "declarations", dict(instruments._state.declarations))

@@ -13,7 +13,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext, get_current_s
 
 from blogauto_otel.api import failures
 from blogauto_otel.api.context import begin_request, bind, bound, end_request
-from blogauto_otel.api.failures import failure_of, first_failure_of, remember, where_it_happened
+from blogauto_otel.api.failures import failure_context, failure_of, first_failure_of, record_failure
 
 
 def a_span(trace_id: int = 1, span_id: int = 1) -> SpanContext:
@@ -30,8 +30,8 @@ class GroupError(Exception):
 
 def test_an_exception_remembers_the_first_span_of_a_trace_that_it_ended() -> None:
     error = ValueError()
-    remember(error, a_span(span_id=1))
-    remember(error, a_span(span_id=2))
+    record_failure(error, a_span(span_id=1))
+    record_failure(error, a_span(span_id=2))
     found = failure_of(error)
     assert found is not None
     assert found.span_context.span_id == 1
@@ -39,10 +39,10 @@ def test_an_exception_remembers_the_first_span_of_a_trace_that_it_ended() -> Non
 
 def test_raised_again_in_another_trace_it_belongs_there() -> None:
     error = ValueError()
-    first = remember(error, a_span(trace_id=1))
+    first = record_failure(error, a_span(trace_id=1))
     assert first is not None
     first.event_id = "an event of the first trace"
-    second = remember(error, a_span(trace_id=2))
+    second = record_failure(error, a_span(trace_id=2))
     assert second is not None
     assert second.span_context.trace_id == 2
     assert second.event_id is None
@@ -50,10 +50,10 @@ def test_raised_again_in_another_trace_it_belongs_there() -> None:
 
 def test_one_that_was_told_outside_any_trace_learns_its_span_and_keeps_its_event() -> None:
     error = ValueError()
-    first = remember(error, INVALID_SPAN_CONTEXT)
+    first = record_failure(error, INVALID_SPAN_CONTEXT)
     assert first is not None
     first.event_id = "told"
-    remember(error, a_span())
+    record_failure(error, a_span())
     found = failure_of(error)
     assert found is not None
     assert (found.event_id, found.span_context) == ("told", a_span())
@@ -61,8 +61,8 @@ def test_one_that_was_told_outside_any_trace_learns_its_span_and_keeps_its_event
 
 def test_outside_any_trace_nothing_is_forgotten() -> None:
     error = ValueError()
-    remember(error, a_span())
-    remember(error, INVALID_SPAN_CONTEXT)
+    record_failure(error, a_span())
+    record_failure(error, INVALID_SPAN_CONTEXT)
     found = failure_of(error)
     assert found is not None
     assert found.span_context == a_span()
@@ -70,7 +70,7 @@ def test_outside_any_trace_nothing_is_forgotten() -> None:
 
 def test_it_travels_to_other_processes_without_what_it_remembers() -> None:
     error = ValueError("text")
-    remember(error, a_span())
+    record_failure(error, a_span())
     for one in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert one.args == ("text",)
         assert failure_of(one) is None
@@ -86,7 +86,7 @@ class OwnError(Exception):
 
 def test_an_applications_exception_looks_as_it_did() -> None:
     error = OwnError("taken")
-    remember(error, a_span())
+    record_failure(error, a_span())
     assert vars(error) == {"code": "taken"}
     assert failure_of(error) is not None
     assert failure_of(copy.copy(error)) is None
@@ -94,11 +94,11 @@ def test_an_applications_exception_looks_as_it_did() -> None:
 
 def test_what_an_exception_remembers_goes_with_it() -> None:
     error = OwnError("gone")
-    remember(error, a_span())
-    kept = len(failures._beside)
+    record_failure(error, a_span())
+    kept = len(failures._state.failures)
     del error
     gc.collect()
-    assert len(failures._beside) == kept - 1
+    assert len(failures._state.failures) == kept - 1
 
 
 def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:
@@ -109,27 +109,27 @@ def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:
         def __dict__(self) -> Any:  # type: ignore[override]
             raise RuntimeError("no attributes")
 
-    assert remember(ProudError(), a_span()) is None
+    assert record_failure(ProudError(), a_span()) is None
     assert failure_of(ProudError()) is None
 
 
 def test_a_group_only_passed_on_what_failed_inside() -> None:
     first, second = ValueError(), KeyError()
-    remember(second, a_span(span_id=2))
+    record_failure(second, a_span(span_id=2))
     group = GroupError(first, GroupError(second))
-    remember(group, a_span(span_id=3))
+    record_failure(group, a_span(span_id=3))
     found = first_failure_of(group)
     assert found is not None
     assert found.span_context.span_id == 2
 
 
-def test_where_it_happened_its_span_is_current_and_what_was_bound_there_is_bound() -> None:
+def test_in_the_context_of_a_failure_its_span_is_current_and_what_was_bound_there_is_bound() -> None:
     token = begin_request("r1")
     bind(user_id="42")
     error = ValueError()
-    remember(error, a_span())
+    record_failure(error, a_span())
     end_request(token)
-    with where_it_happened(error):
+    with failure_context(error):
         assert get_current_span().get_span_context() == a_span()
         assert bound() == {"request.id": "r1", "user.id": "42"}
     assert not get_current_span().get_span_context().is_valid
@@ -138,13 +138,13 @@ def test_where_it_happened_its_span_is_current_and_what_was_bound_there_is_bound
 
 def test_where_there_is_a_span_already_it_stays() -> None:
     error = ValueError()
-    remember(error, a_span())
+    record_failure(error, a_span())
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
-    with tracer.start_as_current_span("current") as span, where_it_happened(error):
+    with tracer.start_as_current_span("current") as span, failure_context(error):
         assert get_current_span() is span
 
 
 def test_where_nothing_is_known_nothing_changes() -> None:
     for unknown in (ValueError(), None, "no exception", True):
-        with where_it_happened(unknown):
+        with failure_context(unknown):
             assert not get_current_span().get_span_context().is_valid

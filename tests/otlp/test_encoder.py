@@ -37,6 +37,7 @@ def request(resource: Resource, scope: InstrumentationScope | None, *items: byte
     return message(b"\x0a", encode_resource(resource, NOTHING) + scoped)
 
 
+@pytest.mark.needs("opentelemetry-proto>=1.45")
 @examples
 @given(shapes.spans)
 def test_a_span_is_encoded_as_the_official_encoder_does(span: ReadableSpan) -> None:
@@ -65,6 +66,7 @@ def test_a_log_record_is_encoded_as_the_official_encoder_does(record: ReadWriteL
     assert normal(ours) == normal(theirs)
 
 
+@pytest.mark.needs("opentelemetry-proto>=1.45")
 @examples
 @given(shapes.scopes, st.lists(shapes.metrics, min_size=1, max_size=3))
 def test_metrics_are_encoded_as_the_official_encoder_does(scope: InstrumentationScope, metrics: list[Metric]) -> None:

@@ -13,9 +13,10 @@ from blogauto_otel import config
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.redaction import build_redactor
-from blogauto_otel.sdk.logger_provider import Logs, build_logs
-from blogauto_otel.sdk.meter_provider import Metering, build_metering
-from blogauto_otel.sdk.tracer_provider import Tracing, build_tracing
+from blogauto_otel.sdk.logger_provider import BlogautoLoggerProvider, build_logger_provider
+from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider, build_meter_provider
+from blogauto_otel.sdk.private import LOCKS
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider, build_tracer_provider
 from testkit.receiver import Receiver
 
 RESOURCE = Resource({"service.name": "shop", "service.instance.id": "parent"})
@@ -26,9 +27,9 @@ CHILD = Resource({"service.name": "shop", "service.instance.id": "child"})
 class Providers:
     settings: Settings
     delivery: Delivery
-    tracing: Tracing
-    metering: Metering
-    logs: Logs
+    tracing: BlogautoTracerProvider
+    metering: BlogautoMeterProvider
+    logs: BlogautoLoggerProvider
 
     def flush(self) -> None:
         assert self.delivery.force_flush(10.0)
@@ -53,9 +54,16 @@ def providing(
         yield Providers(
             loaded.settings,
             delivery,
-            build_tracing(loaded.settings, RESOURCE, processors=span_processors, **parts),
-            build_metering(loaded.settings, RESOURCE, **parts),
-            build_logs(loaded.settings, RESOURCE, processors=log_processors, **parts),
+            build_tracer_provider(loaded.settings, RESOURCE, processors=span_processors, **parts),
+            build_meter_provider(loaded.settings, RESOURCE, **parts),
+            build_logger_provider(loaded.settings, RESOURCE, processors=log_processors, **parts),
         )
     finally:
         delivery.shutdown(0.0)
+
+
+def locks_of(*owners: Any) -> list[Any]:
+    """Every lock among the attributes of these objects; it has another name in each version of the SDK."""
+    found = [value for owner in owners for value in vars(owner).values() if isinstance(value, LOCKS)]
+    assert found
+    return found

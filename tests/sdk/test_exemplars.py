@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from opentelemetry import metrics, trace
 
-from blogauto_otel.sdk import attribute_sets
+from blogauto_otel.sdk import series
 from blogauto_otel.testing import Captured, capture_telemetry
 
 
@@ -43,7 +43,7 @@ def test_the_newest_exemplar_of_a_bucket_stands_for_it() -> None:
 
 def test_an_exemplar_is_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     with capture_telemetry() as telemetry:
-        monkeypatch.setattr(attribute_sets, "EXEMPLAR_SECONDS", -1.0)
+        monkeypatch.setattr(series, "EXEMPLAR_SECONDS", -1.0)
         measure(0.5)
         assert collected(telemetry) == []
 

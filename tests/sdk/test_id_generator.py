@@ -37,7 +37,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def context_of_a_span(receiver: Receiver, **settings: str) -> trace.SpanContext:
     with providing(receiver, **settings) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
+        tracer = providers.tracing.get_tracer("tests")
         return tracer.start_span("any").get_span_context()
 
 
@@ -48,7 +48,7 @@ def test_the_ids_are_the_plugins(receiver: Receiver) -> None:
 
 def test_invalid_ids_are_replaced(receiver: Receiver) -> None:
     with providing(receiver, id_generator="counting") as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
+        tracer = providers.tracing.get_tracer("tests")
         contexts = [tracer.start_span("any").get_span_context() for _ in range(5)]
     assert all(context.is_valid for context in contexts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from typing import Any
@@ -13,11 +14,11 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from blogauto_otel import semconv
 from testkit.forking import in_child
 from testkit.receiver import LogRecord, Receiver
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providing import Providers, locks_of, providing
 
 
 def emit(providers: Providers, **fields: Any) -> None:
-    providers.logs.provider.get_logger("tests", "1.0").emit(**fields)
+    providers.logs.get_logger("tests", "1.0").emit(**fields)
 
 
 def the_record(receiver: Receiver, providers: Providers) -> LogRecord:
@@ -28,7 +29,7 @@ def the_record(receiver: Receiver, providers: Providers) -> LogRecord:
 
 def test_a_record_arrives_with_all_it_has(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        with providers.tracing.provider.get_tracer("tests").start_as_current_span("work") as span:
+        with providers.tracing.get_tracer("tests").start_as_current_span("work") as span:
             emit(
                 providers,
                 body={"text": "hello", "list": [1, None]},
@@ -88,8 +89,9 @@ def test_a_processor_that_raises_costs_neither_the_application_nor_the_record(re
             return True
 
     with providing(receiver, log_processors=[Broken()]) as providers:
-        providers.logs.provider.add_log_record_processor(Broken())
-        assert providers.logs.provider.get_logger("tests").enabled()
+        providers.logs.add_log_record_processor(Broken())
+        ask = getattr(providers.logs.get_logger("tests"), "enabled", lambda: True)  # since 1.41
+        assert ask()
         emit(providers, body="here")
         assert the_record(receiver, providers).body == "here"
 
@@ -105,12 +107,14 @@ def test_the_console_exporter_prints_redacted_json(receiver: Receiver, capsys: p
 
 def test_loggers_made_before_a_fork_speak_for_the_child(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        provider = providers.logs.provider
+        provider = providers.logs
         logger = provider.get_logger("old")
         held, release = threading.Event(), threading.Event()
 
         def hold() -> None:
-            with provider._logger_cache_lock, provider._active_loggers_lock:
+            with contextlib.ExitStack() as stack:
+                for lock in locks_of(provider, provider.processors):
+                    stack.enter_context(lock)
                 held.set()
                 release.wait(30.0)
 

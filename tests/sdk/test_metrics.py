@@ -12,22 +12,19 @@ from typing import Any
 
 import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from blogauto_otel.sdk import attribute_sets
 from blogauto_otel.sdk.bound_histogram import BoundHistogram
 from testkit.forking import in_child
 from testkit.ports import free_port
 from testkit.receiver import Receiver, status
 from tests.export.deliveries import wait_for, workers
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providing import Providers, locks_of, providing
 
 OVERFLOW = {"otel.metric.overflow": True}
 
 
 def meter(providers: Providers) -> Any:
-    return providers.metering.provider.get_meter("tests")
+    return providers.metering.get_meter("tests")
 
 
 def points(providers: Providers, name: str) -> dict[object, Any]:
@@ -58,7 +55,7 @@ def test_what_is_recorded_arrives_and_a_scrape_in_between_disturbs_nothing(recei
 def test_a_histogram_carries_the_trace_it_was_measured_in(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         histogram = meter(providers).create_histogram("seconds", "s", explicit_bucket_boundaries_advisory=[1.0, 2.0])
-        with providers.tracing.provider.get_tracer("tests").start_as_current_span("work") as span:
+        with providers.tracing.get_tracer("tests").start_as_current_span("work") as span:
             histogram.record(1.5)
         histogram.record(0.5)
         providers.flush()
@@ -203,17 +200,6 @@ def test_secrets_in_attributes_are_one_series_for_scrape_and_push(receiver: Rece
     assert receiver.point("m").value == 2
 
 
-def test_an_sdk_with_other_insides_is_left_alone_and_told(caplog: pytest.LogCaptureFixture) -> None:
-    class Other(MeterProvider):
-        pass
-
-    provider = Other(metric_readers=[reader := InMemoryMetricReader()], shutdown_on_exit=False)
-    del provider._measurement_consumer._reader_storages[reader]._lock
-    attribute_sets.bound(provider, limit=2, redactor=None, first=lambda: None)  # type: ignore[arg-type]
-    assert "_lock" in caplog.text
-    assert "does not limit" in caplog.text
-
-
 # --- exporters ------------------------------------------------------------------------------------------------------
 
 
@@ -312,20 +298,15 @@ def test_a_child_forked_while_every_lock_is_held_does_not_hang(receiver: Receive
         counter = meter(providers).create_counter("sold")
         counter.add(1, {"known": True})
         wait_for(lambda: receiver.metrics)
-        consumer = providers.metering.provider._measurement_consumer
+        consumer = providers.metering._measurement_consumer
         storage = consumer._reader_storages[providers.metering.reader]
         [matches] = storage._instrument_view_instrument_matches.values()
         aggregations: list[Any] = [a for match in matches for a in match._attributes_aggregation.values()]
         held, release = threading.Event(), threading.Event()
 
         def hold() -> None:
-            locks: list[Any] = [
-                consumer._lock,
-                storage._lock,
-                providers.metering.reader._turn,
-                providers.metering.provider._meter_lock,
-            ]
-            locks.extend(holder._lock for holder in (*matches, *aggregations))
+            locks: list[Any] = locks_of(consumer, storage, providers.metering, *matches, *aggregations)
+            locks.append(providers.metering.reader._one_at_a_time)
             for lock in locks:
                 lock.acquire()
             held.set()

@@ -15,11 +15,11 @@ ATTRIBUTES = {"note": f"ghp_{SECRET}", "api_key": SECRET, "team": "shop"}
 def test_no_secret_is_in_a_scope(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         for described in ((NAME, VERSION, URL, ATTRIBUTES), (f"{NAME} 2",)):
-            providers.tracing.provider.get_tracer(*described).start_span("work").end()
-            providers.metering.provider.get_meter(*described).create_counter("things").add(1)
-            providers.logs.provider.get_logger(*described).emit(body="done")
+            providers.tracing.get_tracer(*described).start_span("work").end()
+            providers.metering.get_meter(*described).create_counter("things").add(1)
+            providers.logs.get_logger(*described).emit(body="done")
         named: dict[str, Any] = {"version": VERSION, "schema_url": URL, "attributes": ATTRIBUTES}
-        providers.metering.provider.get_meter("named", **named).create_counter("others").add(1)
+        providers.metering.get_meter("named", **named).create_counter("others").add(1)
         providers.flush()
     assert {span.scope for span in receiver.spans} == {"of [redacted:api-key]", "of [redacted:api-key] 2"}
     assert {"of [redacted:api-key]", "named"} <= {point.scope for point in receiver.metrics}
@@ -31,7 +31,7 @@ def test_no_secret_is_in_a_scope(receiver: Receiver) -> None:
 
 def test_no_secret_is_in_a_description(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        meter = providers.metering.provider.get_meter("tests")
+        meter = providers.metering.get_meter("tests")
         meter.create_counter("first", "{thing}", f"password={SECRET} things").add(1)
         meter.create_histogram(name="second", description=f"password={SECRET} things").record(1)
         meter.create_observable_gauge("third", [lambda _: []], description=f"password={SECRET} things")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import json
 import logging
 import random
@@ -24,7 +25,9 @@ from testkit.forking import in_child
 from testkit.processes import environment
 from testkit.receiver import Receiver, Span
 from tests.otlp.test_poison import NoMap, Raises, Recurses, cyclic, deep
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providing import Providers, locks_of, providing
+
+RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 
 
 class Collecting(SpanProcessor):
@@ -40,7 +43,7 @@ class Collecting(SpanProcessor):
 
 
 def record(providers: Providers, name: str = "work", **fields: Any) -> None:
-    providers.tracing.provider.get_tracer("tests", "1.0").start_span(name, **fields).end()
+    providers.tracing.get_tracer("tests", "1.0").start_span(name, **fields).end()
 
 
 def the_span(receiver: Receiver, providers: Providers) -> Span:
@@ -51,7 +54,7 @@ def the_span(receiver: Receiver, providers: Providers) -> Span:
 
 def test_a_span_arrives_with_its_scope_resource_and_parent(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests", "1.0")
+        tracer = providers.tracing.get_tracer("tests", "1.0")
         with tracer.start_as_current_span("outer", kind=SpanKind.SERVER):
             tracer.start_span("inner", attributes={"k": [1, 2]}).end()
         providers.flush()
@@ -60,7 +63,7 @@ def test_a_span_arrives_with_its_scope_resource_and_parent(receiver: Receiver) -
     assert (outer.kind, outer.scope, outer.scope_version) == ("SERVER", "tests", "1.0")
     assert inner.attributes == {"k": [1, 2]}
     assert outer.resource["service.instance.id"] == "parent"
-    assert outer.flags & 0xFF == TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID
+    assert outer.flags & 0xFF == TraceFlags.SAMPLED | RANDOM
 
 
 def test_a_span_that_is_not_sampled_does_not_arrive(receiver: Receiver) -> None:
@@ -82,7 +85,7 @@ def test_counts_and_lengths_keep_to_the_settings_without_a_word_in_the_log(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     with providing(receiver, max_span_attribute_length=100, max_events=2, max_links=1) as providers:
-        span = providers.tracing.provider.get_tracer("tests").start_span("work", attributes={"k": "x" * 5000})
+        span = providers.tracing.get_tracer("tests").start_span("work", attributes={"k": "x" * 5000})
         for name in "abc":
             span.add_event(name)
             span.add_link(SpanContext(1, 2, False))
@@ -132,7 +135,7 @@ def test_parent_and_child_process_give_out_different_ids(receiver: Receiver) -> 
         return [identifier for context in contexts for identifier in (context.trace_id, context.span_id)]
 
     with providing(receiver) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
+        tracer = providers.tracing.get_tracer("tests")
         here = ids()
         found = [*here, *in_child(ids), *in_child(ids), *ids()]
     assert 0 not in found
@@ -154,7 +157,7 @@ def test_a_span_written_late_is_sampled_and_reaches_every_processor(receiver: Re
     with providing(receiver, span_processors=[others]) as providers:
         providers.tracing.write_deferred_span(
             name="GET /slow",
-            context=SpanContext(0xAB, 0xCD, False, TraceFlags(TraceFlags.RANDOM_TRACE_ID)),
+            context=SpanContext(0xAB, 0xCD, False, TraceFlags(RANDOM)),
             parent=SpanContext(0xAB, 0xEF, True),
             kind=SpanKind.SERVER,
             attributes={"http.route": "/slow"},
@@ -169,7 +172,7 @@ def test_a_span_written_late_is_sampled_and_reaches_every_processor(receiver: Re
     assert (span.trace_id[-2:], span.span_id[-2:], span.parent_id[-2:]) == ("ab", "cd", "ef")
     assert (span.status, span.status_message, span.scope) == ("ERROR", "late", "http")
     assert span.events[0].attributes == {"exception.type": "ValueError"}
-    assert span.flags == 0x303
+    assert span.flags == 0x301 | RANDOM
     [also] = others.ended
     assert also.context is not None
     assert also.context.trace_flags.sampled
@@ -187,7 +190,7 @@ def test_a_processor_that_raises_costs_neither_the_application_nor_the_span(rece
         _on_ending = on_end = on_start
 
     with providing(receiver, span_processors=[Broken()]) as providers:
-        providers.tracing.provider.add_span_processor(Broken())
+        providers.tracing.add_span_processor(Broken())
         record(providers)
         assert the_span(receiver, providers).name == "work"
 
@@ -222,7 +225,7 @@ class UnspeakableError(Exception):
 def test_no_value_raises_out_of_a_span_nor_costs_its_neighbours(receiver: Receiver, kind: str) -> None:
     bad = HOSTILE[kind]()
     with providing(receiver) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
+        tracer = providers.tracing.get_tracer("tests")
         span = tracer.start_span(
             "work", attributes={"first": bad, "good": 1}, links=[Link(SpanContext(1, 2, False), {"l": bad})]
         )
@@ -239,7 +242,7 @@ def test_no_value_raises_out_of_a_span_nor_costs_its_neighbours(receiver: Receiv
 
 def test_an_exception_that_cannot_be_told_stays_the_application_s_own(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        span = providers.tracing.provider.get_tracer("tests").start_span("work")
+        span = providers.tracing.get_tracer("tests").start_span("work")
         also: Any = Raises()
         span.record_exception(UnspeakableError(), {"also": also})
         span.end()
@@ -252,7 +255,7 @@ def test_an_exception_that_cannot_be_told_stays_the_application_s_own(receiver: 
 @pytest.mark.parametrize("way", ["the tracer", "the span"])
 def test_an_exception_without_words_passes_through_a_span_untouched(receiver: Receiver, way: str) -> None:
     with providing(receiver) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
+        tracer = providers.tracing.get_tracer("tests")
         entered = tracer.start_as_current_span("work") if way == "the tracer" else tracer.start_span("work")
         with pytest.raises(UnspeakableError), entered:
             raise UnspeakableError
@@ -264,7 +267,7 @@ def test_an_exception_without_words_passes_through_a_span_untouched(receiver: Re
 async def test_a_coroutine_function_may_be_decorated_with_a_span(receiver: Receiver) -> None:
     with providing(receiver) as providers:
 
-        @providers.tracing.provider.get_tracer("tests").start_as_current_span("work")
+        @providers.tracing.get_tracer("tests").start_as_current_span("work")
         async def work() -> bool:
             await asyncio.sleep(0)
             return get_current_span().is_recording()
@@ -277,7 +280,7 @@ def test_an_exception_says_in_the_status_what_it_was(receiver: Receiver) -> None
     with providing(receiver) as providers:
         with (
             pytest.raises(ValueError, match="no price"),
-            providers.tracing.provider.get_tracer("tests").start_as_current_span("work"),
+            providers.tracing.get_tracer("tests").start_as_current_span("work"),
         ):
             raise ValueError("no price")
         assert the_span(receiver, providers).status_message == "ValueError: no price"
@@ -293,8 +296,8 @@ def test_a_sampler_that_raises_costs_the_span_and_not_the_code_that_it_is_about(
             return "Broken"
 
     with providing(receiver) as providers:
-        providers.tracing.provider.sampler = Broken()
-        with providers.tracing.provider.get_tracer("tests").start_as_current_span("work") as span:
+        providers.tracing.sampler = Broken()
+        with providers.tracing.get_tracer("tests").start_as_current_span("work") as span:
             assert not span.is_recording()
     assert set(_guard.swallowed()) == {"starting a span"}
 
@@ -304,13 +307,15 @@ def test_a_sampler_that_raises_costs_the_span_and_not_the_code_that_it_is_about(
 
 def test_tracers_made_before_a_fork_speak_for_the_child(receiver: Receiver) -> None:
     with providing(receiver) as providers:
-        tracer = providers.tracing.provider.get_tracer("tests")
-        provider = providers.tracing.provider
+        tracer = providers.tracing.get_tracer("tests")
+        provider = providers.tracing
         held = threading.Event()
         release = threading.Event()
 
         def hold() -> None:
-            with provider._tracers_lock, provider._active_span_processor._lock:
+            with contextlib.ExitStack() as stack:
+                for lock in locks_of(provider, provider.processors):
+                    stack.enter_context(lock)
                 held.set()
                 release.wait(30.0)
 

@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from blogauto_otel.integrations.prometheus import MetricsEndpoint
 from blogauto_otel.redaction import Redactor
-from blogauto_otel.sdk.attribute_sets import bound
 from blogauto_otel.sdk.meter_provider import CollectingReader
+from blogauto_otel.sdk.series import limit_series
 from stack.processes import (
     LOOPBACK,
     Prometheus,
@@ -59,7 +59,7 @@ def provider_with_everything() -> tuple[CollectingReader, str]:
         views=[View(instrument_name="exponential", aggregation=ExponentialBucketHistogramAggregation())],
         shutdown_on_exit=False,
     )
-    bound(provider, limit=2000, redactor=Redactor(), first=lambda: None)
+    limit_series(provider, limit=2000, redactor=Redactor(), on_first_measurement=lambda: None)
     meter = provider.get_meter("tests")
     counter = meter.create_counter("hostile", unit="{label}", description='a "b"\nc\\d\0e')
     for name, value in HOSTILE.items():

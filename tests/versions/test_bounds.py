@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from testkit.environments import environment as made_with
+from testkit.environments import environment as environment_with
 from testkit.processes import ROOT, environment
 
 if sys.version_info >= (3, 11):
@@ -21,43 +21,56 @@ else:
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
 
-# What stands on the versions: the request path, SQL, the SDK's inner life, exposition. The rest does not touch them.
+# What depends on the versions: the request path, SQL, logs, the SDK's private members, encoding, exposition.
 SUBJECTS: Final = (
     "tests/instrumentation/server",
     "tests/instrumentation/sql",
+    "tests/instrumentation/logging",
     "tests/sdk",
     "tests/api",
-    "tests/integrations",
+    "tests/otlp",
+    "tests/golden",
+    "tests/integrations/prometheus",
 )
+
+_STABLE: Final = ("api", "sdk", "proto", "exporter-otlp-proto-http")
+_BETA: Final = (
+    "semantic-conventions",
+    "instrumentation",
+    "instrumentation-fastapi",
+    "instrumentation-httpx",
+    "instrumentation-logging",
+    "instrumentation-requests",
+)
+
+
+def opentelemetry(stable: str, beta: str) -> tuple[str, ...]:
+    """One release of OpenTelemetry: its stable distributions, and the beta ones that belong to it."""
+    return (
+        *(f"opentelemetry-{name}=={stable}" for name in _STABLE),
+        *(f"opentelemetry-{name}=={beta}" for name in _BETA),
+    )
+
 
 OLDEST: Final = (
     "fastapi==0.115.0",
     "sqlalchemy==2.0.36",
-    "opentelemetry-api==1.45.1",
-    "opentelemetry-sdk==1.45.1",
-    "opentelemetry-semantic-conventions==0.66b1",
-    "opentelemetry-instrumentation==0.66b1",
     "prometheus-client==0.20.0",
     "psutil==5.9.0",
-    "opentelemetry-instrumentation-fastapi==0.66b1",
+    *opentelemetry("1.39.0", "0.60b0"),
 )
 
 NEWEST: Final = (
     "fastapi",
     "sqlalchemy>=2.1",
-    "opentelemetry-api==1.45.2",
-    "opentelemetry-sdk==1.45.2",
-    "opentelemetry-semantic-conventions==0.66b2",
-    "opentelemetry-instrumentation==0.66b2",
-    "opentelemetry-proto==1.45.2",
-    "opentelemetry-instrumentation-fastapi==0.66b2",
     "prometheus-client",
     "psutil",
+    *opentelemetry("1.45.2", "0.66b2"),
 )
 
 
 def tools() -> tuple[str, ...]:
-    """The tests' own requirements, without those that the table above decides and without type checkers."""
+    """The tests' own requirements, without those that the tables above name, and without linters and type checkers."""
     groups: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     decided = {re.split(r"[=<>\[]", line)[0] for line in (*OLDEST, *NEWEST)}
     unwanted = {"mypy", "ruff", "import-linter", "types-protobuf", "types-psutil", "types-PyYAML", "compose-lint"}
@@ -82,9 +95,8 @@ def passes(python: Path) -> None:
 
 
 def test_the_oldest_versions_we_allow() -> None:
-    passes(made_with("oldest", *OLDEST, *tools()))
+    passes(environment_with("oldest", *OLDEST, *tools()))
 
 
 def test_the_newest_versions_we_allow() -> None:
-    """OpenTelemetry 1.45.2, for which contrib's SQLAlchemy does not exist."""
-    passes(made_with("newest", *NEWEST, *tools()))
+    passes(environment_with("newest", *NEWEST, *tools()))

@@ -21,7 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_conte
 from blogauto_otel import _process
 from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel._suppression import is_suppressed
-from blogauto_otel.api.failures import where_it_happened
+from blogauto_otel.api import failures
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
 from blogauto_otel.instrumentation.logging.export import Exporter
@@ -98,7 +98,7 @@ class Bridge:
             info = getattr(record, "exc_info", None)
             error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
             if error is not None:
-                failure_context = where_it_happened(error)
+                failure_context = failures.failure_context(error)
                 failure_context.__enter__()
                 current.failure_context = failure_context
             current.reaches_handlers = not is_hidden(logger, record)

@@ -6,10 +6,10 @@ import logging
 import threading
 from typing import Any, Final, TypeAlias
 
-from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.semconv.attributes import code_attributes
 
 from blogauto_otel._guard import swallow
+from blogauto_otel._otel import Logger, SeverityNumber
 from blogauto_otel.api.records import EVENT_NAME, read
 from blogauto_otel.api.text import bounded
 from blogauto_otel.instrumentation import Context

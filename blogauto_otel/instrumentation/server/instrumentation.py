@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_cur
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel.api import catalogue
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 from blogauto_otel.instrumentation import Context, Report
 from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
@@ -200,7 +200,7 @@ class ServerInstrumentation:
         known = self._attributes_at_end(request)
         if getattr(span, "name", request.name) == request.name:  # else the application has named it
             span.update_name(request.span_name())
-        if attributes.ROUTE in (getattr(span, "_attributes", None) or ()):  # likewise
+        if attributes.ROUTE in (getattr(span, "attributes", None) or ()):  # likewise
             known.pop(attributes.ROUTE, None)
         span.set_attributes(known)
         if request.failed:
@@ -281,7 +281,7 @@ def _remember(request: Request, error: BaseException, span: SpanContext) -> None
     """The server logs the exception when this request is over; of a group of one it logs the group."""
     for one in (request.error, error):
         if isinstance(one, Exception):
-            remember(one, span)
+            record_failure(one, span)
 
 
 def _report_failure(request: Request, span: Span) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 
 from blogauto_otel import semconv
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
 from blogauto_otel._guard import swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
@@ -47,11 +48,11 @@ Key: TypeAlias = tuple[str | int | None, ...]
 
 # Attribute sets beyond the limit are counted together (specification: metrics/sdk, "Cardinality limits").
 OVERFLOW: Final[Key] = ("overflow",)
-OVERFLOW_ATTRIBUTES: Final[Labels] = {"otel.metric.overflow": True}
+_OVERFLOW_LABELS: Final[Labels] = {**OVERFLOW_ATTRIBUTES}
 
 
 class AttributeSets:
-    """The attribute sets of one metric, each created once; at most `limit` of them, including the overflow."""
+    """The attribute sets of one metric, each created once; at most `limit` of them, and the overflow."""
 
     def __init__(self, names: tuple[str, ...], limit: int) -> None:
         self._names = names
@@ -69,7 +70,7 @@ class AttributeSets:
         """The key under which `values` are counted: themselves, or `OVERFLOW` when the limit is reached."""
         if values in self._known:
             return values
-        if len(self._known) >= self._limit - 1:
+        if is_full(self._known, self._limit, overflow=OVERFLOW):
             return OVERFLOW
         labels = {name: value for name, value in zip(self._names, values, strict=True) if value is not None}
         self._known.setdefault(values, labels)
@@ -77,7 +78,7 @@ class AttributeSets:
 
     def labels(self, values: Key) -> Labels:
         """The attributes of `values`; the same object each time, so it must not be changed."""
-        return self._known.get(values) or self._known.get(self.key(values), OVERFLOW_ATTRIBUTES)
+        return self._known.get(values) or self._known.get(self.key(values), _OVERFLOW_LABELS)
 
 
 class CounterStore:

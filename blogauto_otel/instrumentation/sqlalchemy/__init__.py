@@ -17,6 +17,7 @@ from blogauto_otel._guard import guard, guarded, log_once
 from blogauto_otel.instrumentation import Context, Report, State, conventions
 from blogauto_otel.instrumentation.patching import when_imported
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
+from blogauto_otel.sdk import private
 
 NAME: Final = "sqlalchemy"
 OLDEST: Final = (2, 0)
@@ -107,7 +108,7 @@ def _switch_contrib_on(context: Context) -> Report | None:
         return Report(NAME, State.MISSING, f'{error}: pip install "blogauto_otel[sqlalchemy]"')
 
     instrumentor = SQLAlchemyInstrumentor()
-    conflict = instrumentor._check_dependency_conflicts()
+    conflict = private.dependency_conflict(instrumentor)
     if conflict is not None:
         return Report(NAME, State.WRONG_VERSION, f"contrib takes {conflict.required} and found {conflict.found}")
     conventions.prefer_stable(_PACKAGE)

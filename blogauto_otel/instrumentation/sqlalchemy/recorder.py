@@ -137,7 +137,7 @@ class _DeferredSpanWriter:
 
     def __init__(self, context: Context) -> None:
         self._provider: Any = context.tracer_provider
-        has_known_members = hasattr(getattr(self._provider, "_active_span_processor", None), "_span_processors")
+        has_known_members = hasattr(self._provider, "processors")
         self._write = context.write_deferred_span if has_known_members and context.settings.sampler is None else None
         self._checked: object = None
         self._can_skip_on_start = False
@@ -164,7 +164,7 @@ class _DeferredSpanWriter:
 
     def _skips_on_start(self) -> bool:
         """Whether no processor needs `on_start`; checked again when a processor was added."""
-        processors = self._provider._active_span_processor._span_processors
+        processors = self._provider.processors.all
         if processors is not self._checked:
             self._can_skip_on_start = not any(map(_has_on_start, processors))
             self._checked = processors

@@ -16,7 +16,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, set_sp
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import description, type_name
 from blogauto_otel.instrumentation.server import attributes, hooks
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan
@@ -68,7 +68,7 @@ def _fail(
         hooks.request_failed(error, span)
         return
     deferred = DeferredSpan(span.get_span_context())
-    remember(error, deferred.get_span_context())
+    record_failure(error, deferred.get_span_context())
     hooks.request_failed(error, deferred)
     deferred.set_attributes(
         {

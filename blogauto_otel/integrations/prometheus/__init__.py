@@ -20,7 +20,7 @@ from blogauto_otel.instrumentation.server.peers import build_client_peers
 from blogauto_otel.integrations.prometheus.endpoint import MetricsEndpoint
 
 if TYPE_CHECKING:
-    from blogauto_otel.sdk.meter_provider import Metering
+    from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
 
 __all__ = ["MetricsEndpoint", "link", "report", "unlink"]
 
@@ -38,7 +38,7 @@ class _State:
 _state: Final = _process.register(_State())
 
 
-def link(context: Context, metering: Metering | None) -> Report:
+def link(context: Context, metering: BlogautoMeterProvider | None) -> Report:
     """Serve `settings.metrics_path` in every application without a working route there; nothing when it is empty.
 
     In production only clients with the token, or on a private network, may read it.

@@ -29,7 +29,7 @@ from blogauto_otel.instrumentation.patching import when_imported
 
 if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import SentryLink
-    from blogauto_otel.sdk.meter_provider import Metering
+    from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
 
 __all__ = ["flush", "link", "report", "shutdown", "unlink"]
 
@@ -52,7 +52,7 @@ class _State:
 _state: Final = _process.register(_State(), _process.Phase.INTEGRATIONS)
 
 
-def link(context: Context, metering: Metering | None) -> Report:  # noqa: ARG001 - the interface
+def link(context: Context, metering: BlogautoMeterProvider | None) -> Report:  # noqa: ARG001 - the interface
     """Link Sentry's SDK with OpenTelemetry: at once when there is a DSN, else when the application imports the SDK.
 
     An application may call `sentry_sdk.init` itself, before or after: its client is linked and keeps its options.

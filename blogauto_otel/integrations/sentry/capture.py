@@ -18,7 +18,7 @@ from sentry_sdk.integrations.logging import EventHandler
 
 from blogauto_otel._guard import guard, guarded, is_foreign, log_once
 from blogauto_otel.api.context import bound
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.records import read
 from blogauto_otel.api.text import class_name, safe_text
 from blogauto_otel.instrumentation.server import reported
@@ -146,7 +146,7 @@ class Capture:
         if not client.is_active():
             return None
         span = hint.get(SPAN_HINT)
-        failure = remember(error, get_current_span().get_span_context() if span is None else span)
+        failure = record_failure(error, get_current_span().get_span_context() if span is None else span)
         if failure is not None:
             failure.event_id = NO_EVENT
         if self._clients.is_own(client) and not self._is_allowed(_raise_location(error)):

@@ -13,13 +13,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import sentry_sdk
 from opentelemetry import trace
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, format_span_id, format_trace_id
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard
+from blogauto_otel._otel import SeverityNumber
 from blogauto_otel.api.context import bound
-from blogauto_otel.api.failures import failure_of, first_failure_of, remember
+from blogauto_otel.api.failures import failure_of, first_failure_of, record_failure
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import reported
 from blogauto_otel.instrumentation.server.exceptions import unwrap_group
@@ -160,7 +160,7 @@ class EventProcessor:
         span = linked_span(event)
         attributes = self.event_attributes(event_id)
         if pending.error is not None:
-            failure = remember(pending.error, span)
+            failure = record_failure(pending.error, span)
             if failure is not None:
                 failure.event_id = event_id
         self._add_to_spans(attributes, span)

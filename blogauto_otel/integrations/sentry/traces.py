@@ -14,7 +14,7 @@ from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.redaction import Redactor
-from blogauto_otel.sdk.tracer_provider import SpanPipeline
+from blogauto_otel.sdk.tracer_provider import ExportingSpanProcessor
 
 _LOW_64: Final = (1 << 64) - 1
 
@@ -47,7 +47,7 @@ class TraceIdRatio:
         return trace_id & _LOW_64 < self.below
 
 
-class SentryTraces(SpanPipeline):
+class SentryTraces(ExportingSpanProcessor):
     """Encodes and queues the spans of that share for Sentry."""
 
     def __init__(self, delivery: Delivery, encoder: Encoder, ratio: TraceIdRatio) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from blogauto_otel import _guard, bind
 from blogauto_otel.api.context import begin_request, end_request
-from blogauto_otel.api.failures import remember
+from blogauto_otel.api.failures import record_failure
 from blogauto_otel.instrumentation import State
 from blogauto_otel.instrumentation import logging as instrumentation
 from blogauto_otel.instrumentation.logging import export, severity_of
@@ -587,7 +587,7 @@ def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instr
     """As uvicorn does, when the request is over and its context gone."""
     exported = instrument()
     error = ValueError("x")
-    remember(error, SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))
+    record_failure(error, SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))
     logging.getLogger("server").error("it failed", exc_info=error)
     assert (exported.one.trace_id, exported.one.span_id) == (7, 8)
 

@@ -17,9 +17,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
-from blogauto_otel.instrumentation.server.metrics import OVERFLOW_ATTRIBUTES, AttributeSets, CounterStore
+from blogauto_otel.instrumentation.server.metrics import AttributeSets, CounterStore
 from testkit.requests import Watched, ask, client_of
 
 
@@ -62,9 +63,9 @@ def test_series_are_bounded_and_the_total_stays_right() -> None:
     for number in range(100):
         cells.add((number % 50,))
     read = cells.read()
-    assert len(read) == 10
+    assert len(read) == 11
     assert sum(count for _, count in read) == 100
-    assert [count for labels, count in read if labels == OVERFLOW_ATTRIBUTES] == [82]
+    assert [count for labels, count in read if labels == OVERFLOW_ATTRIBUTES] == [80]
 
 
 def test_the_labels_of_a_series_are_made_once() -> None:
@@ -85,9 +86,9 @@ async def test_routes_without_number_make_no_series_without_number(watch: Callab
             await asking.get(f"/route-{number}")
     for name in ("blogauto.api.requests", "blogauto.api.request.duration", "http.server.request.duration"):
         points = watched.points(name)
-        assert len(points) == 10, name
-        assert points[("otel.metric.overflow", True),] == 21, name
-    assert len(watched.points("blogauto.api.requests.in_progress")) <= 10
+        assert len(points) == 11, name
+        assert points[("otel.metric.overflow", True),] == 20, name
+    assert len(watched.points("blogauto.api.requests.in_progress")) <= 11
 
 
 def application() -> FastAPI:

@@ -22,8 +22,8 @@ from blogauto_otel import _guard
 from blogauto_otel.instrumentation import Report, State
 from blogauto_otel.integrations.prometheus import MetricsEndpoint, endpoint
 from blogauto_otel.redaction import Redactor
-from blogauto_otel.sdk.attribute_sets import bound as series_limit
 from blogauto_otel.sdk.meter_provider import CollectingReader
+from blogauto_otel.sdk.series import limit_series
 from blogauto_otel.testing import Captured, capture_telemetry
 from testkit.requests import LOCAL, PUBLIC, ask
 
@@ -34,7 +34,7 @@ class Source:
     def __init__(self, *, series: int = 1, delay: float = 0.0, error: BaseException | None = None) -> None:
         self.reader = CollectingReader()
         self.provider = MeterProvider([self.reader], resource=Resource({}), shutdown_on_exit=False)
-        series_limit(self.provider, limit=100_000, redactor=Redactor(enabled=False), first=lambda: None)
+        limit_series(self.provider, limit=100_000, redactor=Redactor(enabled=False), on_first_measurement=lambda: None)
         self.counter = self.provider.get_meter("tests").create_counter("c")
         for number in range(series):
             self.counter.add(1, {"k": str(number)})
