@@ -379,7 +379,7 @@ def test_a_missing_span_is_told_with_the_names_there_are() -> None:
 def test_an_error_of_ours_while_configuring_is_swallowed(run: Run) -> None:
     done = run("""
 from blogauto_otel import _configure
-_configure.build_tracing = lambda *a, **k: 1 / 0
+_configure.build_tracer_provider = lambda *a, **k: 1 / 0
 telemetry = blogauto_otel.configure(**QUIET)
 print(telemetry.status())
 """)
