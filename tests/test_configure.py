@@ -419,7 +419,7 @@ assert seen == [hooks]
 def test_an_error_of_ours_while_configuring_is_swallowed(run: Run) -> None:
     done = run("""
 from blogauto_otel import _configure
-_configure.build_tracing = lambda *a, **k: 1 / 0
+_configure.build_tracer_provider = lambda *a, **k: 1 / 0
 telemetry = blogauto_otel.configure(**QUIET)
 print(telemetry.status())
 """)

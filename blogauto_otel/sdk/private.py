@@ -6,6 +6,7 @@ what happens without them.
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import inspect
 import sys
@@ -52,7 +53,7 @@ def report(feature: str, reason: str) -> None:
 
 # --- locks -----------------------------------------------------------------------------------------------------------
 
-LOCKS: Final = (type(threading.Lock()), type(threading.RLock()))
+LOCKS: Final = (_thread.LockType, type(threading.RLock()))
 
 
 def replace_locks(lock: Any, *owners: Any) -> list[str]:
