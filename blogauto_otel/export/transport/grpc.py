@@ -69,7 +69,7 @@ class GrpcTransport:
         """See `Transport`."""
         try:
             return self._exchange(body, deadline)
-        except Exception as error:  # noqa: BLE001 - a broken grpcio raises what it likes
+        except Exception as error:  # noqa: BLE001 - grpcio may raise anything
             return ExportResult(ExportStatus.RETRY, "connection", f"{type(error).__name__}: {error}", answered=False)
 
     def _exchange(self, body: bytes, deadline: float) -> ExportResult:

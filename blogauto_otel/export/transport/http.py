@@ -83,7 +83,7 @@ class HttpTransport:
         except DeadlineError as error:
             self.close()
             return ExportResult(ExportStatus.RETRY, TIMEOUT, f"{self._authority()}: {error}", answered=False)
-        except Exception as error:  # noqa: BLE001 - sockets, TLS and resolvers raise what they like
+        except Exception as error:  # noqa: BLE001 - sockets, TLS and resolvers may raise anything
             self.close()
             text = f"{self._authority()}: {type(error).__name__}: {error}"
             return ExportResult(ExportStatus.RETRY, "connection", text, answered=False)
