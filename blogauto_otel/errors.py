@@ -3,6 +3,7 @@
     BlogautoOtelError
     ├── ConfigurationError (ValueError)                a setting that cannot be used
     │   └── MissingDependencyError (ImportError)       a setting needs a package that is not installed
+    ├── NotInstalledError (LookupError)               a plugin that no package registers
     ├── MisuseError (ValueError)                       a measurement that its declaration does not allow
     ├── DeadlineError (TimeoutError)                   no time left for an export request
     ├── MalformedError (ValueError)                    bytes that are not a Protocol Buffers message
@@ -25,6 +26,7 @@ __all__ = [
     "MissingDependencyError",
     "MisuseError",
     "NewerVersionError",
+    "NotInstalledError",
     "UnsafeError",
 ]
 
@@ -43,6 +45,10 @@ class MissingDependencyError(ConfigurationError, ImportError):
     def __init__(self, wanted_by: str, package: str, *, extra: str | None = None) -> None:
         remedy = f'pip install "blogauto_otel[{extra}]"' if extra else f"pip install {package}"
         super().__init__(f"{wanted_by} needs the package {package}: {remedy}")
+
+
+class NotInstalledError(BlogautoOtelError, LookupError):
+    """A plugin whose name no installed package registers."""
 
 
 class MisuseError(BlogautoOtelError, ValueError):

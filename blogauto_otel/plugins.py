@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
-
-class NotInstalledError(LookupError):
-    """No package registers the name."""
+from blogauto_otel.errors import NotInstalledError
 
 
 def installed(group: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from blogauto_otel import plugins
 from blogauto_otel._guard import log_once
+from blogauto_otel.errors import NotInstalledError
 
 if TYPE_CHECKING:
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -48,7 +49,7 @@ def _load(name: str) -> TextMapPropagator | None:
     try:
         propagator: TextMapPropagator = plugins.load("opentelemetry_propagator", name)()
         return propagator
-    except plugins.NotInstalledError:
+    except NotInstalledError:
         reason = "no such propagator is installed"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         reason = f"it does not load ({type(error).__name__})"

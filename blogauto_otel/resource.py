@@ -18,6 +18,7 @@ from blogauto_otel import plugins, semconv
 from blogauto_otel._guard import guarded
 from blogauto_otel._threads import start_thread
 from blogauto_otel.config import Settings, warn_or_raise
+from blogauto_otel.errors import NotInstalledError
 from blogauto_otel.redaction import Redactor, build_redactor
 
 INSTANCE_ID: Final = "service.instance.id"
@@ -55,7 +56,7 @@ def _from_detectors(settings: Settings) -> Mapping[str, Any]:
     def detect(name: str) -> None:
         try:
             found[name] = dict(plugins.load(_GROUP, name)().detect().attributes)
-        except plugins.NotInstalledError as error:
+        except NotInstalledError as error:
             problems[name] = str(error)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             problems[name] = f"it failed with {type(error).__name__}"

@@ -39,6 +39,7 @@ from opentelemetry.util.types import Attributes
 
 from blogauto_otel import plugins
 from blogauto_otel.config import Settings, warn_or_raise
+from blogauto_otel.errors import NotInstalledError
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
@@ -214,7 +215,7 @@ def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
         if isinstance(sampler, Sampler):
             return sampler
         problem = "its factory made no Sampler"
-    except plugins.NotInstalledError:
+    except NotInstalledError:
         problem = f"expected one of {', '.join(_NAMED)}, or the name of an installed sampler"
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         problem = f"its factory failed with {type(error).__name__}: {error}"

@@ -72,9 +72,9 @@ import blogauto_otel
 from blogauto_otel import _guard, _process
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.instrumentation import registry
-from blogauto_otel.sdk.logger_provider import Logs
-from blogauto_otel.sdk.meter_provider import Metering
-from blogauto_otel.sdk.tracer_provider import Tracing
+from blogauto_otel.sdk.logger_provider import BlogautoLoggerProvider
+from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
 class Module:
     def __init__(self, name):
@@ -95,7 +95,8 @@ def note(owner, name):
         return original(*args)
     owner.after_fork_in_child = noted
 
-for owner in (integration, instrumentation, Logs, Metering, Tracing, Delivery, type(_guard.state)):
+owners = (BlogautoLoggerProvider, BlogautoMeterProvider, BlogautoTracerProvider, Delivery, type(_guard.state))
+for owner in (integration, instrumentation, *owners):
     note(owner, owner.__name__)
 if os.fork() == 0:
     os._exit(0)
@@ -106,9 +107,9 @@ os.wait()
     assert done.stdout.split() == [
         "_State",
         "Delivery",
-        "Tracing",
-        "Metering",
-        "Logs",
+        "BlogautoTracerProvider",
+        "BlogautoMeterProvider",
+        "BlogautoLoggerProvider",
         "instrumentation",
         "integration",
     ]

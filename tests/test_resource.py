@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel import config, plugins, resource
 from blogauto_otel.config import Settings
-from blogauto_otel.errors import ConfigurationError
+from blogauto_otel.errors import ConfigurationError, NotInstalledError
 
 
 def described(**environ: str) -> dict[str, object]:
@@ -135,7 +135,7 @@ def detectors(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Resourc
 
     def load(group: str, name: str) -> object:
         if name not in registered:
-            raise plugins.NotInstalledError(f"{name!r} is not installed")
+            raise NotInstalledError(f"{name!r} is not installed")
         return lambda: Detector(registered[name])
 
     monkeypatch.setattr(plugins, "load", load)

@@ -16,10 +16,10 @@ from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.hooks import Hooks
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from blogauto_otel._otel import LoggerProvider
     from blogauto_otel.export.pipeline import Delivery
     from blogauto_otel.redaction import Redactor
 

@@ -161,7 +161,7 @@ class Encoder:
 
     def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
         attributes = self._part_of_span(span, "attributes")
-        append_count(parts, _DROPPED_ATTRIBUTES, getattr(attributes, "dropped", 0))
+        append_count(parts, _DROPPED_ATTRIBUTES, _dropped(span, "attributes", attributes))
         return self._span_attributes.append(parts, copied(attributes))
 
     def _all(
@@ -169,7 +169,7 @@ class Encoder:
     ) -> bool:
         """Events or links; a broken one is skipped, and the span is kept."""
         items = self._part_of_span(span, what)
-        append_count(parts, tag_, getattr(items, "dropped", 0))
+        append_count(parts, tag_, _dropped(span, what, items))
         if not items:
             return False
         return sum([self._each(parts, what, encode, item) for item in items]) > 0
@@ -282,6 +282,12 @@ class Encoder:
                         if not swallow("encoding a metric", error):
                             raise
         return encoded
+
+
+def _dropped(span: ReadableSpan, what: str, items: object) -> int:
+    """How many the limits dropped: the SDK's collections know it, and the copies that its properties return do not."""
+    dropped = getattr(items, "dropped", None)
+    return int(getattr(span, f"dropped_{what}", 0) if dropped is None else dropped)
 
 
 def copied(attributes: Any) -> Mapping[str, Any] | None:

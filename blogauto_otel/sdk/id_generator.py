@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from blogauto_otel import plugins
 from blogauto_otel._guard import guard
 from blogauto_otel.config import Settings, warn_or_raise
+from blogauto_otel.errors import NotInstalledError
 
 
 def chosen_id_generator(settings: Settings, default: IdGenerator) -> IdGenerator:
@@ -22,7 +23,7 @@ def chosen_id_generator(settings: Settings, default: IdGenerator) -> IdGenerator
         return default
     try:
         return _PluginIds(plugins.load("opentelemetry_id_generator", name)(), default)
-    except plugins.NotInstalledError as error:
+    except NotInstalledError as error:
         problem = str(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         problem = f"it failed with {type(error).__name__}"

@@ -286,14 +286,16 @@ def small() -> FastAPI:
     return app
 
 
-async def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(
-    watch: Callable[..., Watched],
-) -> None:
+def measure() -> float:
+    """In an empty context, as a server starts: each variable that is set costs every context objects of its own."""
+    return contextvars.Context().run(asyncio.run, left_behind(small()))
+
+
+def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(watch: Callable[..., Watched]) -> None:
     server.uninstrument()
-    bare = await left_behind(small())
+    bare = measure()
     watch(sampler=ALWAYS_OFF)
-    ours = await left_behind(small())
-    assert ours - bare <= MOST_OBJECTS
+    assert measure() - bare <= MOST_OBJECTS
 
 
 async def test_finished_requests_leave_nothing_behind_them(watch: Callable[..., Watched]) -> None:
