@@ -232,13 +232,24 @@ class Redactor:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest]))
-        if self._may_show(value) or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
-            return self._clean(value)
+            return _shortened(self._clean(value[:longest], shows=True))
+        shows = self._may_show(value)
+        if shows or self._may_need_pass(value):
+            return self._clean(value, shows)
         return value
 
-    def _clean(self, value: str) -> str:
-        cleaned = self._pass(value)
+    def _may_need_pass(self, value: str) -> bool:
+        return self._may_name(value) or _may_hide(value) or STATEMENT in value or bool(self._patterns)
+
+    def _has_secret(self, value: str) -> bool:
+        """Whether one reading changes the text."""
+        if len(value) < SHORTEST:
+            return False
+        shows = self._may_show(value)
+        return (shows or self._may_need_pass(value)) and self._pass(value, shows) != value
+
+    def _clean(self, value: str, shows: bool) -> str:
+        cleaned = self._pass(value, shows)
         if cleaned == value:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
@@ -246,13 +257,13 @@ class Redactor:
         # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
         # too many secrets is read once more only.
         for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
-            before, cleaned = cleaned, self._pass(cleaned)
+            before, cleaned = cleaned, self._pass(cleaned, shows or self._may_show(cleaned))
             if cleaned == before:
                 break
         return cleaned
 
-    def _pass(self, text: str) -> str:
-        if self._may_show(text):
+    def _pass(self, text: str, shows: bool) -> str:
+        if shows:
             text = self._shown(text)
         if self._may_name(text):
             text = self._named(text)
@@ -327,7 +338,7 @@ class Redactor:
             if decoded == value:
                 return False
             value = decoded
-            if self._look(value, MAX_URL) is not value:
+            if self._has_secret(value):
                 return True
         return True
 
