@@ -191,7 +191,7 @@ for _issuer in ISSUERS:
 PREFIXES: Final = tuple(dict.fromkeys(prefix for issuer in ISSUERS for prefix in issuer.prefixes))
 # What ends a prefix, or stands in it, with ten characters of a token behind it.
 _CANDIDATE: Final = re.compile(
-    r"[_.~AVGKJ-](?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9][A-Za-z0-9_+/=-]{9})"
+    r"[_.~AVGKJ-](?=[A-Za-z0-9+/]|(?<=[.~])[_-])(?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9_+/=-]{10})"
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
 _OTHERS: Final = tuple(  # that it would not find: no separator, no capital letter
@@ -207,8 +207,8 @@ for _first, _second in itertools.product("MNO", string.ascii_letters + string.di
 def _heads() -> re.Pattern[str]:
     """How a prefix begins, where no letter or digit stands before it; what it begins with makes the search quick."""
     behind: dict[str, str] = {}
-    for first, second in sorted(_BY_START):
-        behind[first] = behind.get(first, "") + re.escape(second)
+    for start in sorted(_BY_START):
+        behind[start[0]] = behind.get(start[0], "") + re.escape(start[1:])
     branches = "|".join(f"{first}[{seconds}]" for first, seconds in behind.items())
     return re.compile(rf"(?:{branches})(?<![A-Za-z0-9]..)")
 

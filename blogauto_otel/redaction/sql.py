@@ -14,10 +14,10 @@ _TOKEN: Final = re.compile(
     r"[\['$\"\\VIORSFWAGviorsfwag](?:"  # one class at the beginning makes the search quick
     r"(?P<marker>(?<=\[)redacted:[a-z-]{1,40}\]?)"
     r"|(?P<single>(?<=')(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
-    r"|(?P<dollar>(?<=\$)(?<![\w$]\$)(?P<tag>(?:[^\W\d]\w{0,62})?)\$"
+    r"|(?P<dollar>(?<=\$)(?<!\w\$)(?P<tag>(?:[^\W\d]\w{0,62})?)\$"
     r"(?P<body>[^$]*(?:\$(?!(?P=tag)\$)[^$]*)*)(?:\$(?P=tag)\$)?)"
     r"|(?:(?<=\")|(?<=\\)\")(?P<double>[^\"\\]*(?:\"\"[^\"\\]*)*)(?:\\?\"|\Z)"
-    r"|(?<=\b[A-Za-z])(?i:(?P<list>(?:(?<=V)ALUES|(?<=I)N)\b)"
+    r"|(?<=\b[A-Za-z])(?=[A-Za-z])(?i:(?P<list>(?:(?<=V)ALUES|(?<=I)N)\b)"
     r"|(?P<end>(?:(?<=O)(?:N|R|RDER)|(?<=R)ETURNING|(?<=S)E(?:LECT|T)|(?<=F)ROM|(?<=W)HERE|(?<=A)(?:ND|S)|(?<=G)ROUP)\b)))"
 )
 _KEYWORDS: Final = ("LIKE", "GLOB", "MATCH", "REGEXP", "THEN", "ELSE", "BETWEEN")
