@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from blogauto_otel._memo import BoundedMemo
+
 Table = Mapping[str, tuple[str, ...]]
 
 # fmt: off
@@ -134,8 +136,8 @@ class Keys:
     def __init__(self, own: Iterable[str] = ()) -> None:
         self._own = tuple(words for words in map(words_of, own) if words)
         self._triggers = (*TRIGGERS, *(words[0] for words in self._own))
-        self._remembered: dict[str, str | None] = {}
-        self._remembered_in_urls: dict[str, str | None] = {}
+        self._remembered: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
+        self._remembered_in_urls: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
 
     def what(self, key: str) -> str | None:
         """The kind of secret that stands under this key, or None."""
@@ -158,10 +160,8 @@ class Keys:
     def _learn(self, key: str) -> tuple[str | None, str | None]:
         found = self._find(key[: self.MAX_LENGTH])
         if len(key) <= self.MAX_LENGTH:
-            if len(self._remembered) >= self.MAX_REMEMBERED:
-                self._remembered.clear()
-                self._remembered_in_urls.clear()
-            self._remembered[key], self._remembered_in_urls[key] = found
+            self._remembered.remember(key, found[0])
+            self._remembered_in_urls.remember(key, found[1])
         return found
 
     def _find(self, key: str) -> tuple[str | None, str | None]:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
 from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
@@ -103,7 +104,7 @@ class Redactor:
         self._keys = Keys(keys)
         self._patterns = tuple(patterns)
         self._max_text = max_text
-        self._known_clean: set[str] = set()
+        self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)
         self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
         self._groups = _in_groups(self._rules)
         self._prefilter = Prefilter(piece for rule in self._rules if rule.is_prefiltered for piece in rule.triggers)
@@ -166,9 +167,7 @@ class Redactor:
             return value
         cleaned = self._look(value, longest)
         if cleaned is value:
-            if len(self._known_clean) >= MAX_REMEMBERED:
-                self._known_clean.clear()
-            self._known_clean.add(value)
+            self._known_clean.remember(value, value)
         return cleaned
 
     def _nested(self, key: str, value: object, budget: _Budget) -> object:
