@@ -233,19 +233,13 @@ class Redactor:
         if len(value) > longest:
             return _shortened(self._clean(value[:longest], shows=True))
         shows = self._may_show(value)
-        if shows or self._may_need_pass(value):
+        if shows or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
             return self._clean(value, shows)
         return value
 
-    def _may_need_pass(self, value: str) -> bool:
-        return self._may_name(value) or _may_hide(value) or STATEMENT in value or bool(self._patterns)
-
     def _has_secret(self, value: str) -> bool:
         """Whether one reading changes the text."""
-        if len(value) < SHORTEST:
-            return False
-        shows = self._may_show(value)
-        return (shows or self._may_need_pass(value)) and self._pass(value, shows) != value
+        return len(value) >= SHORTEST and self._pass(value, self._may_show(value)) != value
 
     def _clean(self, value: str, shows: bool) -> str:
         cleaned = self._pass(value, shows)
