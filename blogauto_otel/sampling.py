@@ -38,6 +38,7 @@ from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
 from blogauto_otel import plugins
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import NotInstalledError
 
@@ -244,7 +245,7 @@ class RouteTable(Generic[T]):
                 self._exact.setdefault(route, value)  # a plain path before any pattern has precedence over them
             else:
                 self._patterns.append((_Pattern(route), value))
-        self._cache: dict[str, object] = {}
+        self._cache: BoundedMemo[str, T | None] = BoundedMemo(self.MAX_CACHED)
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._patterns)
@@ -258,15 +259,7 @@ class RouteTable(Generic[T]):
         if cached is not _UNKNOWN:
             return cast("T | None", cached)
         found = next((value for pattern, value in self._patterns if pattern.matches(path)), None)
-        self._store(path, found)
-        return found
-
-    def _store(self, path: str, found: T | None) -> None:
-        if len(path) > self.MAX_CACHED_LENGTH:
-            return
-        if len(self._cache) >= self.MAX_CACHED:
-            self._cache.clear()
-        self._cache[path] = found
+        return found if len(path) > self.MAX_CACHED_LENGTH else self._cache.remember(path, found)
 
 
 class _Pattern:

@@ -14,6 +14,7 @@ from opentelemetry.trace import StatusCode
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.data_points import PointEncoder
 from blogauto_otel.otlp.protobuf import FIXED64, LENGTH, U64, VARINT, message, tag, varint
 from blogauto_otel.otlp.values import (
@@ -129,7 +130,7 @@ class Encoder:
         self._log_attributes = AttributeEncoder(6, redactor, limits)
         self._span_cut = self._span_attributes.flag(semconv.TRUNCATED)
         self._log_cut = self._log_attributes.flag(semconv.TRUNCATED)
-        self._severities: dict[tuple[int, str | None], bytes] = {}
+        self._severities: BoundedMemo[tuple[int, str | None], bytes] = BoundedMemo(_CACHED_SEVERITIES)
         self._points = PointEncoder(redactor, limits)
 
     # -- spans
@@ -246,9 +247,7 @@ class Encoder:
             return self._encoded_severity(0, text)
         cached = self._severities.get((number, text))
         if cached is None:
-            cached = self._encoded_severity(number, text)
-            if len(self._severities) < _CACHED_SEVERITIES:
-                self._severities[number, text] = cached
+            cached = self._severities.remember((number, text), self._encoded_severity(number, text))
         return cached
 
     def _encoded_severity(self, number: int, text: object) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from blogauto_otel._guard import is_foreign, swallow
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
 
 UNSERIALISABLE: Final = "<unserialisable>"
@@ -229,8 +230,8 @@ class AttributeEncoder:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
-        self._cache: dict[tuple[str, object], bytes] = {}
-        self._names: dict[str, str] = {}
+        self._cache: BoundedMemo[tuple[str, object], bytes] = BoundedMemo(CACHED_VALUES)
+        self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
         """Append the encoded attributes to `parts`; True when a value was cut."""
@@ -274,9 +275,7 @@ class AttributeEncoder:
         encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
         if redacted is original and type(value) in (str, int) and len(encoded) < CACHED_LENGTH:
-            if len(self._cache) >= CACHED_VALUES:
-                self._cache.clear()
-            self._cache[key, value] = encoded
+            self._cache.remember((key, value), encoded)
         return cut
 
     def _name(self, key: str) -> str:
@@ -285,9 +284,7 @@ class AttributeEncoder:
         if name is None:
             name = self._redactor.text(key)
             if len(key) < CACHED_LENGTH:
-                if len(self._names) >= CACHED_VALUES:
-                    self._names.clear()
-                self._names[key] = name
+                self._names.remember(key, name)
         return name
 
 
@@ -299,7 +296,7 @@ class NameEncoder:
     def __init__(self, tag_: bytes, redactor: ValueRedactor) -> None:
         self._tag = tag_
         self._redactor = redactor
-        self._cache: dict[str, bytes] = {}
+        self._cache: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
 
     def __call__(self, name: Any) -> bytes:
         """The encoded field."""
@@ -311,9 +308,7 @@ class NameEncoder:
         redacted = self._redactor.text(text)
         encoded = message(self._tag, utf8(redacted[:MAX_NAME]))
         if redacted is name:
-            if len(self._cache) >= CACHED_NAMES:
-                self._cache.clear()
-            self._cache[redacted] = encoded
+            self._cache.remember(redacted, encoded)
         return encoded
 
 

@@ -181,8 +181,6 @@ ISSUERS: Final = (
 )
 # fmt: on
 
-# A prefix begins where no letter or digit stands before it.
-_START: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
 _KEY_LENGTH: Final = 2
 _BY_START: Final[dict[str, list[re.Pattern[str]]]] = {}
 for _issuer in ISSUERS:
@@ -193,7 +191,7 @@ for _issuer in ISSUERS:
 PREFIXES: Final = tuple(dict.fromkeys(prefix for issuer in ISSUERS for prefix in issuer.prefixes))
 # What ends a prefix, or stands in it, with ten characters of a token behind it.
 _CANDIDATE: Final = re.compile(
-    r"[_.~AVGKJ-](?:(?<=[_-])(?=[A-Za-z0-9][A-Za-z0-9_+/=-]{9})(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})"
+    r"[_.~AVGKJ-](?=[A-Za-z0-9+/]|(?<=[.~])[_-])(?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9_+/=-]{10})"
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
 _OTHERS: Final = tuple(  # that it would not find: no separator, no capital letter
@@ -204,6 +202,18 @@ _OTHERS: Final = tuple(  # that it would not find: no separator, no capital lett
 _DISCORD: Final = re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)
 for _first, _second in itertools.product("MNO", string.ascii_letters + string.digits):
     _BY_START.setdefault(_first + _second, []).append(_DISCORD)
+
+
+def _heads() -> re.Pattern[str]:
+    """How a prefix begins, where no letter or digit stands before it; what it begins with makes the search quick."""
+    behind: dict[str, str] = {}
+    for start in sorted(_BY_START):
+        behind[start[0]] = behind.get(start[0], "") + re.escape(start[1:])
+    branches = "|".join(f"{first}[{seconds}]" for first, seconds in behind.items())
+    return re.compile(rf"(?:{branches})(?<![A-Za-z0-9]..)")
+
+
+_HEAD: Final = _heads()
 _RANDOM: Final = re.compile(r"[0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]|[a-z]{28}")
 
 
@@ -217,9 +227,9 @@ def may_hold_token(text: str) -> bool:
 def issued_in(text: str) -> Iterator[tuple[int, int]]:
     """Where tokens with a known prefix stand in a text; linear, because no part of a token is read twice."""
     position = 0
-    while (start := _START.search(text, position)) is not None:
+    while (start := _HEAD.search(text, position)) is not None:
         position = start.end()
-        for pattern in _BY_START.get(start[0], ()):
+        for pattern in _BY_START[start[0]]:
             found = pattern.match(text, start.start())
             if found is not None:
                 position = found.end()

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from blogauto_otel._memo import BoundedMemo
+
 Table = Mapping[str, tuple[str, ...]]
 
 # fmt: off
@@ -100,6 +102,7 @@ CONTINUING: Final = frozenset((
     "id", "value", "hash", "key", "string", "data", "code", "number", "confirmation", "again", "is", "was", "salt",
     "phrase", "확인", "값", "번호",
 ))
+_ENDS_OF_HARMLESS_PAIRS: Final = frozenset(pair.partition(" ")[2] for pair in HARMLESS_PAIRS)
 # What every name above contains, unless it is Korean: for the look that comes before any reading.
 TRIGGERS: Final = (
     "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
@@ -133,8 +136,8 @@ class Keys:
     def __init__(self, own: Iterable[str] = ()) -> None:
         self._own = tuple(words for words in map(words_of, own) if words)
         self._triggers = (*TRIGGERS, *(words[0] for words in self._own))
-        self._remembered: dict[str, str | None] = {}
-        self._remembered_in_urls: dict[str, str | None] = {}
+        self._remembered: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
+        self._remembered_in_urls: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
 
     def what(self, key: str) -> str | None:
         """The kind of secret that stands under this key, or None."""
@@ -157,34 +160,36 @@ class Keys:
     def _learn(self, key: str) -> tuple[str | None, str | None]:
         found = self._find(key[: self.MAX_LENGTH])
         if len(key) <= self.MAX_LENGTH:
-            if len(self._remembered) >= self.MAX_REMEMBERED:
-                self._remembered.clear()
-                self._remembered_in_urls.clear()
-            self._remembered[key], self._remembered_in_urls[key] = found
+            self._remembered.remember(key, found[0])
+            self._remembered_in_urls.remember(key, found[1])
         return found
 
     def _find(self, key: str) -> tuple[str | None, str | None]:
         """What it names anywhere, and in a URL."""
         if not (self.may_be_in(key) or has_any(key.lower(), PARAMETER_TRIGGERS)):
             return None, None
-        words = words_of(key)
-        if any(_contains(words, own) for own in self._own):
-            return "custom", "custom"
+        if self._own:
+            words = words_of(key)
+            if any(_contains(words, own) for own in self._own):
+                return "custom", "custom"
         first, _, second = key.partition(" ")
         if second and first:
-            return self._find_of_two(words_of(first), words_of(second))
-        return _kinds(words)
+            return self._find_of_two(first, words_of(second))
+        return _kinds(words_of(key))
 
-    def _find_of_two(self, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str | None, str | None]:
+    def _find_of_two(self, given: str, second: tuple[str, ...]) -> tuple[str | None, str | None]:
         """What `first second` names: `Api Key` and `session id` are names, `session user_id` is a word and a name."""
         found = _kinds(second)
+        if not second or (len(second) > 1 and second[0] not in _ENDS_OF_HARMLESS_PAIRS):
+            return found
+        first = words_of(given)
         if found[0] is None and first and len(second) == 1:
             both = (*first, *second)
             if second[0] in CONTINUING:
                 return _kinds(both)
             pair = _WORD_PAIRS.get((first[-1], second[0]))
             return (pair, pair) if pair else found
-        if first and second and f"{first[-1]} {second[0]}" in HARMLESS_PAIRS:
+        if first and f"{first[-1]} {second[0]}" in HARMLESS_PAIRS:
             return None, None
         return found
 

@@ -35,12 +35,12 @@ _PAIR: Final = re.compile(
 _END_OF_PAIR: Final = re.compile(rf"{_QUOTE}?\s?,?\s?[)\]]")
 # {"name": "password", "value": "x"}, <input name="password" value="x">, and the same on two lines of YAML
 _ENTRY: Final = re.compile(
-    r"\b(?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader|[Pp]aram(?:eter)?|k)\\*[\"']?\s?[:=]\s?\\*[\"']?([\w.\-]{1,80})"
+    r"[NnKkFfHhPp](?<!\w.)(?:(?<=[Nn])ame|(?<=[Kk])ey|(?<=[Ff])ield|(?<=[Hh])eader|(?<=[Pp])aram(?:eter)?|(?<=k))\\*[\"']?\s?[:=]\s?\\*[\"']?(?=([\w.\-]{1,80}))\1"
     r"(?:\\*[\"']?,?\s{1,16}|\\*[\"'],)\\*[\"']?(?:[Vv]alue|v)\\*[\"']?\s?[:=]\s?"
 )
 # The same with the value first: {"value": "x", "key": "password"}
 _ENTRY_BACKWARDS: Final = re.compile(
-    r"\b[Vv]alue\\*[\"']\s?[:=]\s?(?=\\*[\"'][^\"'\\\r\n]{1,256}\\*[\"'],\s{0,4}"
+    r"[Vv](?<!\w.)alue\\*[\"']\s?[:=]\s?(?=\\*[\"'][^\"'\\\r\n]{1,256}\\*[\"'],\s{0,4}"
     r"\\*[\"'](?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader)\\*[\"']\s?[:=]\s?\\*[\"']([\w.\-]{1,80})\\*[\"'])"
 )
 # What pydantic, and so FastAPI, says of a value that does not fit: where it stands, and the value.

@@ -210,20 +210,21 @@ _CREDENTIALS: Final = (
     ), _is_given, re2=r"(?i:(\b(?:password|api key) \"))[^\"\s:][^\"\r\n]*"),
     # Options of one letter mean something only to the command they are given to.
     *(Pattern("password", _options("p"), re.compile(
-        r"(?P<keep>\bsshpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|(?<![\w-])-p(?=[^\s\"',]))[^\s\"',]+",
+        r"(?P<keep>s(?<!\ws)shpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|-(?<![\w-]-)p(?=[^\s\"',]))[^\s\"',]+",
     ), needs=command, re2=r"(\bsshpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|\bmysql[^\n]{0,200}[\s\"']-p)[^\s\"',]+") for command in ("sshpass", "mysql", "mariadb")),
     Pattern("password", (*_options("a"), *_options("w"), *_options("p")), re.compile(
-        r"(?P<keep>\b(?:redis-cli|ldap\w{1,12}|docker login|podman login|helm registry login)\b[^\r\n|;]{0,120}?"
-        r"[\s\"'](?:-a|-w|-p)[\"']?,?\s{1,3}[\"']?)[^\s\"',-][^\s\"',]*",
-    )),
+        r"(?P<keep>(?:r(?<!\wr)edis-cli|l(?<!\wl)dap\w{1,12}|d(?<!\wd)ocker login|p(?<!\wp)odman login|h(?<!\wh)elm registry login)\b"
+        r"[^\r\n|;]{0,120}?[\s\"'](?:-a|-w|-p)[\"']?,?\s{1,3}[\"']?)[^\s\"',-][^\s\"',]*",
+    ), re2=r"(\b(?:redis-cli|ldap\w{1,12}|docker login|podman login|helm registry login)\b[^\r\n|;]{0,120}?"
+           r"[\s\"'](?:-a|-w|-p)[\"']?,?\s{1,3}[\"']?)[^\s\"',-][^\s\"',]*"),
     Pattern("credentials", _USER_OPTIONS, re.compile(
-        r"(?P<keep>(?<![\w-])-(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)\"(?=[^\"\r\n:]{1,64}:[^\"\r\n]))[^\"\r\n]+",
+        r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)\"(?=[^\"\r\n:]{1,64}:[^\"\r\n]))[^\"\r\n]+",
     ), re2=None),
     Pattern("credentials", _USER_OPTIONS, re.compile(
-        r"(?P<keep>(?<![\w-])-(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)'(?=[^'\r\n:]{1,64}:[^'\r\n]))[^'\r\n]+",
+        r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)'(?=[^'\r\n:]{1,64}:[^'\r\n]))[^'\r\n]+",
     ), re2=r"(\bcurl\b[^\n]{0,300}[\s\"'](?:-u|--user|--proxy-user)(?:=|[\s\"',]{1,4})[\"']?)[^\s:\"',]{1,64}:[^\"'\n]+"),
     Pattern("credentials", _USER_OPTIONS, re.compile(
-        r"(?P<keep>(?<![\w-])-(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?))[^\s:\"',]{1,64}:[^\s\"',]+",
+        r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?))[^\s:\"',]{1,64}:[^\s\"',]+",
     ), re2=None),
     # As code has it: HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
     Pattern("credentials", ("asicAuth(", "asic_auth(", "ASIC_AUTH("), _flags(

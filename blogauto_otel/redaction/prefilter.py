@@ -24,12 +24,14 @@ _CLASSES: Final = bytes(
 )
 _TOKEN: Final = b"x" * 16  # the shortest token that an issuer's prefix begins
 _SIX_GROUPS: Final = b" ".join([b"xxxx"] * 6)
+_BLANKS: Final = 5  # between them
 _DIGITS: Final = b"0123456789"
 _CARD: Final = 13  # digits
 _MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
 _COMMON: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")
 # The expression costs as much at each anchor as `in` does for some pieces in the whole text.
 PIECES_PER_ANCHOR: Final = 4
+FEW_ANCHORS: Final = 2048  # characters of a text; in a longer one it would take longer to count them
 
 
 class Prefilter:
@@ -49,7 +51,7 @@ class Prefilter:
         """Whether one of the pieces is in the text."""
         for anchor, pattern, pieces in self._groups:
             if anchor in text:
-                if text.count(anchor) <= len(pieces) // PIECES_PER_ANCHOR:
+                if len(text) <= FEW_ANCHORS and text.count(anchor) <= len(pieces) // PIECES_PER_ANCHOR:
                     if pattern.search(text) is not None:
                         return True
                 else:
@@ -68,7 +70,7 @@ def may_hold_long(text: str, may_hold_token: Callable[[str], bool]) -> bool:
     classes = data.translate(_CLASSES)
     if _TOKEN in classes and may_hold_token(text):
         return True
-    return _SIX_GROUPS in classes or _holds_card(text, data)
+    return _holds_groups(classes) or _holds_card(text, data)
 
 
 def may_hold_card(text: str) -> bool:
@@ -78,7 +80,11 @@ def may_hold_card(text: str) -> bool:
 
 def may_hold_groups(text: str) -> bool:
     """Whether six groups of four characters may be in a text."""
-    return _SIX_GROUPS in text.encode("utf-8", "surrogatepass").translate(_CLASSES)
+    return _holds_groups(text.encode("utf-8", "surrogatepass").translate(_CLASSES))
+
+
+def _holds_groups(classes: bytes) -> bool:
+    return classes.count(b" ") >= _BLANKS and _SIX_GROUPS in classes
 
 
 def _holds_card(text: str, data: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
 from blogauto_otel.redaction.keys import MARKER, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
@@ -103,7 +104,7 @@ class Redactor:
         self._keys = Keys(keys)
         self._patterns = tuple(patterns)
         self._max_text = max_text
-        self._known_clean: set[str] = set()
+        self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)
         self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
         self._groups = _in_groups(self._rules)
         self._prefilter = Prefilter(piece for rule in self._rules if rule.is_prefiltered for piece in rule.triggers)
@@ -166,9 +167,7 @@ class Redactor:
             return value
         cleaned = self._look(value, longest)
         if cleaned is value:
-            if len(self._known_clean) >= MAX_REMEMBERED:
-                self._known_clean.clear()
-            self._known_clean.add(value)
+            self._known_clean.remember(value, value)
         return cleaned
 
     def _nested(self, key: str, value: object, budget: _Budget) -> object:
@@ -232,13 +231,18 @@ class Redactor:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest]))
-        if self._may_show(value) or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
-            return self._clean(value)
+            return _shortened(self._clean(value[:longest], shows=True))
+        shows = self._may_show(value)
+        if shows or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
+            return self._clean(value, shows)
         return value
 
-    def _clean(self, value: str) -> str:
-        cleaned = self._pass(value)
+    def _has_secret(self, value: str) -> bool:
+        """Whether one reading changes the text."""
+        return len(value) >= SHORTEST and self._pass(value, self._may_show(value)) != value
+
+    def _clean(self, value: str, shows: bool) -> str:
+        cleaned = self._pass(value, shows)
         if cleaned == value:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
@@ -246,13 +250,13 @@ class Redactor:
         # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
         # too many secrets is read once more only.
         for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
-            before, cleaned = cleaned, self._pass(cleaned)
+            before, cleaned = cleaned, self._pass(cleaned, shows or self._may_show(cleaned))
             if cleaned == before:
                 break
         return cleaned
 
-    def _pass(self, text: str) -> str:
-        if self._may_show(text):
+    def _pass(self, text: str, shows: bool) -> str:
+        if shows:
             text = self._shown(text)
         if self._may_name(text):
             text = self._named(text)
@@ -327,7 +331,7 @@ class Redactor:
             if decoded == value:
                 return False
             value = decoded
-            if self._look(value, MAX_URL) is not value:
+            if self._has_secret(value):
                 return True
         return True
 

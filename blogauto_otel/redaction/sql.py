@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"(?P<marker>\[redacted:[a-z-]{1,40}\]?)"
-    r"|(?P<single>'(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
-    r"|(?P<dollar>(?<![\w$])\$(?P<tag>(?:[^\W\d]\w{0,62})?)\$(?P<body>[^$]*(?:\$(?!(?P=tag)\$)[^$]*)*)(?:\$(?P=tag)\$)?)"
-    r"|\\?\"(?P<double>[^\"\\]*(?:\"\"[^\"\\]*)*)(?:\\?\"|\Z)"
-    r"|(?P<list>\b(?:VALUES|IN)\b)|(?P<end>\b(?:ON|RETURNING|SELECT|FROM|WHERE|AND|OR|AS|SET|ORDER|GROUP)\b)",
-    re.IGNORECASE,
+    r"[\['$\"\\VIORSFWAGviorsfwag](?:"  # one class at the beginning makes the search quick
+    r"(?P<marker>(?<=\[)redacted:[a-z-]{1,40}\]?)"
+    r"|(?P<single>(?<=')(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
+    r"|(?P<dollar>(?<=\$)(?<!\w\$)(?P<tag>(?:[^\W\d]\w{0,62})?)\$"
+    r"(?P<body>[^$]*(?:\$(?!(?P=tag)\$)[^$]*)*)(?:\$(?P=tag)\$)?)"
+    r"|(?:(?<=\")|(?<=\\)\")(?P<double>[^\"\\]*(?:\"\"[^\"\\]*)*)(?:\\?\"|\Z)"
+    r"|(?<=\b[A-Za-z])(?=[A-Za-z])(?i:(?P<list>(?:(?<=V)ALUES|(?<=I)N)\b)"
+    r"|(?P<end>(?:(?<=O)(?:N|R|RDER)|(?<=R)ETURNING|(?<=S)E(?:LECT|T)|(?<=F)ROM|(?<=W)HERE|(?<=A)(?:ND|S)|(?<=G)ROUP)\b)))"
 )
-_BEFORE_A_VALUE: Final = re.compile(
-    r"(?:[=<>|+*/%-]|\b(?:LIKE|GLOB|MATCH|REGEXP|THEN|ELSE|BETWEEN))\s*\Z", re.IGNORECASE
-)
+_KEYWORDS: Final = ("LIKE", "GLOB", "MATCH", "REGEXP", "THEN", "ELSE", "BETWEEN")
+_BEFORE_A_VALUE: Final = (*"=<>|+*/%-", *_KEYWORDS)
+_KEYWORD: Final = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\Z")
 _NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
 _NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
 MAX_TOKENS: Final = 400  # of one statement that are read; what follows is one value
@@ -68,5 +70,7 @@ def _is_value(text: str, found: re.Match[str]) -> bool:
         return False
     if _NAME.fullmatch(found["double"]) is None:
         return True
-    before = text[max(0, found.start() - LOOK_BACK) : found.start()]
-    return _BEFORE_A_VALUE.search(before) is not None
+    before = text[max(0, found.start() - LOOK_BACK) : found.start()].rstrip().upper()
+    if not before.endswith(_BEFORE_A_VALUE):
+        return False
+    return not before[-1].isalpha() or _KEYWORD.search(before) is not None

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from blogauto_otel._guard import guard
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.api.text import safe_text
 from blogauto_otel.instrumentation.server.request import Request
 from blogauto_otel.instrumentation.server.request_context import current
@@ -64,15 +65,14 @@ class SecretPaths:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._cache: dict[str, bool] = {}
+        self._cache: BoundedMemo[str, bool] = BoundedMemo(MAX_CACHED)
 
     def has_secret_parameter(self, template: str) -> bool:
         """Whether a parameter of this template has the name of a secret."""
         known = self._cache.get(template)
         if known is None:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            known = self._cache[template] = any(map(self._redactor.is_secret_key, _PARAMETER.findall(template)))
+            found = any(map(self._redactor.is_secret_key, _PARAMETER.findall(template)))
+            known = self._cache.remember(template, found)
         return known
 
     def find(self, request: Request) -> SecretPath | None:

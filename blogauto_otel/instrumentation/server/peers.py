@@ -10,6 +10,8 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, TypeAlias
 
+from blogauto_otel._memo import BoundedMemo
+
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -57,7 +59,7 @@ class Peers:
         self._private = tuple(map(ipaddress.ip_network, private))
         self._networks = tuple(ipaddress.ip_network(name) for name in trusted if name not in _WORDS)
         self._names = {_NAMES[name]: self._listed for name in trusted if name in _NAMES}
-        self._known: dict[str, int] = {}
+        self._known: BoundedMemo[str, int] = BoundedMemo(MAX_PEERS)
 
     def trust(self, client: tuple[str, int] | None, headers: Headers) -> bool:
         """Whether the sender is trusted; one without an address, as on a Unix socket, is not unless it is listed."""
@@ -88,9 +90,7 @@ class Peers:
             return named or UNTRUSTED
         known = self._known.get(address)
         if known is None:
-            if len(self._known) >= MAX_PEERS:
-                self._known.clear()
-            known = self._known[address] = self._look_up(address)
+            known = self._known.remember(address, self._look_up(address))
         return known
 
     def _look_up(self, host: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.util.types import AttributeValue
 
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ SYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# Statements in each of the two generations that are remembered per database; the older one is dropped when the newer
-# one is full.
-MAX_STATEMENTS: Final = 500
+MAX_STATEMENTS: Final = 1000  # remembered per database
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,14 @@ class Database:
         self._max_text = max_text
         self._duration = duration
         self.attributes = database_attributes(engine, redactor)
-        self._recent: dict[tuple[str, bool], Statement] = {}
-        self._older: dict[tuple[str, bool], Statement] = {}
+        self._statements: BoundedMemo[tuple[str, bool], Statement] = BoundedMemo(MAX_STATEMENTS)
 
     def statement(self, text: str, *, batched: bool) -> Statement:
         """The attributes of a statement; it is parsed once, then remembered."""
         key = (text if len(text) <= self._max_text else text[: self._max_text], batched)
-        found = self._recent.get(key)
-        return found if found is not None else self._remember(key, whole=len(key[0]) == len(text))
-
-    def _remember(self, key: tuple[str, bool], *, whole: bool) -> Statement:
-        found = self._older.get(key) or self._parse(*key, whole=whole)
-        if len(self._recent) >= MAX_STATEMENTS:
-            self._older, self._recent = self._recent, {}
-        self._recent[key] = found
+        found = self._statements.get(key)
+        if found is None:
+            found = self._statements.remember(key, self._parse(*key, whole=len(key[0]) == len(text)))
         return found
 
     def _parse(self, text: str, batched: bool, *, whole: bool) -> Statement:

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final
 
 from blogauto_otel import _process
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.instrumentation.server.routes import RouteResolver, RouteTracker, template_of
 from blogauto_otel.instrumentation.server.types import Scope, path_below_root
 
@@ -94,7 +95,7 @@ class _Matches:
     """A cache of templates by path, bounded in entries and in the length of a path."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[Any, ...], tuple[weakref.ref[Any], str | None]] = {}
+        self._cache: BoundedMemo[tuple[Any, ...], tuple[weakref.ref[Any], str | None]] = BoundedMemo(MAX_CACHED)
 
     def reset(self) -> None:
         """Forget every path."""
@@ -111,9 +112,7 @@ class _Matches:
             return known[1]
         found = _Search(scope).among(routes)
         if len(path) <= MAX_CACHED_PATH:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            self._cache[key] = (weakref.ref(owner), found)
+            self._cache.remember(key, (weakref.ref(owner), found))
         return found
 
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final
 
+from blogauto_otel._memo import BoundedMemo
+
 # The common bucket, in multiples of the bucket of one key. By default 60 events at once and 5 a second, which at some
 # 5 ms each are 2.5 % of a core.
 TOTAL_BURST: Final = 6.0
@@ -32,7 +34,8 @@ class RateLimiter:
         self._burst = per_minute
         self._clock = clock
         self._total = _TokenBucket(TOTAL_BURST * self._burst, clock())
-        self._buckets: dict[Hashable, _TokenBucket] = {}
+        # With this many keys the common bucket is the one that limits.
+        self._buckets: BoundedMemo[Hashable, _TokenBucket] = BoundedMemo(MAX_KEYS)
 
     def reset(self) -> None:
         """Fill every bucket, in a forked child."""
@@ -54,9 +57,7 @@ class RateLimiter:
     def _bucket(self, key: Hashable, now: float) -> _TokenBucket:
         found = self._buckets.get(key)
         if found is None:
-            if len(self._buckets) >= MAX_KEYS:
-                self._buckets.clear()  # with this many keys the common bucket is the one that limits
-            found = self._buckets[key] = _TokenBucket(self._burst, now)
+            found = self._buckets.remember(key, _TokenBucket(self._burst, now))
         return found
 
 
