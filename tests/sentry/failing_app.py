@@ -124,13 +124,13 @@ async def in_operation() -> None:
 @app.get("/database-sync")
 def database_sync() -> None:
     with engine.connect() as connection:
-        connection.execute(text('SELECT 1 AS "case:database-sync" FROM nowhere'))
+        connection.execute(text(r"SELECT 1 FROM [case\:database-sync]"))
 
 
 @app.get("/database-async")
 async def database_async() -> None:
     async with async_engine.connect() as connection:
-        await connection.execute(text('SELECT 1 AS "case:database-async" FROM nowhere'))
+        await connection.execute(text(r"SELECT 1 FROM [case\:database-async]"))
 
 
 @app.get("/wrapped")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import blogauto_otel
+from blogauto_otel._clock import clock
 from tests.faults.actions.registry import action
 
 
@@ -133,8 +134,9 @@ def advance_clock_two_days() -> None:
     """As after a suspend: calendar and boot time have advanced."""
     seconds = 2 * 86_400
     stock_time, stock_clock = time.time_ns, time.clock_gettime
+    clock.time_ns = lambda: stock_time() + seconds * 10**9
     time.time_ns = lambda: stock_time() + seconds * 10**9
-    time.clock_gettime = lambda clock: stock_clock(clock) + (seconds if clock == time.CLOCK_BOOTTIME else 0)
+    time.clock_gettime = lambda kind: stock_clock(kind) + (seconds if kind == time.CLOCK_BOOTTIME else 0)
 
 
 @action
@@ -145,9 +147,13 @@ def configure_again() -> None:
 
 @action
 def advance_monotonic_clock(seconds: float) -> None:
-    """Advance the monotonic clock for callers of `time.monotonic`."""
-    stock = time.monotonic
-    time.monotonic = lambda: stock() + seconds
+    """Advance the monotonic clock for callers of `time.monotonic`, and for delivery, which reads it past patches."""
+    time.monotonic = _later(time.monotonic, seconds)
+    clock.monotonic = _later(clock.monotonic, seconds)
+
+
+def _later(stock: Callable[[], float], seconds: float) -> Callable[[], float]:
+    return lambda: stock() + seconds
 
 
 _calendar = {"time": time.time, "time_ns": time.time_ns}
@@ -158,7 +164,9 @@ def set_clock(seconds: float) -> None:
     """Shift the calendar clock in every module that imported it."""
     for name, stock in _calendar.items():
         unit = 1 if name == "time" else 1_000_000_000
-        _replace_everywhere(name, lambda stock=stock, unit=unit: stock() + type(stock())(seconds * unit))
+        shifted = lambda stock=stock, unit=unit: stock() + type(stock())(seconds * unit)  # noqa: E731
+        _replace_everywhere(name, shifted)
+        setattr(clock, name, shifted)
 
 
 def _replace_everywhere(name: str, new: Any) -> None:
