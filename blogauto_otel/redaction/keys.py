@@ -100,7 +100,7 @@ CONTINUING: Final = frozenset((
     "id", "value", "hash", "key", "string", "data", "code", "number", "confirmation", "again", "is", "was", "salt",
     "phrase", "확인", "값", "번호",
 ))
-# What every name above contains, unless it is Korean: for the look that comes before any reading.
+# Every name above contains one of these, unless it is Korean: for the cheap test that runs first.
 TRIGGERS: Final = (
     "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
     "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
@@ -115,13 +115,13 @@ MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
 
 
 def words_of(key: str) -> tuple[str, ...]:
-    """The words of a key, in lower case; what we put there ourselves is none of them."""
+    """The words of a key, in lower case; markers that the redactor wrote are left out."""
     own = MARKER.sub("", key) if "[redacted:" in key else key
     return tuple(" ".join(_WORD.findall(own)).lower().split())
 
 
 class Keys:
-    """Says which secret a key names, and remembers the answer.
+    """Finds the kind of secret that a key names, and remembers it.
 
     Args:
         own: Further names; a key is secret when it contains all words of one of them in a row.
@@ -136,22 +136,22 @@ class Keys:
         self._remembered: dict[str, str | None] = {}
         self._remembered_in_urls: dict[str, str | None] = {}
 
-    def what(self, key: str) -> str | None:
+    def kind(self, key: str) -> str | None:
         """The kind of secret that stands under this key, or None."""
         try:
             return self._remembered[key]
         except KeyError:
             return self._learn(key)[0]
 
-    def what_in_url(self, key: str) -> str | None:
-        """The same of a parameter of a URL, where further names mean something."""
+    def kind_in_url(self, key: str) -> str | None:
+        """The same for a parameter of a URL, where more names stand for secrets."""
         try:
             return self._remembered_in_urls[key]
         except KeyError:
             return self._learn(key)[1]
 
     def may_be_in(self, text: str) -> bool:
-        """The cheap look that comes first: False when no name of a secret is in the text."""
+        """The cheap test that runs first: False when the text contains no name of a secret."""
         return not text.isascii() or has_any(text.lower(), self._triggers)
 
     def _learn(self, key: str) -> tuple[str | None, str | None]:
@@ -164,7 +164,7 @@ class Keys:
         return found
 
     def _find(self, key: str) -> tuple[str | None, str | None]:
-        """What it names anywhere, and in a URL."""
+        """The kind of secret that the key names anywhere, and in a URL."""
         if not (self.may_be_in(key) or has_any(key.lower(), PARAMETER_TRIGGERS)):
             return None, None
         words = words_of(key)
@@ -176,7 +176,7 @@ class Keys:
         return _kinds(words)
 
     def _find_of_two(self, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str | None, str | None]:
-        """What `first second` names: `Api Key` and `session id` are names, `session user_id` is a word and a name."""
+        """The kind that `first second` names: `Api Key` is one name, `session user_id` is a word and a name."""
         found = _kinds(second)
         if found[0] is None and first and len(second) == 1:
             both = (*first, *second)
@@ -190,7 +190,7 @@ class Keys:
 
 
 def _kinds(words: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """What the words of one name name anywhere, and in a URL."""
+    """The kind of secret that the words of one name stand for anywhere, and in a URL."""
     if words == ("state",):
         return None, _PARAMETERS["state"]
     last_two = " ".join(words[-2:])
@@ -218,7 +218,7 @@ def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
 
 
 def _by_word(table: Table) -> dict[str, str]:
-    return {word: what for what, words in table.items() for word in words}
+    return {word: kind for kind, words in table.items() for word in words}
 
 
 _WORDS, _ANYWHERE, _ENDINGS, _PAIRS, _LAST, _PARAMETERS = map(
@@ -237,9 +237,9 @@ def _look_at_words(words: tuple[str, ...]) -> str | None:
 
 def _look_anywhere(words: tuple[str, ...]) -> str | None:
     joined = "".join(words)
-    for part, what in _ANYWHERE.items():
+    for part, kind in _ANYWHERE.items():
         if part in joined:
-            return what
+            return kind
     return None
 
 
@@ -249,7 +249,7 @@ def _look_at_endings(words: tuple[str, ...]) -> str | None:
             continue
         bare = word.rstrip("0123456789")
         if bare.endswith(_ALL_ENDINGS):
-            return next(what for ending, what in _ENDINGS.items() if bare.endswith(ending))
+            return next(kind for ending, kind in _ENDINGS.items() if bare.endswith(ending))
     return None
 
 
@@ -265,5 +265,5 @@ def _look_at_the_last(words: tuple[str, ...]) -> str | None:
     return _LAST.get(words[-1])
 
 
-_WORD_PAIRS: Final = {tuple(pair.split(" ")): what for pair, what in _PAIRS.items()}
+_WORD_PAIRS: Final = {tuple(pair.split(" ")): kind for pair, kind in _PAIRS.items()}
 _LOOKS: Final = (_look_at_words, _look_anywhere, _look_at_endings, _look_at_pairs, _look_at_the_last)

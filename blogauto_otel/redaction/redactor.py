@@ -17,12 +17,12 @@ from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
 from blogauto_otel.redaction.sql import literals
 from blogauto_otel.redaction.values import is_harmless, is_no_secret
 
-# Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
+# Characters of a text that are examined; the rest is cut. Nothing longer is exported anyway.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
-MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
-# What is looked at one by one in a text, so that nobody can keep us busy; what comes after that does not leave.
-MAX_LOOKS: Final = 200  # names with values, and what has the rule of a secret
+MAX_LINE: Final = 1_024  # characters that a user's own expression sees at once: it may need quadratic time
+# Limits of the work on one text, so that no input can keep us busy; the text after a limit is cut.
+MAX_CANDIDATES: Final = 200  # names with values, and matches of a pattern
 MAX_FOUND: Final = 100  # secrets of one kind
 MAX_ENCODED: Final = 50  # words that are percent-encoded
 MAX_REMEMBERED: Final = 4_096
@@ -52,7 +52,7 @@ URL_KEYS: Final = frozenset(
     )
 )
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
-# Behind a sign of its own, or the first of a form.
+# After `?`, `&` or `;`, or the first parameter of a form body.
 _PARAMETER: Final = re.compile(
     r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
     r"([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)"
@@ -61,33 +61,33 @@ _FLAG: Final = re.compile(r"--?[\w-]{1,80}")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 STATEMENT: Final = "[SQL: "
 _STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
-# A part of a path, or a parameter's name or value: it begins behind what separates those.
+# A part of a path, or a parameter's name or value: it begins after one of their separators.
 _ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
-# `{"key": "password", "value": "x"}`, and how others spell it.
+# `{"key": "password", "value": "x"}`, and its other spellings.
 _VALUES: Final = frozenset(("value", "Value", "val", "v"))
 _NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
 _HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
 _CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
 
-Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
+Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and its kind
 
 
-def marker(what: str) -> str:
-    """What stands in the place of a secret."""
-    return f"[redacted:{what}]"
+def marker(kind: str) -> str:
+    """The text that replaces a secret of this kind."""
+    return f"[redacted:{kind}]"
 
 
 class Redactor:
     """Replaces secrets. Immutable, safe in any thread, and linear in the length of what it reads.
 
     Args:
-        keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
-        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 1024
+        keys: More names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
+        patterns: More expressions; a group named `secret` limits what is replaced. Each sees one line, at most 1024
             characters at a time, because it may need quadratic time.
         personal: Personal data beside secrets: any of `email`, `phone`, `rrn`.
-        max_text: Characters of one text that are looked at and may leave.
-        enabled: False: everything comes back as it is.
+        max_text: Characters of one text that are examined and kept; the rest is cut.
+        enabled: False returns everything unchanged.
     """
 
     def __init__(
@@ -110,45 +110,45 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
-        return self._look(value, self._max_text)
+        return self._examine(value, self._max_text)
 
     def url(self, value: str) -> str:
         """The URL without user information, secret parameters, or secrets in its path."""
-        return self._look(value, MAX_URL)
+        return self._examine(value, MAX_URL)
 
     def query(self, value: str) -> str:
         """The query of a URL (`url.query`, without the question mark) without secret parameters."""
         return self._query(value)
 
     def value(self, key: str, value: object) -> object:
-        """What may leave under this key: by the key, then by the value; maps and sequences to a depth of 8.
+        """The value under this key without secrets: by the key, then by the value; maps and sequences to a depth of 8.
 
-        The same object when nothing changed. An object that is neither text, number, map nor sequence comes back as it
-        is: make text of it first.
+        The same object when nothing changed. An object that is neither text, number, map nor sequence comes back
+        unchanged: convert it to text first.
         """
         if not self.enabled:
             return value
-        if type(value) is str and self._keys.what(key) is None:
+        if type(value) is str and self._keys.kind(key) is None:
             return self._string(key, value)
         return self._value(key, value, _Budget(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
-        """True when whatever stands under this key is a secret."""
-        return self.enabled and self._keys.what(key) is not None
+        """True when every value under this key is a secret."""
+        return self.enabled and self._keys.kind(key) is not None
 
     # --- structures ---------------------------------------------------------------------------------------------------
 
     def _value(self, key: str, value: object, budget: _Budget) -> object:
-        what = self._keys.what(key)
-        if what is not None:
-            return _blank(value, what)
+        kind = self._keys.kind(key)
+        if kind is not None:
+            return _blank(value, kind)
         if type(value) is str:
             return self._string(key, value) if budget.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
         try:
             return self._nested(key, value, budget)
-        except BaseException as error:  # somebody's map that cannot be read does not leave
+        except BaseException as error:  # a map of the application that cannot be read is replaced as a whole
             if not is_foreign(error):
                 raise
             return UNREADABLE
@@ -159,12 +159,12 @@ class Redactor:
         return self._short(value, MAX_URL if key in URL_KEYS else self._max_text)
 
     def _short(self, value: str, longest: int) -> str:
-        """A look that remembers short innocent texts: most attributes say what others have said."""
+        """Clean a text, and remember short clean ones: most attribute values repeat."""
         if len(value) > MAX_REMEMBERED_LENGTH:
-            return self._look(value, longest)
+            return self._examine(value, longest)
         if value in self._known_clean:
             return value
-        cleaned = self._look(value, longest)
+        cleaned = self._examine(value, longest)
         if cleaned is value:
             if len(self._known_clean) >= MAX_REMEMBERED:
                 self._known_clean.clear()
@@ -173,7 +173,7 @@ class Redactor:
 
     def _nested(self, key: str, value: object, budget: _Budget) -> object:
         if isinstance(value, (bytes, bytearray, str)):
-            # A class of the user's may lie about itself: look at what is in it.
+            # A subclass may override its methods: examine its actual content.
             decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
             if not budget.read(decoded):
                 return TOO_LONG
@@ -194,7 +194,7 @@ class Redactor:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
-            key = _beside(value, name) or _as_key(name)
+            key = _named_beside(value, name) or _as_key(name)
             cleaned_name = self._name(name, budget)
             cleaned = self._value(key, inner, budget)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
@@ -228,12 +228,18 @@ class Redactor:
         cleaned = self._short(given, MAX_URL)
         return value if cleaned is given else cleaned[1:]
 
-    def _look(self, value: str, longest: int) -> str:
+    def _examine(self, value: str, longest: int) -> str:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
             return _shortened(self._clean(value[:longest]))
-        if self._may_show(value) or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
+        if (
+            self._may_match(value)
+            or self._may_have_pairs(value)
+            or _has_escape(value)
+            or STATEMENT in value
+            or self._patterns
+        ):
             return self._clean(value)
         return value
 
@@ -242,9 +248,9 @@ class Redactor:
         if cleaned == value:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
-            return cleaned  # cut, and nothing else
-        # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
-        # too many secrets is read once more only.
+            return cleaned  # cut, but without a secret
+        # A secret next to another may match only once that one is replaced. A text that was cut for its number of
+        # secrets is read only once more.
         for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
             before, cleaned = cleaned, self._pass(cleaned)
             if cleaned == before:
@@ -252,25 +258,25 @@ class Redactor:
         return cleaned
 
     def _pass(self, text: str) -> str:
-        if self._may_show(text):
-            text = self._shown(text)
-        if self._may_name(text):
-            text = self._named(text)
-        if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
+        if self._may_match(text):
+            text = self._without_patterns(text)
+        if self._may_have_pairs(text):
+            text = self._without_pairs(text)
+        if _has_escape(text):  # last, because a replacement may cover the name of the value after it
             text = _replaced(text, self._encoded(text))
         if STATEMENT in text:
             text = _replaced(text, _literals(text))
         for pattern in self._patterns:
-            text = _own(pattern, text)
+            text = _apply_own(pattern, text)
         return text
 
-    def _may_name(self, value: str) -> bool:
+    def _may_have_pairs(self, value: str) -> bool:
         if "=" in value:
             return "?" in value or "&" in value or self._keys.may_be_in(value)
         has_sign = ":" in value or "--" in value or " -" in value or "'," in value or '",' in value or "</" in value
         return (has_sign or not value.isascii()) and self._keys.may_be_in(value)
 
-    def _named(self, text: str) -> str:
+    def _without_pairs(self, text: str) -> str:
         if "=" in text and ("?" in text or "&" in text):
             text = _replaced(text, self._parameters(text))
         if not self._keys.may_be_in(text):
@@ -280,14 +286,14 @@ class Redactor:
                 text = _replaced(text, self._pairs(text, finder(text)))
         return text
 
-    def _may_show(self, value: str) -> bool:
-        """Whether a pattern can match: the test that every text goes through."""
+    def _may_match(self, value: str) -> bool:
+        """Whether a pattern can match: the test that runs on every text."""
         return (
             may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and "://" in value)
         )
 
-    def _shown(self, text: str) -> str:
-        if may_hold_token(text):  # first: what follows a prefix may look like something else
+    def _without_patterns(self, text: str) -> str:
+        if may_hold_token(text):  # first: the rest of a token may match another pattern
             text = _replaced(text, ((start, end, "api-key") for start, end in issued_in(text)))
             for rule in TOKENS:
                 if rule.may_match(text):
@@ -300,18 +306,18 @@ class Redactor:
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
-        """Parameters of URLs: some names mean something only there."""
+        """Parameters of URLs: some names stand for secrets only there."""
         for signs, found in enumerate(_PARAMETER.finditer(text)):
-            if signs >= MAX_LOOKS:
+            if signs >= MAX_CANDIDATES:
                 yield found.start(), len(text), REST
                 return
             key, value = found.groups()
-            what = self._keys.what_in_url(unquote_plus(key) if "%" in key else key)
-            if what is not None and not is_no_secret(value) and not (what == "parameter" and is_harmless(key, value)):
-                yield found.start(2), found.end(), what
+            kind = self._keys.kind_in_url(unquote_plus(key) if "%" in key else key)
+            if kind is not None and not is_no_secret(value) and not (kind == "parameter" and is_harmless(key, value)):
+                yield found.start(2), found.end(), kind
 
     def _encoded(self, text: str) -> Iterator[Secret]:
-        """Parts of URLs that are secrets, or have some in them, once they are decoded."""
+        """Percent-encoded parts of URLs that are or contain secrets once decoded."""
         for seen, found in enumerate(_ENCODED.finditer(text)):
             if seen >= MAX_ENCODED:
                 yield found.start(), len(text), REST
@@ -320,14 +326,14 @@ class Redactor:
                 yield *found.span(), "encoded"
 
     def _is_encoded_secret(self, value: str) -> bool:
-        if len(value) > MAX_URL:  # more than a URL has: it is not looked at
+        if len(value) > MAX_URL:  # longer than any URL that is examined
             return True
         for _ in range(MAX_ENCODINGS):
             decoded = unquote_plus(value)
             if decoded == value:
                 return False
             value = decoded
-            if self._look(value, MAX_URL) is not value:
+            if self._examine(value, MAX_URL) is not value:
                 return True
         return True
 
@@ -336,21 +342,21 @@ class Redactor:
         position = signs = 0
         while (named := find(position)) is not None:
             position = named.value_start
-            signs += named.name != "redacted"  # our own marks do not count
-            if signs > MAX_LOOKS:
+            signs += named.name != "redacted"  # our own markers do not count
+            if signs > MAX_CANDIDATES:
                 yield named.start, len(text), REST
                 return
-            what = self._keys.what(named.name)
-            if what is None:
+            kind = self._keys.kind(named.name)
+            if kind is None:
                 continue
-            start, end = span_of_value(text, named, what)
+            start, end = span_of_value(text, named, kind)
             if start < end:
-                yield start, end, what
+                yield start, end, kind
                 position = end
 
 
 class _Budget:
-    """How deep, how wide and how long a structure may still be."""
+    """The depth, the items and the characters that are left for one structure."""
 
     __slots__ = ("_longest", "characters", "depth", "items")
 
@@ -360,12 +366,12 @@ class _Budget:
         self.characters = MAX_TEXTS * longest
 
     def read(self, text: str) -> bool:
-        """Pay for one text; False when all have become too much."""
+        """Count the characters of one text; False when the structure has too many."""
         self.characters -= min(len(text), self._longest)
         return self.characters >= 0
 
     def enter(self, items: int) -> bool:
-        """Pay for one structure; False when it is too much. To be paired with `leave` only when it was not."""
+        """Count one nested structure; False when it exceeds a limit. Pair with `leave` only after True."""
         if self.depth <= 0 or self.items < items:
             return False
         self.depth -= 1
@@ -373,16 +379,16 @@ class _Budget:
         return True
 
     def leave(self) -> None:
-        """Come back up."""
+        """Leave the nested structure."""
         self.depth += 1
 
 
-def _may_hide(text: str) -> bool:
+def _has_escape(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
 def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[Pattern, ...]], ...]:
-    """The rules in their order, by kind, each group with the test that comes first."""
+    """The rules in their order, grouped by kind, each group with its prefilter."""
     groups = []
     for is_prefiltered, members in itertools.groupby(rules, lambda rule: rule.kind if rule.is_prefiltered else ""):
         group = tuple(members)
@@ -391,10 +397,10 @@ def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[
     return tuple(groups)
 
 
-def _beside(holder: Mapping[Any, Any], name: object) -> str:
-    """What else in a map names this value; empty when nothing does.
+def _named_beside(holder: Mapping[Any, Any], name: object) -> str:
+    """The name that another entry of the map gives this value; empty when none does.
 
-    The `loc` of an `input` that pydantic, and so FastAPI, found wrong, and the `name` or `key` of a `value`.
+    The `loc` of an `input` that pydantic, and so FastAPI, refused, and the `name` or `key` of a `value`.
     """
     if name == "input":
         where = holder.get("loc")
@@ -408,7 +414,7 @@ def _beside(holder: Mapping[Any, Any], name: object) -> str:
 
 def _is_flat_headers(items: list[Any]) -> bool:
     """Names and values of headers in turn, as Node and some proxies print them."""
-    if len(items) % 2 or len(items) > MAX_LOOKS:
+    if len(items) % 2 or len(items) > MAX_CANDIDATES:
         return False
     names = [_as_key(item) for item in items[::2]]
     return all(map(_CONTENT.fullmatch, names)) and any(map(_HEADER.fullmatch, names))
@@ -420,29 +426,29 @@ def _as_key(name: object) -> str:
     return name.decode("latin-1") if isinstance(name, bytes) else ""
 
 
-def _blank(value: object, what: str) -> object:
+def _blank(value: object, kind: str) -> object:
     if value is None or isinstance(value, bool) or (isinstance(value, str) and is_no_secret(value)):
         return value
-    return marker(what)
+    return marker(kind)
 
 
 def _replaced(text: str, secrets: Iterable[Secret]) -> str:
-    """The text with a mark in the place of each secret; the same object when there are none."""
+    """The text with a marker in place of each secret; the same object when there are none."""
     parts: list[str] = []
     done = 0
-    for start, end, what in secrets:
+    for start, end, kind in secrets:
         if len(parts) >= 2 * MAX_FOUND:
             return "".join((*parts, text[done:start], TOO_LONG))
-        parts += (text[done:start], marker(what))
+        parts += (text[done:start], marker(kind))
         done = end
     return "".join((*parts, text[done:])) if parts else text
 
 
 def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
-    position = looks = 0
+    position = candidates = 0
     while found := rule.expression.search(text, position):
-        looks += 1
-        if looks > MAX_LOOKS:
+        candidates += 1
+        if candidates > MAX_CANDIDATES:
             yield found.start(), len(text), REST
             return
         start = found.end("keep") if "keep" in rule.expression.groupindex else found.start()
@@ -455,17 +461,17 @@ def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
 
 
 def _literals(text: str) -> Iterator[Secret]:
-    """Those of a statement that SQLAlchemy quotes in an error."""
+    """The literals of each statement that SQLAlchemy quotes in an error."""
     for statement in _STATEMENT.finditer(text):
-        for looks, (start, end) in enumerate(literals(text, *statement.span())):
-            if looks >= MAX_LOOKS:
+        for seen, (start, end) in enumerate(literals(text, *statement.span())):
+            if seen >= MAX_CANDIDATES:
                 yield start, len(text), REST
                 return
             if not is_no_secret(text[start:end]):
                 yield start, end, "sql-values"
 
 
-def _own(pattern: re.Pattern[str], text: str) -> str:
+def _apply_own(pattern: re.Pattern[str], text: str) -> str:
     """Apply a user's expression line by line."""
 
     def replace(found: re.Match[str]) -> str:
@@ -484,7 +490,7 @@ def _own(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Cut, and without its end, where half a secret may be; but never in the middle of a marker."""
+    """Cut the end off, where part of a secret may be, but never in the middle of a marker."""
     kept = text[:-EDGE]
     opened = kept.rfind("[redacted:")
     if opened >= 0 and "]" not in kept[opened:]:
