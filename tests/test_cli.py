@@ -323,7 +323,7 @@ def test_redact_shows_what_would_leave_and_why() -> None:
     assert "[redacted:" in done.stdout
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_a_closed_output_pipe_is_no_error() -> None:
     command = " ".join([*python("-m", "blogauto_otel", "settings"), "| head -1"])
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), timeout=60)
     assert "Traceback" not in done.stderr

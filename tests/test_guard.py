@@ -166,7 +166,7 @@ class TestSwallowing:
         counts["x"] = 5
         assert swallowed() == {}
 
-    def test_counting_in_many_threads_forgets_none(self) -> None:
+    def test_counting_in_many_threads_loses_none(self) -> None:
         def fail() -> None:
             for _ in range(500):
                 with guard("x"):
@@ -181,7 +181,7 @@ class TestSwallowing:
 
 
 class TestLoud:
-    def test_a_loud_guard_hides_nothing(self) -> None:
+    def test_a_guard_that_reraises_hides_nothing(self) -> None:
         with pytest.raises(ValueError, match="ours"), guard("x"):
             raise ValueError("ours")
 

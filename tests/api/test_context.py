@@ -60,12 +60,12 @@ def test_none_unbinds() -> None:
     [(2**64, str(2**64)), (Mute(), "<Mute without text: ZeroDivisionError>")],
     ids=["a number beyond 64 bits", "an object without words"],
 )
-def test_what_cannot_be_said_is_bound_as_what_it_is_and_costs_no_neighbour(value: object, text: str) -> None:
+def test_a_value_without_text_is_bound_as_a_description_and_other_values_stay(value: object, text: str) -> None:
     bind(odd=value, tenant="acme")
     assert bound() == {"odd": text, "tenant": "acme"}
 
 
-def test_unbinding_what_is_not_bound_is_nothing() -> None:
+def test_unbinding_an_unbound_name_does_nothing() -> None:
     unbind("never")
     assert bound() == {}
 
@@ -173,13 +173,13 @@ def test_many_threads_of_one_request_bind_at_once_and_nothing_is_lost() -> None:
     end_request(token)
 
 
-def test_a_request_that_is_ended_elsewhere_leaves_nothing_behind() -> None:
+def test_a_request_that_is_ended_in_another_context_leaves_nothing_bound() -> None:
     token = contextvars.copy_context().run(begin_request, "r1")
     end_request(token)
     assert bound() == {}
 
 
-def test_a_request_that_the_garbage_collector_ends_takes_nothing_from_another() -> None:
+def test_a_request_that_the_garbage_collector_ends_does_not_affect_another() -> None:
     abandoned = contextvars.copy_context().run(begin_request, "r1")
     token = begin_request("r2")
     end_request(abandoned)
@@ -187,7 +187,7 @@ def test_a_request_that_the_garbage_collector_ends_takes_nothing_from_another() 
     end_request(token)
 
 
-def test_what_is_bound_is_bounded_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_bound_values_are_limited_and_a_warning_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         bind(long="x" * 5000, **{f"name{number}": number for number in range(100)})
     assert len(bound()) == MAX_BOUND
@@ -195,7 +195,7 @@ def test_what_is_bound_is_bounded_and_told(caplog: pytest.LogCaptureFixture) -> 
     assert "left out" in caplog.text
 
 
-def test_a_bound_value_can_be_changed_when_no_further_name_fits() -> None:
+def test_a_bound_value_can_be_changed_when_the_limit_is_reached() -> None:
     bind(**{f"name{number}": number for number in range(MAX_BOUND)})
     bind(name0="new")
     assert bound()["name0"] == "new"

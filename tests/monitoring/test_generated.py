@@ -23,7 +23,7 @@ def test_the_committed_files_are_what_the_code_writes() -> None:
     assert differing == [], "run `python -m monitoring generate`"
 
 
-def test_nothing_lies_about_that_nothing_generates() -> None:
+def test_every_file_in_a_generated_folder_is_generated() -> None:
     assert stale(generated_files(BLOGAUTO), ROOT) == []
 
 

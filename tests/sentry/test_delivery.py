@@ -46,7 +46,7 @@ def test_what_sentry_refuses_is_counted_by_reason(linked: Linked, log: logging.L
     assert linked.figure("queue.items") == 0
 
 
-def test_a_sentry_that_is_not_there_is_a_loss_too(linked: Linked, log: logging.Logger) -> None:
+def test_events_for_an_unreachable_sentry_are_counted_as_lost(linked: Linked, log: logging.Logger) -> None:
     linked.sink.stop()
     log.error("x")
     linked.telemetry.handle.force_flush(60.0)

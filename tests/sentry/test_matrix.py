@@ -74,7 +74,9 @@ def test_the_spans_of_failed_requests_name_their_event(run_of: RunOf, variant: s
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_uvicorn_says_of_a_crash_names_its_event_and_is_in_its_trace(run_of: RunOf, variant: str) -> None:
+def test_the_log_record_of_uvicorn_about_a_crash_names_its_event_and_is_in_its_trace(
+    run_of: RunOf, variant: str
+) -> None:
     run = run_of(variant)
     crashes = [record for record in run.logs if record.scope == "uvicorn.error" and record.severity == "ERROR"]
     assert len(crashes) > 20
@@ -83,7 +85,7 @@ def test_what_uvicorn_says_of_a_crash_names_its_event_and_is_in_its_trace(run_of
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_there_is_no_second_tracing(run_of: RunOf, variant: str) -> None:
+def test_sentrys_sdk_sends_no_traces(run_of: RunOf, variant: str) -> None:
     sink = run_of(variant).sink
     assert sink is not None
     assert {item.kind for item in sink.items} <= {"event", "client_report"}

@@ -31,7 +31,7 @@ def test_endpoint_and_key_come_out_of_the_dsn(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("dsn", DSNS)
-def test_they_are_what_sentrys_own_sdk_makes_of_it(dsn: str) -> None:
+def test_endpoint_and_key_are_those_of_sentrys_own_sdk(dsn: str) -> None:
     from sentry_sdk.consts import EndpointType
     from sentry_sdk.utils import Dsn
 

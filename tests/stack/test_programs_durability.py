@@ -160,7 +160,7 @@ def test_a_torn_queue_file_does_not_keep_the_collector_from_starting(kept: float
 
 
 @pytest.mark.parametrize("first", [0, 8192], ids=["all of it", "all but the header"])
-def test_a_scrambled_queue_file_does_and_moving_it_aside_is_the_way_out(first: int, tmp_path: Path) -> None:
+def test_a_corrupt_queue_file_keeps_the_collector_from_starting_until_it_is_moved(first: int, tmp_path: Path) -> None:
     """`recreate` does not reach this far (bbolt 1.5); README.md of the Collector says what to do."""
     with start_collector(("export-jaeger",), tmp=tmp_path) as collector:
         file = damaged(collector, tmp_path, lambda content: content[:first] + os.urandom(len(content) - first))

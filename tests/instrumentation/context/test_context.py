@@ -95,7 +95,7 @@ def test_arguments_results_and_exceptions_pass_untouched(recording: Recording, p
         assert list(pool.map(abs, [-1, -2])) == [1, 2]
 
 
-def test_switched_off_or_put_back_submit_is_the_standard_librarys() -> None:
+def test_disabled_or_uninstrumented_submit_is_the_standard_librarys() -> None:
     before = ThreadPoolExecutor.submit
     assert context.instrument(Recording(threads=False).context).state is State.OFF
     assert ThreadPoolExecutor.submit is before
@@ -106,9 +106,7 @@ def test_switched_off_or_put_back_submit_is_the_standard_librarys() -> None:
     assert ThreadPoolExecutor.submit is before
 
 
-def test_under_somebody_elses_wrapper_ours_passes_through(
-    recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_below_another_wrapper_ours_passes_calls_through(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ThreadPoolExecutor.submit
     monkeypatch.setattr(
         ThreadPoolExecutor, "submit", lambda self, fn, /, *args, **kwargs: ours(self, fn, *args, **kwargs)

@@ -275,7 +275,7 @@ async def test_span_log_record_and_exemplar_of_an_unsampled_failure_have_one_tra
     assert span.attributes["blogauto.sampling.reason"] == "error"
 
 
-async def test_an_exception_that_cannot_say_anything_is_written_too(unsampled: Watched) -> None:
+async def test_an_exception_without_text_is_recorded_too(unsampled: Watched) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("what it is about is gone")

@@ -252,7 +252,7 @@ async def test_error_callbacks_are_called_once_per_failure_while_the_span_is_ope
 
 
 @pytest.mark.quiet_guard
-async def test_an_error_callback_that_fails_costs_nothing(watched: Watched) -> None:
+async def test_an_error_callback_that_fails_does_not_affect_the_request(watched: Watched) -> None:
     def broken(error: BaseException, span: Span) -> None:
         raise RuntimeError
 

@@ -134,7 +134,7 @@ async def test_extra_attributes_of_a_request_are_on_its_span_sampled_or_deferred
 
 
 @pytest.mark.quiet_guard
-async def test_a_variable_that_cannot_be_made_costs_no_answer(watched: Watched) -> None:
+async def test_a_request_is_answered_when_a_variable_cannot_be_created(watched: Watched) -> None:
     variable = contextvars.ContextVar("variable", default="outside")
     request_context.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
     try:
@@ -144,7 +144,7 @@ async def test_a_variable_that_cannot_be_made_costs_no_answer(watched: Watched) 
 
 
 @pytest.mark.quiet_guard
-async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> None:
+async def test_a_variable_that_cannot_be_created_does_not_affect_the_others(watched: Watched) -> None:
     well = contextvars.ContextVar("well", default="outside")
     app, seen = FastAPI(), []
 

@@ -64,7 +64,7 @@ def test_no_string_can_break_out_of_its_quotes(value: str, dialect: str) -> None
 
 
 @given(text=st.text(alphabet="'\"\\$`-/*[]()q{}<>ab1 \n,.;:?%#", max_size=200), dialect=st.sampled_from(DIALECTS))
-def test_nothing_a_statement_can_contain_breaks_the_reading(text: str, dialect: str) -> None:
+def test_any_statement_can_be_read(text: str, dialect: str) -> None:
     summary = summarize(without_values(text, dialect)).summary
     assert summary is None or len(summary) <= MAX_SUMMARY
 
@@ -161,7 +161,7 @@ def test_hostile_text_is_read_in_linear_time(piece: str, dialect: str) -> None:
         ("", QuerySummary()),
     ],
 )
-def test_the_gist_of_a_statement(text: str, expected: QuerySummary) -> None:
+def test_the_summary_of_a_statement(text: str, expected: QuerySummary) -> None:
     assert summarize(text) == expected
 
 
