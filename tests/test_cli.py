@@ -259,7 +259,7 @@ def test_spool_prints_the_owners_of_claims_and_unreadable_files(tmp_path: Path) 
     ):
         name = new_name(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
         keep(tmp_path, name.with_state(state, owner))
-    (tmp_path / OWN / "somebody else's").write_text("no file of ours")
+    (tmp_path / OWN / "notes.txt").write_text("no file of ours")
     said = of_one_service(tmp_path)
     assert said["signals"]["logs"] | {"oldest_age": 0} == {"files": 4, "bytes": 400, "items": 28, "oldest_age": 0}
     assert said["states"] == {"waiting": 1, "claimed": 3, "unfinished": 0, "quarantined": 1}

@@ -1,4 +1,4 @@
-"""The one place that swallows: what it swallows, counts and tells, and what it lets pass."""
+"""The guard: which errors it swallows, counts and logs, and which it lets pass."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class TestSwallowing:
                 raise ValueError
         finally:
             _guard.logger.removeHandler(handler)
-        assert swallowed() == {"x": 1, "exporting a record": 2}  # for the two that were told
+        assert swallowed() == {"x": 1, "exporting a record": 2}  # one for each of the two errors
 
     def test_what_is_counted_is_a_copy(self) -> None:
         counts: Any = swallowed()

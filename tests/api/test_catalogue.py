@@ -1,4 +1,4 @@
-"""The catalogue says what the contract promises, under the names that arrive in Prometheus."""
+"""The catalogue has the metrics that the contract promises, under the names that arrive in Prometheus."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is bound stays with its request: visible in all of it, and in nothing else."""
+"""Bound values belong to their request: all of its code sees them, and no other request does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_other_names_stay_and_values_of_other_types_become_text() -> None:
     assert bound() == {"site": "example.org", "attempt": 2, "share": 0.5, "draft": True}
 
 
-class Mute:
+class Unprintable:
     def __str__(self) -> str:
         raise ZeroDivisionError
 
@@ -57,7 +57,7 @@ def test_none_unbinds() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2**64, str(2**64)), (Mute(), "<Mute without text: ZeroDivisionError>")],
+    [(2**64, str(2**64)), (Unprintable(), "<Unprintable without text: ZeroDivisionError>")],
     ids=["a number beyond 64 bits", "an object without words"],
 )
 def test_a_value_without_text_is_bound_as_a_description_and_other_values_stay(value: object, text: str) -> None:
@@ -180,9 +180,9 @@ def test_a_request_that_is_ended_in_another_context_leaves_nothing_bound() -> No
 
 
 def test_a_request_that_the_garbage_collector_ends_does_not_affect_another() -> None:
-    abandoned = contextvars.copy_context().run(begin_request, "r1")
+    other = contextvars.copy_context().run(begin_request, "r1")
     token = begin_request("r2")
-    end_request(abandoned)
+    end_request(other)
     assert current_request_id() == "r2"
     end_request(token)
 

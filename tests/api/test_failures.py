@@ -1,4 +1,4 @@
-"""An exception remembers the span that it ended, for whoever tells of it later."""
+"""An exception is stored with the span that it ended, for reports that come later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def a_span(trace_id: int = 1, span_id: int = 1) -> SpanContext:
 
 
 class GroupError(Exception):
-    """As `ExceptionGroup` looks, on any Python."""
+    """A class like `ExceptionGroup`, on any Python."""
 
     def __init__(self, *exceptions: BaseException) -> None:
         super().__init__()
@@ -52,11 +52,11 @@ def test_an_exception_reported_outside_any_trace_gets_its_span_later_and_keeps_i
     error = ValueError()
     first = record_failure(error, INVALID_SPAN_CONTEXT)
     assert first is not None
-    first.event_id = "told"
+    first.event_id = "event-1"
     record_failure(error, a_span())
     found = failure_of(error)
     assert found is not None
-    assert (found.event_id, found.span_context) == ("told", a_span())
+    assert (found.event_id, found.span_context) == ("event-1", a_span())
 
 
 def test_a_second_failure_outside_any_trace_keeps_the_first_span() -> None:
@@ -77,7 +77,7 @@ def test_a_pickled_exception_does_not_carry_its_failure() -> None:
 
 
 class OwnError(Exception):
-    """An application's."""
+    """An exception of the application."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

@@ -1,4 +1,4 @@
-"""Log lines: one a record, nothing forged, nothing raised; the names are those of OTLP."""
+"""Log lines: one for each record, safe against injection, never raising, with the field names of OTLP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What application code counts arrives, once, under its declared labels, and no mistake of a call ever raises."""
+"""Measurements of the application arrive once, under their declared labels; a wrong call never raises."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_value_with_a_hostile_text_is_counted_under_other(meters: Meters) -> N
 def test_a_provider_that_raises_is_counted_as_an_internal_error(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MeterProvider):
         def get_meter(self, *args: Any, **kwargs: Any) -> Any:
-            raise RuntimeError("no meter today")
+            raise RuntimeError("no meter")
 
     provider: ApiMeterProvider = Broken(shutdown_on_exit=False)
     instruments.attach(provider, namespace="blogauto")
@@ -318,13 +318,13 @@ def test_positional_attributes_are_taken_in_their_order(meters: Meters, declarat
 def test_a_declaration_whose_types_cannot_be_read_accepts_any_value(
     meters: Meters, declarations: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @counter("riddles", unit="{riddle}")
-    def riddles(*, kind: Unknown) -> None:  # type: ignore[name-defined]  # noqa: F821
-        """Riddles."""
+    @counter("tickets", unit="{ticket}")
+    def tickets(*, kind: Unknown) -> None:  # type: ignore[name-defined]  # noqa: F821
+        """Tickets."""
 
-    riddles.add(kind="hard")
-    assert meters.points("blogauto.riddles") == {(("kind", "hard"),): 1}
-    assert "riddles" in caplog.text
+    tickets.add(kind="hard")
+    assert meters.points("blogauto.tickets") == {(("kind", "hard"),): 1}
+    assert "tickets" in caplog.text
 
 
 @quiet_guard

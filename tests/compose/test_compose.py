@@ -1,4 +1,4 @@
-"""The compose files: accepted by Compose's own loader, hardened, and whole: nothing they name is missing."""
+"""The compose files: Compose's own loader accepts them, containers are hardened, and every named file exists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_HEALTH_CHECK = {
     "otel-collector": 'its image holds one program and no shell; the alert on up{job="otel-collector"} watches it',
     "prepare": "runs once and ends",
 }
-# compose-lint's findings that are wanted, and why.
+# Intended findings of compose-lint, and why.
 WANTED_FINDINGS = {
     ("prepare", "CL-0018"): "gives volumes their owner, with CHOWN alone, without network, and ends",
     ("node-exporter", "CL-0013"): "reading /proc and /sys of the host is its purpose; read-only",
@@ -95,8 +95,8 @@ def test_no_secret_has_a_default() -> None:
 def test_every_variable_is_in_the_example_environment() -> None:
     text = "".join((ROOT / name).read_text() for name in WITH_APPS)
     used = set(re.findall(r"\$\{(\w+)", text))
-    told = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert used <= told
+    listed = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used <= listed
 
 
 def test_the_contract_variables_are_all_there() -> None:
@@ -176,7 +176,7 @@ def lint(*files: Path) -> set[tuple[str, str]]:
 def test_the_linter_reports_only_the_intended_findings(everything: dict[str, Any], tmp_path: Path) -> None:
     merged = tmp_path / "compose.yml"
     merged.write_text(yaml.safe_dump(everything))
-    # Here every variable has its value; whether the files themselves hold credentials is the next test.
+    # Every variable has its value here; the next test checks the files themselves for credentials.
     found = {(service, rule) for service, rule in lint(merged) if rule not in CREDENTIALS}
     assert found == WANTED_FINDINGS.keys()
 
@@ -187,7 +187,7 @@ def test_the_files_hold_no_credentials() -> None:
     assert {(service, rule) for service, rule in found if rule in CREDENTIALS} == set()
 
 
-# --- wholeness -----------------------------------------------------------------------------------------------------
+# --- files -----------------------------------------------------------------------------------------------------
 
 
 def test_every_mounted_path_exists(services: dict[str, dict[str, Any]]) -> None:
@@ -332,7 +332,7 @@ def test_the_collector_accepts_its_command_line(extra: str, tmp_path: Path) -> N
 
 
 def prepare(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run prepare.sh with a `chown` that only says what it would do."""
+    """Run prepare.sh with a `chown` that only prints its arguments."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     chown = bin_folder / "chown"

@@ -284,7 +284,7 @@ class TestEachSetting:
         assert option.help.endswith(".")
         assert option.section
         page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-        assert f"`{option.variable}`" in page, "write the page anew: python tools/generate_docs.py"
+        assert f"`{option.variable}`" in page, "write the page again: python tools/generate_docs.py"
 
     def test_its_value_is_valid_as_text_of_its_own_variable(self, field: str) -> None:
         """Also the default: what is printed can be typed."""

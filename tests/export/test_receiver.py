@@ -54,7 +54,7 @@ def test_points_are_found_by_name_attributes_and_instance_and_the_latest_counts(
     assert receiver.point("m", {"who": "a"}).value == 2
     assert receiver.total("m") == 8
     assert receiver.total("m", instance="parent") == 8
-    assert receiver.total("m", instance="somebody else") == 0
+    assert receiver.total("m", instance="another instance") == 0
     with pytest.raises(LookupError, match="2 series of m"):
         receiver.point("m")
 

@@ -1,4 +1,4 @@
-"""The instrumentations as an application meets them: one call, whatever it imports and makes before or after."""
+"""The instrumentations through `configure()`, whatever the application imports and creates before or after."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bound series measures as the histogram does, and lets the histogram do it wherever it cannot."""
+"""A bound series measures like its histogram, and uses the histogram where it cannot."""
 
 from __future__ import annotations
 

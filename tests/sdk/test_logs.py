@@ -1,4 +1,4 @@
-"""From a log record to the receiver: redacted, within limits, whatever was logged."""
+"""From a log record to the receiver: redacted and within limits, for any record."""
 
 from __future__ import annotations
 

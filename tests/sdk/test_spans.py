@@ -1,4 +1,4 @@
-"""Our tracer and its spans do what the SDK's own do, whatever they are given."""
+"""Our tracer and its spans behave like the SDK's own, for any input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instruments that take anything: what is handed over costs its measurement at most, a callback its own metrics."""
+"""Instruments accept anything: an invalid value affects only its measurement, a failing callback only its metrics."""
 
 from __future__ import annotations
 

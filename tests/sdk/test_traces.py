@@ -1,4 +1,4 @@
-"""From a span's end to the receiver: sampled ones only, redacted, within limits, whatever was put on them."""
+"""From a span's end to the receiver: only sampled spans, redacted, within limits, for any attribute."""
 
 from __future__ import annotations
 

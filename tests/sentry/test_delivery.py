@@ -100,7 +100,7 @@ def test_a_storm_of_one_error_is_cut_and_counted(link: Link) -> None:
         texts = [event.data["logentry"]["formatted"] for event in linked.events]
         assert texts == ["the same again"] * 3 + ["another place"]
         assert linked.figure("items.withheld") == 7
-        assert linked.dropped() == {}, "an alert need not tell anybody"
+        assert linked.dropped() == {}, "no alert needs to fire"
         assert len([r for r in linked.telemetry.logs if r.log_record.body == "the same again"]) == 10
 
 

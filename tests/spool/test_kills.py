@@ -18,11 +18,11 @@ from tests.spool.busy import DELIVERED, LOST, WRITTEN
 from tests.spool.stores import Store, contents, items
 
 AT_ONCE = 2  # processes that share the directory
-LONGEST = 0.2  # seconds between their first deed and their end
+LONGEST = 0.2  # seconds between their first write and their end
 
 
 class Journals:
-    """What the processes say that they did, in files of items."""
+    """The events that the processes log, with the items of each file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

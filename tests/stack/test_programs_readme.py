@@ -37,8 +37,8 @@ def test_an_overlay_reads_and_needs_what_the_table_says() -> None:
 def test_every_variable_is_in_the_table_with_its_default() -> None:
     files = "".join(path.read_text() for path in COLLECTOR.glob("*.yaml"))
     used = dict(re.findall(r"\$\{env:([A-Z_]+)(?::-([^}]*))?\}", files))
-    told = {name: cells[0].strip("`") for name, cells in table("Variables").items()}
-    assert told == used
+    listed = {name: cells[0].strip("`") for name, cells in table("Variables").items()}
+    assert listed == used
 
 
 def test_the_overlays_that_compose_loads_are_named() -> None:

@@ -29,7 +29,7 @@ handle.shutdown()
 
 
 def send(collector: Collector, protocol: str, **variables: str) -> None:
-    """One span by the package, in a process of its own; whatever becomes of it."""
+    """Send one span with the package in a process of its own, whether it is accepted or not."""
     port = collector.ports["GRPC" if protocol == "grpc" else "HTTP"]
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_"))},

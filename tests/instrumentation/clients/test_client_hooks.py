@@ -1,4 +1,4 @@
-"""Hooks of the application for client spans: what they set is on the span, and what they raise goes no further."""
+"""Hooks of the application for client spans: the span has what they set, and their exceptions are caught."""
 
 from __future__ import annotations
 

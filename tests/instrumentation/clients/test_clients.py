@@ -18,7 +18,7 @@ from testkit.recording import Recording
 
 
 class Instrumentor:
-    """As `BaseInstrumentor` looks from outside."""
+    """A class like `BaseInstrumentor`."""
 
     is_instrumented_by_opentelemetry = False
 

@@ -1,4 +1,4 @@
-"""Every record that is handled is exported once, with its trace, whatever it holds and whatever fails."""
+"""Every handled record is exported once, with its trace, whatever its content and whatever fails."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ def handled() -> Iterator[list[logging.LogRecord]]:
     log.propagate = True
 
 
-# As those who take records from other processes make them.
+# As receivers of records from other processes build them.
 BY_HAND: dict[str, dict[str, Any]] = {
     "without a name": {"levelno": 40, "levelname": "ERROR", "msg": "by hand"},
     "with a level and no more": {"msg": "by hand", "levelno": 40},
@@ -421,7 +421,7 @@ def test_a_record_is_counted_when_the_provider_fails(instrument: Instrument, mon
     log.addHandler(handler)
     log.warning("one")
     assert reached == ["one"]
-    # The record, and the line that told its loss.
+    # The record, and the log line about its loss.
     assert exported.delivery.losses == [("logs", "translation"), ("logs", "translation")]
     assert _guard.swallowed()["exporting a log record"] == 2
 
@@ -529,7 +529,7 @@ def test_a_provider_that_logs_about_each_record_does_not_loop(
 
 
 class Interrupted(NoOpLogger):
-    """While it emits a record a signal arrives, whose handler logs in its turn, to a depth."""
+    """While it emits a record, a signal arrives whose handler logs as well, up to a depth."""
 
     def __init__(self, name: str, emitted: list[str], handlers: list[Callable[[], None]]) -> None:
         super().__init__(name)
@@ -582,7 +582,7 @@ def test_a_logger_name_of_any_length_is_a_scope_of_bounded_length(instrument: In
 
 
 def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instrument: Instrument) -> None:
-    """As uvicorn does, when the request is over and its context gone."""
+    """As uvicorn does, when the request has ended and its context is reset."""
     exported = instrument()
     error = ValueError("x")
     record_failure(error, SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))

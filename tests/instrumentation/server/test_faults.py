@@ -1,4 +1,4 @@
-"""Whatever breaks on our side, the request is answered as if we were not there."""
+"""Whatever fails in our code, the request is answered as without it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.quiet_guard
 
 
 class BrokenError(Exception):
-    """Something of ours."""
+    """An error of our code."""
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -60,7 +60,7 @@ def application() -> FastAPI:
     return app
 
 
-# What answers, whatever breaks: path, status, body.
+# The answers, whatever fails: path, status, body.
 ANSWERS = {
     "/x/2?token=1": (200, "0.5"),
     "/x/no": (422, None),

@@ -64,7 +64,7 @@ SAMPLING = {"sampled": None, "not sampled": ALWAYS_OFF}
 async def test_each_failure_is_reported_once_whether_its_span_is_sampled_or_not(
     watch: Callable[..., Watched], reported: Reported, path: str, sampler: object
 ) -> None:
-    """`/health` is never traced; that it fails is news all the same."""
+    """`/health` is never traced, but its failures are reported."""
     watch(sampler=sampler)
     await ask(application(), path)
     assert len(reported) == 1

@@ -1,4 +1,4 @@
-"""Callbacks for the end of an application run before the server is told."""
+"""Callbacks for the end of an application run before the server is notified."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lifespan(events: list[str], *, fail: str = "") -> Callable[[Any], Any]:
 
 
 class Server:
-    """A server that speaks the lifespan protocol and notes what it hears."""
+    """A server that speaks the lifespan protocol and records the messages it receives."""
 
     def __init__(self, events: list[str]) -> None:
         self.events = events

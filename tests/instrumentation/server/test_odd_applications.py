@@ -39,7 +39,7 @@ async def call(app: Any, kind: str = "http", path: str = "/") -> list[dict[str, 
 
 
 def answering(*messages: dict[str, Any]) -> Starlette:
-    """An application without a framework's help, below one with it."""
+    """A plain ASGI application mounted in a framework's."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         for message in messages:

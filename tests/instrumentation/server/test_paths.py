@@ -25,7 +25,7 @@ ACCESS = logging.getLogger("uvicorn.access")
 
 @APP.get("/users/{user}/reset/{token:path}")
 async def reset(user: int, token: str) -> None:
-    # As uvicorn logs the request, while its response is on its way.
+    # As uvicorn logs the request, while its response is being sent.
     ACCESS.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", f"/users/{user}/reset/{token}?page=2", "1.1", 200)
 
 

@@ -119,15 +119,15 @@ def test_a_proxy_on_a_unix_socket_is_seen_through() -> None:
 
 
 def test_what_a_gateway_forwards_is_not_trusted_as_a_client() -> None:
-    judged = build_client_peers(("private", "100.64.0.0/10"))
-    assert judged.trust(("100.64.0.1", 1), [])
-    assert not judged.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])
+    trusting = build_client_peers(("private", "100.64.0.0/10"))
+    assert trusting.trust(("100.64.0.1", 1), [])
+    assert not trusting.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])
     assert not build_client_peers(("always",)).trust(PUBLIC, [])
     assert build_client_peers(("never",)).trust(LOCAL, [])
 
 
 def test_a_flood_of_addresses_does_not_increase_memory() -> None:
-    judged = peers("private")
+    trusting = peers("private")
     for number in range(MAX_PEERS + 100):
-        assert not judged.trust((f"2001:db8::{number:x}", 1), [])
-    assert len(judged._known) <= MAX_PEERS
+        assert not trusting.trust((f"2001:db8::{number:x}", 1), [])
+    assert len(trusting._known) <= MAX_PEERS
