@@ -39,10 +39,9 @@ class Queue:
     """First in, first out; when it is full, the oldest item is dropped.
 
     Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
-    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
-    between the reading and the writing of a counter, so such an interruption does not spoil it. For the same reason
-    an item enters and leaves all three deques in one call, which nothing interrupts: otherwise they would get out of
-    step.
+    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There is no call
+    between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason an item
+    enters and leaves all three deques in one call, which nothing interrupts.
     """
 
     def __init__(
