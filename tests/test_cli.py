@@ -199,7 +199,7 @@ OWN = "blogauto-backend.development"  # the directory of a service in an environ
 
 
 def record_in_vain(spool: Path) -> None:
-    """A process that ends with one item of each signal that nobody took."""
+    """A process that ends with one undelivered item of each signal."""
     recording = """
 import blogauto_otel
 from opentelemetry import _logs, trace

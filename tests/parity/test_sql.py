@@ -158,5 +158,5 @@ def test_what_differs_from_contrib_is_wanted(statement: str, found: Mapping[str,
 
 def test_every_wanted_difference_is_there(found: Mapping[str, set[str]]) -> None:
     # SQLite reports its codes since Python 3.11.
-    untold = {"db.response.status_code"} if sys.version_info < (3, 11) else set()
-    assert set().union(*found.values()) == WANTED.keys() - untold
+    unavailable = {"db.response.status_code"} if sys.version_info < (3, 11) else set()
+    assert set().union(*found.values()) == WANTED.keys() - unavailable

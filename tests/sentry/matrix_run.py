@@ -52,7 +52,7 @@ class Run:
         trace_id = trace_of(case, sampled=sampled)
         return [event for event in self._all_of(case) if event.trace_id == trace_id]
 
-    def strays_of(self, case: Case) -> list[Event]:
+    def misplaced_events_of(self, case: Case) -> list[Event]:
         """The events of a case in other traces."""
         its_own = {trace_of(case, sampled=sampled) for sampled in (True, False)}
         return [event for event in self._all_of(case) if event.trace_id not in its_own]

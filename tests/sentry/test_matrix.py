@@ -21,7 +21,7 @@ def test_an_error_is_one_event_that_names_the_span_that_failed(
     run_of: RunOf, case: Case, variant: str, sampled: bool
 ) -> None:
     run = run_of(variant)
-    assert run.strays_of(case) == [], "linked to another trace, or to none"
+    assert run.misplaced_events_of(case) == [], "linked to another trace, or to none"
     events = run.events_of(case, sampled=sampled)
     assert len(events) == case.events
     if events:
@@ -35,7 +35,7 @@ def test_the_whole_matrix_in_a_line(run_of: RunOf, capsys: pytest.CaptureFixture
         run = run_of(variant)
         total += len(run.events)
         for case in CASES:
-            wrong += len(run.strays_of(case))
+            wrong += len(run.misplaced_events_of(case))
             for sampled in SAMPLED.values():
                 events = run.events_of(case, sampled=sampled)
                 duplicates += max(0, len(events) - case.events)

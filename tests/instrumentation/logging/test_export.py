@@ -287,7 +287,7 @@ def hostile_list() -> Any:
     return Lazy([1])
 
 
-def a_circle() -> list[Any]:
+def circular_list() -> list[Any]:
     circle: list[Any] = []
     circle.append(circle)
     return circle
@@ -307,7 +307,7 @@ def a_circle() -> list[Any]:
         ({"event": Hostile()}, (), {}),
         ("extra", (), {"value": Hostile()}),
         ("extra", (), {"value": hostile_list()}),
-        ("extra", (), {"value": a_circle()}),
+        ("extra", (), {"value": circular_list()}),
         ("extra", (), {"value": {Hostile(): Hostile()}}),
         ("extra", (), {"value": {"deep": {"deep": {"deep": {"deep": {"deep": 1}}}}}}),
         ("extra", (), {"value": range(10**9)}),

@@ -260,7 +260,7 @@ def test_a_websocket_stays_in_its_context(watched: Watched) -> None:
     assert inside == [True, True, True]
 
 
-async def left_behind(app: Any) -> float:
+async def tracked_objects_left(app: Any) -> float:
     """Tracked objects a request leaves behind while its cancelled timers are not yet discarded."""
     sending = Server()
     for _ in range(50):  # caches are filled, series exist
@@ -288,7 +288,7 @@ def small() -> FastAPI:
 
 def measure() -> float:
     """In an empty context, as a server starts: each variable that is set costs every context objects of its own."""
-    return contextvars.Context().run(asyncio.run, left_behind(small()))
+    return contextvars.Context().run(asyncio.run, tracked_objects_left(small()))
 
 
 def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(watch: Callable[..., Watched]) -> None:

@@ -25,7 +25,7 @@ from testkit.requests import Watched, ask, client_of
 
 
 @pytest.fixture
-def _hasty_threads() -> Iterator[None]:
+def _frequent_thread_switches() -> Iterator[None]:
     """Threads take turns as often as they can, so that a race shows."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -41,7 +41,7 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-@pytest.mark.usefixtures("_hasty_threads")
+@pytest.mark.usefixtures("_frequent_thread_switches")
 def test_no_count_is_lost_between_threads() -> None:
     counters = CounterStore(("name", "number"), 100)
 
@@ -106,7 +106,7 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.mark.usefixtures("_hasty_threads")
+@pytest.mark.usefixtures("_frequent_thread_switches")
 @pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
 def test_several_event_loops_share_one_application(watched: Watched, loops: str) -> None:
     app = application()

@@ -145,10 +145,10 @@ async def test_a_route_that_does_not_stand_at_this_very_path_is_no_route_of_its_
 async def test_a_route_that_has_worked_keeps_its_failures(watched: Watched) -> None:
     statuses = [200, 503]
 
-    def unsteady(request: Request) -> Response:
+    def fails_after_the_first(request: Request) -> Response:
         return PlainTextResponse("theirs", statuses.pop(0))
 
-    app = Starlette(routes=[Route("/metrics", unsteady)])
+    app = Starlette(routes=[Route("/metrics", fails_after_the_first)])
     assert [(await ask(app, "/metrics")).status_code for _ in range(2)] == [200, 503]
 
 
@@ -163,14 +163,14 @@ async def test_a_refusal_does_not_count_as_an_answer_of_the_route(watched: Watch
 
 
 async def test_a_client_disconnect_does_not_count_as_a_failure_of_the_route(watched: Watched) -> None:
-    leaves = [True, False]
+    disconnects = [True, False]
 
-    def leaving(request: Request) -> Response:
-        if leaves.pop(0):
+    def disconnecting(request: Request) -> Response:
+        if disconnects.pop(0):
             raise ClientDisconnect
         return PlainTextResponse("theirs")
 
-    app = Starlette(routes=[Route("/metrics", leaving)])
+    app = Starlette(routes=[Route("/metrics", disconnecting)])
     assert (await ask(app, "/metrics")).status_code == 500
     assert (await ask(app, "/metrics")).text == "theirs"
 
