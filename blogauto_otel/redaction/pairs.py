@@ -78,8 +78,8 @@ _WHOLE: Final = re.compile(
 )
 _OPENING: Final = ("[", "{", "(")
 _BRACKET: Final = re.compile(r"[\[\](){}]")
-# A quote, comma or backslash belongs to the value when more of it follows; a value that is a name takes its own value
-# with it.
+# A quote, comma or backslash belongs to the value when more of it follows; a value that is a name takes its own
+# along.
 _BARE: Final = re.compile(
     r"(?:[\w.\-]{1,64}[:=]\s{1,3}){0,3}"
     r"(?:[^\s,;&\"'<>\\]|[\"'\\](?=[^\s,;&\"'<>)\]}:\\])|,(?![\s\"'\[{]|[\w.\-]{1,40}[\"']?[:=]|$))+"
@@ -235,7 +235,7 @@ def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
         found = named.end.search(text, start)
         end = found.start() if found else len(text)
     value = text[start:end]
-    if not value.strip() or is_no_secret(value) or _is_pathholder(value, named.name):
+    if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name):
         return start, start
     if named.sign >= 0 and is_message(text, start, end, is_quoted=start > named.value_start):
         return start, start
@@ -276,7 +276,7 @@ def _is_count(value: str, name: str, kind: str) -> bool:
     )
 
 
-def _is_pathholder(value: str, name: str) -> bool:
+def _is_placeholder(value: str, name: str) -> bool:
     """Whether the value is a placeholder, as in `password = :password_1` of an SQL statement."""
     found = _PLACEHOLDER.fullmatch(value)
     return found is not None and found["name"].rstrip("_") in {re.split("[ .]", name)[-1], "param"}
