@@ -161,7 +161,7 @@ class TestSwallowing:
             _guard.logger.removeHandler(handler)
         assert swallowed() == {"x": 1, "exporting a record": 2}  # one for each of the two errors
 
-    def test_what_is_counted_is_a_copy(self) -> None:
+    def test_the_counts_are_a_copy(self) -> None:
         counts: Any = swallowed()
         counts["x"] = 5
         assert swallowed() == {}
@@ -217,7 +217,7 @@ class TestTelling:
         monkeypatch.setattr(logging, "raiseExceptions", False)
         log_once("k", "%d", "x")
 
-    def test_keys_without_end_are_bounded_and_the_newest_stay_quiet(self, clock: list[float]) -> None:
+    def test_the_number_of_keys_is_bounded_and_the_newest_stay_rate_limited(self, clock: list[float]) -> None:
         for number in range(10 * _guard.MAX_KEYS):
             clock[0] += 0.001
             assert log_once(f"k{number}", "message", level=logging.DEBUG)

@@ -23,7 +23,7 @@ def taken_elsewhere(lock: ExclusiveLock, **how: Any) -> bool:
     return results[0]
 
 
-def test_its_own_thread_is_refused_without_waiting() -> None:
+def test_the_owning_thread_is_refused_without_waiting() -> None:
     lock = ExclusiveLock()
     assert lock.acquire()
     assert not lock.acquire()

@@ -78,8 +78,7 @@ _WHOLE: Final = re.compile(
 )
 _OPENING: Final = ("[", "{", "(")
 _BRACKET: Final = re.compile(r"[\[\](){}]")
-# A quote, comma or backslash belongs to the value when more of it follows; a value that is a name takes its own
-# along.
+# A quote, comma or backslash belongs to the value when more of it follows; so does the value of a name in the value.
 _BARE: Final = re.compile(
     r"(?:[\w.\-]{1,64}[:=]\s{1,3}){0,3}"
     r"(?:[^\s,;&\"'<>\\]|[\"'\\](?=[^\s,;&\"'<>)\]}:\\])|,(?![\s\"'\[{]|[\w.\-]{1,40}[\"']?[:=]|$))+"

@@ -49,7 +49,7 @@ class Unprintable:
         raise ZeroDivisionError
 
 
-def test_none_unbinds() -> None:
+def test_binding_none_unbinds() -> None:
     bind(user_id="42", site="a")
     bind(user_id=None)
     assert bound() == {"site": "a"}
@@ -80,7 +80,7 @@ def test_a_request_carries_its_id_and_what_it_binds_until_it_ends() -> None:
     assert bound() == {}
 
 
-def test_what_one_request_binds_the_next_does_not_see() -> None:
+def test_values_of_one_request_are_not_visible_in_the_next() -> None:
     first = begin_request("r1")
     bind(user_id="42")
     end_request(first)
@@ -99,7 +99,7 @@ def test_a_pipelined_request_that_starts_in_the_context_of_the_one_before_does_n
     end_request(first)
 
 
-def test_what_was_bound_outside_requests_is_part_of_each() -> None:
+def test_values_bound_outside_requests_apply_to_each_request() -> None:
     bind(region="eu")
     token = begin_request("r1")
     bind(user_id="42")

@@ -72,7 +72,7 @@ def test_what_is_emitted_is_what_the_catalogue_says(meters: Meters) -> None:
             assert labels == set(spec.attributes)
 
 
-def test_the_namespace_is_the_first_word() -> None:
+def test_the_namespace_is_the_prefix() -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     instruments.attach(provider, namespace="shop")
@@ -199,7 +199,7 @@ def test_a_label_that_cannot_be_encoded_is_changed_so_that_it_can(meters: Meters
     assert labels == ["bad?", "한" * 200]
 
 
-def test_an_open_attribute_has_at_most_its_number_of_values(
+def test_an_open_attribute_has_a_limited_number_of_values(
     meters: Meters, declarations: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     @counter("visits", unit="{visit}")

@@ -80,7 +80,7 @@ def test_a_missing_secret_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED_BY_APPS)
-def test_the_optional_services_want_their_credentials(name: str) -> None:
+def test_the_optional_services_require_their_credentials(name: str) -> None:
     done = load(WITH_APPS, {**example_environment(), **APPS_SECRETS, name: ""})
     assert done.returncode != 0
     assert f"required variable {name} is missing a value: set it in .env" in done.stderr
@@ -99,7 +99,7 @@ def test_every_variable_is_in_the_example_environment() -> None:
     assert used <= listed
 
 
-def test_the_contract_variables_are_all_there() -> None:
+def test_every_variable_of_the_contract_exists() -> None:
     wanted = {
         "ENVIRONMENT",
         "SENTRY_DSN",

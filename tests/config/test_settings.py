@@ -444,7 +444,7 @@ WITH_SECRETS: list[Mapping[str, str]] = [
 
 @pytest.mark.parametrize("environ", WITH_SECRETS)
 class TestSecrets:
-    def test_they_are_in_no_print_and_no_message(self, environ: Mapping[str, str]) -> None:
+    def test_secrets_are_in_no_repr_and_no_message(self, environ: Mapping[str, str]) -> None:
         loaded = load(environ)
         assert SECRET not in repr(loaded)
         assert SECRET not in str(loaded.settings)

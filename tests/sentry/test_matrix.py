@@ -29,7 +29,7 @@ def test_an_error_is_one_event_that_names_the_span_that_failed(
         assert failed in (None, events[0].span_id)
 
 
-def test_the_whole_matrix_in_a_line(run_of: RunOf, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_matrix_has_no_wrong_event(run_of: RunOf, capsys: pytest.CaptureFixture[str]) -> None:
     linked = wrong = duplicates = missed = total = 0
     for variant in VARIANTS:
         run = run_of(variant)

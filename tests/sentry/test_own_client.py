@@ -107,7 +107,7 @@ def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed()
 
 
 @slow
-def test_of_a_client_that_is_made_later_the_log_line_and_the_status_agree() -> None:
+def test_log_line_and_status_of_a_client_that_is_made_later_agree() -> None:
     outcome = run_app("after")
     assert "by the application's own client, whose options stay" in outcome.status["sentry"]
     assert outcome.status["sentry"].removeprefix("on (").removesuffix(")") in outcome.output

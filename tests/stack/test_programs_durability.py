@@ -128,7 +128,7 @@ def test_log_records_survive_the_same_way(tmp_path: Path) -> None:
             loki.wait_for(lambda loki: {record.body for record in loki.logs} == bodies, timeout=90.0)
 
 
-def test_a_dead_backend_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_a_dead_backend_does_not_delay_the_others(tmp_path: Path) -> None:
     with pair(tmp_path) as (collector, jaeger):
         collector.stop()
         environment = {"JAEGER_OTLP_ENDPOINT": jaeger.otlp_endpoint}

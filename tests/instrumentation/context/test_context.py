@@ -35,7 +35,7 @@ def current_span_id() -> int:
     return trace.get_current_span().get_span_context().span_id
 
 
-def test_work_in_a_pool_belongs_to_the_span_that_submitted_it(recording: Recording, pool: ThreadPoolExecutor) -> None:
+def test_work_in_a_pool_is_part_of_the_span_that_submitted_it(recording: Recording, pool: ThreadPoolExecutor) -> None:
     with recording.tracer.start_as_current_span("request") as span:
         inside = pool.submit(current_span_id).result()
     assert inside == span.get_span_context().span_id
@@ -49,7 +49,7 @@ async def test_run_in_executor_keeps_the_context(recording: Recording) -> None:
     assert inside == once_more == span.get_span_context().span_id
 
 
-def test_baggage_and_what_is_bound_come_along(recording: Recording, pool: ThreadPoolExecutor) -> None:
+def test_baggage_and_bound_values_are_propagated_to_threads(recording: Recording, pool: ThreadPoolExecutor) -> None:
     request = begin_request("r-1")
     bind(user_id=7)
     token = otel.attach(baggage.set_baggage("tenant", "a"))
@@ -60,7 +60,7 @@ def test_baggage_and_what_is_bound_come_along(recording: Recording, pool: Thread
     assert pool.submit(lambda: dict(bound())).result() == {}
 
 
-def test_what_a_thread_binds_outside_requests_ends_with_its_work(
+def test_values_bound_in_a_thread_outside_requests_end_with_its_work(
     recording: Recording, pool: ThreadPoolExecutor
 ) -> None:
     bind(job="nightly")

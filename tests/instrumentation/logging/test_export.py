@@ -475,7 +475,7 @@ def test_either_key_suppresses(instrument: Instrument, key: str) -> None:
     assert exported.bodies == ["other"]
 
 
-def test_an_exporter_that_logs_as_it_exports_does_not_feed_itself(instrument: Instrument) -> None:
+def test_an_exporter_that_logs_as_it_exports_does_not_export_its_own_records(instrument: Instrument) -> None:
     exported = instrument(log_level="debug")
 
     def collector_is_down() -> None:

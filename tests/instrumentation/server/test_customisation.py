@@ -45,7 +45,7 @@ async def talk(websocket: WebSocket) -> None:
 
 
 def attributes(watched: Watched) -> dict[str, Any]:
-    return dict((watched.late[0] if watched.late else watched.span).attributes or {})
+    return dict((watched.deferred[0] if watched.deferred else watched.span).attributes or {})
 
 
 @pytest.fixture

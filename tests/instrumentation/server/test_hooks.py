@@ -128,7 +128,7 @@ async def test_extra_attributes_of_a_request_are_on_its_span_sampled_or_deferred
         raise ZeroDivisionError
 
     await ask(app, "/noted")
-    span = watched.late[0] if watched.late else watched.span
+    span = watched.deferred[0] if watched.deferred else watched.span
     assert span.attributes is not None
     assert span.attributes["sentry.event_id"] == "e1"
 

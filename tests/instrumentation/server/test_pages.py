@@ -36,7 +36,7 @@ def _page(watched: Watched) -> None:
 
 @pytest.mark.parametrize("kind", [FastAPI, Starlette])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_page_is_answered_whatever_the_application_has(watched: Watched, kind: Any, method: str) -> None:
+async def test_a_page_is_answered_with_any_application(watched: Watched, kind: Any, method: str) -> None:
     response = await ask(kind(), "/metrics", method)
     assert response.status_code == 200
     assert not watched.spans
@@ -235,12 +235,12 @@ async def test_similar_paths_are_the_applications(watched: Watched) -> None:
         assert (await ask(app, path)).text == "theirs"
 
 
-def test_a_root_path_that_the_server_puts_before_it_is_seen_through(watched: Watched) -> None:
+def test_a_root_path_of_the_server_is_ignored(watched: Watched) -> None:
     with served(FastAPI(), root_path="/api") as url:
         assert httpx.get(url + "/metrics").text == "ours"
 
 
-async def test_a_root_path_of_the_application_is_seen_through(watched: Watched) -> None:
+async def test_a_root_path_of_the_application_is_ignored(watched: Watched) -> None:
     app = FastAPI()
     app.root_path = "/api"
     assert (await ask(app, "/metrics")).text == "ours"
@@ -248,7 +248,7 @@ async def test_a_root_path_of_the_application_is_seen_through(watched: Watched) 
     assert (await ask(app, "/apimetrics")).status_code == 404
 
 
-async def test_it_can_be_taken_back(watched: Watched) -> None:
+async def test_a_page_can_be_removed(watched: Watched) -> None:
     server.unserve("/metrics")
     server.unserve("/metrics")
     assert (await ask(FastAPI(), "/metrics")).status_code == 404

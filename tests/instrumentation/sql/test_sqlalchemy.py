@@ -254,10 +254,10 @@ def spans_of(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
 
 
 def test_a_deferred_span_equals_a_started_one(engine: Engine) -> None:
-    started, late = spans_of(engine, Recording()), spans_of(engine, Recording(late=True))
-    assert started == late
-    assert [span["name"] for span in late] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
-    assert {span["attributes"]["request.id"] for span in late} == {"r-1"}
+    started, deferred = spans_of(engine, Recording()), spans_of(engine, Recording(deferred=True))
+    assert started == deferred
+    assert [span["name"] for span in deferred] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
+    assert {span["attributes"]["request.id"] for span in deferred} == {"r-1"}
 
 
 class Baggage(SpanProcessor):
@@ -268,7 +268,7 @@ class Baggage(SpanProcessor):
 
 
 def test_a_processor_with_on_start_gets_every_statement_even_when_added_later(engine: Engine) -> None:
-    recording = Recording(late=True)
+    recording = Recording(deferred=True)
     sqlalchemy.instrument(recording.context)
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -290,7 +290,7 @@ class KeepsNoStatements(Sampler):
 
 
 def test_a_sampler_of_the_application_is_asked_for_every_statement(engine: Engine) -> None:
-    recording = Recording(late=True, sampler=KeepsNoStatements())
+    recording = Recording(deferred=True, sampler=KeepsNoStatements())
     sqlalchemy.instrument(recording.context)
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -565,7 +565,7 @@ def test_the_hook_gets_the_open_span_the_statement_and_whether_it_had_parameters
         assert span.is_recording()
         span.set_attribute("shop.statement", f"{statement} {parameters_given}")
 
-    recording = Recording(late=deferred)
+    recording = Recording(deferred=deferred)
     sqlalchemy.instrument(dataclasses.replace(recording.context, hooks=Hooks(sql_statement=add)))
     try:
         with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
