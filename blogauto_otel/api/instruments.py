@@ -128,8 +128,8 @@ class Instrument(Generic[P]):
         seen.add(label)
         return label
 
-    def _misused(self, what: str) -> None:
-        error = MisuseError(f"{self.spec.name} {what} (at {_caller()}); counted under {OTHER_VALUE}")
+    def _misused(self, mistake: str) -> None:
+        error = MisuseError(f"{self.spec.name} {mistake} (at {_caller()}); counted under {OTHER_VALUE}")
         if not swallow(f"measuring {self.spec.name}", error):
             raise error
 

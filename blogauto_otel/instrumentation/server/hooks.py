@@ -191,7 +191,7 @@ def _run_shutdown() -> None:
     _run("the end of the lifespan", _state.lifespan_shutdown)
 
 
-def _run(what: str, callbacks: list[LifespanCallback]) -> None:
+def _run(where: str, callbacks: list[LifespanCallback]) -> None:
     for callback in tuple(callbacks):
-        with guard(what):
+        with guard(where):
             callback()
