@@ -54,7 +54,7 @@ def test_no_count_is_lost_between_threads() -> None:
 
     in_threads(4, count)
     counts = {tuple(labels.values()): count for labels, count in counters.read()}
-    assert counts["everybody", "same"] == 80_000
+    assert counts["shared", "same"] == 80_000
     assert sum(counts.values()) == 80_000 + 4 * 20
 
 
