@@ -51,16 +51,16 @@ state: Final = _State()
 
 
 class guard:  # noqa: N801 - reads as a statement: `with guard("recording a request"):`
-    """Swallow what the block raises, count it under `what`, and log it at most once a minute.
+    """Swallow what the block raises, count it under `where`, and log it at most once a minute.
 
     Other exceptions (`KeyboardInterrupt`, `SystemExit`, `CancelledError`) are swallowed when an object of the
     application raised them, and pass otherwise: see `is_foreign`. The block must not await or yield.
     """
 
-    __slots__ = ("what",)
+    __slots__ = ("where",)
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, where: str) -> None:
+        self.where = where
 
     def __enter__(self) -> None:
         return None
@@ -70,20 +70,20 @@ class guard:  # noqa: N801 - reads as a statement: `with guard("recording a requ
     ) -> bool:
         if error is None:
             return False
-        return swallow(self.what, error)
+        return swallow(self.where, error)
 
 
-def swallow(what: str, error: BaseException) -> bool:
+def swallow(where: str, error: BaseException) -> bool:
     """Count and log an error of ours or of a foreign object; False when the caller must re-raise it."""
     if state.reraises or not is_foreign(error):
         return False
     with state.lock:
-        state.swallowed.setdefault(what, 0)
-        state.swallowed[what] += 1  # no call in between: a finalizer may fail at the same place
+        state.swallowed.setdefault(where, 0)
+        state.swallowed[where] += 1  # no call in between: a finalizer may fail at the same place
     log_once(
-        f"swallowed {what} {type(error).__name__}",
+        f"swallowed {where} {type(error).__name__}",
         "%s failed; the application is not affected, some telemetry may be missing",
-        what,
+        where,
         level=logging.WARNING,
         error=error,
     )
@@ -123,7 +123,7 @@ def _has_as_argument(frame: FrameType, outer: FrameType) -> bool:
     return False
 
 
-def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def guarded(where: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function of ours that user code or a library calls: on error it returns `default`."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -132,7 +132,7 @@ def guarded(what: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]]
             try:
                 return function(*args, **kwargs)
             except BaseException as error:
-                if not swallow(what, error):
+                if not swallow(where, error):
                     raise
                 return default
 

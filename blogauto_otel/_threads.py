@@ -40,7 +40,7 @@ def start_thread(target: Callable[..., None], name: str, *args: object) -> threa
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     try:
-        # In an empty context, because instrumentations of `threading` would keep the current request alive for ever.
+        # In an empty context, because instrumentations of `threading` would keep the current request alive forever.
         with signals_blocked():
             contextvars.Context().run(thread.start)
     except RuntimeError:

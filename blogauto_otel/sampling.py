@@ -76,7 +76,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
 
 
 def untraced_matcher(settings: Settings) -> Callable[[str], bool]:
-    """A function that tells from the path of a request, before any span exists, that it is never traced."""
+    """A function that decides by the path of a request, before any span exists, whether it is never traced."""
     table = RouteTable([(route, True) for route in _untraced_routes(settings)])
     return lambda path: table.find(path) is not None
 

@@ -15,7 +15,7 @@ def increase_from_zero(series: str, window: str, *, always_present: str) -> str:
     `increase()` compares two samples, so it misses the value with which a series appears: the first failure of a kind.
     Here a series that did not exist a window ago counts with its whole value. `always_present` selects a series that
     the same process exports from its start: when that one is new as well, Prometheus has only just found the process,
-    and nobody knows how old its counts are.
+    and the age of its counts is unknown.
     """
     return (
         f"(({series} unless {series} offset {window}) and on (job, instance) {always_present} offset {window}"

@@ -14,7 +14,7 @@ TIMEOUT = 30.0
 
 
 def segments() -> int:
-    """How many segments wait for delivery."""
+    """The number of segments that wait for delivery."""
     names = (parse(path.name) for path in Path(os.environ["BLOGAUTO_OTEL_SPOOL_DIR"]).rglob("*"))
     return sum(name is not None and name.state != DAMAGED for name in names)
 

@@ -30,12 +30,12 @@ class Recording:
     """The telemetry of one tracer provider and one meter provider."""
 
     def __init__(
-        self, *, sampler: Sampler | None = None, delivery: object = None, late: bool = False, **settings: Any
+        self, *, sampler: Sampler | None = None, delivery: object = None, deferred: bool = False, **settings: Any
     ) -> None:
         self._exporter = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         sampler_ = sampler or ParentBased(TraceIdRatioBased(1.0))
-        ours = BlogautoTracerProvider(sampler=sampler_) if late else None
+        ours = BlogautoTracerProvider(sampler=sampler_) if deferred else None
         self.tracers = ours or TracerProvider(sampler=sampler_, shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)

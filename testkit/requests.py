@@ -51,11 +51,11 @@ class Watched(Recording):
 
     def __init__(self, *, instrument: bool = True, **settings: Any) -> None:
         super().__init__(**settings)
-        self.late: list[DeferredSpan] = []
+        self.deferred: list[DeferredSpan] = []
         self.context = dataclasses.replace(
             self.context,
             redactor=build_redactor(self.context.settings),
-            write_deferred_span=lambda **said: self.late.append(DeferredSpan(**said)),
+            write_deferred_span=lambda **fields: self.deferred.append(DeferredSpan(**fields)),
         )
         if instrument:
             self.instrument()

@@ -199,7 +199,7 @@ OWN = "blogauto-backend.development"  # the directory of a service in an environ
 
 
 def record_in_vain(spool: Path) -> None:
-    """A process that ends with one item of each signal that nobody took."""
+    """A process that ends with one undelivered item of each signal."""
     recording = """
 import blogauto_otel
 from opentelemetry import _logs, trace
@@ -259,7 +259,7 @@ def test_spool_prints_the_owners_of_claims_and_unreadable_files(tmp_path: Path) 
     ):
         name = new_name(wall=serial, boot="0" * 8, up=0, pid=1, serial=serial, items=7, signal=Signal.LOGS)
         keep(tmp_path, name.with_state(state, owner))
-    (tmp_path / OWN / "somebody else's").write_text("no file of ours")
+    (tmp_path / OWN / "notes.txt").write_text("no file of ours")
     said = of_one_service(tmp_path)
     assert said["signals"]["logs"] | {"oldest_age": 0} == {"files": 4, "bytes": 400, "items": 28, "oldest_age": 0}
     assert said["states"] == {"waiting": 1, "claimed": 3, "unfinished": 0, "quarantined": 1}
@@ -323,7 +323,7 @@ def test_redact_shows_what_would_leave_and_why() -> None:
     assert "[redacted:" in done.stdout
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
+def test_a_closed_output_pipe_is_no_error() -> None:
     command = " ".join([*python("-m", "blogauto_otel", "settings"), "| head -1"])
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), timeout=60)
     assert "Traceback" not in done.stderr

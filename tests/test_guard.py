@@ -1,4 +1,4 @@
-"""The one place that swallows: what it swallows, counts and tells, and what it lets pass."""
+"""The guard: which errors it swallows, counts and logs, and which it lets pass."""
 
 from __future__ import annotations
 
@@ -159,14 +159,14 @@ class TestSwallowing:
                 raise ValueError
         finally:
             _guard.logger.removeHandler(handler)
-        assert swallowed() == {"x": 1, "exporting a record": 2}  # for the two that were told
+        assert swallowed() == {"x": 1, "exporting a record": 2}  # one for each of the two errors
 
-    def test_what_is_counted_is_a_copy(self) -> None:
+    def test_the_counts_are_a_copy(self) -> None:
         counts: Any = swallowed()
         counts["x"] = 5
         assert swallowed() == {}
 
-    def test_counting_in_many_threads_forgets_none(self) -> None:
+    def test_counting_in_many_threads_loses_none(self) -> None:
         def fail() -> None:
             for _ in range(500):
                 with guard("x"):
@@ -181,7 +181,7 @@ class TestSwallowing:
 
 
 class TestLoud:
-    def test_a_loud_guard_hides_nothing(self) -> None:
+    def test_a_guard_that_reraises_hides_nothing(self) -> None:
         with pytest.raises(ValueError, match="ours"), guard("x"):
             raise ValueError("ours")
 
@@ -217,7 +217,7 @@ class TestTelling:
         monkeypatch.setattr(logging, "raiseExceptions", False)
         log_once("k", "%d", "x")
 
-    def test_keys_without_end_are_bounded_and_the_newest_stay_quiet(self, clock: list[float]) -> None:
+    def test_the_number_of_keys_is_bounded_and_the_newest_stay_rate_limited(self, clock: list[float]) -> None:
         for number in range(10 * _guard.MAX_KEYS):
             clock[0] += 0.001
             assert log_once(f"k{number}", "message", level=logging.DEBUG)

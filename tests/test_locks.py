@@ -23,7 +23,7 @@ def taken_elsewhere(lock: ExclusiveLock, **how: Any) -> bool:
     return results[0]
 
 
-def test_its_own_thread_is_refused_without_waiting() -> None:
+def test_the_owning_thread_is_refused_without_waiting() -> None:
     lock = ExclusiveLock()
     assert lock.acquire()
     assert not lock.acquire()
@@ -31,7 +31,7 @@ def test_its_own_thread_is_refused_without_waiting() -> None:
     assert not lock.acquire(blocking=False)
 
 
-def test_one_release_gives_it_away_however_often_it_was_refused() -> None:
+def test_one_release_frees_it_however_often_it_was_refused() -> None:
     lock = ExclusiveLock()
     assert lock.acquire()
     assert not lock.acquire()

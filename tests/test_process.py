@@ -59,7 +59,7 @@ def test_a_state_that_fails_does_not_affect_the_others() -> None:
     assert _guard.swallowed() == {"after_fork_in_child of tests.test_process": 1}
 
 
-def test_what_has_no_such_method_is_passed_over() -> None:
+def test_a_state_without_the_method_is_skipped() -> None:
     assert _process.register(object()) is not None
     _process.on_lifespan_startup()
     _process.on_lifespan_shutdown()

@@ -90,7 +90,7 @@ def test_a_secret_among_the_users_attributes_does_not_leave() -> None:
     assert attributes["team"] == "blog"
 
 
-def test_a_forked_child_is_somebody_else() -> None:
+def test_a_forked_child_has_another_instance_id() -> None:
     parent = resource.build_resource(Settings())
     child = resource.child_resource(parent, Settings())
     assert child.attributes["service.instance.id"] != parent.attributes["service.instance.id"]

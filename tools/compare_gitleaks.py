@@ -18,13 +18,13 @@ from typing import Any, Final
 from blogauto_otel.redaction.issuers import ISSUERS
 from blogauto_otel.redaction.patterns import PATTERNS, TOKENS
 
-# A rule that begins with a word and at once the alphabet of the token; one that needs a name has a sign.
+# A rule that begins with a prefix and then the alphabet of the token. A rule that needs a name contains a sign.
 _PREFIX: Final = re.compile(r"^(?:\(\?i\))?\(?(?:\\b)?\(?([A-Za-z0-9][\w\-.\\]{2,24}?)(?:\(\?i\))?[\[(\\]")
 _NEEDS_A_NAME: Final = r"(?:=|>|:{1,3}="
 
 
 def prefixes(rules: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The id of each rule that a prefix tells, and that prefix."""
+    """The id of each rule whose expression begins with a prefix, and that prefix."""
     for rule in rules:
         expression = rule.get("regex", "")
         found = None if _NEEDS_A_NAME in expression else _PREFIX.match(expression)
@@ -33,7 +33,7 @@ def prefixes(rules: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def unknown(rules: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """The prefixes that no row of ours has."""
+    """The prefixes that are in no row of our table."""
     known = [prefix for issuer in ISSUERS for prefix in issuer.prefixes]
     known += [trigger for pattern in (*PATTERNS, *TOKENS) for trigger in pattern.triggers if trigger]
     return [
@@ -44,7 +44,7 @@ def unknown(rules: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what the table lacks."""
+    """Print the prefixes that the table lacks."""
     tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     rules = tomllib.loads(Path(arguments[0]).read_text())["rules"]
     for rule, prefix in unknown(rules):

@@ -26,7 +26,7 @@ _LOOKAROUND: Final = re.compile(r"\(\?(?:<?[=!])")
 _BOUNDARY_BEFORE: Final = re.compile(r"^(?:\(\?<!(?:\[[^\]]*\]|\\w)\))+")
 _BOUNDARY_BEHIND: Final = re.compile(r"(?:\(\?!(?:\[[^\]]*\]|\\w)\))+$")
 _KEEP: Final = re.compile(r"\((?!\?)")
-# What no value begins with: a placeholder, what the SDK or this stage has put there, a structure.
+# No value begins with these: a placeholder, a marker of the SDK or of this stage, a structure.
 _NO_VALUE: Final = r"""\s"'\\,;&*$<{(\[?%"""
 
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def to_re2(pattern: Pattern) -> str | None:
-    """The pattern as RE2 has it; None when RE2 cannot say it."""
+    """The pattern as RE2 has it; None when RE2 cannot express it."""
     if pattern.re2 is None:
         return None
     text = pattern.re2 or _BOUNDARY_BEHIND.sub("", _BOUNDARY_BEFORE.sub(r"\\b", pattern.expression.pattern))
@@ -68,7 +68,7 @@ def issued() -> str:
 
 
 def secret_names() -> str:
-    """The end of a name whose value is a secret; what says that it is about a secret stands behind it."""
+    """The end of a name whose value is a secret; a word that makes it harmless would follow."""
     words = [word for table in (keys.WORDS, keys.LAST) for row in table.values() for word in row]
     anywhere = "|".join([_alternatives(keys.ANYWHERE, keys.ENDINGS), *(word for word in words if not word.isascii())])
     pairs = "|".join(pair.replace(" ", "[ _.-]?") for table in (keys.PAIRS,) for row in table.values() for pair in row)
@@ -83,18 +83,18 @@ def _alternatives(*tables: keys.Table) -> str:
 
 
 def named() -> str:
-    """`password=x`, `"password": "x"`, `비밀번호: x1`: behind a colon an unquoted value has a digit or a sign in it."""
+    """`password=x`, `"password": "x"`, `비밀번호: x1`: after a colon, an unquoted value contains a digit or a sign."""
     name = rf"({secret_names()}\\?[\"'`]?\]?\s?)"
     free = rf"[^{_NO_VALUE}][^\s\"',;&]*"
-    telling = rf"[^{_NO_VALUE}]?[^\s\"',;&]*[0-9!@#^+/~][^\s\"',;&]*"
+    mixed = rf"[^{_NO_VALUE}]?[^\s\"',;&]*[0-9!@#^+/~][^\s\"',;&]*"
     return (
         rf"(?i){name}(?:((?:=>|:=|[=\x{{ff1d}}])\s?\\?[\"']?){free}"
-        rf"|([:\x{{ff1a}}]\s{{0,4}}\\?[\"'])[^\s\"'\\*$<{{\[?%][^\s\"'\\]+|([:\x{{ff1a}}]\s{{0,4}}){telling})"
+        rf"|([:\x{{ff1a}}]\s{{0,4}}\\?[\"'])[^\s\"'\\*$<{{\[?%][^\s\"'\\]+|([:\x{{ff1a}}]\s{{0,4}}){mixed})"
     )
 
 
 def header_lines() -> str:
-    """The rest of the line behind the names of headers that hold nothing but secrets."""
+    """The rest of the line after the names of headers whose values are secrets."""
     return r"(?i)(\b(?:set-cookie|cookie|authorization)[\"']?\s?:\s?[\"']?)[^\r\n\"'*\[][^\r\n\"']{7,}"
 
 
@@ -129,7 +129,7 @@ def cards() -> str:
 
 
 def errors() -> Iterator[str]:
-    """What databases quote, one expression for all wordings that end alike."""
+    """What databases quote, one expression for all wordings with the same end."""
     by_value: dict[str, list[str]] = {}
     for wording in WORDINGS:
         text = (wording.re2 or wording.expression).replace("(?P<keep>", "(").replace(r"\Z", r"\z")
@@ -160,7 +160,7 @@ def _first_group(text: str) -> str:
 
 
 def blocked_values() -> list[str]:
-    """What is replaced wherever it stands, in maps and lists as well."""
+    """Expressions of values that are replaced everywhere, in maps and lists as well."""
     bare: list[str] = []
     kept: list[str] = []
     for pattern in (*PATTERNS, *TOKENS):
@@ -183,7 +183,7 @@ def blocked_values() -> list[str]:
 
 
 def errors_as_one() -> list[str]:
-    """The same as members of one expression, where nothing of a match stays."""
+    """The same as alternatives of one expression that replaces the whole match."""
     return [f"(?:{expression})" for expression in errors()]
 
 
@@ -233,7 +233,7 @@ def _statements(target: str, guard: str, expressions: Iterable[str]) -> Iterator
         yield f'replace_pattern({target}, {quoted}, "{MASK}"){guard}'
 
 
-# What holds a word, a number or an address by the semantic conventions: not read, because each value costs time.
+# Attributes that are a word, a number or an address by the semantic conventions; reading each value costs time.
 IGNORED_KEYS: Final = (
     "client.address", "client.port", "code.function.name", "code.line.number", "db.collection.name", "db.namespace",
     "db.operation.name", "db.query.summary", "db.system.name", "deployment.environment.name", "error.type", "host.arch",
@@ -258,7 +258,7 @@ def _of_attributes(context: str, names: Iterable[str], expressions: Sequence[str
 
 
 def statements_of_spans() -> list[str]:
-    """Names and messages of spans, which the other processor does not read, and values in URLs."""
+    """Names and messages of spans, which the `redaction` processor does not read, and values in URLs."""
     whole = [f"()(?:{text})" for text in (issued(), "|".join(_bare()))]
     return [
         *_statements("span.name", "", [*whole, named()]),
@@ -277,7 +277,7 @@ def _bare() -> list[str]:
 
 
 def statements_of_logs() -> list[str]:
-    """Names stay and values go in the text of records."""
+    """In the text of records, names stay and values are replaced."""
     return [
         *_statements("log.body", " where IsString(log.body)", [named()]),
         *_of_attributes("log", _TEXTS[:2], [named()]),

@@ -70,7 +70,7 @@ def record_failure(error: BaseException, span_context: SpanContext) -> Failure |
     failure = Failure(span_context)
     try:
         _store(error, failure)
-    except BaseException as broken:  # somebody's exception with ways of its own
+    except BaseException as broken:  # an exception class that overrides attribute access
         if not is_foreign(broken):
             raise
         return None
@@ -98,7 +98,7 @@ def failure_of(error: object) -> Failure | None:
         return beside[1]
     try:
         found = error.__dict__.get(_ATTRIBUTE)
-    except BaseException as broken:  # no exception at all, or one with ways of its own
+    except BaseException as broken:  # no exception, or a class that overrides attribute access
         if not is_foreign(broken):
             raise
         return None

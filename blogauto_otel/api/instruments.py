@@ -96,7 +96,7 @@ class Instrument(Generic[P]):
         unknown = given.keys() - labels.keys()
         if unknown:
             self._misused(f"has no attribute {min(unknown)!r}")
-        # Only as it stands: a converted value would be remembered at its full length, or under `1 == True`.
+        # Only unconverted values: others would be remembered at their full length, or under `1 == True`.
         as_given = not args and not unknown and all(labels[name] is value for name, value in attributes.items())
         return self._known.remember(tuple(attributes.items()), labels) if as_given else labels
 
@@ -128,8 +128,8 @@ class Instrument(Generic[P]):
         seen.add(label)
         return label
 
-    def _misused(self, what: str) -> None:
-        error = MisuseError(f"{self.spec.name} {what} (at {_caller()}); counted under {OTHER_VALUE}")
+    def _misused(self, mistake: str) -> None:
+        error = MisuseError(f"{self.spec.name} {mistake} (at {_caller()}); counted under {OTHER_VALUE}")
         if not swallow(f"measuring {self.spec.name}", error):
             raise error
 

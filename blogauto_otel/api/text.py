@@ -78,7 +78,7 @@ _module_of: Final = type.__dict__["__module__"].__get__
 
 
 def class_name(kind: type[object]) -> str:
-    """`__name__`, whatever the class does about it; an application may make up classes, so it is cut to length."""
+    """`__name__` of any class, cut to length, because an application may generate classes."""
     name: str = _name_of(kind)
     return name[:MAX_CLASS_NAME]
 

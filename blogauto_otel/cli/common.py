@@ -33,9 +33,9 @@ def line(name: str, text: str) -> str:
     return f"  {name:<12} {text}"
 
 
-def many(count: int, what: str) -> str:
+def many(count: int, noun: str) -> str:
     """`1 file`, `2 files`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def size(count: float) -> str:

@@ -26,7 +26,7 @@ from blogauto_otel.config.nodes import (
 
 @dataclass(frozen=True)
 class FileSettings:
-    """What a file says: texts of variables, where in the file they stand, and what has no effect."""
+    """The content of a file: texts of variables, their places in the file, and nodes without effect."""
 
     texts: Mapping[str, str]
     places: Mapping[str, str]
@@ -36,7 +36,7 @@ class FileSettings:
     substituted: frozenset[str]  # environment variables that the file refers to
 
     def replaces(self, variable: str) -> bool:
-        """Whether the file stands in place of this variable: a variable of the specification."""
+        """Whether the file replaces this variable: true for variables of the specification."""
         return variable.startswith("OTEL_") and not variable.startswith(
             ("OTEL_PYTHON_", "OTEL_INSTRUMENTATION_", "OTEL_CONFIG_FILE")
         )

@@ -148,7 +148,7 @@ class _Reading:
             self.values[name] = MappingProxyType({**self.values.get(name, {}), **self._file.resource_attributes})
 
     def _raw(self, variable: str) -> tuple[str, str]:
-        """The text of a variable, and where it stands. A file replaces variables of the specification."""
+        """The text of a variable, and its source. A file replaces variables of the specification."""
         given, file = self._source.get(variable, ""), self._file
         if file is None or (variable.startswith(PREFIX) and given.strip()):
             return given, variable

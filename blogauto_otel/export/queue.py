@@ -27,7 +27,7 @@ class Batch:
     times: list[float] = field(default_factory=list)
     size: int = 0  # bytes of the items
     weight: int = 0  # bytes of a request with them and their scopes
-    is_settled: bool = False  # already counted as dropped or stored; ignore its later result
+    is_counted: bool = False  # already counted as dropped or stored; ignore its later result
     is_complete: bool = False  # no more items are added
     copy: ClaimedSegment | None = None  # its copy on disk
 
@@ -39,10 +39,9 @@ class Queue:
     """First in, first out; when it is full, the oldest item is dropped.
 
     Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
-    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`; no call stands
-    between the reading and the writing of a counter, so such an interruption does not spoil it. For the same reason
-    an item enters and leaves all three deques in one call, which nothing interrupts: otherwise they would get out of
-    step.
+    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There is no call
+    between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason an item
+    enters and leaves all three deques in one call, which nothing interrupts.
     """
 
     def __init__(
@@ -190,9 +189,9 @@ class Queue:
         return taken > 0
 
     def ack(self, batch: Batch) -> bool:
-        """Remove a batch that was delivered, refused or stored; False when it was settled before."""
+        """Remove a batch that was delivered, refused or stored; False when its result is already known."""
         with self._lock:
-            if batch.is_settled:
+            if batch.is_counted:
                 return False
             self._in_flight.remove(batch)
             count = len(batch)
@@ -204,7 +203,7 @@ class Queue:
         """Return the items of a batch to the front; over the bounds, the oldest are dropped.
 
         Returns:
-            False when they are not returned: the batch was settled before, or has a copy on disk.
+            False when they are not returned: its result is already known, or it has a copy on disk.
         """
         with self._lock:
             if not self.ack(batch) or batch.copy is not None:
@@ -218,18 +217,18 @@ class Queue:
     def attach_copy(self, batch: Batch, copy: ClaimedSegment) -> bool:
         """Record the copy of a batch on disk; False when the batch is not in flight any more."""
         with self._lock:
-            if batch.is_settled or batch not in self._in_flight:
+            if batch.is_counted or batch not in self._in_flight:
                 return False
             batch.copy = copy
             return True
 
-    def settle_copied(self) -> Sequence[Batch]:
+    def ack_copied(self) -> Sequence[Batch]:
         """Remove every batch in flight that has a copy on disk; its later result is ignored."""
         with self._lock:
             copied = [batch for batch in self._in_flight if batch.copy is not None]
             for batch in copied:
                 self.ack(batch)
-                batch.is_settled = True
+                batch.is_counted = True
             return copied
 
     def drop_all(self, reason: str) -> int:
@@ -238,7 +237,7 @@ class Queue:
             count = self.drop_waiting(reason)
             while self._in_flight:
                 batch = self._in_flight.pop()
-                batch.is_settled = True
+                batch.is_counted = True
                 items = len(batch)
                 self.bytes -= batch.size
                 self._items_in_flight -= items

@@ -226,7 +226,7 @@ class SignalExporter:
         return acked
 
     def _requeue(self, batch: Batch) -> None:
-        if not self.queue.requeue(batch) and batch.copy is not None and not batch.is_settled:
+        if not self.queue.requeue(batch) and batch.copy is not None and not batch.is_counted:
             self.receiver.counters.add_spooled(len(batch))
             self.replay.on_replayed(batch.copy, False)
 
@@ -263,7 +263,7 @@ class SignalExporter:
 
     def release_copies(self) -> None:
         """Release every batch in flight that has a copy on disk, and the stored request that is to be sent."""
-        for batch in self.queue.settle_copied():
+        for batch in self.queue.ack_copied():
             self.receiver.counters.add_spooled(len(batch))
             if batch.copy is not None:
                 self.replay.on_replayed(batch.copy, False)

@@ -170,7 +170,7 @@ def _instrumented() -> frozenset[str]:
 
 
 def _entry_points() -> dict[str, EntryPoint]:
-    """By name: the launcher, too, lets one distribution speak for a name."""
+    """The entry points by name; of several with one name, one is used, as in OpenTelemetry's launcher."""
     from blogauto_otel._otel import entry_points
 
     return {point.name: point for point in entry_points(group=GROUP)}

@@ -70,7 +70,7 @@ def instrument(context: Context) -> Report:
 
 
 def _add_processor(provider: TracerProvider) -> str:
-    """Add the processor to whatever provider there is; returns what to report when it takes none."""
+    """Add the processor to the tracer provider; returns what to report when the provider accepts none."""
     _state.reset()
     add: Callable[[BoundContextProcessor], None] | None = getattr(provider, "add_span_processor", None)
     if add is None:

@@ -46,9 +46,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Context:
-    """What an instrumentation works with.
+    """What every instrumentation receives.
 
-    `write_deferred_span` is that of `Tracing`, or None when the tracer provider is the application's.
+    `write_deferred_span` is that of `BlogautoTracerProvider`, or None when the tracer provider is the application's.
     """
 
     settings: Settings

@@ -1,6 +1,6 @@
 """Metrics of the SDK itself: items accepted, sent, queued, spooled and dropped, and internal errors.
 
-Everything is counted where it happens, and only read here, when somebody collects.
+Every event is counted where it happens; this module only reads the counts when metrics are collected.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Metrics of the host, or of the container when it has limits.
 
-Values are read when somebody collects, never on the event loop, and shared for a few seconds: a scrape beside the push
-must not shorten the window of the CPU.
+Values are read when metrics are collected, never on the event loop, and shared for a few seconds: a scrape beside the
+push must not shorten the window of the CPU.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _call() -> None:
             _state.callback()
 
 
-# --- Celery: `billiard.pool.Worker` sends a signal, tells the parent, and calls `os._exit`
+# --- Celery: `billiard.pool.Worker` sends a signal, notifies the parent, and calls `os._exit`
 
 
 def _hook_into_celery(signals: ModuleType) -> None:

@@ -166,20 +166,25 @@ class Encoder:
         return self._span_attributes.append(parts, copied(attributes))
 
     def _all(
-        self, parts: list[bytes], span: ReadableSpan, what: str, encode: Callable[[list[bytes], Any], bool], tag_: bytes
+        self,
+        parts: list[bytes],
+        span: ReadableSpan,
+        field: str,
+        encode: Callable[[list[bytes], Any], bool],
+        tag_: bytes,
     ) -> bool:
         """Events or links; a broken one is skipped, and the span is kept."""
-        items = self._part_of_span(span, what)
-        append_count(parts, tag_, _dropped(span, what, items))
+        items = self._part_of_span(span, field)
+        append_count(parts, tag_, _dropped(span, field, items))
         if not items:
             return False
-        return sum([self._each(parts, what, encode, item) for item in items]) > 0
+        return sum([self._each(parts, field, encode, item) for item in items]) > 0
 
-    def _each(self, parts: list[bytes], what: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
+    def _each(self, parts: list[bytes], field: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
         try:
             return encode(parts, item)
         except BaseException as error:
-            if not swallow(f"encoding one of the {what} of a span", error):
+            if not swallow(f"encoding one of the {field} of a span", error):
                 raise
             return False
 
@@ -283,10 +288,10 @@ class Encoder:
         return encoded
 
 
-def _dropped(span: ReadableSpan, what: str, items: object) -> int:
+def _dropped(span: ReadableSpan, field: str, items: object) -> int:
     """How many the limits dropped: the SDK's collections know it, and the copies that its properties return do not."""
     dropped = getattr(items, "dropped", None)
-    return int(getattr(span, f"dropped_{what}", 0) if dropped is None else dropped)
+    return int(getattr(span, f"dropped_{field}", 0) if dropped is None else dropped)
 
 
 def copied(attributes: Any) -> Mapping[str, Any] | None:

@@ -2,8 +2,8 @@
 
 One redactor serves every exit. Each rule is a line of a table (`keys`, `issuers`, `patterns`, `database_errors`); each
 expression reads a text once.
-A cheap look for trigger words comes first: ordinary text costs about a microsecond and comes back as the same object.
-What was found is replaced by `[redacted:<what>]`; doing it twice changes nothing.
+A cheap test for trigger words runs first: ordinary text costs about a microsecond and comes back as the same object.
+A secret is replaced by `[redacted:<kind>]`; a second redaction changes nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def build_redactor(settings: Settings) -> Redactor:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is redacted: what it is taken for, where it stands, and how the place looks afterwards."""
+    """One secret that is redacted: its kind (`what`), its place, and the text around it after redaction."""
 
     what: str
     where: str
@@ -49,11 +49,11 @@ class Finding:
 
 
 def explain(subject: object, settings: Settings | None = None) -> tuple[Finding, ...]:
-    """What would be redacted in a text, or in a map of attributes; nothing of the secrets themselves.
+    """What would be redacted in a text or in a map of attributes, without the secrets themselves.
 
     Args:
         subject: A text, a map, or anything that `Redactor.value` takes.
-        settings: By default those of the environment.
+        settings: The settings of the environment by default.
     """
     redactor = build_redactor(load().settings if settings is None else settings)
     return tuple(_findings("", subject, redactor.value("", subject)))
@@ -80,7 +80,7 @@ def _findings(where: str, before: object, after: object) -> Iterator[Finding]:
 
 
 class _LogFilter(logging.Filter):
-    """Cleans a record before any handler sees it, the text of its exception included."""
+    """Redacts a record before any handler sees it, the text of its exception included."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _LogFilter(logging.Filter):
             if record.exc_info:
                 text = record.exc_text or logging.Formatter().formatException(record.exc_info)
                 record.exc_text, record.exc_info = self._redactor.text(text), None
-        except BaseException as error:  # a message that cannot be read does not leave
+        except BaseException as error:  # a message that cannot be read is replaced
             if not is_foreign(error):
                 raise
             record.msg, record.args, record.exc_info, record.exc_text = UNREADABLE, None, None, None
@@ -101,7 +101,7 @@ class _LogFilter(logging.Filter):
 
 
 def redact_own_log(redactor: Redactor | None = None) -> None:
-    """Clean what this package logs, because an error of ours may quote an address with a password in it."""
+    """Redact what this package logs, because an error of ours may quote a URL with a password in it."""
     for old in [known for known in logger.filters if isinstance(known, _LogFilter)]:
         logger.removeFilter(old)
     logger.addFilter(_LogFilter(redactor or Redactor()))

@@ -1,6 +1,6 @@
 """What databases and their drivers quote in an error: values, rows, statements, parameters.
 
-Each row is one wording. What a value is, the wording says, so the words stay and the value goes.
+Each row is one wording. The words stay, the value is replaced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Wording(NamedTuple):
 
     Attributes:
         trigger: A piece of text without which the expression cannot match.
-        expression: The group `keep` stays, the rest of the match goes.
+        expression: The group `keep` stays, the rest of the match is replaced.
         re2: The same for the Collector, where it differs: RE2 has no lookaround.
     """
 

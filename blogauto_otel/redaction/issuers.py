@@ -27,9 +27,9 @@ class Issuer(NamedTuple):
     """Prefixes of one service, and what follows them.
 
     Attributes:
-        service: Who issues the token.
-        prefixes: How it begins; plain text.
-        characters: What follows, as the inside of a character class.
+        service: The service that issues the token.
+        prefixes: The beginning of the token; plain text.
+        characters: The characters that follow, as the inside of a character class.
         least: How many of them follow at least.
     """
 
@@ -189,16 +189,16 @@ for _issuer in ISSUERS:
             re.compile(rf"{re.escape(_prefix)}[{_issuer.characters}]{{{_issuer.least},}}")
         )
 PREFIXES: Final = tuple(dict.fromkeys(prefix for issuer in ISSUERS for prefix in issuer.prefixes))
-# What ends a prefix, or stands in it, with ten characters of a token behind it.
+# The end or the middle of a prefix, followed by ten characters of a token.
 _CANDIDATE: Final = re.compile(
     r"[_.~AVGKJ-](?=[A-Za-z0-9+/]|(?<=[.~])[_-])(?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9_+/=-]{10})"
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
-_OTHERS: Final = tuple(  # that it would not find: no separator, no capital letter
+_OTHERS: Final = tuple(  # prefixes that `_CANDIDATE` does not find: no separator, no capital letter
     (prefix, re.compile(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
     for prefix in ("dapi", "cio", "oy2", "4b1d")
 )
-# Discord's bots have no prefix, but a form: the first part is the bot's number in base64.
+# Tokens of Discord bots have no prefix, but a format: the first part is the bot's number in base64.
 _DISCORD: Final = re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)
 for _first, _second in itertools.product("MNO", string.ascii_letters + string.digits):
     _BY_START.setdefault(_first + _second, []).append(_DISCORD)
@@ -218,7 +218,7 @@ _RANDOM: Final = re.compile(r"[0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]|[a-z]{28}")
 
 
 def may_hold_token(text: str) -> bool:
-    """Whether it is worth while to look for tokens; it may say yes too often, never no."""
+    """Whether the text may contain a token; a false yes is possible, a false no is not."""
     if _CANDIDATE.search(text) is not None:
         return True
     return any(prefix in text and pattern.search(text) is not None for prefix, pattern in _OTHERS)

@@ -11,14 +11,14 @@ from blogauto_otel.redaction.values import is_code, is_message, is_no_secret
 
 MAX_BRACKETS: Final = 256
 
-# What stands round names and values: quotes, as they are or as HTML and JSON in HTML write them, a terminal's colors.
+# Around names and values: quotes, plain or escaped by HTML and by JSON in HTML, and a terminal's colors.
 _QUOTE: Final = r"(?:\\*[\"'`]|&quot;|&#3[49];|\\+u002[27])"
 _COLOR: Final = r"(?:\x1b\[[0-9;]{0,8}m)?"
 # password=x, "password": "x", 'password' => 'x', os.environ["PASSWORD"] = "x", Api Key: x
 _SIGN: Final = re.compile(
     rf"[=:\uff1a\uff1d](?:(?<==)[=>]{{0,2}}|(?<=:)(?:=|(?!:|//))|(?<=[\uff1a\uff1d]))\s{{0,8}}{_COLOR}"
 )
-# A form in parts, as it is or as `repr` shows it: the value stands behind an empty line, and ends before the next part.
+# Multipart forms, plain or as `repr` prints them: the value follows an empty line and ends before the next part.
 _END_OF_LINE: Final = r"(?:\r?\n|\\r\\n)"
 _FIELD: Final = re.compile(
     r"; name=\\?\"([^\"\\\n]{1,80})\\?\"(?:; filename[^\r\n\\;]{0,80})?"
@@ -28,7 +28,7 @@ _END_OF_FIELD: Final = re.compile(rf"{_END_OF_LINE}--")
 # <password>x</password>
 _ELEMENT: Final = re.compile(r"<(?:\w{1,40}:)?([\w.\-]{1,80})(?:\s[^<>]{0,200})?>(?=[^<\s])")
 _END_OF_ELEMENT: Final = re.compile("<")
-# ('password', 'x'), (b'x-api-key', b'x'), ["x-api-key", "x"]: two, and no more, or it is a list of names
+# ('password', 'x'), (b'x-api-key', b'x'), ["x-api-key", "x"]: exactly two; more would be a list of names
 _PAIR: Final = re.compile(
     rf"[(\[]\s?(?:[bu]?{_QUOTE}){{1,2}}([\w.\- ]{{1,80}}){_QUOTE}{{1,2}},\s{{0,12}}(?=[bu]?(?:{_QUOTE}|[\[({{]))"
 )
@@ -43,12 +43,12 @@ _ENTRY_BACKWARDS: Final = re.compile(
     r"[Vv](?<!\w.)alue\\*[\"']\s?[:=]\s?(?=\\*[\"'][^\"'\\\r\n]{1,256}\\*[\"'],\s{0,4}"
     r"\\*[\"'](?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader)\\*[\"']\s?[:=]\s?\\*[\"']([\w.\-]{1,80})\\*[\"'])"
 )
-# What pydantic, and so FastAPI, says of a value that does not fit: where it stands, and the value.
-_PLACE: Final = r"(?:[^\])\n\"']|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')"
-_MISFIT: Final = re.compile(
+# A validation error of pydantic, and so of FastAPI: the location of the value, and the value.
+_LOCATION: Final = r"(?:[^\])\n\"']|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')"
+_INVALID_INPUT: Final = re.compile(
     r"(?:^|(?<=\\n))([\w.\-]{1,80}(?:[\[(][^\n\\]{0,160})?)(?:\n|\\n)  (?:[^\n\\\[]|\\(?!n)|\[(?!type=)){1,400}"
     r"\[type=\w{1,80}, input_value="
-    rf"|loc\\?[\"']: ?[\[(]({_PLACE}{{1,200}})[\])](?:[^\nl]|l(?!oc\\?[\"'])){{1,600}}?[\"']input\\?[\"']: ?",
+    rf"|loc\\?[\"']: ?[\[(]({_LOCATION}{{1,200}})[\])](?:[^\nl]|l(?!oc\\?[\"'])){{1,600}}?[\"']input\\?[\"']: ?",
     re.MULTILINE,
 )
 _BRACKETS: Final = re.compile(r"\([^()]{0,160}\)|\[[^\[\]]{0,160}\]")
@@ -60,7 +60,7 @@ _IN_GROUPS: Final = frozenset({"card", "account", "personal-id"})
 _WORDS: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){1,8}")
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "token"})
 MAX_COUNT: Final = 3  # digits
-# Read backwards from the sign: what stands between, then the last two words.
+# Read backwards from the sign: quotes and colors, then the last two words.
 _NAME_BACKWARDS: Final = re.compile(
     r"(?:m[0-9;]{0,8}\[\x1b)?\s{0,8}\]?(?:(?:[\"'`]\\*){1,2}|;touq&|;(?:43|93)#&|[27]200u\\+|\*{1,2})?"
     r"([\w.\-]+(?: [\w.\-]+)?)"
@@ -78,32 +78,32 @@ _WHOLE: Final = re.compile(
 )
 _OPENING: Final = ("[", "{", "(")
 _BRACKET: Final = re.compile(r"[\[\](){}]")
-# A quote, comma or backslash belongs to the value when more of it follows; a value that is a name brings its own along.
+# A quote, comma or backslash belongs to the value when more of it follows; so does the value of a name in the value.
 _BARE: Final = re.compile(
     r"(?:[\w.\-]{1,64}[:=]\s{1,3}){0,3}"
     r"(?:[^\s,;&\"'<>\\]|[\"'\\](?=[^\s,;&\"'<>)\]}:\\])|,(?![\s\"'\[{]|[\w.\-]{1,40}[\"']?[:=]|$))+"
 )
 _TO_END_OF_LINE: Final = frozenset({"cookie", "authorization"})
-# A place for a value in an SQL statement.
+# A placeholder for a value in an SQL statement.
 _PLACEHOLDER: Final = re.compile(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
 
 
 class Named(NamedTuple):
-    """A name in a text, and where what it names would begin."""
+    """A name in a text, and where its value would begin."""
 
     name: str
     start: int
     value_start: int
-    end: re.Pattern[str] | None = None  # where its value, which is anything, ends
-    closes: bool = False  # and what it stands in ends with its value, or it was no name
-    sign: int = -1  # where the sign between them is
+    end: re.Pattern[str] | None = None  # the end of a value that may contain anything
+    closes: bool = False  # True: the brackets around must close after the value, or it is no name
+    sign: int = -1  # position of the sign between them; -1 without one
 
 
-Find: TypeAlias = Callable[[int], "Named | None"]  # the next one from a position on
+Find: TypeAlias = Callable[[int], "Named | None"]  # the next name from a position on
 
 
 def names_in(text: str) -> Find:
-    """Find names that are followed by a sign; the name is empty when nothing that is one stands before the sign."""
+    """Find names that are followed by a sign; the name is empty when there is none before the sign."""
     length, backwards = len(text), text[::-1]
 
     def find(position: int) -> Named | None:
@@ -115,10 +115,10 @@ def names_in(text: str) -> Find:
         if before is None:
             return Named("", start, end)
         name_start = length - before.end()
-        # `POST /oauth/token: 200` names a place, not a value.
-        is_place = text[start] == ":" and text[name_start - 1 : name_start] == "/"
+        # `POST /oauth/token: 200` is a path, not a name.
+        is_path = text[start] == ":" and text[name_start - 1 : name_start] == "/"
         is_ours = text.endswith("[redacted:", 0, name_start)
-        name = "" if is_place or is_ours else before[1][::-1]
+        name = "" if is_path or is_ours else before[1][::-1]
         if text.endswith("\x1b[", 0, name_start):  # the color's own number and letter
             name = name.partition("m")[2]
         return Named(name, name_start, end, None, False, start)
@@ -137,7 +137,7 @@ def flags_in(text: str) -> Find:
 
 
 def fields_in(text: str) -> Find:
-    """Find the fields of a form in parts."""
+    """Find the fields of a multipart form."""
 
     def find(position: int) -> Named | None:
         field = _FIELD.search(text, position)
@@ -147,7 +147,7 @@ def fields_in(text: str) -> Find:
 
 
 def elements_in(text: str) -> Find:
-    """Find elements of XML that hold text."""
+    """Find XML elements that contain text."""
 
     def find(position: int) -> Named | None:
         element = _ELEMENT.search(text, position)
@@ -167,7 +167,7 @@ def pairs_in(text: str) -> Find:
 
 
 def entries_in(text: str) -> Find:
-    """Find values that stand beside their names."""
+    """Find values in an entry of their own, after the entry with their name."""
 
     def find(position: int) -> Named | None:
         entry = _ENTRY.search(text, position)
@@ -177,7 +177,7 @@ def entries_in(text: str) -> Find:
 
 
 def entries_backwards_in(text: str) -> Find:
-    """Find values that stand before their names."""
+    """Find values in an entry of their own, before the entry with their name."""
 
     def find(position: int) -> Named | None:
         entry = _ENTRY_BACKWARDS.search(text, position)
@@ -186,27 +186,25 @@ def entries_backwards_in(text: str) -> Find:
     return find
 
 
-def _without_brackets(place: str) -> str:
+def _without_brackets(location: str) -> str:
     """`users[0].password`, and `password` of `password.function-after[check(), str]`."""
-    return _BRACKETS.sub("", _BRACKETS.sub("", place))
+    return _BRACKETS.sub("", _BRACKETS.sub("", location))
 
 
-def misfits_in(text: str) -> Find:
-    """Find values that a model of pydantic's has refused."""
+def invalid_inputs_in(text: str) -> Find:
+    """Find values that a pydantic model refused."""
 
     def find(position: int) -> Named | None:
-        misfit = _MISFIT.search(text, position)
-        return (
-            None if misfit is None else Named(_without_brackets(misfit[1] or misfit[2]), misfit.start(), misfit.end())
-        )
+        found = _INVALID_INPUT.search(text, position)
+        return None if found is None else Named(_without_brackets(found[1] or found[2]), found.start(), found.end())
 
     return find
 
 
-# What is in a text whenever there is something to be found in it, and who finds it.
+# A piece of text without which a finder finds nothing, and the finder.
 FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
     ("; name=", fields_in),
-    ("input", misfits_in),
+    ("input", invalid_inputs_in),
     ("-", flags_in),
     ("</", elements_in),
     ("',", pairs_in),
@@ -221,7 +219,7 @@ FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
 
 
 def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
-    """Where the value begins and ends; an empty span when there is nothing to hide."""
+    """Where the value begins and ends; an empty span when it is no secret."""
     start = named.value_start
     to_end_of_line = kind in _TO_END_OF_LINE and not named.closes
     if not to_end_of_line and _DONE.match(text, start):
@@ -240,7 +238,7 @@ def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
         return start, start
     if named.sign >= 0 and is_message(text, start, end, is_quoted=start > named.value_start):
         return start, start
-    if to_end_of_line and _says_of_the_rest(value):
+    if to_end_of_line and _is_status(value):
         return start, start
     if value.isdecimal() and _is_count(value, named.name, kind):
         return start, start
@@ -250,13 +248,13 @@ def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
 
 
 def _sign(text: str, named: Named) -> str:
-    """`:`, `=`, or ` = ` when there are blanks round it."""
+    """`:`, `=`, or ` = ` when there are blanks around it."""
     has_blanks = text[named.sign] == "=" and text[named.sign - 1] == " " == text[named.value_start - 1]
     return " = " if has_blanks else text[named.sign]
 
 
-def _says_of_the_rest(value: str) -> bool:
-    """`auth=ok user=1` and `auth: session created`, and not `Authorization: Basic dXNlcjpwYXNz`."""
+def _is_status(value: str) -> bool:
+    """True for `auth=ok user=1` and `auth: session created`, False for `Authorization: Basic dXNlcjpwYXNz`."""
     first = value.split(None, 1)[0].rstrip(",;")
     return first.lower() not in _SCHEMES and (is_no_secret(first) or _WORDS.fullmatch(value) is not None)
 
@@ -271,14 +269,14 @@ def _is_same_name(text: str, named: Named) -> bool:
 
 
 def _is_count(value: str, name: str, kind: str) -> bool:
-    """`secrets: 3 loaded` and `pass=12 fail=1` count."""
+    """Whether the value is a count, as in `secrets: 3 loaded` and `pass=12 fail=1`."""
     return len(value) <= MAX_COUNT and (
         name.lower().endswith("pass") or (kind == "secret" and name.lower().endswith("s"))
     )
 
 
 def _is_placeholder(value: str, name: str) -> bool:
-    """`password = :password_1` in an SQL statement."""
+    """Whether the value is a placeholder, as in `password = :password_1` of an SQL statement."""
     found = _PLACEHOLDER.fullmatch(value)
     return found is not None and found["name"].rstrip("_") in {re.split("[ .]", name)[-1], "param"}
 

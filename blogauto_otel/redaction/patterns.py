@@ -29,13 +29,13 @@ class Pattern:
     Attributes:
         kind: Its name in the marker.
         triggers: Pieces of text without one of which the expression cannot match.
-        expression: A group `keep` stays, the rest of the match goes.
-        is_secret: A second look at what would go.
-        overlaps: What failed the second look may hide the beginning of another match.
-        needs: A further piece of text that must be there beside one of the triggers.
-        may_hold: A cheap test of the whole text, in place of triggers that nearly every text has.
+        expression: The group `keep` stays, the rest of the match is replaced.
+        is_secret: A further test of the text that would be replaced.
+        overlaps: A match that fails `is_secret` may contain the beginning of another.
+        needs: A piece of text that must be present besides one of the triggers.
+        may_hold: A cheap test of the whole text, for triggers that nearly every text contains.
         re2: The same for the Collector, with the group `keep` as its first; RE2 has no lookaround. Empty where the
-            expression itself will do; None where RE2 cannot say it.
+            expression works in RE2 too; None where RE2 cannot express it.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Pattern:
         return not ({"://", "", " "} & set(self.triggers))
 
     def may_match(self, text: str) -> bool:
-        """The cheap test that comes first."""
+        """The cheap test that runs before the expression."""
         if self.needs not in text:
             return False
         if self.may_hold is not None:
@@ -132,11 +132,11 @@ _KEY_MATERIAL: Final = (
     Pattern("private-key", ("-----",), re.compile(
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
     ), re2=r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}-----|\z)"),
-    # The end of one whose beginning was cut off.
+    # The end of a key whose beginning was cut off.
     Pattern("private-key", ("-----",), _flags(
         r"(?<![\w+/=\s\\])[A-Za-z0-9+/=\s\\]{16,}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----",
     ), re2=r"[A-Za-z0-9+/=\s\\]{16,}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----"),
-    # The body of one: PKCS#8, PKCS#1, EC, OpenSSH, and what PuTTY writes.
+    # The body of a key: PKCS#8, PKCS#1, EC, OpenSSH, and PuTTY.
     Pattern("private-key", ("IBA", "MHcCAQEE", "MIGHAgEA", "MIHuAgEA", "MC4CAQAw", "b3BlbnNzaC1rZXkt"), _flags(
         r"(?<![A-Za-z0-9+/])(?:MII[A-Za-z0-9+/]{3}IBA[AD]|MHcCAQEE|MIGHAgEA|MIHuAgEA|MC4CAQAw|b3BlbnNzaC1rZXkt)"
         + _BASE64_LINES,
@@ -148,7 +148,7 @@ _KEY_MATERIAL: Final = (
     Pattern("private-key", ('kty"', "kty'"), _flags(
         r"(?P<keep>[\"'](?:d|p|q|dp|dq|qi|k)\\?[\"']\s?:\s?\\?[\"'])[\w-]{16,}={0,2}",
     )),
-    # What is kept of a password may be tried at home: bcrypt, argon2, Django, crypt, Apache, LDAP, Werkzeug.
+    # Password hashes, which can be attacked offline: bcrypt, argon2, Django, crypt, Apache, LDAP, Werkzeug.
     Pattern("password-hash", ("$2", "$argon2", "sha1$", "sha256$", "sha512$"), _flags(
         r"\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}|\$argon2(?:id?|d)\$[\w$=,+/.-]{40,}"
         r"|pbkdf2_sha[0-9]{1,3}\$[0-9]{1,8}\$[\w+/=.]{1,64}\$[\w+/=]{16,}",
@@ -166,12 +166,12 @@ _TOKENS: Final = (
     Pattern("credentials", ("asic", "ASIC"),
             _flags(_BASIC, flags=re.IGNORECASE), _is_basic, re2=r"(?i:(\bbasic\s{1,4}))[\w+/]{16,}={0,2}"),
     Pattern("token", ("akaoAK ",), _flags(r"(?P<keep>\bKakaoAK )[0-9a-f]{32}")),
-    # The secret of an AWS key has no sign of its own: it is what stands beside the key.
+    # The secret of an AWS key has no prefix of its own: it is found by the key beside it.
     Pattern("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), re.compile(
         r"(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}(?![A-Z0-9])"
         r"(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
     ), re2=r"\b(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}\b(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40})?"),
-    # Azure writes its sign into the middle of a key, Terraform Cloud, MaxMind, New Relic and Mailchimp elsewhere.
+    # Azure writes its marker into the middle of a key, New Relic and Mailchimp at the end.
     Pattern("api-key", ("AzFu", "AzSe", "+ASt", "+ASb", "+AEh", "+ARm", "+ACR", "ACDb"), _flags(
         r"[A-Za-z0-9+/_-]{20,100}(?:AzFu|AzSe|\+ASt|\+ASb|\+AEh|\+ARm|\+ACR|ACDb)[A-Za-z0-9+/_-]{5,40}={0,2}",
     )),
@@ -181,7 +181,7 @@ _TOKENS: Final = (
     Pattern("token", ("access_token$",), _flags(r"\baccess_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}")),
     Pattern("token", (":APA91b",), _flags(r"(?<![\w-])[\w-]{11,24}:APA91b[\w-]{40,}")),
 )
-# What the test of `issuers` finds: there is no other test before them.
+# The test of `issuers` covers these: no other test runs before them.
 TOKENS: Final = (
     Pattern("jwt", ("eyJ",), _flags(r"(?<![A-Za-z0-9])(?:sk\.)?eyJ[\w-]{10,}(?:\.[\w-]*){0,4}")),
     # A JWT that was encoded once more.
@@ -208,7 +208,7 @@ _CREDENTIALS: Final = (
     Pattern("password", ('assword "', 'PI key "'), re.compile(
         r"(?P<keep>\b(?:password|api key) \")[^\"\s][^\"\r\n]*(?=\"(?!:)|[\r\n]|\Z)", re.IGNORECASE,
     ), _is_given, re2=r"(?i:(\b(?:password|api key) \"))[^\"\s:][^\"\r\n]*"),
-    # Options of one letter mean something only to the command they are given to.
+    # Options of one letter have a meaning only for certain commands.
     *(Pattern("password", _options("p"), re.compile(
         r"(?P<keep>s(?<!\ws)shpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|-(?<![\w-]-)p(?=[^\s\"',]))[^\s\"',]+",
     ), needs=command, re2=r"(\bsshpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|\bmysql[^\n]{0,200}[\s\"']-p)[^\s\"',]+") for command in ("sshpass", "mysql", "mariadb")),
@@ -226,7 +226,7 @@ _CREDENTIALS: Final = (
     Pattern("credentials", _USER_OPTIONS, re.compile(
         r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?))[^\s:\"',]{1,64}:[^\s\"',]+",
     ), re2=None),
-    # As code has it: HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
+    # In code: HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
     Pattern("credentials", ("asicAuth(", "asic_auth(", "ASIC_AUTH("), _flags(
         r"(?P<keep>basic_?auth\(\s?[bu]?[\"'][^\"'\r\n]{0,64}[\"'],\s?[bu]?[\"'])[^\"'\r\n]+", flags=re.IGNORECASE,
     )),
@@ -253,7 +253,7 @@ _WEBHOOKS: Final = (
         r"(?P<keep>\bhook\.[a-z0-9]{2,6}\.make\.com/|\bmaker\.ifttt\.com/trigger/[\w-]{1,80}/(?:json/)?with/key/"
         r"|\bevents\.pagerduty\.com/integration/|\bhc-ping\.com/)[\w-]{16,}",
     )),
-    # It stands in the path of every address of Telegram's, and httpx logs those.
+    # Telegram's URLs contain the token in their path, and httpx logs URLs.
     Pattern("token", (":AA",), _flags(
         r"(?:(?<=/bot)|(?<!\w))[0-9]{6,12}:AA[\w-]{30,}",
     ), re2=r"(/bot|\b)[0-9]{8,12}:AA[\w-]{30,}"),
@@ -268,7 +268,7 @@ PATTERNS: Final = (
     *_WEBHOOKS,
 )
 CARD: Final = Pattern("card-number", ("",), CARD_NUMBER, is_card, overlaps=True, may_hold=may_hold_card)
-# Six groups of four, and what stands before and behind them in groups of four, because nobody can tell them apart.
+# Six groups of four, and further groups of four before and after, which look the same.
 APPLICATION_PASSWORD: Final = Pattern(
     "password",
     (" ",),

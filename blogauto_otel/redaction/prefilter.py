@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-# These are in every text: as an anchor they are the last choice.
-# Bytes of a token as `x`, blanks as they are, all else as a dot: what is long shows at a glance.
+# Bytes of a token become `x`, blanks stay, all else becomes a dot: a long token is then a run of `x`.
 _CLASSES: Final = bytes(
     ord("x")
     if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_-+=")
@@ -28,6 +27,7 @@ _BLANKS: Final = 5  # between them
 _DIGITS: Final = b"0123456789"
 _CARD: Final = 13  # digits
 _MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
+# These are in every text: as an anchor they are the last choice.
 _COMMON: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")
 # The expression costs as much at each anchor as `in` does for some pieces in the whole text.
 PIECES_PER_ANCHOR: Final = 4
@@ -38,7 +38,7 @@ class Prefilter:
     """Answers whether a text holds one of the pieces.
 
     Args:
-        pieces: What is looked for.
+        pieces: The texts to search for.
     """
 
     def __init__(self, pieces: Iterable[str]) -> None:

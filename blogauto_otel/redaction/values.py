@@ -7,7 +7,7 @@ from typing import Final
 
 from blogauto_otel.redaction.keys import MARKER
 
-# No value yet, a place for one, what is hidden already, or what is said of a value in one word.
+# No value, a placeholder, a value that is masked already, or one word about a value.
 _NO_SECRET: Final = re.compile(
     r"none|null|nil|true|false|undefined|\*+|x{3,}|\.{3}|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?"
     r"|\{(?-i:[a-z_]*|[0-9]{1,2})\}|\$\{[\w:?.-]*\}?|(?-i:\$[A-Z][A-Z0-9_]+)|\{\{[ \w.|-]{0,80}\}\}"
@@ -21,16 +21,16 @@ _NO_SECRET: Final = re.compile(
 _PUNCTUATION: Final = re.compile(r"[!-/:-@\]^`{-~]{1,2}")
 
 # `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`
-_SAYS: Final = (
+_PHRASE: Final = (
     r"(?:must|is|isn't|has|have|cannot|can't|should|shouldn't|may not|do not|does not|doesn't|was|were|required|missing"
     r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please"
     r"|only|signature|the (?:password|token|secret|value|access))\b"
 )
 _MESSAGE: Final = re.compile(
-    rf"(?:{_SAYS}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
+    rf"(?:{_PHRASE}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
 )
-_QUOTED_MESSAGE: Final = re.compile(rf"{_SAYS}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
-_LIST_OF_MESSAGES: Final = re.compile(rf"\[\s?\\?[\"']{_SAYS}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
+_QUOTED_MESSAGE: Final = re.compile(rf"{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
+_LIST_OF_MESSAGES: Final = re.compile(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
 
 # `password: str | None = None`, `api_key: SecretStr = Field(...)`
 _TYPE: Final = re.compile(
@@ -49,12 +49,12 @@ _CODE: Final = re.compile(
 
 
 def is_no_secret(value: str) -> bool:
-    """True when there is nothing to hide: no value, a place for one, or one that is hidden already."""
+    """True when there is no secret: no value, a placeholder, or a value that is masked already."""
     return not value or _NO_SECRET.fullmatch(value) is not None or MARKER.fullmatch(value) is not None
 
 
 def is_message(text: str, start: int, end: int, *, is_quoted: bool) -> bool:
-    """Whether what stands there says something about a secret instead of being one."""
+    """Whether the text there is a message about a secret."""
     if _PUNCTUATION.fullmatch(text, start, end) is not None:
         return True
     if is_quoted:
@@ -65,20 +65,20 @@ def is_message(text: str, start: int, end: int, *, is_quoted: bool) -> bool:
 
 
 def is_code(text: str, sign: str, start: int) -> bool:
-    """Whether a type or an expression of a program stands there; only in a program are there blanks round `=`."""
+    """Whether a type or an expression of a program is there; only programs have blanks around `=`."""
     if sign == ":":
         return _TYPE.match(text, start) is not None
     return sign == " = " and _CODE.match(text, start) is not None
 
 
-# `?code=404`, `?code=not_found`, `?code=KR`, `?key=title`, `?state=open`: what a secret in a URL is not.
+# `?code=404`, `?code=not_found`, `?code=KR`, `?key=title`, `?state=open`: values that are no secrets in a URL.
 _PLAIN_WORD: Final = re.compile(r"[a-z]{4,20}|[a-z]{2,20}(?:[_-][a-z]{2,20}){1,4}|[A-Z]{2,3}|[0-9]{1,3}")
 _ONLY_WHEN_LONG: Final = frozenset(("state", "nonce", "ticket"))
 _LONG: Final = 16
 
 
 def is_harmless(name: str, value: str) -> bool:
-    """Whether a parameter of a URL that may carry a secret does not."""
+    """Whether a parameter of a URL with the name of a secret has a harmless value."""
     if name.rpartition("_")[2].lower() in _ONLY_WHEN_LONG and len(value) < _LONG:
         return True
     return _PLAIN_WORD.fullmatch(value) is not None

@@ -1,8 +1,8 @@
 """A histogram bound to one series: recording into it costs a third of what looking the series up each time costs.
 
-The SDK has no bound instruments (the specification dropped them). So the first measurement of a series goes the public
-way; then the aggregations that took it are looked up, and used from there on. Where the SDK differs, every measurement
-goes the public way.
+The SDK has no bound instruments (the specification dropped them). So the first measurement of a series uses the public
+API; then the aggregations that received it are looked up, and later measurements go straight to them. Where the SDK
+differs, every measurement uses the public API.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ class TolerantTracer(Tracer):
             return self._start_plain(options)
 
     def _start(self, options: SpanOptions) -> trace.Span:
-        """What the SDK's tracer does, in fewer steps: an unsampled request pays for little else than this."""
+        """The same as the SDK's tracer in fewer steps: this is most of the cost of an unsampled request."""
         name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception, _ = options
         given = trace.get_current_span(context).get_span_context()
         if not private.is_enabled(self):

@@ -216,7 +216,7 @@ class BlogautoTracerProvider(private.WithoutForkHandler, TracerProvider):
         return tracer
 
     def write_deferred_span(self, **fields: Unpack[DeferredSpanFields]) -> None:
-        """Pass a finished span to every processor, sampled whatever was decided at its start."""
+        """Pass a finished span to every processor, as sampled regardless of the decision at its start."""
         given: dict[str, Any] = {**fields}
         context: SpanContext = given["context"]
         given["context"] = SpanContext(

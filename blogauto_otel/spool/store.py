@@ -205,7 +205,7 @@ class Spool:
             os.close(file)
 
     def release(self, segment: ClaimedSegment) -> SpoolFile | None:
-        """Give up the claim, so that any process may claim the file; None when it does not exist any more."""
+        """Release the claim, so that any process may claim the file; None when it does not exist any more."""
         name = segment.name.with_state(FREE).with_items(segment.items)
         with contextlib.suppress(FileNotFoundError), self._directory.open() as directory:
             self._disk.rename(directory, str(segment.name), str(name))

@@ -98,5 +98,5 @@ class AlertDefinition:
 
     @property
     def title(self) -> str:
-        """The name and the labels that tell rules of one name apart."""
+        """The name and the labels that distinguish rules of one name."""
         return " ".join((self.name, *self.rule.labels.values()))

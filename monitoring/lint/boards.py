@@ -1,4 +1,4 @@
-"""Checks of boards: the rules of Grafana's linter, written anew, and rules that tie boards to metrics and alerts."""
+"""Checks of boards: the rules of Grafana's linter, reimplemented, and rules that tie boards to metrics and alerts."""
 
 from __future__ import annotations
 

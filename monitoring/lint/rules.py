@@ -1,4 +1,4 @@
-"""Checks of rules: those that pint makes without a server, written anew, and our own conventions."""
+"""Checks of rules: those that pint makes without a server, reimplemented, and our own conventions."""
 
 from __future__ import annotations
 

@@ -86,9 +86,9 @@ def huge_body(size: int = 300_000_000, *, code: int = 200) -> Answer:
     return Answer(status=code, size=size)
 
 
-def raw(said: bytes, more: bytes = b"", *, pause: float = 0.0, endless: bool = False, close: bool = False) -> Answer:
+def raw(head: bytes, more: bytes = b"", *, pause: float = 0.0, endless: bool = False, close: bool = False) -> Answer:
     """These bytes, HTTP or not; then `more`, once or without end."""
-    return Answer(raw=said, more=more, pause=pause, endless=endless, close=close, received=False)
+    return Answer(raw=head, more=more, pause=pause, endless=endless, close=close, received=False)
 
 
 def slow_reader(seconds: float) -> Answer:

@@ -1,4 +1,4 @@
-"""Any optional part may be missing, broken or too old: the application starts and answers all the same."""
+"""Any optional part may be missing, broken or too old: the application starts and answers nevertheless."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Meters:
         }
 
     def points(self, name: str) -> Points:
-        """Value by attributes; of a histogram the sum."""
+        """Value by attributes; for a histogram, the sum."""
         metric = self.metrics().get(name)
         if metric is None:
             return {}
@@ -68,5 +68,5 @@ def meters() -> Iterator[Meters]:
 
 @pytest.fixture
 def declarations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instruments that a test declares are gone after it."""
+    """Instruments that a test declares are removed after it."""
     monkeypatch.setattr(instruments._state, "declarations", dict(instruments._state.declarations))

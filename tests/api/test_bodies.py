@@ -1,4 +1,4 @@
-"""The body of a log record that is a map or a list stays one; a line on the console says it as text."""
+"""The body of a log record that is a map or a list is exported as one; the console line prints it as text."""
 
 from __future__ import annotations
 

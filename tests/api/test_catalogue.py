@@ -1,4 +1,4 @@
-"""The catalogue says what the contract promises, under the names that arrive in Prometheus."""
+"""The catalogue has the metrics that the contract promises, under the names that arrive in Prometheus."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_the_catalogue_is_what_was_promised_and_the_operations() -> None:
     assert found == {**PROMISED, **OPERATIONS}
 
 
-def test_another_namespace_changes_only_the_first_word() -> None:
+def test_another_namespace_changes_only_the_prefix() -> None:
     assert spec("api.requests").otel_name("shop") == "shop.api.requests"
     assert spec("api.requests").prometheus_name("shop") == "shop_api_requests_total"
 

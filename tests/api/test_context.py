@@ -1,4 +1,4 @@
-"""What is bound stays with its request: visible in all of it, and in nothing else."""
+"""Bound values belong to their request: all of its code sees them, and no other request does."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_other_names_stay_and_values_of_other_types_become_text() -> None:
     assert bound() == {"site": "example.org", "attempt": 2, "share": 0.5, "draft": True}
 
 
-class Mute:
+class Unprintable:
     def __str__(self) -> str:
         raise ZeroDivisionError
 
 
-def test_none_unbinds() -> None:
+def test_binding_none_unbinds() -> None:
     bind(user_id="42", site="a")
     bind(user_id=None)
     assert bound() == {"site": "a"}
@@ -57,15 +57,15 @@ def test_none_unbinds() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2**64, str(2**64)), (Mute(), "<Mute without text: ZeroDivisionError>")],
+    [(2**64, str(2**64)), (Unprintable(), "<Unprintable without text: ZeroDivisionError>")],
     ids=["a number beyond 64 bits", "an object without words"],
 )
-def test_what_cannot_be_said_is_bound_as_what_it_is_and_costs_no_neighbour(value: object, text: str) -> None:
+def test_a_value_without_text_is_bound_as_a_description_and_other_values_stay(value: object, text: str) -> None:
     bind(odd=value, tenant="acme")
     assert bound() == {"odd": text, "tenant": "acme"}
 
 
-def test_unbinding_what_is_not_bound_is_nothing() -> None:
+def test_unbinding_an_unbound_name_does_nothing() -> None:
     unbind("never")
     assert bound() == {}
 
@@ -80,7 +80,7 @@ def test_a_request_carries_its_id_and_what_it_binds_until_it_ends() -> None:
     assert bound() == {}
 
 
-def test_what_one_request_binds_the_next_does_not_see() -> None:
+def test_values_of_one_request_are_not_visible_in_the_next() -> None:
     first = begin_request("r1")
     bind(user_id="42")
     end_request(first)
@@ -99,7 +99,7 @@ def test_a_pipelined_request_that_starts_in_the_context_of_the_one_before_does_n
     end_request(first)
 
 
-def test_what_was_bound_outside_requests_is_part_of_each() -> None:
+def test_values_bound_outside_requests_apply_to_each_request() -> None:
     bind(region="eu")
     token = begin_request("r1")
     bind(user_id="42")
@@ -173,21 +173,21 @@ def test_many_threads_of_one_request_bind_at_once_and_nothing_is_lost() -> None:
     end_request(token)
 
 
-def test_a_request_that_is_ended_elsewhere_leaves_nothing_behind() -> None:
+def test_a_request_that_is_ended_in_another_context_leaves_nothing_bound() -> None:
     token = contextvars.copy_context().run(begin_request, "r1")
     end_request(token)
     assert bound() == {}
 
 
-def test_a_request_that_the_garbage_collector_ends_takes_nothing_from_another() -> None:
-    abandoned = contextvars.copy_context().run(begin_request, "r1")
+def test_a_request_that_the_garbage_collector_ends_does_not_affect_another() -> None:
+    other = contextvars.copy_context().run(begin_request, "r1")
     token = begin_request("r2")
-    end_request(abandoned)
+    end_request(other)
     assert current_request_id() == "r2"
     end_request(token)
 
 
-def test_what_is_bound_is_bounded_and_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_bound_values_are_limited_and_a_warning_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         bind(long="x" * 5000, **{f"name{number}": number for number in range(100)})
     assert len(bound()) == MAX_BOUND
@@ -195,7 +195,7 @@ def test_what_is_bound_is_bounded_and_told(caplog: pytest.LogCaptureFixture) -> 
     assert "left out" in caplog.text
 
 
-def test_a_bound_value_can_be_changed_when_no_further_name_fits() -> None:
+def test_a_bound_value_can_be_changed_when_the_limit_is_reached() -> None:
     bind(**{f"name{number}": number for number in range(MAX_BOUND)})
     bind(name0="new")
     assert bound()["name0"] == "new"

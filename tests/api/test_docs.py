@@ -1,4 +1,4 @@
-"""The generated pages are what their sources say now: `make docs` writes them anew."""
+"""The generated pages are up to date with their sources; `make docs` writes them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exception remembers the span that it ended, for whoever tells of it later."""
+"""An exception is stored with the span that it ended, for reports that come later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def a_span(trace_id: int = 1, span_id: int = 1) -> SpanContext:
 
 
 class GroupError(Exception):
-    """As `ExceptionGroup` looks, on any Python."""
+    """A class like `ExceptionGroup`, on any Python."""
 
     def __init__(self, *exceptions: BaseException) -> None:
         super().__init__()
@@ -48,18 +48,18 @@ def test_raised_again_in_another_trace_it_belongs_there() -> None:
     assert second.event_id is None
 
 
-def test_one_that_was_told_outside_any_trace_learns_its_span_and_keeps_its_event() -> None:
+def test_an_exception_reported_outside_any_trace_gets_its_span_later_and_keeps_its_event() -> None:
     error = ValueError()
     first = record_failure(error, INVALID_SPAN_CONTEXT)
     assert first is not None
-    first.event_id = "told"
+    first.event_id = "event-1"
     record_failure(error, a_span())
     found = failure_of(error)
     assert found is not None
-    assert (found.event_id, found.span_context) == ("told", a_span())
+    assert (found.event_id, found.span_context) == ("event-1", a_span())
 
 
-def test_outside_any_trace_nothing_is_forgotten() -> None:
+def test_a_second_failure_outside_any_trace_keeps_the_first_span() -> None:
     error = ValueError()
     record_failure(error, a_span())
     record_failure(error, INVALID_SPAN_CONTEXT)
@@ -68,7 +68,7 @@ def test_outside_any_trace_nothing_is_forgotten() -> None:
     assert found.span_context == a_span()
 
 
-def test_it_travels_to_other_processes_without_what_it_remembers() -> None:
+def test_a_pickled_exception_does_not_carry_its_failure() -> None:
     error = ValueError("text")
     record_failure(error, a_span())
     for one in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
@@ -77,14 +77,14 @@ def test_it_travels_to_other_processes_without_what_it_remembers() -> None:
 
 
 class OwnError(Exception):
-    """An application's."""
+    """An exception of the application."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
-def test_an_applications_exception_looks_as_it_did() -> None:
+def test_an_exception_of_the_application_looks_unchanged() -> None:
     error = OwnError("taken")
     record_failure(error, a_span())
     assert vars(error) == {"code": "taken"}
@@ -92,7 +92,7 @@ def test_an_applications_exception_looks_as_it_did() -> None:
     assert failure_of(copy.copy(error)) is None
 
 
-def test_what_an_exception_remembers_goes_with_it() -> None:
+def test_a_failure_is_freed_with_its_exception() -> None:
     error = OwnError("gone")
     record_failure(error, a_span())
     kept = len(failures._state.failures)
@@ -101,7 +101,7 @@ def test_what_an_exception_remembers_goes_with_it() -> None:
     assert len(failures._state.failures) == kept - 1
 
 
-def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:
+def test_an_exception_that_accepts_no_attribute_is_ignored() -> None:
     class ProudError(ValueError):
         __slots__ = ()
 
@@ -113,7 +113,7 @@ def test_an_exception_that_takes_no_attribute_is_let_pass() -> None:
     assert failure_of(ProudError()) is None
 
 
-def test_a_group_only_passed_on_what_failed_inside() -> None:
+def test_an_exception_group_has_the_first_failure_inside_it() -> None:
     first, second = ValueError(), KeyError()
     record_failure(second, a_span(span_id=2))
     group = GroupError(first, GroupError(second))
@@ -123,7 +123,7 @@ def test_a_group_only_passed_on_what_failed_inside() -> None:
     assert found.span_context.span_id == 2
 
 
-def test_in_the_context_of_a_failure_its_span_is_current_and_what_was_bound_there_is_bound() -> None:
+def test_in_the_context_of_a_failure_its_span_is_current_and_its_bound_values_apply() -> None:
     token = begin_request("r1")
     bind(user_id="42")
     error = ValueError()
@@ -136,7 +136,7 @@ def test_in_the_context_of_a_failure_its_span_is_current_and_what_was_bound_ther
     assert bound() == {}
 
 
-def test_where_there_is_a_span_already_it_stays() -> None:
+def test_a_span_that_is_already_current_stays() -> None:
     error = ValueError()
     record_failure(error, a_span())
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
@@ -144,7 +144,7 @@ def test_where_there_is_a_span_already_it_stays() -> None:
         assert get_current_span() is span
 
 
-def test_where_nothing_is_known_nothing_changes() -> None:
+def test_the_context_of_an_unknown_failure_changes_nothing() -> None:
     for unknown in (ValueError(), None, "no exception", True):
         with failure_context(unknown):
             assert not get_current_span().get_span_context().is_valid

@@ -1,4 +1,4 @@
-"""Log lines: one a record, nothing forged, nothing raised; the names are those of OTLP."""
+"""Log lines: one for each record, safe against injection, never raising, with the field names of OTLP."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def span() -> Iterator[Any]:
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_json_line_says_when_how_bad_who_and_what() -> None:
+def test_a_json_line_has_time_severity_logger_and_message() -> None:
     made = record("order %s paid", "A7", level=logging.WARNING)
     made.created = 1_764_000_000.25
     assert as_json(made) == {
@@ -70,7 +70,7 @@ def test_a_json_line_carries_trace_request_user_and_extras(span: Any) -> None:
     assert (fields["amount"], fields["tags"], fields["nested"]) == (3, ["a"], {"b": 1.5})
 
 
-def test_an_extra_does_not_replace_what_the_line_says_itself() -> None:
+def test_an_extra_does_not_replace_a_field_of_the_line() -> None:
     fields = as_json(record("paid", level_="x", timestamp="never", logger="root", trace_id="f" * 32))
     assert fields["logger"] == "shop"
     assert (fields["extra.timestamp"], fields["extra.logger"]) == ("never", "root")
@@ -128,7 +128,7 @@ def test_where_stdout_is_not_unicode_the_line_is_ascii() -> None:
     assert json.loads(line)["message"] == "한글 😀"
 
 
-def test_numbers_that_json_does_not_know_become_text() -> None:
+def test_numbers_that_json_cannot_represent_become_text() -> None:
     fields = as_json(record("m", a=float("nan"), b=[float("inf")], c=10**30))
     assert (fields["a"], fields["b"], fields["c"]) == ("nan", ["inf"], str(10**30))
 
@@ -149,7 +149,7 @@ def test_secrets_do_not_reach_the_line() -> None:
     assert "login with" in fields["message"]
 
 
-def test_a_secret_on_the_edge_of_the_limit_does_not_reach_the_line_by_halves() -> None:
+def test_a_secret_cut_by_the_length_limit_is_not_printed_in_part() -> None:
     redact = build_redactor(Settings())
     for length in range(4_050, 4_110):
         fields = as_json(record(note="x" * length + " postgres://blog:hunter22hunter22@db/"), redact=redact)
@@ -164,7 +164,7 @@ def as_text(made: logging.LogRecord, **options: Any) -> str:
     return TextFormatter(ascii_only=False, **options).format(made)
 
 
-def test_a_text_line_reads_well(span: Any) -> None:
+def test_a_text_line_has_time_level_logger_message_and_fields(span: Any) -> None:
     token = begin_request("r-1")
     line = as_text(record("order %s paid", "A7", amount=3, note="two words"))
     end_request(token)
@@ -230,7 +230,7 @@ class BrokenRedactor:
 
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("formatter", [JsonFormatter, TextFormatter])
-def test_a_line_that_cannot_be_written_says_so_and_does_not_raise(formatter: type[JsonFormatter]) -> None:
+def test_a_record_that_cannot_be_formatted_says_so_and_does_not_raise(formatter: type[JsonFormatter]) -> None:
     line = formatter(redact=BrokenRedactor()).format(record("secret", level=logging.ERROR))
     assert line == "ERROR a log record of 'shop' that could not be written"
 

@@ -1,4 +1,4 @@
-"""What application code counts arrives, once, under its declared labels, and no mistake of a call ever raises."""
+"""Measurements of the application arrive once, under their declared labels; a wrong call never raises."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PUBLISHED = "blogauto.wordpress.posts.published"
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_counter_counts_one_or_as_many_as_it_is_told(meters: Meters) -> None:
+def test_a_counter_adds_one_or_the_given_amount(meters: Meters) -> None:
     metrics.business.keywords_analyzed.add()
     metrics.business.keywords_analyzed.add(3)
     assert meters.points("blogauto.keywords.analyzed") == {(): 4}
@@ -42,7 +42,7 @@ def test_each_value_of_an_attribute_is_its_own_series(meters: Meters) -> None:
     assert meters.points(PUBLISHED) == {(("status", "success"),): 1, (("status", "failed"),): 2}
 
 
-def test_a_gauge_stands_at_its_last_value(meters: Meters) -> None:
+def test_a_gauge_keeps_its_last_value(meters: Meters) -> None:
     metrics.security.blocked_ips.set(12)
     metrics.security.blocked_ips.set(3)
     assert meters.points("blogauto.blocked_ips_total") == {(): 3}
@@ -72,7 +72,7 @@ def test_what_is_emitted_is_what_the_catalogue_says(meters: Meters) -> None:
             assert labels == set(spec.attributes)
 
 
-def test_the_namespace_is_the_first_word() -> None:
+def test_the_namespace_is_the_prefix() -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     instruments.attach(provider, namespace="shop")
@@ -110,7 +110,7 @@ events: Any = metrics.security.security_events
     [{"status": "sucess"}, {"state": "success"}, {}, {"status": None}, {"status": ["success"]}, {"status": 7}],
     ids=str,
 )
-def test_a_wrong_attribute_is_counted_as_other_and_told(
+def test_a_wrong_attribute_is_counted_as_other_and_logged(
     meters: Meters, attributes: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     published.add(2, **attributes)
@@ -121,13 +121,13 @@ def test_a_wrong_attribute_is_counted_as_other_and_told(
 
 
 @quiet_guard
-def test_an_attribute_too_many_is_left_out(meters: Meters) -> None:
+def test_an_undeclared_attribute_is_left_out(meters: Meters) -> None:
     published.add(status="success", site="example.org")
     assert meters.points(PUBLISHED)[("status", "success"),] == 1
 
 
 @quiet_guard
-def test_a_mistake_is_told_once_and_counted_each_time(meters: Meters, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mistake_is_logged_once_and_counted_each_time(meters: Meters, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(50):
         published.add(status="sucess")
     assert _guard.swallowed() == {"measuring wordpress.posts.published": 50}
@@ -136,7 +136,7 @@ def test_a_mistake_is_told_once_and_counted_each_time(meters: Meters, caplog: py
 
 @quiet_guard
 @pytest.mark.parametrize("amount", [-1, math.nan, math.inf, -math.inf, "3 posts", None, [], 10**400], ids=str)
-def test_an_amount_that_is_none_is_dropped_and_counted(meters: Meters, amount: Any) -> None:
+def test_an_invalid_amount_is_dropped_and_counted(meters: Meters, amount: Any) -> None:
     keywords.add(amount)
     assert meters.points("blogauto.keywords.analyzed") == {(): 0}
     assert _guard.swallowed() == {"measuring keywords.analyzed": 1}
@@ -165,10 +165,10 @@ def test_a_value_with_a_hostile_text_is_counted_under_other(meters: Meters) -> N
 
 
 @quiet_guard
-def test_a_provider_that_breaks_costs_a_count(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_provider_that_raises_is_counted_as_an_internal_error(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(MeterProvider):
         def get_meter(self, *args: Any, **kwargs: Any) -> Any:
-            raise RuntimeError("no meter today")
+            raise RuntimeError("no meter")
 
     provider: ApiMeterProvider = Broken(shutdown_on_exit=False)
     instruments.attach(provider, namespace="blogauto")
@@ -192,14 +192,14 @@ def test_label_values_are_text(meters: Meters) -> None:
     assert meters.points("blogauto.security.events") == {(("type", "3"),): 2, (("type", "true"),): 1}
 
 
-def test_a_label_that_cannot_be_encoded_is_made_so(meters: Meters) -> None:
+def test_a_label_that_cannot_be_encoded_is_changed_so_that_it_can(meters: Meters) -> None:
     events.add(type="bad\ud800")
     events.add(type="한" * 500)
     labels = [value for ((_, value),) in meters.points("blogauto.security.events")]
     assert labels == ["bad?", "한" * 200]
 
 
-def test_an_open_attribute_has_at_most_its_number_of_values(
+def test_an_open_attribute_has_a_limited_number_of_values(
     meters: Meters, declarations: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     @counter("visits", unit="{visit}")
@@ -315,20 +315,20 @@ def test_positional_attributes_are_taken_in_their_order(meters: Meters, declarat
 
 
 @quiet_guard
-def test_a_declaration_whose_types_cannot_be_read_is_taken_as_open(
+def test_a_declaration_whose_types_cannot_be_read_accepts_any_value(
     meters: Meters, declarations: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @counter("riddles", unit="{riddle}")
-    def riddles(*, kind: Unknown) -> None:  # type: ignore[name-defined]  # noqa: F821
-        """Riddles."""
+    @counter("tickets", unit="{ticket}")
+    def tickets(*, kind: Unknown) -> None:  # type: ignore[name-defined]  # noqa: F821
+        """Tickets."""
 
-    riddles.add(kind="hard")
-    assert meters.points("blogauto.riddles") == {(("kind", "hard"),): 1}
-    assert "riddles" in caplog.text
+    tickets.add(kind="hard")
+    assert meters.points("blogauto.tickets") == {(("kind", "hard"),): 1}
+    assert "tickets" in caplog.text
 
 
 @quiet_guard
-def test_a_name_that_the_sdk_refuses_costs_the_metric_and_not_the_application(
+def test_a_metric_name_that_the_sdk_refuses_disables_the_metric_and_raises_nothing(
     meters: Meters, declarations: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     @counter("no such name!", unit="{x}")
@@ -368,7 +368,7 @@ async def test_a_decorated_coroutine_function_counts_when_it_was_awaited(meters:
 
 
 @pytest.mark.slow
-def test_a_forked_child_begins_at_zero_again(meters: Meters) -> None:
+def test_a_forked_child_starts_at_zero_again(meters: Meters) -> None:
     metrics.business.keywords_analyzed.add(5)
     read, write = os.pipe()
     pid = os.fork()

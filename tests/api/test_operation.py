@@ -219,7 +219,7 @@ async def test_an_async_generator_that_ends_is_a_success(spans: Spans, meters: M
 
 
 @pytest.mark.quiet_guard
-def test_a_tracer_that_breaks_costs_the_span_and_not_the_block(
+def test_a_block_runs_without_a_span_when_the_tracer_raises(
     meters: Meters, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(TracerProvider):

@@ -1,4 +1,4 @@
-"""The compose files: accepted by Compose's own loader, hardened, and whole: nothing they name is missing."""
+"""The compose files: Compose's own loader accepts them, containers are hardened, and every named file exists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_HEALTH_CHECK = {
     "otel-collector": 'its image holds one program and no shell; the alert on up{job="otel-collector"} watches it',
     "prepare": "runs once and ends",
 }
-# compose-lint's findings that are wanted, and why.
+# Intended findings of compose-lint, and why.
 WANTED_FINDINGS = {
     ("prepare", "CL-0018"): "gives volumes their owner, with CHOWN alone, without network, and ends",
     ("node-exporter", "CL-0013"): "reading /proc and /sys of the host is its purpose; read-only",
@@ -80,7 +80,7 @@ def test_a_missing_secret_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED_BY_APPS)
-def test_the_optional_services_want_their_credentials(name: str) -> None:
+def test_the_optional_services_require_their_credentials(name: str) -> None:
     done = load(WITH_APPS, {**example_environment(), **APPS_SECRETS, name: ""})
     assert done.returncode != 0
     assert f"required variable {name} is missing a value: set it in .env" in done.stderr
@@ -95,11 +95,11 @@ def test_no_secret_has_a_default() -> None:
 def test_every_variable_is_in_the_example_environment() -> None:
     text = "".join((ROOT / name).read_text() for name in WITH_APPS)
     used = set(re.findall(r"\$\{(\w+)", text))
-    told = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    assert used <= told
+    listed = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used <= listed
 
 
-def test_the_contract_variables_are_all_there() -> None:
+def test_every_variable_of_the_contract_exists() -> None:
     wanted = {
         "ENVIRONMENT",
         "SENTRY_DSN",
@@ -122,7 +122,7 @@ def test_every_image_is_pinned_by_version_and_digest(services: dict[str, dict[st
         assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+(-alpine)?@sha256:[0-9a-f]{64}", service["image"]), name
 
 
-def test_the_demo_image_is_built_on_a_pinned_one_and_runs_as_nobody() -> None:
+def test_the_demo_image_is_built_on_a_pinned_one_and_does_not_run_as_root() -> None:
     text = (ROOT / "examples" / "blog" / "Dockerfile").read_text()
     images = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
     assert images
@@ -149,14 +149,14 @@ def test_every_container_is_hardened(services: dict[str, dict[str, Any]]) -> Non
         assert {"cpus", "memory", "pids"} <= limits.keys(), name
 
 
-def test_nothing_sees_the_docker_engine_or_writes_to_the_host(services: dict[str, dict[str, Any]]) -> None:
+def test_no_service_accesses_the_docker_engine_or_writes_to_the_host(services: dict[str, dict[str, Any]]) -> None:
     for name, service in services.items():
         for volume in binds(service):
             assert "docker.sock" not in volume["source"], name
             assert volume.get("read_only") is True, (name, volume)
 
 
-def test_every_service_tells_its_health_or_says_why_not(services: dict[str, dict[str, Any]]) -> None:
+def test_every_service_has_a_health_check_or_a_reason(services: dict[str, dict[str, Any]]) -> None:
     without = {name for name, service in services.items() if not service.get("healthcheck")}
     assert without == NO_HEALTH_CHECK.keys()
 
@@ -173,10 +173,10 @@ def lint(*files: Path) -> set[tuple[str, str]]:
 
 
 @linted
-def test_the_linter_finds_what_is_wanted_and_nothing_else(everything: dict[str, Any], tmp_path: Path) -> None:
+def test_the_linter_reports_only_the_intended_findings(everything: dict[str, Any], tmp_path: Path) -> None:
     merged = tmp_path / "compose.yml"
     merged.write_text(yaml.safe_dump(everything))
-    # Here every variable has its value; whether the files themselves hold credentials is the next test.
+    # Every variable has its value here; the next test checks the files themselves for credentials.
     found = {(service, rule) for service, rule in lint(merged) if rule not in CREDENTIALS}
     assert found == WANTED_FINDINGS.keys()
 
@@ -187,7 +187,7 @@ def test_the_files_hold_no_credentials() -> None:
     assert {(service, rule) for service, rule in found if rule in CREDENTIALS} == set()
 
 
-# --- wholeness -----------------------------------------------------------------------------------------------------
+# --- files -----------------------------------------------------------------------------------------------------
 
 
 def test_every_mounted_path_exists(services: dict[str, dict[str, Any]]) -> None:
@@ -213,7 +213,7 @@ def host_path(service: Mapping[str, Any], path: str) -> Path:
     raise AssertionError(f"{path} is not mounted")
 
 
-def test_the_image_of_the_demo_copies_what_exists_and_is_let_through() -> None:
+def test_the_demo_image_copies_existing_files_that_dockerignore_admits() -> None:
     text = (ROOT / "examples" / "blog" / "Dockerfile").read_text()
     allowed = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     copies = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
@@ -230,7 +230,7 @@ def test_a_service_waits_only_for_what_it_cannot_start_without(services: dict[st
     assert waits["grafana"] == {"prometheus", "jaeger", "loki"}
 
 
-def test_output_goes_to_loki_except_where_it_would_go_round_or_twice(services: dict[str, dict[str, Any]]) -> None:
+def test_output_goes_to_loki_except_where_it_would_loop_or_arrive_twice(services: dict[str, dict[str, Any]]) -> None:
     drivers = {name: service["logging"]["driver"] for name, service in services.items()}
     assert {name for name, driver in drivers.items() if driver == "json-file"} == OWN_OUTPUT
     assert {driver for name, driver in drivers.items() if name not in OWN_OUTPUT} == {"fluentd"}
@@ -259,7 +259,7 @@ def test_the_optional_jobs_are_mounted_where_prometheus_looks(services: dict[str
     assert [job["job_name"] for job in jobs["scrape_configs"]] == ["postgres", "redis", "node", "blogauto-frontend"]
 
 
-def test_the_optional_file_adds_and_takes_nothing_away(services: dict[str, dict[str, Any]]) -> None:
+def test_the_optional_file_adds_services_and_removes_none(services: dict[str, dict[str, Any]]) -> None:
     base = model(BASE)["services"]
     for name in ("otel-collector", "prometheus"):
         assert services[name]["command"] == base[name]["command"]
@@ -307,7 +307,7 @@ def test_one_interval_everywhere(services: dict[str, dict[str, Any]]) -> None:
     assert milliseconds == 15_000
 
 
-def test_the_boards_are_mounted_where_they_are_looked_for(services: dict[str, dict[str, Any]]) -> None:
+def test_the_boards_are_mounted_where_grafana_reads_them(services: dict[str, dict[str, Any]]) -> None:
     path = ROOT / "collector" / "backends" / "grafana" / "provisioning" / "dashboards" / "blogauto.yaml"
     (provider,) = yaml.safe_load(path.read_text())["providers"]
     assert host_path(services["grafana"], provider["options"]["path"]) == ROOT / "collector/backends/grafana/dashboards"
@@ -332,7 +332,7 @@ def test_the_collector_accepts_its_command_line(extra: str, tmp_path: Path) -> N
 
 
 def prepare(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run prepare.sh with a `chown` that only says what it would do."""
+    """Run prepare.sh with a `chown` that only prints its arguments."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     chown = bin_folder / "chown"
@@ -355,7 +355,7 @@ def test_development_starts_with_the_example_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
-def test_anything_else_refuses_the_example_secrets(tmp_path: Path, environment: str) -> None:
+def test_other_environments_refuse_the_example_secrets(tmp_path: Path, environment: str) -> None:
     done = prepare(tmp_path, ENVIRONMENT=environment, GRAFANA_PASSWORD="a-password-of-our-own")
     assert done.returncode == 1
     assert done.stdout == "", "nothing was touched"
@@ -368,7 +368,7 @@ def test_production_starts_with_secrets_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "token-of-the-test"])
-def test_prometheus_finds_the_token_of_the_backend_and_nobody_else_does(tmp_path: Path, token: str) -> None:
+def test_only_prometheus_can_read_the_token_of_the_backend(tmp_path: Path, token: str) -> None:
     assert prepare(tmp_path, BLOGAUTO_OTEL_METRICS_TOKEN=token).returncode == 0
     file = tmp_path / "prometheus-secrets" / "metrics-token"
     assert file.read_text() == token
@@ -386,13 +386,13 @@ def test_the_token_of_the_backend_is_where_prometheus_looks_for_it(services: dic
     assert services["prometheus"]["depends_on"]["prepare"]["condition"] == "service_completed_successfully"
 
 
-def test_the_demo_asks_for_the_token_that_prometheus_brings() -> None:
+def test_the_demo_requires_the_token_that_prometheus_sends() -> None:
     found = model(BASE, BLOGAUTO_OTEL_METRICS_TOKEN="token-of-the-test")["services"]
     for name in ("backend", "prepare"):
         assert found[name]["environment"]["BLOGAUTO_OTEL_METRICS_TOKEN"] == "token-of-the-test"
 
 
-def test_inside_containers_everything_listens_and_the_host_publishes_on_loopback(
+def test_containers_listen_on_all_addresses_and_the_host_publishes_on_loopback(
     services: dict[str, dict[str, Any]],
 ) -> None:
     assert services["otel-collector"]["environment"]["OTELCOL_LISTEN_HOST"] == "0.0.0.0"

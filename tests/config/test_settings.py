@@ -284,7 +284,7 @@ class TestEachSetting:
         assert option.help.endswith(".")
         assert option.section
         page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-        assert f"`{option.variable}`" in page, "write the page anew: python tools/generate_docs.py"
+        assert f"`{option.variable}`" in page, "write the page again: python tools/generate_docs.py"
 
     def test_its_value_is_valid_as_text_of_its_own_variable(self, field: str) -> None:
         """Also the default: what is printed can be typed."""
@@ -444,7 +444,7 @@ WITH_SECRETS: list[Mapping[str, str]] = [
 
 @pytest.mark.parametrize("environ", WITH_SECRETS)
 class TestSecrets:
-    def test_they_are_in_no_print_and_no_message(self, environ: Mapping[str, str]) -> None:
+    def test_secrets_are_in_no_repr_and_no_message(self, environ: Mapping[str, str]) -> None:
         loaded = load(environ)
         assert SECRET not in repr(loaded)
         assert SECRET not in str(loaded.settings)

@@ -191,7 +191,7 @@ def test_a_visitor_who_does_not_stop_is_blocked_for_a_while() -> None:
     assert not protection.is_blocked("robot")
     protection.may_ask("robot", "/x")
     assert protection.is_blocked("robot")
-    assert not protection.is_blocked("somebody else")
+    assert not protection.is_blocked("another visitor")
     clock.now += BLOCKED_FOR + 1
     assert not protection.is_blocked("robot")
 

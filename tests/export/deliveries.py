@@ -30,7 +30,7 @@ ENCODER = Encoder(Nothing())
 
 @contextmanager
 def delivering(receiver: Receiver | str, *, timing: Timing | None = None, **settings: Any) -> Iterator[Delivery]:
-    """A delivery with short delays and without a spool; what it leaves behind is dropped."""
+    """A delivery with short delays and without a spool; pending items are dropped at the end."""
     url = receiver if isinstance(receiver, str) else receiver.url
     given: dict[str, Any] = {
         "endpoint": url,
@@ -76,7 +76,7 @@ def workers() -> list[threading.Thread]:
 
 
 def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From here on no thread of ours can be started."""
+    """Make every further start of a thread fail."""
     start = threading.Thread.start
 
     def none_left(self: threading.Thread) -> None:
@@ -88,7 +88,7 @@ def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    """Wait until something that no receiver sees has happened."""
+    """Wait for a condition that no receiver can observe."""
     pause = threading.Event()
     for _ in range(int(timeout / 0.01)):
         if condition():

@@ -104,7 +104,7 @@ _PATHS: Final = {"TraceService": "/v1/traces", "MetricsService": "/v1/metrics", 
 
 
 class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio has no types
-    """The receiver over gRPC; `reply` says what a call gets, and what it does not abort counts as received."""
+    """The receiver over gRPC; `reply` answers a call; a call that it does not abort counts as received."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,14 +125,14 @@ class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # gr
             server.stop(None).wait()
 
     def service(self, details: Any) -> Any:
-        """Of `grpc.GenericRpcHandler`: any method is known here."""
+        """Implement `grpc.GenericRpcHandler`: every method exists."""
         path = _PATHS[details.method.split("/")[1].rpartition(".")[2]]
         headers = dict(details.invocation_metadata)
 
         def handle(body: bytes, context: Any) -> bytes:
             try:
                 answer = self.reply(context)
-            except Exception:  # how `abort` leaves
+            except Exception:  # `abort` raises it
                 code = context.code().value[0]
                 self.store(Request(path, headers, body, body, time.time(), code), received=False)
                 raise

@@ -18,7 +18,7 @@ class Nothing:
 
 
 class Word:
-    """One word is secret, wherever it stands, and so is everything under `password`."""
+    """One word is secret everywhere, and so is every value under `password`."""
 
     def text(self, value: str) -> str:
         return value.replace(SECRET, "***") if SECRET in value else value

@@ -77,7 +77,7 @@ def test_parent_and_child_share_no_connection(receiver: Receiver) -> None:
         assert in_child(child)
         enqueue(delivery, ["after"])
         assert delivery.force_flush(10.0)
-        assert receiver.connections == 2  # the parent's was left as it is
+        assert receiver.connections == 2  # the parent's connection stays open
     assert len(names(receiver)) == 52
 
 

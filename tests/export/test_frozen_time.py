@@ -1,4 +1,4 @@
-"""Under freezegun the application's clocks stand still, and telemetry is delivered all the same."""
+"""Under freezegun the application's clocks are frozen, and telemetry is delivered nevertheless."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testkit.processes import running
 from testkit.receiver import Receiver
 from tests.export.deliveries import wait_for
 
-# The process goes on until it is killed: what arrives was sent by the worker, not at the end.
+# The process runs until it is killed: the worker sent what arrives, not the flush at exit.
 SETUP = """
 import logging, threading
 from freezegun import freeze_time

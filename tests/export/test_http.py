@@ -298,7 +298,7 @@ def test_a_success_before_the_request_was_sent_is_not_believed(keeps_open: bool)
 
 
 def test_a_surplus_response_is_not_taken_for_the_next() -> None:
-    with saying(OK + b"HTTP/1.1 2", close=False) as early:  # the rest of it may come at any time
+    with saying(OK + b"HTTP/1.1 2", close=False) as early:  # the rest of it may arrive at any time
         transport = to(early.url)
         for _ in range(2):
             assert send(transport).status is ExportStatus.DELIVERED
@@ -317,8 +317,8 @@ def test_descriptors_that_were_closed_under_it_are_neither_used_nor_closed(recei
     transport.close()
     other_end.setblocking(False)
     with pytest.raises(BlockingIOError):
-        other_end.recv(1)  # nothing of ours came
-    os.write(number, b"x")  # and it is open
+        other_end.recv(1)  # we sent nothing
+    os.write(number, b"x")  # and did not close it
     assert other_end.recv(1) == b"x"
     os.close(number)
     theirs.close()
@@ -389,7 +389,7 @@ def test_abort_ends_a_request_that_hangs(receiver: Receiver) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate authority, a server for 127.0.0.1 and a client that it signed, and a stranger."""
+    """A certificate authority, a server for 127.0.0.1 and a client that it signed, and an unknown authority."""
     folder = tmp_path_factory.mktemp("tls")
     _certificate(folder, "ca", "/CN=test CA", "-days", "2", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     for name, extra in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):

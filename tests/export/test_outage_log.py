@@ -1,4 +1,4 @@
-"""A receiver that is away: one line for all signals, what to do about it, and silence until something changes."""
+"""An unavailable receiver: one log line for all signals, with advice, and no other until something changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_outage_is_logged_when_it_changes_only(outages: OutageLog, caplog: py
     fail(outages, REFUSED)
     fail(outages, OVERLOADED)
     fail(outages, REFUSED)
-    succeed(outages, Signal.TRACES, Signal.LOGS)  # metrics are still away
+    succeed(outages, Signal.TRACES, Signal.LOGS)  # metrics still fail
     assert [message.partition(",")[0] for message in caplog.messages] == [
         "cannot deliver telemetry to http://c:4318",
         "cannot deliver traces to http://c:4318",

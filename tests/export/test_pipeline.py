@@ -54,7 +54,7 @@ def figures(delivery: Delivery, of: Signal = Signal.TRACES) -> SignalStats:
 
 
 def balance(stats: SignalStats) -> int:
-    """What the documentation says of the figures: nothing is left over."""
+    """The figures add up as the documentation says."""
     before = {drop_reasons.TOO_LARGE, drop_reasons.UNSERIALISABLE, drop_reasons.AFTER_SHUTDOWN}
     dropped = sum(count for reason, count in stats.dropped.items() if reason not in before)
     return stats.accepted - stats.sent - stats.queue_items - dropped
@@ -301,10 +301,10 @@ def test_a_flush_gives_up_on_a_receiver_that_is_unavailable(receiver: Receiver, 
         started = time.monotonic()
         assert delivery.force_flush(10.0) is False
         assert seconds(started) < 1.5 + 2.0
-        assert figures(delivery).queue_items == 10  # there may be a later
+        assert figures(delivery).queue_items == 10  # a later flush may deliver them
         started = time.monotonic()
         assert delivery.force_flush(10.0) is False
-        assert seconds(started) < 0.3 + 1.0  # who was not there a moment ago is not waited for again
+        assert seconds(started) < 0.3 + 1.0  # a receiver that was unavailable before gets less time
 
 
 def _make(receiver: Receiver, trouble: str) -> None:
@@ -376,7 +376,7 @@ def test_a_flush_while_items_keep_coming_comes_to_an_end(receiver: Receiver) -> 
 def test_a_flush_sends_what_waited_when_it_was_called_and_no_more(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its threads may be late: what a busy application records meanwhile may be ten times as much."""
+    """Its threads may start late, while a busy application records ten times as much."""
     start = threading.Thread.start
     with delivering(receiver, span_batch_items=10) as delivery:
 
@@ -430,7 +430,7 @@ def test_shutdown_does_not_wait_for_a_receiver_that_is_unavailable(
         delivery.enqueue(Signal.LOGS, SCOPE, b"record")
         started = time.monotonic()
         assert delivery.shutdown(4.0) is False
-        assert seconds(started) < 2.0 + 1.0  # the second is a loaded machine's
+        assert seconds(started) < 2.0 + 1.0  # one second more for a loaded machine
         assert figures(delivery).dropped == {drop_reasons.SHUTDOWN: 10}
         assert (figures(delivery).queue_items, balance(figures(delivery))) == (0, 0)
     assert caplog.text.count("lost: 10 traces, 1 logs") == 1
@@ -527,7 +527,7 @@ def test_only_the_latest_metrics_wait(receiver: Receiver, caplog: pytest.LogCapt
     assert receiver.metrics[0].value >= 4  # type: ignore[operator]
     assert stats.dropped[drop_reasons.SUPERSEDED] >= 3
     assert balance(stats) == 0
-    assert "being lost" not in caplog.text  # the newer collection says all that the older ones did
+    assert "being lost" not in caplog.text  # the newer collection contains the older ones
 
 
 def test_metrics_are_collected_once_more_at_shutdown(receiver: Receiver) -> None:

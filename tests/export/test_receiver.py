@@ -54,12 +54,12 @@ def test_points_are_found_by_name_attributes_and_instance_and_the_latest_counts(
     assert receiver.point("m", {"who": "a"}).value == 2
     assert receiver.total("m") == 8
     assert receiver.total("m", instance="parent") == 8
-    assert receiver.total("m", instance="somebody else") == 0
+    assert receiver.total("m", instance="another instance") == 0
     with pytest.raises(LookupError, match="2 series of m"):
         receiver.point("m")
 
 
-def test_clear_forgets_and_waiting_tells_what_had_arrived(receiver: Receiver) -> None:
+def test_clear_removes_items_and_a_failed_wait_lists_the_received_ones(receiver: Receiver) -> None:
     with delivering(receiver) as delivery:
         enqueue(delivery, ["one"])
         receiver.wait_for(lambda r: r.spans)
@@ -89,7 +89,7 @@ def test_a_refused_item_does_not_count_as_received_and_a_lost_acknowledgement_do
     assert [span.name for span in receiver.spans] == ["x"]
 
 
-def test_a_delay_delays_and_a_drip_drips(receiver: Receiver) -> None:
+def test_an_answer_can_be_delayed_and_sent_in_pieces(receiver: Receiver) -> None:
     for answer in (peer.delay(0.3), peer.Answer(drip=0.01)):
         receiver.answer(answer, times=1)
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The call and the launcher emit the same telemetry, and it is what the golden file says."""
+"""The call and the launcher emit the same telemetry, which is that of the golden file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The instrumentations as an application meets them: one call, whatever it imports and makes before or after."""
+"""The instrumentations through `configure()`, whatever the application imports and creates before or after."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_statement_of_an_operation_is_below_it_with_its_bound_context() -> Non
     assert list(telemetry.points("db.client.operation.duration").values()) == [1]
 
 
-def test_the_machine_and_we_ourselves_are_in_the_metrics() -> None:
+def test_system_metrics_and_sdk_metrics_are_exported() -> None:
     with capture_telemetry() as telemetry:
         pass
     names = {metric.name for metric in telemetry.metrics}

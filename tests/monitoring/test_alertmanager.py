@@ -19,7 +19,7 @@ CONFIG = ROOT / "collector" / "backends" / "alertmanager" / "alertmanager.yml"
 
 
 def expected_receiver(name: str, severity: str, category: str) -> str:
-    """A critical alert pages somebody, whatever its category."""
+    """A critical alert pages, whatever its category."""
     if name == "Watchdog":
         return "watchdog"
     if severity == "critical":

@@ -23,12 +23,12 @@ def test_the_committed_files_are_what_the_code_writes() -> None:
     assert differing == [], "run `python -m monitoring generate`"
 
 
-def test_nothing_lies_about_that_nothing_generates() -> None:
+def test_every_file_in_a_generated_folder_is_generated() -> None:
     assert stale(generated_files(BLOGAUTO), ROOT) == []
 
 
 def test_a_board_survives_grafanas_own_types(boards: Mapping[str, dict[str, Any]]) -> None:
-    """What is read from our JSON and written again says the same: no field is misspelt, none has a wrong type."""
+    """Our JSON, read and written again, is the same: no field is misspelt, none has a wrong type."""
     for uid, board in boards.items():
         again = json.loads(json.dumps(Dashboard.from_json(board), cls=JSONEncoder))
         assert _flat(board) <= _flat(again), uid

@@ -84,7 +84,7 @@ def test_a_query_that_people_type_has_an_answer(query: str, full: Prometheus) ->
 
 
 def test_the_recording_has_what_the_scenario_causes(recorded: RecordedTraffic) -> None:
-    """Without failures the panels about failures would be checked on nothing."""
+    """Without failures, the panels about failures would have no data to check."""
     last = {
         (one.name, one.labels.get("endpoint"), one.labels.get("status"), one.labels.get("type"))
         for one in recorded.samples

@@ -37,5 +37,5 @@ def the_points(pairs: Sequence[tuple[bytes, bytes]]) -> list[Point]:
 
 
 def finished(name: Any = "name", **fields: Any) -> ReadableSpan:
-    """A finished span, of parts that the SDK would not let in; of no resource, because detecting one starts threads."""
+    """A finished span of any values; without a resource, because detecting one starts threads."""
     return ReadableSpan(name, **{"context": CONTEXT, "start_time": 1, "end_time": 2, "resource": NO_RESOURCE, **fields})

@@ -28,7 +28,7 @@ from tests.export.redactors import Nothing
 from tests.otlp import otlp_strategies as shapes
 
 NOTHING = Nothing()
-ENCODER = Encoder(NOTHING)  # one for all examples: what it remembers must not show
+ENCODER = Encoder(NOTHING)  # one for all examples: its caches must not change the result
 examples = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -51,7 +51,7 @@ def test_a_span_is_encoded_as_the_official_encoder_does(span: ReadableSpan) -> N
         mine.flags = official.flags
         for link, official_link, given_link in zip(mine.links, official.links, span.links, strict=True):
             assert link.flags == official_link.flags | given_link.context.trace_flags
-            assert link.trace_state == given_link.context.trace_state.to_header()  # theirs forgets it
+            assert link.trace_state == given_link.context.trace_state.to_header()  # the official encoder omits it
             link.flags, link.trace_state = official_link.flags, ""
     assert normal(ours) == normal(theirs)
 
@@ -78,7 +78,7 @@ def test_metrics_are_encoded_as_the_official_encoder_does(scope: Instrumentation
 
 
 def normal(decoded: Message) -> object:
-    """What a message says: an absent message and an empty one say the same, unless it is one of several choices."""
+    """The content of a message: an absent message equals an empty one, unless it is one of several choices."""
     said: dict[str, object] = {}
     for field, value in decoded.ListFields():
         if field.is_repeated:

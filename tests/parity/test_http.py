@@ -1,4 +1,4 @@
-"""Our server spans and metrics beside contrib's for the same requests: what differs is in the table, and wanted."""
+"""Our server spans and metrics beside contrib's for the same requests: every difference is in the table, intended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from testkit.requests import Watched, ask
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HEADERS = {"user-agent": "curl/8", "host": "shop.example:8443", "traceparent": PARENT}
 
-# What a span or a point says -> why ours says something else than contrib's.
+# Attribute or part of a span or point -> why ours differs from contrib's.
 WANTED: Mapping[str, str] = {
     "request.id": "contrib knows no request ids",
     "server.address": "contrib takes the socket's, port and all, for the name that the client used",
@@ -125,7 +125,7 @@ REQUESTS = (
 
 @dataclass(frozen=True)
 class Said:
-    """What was said of one request."""
+    """The span and the points of one request."""
 
     spans: list[ReadableSpan]
     points: Mapping[Any, float]
@@ -165,7 +165,7 @@ def _ask(app: Any, request: str) -> None:
 
 
 def differences(request: str) -> set[str]:
-    """What the two say differently of one request."""
+    """The differences between the two for one request."""
     ours, theirs = by_ours(request), by_contrib(request)
     a, b = (parts(_server_span(said.spans)) for said in (ours, theirs))
     found = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
@@ -183,7 +183,7 @@ def _server_span(spans: list[ReadableSpan]) -> ReadableSpan:
 
 
 def parts(span: ReadableSpan) -> dict[str, object]:
-    """All that a server span says, in a form that compares."""
+    """The content of a server span, in a comparable form."""
     assert span.context is not None
     assert span.parent is not None
     return {

@@ -1,4 +1,4 @@
-"""Our SQL spans beside contrib's for the same statements: what differs is in the table, and wanted."""
+"""Our SQL spans beside contrib's for the same statements: every difference is in the table, and intended."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ posts = sa.Table(
     "posts", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("title", sa.String, unique=True)
 )
 
-# Attribute, or part of a span -> why ours is not what contrib has.
+# Attribute or part of a span -> why ours differs from contrib's.
 WANTED: Mapping[str, str] = {
-    "name": "`SELECT posts` tells statements apart, where `SELECT <database>` does not (semantic conventions: name)",
+    "name": "`SELECT posts` distinguishes statements, `SELECT <database>` does not (semantic conventions: name)",
     "db.operation.name": "contrib puts the database into it (`SELECT appdb`); an executemany is a BATCH",
     "db.collection.name": "contrib does not say which table",
     "db.query.summary": "contrib has none",
@@ -118,7 +118,7 @@ def spans_of(
 
 
 def parts(span: ReadableSpan) -> dict[str, object]:
-    """All that a span says, in a form that compares; white space in a statement is no difference."""
+    """The content of a span, in a comparable form; white space in a statement is no difference."""
     attributes: dict[str, object] = dict(span.attributes or {})
     attributes["db.query.text"] = " ".join(str(attributes["db.query.text"]).split())
     return {
@@ -157,6 +157,6 @@ def test_what_differs_from_contrib_is_wanted(statement: str, found: Mapping[str,
 
 
 def test_every_wanted_difference_is_there(found: Mapping[str, set[str]]) -> None:
-    # SQLite tells its codes since Python 3.11.
-    untold = {"db.response.status_code"} if sys.version_info < (3, 11) else set()
-    assert set().union(*found.values()) == WANTED.keys() - untold
+    # SQLite reports its codes since Python 3.11.
+    unavailable = {"db.response.status_code"} if sys.version_info < (3, 11) else set()
+    assert set().union(*found.values()) == WANTED.keys() - unavailable

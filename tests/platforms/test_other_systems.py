@@ -1,4 +1,4 @@
-"""Windows and macOS, as far as Linux can play them: what they lack is taken away before the package is imported."""
+"""Windows and macOS, as far as Linux can simulate them: what they lack is removed before the package is imported."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def windows():
     without(signal, "pthread_sigmask", "pthread_kill", "sigwait", "SIGHUP", "SIGPIPE", "SIGKILL", "SIGUSR1", "SIGXFSZ",
             "SIG_BLOCK", "SIG_SETMASK", "valid_signals")
     socket.socketpair = functools.partial(socket.socketpair, socket.AF_UNIX)  # the event loop of this system needs it
-    shutil.disk_usage = lambda path: shutil._ntuple_diskusage(100, 40, 60)  # there it asks the system another way
+    shutil.disk_usage = lambda path: shutil._ntuple_diskusage(100, 40, 60)  # it uses another system call there
     without(socket, "AF_UNIX", "MSG_NOSIGNAL")
     without(select, "poll", "epoll")
     BLOCKED = {"fcntl", "resource", "grp", "pwd", "termios"}

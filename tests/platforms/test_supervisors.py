@@ -1,4 +1,4 @@
-"""A script that starts several workers: its own process serves nothing, and says so."""
+"""A script that starts several workers: its own process serves nothing, and logs so."""
 
 from __future__ import annotations
 

@@ -339,7 +339,7 @@ class TestStructures:
         cleaned = REDACTOR.value("argv", ["mysql", "--password", "c4n4ry", "-h", "db", "--token", "--verbose"])
         assert cleaned == ["mysql", "--password", "[redacted:password]", "-h", "db", "--token", "--verbose"]
 
-    def test_our_own_marks_in_a_key_name_nothing(self) -> None:
+    def test_markers_in_a_key_name_no_secret(self) -> None:
         once = REDACTOR.value("body", [["Basic dXNlcjpwYXNz", []], {"Basic dXNlcjpwYXNz": "x"}])
         assert REDACTOR.value("body", once) is once
 
@@ -361,7 +361,7 @@ class TestStructures:
         assert "c4n4ry" not in str(REDACTOR.value("body", deep))
         assert REDACTOR.value("body", list(range(1_000_000))) == "[redacted:too-deep]"
 
-    def test_text_of_a_class_that_lies_is_read_all_the_same(self) -> None:
+    def test_the_actual_text_of_a_str_subclass_is_read(self) -> None:
         class Liar(str):
             __slots__ = ()
 
@@ -378,7 +378,7 @@ class TestStructures:
         clean = Liar("all is well")
         assert REDACTOR.value("note", clean) is clean
 
-    def test_values_that_a_model_refused_go_by_their_place(self) -> None:
+    def test_values_that_a_model_refused_are_redacted_by_their_location(self) -> None:
         misfits = [{"loc": ("body", "password"), "input": "c4n4ry"}, {"loc": ("body", 0, "title"), "input": "x"}]
         cleaned = REDACTOR.value("errors", misfits)
         assert cleaned == [{"loc": ("body", "password"), "input": "[redacted:password]"}, misfits[1]]
@@ -465,7 +465,7 @@ class TestOptions:
         assert redactor.value("customer", "bob") == "bob"
         assert redactor.text("IBAN: DE12") == "IBAN: [redacted:custom]"
 
-    def test_a_key_of_the_user_stands_above_what_we_take_for_harmless(self) -> None:
+    def test_a_key_of_the_user_takes_precedence_over_harmless_names(self) -> None:
         assert Redactor(keys=["token count"]).value("token_count", 5) == "[redacted:custom]"
 
     def test_patterns_of_the_user(self) -> None:
@@ -490,7 +490,7 @@ class TestOptions:
             *("(?:a{1,50}){1,50}b", "(?=(a+)+)b", "((((a|b)+)))*", "(x)(?(1)a+|b+)*"),
         ],
     )
-    def test_a_bad_pattern_is_told_and_costs_nothing_else(self, bad: str) -> None:
+    def test_a_bad_pattern_is_reported_and_affects_nothing_else(self, bad: str) -> None:
         loaded = config.load({"BLOGAUTO_OTEL_REDACT_PATTERNS": bad})
         [problem] = loaded.problems
         assert "BLOGAUTO_OTEL_REDACT_PATTERNS" in problem
@@ -529,7 +529,7 @@ class TestOptions:
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 @pytest.mark.parametrize("ask", ["text", "url", "query"])
-def test_no_text_makes_it_slow_and_none_leaves_longer_than_what_was_looked_at(text: str, ask: str) -> None:
+def test_no_text_makes_it_slow_and_none_leaves_longer_than_the_limit(text: str, ask: str) -> None:
     """Row 63 of the fault matrix: 5 ms an item; here with the slack that a busy machine needs."""
     redactor = Redactor(personal=("email", "phone", "rrn"))
     best = min(_seconds(getattr(redactor, ask), text) for _ in range(3))
@@ -540,7 +540,7 @@ def test_no_text_makes_it_slow_and_none_leaves_longer_than_what_was_looked_at(te
 @pytest.mark.parametrize(
     "piece", ["key#=x1, ", "?a#=%25#&", "token=x# ", "4111111111111111 ", "?code=#&", "a%3D# "], ids=str
 )
-def test_what_is_too_much_to_look_at_does_not_leave(piece: str) -> None:
+def test_text_beyond_the_limits_does_not_leave(piece: str) -> None:
     text = "".join(piece.replace("#", str(number)) for number in range(400)) + " password=c4n4ry"
     cleaned = REDACTOR.text(text)
     assert cleaned.endswith("[redacted:too-long]")
@@ -550,7 +550,7 @@ def test_what_is_too_much_to_look_at_does_not_leave(piece: str) -> None:
 
 
 @pytest.mark.parametrize("ask", ["text", "url", "query"])
-def test_a_secret_on_the_edge_of_what_is_looked_at_does_not_leave_by_halves(ask: str) -> None:
+def test_a_secret_cut_by_the_limit_does_not_leave_in_part(ask: str) -> None:
     limit = 16_384 if ask == "text" else 8_192
     for length in range(limit - 120, limit + 1):
         assert "c4n" not in getattr(REDACTOR, ask)("x" * length + f" postgres://blog:{'c4n4ry' * 15}@db/")

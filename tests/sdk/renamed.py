@@ -1,4 +1,4 @@
-"""A program: OpenTelemetry with private members renamed, as its next release may; what the application notices.
+"""A program: OpenTelemetry with private members renamed, as its next release may; what the application sees.
 
 For itself OpenTelemetry has the members; for `blogauto_otel` they do not exist. Prints a JSON object for each round:
 the members that are renamed, the status's problems, and what arrived.
@@ -24,7 +24,7 @@ _ABSENT = object()
 
 
 def rename(member: str) -> Callable[[], None]:
-    """Rename `module:name` or `module:Class.name`; returns what undoes it."""
+    """Rename `module:name` or `module:Class.name`; returns a function that restores it."""
     module_name, _, path = member.partition(":")
     module: Any = importlib.import_module(module_name)
     owner, _, name = path.rpartition(".")
@@ -64,7 +64,7 @@ def _rename_in_class(owner: Any, name: str) -> Callable[[], None]:
             return get(self, wanted)
         if _asks().startswith(OURS):
             raise AttributeError(f"{owner.__name__}.{name}")
-        for kind in type(self).__mro__:  # past an override of ours, which the SDK does not call any more
+        for kind in type(self).__mro__:  # skip our override, which the SDK does not call any more
             found = original if kind is owner else vars(kind).get(name, _ABSENT)
             if found is not _ABSENT and not kind.__module__.startswith(OURS):
                 return found.__get__(self, type(self)) if hasattr(found, "__get__") else found

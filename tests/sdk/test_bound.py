@@ -1,4 +1,4 @@
-"""A bound series measures as the histogram does, and lets the histogram do it wherever it cannot."""
+"""A bound series measures like its histogram, and uses the histogram where it cannot."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_after_the_first_measurement_the_histogram_is_not_asked_again(monkeypatc
 
 
 @pytest.mark.needs("opentelemetry-sdk>=1.45")
-def test_a_reader_that_is_added_later_gets_what_is_measured_later() -> None:
+def test_a_reader_that_is_added_later_receives_later_measurements() -> None:
     measured, later = Measured(), InMemoryMetricReader()
     series = BoundHistogram(measured.histogram, LABELS)
     series.record(0.1, UNSAMPLED, sampled=False)

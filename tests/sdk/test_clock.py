@@ -16,7 +16,7 @@ HOUR = 3_600 * 10**9
 
 @pytest.fixture
 def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captured]:
-    """Telemetry on a clock that goes back by an hour each time somebody looks."""
+    """Telemetry on a clock that goes back by an hour each time it is read."""
     with capture_telemetry() as captured:
         now = [time.time_ns()]
 

@@ -1,4 +1,4 @@
-"""An exemplar reaches everybody who collects, and does not stay for ever."""
+"""An exemplar is in every collection, and expires after a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a log record to the receiver: redacted, within limits, whatever was logged."""
+"""From a log record to the receiver: redacted and within limits, for any record."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_lengths_and_counts_keep_to_the_settings(receiver: Receiver, caplog: pyt
 
 
 @pytest.mark.quiet_guard
-def test_a_processor_that_raises_costs_neither_the_application_nor_the_record(receiver: Receiver) -> None:
+def test_a_processor_that_raises_affects_neither_the_application_nor_the_record(receiver: Receiver) -> None:
     class Broken(LogRecordProcessor):
         def on_emit(self, log_record: ReadWriteLogRecord) -> None:
             raise RuntimeError
@@ -105,7 +105,7 @@ def test_the_console_exporter_prints_redacted_json(receiver: Receiver, capsys: p
     assert receiver.requests == []
 
 
-def test_loggers_made_before_a_fork_speak_for_the_child(receiver: Receiver) -> None:
+def test_loggers_made_before_a_fork_emit_for_the_child(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         provider = providers.logs
         logger = provider.get_logger("old")

@@ -39,7 +39,7 @@ def points(providers: Providers, name: str) -> dict[object, Any]:
     }
 
 
-def test_what_is_recorded_arrives_and_a_scrape_in_between_disturbs_nothing(receiver: Receiver) -> None:
+def test_measurements_arrive_and_a_scrape_in_between_changes_nothing(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         counter = meter(providers).create_counter("sold", "{item}", "what was sold")
         counter.add(2, {"shop": "a"})
@@ -92,7 +92,7 @@ def slowly(seconds: float) -> Callable[[CallbackOptions], Iterable[Observation]]
     return observe
 
 
-def test_a_callback_that_does_not_come_back_holds_up_nobody_for_ever(receiver: Receiver) -> None:
+def test_a_callback_that_hangs_delays_collections_for_a_limited_time(receiver: Receiver) -> None:
     stuck = threading.Event()
     with providing(receiver) as providers:
         meter(providers).create_observable_gauge("stuck", [lambda _: [Observation(int(stuck.wait(30.0)))]])
@@ -107,7 +107,7 @@ def test_a_callback_that_does_not_come_back_holds_up_nobody_for_ever(receiver: R
 
 
 @pytest.mark.quiet_guard
-def test_a_callback_that_raises_costs_its_own_metric(receiver: Receiver) -> None:
+def test_a_callback_that_raises_affects_only_its_own_metric(receiver: Receiver) -> None:
     def broken(_: CallbackOptions) -> Iterable[Observation]:
         raise ValueError
 
@@ -223,7 +223,7 @@ def test_without_an_exporter_nothing_is_sent_and_a_scrape_still_works(receiver: 
 
 
 @pytest.mark.needs("opentelemetry-exporter-prometheus")
-def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_is_told_that_it_is_taken(
+def test_the_prometheus_exporter_has_a_port_of_its_own_and_a_second_worker_logs_that_it_is_taken(
     receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = free_port()

@@ -1,4 +1,4 @@
-"""Names of any length and number do not fill the memory, and what is recorded under them arrives."""
+"""Names of any length and number do not exhaust the memory, and their items arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry renames a private member: application and telemetry go on, and the status says what is slower."""
+"""OpenTelemetry renames a private member: application and telemetry work, and the status says what is slower."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blogauto_otel.sdk import private, self_test
 from testkit.processes import ROOT, environment
 
 MEMBERS = sorted({member for feature in self_test.FEATURES.values() for member in feature.members})
-# What is imported, or subclassed, once a process needs a process of its own.
+# Members that a process imports or subclasses once need a process of their own.
 OF_CLASSES = [it for it in MEMBERS if "." in it.partition(":")[2] and not it.endswith("._receive_metrics")]
 OF_MODULES = [member for member in MEMBERS if member not in OF_CLASSES]
 # An SDK before 1.41 has none of these, and needs none.

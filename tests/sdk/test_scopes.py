@@ -1,4 +1,4 @@
-"""What a scope or an instrument is described by leaves without secrets, in every signal."""
+"""Names and descriptions of scopes and instruments are exported without secrets, in every signal."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def test_no_secret_is_in_a_description(receiver: Receiver) -> None:
         meter.create_observable_gauge("third", [lambda _: []], description=f"password={SECRET} things")
         data = providers.metering.reader.collect_now()
         providers.flush()
-    assert SECRET not in str(data)  # what `/metrics` is made of
+    assert SECRET not in str(data)  # the data of `/metrics`
     assert {point.description for point in receiver.metrics} >= {"password=[redacted:password] things"}
     assert receiver.point("first").unit == "{thing}"

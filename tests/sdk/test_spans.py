@@ -1,4 +1,4 @@
-"""Our tracer and its spans do what the SDK's own do, whatever they are given."""
+"""Our tracer and its spans behave like the SDK's own, for any input."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ PARENTS = (
 LINK = Link(SpanContext(0xEF, 0x12, True), {"why": "cause"})
 
 
-def test_a_span_may_be_spoken_to_while_it_is_spoken_to() -> None:
+def test_a_span_method_may_be_called_during_another() -> None:
     """As a signal handler or a finalizer does, which runs in the thread that holds the lock of the span."""
     span: Any = Traced(ours=True).start("work")
     with span._lock:
@@ -93,7 +93,7 @@ def test_a_span_may_be_spoken_to_while_it_is_spoken_to() -> None:
     assert dict(span.attributes) == {"a": 1, "b": 2}
 
 
-def test_what_holds_itself_is_not_followed_to_the_end_of_the_stack() -> None:
+def test_a_value_that_contains_itself_does_not_exhaust_the_stack() -> None:
     class Visited(list[Any]):
         times = 0
 

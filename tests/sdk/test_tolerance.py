@@ -1,4 +1,4 @@
-"""Instruments that take anything: what is handed over costs its measurement at most, a callback its own metrics."""
+"""Instruments accept anything: an invalid value affects only its measurement, a failing callback only its metrics."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_attribute_that_cannot_be_read_is_replaced(
 
 @pytest.mark.quiet_guard
 @pytest.mark.parametrize("create", SYNCHRONOUS)
-def test_an_amount_that_is_none_is_no_measurement(receiver: Receiver, create: str) -> None:
+def test_an_invalid_amount_is_no_measurement(receiver: Receiver, create: str) -> None:
     with providing(receiver) as providers:
         instrument = getattr(meter(providers), create)("odd")
         getattr(instrument, SYNCHRONOUS[create])("many", {})
@@ -85,7 +85,7 @@ def test_the_same_name_is_the_same_instrument_and_counts_once(receiver: Receiver
 
 @pytest.mark.parametrize("create", OBSERVABLE)
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-def test_a_callback_that_wants_the_process_to_end_costs_its_own_metrics(
+def test_a_callback_that_raises_system_exit_affects_only_its_own_metrics(
     receiver: Receiver, create: str, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     def exits(_: CallbackOptions) -> Iterable[Observation]:

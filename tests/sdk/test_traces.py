@@ -1,4 +1,4 @@
-"""From a span's end to the receiver: sampled ones only, redacted, within limits, whatever was put on them."""
+"""From a span's end to the receiver: only sampled spans, redacted, within limits, for any attribute."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_count_of_attributes_is_bounded(receiver: Receiver) -> None:
     "variable", ["OTEL_SPAN_EVENT_COUNT_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
                  "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_TRACES_SAMPLER", "OTEL_METRICS_EXEMPLAR_FILTER"],
 )  # fmt: skip
-def test_nonsense_in_the_environment_is_not_read_behind_our_back(
+def test_the_sdk_reads_no_invalid_variable_by_itself(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, "nonsense")
@@ -182,7 +182,7 @@ def test_a_span_written_late_is_sampled_and_reaches_every_processor(receiver: Re
 
 
 @pytest.mark.quiet_guard
-def test_a_processor_that_raises_costs_neither_the_application_nor_the_span(receiver: Receiver) -> None:
+def test_a_processor_that_raises_affects_neither_the_application_nor_the_span(receiver: Receiver) -> None:
     class Broken(SpanProcessor):
         def on_start(self, span: Any, parent_context: Any = None) -> None:
             raise RuntimeError
@@ -222,7 +222,7 @@ class UnspeakableError(Exception):
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_no_value_raises_out_of_a_span_nor_costs_its_neighbours(receiver: Receiver, kind: str) -> None:
+def test_no_value_raises_out_of_a_span_or_affects_other_values(receiver: Receiver, kind: str) -> None:
     bad = HOSTILE[kind]()
     with providing(receiver) as providers:
         tracer = providers.tracing.get_tracer("tests")
@@ -240,7 +240,7 @@ def test_no_value_raises_out_of_a_span_nor_costs_its_neighbours(receiver: Receiv
     assert len(arrived.links) == 2
 
 
-def test_an_exception_that_cannot_be_told_stays_the_application_s_own(receiver: Receiver) -> None:
+def test_an_exception_that_cannot_be_read_is_raised_unchanged(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         span = providers.tracing.get_tracer("tests").start_span("work")
         also: Any = Raises()
@@ -253,7 +253,7 @@ def test_an_exception_that_cannot_be_told_stays_the_application_s_own(receiver: 
 
 
 @pytest.mark.parametrize("way", ["the tracer", "the span"])
-def test_an_exception_without_words_passes_through_a_span_untouched(receiver: Receiver, way: str) -> None:
+def test_an_exception_without_text_passes_through_a_span_untouched(receiver: Receiver, way: str) -> None:
     with providing(receiver) as providers:
         tracer = providers.tracing.get_tracer("tests")
         entered = tracer.start_as_current_span("work") if way == "the tracer" else tracer.start_span("work")
@@ -287,7 +287,7 @@ def test_an_exception_says_in_the_status_what_it_was(receiver: Receiver) -> None
 
 
 @pytest.mark.quiet_guard
-def test_a_sampler_that_raises_costs_the_span_and_not_the_code_that_it_is_about(receiver: Receiver) -> None:
+def test_a_sampler_that_raises_loses_the_span_and_does_not_affect_the_code_inside(receiver: Receiver) -> None:
     class Broken(Sampler):
         def should_sample(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("no opinion")
@@ -305,7 +305,7 @@ def test_a_sampler_that_raises_costs_the_span_and_not_the_code_that_it_is_about(
 # --- fork -----------------------------------------------------------------------------------------------------------
 
 
-def test_tracers_made_before_a_fork_speak_for_the_child(receiver: Receiver) -> None:
+def test_tracers_made_before_a_fork_emit_for_the_child(receiver: Receiver) -> None:
     with providing(receiver) as providers:
         tracer = providers.tracing.get_tracer("tests")
         provider = providers.tracing

@@ -44,7 +44,7 @@ class Run:
     spans: list[Span]
     logs: list[LogRecord]
     output: str
-    said: dict[str, str] = field(default_factory=dict)  # the request's span by trace, as its response said it
+    server_spans: dict[str, str] = field(default_factory=dict)  # ids by trace, from the response headers
     sink: EnvelopeReceiver | None = None
 
     def events_of(self, case: Case, *, sampled: bool) -> list[Event]:
@@ -52,7 +52,7 @@ class Run:
         trace_id = trace_of(case, sampled=sampled)
         return [event for event in self._all_of(case) if event.trace_id == trace_id]
 
-    def strays_of(self, case: Case) -> list[Event]:
+    def misplaced_events_of(self, case: Case) -> list[Event]:
         """The events of a case in other traces."""
         its_own = {trace_of(case, sampled=sampled) for sampled in (True, False)}
         return [event for event in self._all_of(case) if event.trace_id not in its_own]
@@ -61,11 +61,11 @@ class Run:
         return [event for event in self.events if re.search(rf"case:{case.path}(?![\w-])", event.text)]
 
     def failed_span(self, case: Case, *, sampled: bool) -> str | None:
-        """The id of the span that the table names; None where the response did not say it."""
+        """The id of the span that the table names; None where the response had no such header."""
         trace_id = trace_of(case, sampled=sampled)
         wanted = case.span if sampled else case.kept
         if wanted == NONE or not (sampled or case.written):
-            return self.said.get(trace_id)
+            return self.server_spans.get(trace_id)
         found = [span for span in self.spans if span.trace_id == trace_id and _is(span, wanted)]
         assert len(found) == 1, f"{wanted}: {[span.name for span in self.spans if span.trace_id == trace_id]}"
         return found[0].span_id
@@ -94,15 +94,15 @@ def run(variant: str, folder: Path, **variables: str) -> Run:
         }
         with running([*command, "--port", str(port)], folder / f"{variant}.log", port=port, **environment) as child:
             child.wait_until_it_answers("/ready")
-            said: dict[str, str] = {}
+            server_spans: dict[str, str] = {}
             for case in CASES:
                 for sampled in (True, False):
-                    said.update(ask(child, case, sampled=sampled))
+                    server_spans.update(ask(child, case, sampled=sampled))
             _collect(child)
             time.sleep(0.5)  # what is logged after its response
             _collect(child)
             child.terminate()
-            return Run(sink.events, list(receiver.spans), list(receiver.logs), child.output, said, sink)
+            return Run(sink.events, list(receiver.spans), list(receiver.logs), child.output, server_spans, sink)
 
 
 def _collect(child: Process) -> None:

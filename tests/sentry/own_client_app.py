@@ -79,14 +79,14 @@ def main(when: str, options: str) -> None:
         initialise(json.loads(options))
     asyncio.run(ask(application()))
     telemetry.force_flush(20.0)
-    said = telemetry.status().as_dict()
+    status = telemetry.status().as_dict()
     print(
         json.dumps(
             {
-                "sentry": said["instrumentation"]["sentry"],
+                "sentry": status["instrumentation"]["sentry"],
                 "imported": imported,
                 "dropped": dropped(),
-                "swallowed": said["swallowed"],
+                "swallowed": status["swallowed"],
             }
         )
     )

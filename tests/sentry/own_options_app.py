@@ -105,12 +105,12 @@ def main(when: str, options: str) -> None:
     telemetry = blogauto_otel.configure() if when != "alone" else None
     if when != "before":
         initialise()
-    said = asyncio.run(request_all(application()))
+    results = asyncio.run(request_all(application()))
     sentry_sdk.flush(20.0)
     if telemetry is not None:
         telemetry.force_flush(20.0)
     ours = [text for text in seen_breadcrumbs if "line" in text or "case:" in text]
-    print(json.dumps({**said, "breadcrumbs": ours}))
+    print(json.dumps({**results, "breadcrumbs": ours}))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ async def test_no_canary_leaves(linked: Linked, capsys: pytest.CaptureFixture[st
     left = linked.sink.bytes
     found = [place for place in PLACES if canary(place).encode() in left or canary(place).lower().encode() in left]
     with capsys.disabled():
-        print(f"\ncanaries = {len(PLACES)} planted, {len(found)} found in {len(left)} bytes")
+        print(f"\ncanaries = {len(PLACES)} sent, {len(found)} found in {len(left)} bytes")
     assert found == []
 
 

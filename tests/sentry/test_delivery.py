@@ -46,7 +46,7 @@ def test_what_sentry_refuses_is_counted_by_reason(linked: Linked, log: logging.L
     assert linked.figure("queue.items") == 0
 
 
-def test_a_sentry_that_is_not_there_is_a_loss_too(linked: Linked, log: logging.Logger) -> None:
+def test_events_for_an_unreachable_sentry_are_counted_as_lost(linked: Linked, log: logging.Logger) -> None:
     linked.sink.stop()
     log.error("x")
     linked.telemetry.handle.force_flush(60.0)
@@ -100,7 +100,7 @@ def test_a_storm_of_one_error_is_cut_and_counted(link: Link) -> None:
         texts = [event.data["logentry"]["formatted"] for event in linked.events]
         assert texts == ["the same again"] * 3 + ["another place"]
         assert linked.figure("items.withheld") == 7
-        assert linked.dropped() == {}, "an alert need not tell anybody"
+        assert linked.dropped() == {}, "no alert needs to fire"
         assert len([r for r in linked.telemetry.logs if r.log_record.body == "the same again"]) == 10
 
 

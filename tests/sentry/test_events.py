@@ -25,7 +25,7 @@ def tags(event: Any) -> dict[str, str]:
     return found
 
 
-def crumbs(event: Any) -> list[str]:
+def breadcrumbs_of(event: Any) -> list[str]:
     return [crumb["message"] for crumb in event.data["breadcrumbs"]["values"]]
 
 
@@ -83,7 +83,7 @@ def test_breadcrumbs_are_the_lines_of_its_own_trace(linked: Linked, log: logging
         log.warning("second")
         log.debug("too little to say")
         log.error("the event itself")
-    assert crumbs(linked.event) == ["first of this", "left with Sentry", "second"]
+    assert breadcrumbs_of(linked.event) == ["first of this", "left with Sentry", "second"]
 
 
 def test_outside_any_trace_they_are_the_lines_of_its_thread(linked: Linked, log: logging.Logger) -> None:
@@ -91,8 +91,8 @@ def test_outside_any_trace_they_are_the_lines_of_its_thread(linked: Linked, log:
         log.info("of a trace")
     log.info("of this thread")
     log.error("the event itself")
-    assert "of this thread" in crumbs(linked.event)
-    assert "of a trace" not in crumbs(linked.event)
+    assert "of this thread" in breadcrumbs_of(linked.event)
+    assert "of a trace" not in breadcrumbs_of(linked.event)
 
 
 def test_a_message_by_hand_is_linked(linked: Linked) -> None:

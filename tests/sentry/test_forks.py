@@ -40,6 +40,8 @@ def test_each_event_arrives_once_from_the_process_it_happened_in(profiles: str) 
         )
         events = sink.events
     assert done.returncode == 0, done.stderr
-    said = sorted((event.data["logentry"]["formatted"], event.data["tags"]["service.instance.id"]) for event in events)
-    assert [text for text, _ in said] == ["child", "parent 0", "parent 1", "parent 2", "parent 3"]
-    assert len({instance for _, instance in said}) == 2, "the child has an instance of its own"
+    received = sorted(
+        (event.data["logentry"]["formatted"], event.data["tags"]["service.instance.id"]) for event in events
+    )
+    assert [text for text, _ in received] == ["child", "parent 0", "parent 1", "parent 2", "parent 3"]
+    assert len({instance for _, instance in received}) == 2, "the child has an instance of its own"

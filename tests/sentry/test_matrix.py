@@ -21,7 +21,7 @@ def test_an_error_is_one_event_that_names_the_span_that_failed(
     run_of: RunOf, case: Case, variant: str, sampled: bool
 ) -> None:
     run = run_of(variant)
-    assert run.strays_of(case) == [], "linked to another trace, or to none"
+    assert run.misplaced_events_of(case) == [], "linked to another trace, or to none"
     events = run.events_of(case, sampled=sampled)
     assert len(events) == case.events
     if events:
@@ -29,13 +29,13 @@ def test_an_error_is_one_event_that_names_the_span_that_failed(
         assert failed in (None, events[0].span_id)
 
 
-def test_the_whole_matrix_in_a_line(run_of: RunOf, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_matrix_has_no_wrong_event(run_of: RunOf, capsys: pytest.CaptureFixture[str]) -> None:
     linked = wrong = duplicates = missed = total = 0
     for variant in VARIANTS:
         run = run_of(variant)
         total += len(run.events)
         for case in CASES:
-            wrong += len(run.strays_of(case))
+            wrong += len(run.misplaced_events_of(case))
             for sampled in SAMPLED.values():
                 events = run.events_of(case, sampled=sampled)
                 duplicates += max(0, len(events) - case.events)
@@ -74,7 +74,9 @@ def test_the_spans_of_failed_requests_name_their_event(run_of: RunOf, variant: s
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_uvicorn_says_of_a_crash_names_its_event_and_is_in_its_trace(run_of: RunOf, variant: str) -> None:
+def test_the_log_record_of_uvicorn_about_a_crash_names_its_event_and_is_in_its_trace(
+    run_of: RunOf, variant: str
+) -> None:
     run = run_of(variant)
     crashes = [record for record in run.logs if record.scope == "uvicorn.error" and record.severity == "ERROR"]
     assert len(crashes) > 20
@@ -83,7 +85,7 @@ def test_what_uvicorn_says_of_a_crash_names_its_event_and_is_in_its_trace(run_of
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_there_is_no_second_tracing(run_of: RunOf, variant: str) -> None:
+def test_sentrys_sdk_sends_no_traces(run_of: RunOf, variant: str) -> None:
     sink = run_of(variant).sink
     assert sink is not None
     assert {item.kind for item in sink.items} <= {"event", "client_report"}

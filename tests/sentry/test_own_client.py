@@ -30,7 +30,7 @@ class Outcome:
     events: list[Event]
     kinds: set[str]
     spans: list[Span]
-    said: dict[str, Any]
+    status: dict[str, Any]
     headers: list[tuple[str, set[str]]]  # of what was asked of the Collector, by path
     output: str
 
@@ -52,11 +52,11 @@ def run_app(when: str, options: str = "{}", *, dsn: bool = False) -> Outcome:
         command = python("-m", "tests.sentry.own_client_app", when, options)
         done = subprocess.run(command, cwd=ROOT, env=environment(**chosen), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout.splitlines()[-1])
+        status = json.loads(done.stdout.splitlines()[-1])
         assert ours.items == []
         kinds = {item.kind for item in sink.items}
         headers = [(request.path, {name.lower() for name in request.headers}) for request in receiver.requests]
-        return Outcome(sink.events, kinds, list(receiver.spans), said, headers, done.stdout + done.stderr)
+        return Outcome(sink.events, kinds, list(receiver.spans), status, headers, done.stdout + done.stderr)
 
 
 CASES = {"crash": 1, "logged": 2, "both": 3}  # with the number of its trace
@@ -75,8 +75,8 @@ def test_its_events_are_linked_once_each(when: str, dsn: bool) -> None:
         spans = [span for span in outcome.spans if span.trace_id == event.trace_id and span.kind == "SERVER"]
         assert [span.span_id for span in spans] == [event.span_id]
         assert [span.attributes["sentry.event_id"] for span in spans] == [event.id]
-    assert outcome.said["dropped"] == {}, "a duplicate is no loss"
-    assert outcome.said["swallowed"] == {}
+    assert outcome.status["dropped"] == {}, "a duplicate is no loss"
+    assert outcome.status["swallowed"] == {}
 
 
 @slow
@@ -100,17 +100,17 @@ def test_its_before_send_runs_first_and_nothing_private_is_sent_after_it() -> No
 
 @slow
 def test_the_status_line_says_whose_client_it_is_and_what_could_not_be_changed() -> None:
-    said = run_app("before").said["sentry"]
-    assert re.match(r"on \(errors to 127\.0\.0\.1:\d+ by the application's own client, whose options stay; ", said)
-    assert "its integrations starlette, fastapi build each error a second time" in said
-    assert "it collects frame variables, which are redacted" in said
+    status = run_app("before").status["sentry"]
+    assert re.match(r"on \(errors to 127\.0\.0\.1:\d+ by the application's own client, whose options stay; ", status)
+    assert "its integrations starlette, fastapi build each error a second time" in status
+    assert "it collects frame variables, which are redacted" in status
 
 
 @slow
-def test_of_a_client_that_is_made_later_the_log_line_and_the_status_agree() -> None:
+def test_log_line_and_status_of_a_client_that_is_made_later_agree() -> None:
     outcome = run_app("after")
-    assert "by the application's own client, whose options stay" in outcome.said["sentry"]
-    assert outcome.said["sentry"].removeprefix("on (").removesuffix(")") in outcome.output
+    assert "by the application's own client, whose options stay" in outcome.status["sentry"]
+    assert outcome.status["sentry"].removeprefix("on (").removesuffix(")") in outcome.output
 
 
 @slow
@@ -125,7 +125,7 @@ def test_a_line_of_the_log_is_one_breadcrumb() -> None:
 @slow
 def test_its_tracing_stays_on_and_its_errors_are_in_the_trace_of_opentelemetry() -> None:
     outcome = run_app("before", '{"traces_sample_rate": 1.0}')
-    assert "its tracing stays on, beside OpenTelemetry's" in outcome.said["sentry"]
+    assert "its tracing stays on, beside OpenTelemetry's" in outcome.status["sentry"]
     assert "transaction" in outcome.kinds
     assert {int(event.trace_id, 16) for event in outcome.events} == set(CASES.values())
 
@@ -139,7 +139,7 @@ def test_a_client_without_integrations_gets_no_events_of_ours() -> None:
 @slow
 def test_without_a_dsn_sentrys_sdk_is_not_even_imported() -> None:
     outcome = run_app("never")
-    assert (outcome.said["sentry"], outcome.said["imported"]) == ("off (no SENTRY_DSN)", False)
+    assert (outcome.status["sentry"], outcome.status["imported"]) == ("off (no SENTRY_DSN)", False)
     assert outcome.events == []
 
 
@@ -171,7 +171,7 @@ def test_a_dsn_without_the_package_is_one_warning_and_everything_else_works(capl
     assert reports["sentry"] == "missing (sentry_sdk is not installed)"
     assert reports["asgi"].startswith("on")
     warnings = [record.getMessage() for record in caplog.records if "sentry" in record.getMessage().lower()]
-    assert len([said for said in warnings if 'pip install "blogauto_otel[sentry]"' in said]) == 1
+    assert len([line for line in warnings if 'pip install "blogauto_otel[sentry]"' in line]) == 1
 
 
 @pytest.mark.usefixtures("no_sentry_sdk")

@@ -55,9 +55,9 @@ def test_an_applications_own_client_behaves_as_without_us(options: str, when: st
 
 @pytest.mark.parametrize("when", ["alone", "before"])
 def test_the_comparison_sees_what_it_compares(when: str) -> None:
-    said, events = run(when, "limits")
-    assert said["meta"] == ["sentry-trace", "baggage"]
-    assert "private line" in said["breadcrumbs"]
+    results, events = run(when, "limits")
+    assert results["meta"] == ["sentry-trace", "baggage"]
+    assert "private line" in results["breadcrumbs"]
     (crash,) = [event for event in events if "case:crash" in event["text"]]
     assert crash["breadcrumbs"] == ["first line", "last line"]
     assert (crash["mechanism"][0]["type"], crash["tag"]) == ("starlette", "crash")

@@ -24,7 +24,7 @@ def test_every_error_is_read_back_from_bugsink_with_its_trace_and_by_the_id_in_t
         served.events[:] = bugsink.events
     linked = 0
     for case in CASES:
-        assert served.strays_of(case) == []
+        assert served.misplaced_events_of(case) == []
         for sampled in SAMPLED.values():
             events = served.events_of(case, sampled=sampled)
             assert len(events) == case.events, case.path

@@ -31,7 +31,7 @@ def test_endpoint_and_key_come_out_of_the_dsn(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("dsn", DSNS)
-def test_they_are_what_sentrys_own_sdk_makes_of_it(dsn: str) -> None:
+def test_endpoint_and_key_are_those_of_sentrys_own_sdk(dsn: str) -> None:
     from sentry_sdk.consts import EndpointType
     from sentry_sdk.utils import Dsn
 
@@ -93,7 +93,7 @@ def trace_of_three_spans(trace_id: int) -> None:
         pass
 
 
-def test_a_tenth_goes_directly_and_whole(direct: Linked) -> None:
+def test_a_tenth_of_the_traces_is_sent_directly_and_complete(direct: Linked) -> None:
     numbers = random.Random(11)
     ids = [numbers.getrandbits(128) | 1 for _ in range(300)]
     for trace_id in ids:
@@ -109,7 +109,7 @@ def test_a_tenth_goes_directly_and_whole(direct: Linked) -> None:
     assert "10% of traces" in direct.report
 
 
-def test_what_sentry_refuses_of_them_is_counted_apart(direct: Linked) -> None:
+def test_traces_that_sentry_refuses_are_counted_separately(direct: Linked) -> None:
     direct.sink.answer(status(400))
     trace_of_three_spans(1)
     direct.telemetry.handle.force_flush(20.0)

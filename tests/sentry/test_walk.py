@@ -98,23 +98,23 @@ def test_one_error_is_followed_from_sentry_to_jaeger_to_loki_and_back(tmp_path: 
             "localhost:3100": asked,
         }
         text = "\n".join(walk()).replace("python -m", f"{sys.executable} -m")
-        for said, meant in places.items():
-            text = text.replace(said, meant)
+        for shown, actual in places.items():
+            text = text.replace(shown, actual)
         traffic, _, following = text.partition("\n\n")
         bash(traffic)
         wait_until(lambda: kent.events)
         event = kent.events[-1]
         wait_until(lambda: any("sentry.event_id" in span.attributes for span in jaeger.trace(event.trace_id)), 60.0)
         wait_until(lambda: any(record.attributes.get("sentry.event_id") == event.id for record in arrived.logs), 60.0)
-        said = bash(following)
+        output = bash(following)
     decoder = json.JSONDecoder()
-    told, end = decoder.raw_decode(said)
-    assert told == {
+    printed, end = decoder.raw_decode(output)
+    assert printed == {
         "event_id": event.id,
         "transaction": "GET /api/content/saved",
         "trace": {"trace_id": event.trace_id, "span_id": event.span_id},
     }
-    lines = said[end:].split("\n")
+    lines = output[end:].split("\n")
     assert json.dumps(["GET /api/content/saved", event.id], separators=(",", ":")) in lines
     assert any(line.startswith(f"{event.id} Exception in ASGI application") for line in lines)
     assert lines[-2] == event.trace_id

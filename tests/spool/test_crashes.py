@@ -140,7 +140,7 @@ def _flipped() -> list[bytes]:
 
 
 @pytest.mark.parametrize("contents", [_prefixes(), _flipped()], ids=["every prefix", "every byte"])
-def test_a_damaged_file_costs_no_other_file(tmp_path: Path, contents: list[bytes]) -> None:
+def test_a_damaged_file_affects_no_other_file(tmp_path: Path, contents: list[bytes]) -> None:
     store = Store(tmp_path / "spool")
     for content in contents:
         for number in (1, 2, 3):

@@ -57,7 +57,7 @@ def test_a_file_of_an_older_version_is_read_by_the_reader_of_that_version(monkey
     assert decode(PLAIN, max_content=LIMIT) == StoredRequest(Signal.TRACES, 3, b"short")
 
 
-def test_a_file_of_a_newer_version_says_so() -> None:
+def test_a_file_of_a_newer_version_raises_its_own_error() -> None:
     with pytest.raises(NewerVersionError, match="version 2; this package reads up to 1"):
         decode(MAGIC + b"\x02the next format", max_content=LIMIT)
 

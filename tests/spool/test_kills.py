@@ -18,11 +18,11 @@ from tests.spool.busy import DELIVERED, LOST, WRITTEN
 from tests.spool.stores import Store, contents, items
 
 AT_ONCE = 2  # processes that share the directory
-LONGEST = 0.2  # seconds between their first deed and their end
+LONGEST = 0.2  # seconds between their first write and their end
 
 
 class Journals:
-    """What the processes say that they did, in files of items."""
+    """The events that the processes log, with the items of each file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,13 +58,13 @@ def on_disk(directory: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("kills", [pytest.param(8, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)])
-def test_killed_at_any_moment_nothing_is_torn_or_missing_and_little_comes_twice(tmp_path: Path, kills: int) -> None:
-    directory, journals, dice = tmp_path / "spool", Journals(tmp_path / "journals"), random.Random(57)
+def test_after_a_kill_no_file_is_damaged_or_missing_and_few_items_are_sent_twice(tmp_path: Path, kills: int) -> None:
+    directory, journals, rng = tmp_path / "spool", Journals(tmp_path / "journals"), random.Random(57)
     for _ in range(kills // AT_ONCE):
         with contextlib.ExitStack() as stack:
             children = [stack.enter_context(busy(directory, journals)) for _ in range(AT_ONCE)]
             for child in children:
-                time.sleep(dice.uniform(0.0, LONGEST))
+                time.sleep(rng.uniform(0.0, LONGEST))
                 child.terminate(signal.SIGKILL)
                 assert child.returncode == -signal.SIGKILL, child.output
         assert journals.items(WRITTEN) <= on_disk(directory) | journals.items(DELIVERED)

@@ -150,7 +150,7 @@ def series_of(text: str) -> set[str]:
     return found
 
 
-def test_the_scraped_job_gives_up_and_nothing_twice(observed: Observed) -> None:
+def test_the_scraped_job_has_up_and_no_metric_twice(observed: Observed) -> None:
     observed.stack.prometheus.wait_for('up{job="blogauto-backend"} == 1')
     (count,) = observed.stack.prometheus.query('count(blogauto_keywords_analyzed_total{job="blogauto-backend"})')
     assert count.value == 1

@@ -81,7 +81,7 @@ def test_the_jobs_of_the_former_stack_are_up(apps: Apps) -> None:
         ('page_views_total{job="blogauto-frontend"}', lambda value: value == 3),
     ],
 )
-def test_what_they_tell_arrives(apps: Apps, metric: str, holds: Callable[[float], bool]) -> None:
+def test_the_metrics_of_the_exporters_arrive(apps: Apps, metric: str, holds: Callable[[float], bool]) -> None:
     apps.stack.prometheus.wait_for(metric, lambda found: len(found) == 1 and holds(found[0].value))
 
 

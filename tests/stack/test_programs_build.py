@@ -94,7 +94,7 @@ def test_each_program_has_its_progress_line(bin_folder: Path, tmp_path: Path) ->
     assert re.match(r"\[1/1\] thing 1\.2\.3: built in \d+ s, ", lines[1])
 
 
-def test_a_changed_pin_builds_anew(bin_folder: Path, tmp_path: Path) -> None:
+def test_a_changed_pin_causes_a_new_build(bin_folder: Path, tmp_path: Path) -> None:
     install(bin_folder, "go", FAKE_GO)
     before = build.ensure([program(tmp_path)], lambda _: None)
     changed = program(tmp_path)
@@ -103,7 +103,7 @@ def test_a_changed_pin_builds_anew(bin_folder: Path, tmp_path: Path) -> None:
     assert build.ensure([changed], lambda _: None)["thing"] != before["thing"]
 
 
-def test_a_changed_flag_builds_anew(bin_folder: Path, tmp_path: Path) -> None:
+def test_a_changed_flag_causes_a_new_build(bin_folder: Path, tmp_path: Path) -> None:
     plain = program(tmp_path)
     assert build.directory(plain) != build.directory(dataclasses.replace(plain, tags="remove_all_sd"))
 
@@ -133,7 +133,7 @@ def test_a_failed_build_leaves_nothing_that_looks_built(
     assert build.ensure([program(tmp_path)], lambda _: None)["thing"].exists()
 
 
-def test_a_module_that_cannot_be_had_is_told_as_that(
+def test_a_module_that_cannot_be_downloaded_is_reported(
     bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(bin_folder, "go", FAKE_GO)
@@ -211,7 +211,7 @@ def test_the_command_says_its_one_message_and_fails(bin_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("one", build.PROGRAMS, ids=lambda one: one.name)
-def test_every_program_has_an_image_that_can_stand_in(one: build.Program) -> None:
+def test_every_program_has_an_image_that_can_replace_it(one: build.Program) -> None:
     assert re.fullmatch(r"[\w./-]+:v?[\d.]+@sha256:[0-9a-f]{64}", build.image_of(one.service))
     assert one.in_image.keys() == one.packages.keys()
 

@@ -58,7 +58,7 @@ def test_the_collector_accepts_any_two_overlays_in_either_order(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("overlays", COMBINATIONS.values(), ids=COMBINATIONS)
-def test_the_collector_starts_with_it_and_has_nothing_to_warn_of(overlays: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_collector_starts_with_it_without_a_warning(overlays: tuple[str, ...], tmp_path: Path) -> None:
     with start_collector(overlays, tmp=tmp_path) as collector:
         assert collector.total("otelcol_process_uptime_seconds_total") > 0
     lines = [json.loads(line) for line in collector.log.read_text().splitlines()]
@@ -91,7 +91,7 @@ def test_redaction_is_in_force_in_every_combination_that_names_it(overlays: tupl
 
 
 @pytest.mark.parametrize("overlays", COMBINATIONS.values(), ids=COMBINATIONS)
-def test_nothing_goes_round_the_cleaning_stage(overlays: tuple[str, ...], tmp_path: Path) -> None:
+def test_no_pipeline_bypasses_redaction(overlays: tuple[str, ...], tmp_path: Path) -> None:
     """What receivers take goes to *_in alone; what leaves comes from *_all or traces_kept alone."""
     config = merged(overlays, tmp_path)
     connectors = config["connectors"].keys()

@@ -128,7 +128,7 @@ def test_log_records_survive_the_same_way(tmp_path: Path) -> None:
             loki.wait_for(lambda loki: {record.body for record in loki.logs} == bodies, timeout=90.0)
 
 
-def test_a_dead_backend_does_not_hold_up_the_others(tmp_path: Path) -> None:
+def test_a_dead_backend_does_not_delay_the_others(tmp_path: Path) -> None:
     with pair(tmp_path) as (collector, jaeger):
         collector.stop()
         environment = {"JAEGER_OTLP_ENDPOINT": jaeger.otlp_endpoint}
@@ -160,7 +160,7 @@ def test_a_torn_queue_file_does_not_keep_the_collector_from_starting(kept: float
 
 
 @pytest.mark.parametrize("first", [0, 8192], ids=["all of it", "all but the header"])
-def test_a_scrambled_queue_file_does_and_moving_it_aside_is_the_way_out(first: int, tmp_path: Path) -> None:
+def test_a_corrupt_queue_file_keeps_the_collector_from_starting_until_it_is_moved(first: int, tmp_path: Path) -> None:
     """`recreate` does not reach this far (bbolt 1.5); README.md of the Collector says what to do."""
     with start_collector(("export-jaeger",), tmp=tmp_path) as collector:
         file = damaged(collector, tmp_path, lambda content: content[:first] + os.urandom(len(content) - first))

@@ -78,13 +78,13 @@ def test_a_level_becomes_a_severity(collector: Collector, level: str, number: in
 
 
 @pytest.mark.parametrize("line", ['{"message": "cut', "{not json}", "plain", "  ", '["a", "list"]', "{}"])
-def test_what_is_no_json_record_passes_as_it_came(collector: Collector, line: str) -> None:
+def test_text_that_is_no_json_record_passes_unchanged(collector: Collector, line: str) -> None:
     (record,) = sent(collector, docker_record(line, container="web"))
     assert record.body == line
 
 
 @pytest.mark.parametrize("wrong", ["", "xyz", TRACE_ID.upper(), TRACE_ID[:-1], TRACE_ID + "0"])
-def test_a_trace_id_that_is_none_stays_an_attribute_of_nothing(collector: Collector, wrong: str) -> None:
+def test_an_invalid_trace_id_is_not_the_trace_id_of_the_record(collector: Collector, wrong: str) -> None:
     (record,) = sent(collector, docker_record(json.dumps({"message": "x", "trace_id": wrong}), container="web"))
     assert record.trace_id == ""
     assert record.body == "x"

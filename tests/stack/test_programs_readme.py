@@ -27,7 +27,7 @@ def test_every_overlay_is_in_the_table() -> None:
     assert table("Overlays").keys() == {"base.yaml", *(f"{name}.yaml" for name in OVERLAYS)}
 
 
-def test_what_an_overlay_reads_and_needs_is_what_it_says() -> None:
+def test_an_overlay_reads_and_needs_what_the_table_says() -> None:
     for name, (_adds, reads, needs) in table("Overlays").items():
         text = (COLLECTOR / name).read_text()
         assert all(f"forward/{stage}" in text for stage in re.findall(r"`(\w+_(?:all|kept))`", reads)), name
@@ -37,11 +37,11 @@ def test_what_an_overlay_reads_and_needs_is_what_it_says() -> None:
 def test_every_variable_is_in_the_table_with_its_default() -> None:
     files = "".join(path.read_text() for path in COLLECTOR.glob("*.yaml"))
     used = dict(re.findall(r"\$\{env:([A-Z_]+)(?::-([^}]*))?\}", files))
-    told = {name: cells[0].strip("`") for name, cells in table("Variables").items()}
-    assert told == used
+    listed = {name: cells[0].strip("`") for name, cells in table("Variables").items()}
+    assert listed == used
 
 
-def test_what_compose_loads_is_told() -> None:
+def test_the_overlays_that_compose_loads_are_named() -> None:
     (sentence,) = re.findall(r"docker-compose\.yml loads (.*)\.", README)
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(COMPOSE)
 

@@ -1,4 +1,4 @@
-"""Tail sampling, figures from spans and two tiers: shipped for services that send every span, loaded by nobody else."""
+"""Tail sampling, figures from spans and two tiers: shipped for services that send every span, not loaded by default."""
 
 from __future__ import annotations
 

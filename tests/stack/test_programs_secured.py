@@ -29,7 +29,7 @@ handle.shutdown()
 
 
 def send(collector: Collector, protocol: str, **variables: str) -> None:
-    """One span by the package, in a process of its own; whatever becomes of it."""
+    """Send one span with the package in a process of its own, whether it is accepted or not."""
     port = collector.ports["GRPC" if protocol == "grpc" else "HTTP"]
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_"))},
@@ -61,7 +61,7 @@ def secured(folder: Path) -> Iterator[Collector]:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_a_sender_with_the_token_is_heard_and_no_other(secured: Collector, folder: Path, protocol: str) -> None:
+def test_only_a_sender_with_the_token_is_accepted(secured: Collector, folder: Path, protocol: str) -> None:
     before = secured.total("otelcol_receiver_accepted_spans_total")
     trusting = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(folder / "authority.pem")}
     send(secured, protocol, **trusting)
@@ -72,7 +72,7 @@ def test_a_sender_with_the_token_is_heard_and_no_other(secured: Collector, folde
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_nothing_is_taken_in_plain_text(secured: Collector, protocol: str) -> None:
+def test_plain_text_connections_are_refused(secured: Collector, protocol: str) -> None:
     before = secured.total("otelcol_receiver_accepted_spans_total")
     port = secured.ports["GRPC" if protocol == "grpc" else "HTTP"]
     send(
@@ -115,7 +115,7 @@ def test_no_file_of_the_stack_listens_everywhere_by_itself() -> None:
         assert "0.0.0.0" not in path.read_text(), path.name
 
 
-def test_nobody_deletes_logs_through_lokis_api() -> None:
+def test_lokis_api_refuses_to_delete_logs() -> None:
     """Loki itself is not to be had here; its file is read as it stands."""
     config = yaml.safe_load((BACKENDS / "loki" / "loki.yaml").read_text())
     assert config["limits_config"]["deletion_mode"] == "disabled"

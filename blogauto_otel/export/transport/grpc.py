@@ -28,7 +28,7 @@ _METHODS: Final[Mapping[Signal, str]] = {
 # https://opentelemetry.io/docs/specs/otlp/#failures; RESOURCE_EXHAUSTED (8) only with a retry delay.
 _RETRYABLE: Final = frozenset({1, 4, 10, 11, 14, 15})
 _RESOURCE_EXHAUSTED: Final = 8
-# grpcio has the same codes for an answer and for a failed connection; its message tells them apart.
+# grpcio has the same codes for an answer and for a failed connection; its message distinguishes them.
 _DEADLINE_EXCEEDED: Final = 4
 _NOT_CONNECTED: Final = ("connect", "socket", "dns", "resol", "handshake")
 

@@ -50,8 +50,8 @@ _thread: Final = _ThreadState()
 class _Throttle:
     """Allows a number of lines a minute, and logs afterwards how many it suppressed."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, source: str) -> None:
+        self._source = source
         self._began = 0.0
         self._lines = 0
 
@@ -60,7 +60,7 @@ class _Throttle:
         if not self._began or now - self._began >= 60:
             suppressed, self._began, self._lines = self._lines - LINES_A_MINUTE, now, 0
             if suppressed > 0:
-                log_once(f"throttled {self._what}", "%d log lines of %s were suppressed", suppressed, self._what)
+                log_once(f"throttled {self._source}", "%d log lines of %s were suppressed", suppressed, self._source)
         self._lines += 1
         return self._lines <= LINES_A_MINUTE
 

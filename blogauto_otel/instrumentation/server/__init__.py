@@ -123,7 +123,7 @@ def report() -> Report | None:
     """The current report, when another instrumentation has turned up in the requests since; None otherwise."""
     if state.report is None or not state.others:
         return None
-    others = "; ".join(f"{name} {what}" for name, what in state.others.items())
+    others = "; ".join(f"{name} {effect}" for name, effect in state.others.items())
     return replace(state.report, detail=f"{state.report.detail}; {others}")
 
 

@@ -36,16 +36,16 @@ _state: Final = _process.register(_State())
 
 
 def on_lifespan_startup(callback: LifespanCallback) -> None:
-    """Call `callback` when an application has started, before the server is told. It must not block.
+    """Call `callback` when an application has started, before the server is notified.
 
-    Registered twice, it is called once.
+    It must not block. Registered twice, it is called once.
     """
     if callback not in _state.lifespan_startup:
         _state.lifespan_startup.append(callback)
 
 
 def on_lifespan_shutdown(callback: LifespanCallback) -> None:
-    """Call `callback` in a thread when an application's lifespan ends, before the server is told.
+    """Call `callback` in a thread when an application's lifespan ends, before the server is notified.
 
     The server waits for it, so the callback must limit its own time. Registered twice, it is called once.
     """
@@ -145,7 +145,7 @@ async def call_uninstrumented(
 
 
 async def run_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run a lifespan with its callbacks; those of its end run before the server is told, also after an exception.
+    """Run a lifespan with its callbacks; those of its end run before the server is notified, also after an exception.
 
     uvicorn raises SIGTERM again when the lifespan is over, so `atexit` never runs (uvicorn 0.54,
     `Server.capture_signals`).
@@ -191,7 +191,7 @@ def _run_shutdown() -> None:
     _run("the end of the lifespan", _state.lifespan_shutdown)
 
 
-def _run(what: str, callbacks: list[LifespanCallback]) -> None:
+def _run(where: str, callbacks: list[LifespanCallback]) -> None:
     for callback in tuple(callbacks):
-        with guard(what):
+        with guard(where):
             callback()

@@ -316,9 +316,9 @@ class _State:
 state: Final = _process.register(_State())
 
 
-def note_other(name: str, what: str) -> None:
+def note_other(name: str, effect: str) -> None:
     """Record for the status, and log once, that another instrumentation covers the same requests."""
     if name in state.others or len(state.others) >= MAX_OTHERS:
         return
-    state.others[name] = what
-    log_once(f"beside {name}", "%s %s", name, what, level=logging.INFO)
+    state.others[name] = effect
+    log_once(f"beside {name}", "%s %s", name, effect, level=logging.INFO)

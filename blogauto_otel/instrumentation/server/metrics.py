@@ -86,7 +86,7 @@ class CounterStore:
 
     A lock, because `count += 1` is three steps and several event loops may take them at once. It is reentrant, because
     the garbage collector may close an abandoned request in the middle of `add`, and that request is counted too. For
-    the same reason no call stands between the reading and the writing of a count, and `read` copies in one step.
+    the same reason there is no call between reading and writing a count, and `read` copies in one step.
     Uncontended, it costs less than a tenth of a microsecond, and no more than a plain lock does.
     """
 

@@ -23,7 +23,7 @@ Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | None = None) -> Call:
     """Wrap `__call__` of an application class, so that applications made earlier are covered too.
 
-    The wrapper is a coroutine function, because servers tell ASGI 3 from ASGI 2 by it.
+    The wrapper is a coroutine function, because servers recognise ASGI 3 by it.
 
     Args:
         call: The function.

@@ -58,7 +58,7 @@ def _unsampled_request(server: ServerInstrumentation, span: SpanContext) -> Requ
 
 
 def _open_request(server: ServerInstrumentation, span: SpanContext) -> Request | None:
-    """For threads, which have no request of their own; requests of one trace cannot be told apart."""
+    """For threads, which have no request of their own; requests of one trace cannot be distinguished."""
     of_trace: list[Request] = []
     for request in tuple(server.metrics.open):
         known = request.span.get_span_context()

@@ -26,7 +26,7 @@ STANDARD_STRINGS: Final = frozenset(
 BACKSLASH_STRINGS: Final = frozenset(
     {"mysql", "mariadb", "clickhouse", "clickhousedb", "bigquery", "snowflake", "databricks", "hive", "impala"}
 )
-# Who has `$$x$$`; a dialect that nobody here knows may have it as well.
+# Dialects with `$$x$$`; an unknown dialect may have it as well.
 DOLLAR_QUOTES: Final = frozenset(
     {
         "postgresql",
@@ -44,7 +44,7 @@ DOLLAR_QUOTES: Final = frozenset(
 NO_DOLLAR_QUOTES: Final = frozenset({"mysql", "mariadb", "sqlite", "mssql", "oracle"})
 TRIPLE_QUOTES: Final = frozenset({"bigquery"})
 BRACKETED_NAMES: Final = frozenset({"mssql", "sqlite", "access", "sybase"})
-# In these a comment ends at the first `*/`; elsewhere it may hold others, or nobody here knows.
+# In these a comment ends at the first `*/`; elsewhere comments nest, or it is unknown.
 FLAT_COMMENTS: Final = frozenset({"mysql", "mariadb", "sqlite", "oracle", "bigquery"})
 DOUBLE_QUOTED_STRINGS: Final = frozenset({"mysql", "mariadb", "bigquery", "databricks", "hive", "impala"})
 
@@ -57,7 +57,7 @@ _ORACLE_QUOTES: Final = (
 _DOLLAR_QUOTES: Final = r"(?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)"
 _NUMBER: Final = r"(?<![\w$])\d[\w.]*(?:(?<=[eE])[+-]\d+)?"
 _COMMENT: Final = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
-# Behind a comment within a comment nobody without a parser knows where the statement goes on: the rest is dropped.
+# After a nested comment only a parser can find where the statement continues: the rest is dropped.
 _NESTED_COMMENT: Final = r"/\*(?:[^*/]|\*(?!/)|/(?!\*))*/\*.*"
 _TRIPLE: Final = r"\'\'\'.*?(?:\'\'\'|\Z)|\"\"\".*?(?:\"\"\"|\Z)"
 # A name in brackets with a quote in it, or an index into an array: all that follows counts as value.

@@ -1,7 +1,7 @@
 """Other request telemetry: FastAPI's own, Starlette's and contrib's middlewares, and asgi-correlation-id.
 
-One of two stands aside, so that a request has one server span and one id: the other one, unless the application gave
-it a provider of its own. The status says which.
+Only one of two instrumentations records a request, so that it has one server span and one id: ours, unless the
+application gave the other a provider of its own. The status says which.
 
 FastAPI (0.142 and later) omits its own telemetry for a request whose scope has the key `fastapi.telemetry`. That is not
 documented, so it is tested on the installed FastAPI.

@@ -54,7 +54,7 @@ class StarletteRoutes(RouteResolver):
         return None
 
     def has_route(self, app: Any, path: str) -> bool:
-        """Whether a route for GET, or a mount, stands at this very path; templates with parameters do not count."""
+        """Whether a route for GET, or a mount, has exactly this path; templates with parameters do not count."""
         return _has_route(getattr(app, "routes", ()), path)
 
 

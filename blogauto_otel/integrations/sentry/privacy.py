@@ -64,7 +64,7 @@ def redact_event(event: MutableMapping[str, Any], redactor: Redactor) -> Mutable
 
 
 def _redact_names(node: Any, redactor: Redactor) -> Any:
-    """Sentry's remarks on values, which stand under the names that lead to the values."""
+    """Redact the names in Sentry's remarks on values (`_meta`), which repeat the path of each value."""
     if not isinstance(node, Mapping):
         return node
     return {redactor.text(str(name)): _redact_names(inner, redactor) for name, inner in node.items()}
@@ -78,7 +78,7 @@ def _redact_context(key: str, context: object, redactor: Redactor) -> object:
 
 
 def _values(holder: object) -> Iterable[MutableMapping[str, Any]]:
-    """Exceptions and threads stand in a list, or in a list under `values`."""
+    """Exceptions or threads: a list, or a list under `values`."""
     values = holder.get("values") if isinstance(holder, Mapping) else holder
     return (part for part in values or () if isinstance(part, MutableMapping)) if isinstance(values, list) else ()
 

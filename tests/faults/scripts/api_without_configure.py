@@ -30,7 +30,7 @@ telemetry.shutdown()
 telemetry.shutdown()
 assert telemetry.force_flush()
 everything("too late")
-blogauto_otel.configure()  # anew
+blogauto_otel.configure()  # again
 with trace.get_tracer("faults").start_as_current_span("once more"):
     pass
 print_result("done")

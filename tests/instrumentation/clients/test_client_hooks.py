@@ -1,4 +1,4 @@
-"""Hooks of the application for client spans: what they set is on the span, and what they raise goes no further."""
+"""Hooks of the application for client spans: the span has what they set, and their exceptions are caught."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_coroutine_function_serves_the_async_client_alone(server: str, recordi
     assert ["later" in (span.attributes or {}) for span in recording.spans] == [False, True]
 
 
-def test_a_hook_that_raises_costs_the_call_nothing(server: str, recording: Recording) -> None:
+def test_a_hook_that_raises_does_not_affect_the_call(server: str, recording: Recording) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("no")
 
@@ -139,7 +139,7 @@ def test_hooks_have_the_names_that_the_instrumentor_takes(
     assert set(client_hooks.arguments(entry_point, context)) == expected
 
 
-def test_a_hook_that_nothing_takes_is_named(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unused_hook_is_named(recording: Recording, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "blogauto_otel"):
         clients.instrument(context_with(recording, {"reddis": mark("x"), "celery": mark("x"), "httpx": mark("x")}))
     assert "hooks for celery, reddis are not used" in caplog.text

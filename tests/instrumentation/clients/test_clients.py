@@ -18,7 +18,7 @@ from testkit.recording import Recording
 
 
 class Instrumentor:
-    """As `BaseInstrumentor` looks from outside."""
+    """A class like `BaseInstrumentor`."""
 
     is_instrumented_by_opentelemetry = False
 
@@ -96,7 +96,7 @@ def test_httpx_and_requests_are_recorded_by_stable_conventions_and_carry_the_tra
 
 
 @pytest.mark.parametrize("name", [*clients.REPLACED, "asyncpg", "sqlite3"])
-def test_what_ours_records_is_not_recorded_twice(name: str, installed: dict[str, Any]) -> None:
+def test_a_library_with_an_instrumentation_of_ours_is_skipped(name: str, installed: dict[str, Any]) -> None:
     installed[name] = point(name, lambda: pytest.fail("it must not even be imported"))
     (report,) = clients.reports(Recording().context)
     assert report.state is State.SKIPPED
@@ -116,7 +116,7 @@ def test_the_user_can_keep_one_or_all_off(disabled: tuple[str, ...], installed: 
     assert (report.state, report.detail) == (State.OFF, "by OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")
 
 
-def test_switched_off_as_a_whole_it_looks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_are_disabled_no_library_is_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "_entry_points", lambda: pytest.fail("nobody asked"))
     assert clients.instrument(Recording(clients=False).context).state is State.OFF
 
@@ -141,7 +141,7 @@ def raising(error: BaseException) -> Any:
         (lambda: object, State.BROKEN, "AttributeError: 'object' object has no attribute 'instrument'"),
     ],
 )
-def test_one_that_is_broken_costs_the_others_nothing(
+def test_a_broken_instrumentation_does_not_affect_the_others(
     load: Any, state: State, detail: str, installed: dict[str, Any]
 ) -> None:
     good = Instrumentor()
@@ -182,7 +182,7 @@ def test_the_report_is_one_line_that_names_each(installed: dict[str, Any]) -> No
     assert report.detail == "good, other; broken: bad (OSError: no such file); missing: gone; skipped: fastapi"
 
 
-def test_what_was_on_before_us_is_left_to_whoever_switched_it_on(installed: dict[str, Any]) -> None:
+def test_an_instrumentation_that_was_active_before_is_left_alone(installed: dict[str, Any]) -> None:
     theirs = Instrumentor()
     theirs.is_instrumented_by_opentelemetry = True
     installed["theirs"] = point("theirs", lambda: lambda: theirs)
@@ -191,7 +191,9 @@ def test_what_was_on_before_us_is_left_to_whoever_switched_it_on(installed: dict
     assert (report.state, report.detail, theirs.calls) == (State.ON, "already", [])
 
 
-def test_uninstrument_survives_one_that_fails(installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uninstrument_continues_after_one_that_fails(
+    installed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from blogauto_otel import _guard
 
     _guard.set_reraise(False)

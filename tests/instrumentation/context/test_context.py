@@ -35,7 +35,7 @@ def current_span_id() -> int:
     return trace.get_current_span().get_span_context().span_id
 
 
-def test_work_in_a_pool_belongs_to_the_span_that_submitted_it(recording: Recording, pool: ThreadPoolExecutor) -> None:
+def test_work_in_a_pool_is_part_of_the_span_that_submitted_it(recording: Recording, pool: ThreadPoolExecutor) -> None:
     with recording.tracer.start_as_current_span("request") as span:
         inside = pool.submit(current_span_id).result()
     assert inside == span.get_span_context().span_id
@@ -49,7 +49,7 @@ async def test_run_in_executor_keeps_the_context(recording: Recording) -> None:
     assert inside == once_more == span.get_span_context().span_id
 
 
-def test_baggage_and_what_is_bound_come_along(recording: Recording, pool: ThreadPoolExecutor) -> None:
+def test_baggage_and_bound_values_are_propagated_to_threads(recording: Recording, pool: ThreadPoolExecutor) -> None:
     request = begin_request("r-1")
     bind(user_id=7)
     token = otel.attach(baggage.set_baggage("tenant", "a"))
@@ -60,7 +60,7 @@ def test_baggage_and_what_is_bound_come_along(recording: Recording, pool: Thread
     assert pool.submit(lambda: dict(bound())).result() == {}
 
 
-def test_what_a_thread_binds_outside_requests_ends_with_its_work(
+def test_values_bound_in_a_thread_outside_requests_end_with_its_work(
     recording: Recording, pool: ThreadPoolExecutor
 ) -> None:
     bind(job="nightly")
@@ -95,7 +95,7 @@ def test_arguments_results_and_exceptions_pass_untouched(recording: Recording, p
         assert list(pool.map(abs, [-1, -2])) == [1, 2]
 
 
-def test_switched_off_or_put_back_submit_is_the_standard_librarys() -> None:
+def test_disabled_or_uninstrumented_submit_is_the_standard_librarys() -> None:
     before = ThreadPoolExecutor.submit
     assert context.instrument(Recording(threads=False).context).state is State.OFF
     assert ThreadPoolExecutor.submit is before
@@ -106,9 +106,7 @@ def test_switched_off_or_put_back_submit_is_the_standard_librarys() -> None:
     assert ThreadPoolExecutor.submit is before
 
 
-def test_under_somebody_elses_wrapper_ours_passes_through(
-    recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_below_another_wrapper_ours_passes_calls_through(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = ThreadPoolExecutor.submit
     monkeypatch.setattr(
         ThreadPoolExecutor, "submit", lambda self, fn, /, *args, **kwargs: ours(self, fn, *args, **kwargs)

@@ -76,7 +76,7 @@ LOOPS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"asyncio": asyn
 def test_a_task_that_nobody_awaited_is_reported_in_its_own_context(
     recording: Recording, run: Callable[[Coroutine[Any, Any, None]], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The collector finds it while another request is being answered."""
+    """The garbage collector closes it while another request is being answered."""
     reported: list[int] = []
 
     def listen(_: logging.LogRecord) -> bool:
@@ -111,7 +111,7 @@ def test_a_future_that_nobody_awaited_belongs_to_no_request(recording: Recording
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda *_: reported.append(get_current_span().get_span_context().trace_id))
-        with recording.tracer.start_as_current_span("somebody"):
+        with recording.tracer.start_as_current_span("other"):
             future = loop.create_future()
             future.set_exception(ValueError("x"))
             del future

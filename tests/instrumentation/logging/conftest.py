@@ -23,7 +23,7 @@ from blogauto_otel.redaction import build_redactor
 
 @dataclass
 class FakeDelivery:
-    """Remembers what was lost."""
+    """Records what was lost."""
 
     losses: list[tuple[str, str]] = field(default_factory=list)
 
@@ -33,7 +33,7 @@ class FakeDelivery:
 
 @dataclass
 class Record:
-    """An exported log record, as a test wants to look at it."""
+    """An exported log record, with the fields that tests compare."""
 
     body: Any
     attributes: dict[str, Any]
@@ -46,7 +46,7 @@ class Record:
 
 
 class Exported:
-    """What went to the logger provider."""
+    """The records that the logger provider received."""
 
     def __init__(self, exporter: InMemoryLogRecordExporter, delivery: FakeDelivery, context: Context) -> None:
         self._exporter = exporter
@@ -88,7 +88,7 @@ Instrument = Callable[..., Exported]
 
 @pytest.fixture(autouse=True)
 def fresh_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """A root logger without handlers at its factory level, no other loggers; all is put back."""
+    """A root logger without handlers at its factory level, no other loggers; everything is restored afterwards."""
     root = logging.RootLogger(logging.WARNING)
     manager = logging.Manager(root)
     monkeypatch.setattr(logging, "root", root)

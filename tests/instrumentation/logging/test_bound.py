@@ -1,4 +1,4 @@
-"""What is bound is on later spans and log records alike, through the front door."""
+"""Bound values are on later spans and log records, through `configure()`."""
 
 from __future__ import annotations
 

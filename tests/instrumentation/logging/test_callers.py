@@ -1,4 +1,4 @@
-"""Whoever looks for the line that logs finds the application's, and none of ours."""
+"""Code that looks for the caller of a log call finds the application's line, never one of ours."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_a_file_handler_keeps_its_format_and_the_line_is_ours(
 
 
 class TheirFormatter(logging.Formatter):
-    """A format that somebody wrote."""
+    """A formatter class of the application."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"THEIRS {record.getMessage()}"

@@ -1,4 +1,4 @@
-"""Every record that is handled is exported once, with its trace, whatever it holds and whatever fails."""
+"""Every handled record is exported once, with its trace, whatever its content and whatever fails."""
 
 from __future__ import annotations
 
@@ -241,9 +241,7 @@ def test_uninstrumented_logging_is_the_standard_library_s_again(instrument: Inst
     assert logging.Logger.callHandlers is stock
 
 
-def test_names_made_at_run_time_do_not_grow_without_end(
-    instrument: Instrument, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_logger_names_made_at_run_time_are_bounded(instrument: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "MAX_LOGGERS", 10)
     exported = instrument()
     for number in range(30):
@@ -289,7 +287,7 @@ def hostile_list() -> Any:
     return Lazy([1])
 
 
-def a_circle() -> list[Any]:
+def circular_list() -> list[Any]:
     circle: list[Any] = []
     circle.append(circle)
     return circle
@@ -309,7 +307,7 @@ def a_circle() -> list[Any]:
         ({"event": Hostile()}, (), {}),
         ("extra", (), {"value": Hostile()}),
         ("extra", (), {"value": hostile_list()}),
-        ("extra", (), {"value": a_circle()}),
+        ("extra", (), {"value": circular_list()}),
         ("extra", (), {"value": {Hostile(): Hostile()}}),
         ("extra", (), {"value": {"deep": {"deep": {"deep": {"deep": {"deep": 1}}}}}}),
         ("extra", (), {"value": range(10**9)}),
@@ -360,7 +358,7 @@ def handled() -> Iterator[list[logging.LogRecord]]:
     log.propagate = True
 
 
-# As those who take records from other processes make them.
+# As receivers of records from other processes build them.
 BY_HAND: dict[str, dict[str, Any]] = {
     "without a name": {"levelno": 40, "levelname": "ERROR", "msg": "by hand"},
     "with a level and no more": {"msg": "by hand", "levelno": 40},
@@ -423,12 +421,12 @@ def test_a_record_is_counted_when_the_provider_fails(instrument: Instrument, mon
     log.addHandler(handler)
     log.warning("one")
     assert reached == ["one"]
-    # The record, and the line that told its loss.
+    # The record, and the log line about its loss.
     assert exported.delivery.losses == [("logs", "translation"), ("logs", "translation")]
     assert _guard.swallowed()["exporting a log record"] == 2
 
 
-def test_at_the_end_of_the_stack_logging_does_not_make_it_worse(instrument: Instrument) -> None:
+def test_near_the_recursion_limit_logging_works_as_without_us(instrument: Instrument) -> None:
     instrument()
 
     def deeper() -> int:
@@ -477,7 +475,7 @@ def test_either_key_suppresses(instrument: Instrument, key: str) -> None:
     assert exported.bodies == ["other"]
 
 
-def test_an_exporter_that_logs_as_it_exports_does_not_feed_itself(instrument: Instrument) -> None:
+def test_an_exporter_that_logs_as_it_exports_does_not_export_its_own_records(instrument: Instrument) -> None:
     exported = instrument(log_level="debug")
 
     def collector_is_down() -> None:
@@ -513,7 +511,7 @@ def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_counted(
     assert exported.bodies == ["490 log lines of opentelemetry were suppressed", "again"]
 
 
-def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
+def test_a_provider_that_logs_about_each_record_does_not_loop(
     instrument: Instrument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emitted: list[str] = []
@@ -531,7 +529,7 @@ def test_a_provider_that_logs_about_each_record_does_not_go_round_for_ever(
 
 
 class Interrupted(NoOpLogger):
-    """While it emits a record a signal arrives, whose handler logs in its turn, to a depth."""
+    """While it emits a record, a signal arrives whose handler logs as well, up to a depth."""
 
     def __init__(self, name: str, emitted: list[str], handlers: list[Callable[[], None]]) -> None:
         super().__init__(name)
@@ -584,7 +582,7 @@ def test_a_logger_name_of_any_length_is_a_scope_of_bounded_length(instrument: In
 
 
 def test_an_exception_that_is_logged_when_its_span_is_over_is_in_its_trace(instrument: Instrument) -> None:
-    """As uvicorn does, when the request is over and its context gone."""
+    """As uvicorn does, when the request has ended and its context is reset."""
     exported = instrument()
     error = ValueError("x")
     record_failure(error, SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1)))

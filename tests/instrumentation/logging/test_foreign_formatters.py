@@ -1,4 +1,4 @@
-"""What a formatter of the application's own prints on the console is redacted, and looks as it did."""
+"""The output of the application's own formatters is redacted on the console, and keeps its format."""
 
 from __future__ import annotations
 

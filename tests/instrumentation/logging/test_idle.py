@@ -1,4 +1,4 @@
-"""An idle process whose root logger is at DEBUG says nothing more: telemetry does not feed itself."""
+"""An idle process whose root logger is at DEBUG logs nothing more: telemetry does not create telemetry."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ telemetry = blogauto_otel.configure(
 )
 logging.getLogger().handlers[0].setStream(__import__("sys").stdout)
 log = logging.getLogger("app")
-def settle():
+def accepted():
     telemetry.force_flush(5.0)
     return telemetry.status().delivery.as_dict()["logs"]["accepted"]
 log.debug("busy")
-settle()
+accepted()
 print("IDLE", flush=True)
-before = settle()
+before = accepted()
 time.sleep(SECONDS)
-after = settle()
+after = accepted()
 print("GROWTH", after - before, flush=True)
 """
 
@@ -52,6 +52,6 @@ def test_an_idle_process_exports_no_records(collector: str, tmp_path: Path) -> N
     lines = done.stdout.splitlines()
     idle = lines[lines.index("IDLE") + 1 :]
     growth = int(next(line for line in idle if line.startswith("GROWTH")).split()[1])
-    # A Collector that is away is told once: at the most a handful of lines, however many pushes there were.
+    # An unavailable Collector is logged once: at most a handful of lines, however many pushes there were.
     assert growth <= (0 if collector == "there" else 5), done.stdout
     assert len(idle) <= (1 if collector == "there" else 6), done.stdout

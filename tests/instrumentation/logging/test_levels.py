@@ -1,4 +1,4 @@
-"""Records below the application's level are exported, and nobody else notices."""
+"""Records below the application's level are exported, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stdout belongs to the application: what a program prints there is all that is there."""
+"""stdout belongs to the application: it contains only what the program prints."""
 
 from __future__ import annotations
 

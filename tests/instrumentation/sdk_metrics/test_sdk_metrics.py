@@ -136,7 +136,7 @@ def test_no_text_of_an_error_becomes_a_label(recording: Recording) -> None:
 
 
 @pytest.mark.quiet_guard
-def test_delivery_that_cannot_be_asked_costs_its_figures_only() -> None:
+def test_a_delivery_without_statistics_affects_only_its_own_metrics() -> None:
     made = Recording(delivery=None)
     sdk_metrics.instrument(made.context)
     assert "blogauto_otel.items.sent" not in made.metrics

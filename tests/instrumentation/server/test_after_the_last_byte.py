@@ -29,7 +29,7 @@ Seen = tuple[int, str | None, object, str]
 
 
 def seen() -> Seen:
-    """What code finds in the context it runs in."""
+    """The values in the context of the code that asks."""
     trace_id = trace.get_current_span().get_span_context().trace_id
     return trace_id, current_request_id(), bound().get("user.id"), VARIABLE.get()
 
@@ -68,7 +68,7 @@ class Server:
 
 
 def application() -> tuple[FastAPI, dict[str, Seen]]:
-    """Each part of it notes what it sees, by name."""
+    """Each part of it records the context it sees, by name."""
     notes: dict[str, Seen] = {}
     app = FastAPI()
 
@@ -206,13 +206,13 @@ async def test_a_request_abandoned_in_its_last_message_changes_no_other_context(
             await asyncio.Future()
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "root_path": ""}
-    abandoned = app(scope, Server().receive_once(), stall)
+    unfinished = app(scope, Server().receive_once(), stall)
     step = contextvars.copy_context()
     while True:
-        waited_for = step.run(abandoned.send, None)
+        waited_for = step.run(unfinished.send, None)
         if waited_for is not None:
             break
-    abandoned.close()
+    unfinished.close()
     assert current.get() is None
     assert seen() == NOTHING
     assert "detach" not in caplog.text
@@ -232,10 +232,10 @@ async def test_an_abandoned_background_task_changes_no_other_context(
         tasks.add_task(wait)
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "root_path": ""}
-    abandoned, step = app(scope, Server().receive_once(), Server().send), contextvars.copy_context()
-    while step.run(abandoned.send, None) is None:
+    unfinished, step = app(scope, Server().receive_once(), Server().send), contextvars.copy_context()
+    while step.run(unfinished.send, None) is None:
         pass
-    abandoned.close()
+    unfinished.close()
     assert seen() == NOTHING
     assert "detach" not in caplog.text
     assert "background wait" in watched.names
@@ -260,7 +260,7 @@ def test_a_websocket_stays_in_its_context(watched: Watched) -> None:
     assert inside == [True, True, True]
 
 
-async def left_behind(app: Any) -> float:
+async def tracked_objects_left(app: Any) -> float:
     """Tracked objects a request leaves behind while its cancelled timers are not yet discarded."""
     sending = Server()
     for _ in range(50):  # caches are filled, series exist
@@ -288,7 +288,7 @@ def small() -> FastAPI:
 
 def measure() -> float:
     """In an empty context, as a server starts: each variable that is set costs every context objects of its own."""
-    return contextvars.Context().run(asyncio.run, left_behind(small()))
+    return contextvars.Context().run(asyncio.run, tracked_objects_left(small()))
 
 
 def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(watch: Callable[..., Watched]) -> None:

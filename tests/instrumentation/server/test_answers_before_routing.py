@@ -178,7 +178,7 @@ async def test_a_path_without_a_route_is_not_matched_again(watched: Watched, cou
     assert counted.looked_at == 2, "by the router, for the path and for its redirect"
 
 
-async def test_hostile_paths_do_not_grow_us(watched: Watched, counted: type[Counted]) -> None:
+async def test_hostile_paths_do_not_increase_memory(watched: Watched, counted: type[Counted]) -> None:
     app = closed("/items/{item}")
     async with client_of(app) as asking:
         for number in range(routes.MAX_CACHED + 50):
@@ -212,7 +212,7 @@ async def test_the_cached_templates_of_an_application_are_not_anothers(
 
 
 @pytest.mark.quiet_guard
-async def test_a_route_that_cannot_be_matched_costs_its_template_only(watched: Watched) -> None:
+async def test_a_request_is_answered_when_its_route_cannot_be_matched(watched: Watched) -> None:
     class Odd(Route):
         def matches(self, scope: Any) -> Any:
             return None

@@ -246,7 +246,7 @@ def test_without_contrib_strict_settings_are_an_error(
 
 
 @pytest.mark.parametrize("patch", patches.PATCHES, ids=lambda patch: f"{patch.module}.{patch.owner}.{patch.function}")
-async def test_a_framework_without_one_of_our_places_still_works(
+async def test_a_framework_without_one_of_the_patched_functions_still_works(
     watch: Callable[..., Watched],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -263,7 +263,7 @@ async def test_a_framework_without_one_of_our_places_still_works(
     assert ("no_such_function" in caplog.text) is not needs_no_word
 
 
-def test_the_places_we_change_are_where_we_think(watched: Watched) -> None:
+def test_the_functions_that_we_patch_exist(watched: Watched) -> None:
     for module in (
         _exception_handler,
         fastapi.routing,

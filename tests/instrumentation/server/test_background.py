@@ -96,10 +96,10 @@ async def test_several_tasks_have_a_span_each(watched: Watched) -> None:
 async def test_a_task_that_fails_fails_its_own_span_and_is_counted_with_its_request(watched: Watched) -> None:
     reported: list[tuple[str, str]] = []
 
-    def log_once(error: BaseException, span: Span) -> None:
+    def on_error(error: BaseException, span: Span) -> None:
         reported.append((type(error).__name__, getattr(span, "name", "")))
 
-    server.on_request_error(log_once)
+    server.on_request_error(on_error)
 
     async def publish() -> None:
         raise ZeroDivisionError

@@ -25,7 +25,7 @@ from testkit.requests import Watched, ask, client_of
 
 
 @pytest.fixture
-def _hasty_threads() -> Iterator[None]:
+def _frequent_thread_switches() -> Iterator[None]:
     """Threads take turns as often as they can, so that a race shows."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -41,28 +41,28 @@ def in_threads(number: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-@pytest.mark.usefixtures("_hasty_threads")
+@pytest.mark.usefixtures("_frequent_thread_switches")
 def test_no_count_is_lost_between_threads() -> None:
-    cells = CounterStore(("who", "what"), 100)
+    counters = CounterStore(("name", "number"), 100)
 
     def count(index: int) -> None:
         for number in range(20_000):
-            cells.add(("everybody", "same"))
+            counters.add(("shared", "same"))
             if number % 1000 == 0:
-                cells.add((f"thread {index}", number))
-                cells.read()
+                counters.add((f"thread {index}", number))
+                counters.read()
 
     in_threads(4, count)
-    counts = {tuple(labels.values()): count for labels, count in cells.read()}
-    assert counts["everybody", "same"] == 80_000
+    counts = {tuple(labels.values()): count for labels, count in counters.read()}
+    assert counts["shared", "same"] == 80_000
     assert sum(counts.values()) == 80_000 + 4 * 20
 
 
 def test_series_are_bounded_and_the_total_stays_right() -> None:
-    cells = CounterStore(("x",), 10)
+    counters = CounterStore(("x",), 10)
     for number in range(100):
-        cells.add((number % 50,))
-    read = cells.read()
+        counters.add((number % 50,))
+    read = counters.read()
     assert len(read) == 11
     assert sum(count for _, count in read) == 100
     assert [count for labels, count in read if labels == OVERFLOW_ATTRIBUTES] == [80]
@@ -106,7 +106,7 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.mark.usefixtures("_hasty_threads")
+@pytest.mark.usefixtures("_frequent_thread_switches")
 @pytest.mark.parametrize("loops", ["asyncio", "uvloop"])
 def test_several_event_loops_share_one_application(watched: Watched, loops: str) -> None:
     app = application()

@@ -45,7 +45,7 @@ async def talk(websocket: WebSocket) -> None:
 
 
 def attributes(watched: Watched) -> dict[str, Any]:
-    return dict((watched.late[0] if watched.late else watched.span).attributes or {})
+    return dict((watched.deferred[0] if watched.deferred else watched.span).attributes or {})
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_hooks_of_the_context_are_used_until_uninstrument(watch: Callable[
 
 
 @pytest.mark.quiet_guard
-async def test_a_hook_that_fails_costs_no_answer(watched: Watched) -> None:
+async def test_a_request_is_answered_when_a_hook_fails(watched: Watched) -> None:
     def fail(*_: Any) -> None:
         raise SystemExit
 

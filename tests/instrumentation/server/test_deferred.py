@@ -66,7 +66,7 @@ async def test_a_healthy_request_has_no_span_but_a_trace_id_and_is_counted(unsam
     assert said["trace"]
     assert not said["sampled"]
     assert not unsampled.spans
-    assert not unsampled.late
+    assert not unsampled.deferred
     assert unsampled.requests() == {("GET", "/quick", "200"): 1}
     assert unsampled.durations()["GET", "/quick"] > 0
 
@@ -84,68 +84,68 @@ async def test_an_exemplar_points_to_a_span_that_is_exported(watch: Callable[...
 
 async def test_a_slow_request_gets_its_span_with_its_true_times(unsampled: Watched) -> None:
     said = (await ask(application(), "/slow/7?x=1", headers={"x-request-id": "abc"})).json()
-    (late,) = unsampled.late
-    assert late.name == "GET /slow/{x}"
-    assert late.kind is SpanKind.SERVER
-    assert late.scope.name == "blogauto_otel.http"
-    assert (late.context.trace_id, late.context.span_id) == (said["trace"], said["span"])
-    assert late.context.trace_flags.sampled
-    assert late.parent is None
-    assert late.seconds >= 0.1
-    assert late.seconds == pytest.approx(unsampled.durations()["GET", "/slow/{x}"])
-    assert late.status.status_code is StatusCode.UNSET
-    assert late.attributes["blogauto.sampling.reason"] == "slow"
-    assert late.attributes["http.route"] == "/slow/{x}"
-    assert late.attributes["url.query"] == "x=1"
-    assert late.attributes["request.id"] == "abc"
-    assert late.attributes["http.response.status_code"] == 200
-    assert not late.events
+    (deferred,) = unsampled.deferred
+    assert deferred.name == "GET /slow/{x}"
+    assert deferred.kind is SpanKind.SERVER
+    assert deferred.scope.name == "blogauto_otel.http"
+    assert (deferred.context.trace_id, deferred.context.span_id) == (said["trace"], said["span"])
+    assert deferred.context.trace_flags.sampled
+    assert deferred.parent is None
+    assert deferred.seconds >= 0.1
+    assert deferred.seconds == pytest.approx(unsampled.durations()["GET", "/slow/{x}"])
+    assert deferred.status.status_code is StatusCode.UNSET
+    assert deferred.attributes["blogauto.sampling.reason"] == "slow"
+    assert deferred.attributes["http.route"] == "/slow/{x}"
+    assert deferred.attributes["url.query"] == "x=1"
+    assert deferred.attributes["request.id"] == "abc"
+    assert deferred.attributes["http.response.status_code"] == 200
+    assert not deferred.events
 
 
 async def test_a_crash_gets_its_span_with_the_exception(unsampled: Watched) -> None:
     await ask(application(), "/crash")
-    (late,) = unsampled.late
-    assert late.attributes["blogauto.sampling.reason"] == "error"
-    assert late.attributes["error.type"] == "ZeroDivisionError"
-    assert late.status.status_code is StatusCode.ERROR
-    (event,) = late.events
+    (deferred,) = unsampled.deferred
+    assert deferred.attributes["blogauto.sampling.reason"] == "error"
+    assert deferred.attributes["error.type"] == "ZeroDivisionError"
+    assert deferred.status.status_code is StatusCode.ERROR
+    (event,) = deferred.events
     assert event.name == "exception"
     assert event.attributes["exception.message"] == "by zero"
     assert "raise ZeroDivisionError" in event.attributes["exception.stacktrace"]
-    assert late.start_time <= event.timestamp <= late.end_time
+    assert deferred.start_time <= event.timestamp <= deferred.end_time
 
 
 async def test_a_5xx_without_an_exception_gets_its_span_too(unsampled: Watched) -> None:
     await ask(application(), "/failed")
-    (late,) = unsampled.late
-    assert late.attributes["error.type"] == "502"
-    assert not late.events
+    (deferred,) = unsampled.deferred
+    assert deferred.attributes["error.type"] == "502"
+    assert not deferred.events
 
 
 async def test_a_refusal_is_no_failure(unsampled: Watched) -> None:
     await ask(application(), "/refused")
     await ask(application(), "/nothing")
-    assert not unsampled.late
+    assert not unsampled.deferred
     assert unsampled.errors() == {("HTTPException", "/refused"): 1, ("HTTPException", "unmatched"): 1}
 
 
 async def test_the_caller_stays_the_parent(unsampled: Watched) -> None:
     await ask(application(), "/crash", headers={"traceparent": PARENT})
-    (late,) = unsampled.late
-    assert f"{late.parent.span_id:016x}" == "b7ad6b7169203331"
-    assert f"{late.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    (deferred,) = unsampled.deferred
+    assert f"{deferred.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert f"{deferred.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
 
 
-async def test_its_exemplar_points_to_a_span_that_exists(unsampled: Watched) -> None:
+async def test_the_exemplar_of_an_unsampled_crash_points_to_its_deferred_span(unsampled: Watched) -> None:
     app = application()
     await ask(app, "/quick")
     await ask(app, "/crash")
-    (late,) = unsampled.late
+    (deferred,) = unsampled.deferred
     exemplars = {
         point.attributes["endpoint"]: [exemplar.span_id for exemplar in point.exemplars]  # type: ignore[index]
         for point in unsampled.metrics["blogauto.api.request.duration"].data.data_points
     }
-    assert exemplars == {"/quick": [], "/crash": [late.context.span_id]}
+    assert exemplars == {"/quick": [], "/crash": [deferred.context.span_id]}
 
 
 async def test_health_checks_have_no_span_whatever_happens(watch: Callable[..., Watched]) -> None:
@@ -153,7 +153,7 @@ async def test_health_checks_have_no_span_whatever_happens(watch: Callable[..., 
     watched = watch(sampler=build_sampler(watched.context.settings), slow_request_seconds=0.01)
     await ask(application(), "/health")
     assert not watched.spans
-    assert not watched.late
+    assert not watched.deferred
     assert watched.requests() == {("GET", "/health", "500"): 1}
 
 
@@ -163,13 +163,13 @@ async def test_a_route_with_a_rate_of_its_own_is_recognised_at_the_start(watch: 
     await ask(application(), "/slow/7")
     await ask(application(), "/quick")
     assert watched.names == ["GET /slow/{x}"]
-    assert not watched.late
+    assert not watched.deferred
 
 
 async def test_zero_switches_slow_spans_off(watch: Callable[..., Watched]) -> None:
     watched = watch(sampler=ALWAYS_OFF, slow_request_seconds=0.0)
     await ask(application(), "/slow/7")
-    assert not watched.late
+    assert not watched.deferred
 
 
 async def test_a_sampled_request_is_not_written_twice(watch: Callable[..., Watched]) -> None:
@@ -177,7 +177,7 @@ async def test_a_sampled_request_is_not_written_twice(watch: Callable[..., Watch
     await ask(application(), "/slow/7")
     await ask(application(), "/crash")
     assert watched.names == ["GET /slow/{x}", "GET /crash"]
-    assert not watched.late
+    assert not watched.deferred
 
 
 async def test_a_span_that_is_recorded_but_not_sampled_is_written_when_it_fails(watch: Callable[..., Watched]) -> None:
@@ -190,17 +190,17 @@ async def test_a_span_that_is_recorded_but_not_sampled_is_written_when_it_fails(
 
     watched = watch(sampler=RecordOnly())
     await ask(application(), "/crash")
-    assert len(watched.late) == 1
+    assert len(watched.deferred) == 1
 
 
-async def test_listeners_can_put_attributes_on_it(unsampled: Watched) -> None:
-    def log_once(error: BaseException, span: Span) -> None:
+async def test_error_callbacks_can_set_attributes_on_it(unsampled: Watched) -> None:
+    def on_error(error: BaseException, span: Span) -> None:
         span.set_attribute("sentry.event_id", format(span.get_span_context().span_id, "x"))
 
-    server.on_request_error(log_once)
+    server.on_request_error(on_error)
     await ask(application(), "/crash")
-    (late,) = unsampled.late
-    assert late.attributes["sentry.event_id"] == format(late.context.span_id, "x")
+    (deferred,) = unsampled.deferred
+    assert deferred.attributes["sentry.event_id"] == format(deferred.context.span_id, "x")
 
 
 async def test_with_a_foreign_provider_nothing_is_written(watch: Callable[..., Watched]) -> None:
@@ -224,12 +224,12 @@ async def test_a_background_task_that_fails_is_written_with_its_request(unsample
         tasks.add_task(publish, 1)
 
     assert (await ask(app, "/post", client=LOCAL)).status_code == 200
-    task, request = unsampled.late
+    task, request = unsampled.deferred
     assert (task.name, request.name) == ("background publish", "GET /post")
     assert task.parent.span_id == request.context.span_id
     assert task.status.status_code is StatusCode.ERROR
     assert request.status.status_code is StatusCode.UNSET
-    assert [late.attributes["blogauto.sampling.reason"] for late in (task, request)] == ["error", "error"]
+    assert [deferred.attributes["blogauto.sampling.reason"] for deferred in (task, request)] == ["error", "error"]
     assert unsampled.requests() == {("GET", "/post", "200"): 1}
     assert unsampled.errors() == {("ZeroDivisionError", "/post"): 1}
 
@@ -249,8 +249,8 @@ async def test_a_background_task_that_outlives_its_request_is_written_when_it_fa
     released.set()
     with pytest.raises(ZeroDivisionError):
         await app.state.task
-    (late,) = unsampled.late
-    assert late.name == "background publish"
+    (deferred,) = unsampled.deferred
+    assert deferred.name == "background publish"
 
 
 async def test_span_log_record_and_exemplar_of_an_unsampled_failure_have_one_trace_id() -> None:
@@ -275,7 +275,7 @@ async def test_span_log_record_and_exemplar_of_an_unsampled_failure_have_one_tra
     assert span.attributes["blogauto.sampling.reason"] == "error"
 
 
-async def test_an_exception_that_cannot_say_anything_is_written_too(unsampled: Watched) -> None:
+async def test_an_exception_without_text_is_recorded_too(unsampled: Watched) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise RuntimeError("what it is about is gone")
@@ -287,7 +287,7 @@ async def test_an_exception_that_cannot_say_anything_is_written_too(unsampled: W
         raise MuteError
 
     assert (await ask(app, "/mute")).status_code == 500
-    (written,) = unsampled.late
+    (written,) = unsampled.deferred
     (event,) = written.events
     assert event.attributes["exception.message"] == "<MuteError without text: RuntimeError>"
     assert "in mute" in event.attributes["exception.stacktrace"]

@@ -237,12 +237,12 @@ async def test_an_application_that_never_answers_is_counted_as_a_crash(watched: 
 async def test_error_callbacks_are_called_once_per_failure_while_the_span_is_open(watched: Watched) -> None:
     reported: list[tuple[str, bool]] = []
 
-    def log_once(error: BaseException, span: Span) -> None:
+    def on_error(error: BaseException, span: Span) -> None:
         reported.append((type(error).__name__, span.is_recording()))
         span.set_attribute("sentry.event_id", "abc")
 
-    server.on_request_error(log_once)
-    server.on_request_error(log_once)
+    server.on_request_error(on_error)
+    server.on_request_error(on_error)
     app = application()
     for path in ("/fine", "/http", "/returned", "/crash"):
         await ask(app, path)
@@ -252,7 +252,7 @@ async def test_error_callbacks_are_called_once_per_failure_while_the_span_is_ope
 
 
 @pytest.mark.quiet_guard
-async def test_an_error_callback_that_fails_costs_nothing(watched: Watched) -> None:
+async def test_an_error_callback_that_fails_does_not_affect_the_request(watched: Watched) -> None:
     def broken(error: BaseException, span: Span) -> None:
         raise RuntimeError
 

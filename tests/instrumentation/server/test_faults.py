@@ -1,4 +1,4 @@
-"""Whatever breaks on our side, the request is answered as if we were not there."""
+"""Whatever fails in our code, the request is answered as without it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.quiet_guard
 
 
 class BrokenError(Exception):
-    """Something of ours."""
+    """An error of our code."""
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -60,7 +60,7 @@ def application() -> FastAPI:
     return app
 
 
-# What answers, whatever breaks: path, status, body.
+# The answers, whatever fails: path, status, body.
 ANSWERS = {
     "/x/2?token=1": (200, "0.5"),
     "/x/no": (422, None),
@@ -99,7 +99,7 @@ PARTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_part_of_ours_that_fails_costs_no_answer(
+async def test_a_request_is_answered_when_a_part_of_ours_fails(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(*PARTS[part], broken)
@@ -113,7 +113,7 @@ async def test_a_part_of_ours_that_fails_costs_no_answer(
 
 
 @pytest.mark.parametrize("part", PARTS)
-async def test_and_the_applications_own_exception_stays_what_it_is(
+async def test_the_applications_exception_is_unchanged_when_a_part_of_ours_fails(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(*PARTS[part], broken)
@@ -124,13 +124,15 @@ async def test_and_the_applications_own_exception_stays_what_it_is(
 
 
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_websocket_is_served_all_the_same(watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+async def test_a_websocket_is_served_when_a_part_of_ours_fails(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
     monkeypatch.setattr(*PARTS[part], broken)
     sent = await _call(application(), {"type": "websocket", "path": "/ws"})
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
 
 
-async def test_a_deferred_span_that_cannot_be_written_costs_no_answer(
+async def test_a_request_is_answered_when_its_deferred_span_cannot_be_written(
     watch: Callable[..., Watched], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = watch(sampler=ALWAYS_OFF)
@@ -175,7 +177,7 @@ async def test_with_broken_metrics_there_are_still_spans(watched: Watched, monke
 
 
 @pytest.mark.parametrize("part", ["request id", "leaving", "entering"])
-async def test_nothing_leaks_into_what_comes_after(
+async def test_no_context_remains_after_the_request(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     app = application()

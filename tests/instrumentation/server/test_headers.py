@@ -168,11 +168,11 @@ async def test_the_span_written_for_a_failed_unsampled_request_has_the_link_too(
         raise ValueError
 
     await ask(app, "/broken", client=PUBLIC, headers=INCOMING)
-    (late,) = watched.late
-    assert [_trace_id(link.context) for link in late.links] == [TRACE]
+    (deferred,) = watched.deferred
+    assert [_trace_id(link.context) for link in deferred.links] == [TRACE]
 
 
-async def test_clients_behind_a_proxy_on_a_private_network_do_not_steer_us(watch: Any) -> None:
+async def test_clients_behind_a_proxy_on_a_private_network_control_neither_sampling_nor_baggage(watch: Any) -> None:
     """Fifty requests that ask to be sampled, and bring 7 KB of baggage."""
     watched = watch(sampler=ParentBased(TraceIdRatioBased(0.0)))
     app, outgoing = application(), list[dict[str, str]]()

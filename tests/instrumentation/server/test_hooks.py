@@ -64,7 +64,7 @@ SAMPLING = {"sampled": None, "not sampled": ALWAYS_OFF}
 async def test_each_failure_is_reported_once_whether_its_span_is_sampled_or_not(
     watch: Callable[..., Watched], reported: Reported, path: str, sampler: object
 ) -> None:
-    """`/health` is never traced; that it fails is news all the same."""
+    """`/health` is never traced, but its failures are reported."""
     watch(sampler=sampler)
     await ask(application(), path)
     assert len(reported) == 1
@@ -128,13 +128,13 @@ async def test_extra_attributes_of_a_request_are_on_its_span_sampled_or_deferred
         raise ZeroDivisionError
 
     await ask(app, "/noted")
-    span = watched.late[0] if watched.late else watched.span
+    span = watched.deferred[0] if watched.deferred else watched.span
     assert span.attributes is not None
     assert span.attributes["sentry.event_id"] == "e1"
 
 
 @pytest.mark.quiet_guard
-async def test_a_variable_that_cannot_be_made_costs_no_answer(watched: Watched) -> None:
+async def test_a_request_is_answered_when_a_variable_cannot_be_created(watched: Watched) -> None:
     variable = contextvars.ContextVar("variable", default="outside")
     request_context.reset_per_request(variable, lambda: ThreadPoolExecutor(-1))
     try:
@@ -144,7 +144,7 @@ async def test_a_variable_that_cannot_be_made_costs_no_answer(watched: Watched) 
 
 
 @pytest.mark.quiet_guard
-async def test_a_variable_that_cannot_be_made_costs_itself(watched: Watched) -> None:
+async def test_a_variable_that_cannot_be_created_does_not_affect_the_others(watched: Watched) -> None:
     well = contextvars.ContextVar("well", default="outside")
     app, seen = FastAPI(), []
 

@@ -1,4 +1,4 @@
-"""Callbacks for the end of an application run before the server is told."""
+"""Callbacks for the end of an application run before the server is notified."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lifespan(events: list[str], *, fail: str = "") -> Callable[[Any], Any]:
 
 
 class Server:
-    """A server that speaks the lifespan protocol and notes what it hears."""
+    """A server that speaks the lifespan protocol and records the messages it receives."""
 
     def __init__(self, events: list[str]) -> None:
         self.events = events
@@ -50,7 +50,7 @@ class Server:
 
 
 @pytest.mark.parametrize("kind", [FastAPI, Starlette])
-async def test_it_is_called_after_the_applications_own_end_and_before_the_server_learns_of_it(
+async def test_it_is_called_after_the_applications_own_end_and_before_the_server_is_notified(
     watched: Watched, kind: Any
 ) -> None:
     events: list[str] = []
@@ -59,7 +59,7 @@ async def test_it_is_called_after_the_applications_own_end_and_before_the_server
     assert events == ["up", "lifespan.startup.complete", "down", "flushed", "lifespan.shutdown.complete"]
 
 
-async def test_callbacks_of_its_start_run_before_the_server_is_told(watched: Watched) -> None:
+async def test_callbacks_of_its_start_run_before_the_server_is_notified(watched: Watched) -> None:
     events: list[str] = []
 
     server.on_lifespan_startup(lambda: events.append("started"))

@@ -136,7 +136,7 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         assert "http.server.request.duration" in watched.metrics
         assert len(records.get_finished_logs()) == 1
 
-    def test_whether_it_is_suppressed_is_tested() -> None:
+    def test_its_suppression_is_tested_at_start() -> None:
         call = FastAPI.__call__
         assert other_telemetry.native_is_suppressed(FastAPI, call, {other_telemetry.NATIVE_KEY: None})
         assert not other_telemetry.native_is_suppressed(FastAPI, call, {})

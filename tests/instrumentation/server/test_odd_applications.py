@@ -39,7 +39,7 @@ async def call(app: Any, kind: str = "http", path: str = "/") -> list[dict[str, 
 
 
 def answering(*messages: dict[str, Any]) -> Starlette:
-    """An application without a framework's help, below one with it."""
+    """A plain ASGI application mounted in a framework's."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         for message in messages:
@@ -81,7 +81,7 @@ async def test_an_application_may_empty_its_scope(watched: Watched) -> None:
 
 
 @pytest.mark.quiet_guard
-async def test_a_message_without_a_type_is_the_servers_to_refuse(watched: Watched) -> None:
+async def test_a_message_without_a_type_is_left_to_the_server(watched: Watched) -> None:
     async def greet(_: Scope, __: Receive, send: Send) -> None:
         await send({"text": "hello"})
 
@@ -129,7 +129,7 @@ async def test_a_request_that_is_abandoned_and_closed_within_another_leaves_that
 
 
 @pytest.mark.quiet_guard
-async def test_a_route_that_cannot_be_read_costs_its_name_and_no_more(watched: Watched) -> None:
+async def test_a_route_that_cannot_be_read_only_loses_its_name(watched: Watched) -> None:
     class Hiding(Route):
         @property
         def path_format(self) -> str:

@@ -39,7 +39,7 @@ MIDDLEWARES = {"contrib": ContribMiddleware, "Starlette": StarletteMiddleware}
 PRESENT = [pytest.param(kind, id=name) for name, kind in MIDDLEWARES.items() if kind is not None]
 
 
-class Mine:
+class OwnProvider:
     """A tracer provider of the application's."""
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class Mine:
 
 
 @pytest.fixture
-def mine() -> Mine:
-    return Mine()
+def own() -> OwnProvider:
+    return OwnProvider()
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ async def test_contribs_instrument_app_records_no_second_exception(installed: Wa
 
 
 async def test_contrib_with_a_provider_of_its_own_keeps_working(
-    installed: Watched, mine: Mine, contrib: Contrib
+    installed: Watched, own: OwnProvider, contrib: Contrib
 ) -> None:
     app = application()
-    contrib(app, tracer_provider=mine.provider)
+    contrib(app, tracer_provider=own.provider)
     await ask(app, "/x/1")
     assert installed.names == ["GET /x/{x}"]
-    assert mine.provider is not installed.tracers
-    assert len(mine._exporter.get_finished_spans()) > 0
+    assert own.provider is not installed.tracers
+    assert len(own._exporter.get_finished_spans()) > 0
 
 
 @pytest.mark.parametrize("kind", PRESENT)
@@ -150,24 +150,24 @@ async def test_a_middleware_around_the_application(installed: Watched, kind: Any
 if StarletteMiddleware is not None:
 
     async def test_starlettes_middleware_with_a_provider_of_its_own_keeps_working(
-        installed: Watched, mine: Mine
+        installed: Watched, own: OwnProvider
     ) -> None:
         app = application()
-        app.add_middleware(StarletteMiddleware, tracer_provider=mine.provider)
+        app.add_middleware(StarletteMiddleware, tracer_provider=own.provider)
         await ask(app, "/x/1")
-        assert len(mine.spans) == 1
+        assert len(own.spans) == 1
         assert installed.names == ["GET /x/{x}"]
 
 
 if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
 
     @pytest.mark.parametrize("kind", ["tracer_provider", "meter_provider"])
-    async def test_a_provider_given_to_fastapi_keeps_working(installed: Watched, mine: Mine, kind: str) -> None:
+    async def test_a_provider_given_to_fastapi_keeps_working(installed: Watched, own: OwnProvider, kind: str) -> None:
         reader = InMemoryMetricReader()
-        given = {"tracer_provider": mine.provider, "meter_provider": MeterProvider([reader], shutdown_on_exit=False)}
+        given = {"tracer_provider": own.provider, "meter_provider": MeterProvider([reader], shutdown_on_exit=False)}
         app = application(telemetry={kind: given[kind], "operation_spans": False, "logs": False})
         response = await ask(app, "/x/1")
-        spans = mine.spans if kind == "tracer_provider" else installed.spans
+        spans = own.spans if kind == "tracer_provider" else installed.spans
         assert [span.name for span in spans] == ["GET /x/{x}"]
         assert len(installed.spans) == (0 if kind == "tracer_provider" else 1)
         assert installed.requests() == {("GET", "/x/{x}", "200"): 1}
@@ -189,10 +189,10 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         assert installed.names == ["GET /x/{x}"]
         assert detail() == ""
 
-    async def test_a_mounted_application_with_a_provider_keeps_it(installed: Watched, mine: Mine) -> None:
-        app = application(telemetry={"tracer_provider": mine.provider, "operation_spans": False, "logs": False})
+    async def test_a_mounted_application_with_a_provider_keeps_it(installed: Watched, own: OwnProvider) -> None:
+        app = application(telemetry={"tracer_provider": own.provider, "operation_spans": False, "logs": False})
         await ask(Starlette(routes=[Mount("/in", app)]), "/in/x/1")
-        assert len(mine.spans) == 1
+        assert len(own.spans) == 1
         assert installed.names == ["GET /in/x/{x}"]
 
 

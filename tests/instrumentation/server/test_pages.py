@@ -36,7 +36,7 @@ def _page(watched: Watched) -> None:
 
 @pytest.mark.parametrize("kind", [FastAPI, Starlette])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_page_is_answered_whatever_the_application_has(watched: Watched, kind: Any, method: str) -> None:
+async def test_a_page_is_answered_with_any_application(watched: Watched, kind: Any, method: str) -> None:
     response = await ask(kind(), "/metrics", method)
     assert response.status_code == 200
     assert not watched.spans
@@ -145,10 +145,10 @@ async def test_a_route_that_does_not_stand_at_this_very_path_is_no_route_of_its_
 async def test_a_route_that_has_worked_keeps_its_failures(watched: Watched) -> None:
     statuses = [200, 503]
 
-    def unsteady(request: Request) -> Response:
+    def fails_after_the_first(request: Request) -> Response:
         return PlainTextResponse("theirs", statuses.pop(0))
 
-    app = Starlette(routes=[Route("/metrics", unsteady)])
+    app = Starlette(routes=[Route("/metrics", fails_after_the_first)])
     assert [(await ask(app, "/metrics")).status_code for _ in range(2)] == [200, 503]
 
 
@@ -163,14 +163,14 @@ async def test_a_refusal_does_not_count_as_an_answer_of_the_route(watched: Watch
 
 
 async def test_a_client_disconnect_does_not_count_as_a_failure_of_the_route(watched: Watched) -> None:
-    leaves = [True, False]
+    disconnects = [True, False]
 
-    def leaving(request: Request) -> Response:
-        if leaves.pop(0):
+    def disconnecting(request: Request) -> Response:
+        if disconnects.pop(0):
             raise ClientDisconnect
         return PlainTextResponse("theirs")
 
-    app = Starlette(routes=[Route("/metrics", leaving)])
+    app = Starlette(routes=[Route("/metrics", disconnecting)])
     assert (await ask(app, "/metrics")).status_code == 500
     assert (await ask(app, "/metrics")).text == "theirs"
 
@@ -235,12 +235,12 @@ async def test_similar_paths_are_the_applications(watched: Watched) -> None:
         assert (await ask(app, path)).text == "theirs"
 
 
-def test_a_root_path_that_the_server_puts_before_it_is_seen_through(watched: Watched) -> None:
+def test_a_root_path_of_the_server_is_ignored(watched: Watched) -> None:
     with served(FastAPI(), root_path="/api") as url:
         assert httpx.get(url + "/metrics").text == "ours"
 
 
-async def test_a_root_path_of_the_application_is_seen_through(watched: Watched) -> None:
+async def test_a_root_path_of_the_application_is_ignored(watched: Watched) -> None:
     app = FastAPI()
     app.root_path = "/api"
     assert (await ask(app, "/metrics")).text == "ours"
@@ -248,7 +248,7 @@ async def test_a_root_path_of_the_application_is_seen_through(watched: Watched) 
     assert (await ask(app, "/apimetrics")).status_code == 404
 
 
-async def test_it_can_be_taken_back(watched: Watched) -> None:
+async def test_a_page_can_be_removed(watched: Watched) -> None:
     server.unserve("/metrics")
     server.unserve("/metrics")
     assert (await ask(FastAPI(), "/metrics")).status_code == 404

@@ -25,7 +25,7 @@ ACCESS = logging.getLogger("uvicorn.access")
 
 @APP.get("/users/{user}/reset/{token:path}")
 async def reset(user: int, token: str) -> None:
-    # As uvicorn logs the request, while its response is on its way.
+    # As uvicorn logs the request, while its response is being sent.
     ACCESS.info('%s - "%s %s HTTP/%s" %d', "127.0.0.1:1", "GET", f"/users/{user}/reset/{token}?page=2", "1.1", 200)
 
 
@@ -72,8 +72,8 @@ async def test_another_path_is_recorded_as_it_is(watched: Watched, access: pytes
 async def test_also_on_deferred_spans(watch: Callable[..., Watched]) -> None:
     watched = watch(sampler=ALWAYS_OFF)
     await ask(APP, "/fails/c4n4ry")
-    [late] = watched.late
-    assert late.attributes["url.path"] == "/fails/{api_key}"
+    [deferred] = watched.deferred
+    assert deferred.attributes["url.path"] == "/fails/{api_key}"
 
 
 def test_also_for_websockets(watched: Watched) -> None:

@@ -91,12 +91,14 @@ FORWARDED: dict[str, dict[tuple[str, str], bool]] = {
     [(setting, header, trusted) for setting, headers in FORWARDED.items() for header, trusted in headers.items()],
     ids=lambda value: str(value)[:60],
 )
-def test_a_forwarded_request_is_its_clients(setting: str, header: tuple[str, str], *, trusted: bool) -> None:
+def test_a_forwarded_request_is_trusted_by_the_address_of_its_client(
+    setting: str, header: tuple[str, str], *, trusted: bool
+) -> None:
     name, value = header
     assert peers(setting).trust(INSIDE, [(name.encode(), value.encode())]) is trusted
 
 
-def test_every_header_that_tells_of_the_client_must_tell_of_a_trusted_one() -> None:
+def test_every_header_that_names_the_client_must_name_a_trusted_one() -> None:
     both = [(b"x-forwarded-for", b"10.0.0.9"), (b"forwarded", b"for=203.0.113.7")]
     assert not peers("private").trust(INSIDE, both)
     assert peers("private").trust(INSIDE, [both[0], (b"via", b"1.1 proxy")])
@@ -107,7 +109,7 @@ def test_a_header_that_comes_twice_is_one_list() -> None:
     assert not peers("private").trust(INSIDE, twice)
 
 
-def test_a_stranger_cannot_say_whom_it_speaks_for() -> None:
+def test_an_untrusted_sender_cannot_name_its_client() -> None:
     assert not peers("private").trust(PUBLIC, [(b"x-forwarded-for", b"127.0.0.1")])
 
 
@@ -117,15 +119,15 @@ def test_a_proxy_on_a_unix_socket_is_seen_through() -> None:
 
 
 def test_what_a_gateway_forwards_is_not_trusted_as_a_client() -> None:
-    judged = build_client_peers(("private", "100.64.0.0/10"))
-    assert judged.trust(("100.64.0.1", 1), [])
-    assert not judged.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])
+    trusting = build_client_peers(("private", "100.64.0.0/10"))
+    assert trusting.trust(("100.64.0.1", 1), [])
+    assert not trusting.trust(("100.64.0.1", 1), [(b"x-forwarded-for", b"203.0.113.7")])
     assert not build_client_peers(("always",)).trust(PUBLIC, [])
     assert build_client_peers(("never",)).trust(LOCAL, [])
 
 
-def test_a_flood_of_addresses_does_not_grow_us() -> None:
-    judged = peers("private")
+def test_a_flood_of_addresses_does_not_increase_memory() -> None:
+    trusting = peers("private")
     for number in range(MAX_PEERS + 100):
-        assert not judged.trust((f"2001:db8::{number:x}", 1), [])
-    assert len(judged._known) <= MAX_PEERS
+        assert not trusting.trust((f"2001:db8::{number:x}", 1), [])
+    assert len(trusting._known) <= MAX_PEERS

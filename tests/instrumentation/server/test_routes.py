@@ -204,7 +204,7 @@ async def test_a_response_made_before_routing_is_unmatched(watched: Watched) -> 
     assert watched.requests() == {("GET", "unmatched", "403"): 1}
 
 
-async def test_a_method_of_the_clients_own_making_is_counted_as_other(watched: Watched) -> None:
+async def test_an_unknown_method_is_counted_as_other(watched: Watched) -> None:
     app = Starlette(routes=[Route("/", answer)])
     for method in ("BREW", "PROPFIND"):
         await ask(app, "/", method)
@@ -232,7 +232,7 @@ async def test_many_unknown_paths_hosts_and_agents_make_no_series(watched: Watch
 
 if hasattr(FastAPI, "frontend"):  # not in the oldest FastAPI we support
 
-    async def test_front_end_files_are_told_under_their_folder(watched: Watched, tmp_path: Path) -> None:
+    async def test_front_end_files_are_recorded_under_their_folder(watched: Watched, tmp_path: Path) -> None:
         (tmp_path / "index.html").write_text("<html></html>")
         (tmp_path / "app.js").write_text("1")
         app, router = FastAPI(), APIRouter()

@@ -249,7 +249,7 @@ async def test_the_semantic_conventions_metrics_come_when_they_are_switched_on(w
     assert watched.points("http.server.active_requests") == {}
 
 
-async def test_they_do_not_come_by_themselves(watched: Watched) -> None:
+async def test_semantic_conventions_metrics_are_off_by_default(watched: Watched) -> None:
     await ask(APP, "/things/7")
     assert set(watched.metrics) == {
         "blogauto.api.requests",

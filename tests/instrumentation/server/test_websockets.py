@@ -145,8 +145,8 @@ def test_a_refused_handshake_has_the_status_that_the_client_sees(
 def test_a_long_session_is_not_slow_but_a_crash_is_not_lost(watch: Callable[..., Watched]) -> None:
     watched = watch(sampler=ALWAYS_OFF, slow_request_seconds=1e-9)
     assert talk("/ws/rooms/7", "hello")[0] == "unsampled abc"
-    assert not watched.late
+    assert not watched.deferred
     talk("/ws/rooms/7", "crash")
-    (late,) = watched.late
-    assert late.name == "WS /ws/rooms/{room}"
-    assert late.attributes["blogauto.sampling.reason"] == "error"
+    (deferred,) = watched.deferred
+    assert deferred.name == "WS /ws/rooms/{room}"
+    assert deferred.attributes["blogauto.sampling.reason"] == "error"

@@ -1,4 +1,4 @@
-"""What the application sets on its own request stays, and what it suppresses is not recorded."""
+"""Names and attributes that the application sets on its request stay; suppressed requests are not recorded."""
 
 from __future__ import annotations
 

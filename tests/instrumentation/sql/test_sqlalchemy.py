@@ -76,7 +76,7 @@ async def async_engine() -> Any:
     await engine.dispose()
 
 
-# --- what a statement leaves behind ---
+# --- spans and metrics of a statement ---
 
 
 def test_a_statement_is_a_client_span_below_the_request(engine: Engine, recording: Recording) -> None:
@@ -216,11 +216,11 @@ def test_suppressed_instrumentation_records_nothing(engine: Engine, recording: R
     assert recording.points(DURATION) == {}
 
 
-# --- the short way to a span ---
+# --- deferred spans ---
 
 
-def said(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
-    """What the spans of a few statements say, ids and times aside."""
+def spans_of(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
+    """The spans of a few statements, without ids and times."""
     sqlalchemy.instrument(recording.context)
     token = begin_request("r-1")
     with recording.tracer.start_as_current_span("request") as request, engine.connect() as connection:
@@ -254,10 +254,10 @@ def said(engine: Engine, recording: Recording) -> list[dict[str, Any]]:
 
 
 def test_a_deferred_span_equals_a_started_one(engine: Engine) -> None:
-    started, late = said(engine, Recording()), said(engine, Recording(late=True))
-    assert started == late
-    assert [span["name"] for span in late] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
-    assert {span["attributes"]["request.id"] for span in late} == {"r-1"}
+    started, deferred = spans_of(engine, Recording()), spans_of(engine, Recording(deferred=True))
+    assert started == deferred
+    assert [span["name"] for span in deferred] == ["SELECT posts", "BATCH INSERT posts", "INSERT posts"]
+    assert {span["attributes"]["request.id"] for span in deferred} == {"r-1"}
 
 
 class Baggage(SpanProcessor):
@@ -268,7 +268,7 @@ class Baggage(SpanProcessor):
 
 
 def test_a_processor_with_on_start_gets_every_statement_even_when_added_later(engine: Engine) -> None:
-    recording = Recording(late=True)
+    recording = Recording(deferred=True)
     sqlalchemy.instrument(recording.context)
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -278,7 +278,7 @@ def test_a_processor_with_on_start_gets_every_statement_even_when_added_later(en
     assert [(span.attributes or {}).get("tenant") for span in recording.spans] == [None, "a"]
 
 
-class Picky(Sampler):
+class KeepsNoStatements(Sampler):
     """A sampler of the application that keeps no statements."""
 
     def should_sample(self, parent_context: Any, trace_id: int, name: str, *args: Any, **kwargs: Any) -> SamplingResult:
@@ -290,7 +290,7 @@ class Picky(Sampler):
 
 
 def test_a_sampler_of_the_application_is_asked_for_every_statement(engine: Engine) -> None:
-    recording = Recording(late=True, sampler=Picky())
+    recording = Recording(deferred=True, sampler=KeepsNoStatements())
     sqlalchemy.instrument(recording.context)
     with recording.tracer.start_as_current_span("request"), engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -566,7 +566,7 @@ def test_the_hook_gets_the_open_span_the_statement_and_whether_it_had_parameters
         assert span.is_recording()
         span.set_attribute("shop.statement", f"{statement} {parameters_given}")
 
-    recording = Recording(late=deferred)
+    recording = Recording(deferred=deferred)
     sqlalchemy.instrument(dataclasses.replace(recording.context, hooks=Hooks(sql_statement=add)))
     try:
         with recording.tracer.start_as_current_span("request"), engine.connect() as connection:

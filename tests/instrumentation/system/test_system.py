@@ -116,7 +116,7 @@ def test_the_first_collection_right_after_the_start_has_a_cpu_value(machine: Mac
     assert values(recording)["cpu.usage"] == 10.0, "nothing has passed since: the average since the machine started"
 
 
-def test_two_who_collect_share_one_window(machine: Machine, clock: SimpleNamespace) -> None:
+def test_two_readers_share_one_window(machine: Machine, clock: SimpleNamespace) -> None:
     recording = Recording()
     system.instrument(recording.context, roots=machine.roots)
     machine.ticks(busy=150, idle=950)
@@ -256,7 +256,7 @@ def test_a_path_outside_the_namespace_falls_back_to_the_root(machine: Machine) -
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", "0::\n", "::::\n"])
-def test_control_groups_that_say_nothing_useful_are_none(machine: Machine, content: str) -> None:
+def test_unusable_control_groups_are_ignored(machine: Machine, content: str) -> None:
     machine.proc("self/cgroup", content)
     assert host.memory(machine.roots) == Memory(total=8 * GIB, available=6 * GIB)
 
@@ -374,7 +374,7 @@ def test_a_forked_child_measures_although_the_lock_was_held(machine: Machine) ->
     assert values(recording)["memory.total"] == 8 * GIB
 
 
-def test_this_machine_really(clock: SimpleNamespace) -> None:
+def test_the_gauges_of_this_machine_have_values(clock: SimpleNamespace) -> None:
     recording = Recording()
     assert system.instrument(recording.context).state is State.ON
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):

@@ -1,4 +1,4 @@
-"""Real workers of RQ, dramatiq and arq: what their jobs emitted arrives, however the worker ends."""
+"""Real workers of RQ, dramatiq and arq: what their jobs emitted arrives, whichever way the worker ends."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ async def raw(app: Any, **scope: Any) -> list[dict[str, Any]]:
 
 
 class TestAtOnce:
-    async def test_who_asks_meanwhile_waits_for_the_same_reading(self) -> None:
+    async def test_concurrent_scrapes_share_one_collection(self) -> None:
         source = Source(delay=0.2)
         app = MetricsEndpoint(source.collect)
         answers = await asyncio.gather(*(fetch(app) for _ in range(20)))
@@ -406,7 +406,9 @@ class TestInAnApplication:
         app = MetricsEndpoint(Source(delay=0.5).collect)
         assert anyio.run(fetch, app, backend="trio").status_code == 503
 
-    def test_who_has_had_his_share_waits_under_trio_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_client_that_scrapes_without_pause_is_delayed_under_trio_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         app, asked = MetricsEndpoint(Source().collect), list[str]()
 
         def wait() -> float:

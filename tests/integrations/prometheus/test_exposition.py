@@ -34,7 +34,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass
 class Page:
-    """A meter provider and what `/metrics` says of it."""
+    """A meter provider and its page at `/metrics`."""
 
     resource: dict[str, Any] = field(default_factory=dict)
     views: list[View] = field(default_factory=list)
