@@ -19,7 +19,12 @@ _recorded: collections.Counter[str] = collections.Counter()
 
 
 def record(name: str) -> None:
-    """Record a span, an event, a log record and a count."""
+    """Record a span, an event, a log record and a count, where a span is exported."""
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return  # an interruption of `configure()` itself
+    parent = trace.get_current_span().get_span_context()
+    if parent.is_valid and not parent.trace_flags.sampled:
+        return  # an interruption of a health check
     with trace.get_tracer("actions").start_as_current_span(name) as span:
         span.set_attribute("name", name)
         span.add_event(name)
