@@ -14,7 +14,7 @@ from tests.faults.harness import Harness, ScriptResult, succeeded
 PACKAGE = Path(blogauto_otel.__file__).parent
 QUIET: dict[str, Any] = {"BLOGAUTO_OTEL_CONSOLE": "off", "OTEL_TRACES_SAMPLER": "always_on"}
 
-NOT_ENTERED = {"blogauto_otel.export.signal_exporter"}  # locked during spooling for one addition, without a call
+NOT_ENTERED = {"blogauto_otel.export.stats"}  # locked during spooling for one addition, without a call
 
 
 def reentrant_locks(harness: Harness) -> None:

@@ -106,7 +106,7 @@ def test_each_client_that_is_named_as_missing_has_its_extra() -> None:
     extras = pyproject()["project"]["optional-dependencies"]
     for library, point in EXPECTED.items():
         extra = EXTRAS.get(library, library)
-        assert extras[extra] == [f"opentelemetry-instrumentation-{EXTRAS.get(point, point)}>=0.66b1,<0.67"]
+        assert extras[extra] == [f"opentelemetry-instrumentation-{EXTRAS.get(point, point)}>=0.60b0,<1"]
         assert extra in extras["all"][0]
 
 

@@ -20,6 +20,7 @@ import blogauto_otel
 from blogauto_otel.integrations import sentry
 
 log = logging.getLogger("shop")
+log.setLevel(logging.INFO)  # the level of the application: telemetry changes none
 
 
 def initialise(options: dict[str, Any]) -> None:

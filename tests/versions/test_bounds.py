@@ -19,7 +19,7 @@ else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("versions")]
 
 # What depends on the versions: the request path, SQL, logs, the SDK's private members, encoding, exposition.
 SUBJECTS: Final = (
