@@ -43,10 +43,6 @@ test: $(VENV)/.installed ## run every check and test except the long ones
 test-long: $(VENV)/.installed ## run the long tests: many kills, long outages, many forks
 	.ci/run long
 
-.PHONY: test-versions
-test-versions: $(VENV)/.installed ## the tests that depend on versions, with the lowest and the highest of each range (makes two environments)
-	$(BIN)/python -m pytest -q tests/versions
-
 PYTHONS ?= python3.10 python3.11 python3.12 python3.13
 .PHONY: test-pythons
 test-pythons: ## run the fast tests on each supported Python (PYTHONS="/path/to/python3.10 ..." to name them)
