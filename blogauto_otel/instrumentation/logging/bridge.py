@@ -103,6 +103,8 @@ class Bridge:
                 current.failure_context = failure_context
             current.reaches_handlers = not is_hidden(logger, record)
             is_throttled = self._export(record, current)
+            if is_throttled and self.console is not None and not logger.hasHandlers():
+                current.reaches_handlers = False  # nobody's line but ours: `logging.lastResort` would print it raw
         except BaseException as caught:  # a record that was built by hand may lack any attribute
             if not swallow("handling a log record", caught):
                 raise
