@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlag
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel._sdk import import_tracing
-from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
+from blogauto_otel.otlp.spans import UNSET, SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.otlp.values import key_text
 from blogauto_otel.sdk.plain import (
     PLAIN,
@@ -128,7 +128,22 @@ class RecordingSpan(SpanData, trace.Span):
             self._started: int | None = perf_counter_ns()
         else:
             self._started = None
-        SpanData.__init__(self, trace_id, span_id, flags, state, parent, name, kind, start_time)
+        # As in `SpanData`, without the call: every span passes through here.
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_flags = flags
+        self.trace_state = state
+        self.parent = parent
+        self.name = name
+        self.kind = kind
+        self.start_time = start_time
+        self.end_time: int | None = None
+        self.status = UNSET
+        self.template: SpanTemplate | None = None
+        self._attributes: dict[str, Any] = {}
+        self._events: Sequence[Any] = ()
+        self._links: Sequence[Link] = ()
+        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status

@@ -126,12 +126,16 @@ class BlogautoTracer(trace.Tracer):
         """
         provider = self._provider
         ids = provider.id_generator
-        parent = _current_span(context).get_span_context()
-        if parent is not None and parent.is_valid:
-            trace_id, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
-        else:
-            parent = state = None  # type: ignore[assignment]
+        parent: SpanContext | None = None
+        state: trace.TraceState | None = None
+        if context or context is None:
+            parent = _current_span(context).get_span_context()
+            if parent is not None and not parent.is_valid:
+                parent = None
+        if parent is None:
             trace_id, flags = ids.generate_trace_id(), provider.root_flags
+        else:
+            trace_id, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
         is_sampled = provider.is_sampled
         if is_sampled is not None:
             if not is_sampled(parent, trace_id, kind, attributes):
