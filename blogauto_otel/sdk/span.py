@@ -353,8 +353,15 @@ class RecordingSpan(SpanData, trace.Span):
         if self.end_time is not None:
             _sdk_log.warning("Tried calling %s on an ended span.", "set_status")
             return
+        try:
+            self._set_status(status, description)
+        except BaseException as error:
+            if not swallow("setting the status of a span", error):
+                raise
+
+    def _set_status(self, status: Any, description: str | None) -> None:
         is_status = isinstance(status, Status)
-        code = status.status_code if is_status else status  # type: ignore[union-attr]
+        code = status.status_code if is_status else status
         if self.status.status_code is StatusCode.OK or code is StatusCode.UNSET or not isinstance(code, StatusCode):
             return
         if not is_status:
@@ -364,7 +371,7 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning(
                 "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", to_plain(description)
             )
-        self.status = status  # type: ignore[assignment]
+        self.status = status
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
