@@ -18,7 +18,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel.otlp.spans import UNSET, SpanData, SpanEvent, SpanTemplate
+from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.otlp.values import key_text
 from blogauto_otel.sdk.plain import (
     PLAIN,
@@ -31,7 +31,7 @@ from blogauto_otel.sdk.plain import (
     to_plain_attributes,
 )
 from blogauto_otel.sdk.readable_span import readable_span
-from blogauto_otel.sdk.span_limits import SpanLimits, appended, is_valid_link, limited, limited_link
+from blogauto_otel.sdk.span_limits import SpanLimits, append, is_valid_link, limited, limited_link
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -126,12 +126,8 @@ class RecordingSpan(SpanData, trace.Span):
         self.kind = kind
         self.start_time = start_time
         self.end_time: int | None = None
-        self.status = UNSET
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
-        self._events: Sequence[Any] = ()
-        self._links: Sequence[Link] = ()
-        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status
@@ -184,7 +180,7 @@ class RecordingSpan(SpanData, trace.Span):
 
     @property
     def encoded_scope(self) -> bytes:
-        """Its instrumentation scope, as `otlp.encoder.encode_scope` has it."""
+        """See `SpanData`."""
         return self._tracer.encoded_scope
 
     def readable(self) -> ReadableSpan:
@@ -267,7 +263,7 @@ class RecordingSpan(SpanData, trace.Span):
         limits = self._tracer.limits
         given, dropped = limited(attributes, limits.event_attributes)
         event = SpanEvent(name, given, self._now() if timestamp is None else timestamp, dropped)
-        self._events, lost = appended(self._events, event, limits.events)
+        lost = append(self.__dict__.setdefault("_events", []), event, limits.events)
         if lost:
             self.dropped_events += lost
 
@@ -285,7 +281,7 @@ class RecordingSpan(SpanData, trace.Span):
             return
         limits = self._tracer.limits
         link = limited_link(context, attributes, limits.link_attributes)
-        self._links, lost = appended(self._links, link, limits.links)
+        lost = append(self.__dict__.setdefault("_links", []), link, limits.links)
         if lost:
             self.dropped_links += lost
 
