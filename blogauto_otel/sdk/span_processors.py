@@ -20,7 +20,8 @@ from blogauto_otel.otlp.values import ValueRedactor
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes
-from blogauto_otel.sdk.span import SAMPLED, RecordingSpan
+from blogauto_otel.sdk.span import RecordingSpan
+from blogauto_otel.sdk.unsampled_span import SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
