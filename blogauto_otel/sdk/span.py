@@ -32,7 +32,7 @@ from blogauto_otel.sdk.plain import (
 )
 from blogauto_otel.sdk.readable_span import readable_span
 from blogauto_otel.sdk.span_limits import SpanLimits, append, is_valid_link, limited, limited_link
-from blogauto_otel.sdk.unsampled_span import SAMPLED, span_context
+from blogauto_otel.sdk.unsampled_span import SAMPLED, UnsampledSpan, span_context
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from blogauto_otel.sdk.tracer import BlogautoTracer
+
+__all__ = ["RecordingSpan", "UnsampledSpan"]  # the two that our tracer starts
 
 _sdk_log: Final = logging.getLogger("opentelemetry.sdk.trace")  # where the SDK warns about the same
 

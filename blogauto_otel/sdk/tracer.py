@@ -15,9 +15,9 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
 from blogauto_otel.sdk.plain import description, to_plain_attributes
-from blogauto_otel.sdk.span import RecordingSpan
+from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.span_limits import SpanLimits
-from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED, UnsampledSpan
+from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
