@@ -60,7 +60,7 @@ def of_request(request: Request, redactor: Redactor) -> Attributes:
     """The other attributes that are known at the start."""
     scope = request.scope
     found: Attributes = {semconv.REQUEST_ID: request.id.decode("ascii")}
-    _add_server(found, scope)
+    _add_server(found, scope, request.headers.get(b"host"))
     if request.is_websocket:
         found[network_attributes.NETWORK_PROTOCOL_NAME] = "websocket"
     elif request.method == semconv.OTHER_METHOD:
@@ -71,14 +71,14 @@ def of_request(request: Request, redactor: Redactor) -> Attributes:
         found[url_attributes.URL_QUERY] = redactor.query(query.decode("latin-1"))
     if (client := scope.get("client")) and client[0]:
         found[client_attributes.CLIENT_ADDRESS] = client[0]
-    if agent := header(scope, b"user-agent"):
-        found[user_agent_attributes.USER_AGENT_ORIGINAL] = agent
+    if agent := request.headers.get(b"user-agent"):
+        found[user_agent_attributes.USER_AGENT_ORIGINAL] = agent.decode("latin-1")
     return found
 
 
-def _add_server(found: Attributes, scope: Scope) -> None:
+def _add_server(found: Attributes, scope: Scope, host: bytes | None) -> None:
     """The name in the Host header; without it, the address that the server listens on."""
-    named = _host_and_port(header(scope, b"host"))
+    named = _host_and_port(host.decode("latin-1")) if host else None
     address, port = named or scope.get("server") or (None, None)
     if not address:
         return
@@ -96,9 +96,7 @@ def url(scope: Scope) -> str:
     return f"{scope.get('scheme', 'http')}://{host}{scope.get('path', '')}"
 
 
-def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
-    if not host:
-        return None
+def _host_and_port(host: str) -> tuple[str, int | None] | None:
     name, colon, digits = host.rpartition(":")
     if not colon or digits.endswith("]"):  # no port, or the end of an IPv6 address
         return host.strip("[]"), None

@@ -8,9 +8,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import get_current
 from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, log_once, swallow
@@ -18,10 +25,10 @@ from blogauto_otel.api import catalogue
 from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 from blogauto_otel.instrumentation import Context, Report
-from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
+from blogauto_otel.instrumentation.server import attributes, hooks, paths
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect, unwrap_group
-from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
+from blogauto_otel.instrumentation.server.headers import REQUEST_ID, CapturedHeaders, Headers, new_request_id
 from blogauto_otel.instrumentation.server.metrics import RequestMetrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 
 
 MAX_OTHERS: Final = 10
+[_SPAN_KEY] = set_span_in_context(INVALID_SPAN, OtelContext())  # where the API looks for the span
 
 
 class ServerInstrumentation:
@@ -47,30 +55,44 @@ class ServerInstrumentation:
         self._redactor = given.redactor
         self._headers = Headers(settings)
         self._captured = CapturedHeaders(settings, given.redactor)
-        self._excluded = _excluded_urls(settings)
+        self.excluded = _excluded_urls(settings)
         known_methods = getattr(settings, "known_methods", ()) or catalogue.HTTP_METHODS
         self._methods = {method: method for method in known_methods}
 
     def excludes(self, scope: Scope) -> bool:
         """Whether the URL of a request is one of `excluded_urls`."""
-        return self._excluded is not None and self._excluded.search(attributes.url(scope)) is not None
+        return self.excluded is not None and self.excluded.search(attributes.url(scope)) is not None
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
-    def begin(self, scope: Scope, receive: Receive, send: Send, *, is_traced: bool = False) -> Request | None:
+    def begin(
+        self, scope: Scope, receive: Receive, send: Send, outer: OtelContext, *, is_traced: bool = False
+    ) -> Request | None:
         """Start a request; None when that fails, and the application answers it without instrumentation.
 
-        `is_traced` says that the application makes the server span itself.
+        `outer` is the current context; `is_traced` says that the application makes the server span itself.
         """
         request: Request | None = None
         try:
+            headers = scope["headers"]
+            if type(headers) is not list:  # any iterable is allowed, also one that can be read only once
+                headers = scope["headers"] = list(headers)
+            known = dict(reversed(headers))  # the first of each name, in one step
+            request_id = self._headers.request_id(headers) if REQUEST_ID in known else new_request_id()
             if scope["type"] == "websocket":
-                request = WebSocketRequest(scope, receive, send)
+                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer)
             else:
-                request = Request(scope, receive, send, self._methods.get(scope["method"], semconv.OTHER_METHOD))
-            request.paths = self.paths
-            paths.forget()
-            self._enter(request, is_traced=is_traced)
+                method = self._methods.get(scope["method"], semconv.OTHER_METHOD)
+                request = Request(scope, receive, send, method, request_id, outer)
+            request.headers, request.secrets = known, self.paths
+            if not self._headers.context_names.isdisjoint(known):
+                incoming, request.links = self._headers.incoming(scope.get("client"), headers)
+                if incoming is not None:
+                    request.parent = incoming
+            self._start(request, is_traced=is_traced)
+            request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
+            request.enter()
+            self.metrics.open.add(request)
         except BaseException as error:
             if not swallow("beginning a request", error):
                 raise
@@ -79,22 +101,16 @@ class ServerInstrumentation:
             return None
         return request
 
-    def _enter(self, request: Request, *, is_traced: bool) -> None:
-        """Start its span, and enter its context."""
-        request.id, (incoming, request.links) = self._headers.read(request.scope)
-        outer = get_current()
-        request.parent = outer if incoming is None else incoming
+    def _start(self, request: Request, *, is_traced: bool) -> None:
+        """Start the span of a request, or find who makes it."""
         try:
             if is_traced:
                 note_other("FastAPI(telemetry=...)", "makes the server spans with the provider given there")
-            elif not outer or not self._use_outer_span(request, outer):
+            elif not request.outer or not self._use_outer_span(request, request.outer):
                 self._start_span(request)
         except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
-        request.context = set_span_in_context(request.span, request.parent)
-        request_context.enter_request(request)
-        self.metrics.open.add(request)
 
     def _use_outer_span(self, request: Request, outer: OtelContext) -> bool:
         """Use the server span of a middleware around the application, which then stays the only one."""
@@ -129,7 +145,8 @@ class ServerInstrumentation:
     def close(self, request: Request) -> None:
         """Finish a request whose application has returned, and leave its context."""
         try:
-            self.finish(request)
+            if not request.finished:
+                self.finish(request)
         except BaseException as error:
             if not swallow("finishing a request", error):
                 raise
@@ -141,14 +158,14 @@ class ServerInstrumentation:
             return
         self.metrics.open.discard(request)
         request.classify()
-        exemplar = request.context
+        exemplar = request.span
         try:
             if request.recording:
                 self._end_span(request)
             if not request.sampled and (
                 request.failed or request.has_reported_error or request.seconds > self.deferred.slow
             ):
-                exemplar = self._write_deferred_span(request, exemplar)
+                exemplar = self._write_deferred_span(request) or exemplar
         except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
@@ -170,15 +187,14 @@ class ServerInstrumentation:
         with guard("reporting a failure after the response"):
             self._count_error(request)
             if not request.sampled:
-                self._write_deferred_span(request, request.context, ERROR)
+                self._write_deferred_span(request, ERROR)
             _report_failure(request, request.span)
 
     def _leave(self, request: Request) -> None:
         """Restore the context that the task had before."""
         try:
             try:
-                self.paths.remember(request)
-                request_context.leave_request(request)
+                request.leave()
             finally:
                 request.release()
         except BaseException as error:
@@ -220,11 +236,11 @@ class ServerInstrumentation:
                     found[name] = values if secret is None else tuple(map(secret.replace_in, values))
         return found
 
-    def _write_deferred_span(self, request: Request, exemplar: OtelContext, reason: str | None = None) -> OtelContext:
-        """Write the span of an unsampled request if it has a reason; returns the context for an exemplar."""
+    def _write_deferred_span(self, request: Request, reason: str | None = None) -> DeferredSpan | None:
+        """Write the span of an unsampled request if it has a reason."""
         reason = reason or self.deferred.reason(request)
         if reason is None or not self.deferred.can_write(request) or not _claim(request):
-            return exemplar
+            return None
         span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
@@ -235,13 +251,13 @@ class ServerInstrumentation:
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _report_failure(request, span)
         self.deferred.write_request(span, request)
-        return set_span_in_context(span, exemplar)
+        return span
 
     def export_deferred(self, request: Request) -> None:
         """Write the server span of an unsampled request when it ends; at once when it has ended."""
         request.has_reported_error = True
         if request.finished:
-            self._write_deferred_span(request, request.context)
+            self._write_deferred_span(request)
 
     def _exported_span(self, request: Request) -> SpanContext:
         """The request's span context, with the sampled flag when a deferred span is written for it."""

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.trace import Span, SpanContext
 
 from blogauto_otel import semconv
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
@@ -145,18 +145,16 @@ class RequestMetrics:
             self._semconv.reset()
         self.open = set()
 
-    def record(self, request: Request, context: Context) -> None:
-        """Count a finished request and its time; `context` has the span for an exemplar.
-
-        That is the request's own, or the deferred one, which is sampled.
-        """
+    def record(self, request: Request, span: Span) -> None:
+        """Count a finished request and its time; `span` is for an exemplar: the request's, or the deferred one."""
         try:
             endpoint = request.template or semconv.UNMATCHED
             self._requests.add((request.method, endpoint, request.status))
-            sampled = self._takes_any_exemplar or request.sampled or context is not request.context
-            self._durations.record((request.method, endpoint), request.seconds, context, sampled)
+            is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
+            source = span.get_span_context() if is_exemplar else None
+            self._durations.record((request.method, endpoint), request.seconds, source)
             if self._semconv is not None:
-                self._semconv.record(request, context, sampled)
+                self._semconv.record(request, source)
         except BaseException as error:
             if not swallow("counting a request", error):
                 raise
@@ -221,12 +219,9 @@ class Durations:
         self._histogram = histogram
         self._bound: dict[Key, Bound] = {}
 
-    def record(self, values: Key, seconds: float, context: Context, sampled: bool) -> None:
-        """Record a duration under `values`; `sampled` describes the span in `context`."""
-        bound = self._bound.get(values)
-        if bound is None:
-            bound = self._bind(values)
-        bound.record(seconds, context if sampled else None)
+    def record(self, values: Key, seconds: float, source: SpanContext | None) -> None:
+        """Record a duration under `values`; `source` is the span for an exemplar."""
+        (self._bound.get(values) or self._bind(values)).record(seconds, source)
 
     def _bind(self, values: Key) -> Bound:
         key = self.sets.key(values)
@@ -258,7 +253,7 @@ class SemconvMetrics:
             "Number of active HTTP server requests.",
         )
 
-    def record(self, request: Request, context: Context, sampled: bool) -> None:
+    def record(self, request: Request, source: SpanContext | None) -> None:
         """Record the duration of a finished request."""
         scope = request.scope
         values = (
@@ -269,7 +264,7 @@ class SemconvMetrics:
             scope.get("http_version"),
             request.error_type,
         )
-        self._durations.record(values, request.seconds, context, sampled)
+        self._durations.record(values, request.seconds, source)
 
     def _active_requests(self) -> list[Observation]:
         now: Counter[Key] = Counter(dict.fromkeys(self._active, 0))

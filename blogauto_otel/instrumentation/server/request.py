@@ -1,20 +1,27 @@
-"""One request: its state, updated with each ASGI message, and its classification at the end.
+"""One request: its state, updated with each ASGI message, its context, and its classification at the end.
 
 Every request takes this path, so it is written flat: a call costs as much as ten lines of work.
+
+A request restores what was in force outside it at its end and while the last message is sent: a server starts its
+keep-alive timer then, and the timer holds the context it was started in until the event loop discards it. Values are
+set, not reset by token, because a response may be sent in another task than the one that the request began in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry.context import Context as OtelContext
+from opentelemetry.context import attach, get_current
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
-from blogauto_otel.api.context import bind
+from blogauto_otel.api.context import SCOPE, RequestScope, bind
+from blogauto_otel.api.context import Scope as BoundScope
 from blogauto_otel.api.text import type_name
 from blogauto_otel.instrumentation.server import request_context
 from blogauto_otel.instrumentation.server.exceptions import error_type, is_cancellation, is_client_disconnect
@@ -30,6 +37,14 @@ CLIENT_CLOSED_REQUEST: Final = "499"
 CRASHED: Final = "500"
 REDIRECT: Final = 307  # with a slash more or less
 
+_TRAILERS: Final = "http.response.trailers"
+_ID_LENGTH: Final = len(REQUEST_ID)
+_STATUSES: Final = {code: str(code) for code in range(100, 600)}
+_NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+_NOTHING_BOUND: Final = BoundScope({})
+# OpenTelemetry's context, and the values of other variables.
+Inside: TypeAlias = tuple[OtelContext, request_context.Values]
+
 # Messages that may be the last of a response, and the field that says whether more of them follow.
 _LAST: Final = {
     "http.response.body": "more_body",
@@ -39,7 +54,7 @@ _LAST: Final = {
 }
 
 
-class Request(RouteTracker):
+class Request(RequestScope, RouteTracker):
     """An HTTP request while it lasts.
 
     `ended` is when the server accepted the last byte of the response (`perf_counter_ns`); a background task after it is
@@ -49,16 +64,16 @@ class Request(RouteTracker):
     is_websocket = False
 
     # Set at its start.
-    id: bytes = b""
     span: Span = INVALID_SPAN
     sampled = False  # its span will be exported
     recording = False
     context: OtelContext
     parent: OtelContext
-    paths: SecretPaths | None = None
+    secrets: SecretPaths | None = None
     on_response: Callable[[Span, Scope, int], None] | None = None
     response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
-    outside: request_context.Values | None = None  # in force before it
+    headers: Mapping[bytes, bytes] = _NO_HEADERS  # the first of each name
+    outer_variables: request_context.Values = ()  # in force before it
     links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
 
     # Recorded while it lasts.
@@ -68,7 +83,7 @@ class Request(RouteTracker):
     handled: BaseException | None = None  # that a handler of the application turned into a response
     client_disconnected = False  # before the response was complete
     client_disconnected_early = False  # before the response started
-    secret_path: SecretPath | None = None  # its path, if that has a secret in it; known at its end
+    secret_path: SecretPath | None  # its path, if that has a secret in it; known at its end
     extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
 
     # The classification.
@@ -89,11 +104,18 @@ class Request(RouteTracker):
     _trailers = False
     _is_last_sent = False
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, method: str, request_id: bytes, outer: OtelContext
+    ) -> None:
         self.began_at = time_ns()
         self.began = perf_counter_ns()
         self.scope = self.route_scope = scope
         self.method = method
+        self.id = request_id
+        self.outer = self.context = self.parent = outer
+        self.outer_scope = found = SCOPE.get()
+        # A pipelined request on one connection starts in the context of the request before it.
+        self._outside = found.outside
         self._receive = receive
         self._send = send
 
@@ -117,62 +139,86 @@ class Request(RouteTracker):
         return message
 
     async def send(self, message: Message) -> None:
-        """The server's `send`; records the status and the last byte, and adds the request id to the headers."""
-        last = False
+        """The server's `send`; records the status and the last byte, and adds the request id to the headers.
+
+        The last message is passed on outside the request's context, and what comes after it is inside again.
+        """
+        inside = None
         try:
             kind = message["type"]
             if kind == "http.response.start":
                 if self.code is None:  # a second one is refused by the server
                     message = self._started(message)
-            elif kind in _LAST and not message.get(_LAST[kind]) and self._is_last(kind):
-                last = self._is_last_sent = True
+            elif kind in _LAST and not message.get(_LAST[kind]) and not (self._trailers and kind != _TRAILERS):
+                self._is_last_sent = True
+                self.template = self.find_template() or self.match_template()
+                inside = self._step_out()
         except BaseException as error:
             if not swallow("reading a response", error):
                 raise
-        if last:
-            await self._send_last(message)
-            return
-        try:
-            await self._send(message)
-        except OSError:  # ASGI 2.4: the client is gone
-            self._set_client_disconnected()
-            raise
-
-    async def _send_last(self, message: Message) -> None:
-        """Pass on the last message outside the request's context, and return to the context for what comes after."""
-        inside = self._leave_context()
         try:
             await self._send(message)
         except GeneratorExit:  # abandoned, and closed in whatever context
             raise
         except BaseException as error:
-            self._return_to(inside)
-            if isinstance(error, OSError):
+            if inside is not None:
+                self._step_in(inside)
+            if isinstance(error, OSError):  # ASGI 2.4: the client is gone
                 self._set_client_disconnected()
             raise
-        self.ended = perf_counter_ns()
-        self._return_to(inside)
+        if self._is_last_sent and self.ended is None:
+            self.ended = perf_counter_ns()
+        if inside is not None:
+            self._step_in(inside)
 
-    def _leave_context(self) -> request_context.Values | None:
-        try:
-            self.template = self.find_template() or self.match_template()
-            if self.paths is not None:
-                self.paths.remember(self)  # for servers that log the request from here on
-            inside = request_context.save()
-            request_context.leave_request(self)
-        except BaseException as error:
-            if not swallow("leaving the context of a request", error):
-                raise
+    # --- its context ----------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Make it the current request of this task, and of all tasks and threads that the task starts."""
+        if request_context.state.variables:
+            self.outer_variables = request_context.save_variables()
+        SCOPE.set(self)
+        attach(self.context)
+        if request_context.state.variables:
+            request_context.set_variables()
+
+    def leave(self) -> None:
+        """Restore what was in force before the request; in the context of another request, do nothing."""
+        # The garbage collector closes an abandoned coroutine in whatever context it runs in.
+        if SCOPE.get() is self:
+            self._step_out()
+
+    def _step_out(self) -> Inside | None:
+        """The same; returns what `_step_in` needs."""
+        if SCOPE.get() is not self:
             return None
-        return inside
+        self.has_ended = True  # for timers that it has set
+        inside, variables = get_current(), self.outer_variables
+        others = request_context.save_variables() if variables else ()
+        scope = self.outer_scope
+        if self.secrets is not None:
+            secret = self.secrets.remember(self)
+            if (
+                secret is not scope.secret_path and not scope.is_request
+            ):  # for servers that log the request from here on
+                scope = BoundScope(scope.outside, secret)
+        SCOPE.set(scope)
+        attach(self.outer)
+        if variables:
+            request_context.restore_variables(variables)
+        return inside, others
 
-    def _return_to(self, inside: request_context.Values | None) -> None:
+    def _step_in(self, inside: Inside) -> None:
         try:
-            if inside is not None:
-                request_context.restore(inside)
+            SCOPE.set(self)
+            attach(inside[0])
+            if inside[1]:
+                request_context.restore_variables(inside[1])
         except BaseException as error:
             if not swallow("returning to the context of a request", error):
                 raise
+
+    # --- the response ---------------------------------------------------------------------------------------------
 
     def _set_client_disconnected(self) -> None:
         self.client_disconnected = True
@@ -189,14 +235,10 @@ class Request(RouteTracker):
         if self.on_response is not None:
             self.on_response(self.span, self.scope, self.code)
         for header in headers:
-            name = header[0]
-            if name == REQUEST_ID or (len(name) == len(REQUEST_ID) and name.lower() == REQUEST_ID):
+            if len(header[0]) == _ID_LENGTH and header[0].lower() == REQUEST_ID:
                 return message if headers is given else {**message, "headers": headers}
         # A new message, because a response object may own the headers and be sent again.
         return {**message, "headers": [*headers, (REQUEST_ID, self.id)]}
-
-    def _is_last(self, kind: str) -> bool:
-        return not self._trailers or kind == "http.response.trailers"
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -210,7 +252,7 @@ class Request(RouteTracker):
         if self.error is not None or self.ended is None or self.client_disconnected or code is None or code >= 500:
             self._classify_failure()
         else:
-            self.status = str(code)
+            self.status = _STATUSES.get(code) or str(code)
             if code == REDIRECT and self.template is None:
                 with guard("finding the route of a redirect"):
                     self.template = self.redirect_target()
@@ -289,7 +331,10 @@ class Request(RouteTracker):
         self.error = self.handled = self.reported_error = None
         # A deferred span may still be written, when such a task reports an error.
         self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
-        self.mount = self.route = self.outside = self.on_response = self.response_headers = None
+        self.headers = _NO_HEADERS
+        self.outer_scope = _NOTHING_BOUND
+        self.outer_variables = ()
+        self.mount = self.route = self.on_response = self.response_headers = None
 
 
 class WebSocketRequest(Request):
@@ -297,8 +342,7 @@ class WebSocketRequest(Request):
 
     is_websocket = True
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send, "WS")
+    method = "WS"
 
     async def receive(self) -> Message:
         """The server's `receive`."""
@@ -321,6 +365,12 @@ class WebSocketRequest(Request):
         self.template = self.find_template() or self.match_template()
         if self.crashed:
             self._fail(type_name(type(self.error)), "")
+
+
+def current() -> Request | None:
+    """The request of this task or thread; copies of the context share it."""
+    scope = SCOPE.get()
+    return scope if isinstance(scope, Request) else None
 
 
 _NO_SCOPE: Final[Scope] = {}

@@ -20,8 +20,7 @@ from blogauto_otel import _process
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, conventions
 from blogauto_otel.instrumentation.server.instrumentation import note_other, state
-from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 
 NATIVE_KEY: Final = "fastapi.telemetry"
@@ -101,7 +100,7 @@ def pass_through(call: Call) -> Call:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-        request = current.get()
+        request = current()
         if request is None or MARK not in scope or _has_own_provider(self):
             await call(self, scope, receive, send)
             return
@@ -132,7 +131,7 @@ def adopt_correlation_id(call: Call) -> Call:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-        request = current.get()
+        request = current()
         if request is None:
             await call(self, scope, receive, send)
             return
