@@ -26,19 +26,14 @@ _INT64: Final = 2**63  # beyond, a number is its text: OTLP has no room for it, 
 class Scope:
     """The values outside requests, replaced as a whole: a copy of the context has its own."""
 
-    __slots__ = ("secret_path", "values")
+    __slots__ = ("outside", "secret_path", "values")
 
     is_request = False
     has_ended = False
 
     def __init__(self, values: dict[str, Value], secret_path: object = None) -> None:
-        self.values = values
+        self.values = self.outside = values  # what a request begins with
         self.secret_path = secret_path  # of the request that this task has just answered; see `server.paths`
-
-    @property
-    def outside(self) -> dict[str, Value]:
-        """The values that a request begins with."""
-        return self.values
 
 
 class RequestScope(Scope):
@@ -52,12 +47,11 @@ class RequestScope(Scope):
     secret_path: object = None  # instead of the slot
 
     _values: dict[str, Value] | None = None
-    _outside: dict[str, Value]
     id: bytes
 
     def __init__(self, request_id: bytes, outside: dict[str, Value]) -> None:
         self.id = request_id
-        self._outside = outside
+        self.outside = outside
 
     @property
     def values(self) -> dict[str, Value]:  # type: ignore[override]
@@ -68,13 +62,8 @@ class RequestScope(Scope):
     def _open(self) -> dict[str, Value]:
         with _opening:  # several threads of a request must get the same object
             if self._values is None:
-                self._values = {**self._outside, semconv.REQUEST_ID: self.id.decode("ascii")}
+                self._values = {**self.outside, semconv.REQUEST_ID: self.id.decode("ascii")}
             return self._values
-
-    @property
-    def outside(self) -> dict[str, Value]:
-        """The values that the request began with."""
-        return self._outside
 
 
 class _Opening:

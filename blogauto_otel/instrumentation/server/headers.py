@@ -74,9 +74,10 @@ class Headers:
 
     def request_id(self, headers: HeaderList) -> bytes:
         """The first well-formed request id among the headers; a new one when there is none."""
-        for name, value in headers if self._accepts_ids else ():
-            if name == REQUEST_ID and WELL_FORMED.fullmatch(value):
-                return bytes(value)
+        if self._accepts_ids:
+            for name, value in headers:
+                if name == REQUEST_ID and WELL_FORMED.fullmatch(value):
+                    return bytes(value)
         return new_request_id()
 
     def incoming(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Incoming:

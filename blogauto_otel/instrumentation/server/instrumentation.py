@@ -61,7 +61,12 @@ class ServerInstrumentation:
 
     def excludes(self, scope: Scope) -> bool:
         """Whether the URL of a request is one of `excluded_urls`."""
-        return self.excluded is not None and self.excluded.search(attributes.url(scope)) is not None
+        try:
+            return self.excluded is not None and self.excluded.search(attributes.url(scope)) is not None
+        except BaseException as error:
+            if not swallow("looking for an excluded URL", error):
+                raise
+            return False
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
@@ -79,7 +84,8 @@ class ServerInstrumentation:
                 headers = scope["headers"] = list(headers)
             known = dict(reversed(headers))  # the first of each name, in one step
             request_id = self._headers.request_id(headers) if REQUEST_ID in known else new_request_id()
-            if scope["type"] == "websocket":
+            kind = scope["type"]
+            if kind == "websocket":
                 request = WebSocketRequest(scope, receive, send, "WS", request_id, outer)
             else:
                 method = self._methods.get(scope["method"], semconv.OTHER_METHOD)
@@ -89,7 +95,10 @@ class ServerInstrumentation:
                 incoming, request.links = self._headers.incoming(scope.get("client"), headers)
                 if incoming is not None:
                     request.parent = incoming
-            self._start(request, is_traced=is_traced)
+            if outer or is_traced:
+                self._find_span(request, outer, is_traced=is_traced)
+            else:
+                self._start_span(request)
             request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
             request.enter()
             self.metrics.open.add(request)
@@ -97,20 +106,24 @@ class ServerInstrumentation:
             if not swallow("beginning a request", error):
                 raise
             if request is not None:
-                self._leave(request)
+                with guard("leaving a request"):
+                    request.leave()
             return None
         return request
 
-    def _start(self, request: Request, *, is_traced: bool) -> None:
-        """Start the span of a request, or find who makes it."""
+    def _find_span(self, request: Request, outer: OtelContext, *, is_traced: bool) -> None:
+        """Start the span of a request unless somebody else has made it, or will."""
         try:
             if is_traced:
                 note_other("FastAPI(telemetry=...)", "makes the server spans with the provider given there")
-            elif not request.outer or not self._use_outer_span(request, request.outer):
-                self._start_span(request)
+                return
+            if self._use_outer_span(request, outer):
+                return
         except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
+            return
+        self._start_span(request)
 
     def _use_outer_span(self, request: Request, outer: OtelContext) -> bool:
         """Use the server span of a middleware around the application, which then stays the only one."""
@@ -127,18 +140,24 @@ class ServerInstrumentation:
         return True
 
     def _start_span(self, request: Request) -> None:
-        for_sampler = attributes.for_sampling(request, self._redactor)
-        name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
-        links, began_at = request.links, request.began_at
-        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, for_sampler, links, start_time=began_at)
-        request.recording = span.is_recording()
-        request.sampled = span.get_span_context().trace_flags.sampled
-        request.span = span
-        if request.recording:
-            span.set_attributes(attributes.of_request(request, self._redactor))
-            _call_hooks(request)
-        if self._captured.has_response:
-            request.response_headers = ()
+        try:
+            name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
+            for_sampler = attributes.for_sampling(request, self._redactor)
+            links, began_at = request.links, request.began_at
+            span = self.tracer.start_span(
+                name, request.parent, SpanKind.SERVER, for_sampler, links, start_time=began_at
+            )
+            request.recording = span.is_recording()
+            request.sampled = span.get_span_context().trace_flags.sampled
+            request.span = span
+            if request.recording:
+                span.set_attributes(attributes.of_request(request, self._redactor))
+                _call_hooks(request)
+            if self._captured.has_response:
+                request.response_headers = ()
+        except BaseException as error:
+            if not swallow("starting the span of a request", error):
+                raise
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -150,7 +169,11 @@ class ServerInstrumentation:
         except BaseException as error:
             if not swallow("finishing a request", error):
                 raise
-        self._leave(request)
+        try:
+            request.leave()
+        except BaseException as error:
+            if not swallow("leaving a request", error):
+                raise
 
     def finish(self, request: Request) -> None:
         """End the span and record the metrics of a request; only the first call does it."""
@@ -189,17 +212,6 @@ class ServerInstrumentation:
             if not request.sampled:
                 self._write_deferred_span(request, ERROR)
             _report_failure(request, request.span)
-
-    def _leave(self, request: Request) -> None:
-        """Restore the context that the task had before."""
-        try:
-            try:
-                request.leave()
-            finally:
-                request.release()
-        except BaseException as error:
-            if not swallow("leaving a request", error):
-                raise
 
     def _count_error(self, request: Request) -> None:
         error = request.exception

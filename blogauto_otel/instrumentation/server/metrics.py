@@ -152,7 +152,9 @@ class RequestMetrics:
             self._requests.add((request.method, endpoint, request.status))
             is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
             source = span.get_span_context() if is_exemplar else None
-            self._durations.record((request.method, endpoint), request.seconds, source)
+            key = (request.method, endpoint)
+            durations = self._durations
+            (durations.bound.get(key) or durations.bind(key)).record(request.seconds, source)
             if self._semconv is not None:
                 self._semconv.record(request, source)
         except BaseException as error:
@@ -217,19 +219,20 @@ class Durations:
     def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
         self.sets = AttributeSets(names, limit)
         self._histogram = histogram
-        self._bound: dict[Key, Bound] = {}
+        self.bound: dict[Key, Bound] = {}
 
     def record(self, values: Key, seconds: float, source: SpanContext | None) -> None:
         """Record a duration under `values`; `source` is the span for an exemplar."""
-        (self._bound.get(values) or self._bind(values)).record(seconds, source)
+        (self.bound.get(values) or self.bind(values)).record(seconds, source)
 
-    def _bind(self, values: Key) -> Bound:
+    def bind(self, values: Key) -> Bound:
+        """The series of these attributes."""
         key = self.sets.key(values)
-        return self._bound.setdefault(key, bind(self._histogram, self.sets.labels(key)))
+        return self.bound.setdefault(key, bind(self._histogram, self.sets.labels(key)))
 
     def reset(self) -> None:
         """Bind every attribute set again, as a forked child must."""
-        self._bound = {}
+        self.bound = {}
 
 
 class SemconvMetrics:

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._otel import current_context
 from blogauto_otel.instrumentation.server import hooks, pages
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
@@ -20,7 +20,9 @@ EXCLUDED: Final = "blogauto_otel_excluded"
 Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | None = None) -> Call:
+def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
+    call: Call, own_telemetry: Callable[[Any], bool | None] | None = None
+) -> Call:
     """Wrap `__call__` of an application class, so that applications made earlier are covered too.
 
     The wrapper is a coroutine function, because servers recognise ASGI 3 by it.
@@ -40,7 +42,7 @@ def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | Non
             await call(self, scope, receive, send)
             return
         scope[MARK] = True
-        server, outer = state.active, get_current()
+        server, outer = state.active, current_context()
         try:
             other = _uninstrumented(call, self, scope, server, outer)
             if other is not None:
@@ -101,19 +103,13 @@ def _uninstrumented(
         return functools.partial(hooks.run_lifespan, functools.partial(call, app))
     elif kind != "websocket":
         return functools.partial(call, app)
-    if (outer and is_http_suppressed(outer)) or (server is not None and _is_excluded(app, scope, server)):
+    if (outer and is_http_suppressed(outer)) or (
+        server is not None
+        and (getattr(app, EXCLUDED, False) is True or (server.excluded is not None and server.excludes(scope)))
+    ):
         _suppress_other_telemetry(scope)
         return functools.partial(hooks.call_uninstrumented, call, app)
     return None
-
-
-def _is_excluded(app: Any, scope: Scope, server: ServerInstrumentation) -> bool:
-    try:
-        return getattr(app, EXCLUDED, False) is True or (server.excluded is not None and server.excludes(scope))
-    except BaseException as error:
-        if not swallow("looking for an excluded URL", error):
-            raise
-        return False
 
 
 def _suppress_other_telemetry(scope: Scope) -> None:

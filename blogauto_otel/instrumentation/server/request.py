@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import attach, get_current
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel._otel import attach_context, current_context
 from blogauto_otel.api.context import SCOPE, RequestScope, bind
 from blogauto_otel.api.context import Scope as BoundScope
 from blogauto_otel.api.text import type_name
@@ -115,7 +115,7 @@ class Request(RequestScope, RouteTracker):
         self.outer = self.context = self.parent = outer
         self.outer_scope = found = SCOPE.get()
         # A pipelined request on one connection starts in the context of the request before it.
-        self._outside = found.outside
+        self.outside = found.outside
         self._receive = receive
         self._send = send
 
@@ -138,7 +138,7 @@ class Request(RequestScope, RouteTracker):
             self._set_client_disconnected()
         return message
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:  # noqa: C901 - flat, because every request takes it
         """The server's `send`; records the status and the last byte, and adds the request id to the headers.
 
         The last message is passed on outside the request's context, and what comes after it is inside again.
@@ -178,40 +178,41 @@ class Request(RequestScope, RouteTracker):
         if request_context.state.variables:
             self.outer_variables = request_context.save_variables()
         SCOPE.set(self)
-        attach(self.context)
+        attach_context(self.context)
         if request_context.state.variables:
             request_context.set_variables()
 
     def leave(self) -> None:
         """Restore what was in force before the request; in the context of another request, do nothing."""
         # The garbage collector closes an abandoned coroutine in whatever context it runs in.
-        if SCOPE.get() is self:
-            self._step_out()
+        try:
+            if SCOPE.get() is self:
+                self._step_out()
+        finally:
+            self.release()
 
     def _step_out(self) -> Inside | None:
-        """The same; returns what `_step_in` needs."""
+        """Restore it; returns what `_step_in` needs, if this is the context of the request."""
         if SCOPE.get() is not self:
             return None
-        self.has_ended = True  # for timers that it has set
-        inside, variables = get_current(), self.outer_variables
-        others = request_context.save_variables() if variables else ()
-        scope = self.outer_scope
-        if self.secrets is not None:
-            secret = self.secrets.remember(self)
-            if (
-                secret is not scope.secret_path and not scope.is_request
-            ):  # for servers that log the request from here on
-                scope = BoundScope(scope.outside, secret)
+        scope, variables = self.outer_scope, self.outer_variables
+        inside = (current_context(), request_context.save_variables() if variables else ())
+        if not self.has_ended:
+            self.has_ended = True  # for timers that it has set
+            if self.secrets is not None:
+                self.secrets.remember(self)
+        if self.secret_path is not scope.secret_path and not scope.is_request:
+            scope = BoundScope(scope.outside, self.secret_path)  # for servers, which log the request after its end
         SCOPE.set(scope)
-        attach(self.outer)
+        attach_context(self.outer)
         if variables:
             request_context.restore_variables(variables)
-        return inside, others
+        return inside
 
     def _step_in(self, inside: Inside) -> None:
         try:
             SCOPE.set(self)
-            attach(inside[0])
+            attach_context(inside[0])
             if inside[1]:
                 request_context.restore_variables(inside[1])
         except BaseException as error:

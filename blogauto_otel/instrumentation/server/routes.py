@@ -31,10 +31,6 @@ class RouteTracker:
         self.prefix += prefix
         self.mount, self.route, self.route_scope = mount, None, scope
 
-    def set_route(self, route: Any, scope: Scope) -> None:
-        """Routing ended at `route`."""
-        self.route, self.route_scope = route, scope
-
     def find_template(self) -> str | None:
         """The template of the route; None when there is none (yet) or it cannot be read."""
         try:

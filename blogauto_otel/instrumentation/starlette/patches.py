@@ -16,11 +16,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel import _process
-from blogauto_otel._guard import guard, log_once, swallow
+from blogauto_otel._guard import guard, log_once
+from blogauto_otel.api.context import SCOPE
 from blogauto_otel.instrumentation.patching import when_imported
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.middleware import wrap_asgi_call
-from blogauto_otel.instrumentation.server.request import current
+from blogauto_otel.instrumentation.server.request import Request, current
 from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
 from blogauto_otel.instrumentation.starlette import background, other_telemetry
 from blogauto_otel.instrumentation.starlette.routes import mount_prefix
@@ -38,13 +39,9 @@ def _wrap_fastapi_call(call: Function) -> Function:
 def _note_route(handle: Function) -> Function:
     @functools.wraps(handle)
     def recording(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        request = current()
-        if request is not None:
-            try:
-                request.set_route(self, scope)
-            except BaseException as error:
-                if not swallow("recording a route", error):
-                    raise
+        request = SCOPE.get()
+        if isinstance(request, Request):
+            request.route, request.route_scope = self, scope
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 

@@ -51,6 +51,10 @@ def application() -> FastAPI:
     async def stream() -> StreamingResponse:
         return StreamingResponse(iter([b"1", b"2"]))
 
+    inside = FastAPI()
+    inside.get("/y")(lambda: "y")
+    app.mount("/mounted", inside)
+
     @app.websocket("/ws")
     async def ws(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -67,6 +71,7 @@ ANSWERS = {
     "/x/no": (422, None),
     "/refused": (403, '{"detail":"no"}'),
     "/stream": (200, "12"),
+    "/mounted/y": (200, '"y"'),
     "/nothing": (404, '{"detail":"Not Found"}'),
     "/x/1/": (307, ""),
     "/x/0": (500, "Internal Server Error"),
@@ -81,7 +86,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "redactor": (Redactor, "query"),
     "scope": (request.Request, "enter"),
     "span in context": (instrumentation, "OtelContext"),
-    "entering": (request, "attach"),
+    "entering": (request, "attach_context"),
     "leaving": (request.Request, "_step_out"),
     "classifying": (request.Request, "classify"),
     "reading a response": (request.Request, "match_template"),
@@ -90,7 +95,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "releasing": (request.Request, "release"),
     "template": (RouteTracker, "find_template"),
     "classifying a failure": (request.Request, "_classify_failure"),
-    "recording a route": (RouteTracker, "set_route"),
+    "recording a mount": (RouteTracker, "enter_mount"),
     "redirect": (RouteTracker, "redirect_target"),
     "counters": (CounterStore, "add"),
     "recording": (server_metrics.RequestMetrics, "record"),
