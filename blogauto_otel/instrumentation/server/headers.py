@@ -69,12 +69,12 @@ class Headers:
     def __init__(self, settings: Settings) -> None:
         self._peers = Peers(settings.trust_incoming)
         self.context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
-        self._accepts_ids = settings.incoming_request_id
+        self.accepts_ids = settings.incoming_request_id
         self._baggage_keys = frozenset(settings.baggage_keys)
 
     def request_id(self, headers: HeaderList) -> bytes:
         """The first well-formed request id among the headers; a new one when there is none."""
-        if self._accepts_ids:
+        if self.accepts_ids:
             for name, value in headers:
                 if name == REQUEST_ID and WELL_FORMED.fullmatch(value):
                     return bytes(value)

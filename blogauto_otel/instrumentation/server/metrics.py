@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
 from opentelemetry.trace import Span, SpanContext
@@ -150,13 +150,19 @@ class RequestMetrics:
         try:
             endpoint = request.template or semconv.UNMATCHED
             self._requests.add((request.method, endpoint, request.status))
-            is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
-            source = span.get_span_context() if is_exemplar else None
             key = (request.method, endpoint)
             durations = self._durations
-            (durations.bound.get(key) or durations.bind(key)).record(request.seconds, source)
+            duration = durations.bound.get(key) or durations.bind(key)
+            is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
+            if not is_exemplar:
+                duration.record(request.seconds)
+            elif request.is_own_span and request.sampled:
+                own: Any = span
+                duration.record_sampled(request.seconds, own.trace_id, own.span_id)
+            else:
+                duration.record(request.seconds, span.get_span_context())
             if self._semconv is not None:
-                self._semconv.record(request, source)
+                self._semconv.record(request, span.get_span_context() if is_exemplar else None)
         except BaseException as error:
             if not swallow("counting a request", error):
                 raise

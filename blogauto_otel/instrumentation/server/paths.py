@@ -61,14 +61,14 @@ class SecretPaths:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._cache: BoundedMemo[str, bool] = BoundedMemo(MAX_CACHED)
+        self.known: BoundedMemo[str, bool] = BoundedMemo(MAX_CACHED)
 
     def has_secret_parameter(self, template: str) -> bool:
         """Whether a parameter of this template has the name of a secret."""
-        known = self._cache.get(template)
+        known = self.known.get(template)
         if known is None:
             found = any(map(self._redactor.is_secret_key, _PARAMETER.findall(template)))
-            known = self._cache.remember(template, found)
+            known = self.known.remember(template, found)
         return known
 
     def find(self, request: Request) -> SecretPath | None:
@@ -83,10 +83,7 @@ class SecretPaths:
         return SecretPath(tuple(sorted(spellings, key=len, reverse=True)), request.with_root(template))
 
     def remember(self, request: Request) -> SecretPath | None:
-        """The same; the request has it from here on, for tasks that outlive it, too."""
-        template = request.template
-        if template is not None and self._cache.get(template) is False:  # most requests
-            return None
+        """The same; the request has it from here on, for tasks that outlive it, too. Ask `known` first."""
         try:
             request.secret_path = self.find(request)
         except BaseException as error:

@@ -67,6 +67,7 @@ class Request(RequestScope, RouteTracker):
     span: Span = INVALID_SPAN
     sampled = False  # its span will be exported
     recording = False
+    is_own_span = False  # a recording one of our provider
     context: OtelContext
     parent: OtelContext
     secrets: SecretPaths | None = None
@@ -199,8 +200,9 @@ class Request(RequestScope, RouteTracker):
         inside = (current_context(), request_context.save_variables() if variables else ())
         if not self.has_ended:
             self.has_ended = True  # for timers that it has set
-            if self.secrets is not None:
-                self.secrets.remember(self)
+            secrets = self.secrets
+            if secrets is not None and (self.template is None or secrets.known.get(self.template) is not False):
+                secrets.remember(self)
         if self.secret_path is not scope.secret_path and not scope.is_request:
             scope = BoundScope(scope.outside, self.secret_path)  # for servers, which log the request after its end
         SCOPE.set(scope)

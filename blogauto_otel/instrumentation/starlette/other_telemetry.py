@@ -122,7 +122,7 @@ def _has_own_provider(middleware: Any) -> bool:
         provider = getattr(middleware, "_tracer_provider", None)  # Starlette's
         tracer = getattr(middleware, "tracer", None) if provider is None else provider.get_tracer("blogauto_otel")
         processor = getattr(tracer, "span_processor", None)  # a tracer from before `configure()` has none
-        return processor is not None and processor is not getattr(state.active.tracer, "span_processor", processor)
+        return processor is not None and processor is not getattr(state.active.tracer, "span_processor", None)
     return True
 
 

@@ -81,7 +81,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "headers": (instrumentation, "new_request_id"),
     "trace context": (Headers, "incoming"),
     "attributes for sampling": (attributes, "for_sampling"),
-    "attributes of the request": (attributes, "of_request"),
+    "attributes of the request": (attributes, "of_client"),
     "attributes of the response": (attributes, "of_response"),
     "redactor": (Redactor, "query"),
     "scope": (request.Request, "enter"),
