@@ -43,13 +43,14 @@ class RequestScope(Scope):
     of it in copies of its context, where a bind would be lost.
     """
 
-    is_request = True
-    secret_path: object = None  # instead of the slot
+    __slots__ = ("_values", "has_ended", "id")
 
-    _values: dict[str, Value] | None = None
-    id: bytes
+    is_request = True
 
     def __init__(self, request_id: bytes, outside: dict[str, Value]) -> None:
+        self._values: dict[str, Value] | None = None
+        self.has_ended = False
+        self.secret_path = None
         self.id = request_id
         self.outside = outside
 

@@ -392,9 +392,12 @@ def _is_recorded(span: Span, error: BaseException) -> bool:
 
 
 def _claim(request: Request) -> bool:
-    """Whether the caller is the one to write the span; two threads may want to, and `setdefault` is atomic."""
-    caller = object()
-    return request.__dict__.setdefault("written_by", caller) is caller
+    """Whether the caller is the one to write the span; two threads may want to, and one of them can delete it."""
+    try:
+        del request.is_unwritten
+    except AttributeError:
+        return False
+    return True
 
 
 def _remember(request: Request, error: BaseException, span: SpanContext) -> None:

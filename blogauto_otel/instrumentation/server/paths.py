@@ -73,8 +73,9 @@ class SecretPaths:
 
     def find(self, request: Request) -> SecretPath | None:
         """The path of a request, if it has a secret in it."""
-        if request.secret_path is not None:
-            return request.secret_path
+        found = request.secret_path
+        if isinstance(found, SecretPath):
+            return found
         template = request.path_template()
         if template is None or not self.has_secret_parameter(template):
             return None
@@ -85,11 +86,12 @@ class SecretPaths:
     def remember(self, request: Request) -> SecretPath | None:
         """The same; the request has it from here on, for tasks that outlive it, too. Ask `known` first."""
         try:
-            request.secret_path = self.find(request)
+            request.secret_path = found = self.find(request)
         except BaseException as error:
             if not swallow("finding a secret in a path", error):
                 raise
-        return request.secret_path
+            return None
+        return found
 
 
 # --- log records ------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from blogauto_otel.instrumentation.server.paths import SecretPath, SecretPaths
+    from blogauto_otel.instrumentation.server.paths import SecretPaths
 
 # nginx's status code for a client that disconnected before the response started; it has no official name.
 CLIENT_CLOSED_REQUEST: Final = "499"
@@ -61,49 +61,17 @@ class Request(RequestScope, RouteTracker):
     not part of the request's duration.
     """
 
+    # Slots, all of them set at the start: reading an attribute that only the class has costs five times as much.
+    __slots__ = (
+        "_is_last_sent", "_receive", "_send", "_trailers", "began", "began_at", "client_disconnected",
+        "client_disconnected_early", "code", "context", "ended", "error", "error_type", "extra_attributes", "failed",
+        "finished", "handled", "has_reported_error", "headers", "is_counted", "is_own_span", "is_unwritten", "links",
+        "method", "mount", "name", "on_response", "outer", "outer_scope", "outer_variables", "parent", "prefix",
+        "recording", "reported_error", "response_headers", "route", "route_scope", "sampled", "scope", "seconds",
+        "secrets", "span", "status", "template",
+    )  # fmt: skip
+
     is_websocket = False
-
-    # Set at its start.
-    span: Span = INVALID_SPAN
-    sampled = False  # its span will be exported
-    recording = False
-    is_own_span = False  # a recording one of our provider
-    context: OtelContext
-    parent: OtelContext
-    secrets: SecretPaths | None = None
-    on_response: Callable[[Span, Scope, int], None] | None = None
-    response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
-    headers: Mapping[bytes, bytes] = _NO_HEADERS  # the first of each name
-    outer_variables: request_context.Values = ()  # in force before it
-    links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
-
-    # Recorded while it lasts.
-    ended: int | None = None
-    code: int | None = None  # that was sent
-    error: BaseException | None = None  # that the application did not handle
-    handled: BaseException | None = None  # that a handler of the application turned into a response
-    client_disconnected = False  # before the response was complete
-    client_disconnected_early = False  # before the response started
-    secret_path: SecretPath | None  # its path, if that has a secret in it; known at its end
-    extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
-
-    # The classification.
-    finished = False
-    status = ""  # label of the request counter
-    failed = False  # by the application, not by the client
-    error_type: str | None = None
-    template: str | None = None  # of the route
-    name: str = ""  # that its span got at the start
-    seconds = 0.0
-
-    # Reported already.
-    is_counted = False  # its error
-    has_reported_error = False  # by an error record with an exception or a Sentry event
-    written_by: object = None  # the caller that writes its deferred span
-    reported_error: BaseException | None = None  # the exception that the hooks were called with
-
-    _trailers = False
-    _is_last_sent = False
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, method: str, request_id: bytes, outer: OtelContext
@@ -112,13 +80,50 @@ class Request(RequestScope, RouteTracker):
         self.began = perf_counter_ns()
         self.scope = self.route_scope = scope
         self.method = method
-        self.id = request_id
         self.outer = self.context = self.parent = outer
-        self.outer_scope = found = SCOPE.get()
-        # A pipelined request on one connection starts in the context of the request before it.
-        self.outside = found.outside
         self._receive = receive
         self._send = send
+        # As in `RequestScope`, without the call.
+        self.id = request_id
+        self.outer_scope = found = SCOPE.get()
+        self.outside = found.outside  # a pipelined request starts in the context of the request before it
+        self._values = self.secret_path = None  # its path, if that has a secret in it; known at its end
+        self.has_ended = False
+
+        self.span: Span = INVALID_SPAN
+        self.sampled = False  # its span will be exported
+        self.recording = False
+        self.is_own_span = False  # a recording one of our provider
+        self.name = ""  # that its span got at the start
+        self.links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
+        self.headers: Mapping[bytes, bytes] = _NO_HEADERS  # the first of each name
+        self.response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
+        self.on_response: Callable[[Span, Scope, int], None] | None = None
+        self.secrets: SecretPaths | None = None
+        self.outer_variables: request_context.Values = ()  # in force before it
+        self.extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
+
+        # Recorded while it lasts.
+        self.prefix = ""  # of the mounts that routing passed
+        self.mount = self.route = None
+        self.ended: int | None = None
+        self.code: int | None = None  # that was sent
+        self.error: BaseException | None = None  # that the application did not handle
+        self.handled: BaseException | None = None  # that a handler of the application turned into a response
+        self.client_disconnected = self.client_disconnected_early = False  # before the response was complete; started
+        self._trailers = self._is_last_sent = False
+
+        # The classification.
+        self.finished = self.failed = False  # failed by the application, not by the client
+        self.status = ""  # label of the request counter
+        self.seconds = 0.0
+        self.template: str | None = None  # of the route
+        self.error_type: str | None = None
+
+        # Reported already: its error; by an error record with an exception or a Sentry event; to the hooks.
+        self.is_counted = self.has_reported_error = False
+        self.reported_error: BaseException | None = None
+        self.is_unwritten = True  # its deferred span; deleted by the one that writes it
 
     @property
     def exception(self) -> BaseException | None:
@@ -343,9 +348,9 @@ class Request(RequestScope, RouteTracker):
 class WebSocketRequest(Request):
     """A websocket session; its status is that of the handshake."""
 
-    is_websocket = True
+    __slots__ = ()
 
-    method = "WS"
+    is_websocket = True
 
     async def receive(self) -> Message:
         """The server's `receive`."""
