@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, WebSocket
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import StreamingResponse
 
@@ -298,9 +298,11 @@ def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(watc
     assert measure() - bare <= MOST_OBJECTS
 
 
-async def test_finished_requests_leave_nothing_behind_them(watch: Callable[..., Watched]) -> None:
-    watch(sampler=ALWAYS_OFF)
-    app, sending = small(), Server()
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ALWAYS_ON], ids=["unsampled", "sampled"])
+async def test_ten_thousand_requests_leave_nothing_that_the_garbage_collector_tracks(
+    watch: Callable[..., Watched], sampler: Any
+) -> None:
+    watched, app, sending = watch(sampler=sampler), small(), Server()
     for _ in range(50):
         await sending.ask(app)
     gc.collect()
@@ -308,10 +310,12 @@ async def test_finished_requests_leave_nothing_behind_them(watch: Callable[..., 
     before = len(gc.get_objects())
     gc.disable()
     try:
-        for _ in range(3000):
+        for _ in range(10_000):
             await sending.ask(app)
             sending.timers.clear()
             sending.seen.clear()
+            sending.messages.clear()
+            watched._exporter.clear()
         grown = len(gc.get_objects()) - before  # what needs a collection counts as left behind
     finally:
         gc.enable()
