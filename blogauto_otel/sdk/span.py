@@ -193,6 +193,14 @@ class RecordingSpan(SpanData, trace.Span):
         """Take a dict of plain values as the attributes of a new span, without a copy."""
         self._attributes = attributes
 
+    def put(self, attributes: Mapping[str, Any]) -> None:
+        """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at."""
+        own, limit = self._attributes, self._tracer.limits.attributes
+        if own.keys().isdisjoint(attributes) and (limit is None or len(own) + len(attributes) <= limit):
+            own.update(attributes)
+        else:
+            self._put(attributes)
+
     def _put(self, cleaned: Mapping[str, Any], invalid: int = 0) -> None:
         """Add attributes; those that are set again move to the end, and the oldest make room, as in the SDK."""
         own, limit = self._attributes, self._tracer.limits.attributes

@@ -12,8 +12,7 @@ from opentelemetry.trace import SpanContext, get_current_span
 
 from blogauto_otel.instrumentation.server.deferred import DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
-from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
 
 
 def server_span(span: SpanContext) -> SpanContext | None:
@@ -49,7 +48,7 @@ def _unsampled_request(server: ServerInstrumentation, span: SpanContext) -> Requ
     """The unsampled request that `span` was started in, when a deferred span can be written for it."""
     if not span.is_valid or span.trace_flags.sampled:
         return None
-    request = current.get()
+    request = current()
     if request is None or request.span.get_span_context().trace_id != span.trace_id:
         request = _open_request(server, span)
     if request is None or request.sampled or not server.deferred.can_write(request):

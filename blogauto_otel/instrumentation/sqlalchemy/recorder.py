@@ -19,7 +19,7 @@ from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.otlp.spans import SpanTemplate
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import Bound, bind
 from blogauto_otel.sdk.tracer import own_tracer
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Recorder:
         if failed:
             self._duration.record(elapsed, {**statement.point, **failed}, context)
         else:
-            statement.duration.record(elapsed, context, sampled=parent.trace_flags.sampled)
+            statement.duration.record(elapsed, parent)
         if self._root_spans or parent.trace_flags & 1:
             further: Attributes = {**({"db.operation.batch.size": size} if size > 1 else {}), **(failed or {})}
             call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
@@ -93,8 +93,8 @@ class Recorder:
             self._databases[engine.dialect] = found
         return found
 
-    def _bound_duration(self, point: Attributes) -> BoundHistogram:
-        return BoundHistogram(self._duration, point)
+    def _bound_duration(self, point: Attributes) -> Bound:
+        return bind(self._duration, point)
 
     def _span(
         self,
