@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
@@ -158,9 +158,8 @@ def scope() -> Scope | None:
     return None if current is _EMPTY else current
 
 
-def current_scope() -> Scope:
-    """The scope in force, also when nothing is bound; `enter` puts it in force again."""
-    return _current.get()
+# The scope in force, also when nothing is bound; `enter` puts it in force again.
+current_scope: Final[Callable[[], Scope]] = _current.get
 
 
 def enter(scope: Scope) -> RequestToken:

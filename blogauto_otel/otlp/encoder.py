@@ -7,15 +7,15 @@ message (`spans`, `log_records` and `metrics` share one number), so a request is
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
-from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.data_points import PointEncoder
+from blogauto_otel.otlp.log_records import LogRecordEncoder
 from blogauto_otel.otlp.protobuf import FIXED64, LENGTH, U64, VARINT, message, tag, varint
 from blogauto_otel.otlp.values import (
     ITEM,
@@ -23,14 +23,12 @@ from blogauto_otel.otlp.values import (
     NO_REDACTION,
     AttributeEncoder,
     NameEncoder,
-    Plain,
     TextLimits,
     ValueRedactor,
-    any_value,
     append_count,
+    copied,
     key_text,
     nanoseconds,
-    shorten,
     utf8,
 )
 
@@ -41,13 +39,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
-    from blogauto_otel._otel import LogRecord
-
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
 _SCHEMA_URL: Final = tag(3, LENGTH)
-
-_CACHED_SEVERITIES: Final = 2048
 
 # SpanFlags: whether it is known if the parent is remote, and whether it is.
 _HAS_IS_REMOTE: Final = 0x100
@@ -77,14 +71,6 @@ _LINK_DROPPED: Final = tag(5, VARINT)
 _STATUS_MESSAGE: Final = tag(2, LENGTH)
 _STATUS_CODE: Final = tag(3, VARINT)
 
-_LOG_HEAD: Final = struct.Struct("<BQBQ").pack  # time, observed time
-_LOG_IDS: Final = struct.Struct("<BIH16sH8s").pack  # flags, trace_id, span_id
-_SEVERITY_NUMBER: Final = tag(2, VARINT)
-_SEVERITY_TEXT: Final = tag(3, LENGTH)
-_BODY: Final = tag(5, LENGTH)
-_LOG_DROPPED: Final = tag(7, VARINT)
-_LOG_EVENT_NAME: Final = tag(12, LENGTH)
-
 
 def encode_scope(scope: InstrumentationScope | None) -> bytes:
     """The scope and schema URL of a ScopeSpans, ScopeLogs or ScopeMetrics, without its items."""
@@ -108,7 +94,7 @@ def _schema_url(url: str | None) -> bytes:
     return message(_SCHEMA_URL, utf8(url)) if url else b""
 
 
-class Encoder:
+class Encoder(LogRecordEncoder):
     """Encodes with one redactor and one set of limits; its cache of frequent values is bounded and shared."""
 
     def __init__(
@@ -119,18 +105,14 @@ class Encoder:
         part_of_span: Callable[[Any, str], Any] = getattr,
     ) -> None:
         limits = limits or TextLimits()
+        super().__init__(redactor, limits)
         self._part_of_span = part_of_span  # `attributes`, `events` or `links`, without the copies of the properties
-        self._redactor = redactor
-        self._limits = limits
         self._span_name = NameEncoder(_NAME, redactor)
         self._event_name = NameEncoder(_EVENT_NAME, redactor)
         self._span_attributes = AttributeEncoder(9, redactor, limits)
         self._event_attributes = AttributeEncoder(3, redactor, limits)
         self._link_attributes = AttributeEncoder(4, redactor, limits)
-        self._log_attributes = AttributeEncoder(6, redactor, limits)
         self._span_cut = self._span_attributes.flag(semconv.TRUNCATED)
-        self._log_cut = self._log_attributes.flag(semconv.TRUNCATED)
-        self._severities: BoundedMemo[tuple[int, str | None], bytes] = BoundedMemo(_CACHED_SEVERITIES)
         self._points = PointEncoder(redactor, limits)
 
     # -- spans
@@ -218,59 +200,6 @@ class Encoder:
         parts.append(message(_STATUS, inner))
         return cut
 
-    def _text(self, value: object) -> tuple[bytes, bool]:
-        limit = self._limits.text
-        plain = Plain(self._redactor, limit)
-        text = self._redactor.text(str(plain.convert(value)))
-        return utf8(shorten(text, limit)), plain.cut
-
-    # -- log records
-
-    def log_record(self, record: LogRecord, *, dropped_attributes: int = 0) -> bytes:
-        """A log record, as a field of ScopeLogs."""
-        parts = [
-            _LOG_HEAD(0x09, nanoseconds(record.timestamp), 0x59, nanoseconds(record.observed_timestamp)),
-            self._severity(record),
-        ]
-        if record.trace_id and record.span_id:
-            trace_id, span_id = record.trace_id.to_bytes(16, "big"), record.span_id.to_bytes(8, "big")
-            flags = int(record.trace_flags or 0) & 0xFF
-            parts.append(_LOG_IDS(0x45, flags, 0x104A, trace_id, 0x0852, span_id))
-        cut = self._body(parts, record.body)
-        cut |= self._log_attributes.append(parts, copied(record.attributes))
-        if record.event_name is not None:
-            parts.append(message(_LOG_EVENT_NAME, self._text(record.event_name)[0]))
-        append_count(parts, _LOG_DROPPED, dropped_attributes)
-        if cut:
-            parts.append(self._log_cut)
-        return message(ITEM, b"".join(parts))
-
-    def _severity(self, record: LogRecord) -> bytes:
-        number: Any = getattr(record.severity_number, "value", 0)
-        text = record.severity_text
-        if type(number) is not int or (text is not None and type(text) is not str):
-            return self._encoded_severity(0, text)
-        cached = self._severities.get((number, text))
-        if cached is None:
-            cached = self._severities.remember((number, text), self._encoded_severity(number, text))
-        return cached
-
-    def _encoded_severity(self, number: int, text: object) -> bytes:
-        encoded = _SEVERITY_NUMBER + varint(number) if number else b""
-        return encoded + message(_SEVERITY_TEXT, self._text(text)[0]) if text is not None else encoded
-
-    def _body(self, parts: list[bytes], body: object) -> bool:
-        if body is None:
-            return False
-        if type(body) is str and len(body) <= self._limits.text:  # nearly every record
-            parts.append(message(_BODY, any_value(self._redactor.text(body), self._limits.text)))
-            return False
-        plain = Plain(self._redactor, self._limits.text)
-        original = plain.convert(body)
-        redacted = self._redactor.text(original) if isinstance(original, str) else self._redactor.value("", original)
-        parts.append(message(_BODY, any_value(redacted, self._limits.text)))
-        return plain.cut
-
     # -- metrics
 
     def metrics(self, data: MetricsData | None) -> list[tuple[bytes, bytes]]:
@@ -292,13 +221,6 @@ def _dropped(span: ReadableSpan, field: str, items: object) -> int:
     """How many the limits dropped: the SDK's collections know it, and the copies that its properties return do not."""
     dropped = getattr(items, "dropped", None)
     return int(getattr(span, f"dropped_{field}", 0) if dropped is None else dropped)
-
-
-def copied(attributes: Any) -> Mapping[str, Any] | None:
-    """The attributes as a dict: the SDK's own mapping takes a lock and a Python call for every item."""
-    copy = getattr(attributes, "copy", None)
-    copied_ = attributes if copy is None else copy()
-    return copied_ if type(copied_) is dict or copied_ is None else dict(copied_)
 
 
 def _span_head(span: ReadableSpan, context: SpanContext, parent: SpanContext | None) -> bytes:

@@ -322,6 +322,13 @@ def nanoseconds(value: Any) -> int:
         return 0
 
 
+def copied(attributes: Any) -> Mapping[str, Any] | None:
+    """The attributes as a dict: the SDK's own mapping takes a lock and a Python call for every item."""
+    copy = getattr(attributes, "copy", None)
+    copied_ = attributes if copy is None else copy()
+    return copied_ if type(copied_) is dict or copied_ is None else dict(copied_)
+
+
 def append_count(parts: list[bytes], tag_: bytes, count: int) -> None:
     """Append a count as a varint field, unless it is 0."""
     if count:

@@ -59,6 +59,9 @@ class SecretPath(NamedTuple):
 # That of the last request of this task; servers log a request after it has ended.
 _last: Final[ContextVar[SecretPath | None]] = ContextVar("blogauto_otel_secret_path", default=None)
 
+# While one of these returns something, a log record may contain such a path.
+CONDITIONS: Final = (current.get, _last.get)
+
 
 class SecretPaths:
     """Decides which templates have a secret parameter, with a cache."""
