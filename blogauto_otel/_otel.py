@@ -6,9 +6,10 @@ The SDK's logs are imported in `sdk/unstable.py`, because importing them costs w
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
-from typing import Any
+from operator import methodcaller
+from typing import Any, Final
 
 from opentelemetry import _logs as logs_api
 from opentelemetry._logs import (
@@ -19,6 +20,8 @@ from opentelemetry._logs import (
     get_logger_provider,
     set_logger_provider,
 )
+from opentelemetry.context import Context
+from opentelemetry.trace import get_current_span
 
 __all__ = [
     "LogRecord",
@@ -29,7 +32,20 @@ __all__ = [
     "get_logger_provider",
     "logs_api",
     "set_logger_provider",
+    "span_in",
 ]
+
+
+def _span_getter() -> Callable[[Context], Any]:
+    """The function that returns the span of a context, or None where there is none; in C where that is possible."""
+    try:
+        from opentelemetry.trace.propagation import _SPAN_KEY
+    except ImportError:
+        return get_current_span
+    return methodcaller("get", _SPAN_KEY)
+
+
+span_in: Final = _span_getter()
 
 
 def entry_points(*, group: str, name: str | None = None) -> Iterable[EntryPoint]:

@@ -199,17 +199,13 @@ class LogRecordEncoder:
         """
         body = self._plain_body(record)
         site = self._sites.get((record.pathname, record.funcName, record.lineno)) or self._new_site(record)
-        if body is None or site is None:
+        if body is None or site is None or (bound and not _SPECIAL.isdisjoint(bound)):
             return None
         parts = [_LOG_HEAD(0x09, int(record.created * 1e9), 0x59, time_ns()), severity]
         if span is not None and span[0] and span[1]:
             parts.append(_ids(span[0], span[1], span[3]))
         parts.append(body)
-        cut = False
-        if bound:
-            if not _SPECIAL.isdisjoint(bound):
-                return None
-            cut = self._log_attributes.append(parts, bound)
+        cut = bound and self._log_attributes.append(parts, bound)
         parts.append(site)
         if cut:
             parts.append(self._log_cut)

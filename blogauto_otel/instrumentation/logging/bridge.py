@@ -10,10 +10,11 @@ from typing import Final, NamedTuple, TypeAlias
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import get_current
-from opentelemetry.trace import NonRecordingSpan, SpanContext, get_current_span, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel import _process
 from blogauto_otel._guard import log_once, swallow
+from blogauto_otel._otel import span_in
 from blogauto_otel._suppression import has_no_suppression, is_suppressed
 from blogauto_otel.api import failures
 from blogauto_otel.api.context import current_scope
@@ -109,7 +110,8 @@ class Bridge:
             if getattr(record, "exc_info", None):
                 current = _enter_failure(record)
                 context = get_current()
-            if record.levelno < DEFAULT_LEVEL and is_hidden(logger, record):
+            # Both tests are those of `is_hidden`: nearly every record fails one of them.
+            if record.levelno < DEFAULT_LEVEL == logger.root.level and is_hidden(logger, record):
                 current = current or CurrentRecord()
                 current.reaches_handlers = False
             self._export(record, context, scope, source)
@@ -150,9 +152,10 @@ class Bridge:
         if scope is not None:
             severity = exporter.severities.get((record.levelno, record.levelname))
             if severity is not None:
-                span = found or (get_current_span(context).get_span_context() if context else None)
                 direct = exporter.direct
                 try:
+                    current = None if found is not None else span_in(context)
+                    span = found if current is None else current.get_span_context()
                     item = direct.encoder.standard_record(record, severity, span, current_scope().values)
                 except Exception:  # noqa: BLE001 - a record with anything in it: the other way reports it
                     item = None
