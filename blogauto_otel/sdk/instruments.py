@@ -28,6 +28,7 @@ class TolerantMeter(Meter):
     redactor: ValueRedactor = NO_REDACTION
     names: NameLimit | None = None
     series: SeriesLimit | None = None  # applied here where the SDK's storage cannot be limited
+    adopt_histogram: Callable[[Any, Any], bool] = staticmethod(lambda *_: False)  # whether we record this histogram
 
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
@@ -43,7 +44,10 @@ class TolerantMeter(Meter):
 
     def create_histogram(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_create(self, super().create_histogram, *args, **kwargs), "record", self.series)
+        instrument = _create(self, super().create_histogram, *args, **kwargs)
+        if self.adopt_histogram(instrument, kwargs.get("explicit_bucket_boundaries_advisory")):
+            return instrument
+        return _tolerant(instrument, "record", self.series)
 
     def create_observable_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from opentelemetry import trace
@@ -386,46 +385,20 @@ def measurement_consumer(instrument: Any) -> Any:
 def clear_series(provider: Any) -> None:
     """Forget every series of the provider, and replace the locks that a thread of the parent may have held."""
     consumer = provider._measurement_consumer
-    # Another map with the same storages: a `BoundHistogram` sees by it that its aggregations are not in use any more.
-    consumer._reader_storages = dict(consumer._reader_storages)
     for storage in consumer._reader_storages.values():
         make_reentrant(storage)
         storage._instrument_view_instrument_matches = {}
 
 
-class Measurement:
-    """What an aggregation reads of a measurement; the SDK's own class checks the attributes each time."""
-
-    __slots__ = ("attributes", "context", "instrument", "time_unix_nano", "value")
-
-    def __init__(self, value: float, instrument: Any, context: Any, attributes: Mapping[str, Any]) -> None:
-        self.value = value
-        self.time_unix_nano = time.time_ns()
-        self.instrument = instrument
-        self.context = context
-        self.attributes = attributes
+def view_matches(view: Any, instrument: Any) -> bool:
+    """Whether a view selects this instrument."""
+    return bool(view._match(instrument))
 
 
-# What changes when a reader is added, and at a fork; in C, because each recorded request asks for it.
-storages_of: Final[Callable[[Any], Any]] = attrgetter("_reader_storages")
-
-
-def exemplar_filter_of(consumer: Any) -> Any:
-    """The exemplar filter of the provider behind a measurement consumer."""
-    return consumer._sdk_config.exemplar_filter
-
-
-def aggregations_of(storages: Mapping[Any, Any], instrument: Any, attributes: Mapping[str, Any]) -> Iterable[Any]:
-    """The aggregations, one for each reader and view, that hold the series of these attributes.
-
-    Raises:
-        KeyError: the series is part of the overflow series.
-    """
-    for storage in storages.values():
-        for match in storage._instrument_view_instrument_matches[instrument]:
-            keys = match._view._attribute_keys
-            seen = attributes if keys is None else {key: value for key, value in attributes.items() if key in keys}
-            yield match._attributes_aggregation[series_key(seen)]
+def hide_instrument(provider: Any, readers: Iterable[Any], instrument: Any) -> None:
+    """Let these readers of the provider collect nothing of this instrument."""
+    for reader in readers:
+        provider._measurement_consumer._reader_storages[reader]._instrument_view_instrument_matches[instrument] = []
 
 
 # --- the API's providers ---------------------------------------------------------------------------------------------

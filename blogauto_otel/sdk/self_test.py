@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
@@ -151,14 +152,20 @@ def _test_series() -> None:
     _require(sum(point.count for point in _points(reader)) == 1, "MetricReaderStorage")
 
 
-def _test_bound_series() -> None:
-    _, histogram, reader = _measured(None)
-    consumer = private.measurement_consumer(histogram)
-    _require(hasattr(private.exemplar_filter_of(consumer), "should_sample"), "SdkConfiguration.exemplar_filter")
-    [aggregation] = private.aggregations_of(private.storages_of(consumer), histogram, {"series": "a"})
-    measurement = private.Measurement(1.0, histogram, None, {"series": "a"})
-    aggregation.aggregate(measurement, False)
-    _require(sorted(point.count for point in _points(reader)) == [1, 2], "_Aggregation.aggregate")
+def _test_views() -> None:
+    _, histogram, _ = _measured(None)
+    matching, other = View(instrument_name="work"), View(instrument_name="other")
+    _require(private.view_matches(matching, histogram), "View._match")
+    _require(not private.view_matches(other, histogram), "View._match")
+
+
+def _test_hidden_instruments() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider((reader,), Resource({}), shutdown_on_exit=False)
+    histogram = provider.get_meter("self-test").create_histogram("work")
+    private.hide_instrument(provider, (reader,), histogram)
+    histogram.record(1)
+    _require(not reader.get_metrics_data(), "MetricReaderStorage._instrument_view_instrument_matches")
 
 
 def _test_reader() -> None:
@@ -254,14 +261,19 @@ FEATURES: Final[Mapping[str, Feature]] = {
         "series are limited and redacted at each measurement, and a forked child goes on with the counts of its parent",
         _test_series,
     ),
-    "bound histograms": Feature(
+    "views": Feature(
+        (f"{_METRICS}.view:View._match",),
+        "where there are views, every histogram is recorded by the SDK",
+        _test_views,
+    ),
+    "hidden instruments": Feature(
         (
-            *_MATCH_MEMBERS,
-            f"{_CONSUMER}._sdk_config",
-            f"{private.METRICS_INTERNAL}.instrument:Histogram._measurement_consumer",
+            f"{_METRICS}:MeterProvider._measurement_consumer",
+            f"{_CONSUMER}._reader_storages",
+            f"{_STORAGE}._instrument_view_instrument_matches",
         ),
-        "histograms are recorded by the SDK",
-        _test_bound_series,
+        "with a further metric reader, every histogram is recorded by the SDK",
+        _test_hidden_instruments,
     ),
     "reader": Feature(
         (f"{_METRICS}.export:MetricReader._receive_metrics",),

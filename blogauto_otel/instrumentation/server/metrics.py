@@ -20,7 +20,7 @@ from blogauto_otel._guard import swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import Bound, bind
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.request import Request
@@ -122,6 +122,7 @@ class RequestMetrics:
 
     def __init__(self, provider: MeterProvider, settings: Settings) -> None:
         self._namespace = settings.namespace
+        self._takes_any_exemplar = settings.exemplar_filter == "always_on"
         self._requests = CounterStore(("method", "endpoint", "status"), settings.series_limit)
         self._errors = CounterStore(("type", "endpoint"), settings.series_limit)
         self.open: set[Request] = set()
@@ -152,7 +153,7 @@ class RequestMetrics:
         try:
             endpoint = request.template or semconv.UNMATCHED
             self._requests.add((request.method, endpoint, request.status))
-            sampled = request.sampled or context is not request.context
+            sampled = self._takes_any_exemplar or request.sampled or context is not request.context
             self._durations.record((request.method, endpoint), request.seconds, context, sampled)
             if self._semconv is not None:
                 self._semconv.record(request, context, sampled)
@@ -218,18 +219,18 @@ class Durations:
     def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
         self.sets = AttributeSets(names, limit)
         self._histogram = histogram
-        self._bound: dict[Key, BoundHistogram] = {}
+        self._bound: dict[Key, Bound] = {}
 
     def record(self, values: Key, seconds: float, context: Context, sampled: bool) -> None:
         """Record a duration under `values`; `sampled` describes the span in `context`."""
         bound = self._bound.get(values)
         if bound is None:
             bound = self._bind(values)
-        bound.record(seconds, context, sampled=sampled)
+        bound.record(seconds, context if sampled else None)
 
-    def _bind(self, values: Key) -> BoundHistogram:
+    def _bind(self, values: Key) -> Bound:
         key = self.sets.key(values)
-        return self._bound.setdefault(key, BoundHistogram(self._histogram, self.sets.labels(key)))
+        return self._bound.setdefault(key, bind(self._histogram, self.sets.labels(key)))
 
     def reset(self) -> None:
         """Bind every attribute set again, as a forked child must."""

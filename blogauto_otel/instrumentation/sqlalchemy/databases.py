@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from blogauto_otel.redaction import Redactor
-    from blogauto_otel.sdk.bound_histogram import BoundHistogram
+    from blogauto_otel.sdk.histogram import Bound
 
 Attributes = dict[str, AttributeValue]
 
@@ -45,14 +45,14 @@ class Statement:
     name: str
     span: Attributes
     point: Attributes
-    duration: BoundHistogram
+    duration: Bound
 
 
 class Database:
     """One database and the statements that were executed there."""
 
     def __init__(
-        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], BoundHistogram]
+        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], Bound]
     ) -> None:
         self._dialect = engine.dialect.name
         self._redactor = redactor

@@ -19,7 +19,7 @@ from blogauto_otel.api.context import bound
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import Bound, bind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
@@ -71,7 +71,7 @@ class Recorder:
         if failed:
             self._duration.record(elapsed, {**statement.point, **failed}, context)
         else:
-            statement.duration.record(elapsed, context, sampled=parent.trace_flags.sampled)
+            statement.duration.record(elapsed, parent)
         if self._root_spans or parent.trace_flags & 1:
             batch: Attributes = {"db.operation.batch.size": size} if size > 1 else {}
             attributes = {**statement.span, **batch, **(failed or {})}
@@ -96,8 +96,8 @@ class Recorder:
             self._databases[engine.dialect] = found
         return found
 
-    def _bound_duration(self, point: Attributes) -> BoundHistogram:
-        return BoundHistogram(self._duration, point)
+    def _bound_duration(self, point: Attributes) -> Bound:
+        return bind(self._duration, point)
 
     def _span(
         self,
