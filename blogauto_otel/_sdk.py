@@ -6,15 +6,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 READ_AT_IMPORT: Final = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"
 
 
 def import_safely() -> None:
-    """Import the SDK; while it is imported, a `psutil` that raises at import counts as absent."""
+    """Import its resources; meanwhile, a `psutil` that raises at import counts as absent."""
     try:
         import psutil  # noqa: F401
     except (Exception, SystemExit):  # noqa: BLE001 - whatever a package may raise when it is imported
@@ -23,17 +24,19 @@ def import_safely() -> None:
             import opentelemetry.sdk.resources  # noqa: F401
         finally:
             del sys.modules["psutil"]
-    _import_tracing()
 
 
-def _import_tracing() -> None:
-    """Import it with the variable unset if its value is not a number; the settings report that value."""
+def import_tracing() -> Any:
+    """The SDK's module of spans, which only objects of the application need.
+
+    It is imported with the variable unset if its value is not a number; the settings report that value.
+    """
     value = os.environ.get(READ_AT_IMPORT, "")
     is_hidden = value != "" and not value.strip().isdecimal()
     if is_hidden:
         del os.environ[READ_AT_IMPORT]
     try:
-        import opentelemetry.sdk.trace  # noqa: F401
+        return importlib.import_module("opentelemetry.sdk.trace")
     finally:
         if is_hidden:
             os.environ[READ_AT_IMPORT] = value

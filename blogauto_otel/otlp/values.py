@@ -24,6 +24,8 @@ SLACK: Final = 4096
 
 # Short values repeat (methods, routes, ports): their encoding is cached, within these bounds.
 CACHED_VALUES: Final = 4096
+CACHED_OF_KEY: Final = 256  # of them under one key
+_NOTHING: Final[dict[Any, bytes]] = {}
 CACHED_LENGTH: Final = 128
 
 CACHED_NAMES: Final = 2048
@@ -222,15 +224,19 @@ def key_value(key: str, value: object, limit: int) -> bytes:
 
 
 class AttributeEncoder:
-    """Encodes attributes as one repeated field, and caches the encoding of short values without secrets."""
+    """Encodes attributes as one repeated field, and caches the encoding of short values without secrets.
 
-    __slots__ = ("_cache", "_limits", "_names", "_redactor", "_tag")
+    Each key has a cache of its own, so that values which a client makes up evict none but their own.
+    """
+
+    __slots__ = ("_count", "_limits", "_names", "_redactor", "_tag", "_values")
 
     def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
-        self._cache: BoundedMemo[tuple[str, object], bytes] = BoundedMemo(CACHED_VALUES)
+        self._values: dict[str, dict[Any, bytes]] = {}  # by key
+        self._count = 0  # of them all
         self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
@@ -238,12 +244,12 @@ class AttributeEncoder:
         if not attributes:
             return False
         cut = False
-        cache = self._cache
+        of_key = self._values.get
         for key, value in attributes.items():
             kind = type(value)
             # The exact types: True is equal to 1, and would find its bytes.
             if kind is str or kind is int:
-                cached = cache.get((key, value))
+                cached = of_key(key, _NOTHING).get(value)
                 if cached is not None:
                     parts.append(cached)
                     continue
@@ -275,8 +281,22 @@ class AttributeEncoder:
         encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
         if redacted is original and type(value) in (str, int) and len(encoded) < CACHED_LENGTH:
-            self._cache.remember((key, value), encoded)
+            self._remember(key, value, encoded)
         return cut
+
+    def _remember(self, key: str, value: Any, encoded: bytes) -> None:
+        of_key = self._values.get(key)
+        if of_key is None:
+            of_key = self._values[key] = {}
+        if len(of_key) >= CACHED_OF_KEY:
+            self._count -= len(of_key)
+            of_key.clear()
+        if self._count >= CACHED_VALUES:  # by dozens of keys with many values each: none of them is a client's
+            self._values.clear()
+            self._count = 0
+            return
+        self._count += 1
+        of_key[value] = encoded
 
     def _name(self, key: str) -> str:
         """The redacted name, cached."""

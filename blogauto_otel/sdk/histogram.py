@@ -38,8 +38,8 @@ from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.sdk import private, self_test, series
+from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.series import SeriesLimit
-from blogauto_otel.sdk.tracer import to_plain_attributes
 
 Attributes: TypeAlias = Mapping[str, Any]
 # What an exemplar is taken from: the span, or the context that has it; None for no exemplar.

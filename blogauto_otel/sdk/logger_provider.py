@@ -22,8 +22,8 @@ from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.direct_logs import DirectExport
+from blogauto_otel.sdk.plain import exception_attributes, to_plain, to_plain_attributes
 from blogauto_otel.sdk.scopes import MAX_NAME, NameLimit, Scopes, redact_arguments
-from blogauto_otel.sdk.tracer import exception_attributes, to_plain, to_plain_attributes
 from blogauto_otel.sdk.unstable import (
     Logger,
     LoggerProvider,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel._guard import is_foreign
@@ -48,77 +45,16 @@ class _TestRules:
         return reservoir
 
 
-_NO_LIMITS: Final = dict.fromkeys(
-    ("max_attributes", "max_events", "max_links", "max_event_attributes", "max_link_attributes",
-     "max_span_attributes", "max_attribute_length", "max_span_attribute_length"), SpanLimits.UNSET,
-)  # fmt: skip
-
-
-@functools.cache
-def _tracer_provider() -> TracerProvider:
-    return TracerProvider(ALWAYS_ON, Resource({}), shutdown_on_exit=False, span_limits=SpanLimits(**_NO_LIMITS))
-
-
-def _sdk_span() -> Any:
-    return _tracer_provider().get_tracer("self-test").start_span("work")
-
-
 def _require(condition: object, what: str) -> None:
     if not condition:
         raise AttributeError(what)
-
-
-def _test_span_start() -> None:
-    tracer: Any = _tracer_provider().get_tracer("self-test")
-    theirs: Any = tracer.start_span("work")
-    _require(private.is_enabled(tracer), "Tracer._is_enabled")
-    _require(hasattr(tracer, "_is_enabled") or not hasattr(tracer, "_set_tracer_config"), "Tracer._is_enabled")
-    count_end = private.count_start(tracer, None, Decision.RECORD_AND_SAMPLE)
-    ours: Any = private.new_span(type(theirs), tracer, count_end, name="work", context=theirs.context, kind=theirs.kind)
-    ours.start()
-    _require(vars(ours).keys() == vars(theirs).keys(), "the state of a span")
-    _require(ours.instrumentation_scope == theirs.instrumentation_scope, "Tracer._instrumentation_scope")
-    ours.end()
-
-
-def _test_span_attributes() -> None:
-    span = _sdk_span()
-    _require(private.add_plain_attributes(span, {"a": 1}), "BoundedAttributes._dict")
-    _require(dict(span.attributes) == {"a": 1}, "BoundedAttributes._dict")
-    span.end()
-    _require(not private.add_plain_attributes(span, {"b": 1}), "Span._end_time")
-
-
-def _test_span_locks() -> None:
-    span = _sdk_span()
-    owners = (span, span._attributes, span._events, span._links)
-    _require(all(isinstance(owner._lock, private.LOCKS) for owner in owners), "Span._lock")
-    private.make_span_reentrant(span)
-    with span._lock:
-        span.set_attribute("a", 1)
-        span.add_event("b")
-        span.end()
-
-
-def _test_span_parts() -> None:
-    span = _sdk_span()
-    for part in ("attributes", "events", "links"):
-        _require(hasattr(span, f"_{part}"), f"ReadableSpan._{part}")
-
-
-def _test_tracers() -> None:
-    provider = _tracer_provider()
-    first = provider.get_tracer("self-test")
-    if provider.get_tracer("self-test") is first:
-        private.forget_tracer(provider, first)
-        _require(provider.get_tracer("self-test") is not first, "TracerProvider._tracers")
 
 
 def _test_resource() -> None:
     resource = Resource({"child": True})
     loggers = LoggerProvider(Resource({}), shutdown_on_exit=False)
     meters = MeterProvider((), Resource({}), shutdown_on_exit=False)
-    owners: tuple[Any, ...] = (_tracer_provider(), loggers, loggers.get_logger("self-test"))
+    owners: tuple[Any, ...] = (loggers, loggers.get_logger("self-test"))
     for owner in owners:
         private.set_resource(owner, resource)
         _require(owner.resource is resource, f"{type(owner).__name__}._resource")
@@ -182,7 +118,6 @@ def _no_test() -> None:
     """What is looked up when it is used."""
 
 
-_TRACE: Final = "opentelemetry.sdk.trace"
 _METRICS: Final = "opentelemetry.sdk.metrics"
 _MATCH: Final = f"{private.METRICS_INTERNAL}._view_instrument_match:_ViewInstrumentMatch"
 _STORAGE: Final = f"{private.METRICS_INTERNAL}.metric_reader_storage:MetricReaderStorage"
@@ -197,45 +132,8 @@ _MATCH_MEMBERS: Final = (
 )
 
 FEATURES: Final[Mapping[str, Feature]] = {
-    "span start": Feature(
-        (
-            f"{_TRACE}:Tracer._is_enabled",
-            f"{_TRACE}:Tracer._tracer_metrics",
-            f"{_TRACE}:Tracer._span_limits",
-            f"{_TRACE}:Tracer._instrumentation_scope",
-        ),
-        "spans are started by the SDK's own tracer",
-        _test_span_start,
-    ),
-    "span attributes": Feature(
-        (f"{_TRACE}:Span._attributes", "opentelemetry.attributes:BoundedAttributes._dict", f"{_TRACE}:Span._end_time"),
-        "span attributes are set by the SDK one at a time",
-        _test_span_attributes,
-    ),
-    "span locks": Feature(
-        (
-            f"{_TRACE}:Span._lock",
-            f"{_TRACE}:Span._events",
-            f"{_TRACE}:Span._links",
-            "opentelemetry.attributes:BoundedAttributes._lock",
-            "opentelemetry.sdk.util:BoundedList._lock",
-        ),
-        "a signal handler that uses the span it interrupts may wait for ever",
-        _test_span_locks,
-    ),
-    "span parts": Feature(
-        (f"{_TRACE}:Span._attributes", f"{_TRACE}:Span._events", f"{_TRACE}:Span._links"),
-        "the encoder reads the public properties of a span",
-        _test_span_parts,
-    ),
-    "tracers": Feature(
-        (f"{_TRACE}:TracerProvider._tracers",),
-        "tracers beyond the first 1000 names share one",
-        _test_tracers,
-    ),
     "resource": Feature(
         (
-            f"{_TRACE}:TracerProvider._resource",
             "opentelemetry.sdk._logs:LoggerProvider._resource",
             "opentelemetry.sdk._logs:Logger._resource",
             f"{_METRICS}:MeterProvider._sdk_config",

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
+from blogauto_otel.otlp.spans import SpanTemplate
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -40,10 +42,9 @@ MAX_STATEMENTS: Final = 1000  # remembered per database
 
 @dataclass(frozen=True)
 class Statement:
-    """The span name, the attributes of spans and of measurements, and the histogram of the duration."""
+    """What its spans have in common, the attributes of its measurements, and the histogram of the duration."""
 
-    name: str
-    span: Attributes
+    template: SpanTemplate
     point: Attributes
     duration: Bound
 
@@ -82,7 +83,7 @@ class Database:
         if query.summary:
             span["db.query.summary"] = batch + query.summary
         name = batch + query.summary if query.summary else str(point["db.system.name"])
-        return Statement(name, span, point, self._duration(point))
+        return Statement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point))
 
 
 def database_attributes(engine: Engine, redactor: Redactor) -> Attributes:
