@@ -9,7 +9,7 @@ import importlib
 import sys
 
 # The request path first.
-BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey")
+BENCHMARKS = ("requests", "sql", "logs", "spans", "encode", "redaction", "process", "sentry", "journey")
 
 
 def main(names: list[str]) -> int:

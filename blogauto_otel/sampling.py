@@ -195,6 +195,7 @@ class RouteSampler:
         self._general = general
         self.is_named = is_named
         self._rules = RouteTable(rules)
+        self._find = self._rules.find
         self._general_is_sampled: Callable[..., bool] | None = getattr(general, "is_sampled", None)
         self.is_sampled = None if self._general_is_sampled is None else self._is_sampled
 
@@ -205,9 +206,11 @@ class RouteSampler:
         kind: SpanKind | None = None,
         attributes: Attributes = None,
     ) -> bool:
-        rule = self._rule(parent, attributes) if kind is SpanKind.SERVER and attributes else None
-        decide = self._general_is_sampled if rule is None else rule.is_sampled
-        return decide(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
+        if kind is SpanKind.SERVER and attributes:
+            rule = self._rule(parent, attributes)
+            if rule is not None:
+                return rule.is_sampled(parent, trace_id)
+        return self._general_is_sampled(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
 
     def should_sample(
         self,
@@ -238,7 +241,7 @@ class RouteSampler:
         path = attributes.get(PATH) if attributes else None
         if not isinstance(path, str) or (parent is not None and not parent.is_remote):
             return None
-        return self._rules.find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
+        return self._find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
 
 
 # --- samplers by name ------------------------------------------------------------------------------------------------

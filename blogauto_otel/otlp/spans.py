@@ -214,17 +214,25 @@ class SpanEncoder:
             start = nanoseconds(start)
             end = nanoseconds(end) or start
             head = _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x39, start, 0x41, end, 0x0185, flags)
-        parts = [head]
-        if parent is not None:
-            parts.append(_PARENT_ID + parent.span_id.to_bytes(8, "big"))
         template = span.template
         if template is None:
-            parts += (self._name(span.name), _kind(span.kind))
-            cut = False
+            parts, cut = [head, self._name(span.name), _kind(span.kind)], False
         else:
-            cut = self._append_template(parts, span, template)
-        if span._attributes:
-            cut |= self._append_attributes(parts, span._attributes)
+            if template.encoder is not self:
+                self._encode_template(template)
+            is_named = span.name is template.name
+            named = template.named if is_named else self._name(span.name) + _kind(span.kind)
+            parts, cut = [head, named, template.encoded], template.is_cut
+        if parent is not None:
+            parts.append(_PARENT_ID + parent.span_id.to_bytes(8, "big"))
+        attributes = span._attributes
+        if attributes:
+            count = len(parts)
+            try:
+                cut |= self._attributes.append(parts, attributes)
+            except RuntimeError:  # another thread has set one meanwhile
+                del parts[count:]
+                cut |= self._attributes.append(parts, dict(attributes))
         if (
             span._events or span._links or span.status is not UNSET or span.trace_state is not None
             or span.dropped_attributes or span.dropped_events or span.dropped_links
@@ -236,29 +244,12 @@ class SpanEncoder:
         size = len(content)
         return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
 
-    def _append_template(self, parts: list[bytes], span: SpanData, template: SpanTemplate) -> bool:
-        if template.encoder is not self:
-            self._encode_template(template)
-        parts += (
-            template.named if span.name is template.name else self._name(span.name) + _kind(span.kind),
-            template.encoded,
-        )
-        return template.is_cut
-
     def _encode_template(self, template: SpanTemplate) -> None:
         parts: list[bytes] = []
         template.is_cut = self._attributes.append(parts, template.attributes)
         template.encoded = b"".join(parts)
         template.named = self._name(template.name) + _kind(template.kind)
         template.encoder = self  # last, because another thread may be asking
-
-    def _append_attributes(self, parts: list[bytes], attributes: dict[str, Any]) -> bool:
-        before = len(parts)
-        try:
-            return self._attributes.append(parts, attributes)
-        except RuntimeError:  # another thread has set one meanwhile
-            del parts[before:]
-            return self._attributes.append(parts, dict(attributes))
 
     def _append_rare(self, parts: list[bytes], span: SpanData) -> bool:
         """What most spans do not have; True when something was cut."""

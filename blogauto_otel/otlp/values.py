@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 UNSERIALISABLE: Final = "<unserialisable>"
 STACKTRACE: Final = "exception.stacktrace"
@@ -25,7 +28,6 @@ SLACK: Final = 4096
 # Short values repeat (methods, routes, ports): their encoding is cached, within these bounds.
 CACHED_VALUES: Final = 4096
 CACHED_OF_KEY: Final = 256  # of them under one key
-_NOTHING: Final[dict[Any, bytes]] = {}
 CACHED_LENGTH: Final = 128
 
 CACHED_NAMES: Final = 2048
@@ -223,6 +225,21 @@ def key_value(key: str, value: object, limit: int) -> bytes:
     return message(_KEY, utf8(key[:MAX_KEY])) + message(_VALUE, any_value(value, limit, key))
 
 
+class _Cache(dict[K, V]):
+    """A dict that has a value for what it does not hold; a look-up is one step of the interpreter."""
+
+    __slots__ = ("_missing",)
+
+    def __init__(self, missing: V) -> None:
+        self._missing = missing
+
+    def __missing__(self, key: K) -> V:
+        return self._missing
+
+
+_NOTHING: Final[_Cache[Any, bytes | None]] = _Cache(None)
+
+
 class AttributeEncoder:
     """Encodes attributes as one repeated field, and caches the encoding of short values without secrets.
 
@@ -235,7 +252,7 @@ class AttributeEncoder:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
-        self._values: dict[str, dict[Any, bytes]] = {}  # by key
+        self._values: _Cache[str, _Cache[Any, bytes | None]] = _Cache(_NOTHING)
         self._count = 0  # of them all
         self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
 
@@ -244,12 +261,12 @@ class AttributeEncoder:
         if not attributes:
             return False
         cut = False
-        of_key = self._values.get
+        of_key = self._values
         for key, value in attributes.items():
             kind = type(value)
             # The exact types: True is equal to 1, and would find its bytes.
             if kind is str or kind is int:
-                cached = of_key(key, _NOTHING).get(value)
+                cached = of_key[key][value]
                 if cached is not None:
                     parts.append(cached)
                     continue
@@ -287,7 +304,7 @@ class AttributeEncoder:
     def _remember(self, key: str, value: Any, encoded: bytes) -> None:
         of_key = self._values.get(key)
         if of_key is None:
-            of_key = self._values[key] = {}
+            of_key = self._values[key] = _Cache(None)
         if len(of_key) >= CACHED_OF_KEY:
             self._count -= len(of_key)
             of_key.clear()

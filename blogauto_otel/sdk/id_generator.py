@@ -52,7 +52,10 @@ class UrandomIds:
 
     def generate_trace_id(self) -> int:
         """A random number of 128 bits, not 0."""
-        return self.generate_span_id() << 64 | self.generate_span_id()
+        try:
+            return _random_numbers.popleft() << 64 | _random_numbers.popleft()
+        except IndexError:
+            return self.generate_span_id() << 64 | self.generate_span_id()
 
     def generate_span_id(self) -> int:
         """A random number of 64 bits, not 0."""

@@ -1,27 +1,24 @@
 """The spans of our tracer: one class that records, one that does not (docs/decisions/0060).
 
 They behave as the SDK's spans do, accept any value, and raise nothing. A recording span has the properties of the SDK's
-`ReadableSpan`; `sdk_span_class` makes it an instance of the SDK's classes too, for processors that ask.
+`ReadableSpan`; where the SDK's tracing is imported, spans are made of a subclass that is the SDK's `Span` too.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import sys
 import traceback
-from collections.abc import Mapping, MutableSequence, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter_ns, time_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel._sdk import import_tracing
-from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
+from blogauto_otel.otlp.spans import UNSET, SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.otlp.values import key_text
 from blogauto_otel.sdk.plain import (
     PLAIN,
@@ -33,6 +30,8 @@ from blogauto_otel.sdk.plain import (
     to_plain,
     to_plain_attributes,
 )
+from blogauto_otel.sdk.readable_span import readable_span
+from blogauto_otel.sdk.span_limits import SpanLimits, appended, is_valid_link, limited, limited_link
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -43,20 +42,9 @@ if TYPE_CHECKING:
 
 _sdk_log: Final = logging.getLogger("opentelemetry.sdk.trace")  # where the SDK warns about the same
 
-_SDK_TRACE: Final = "opentelemetry.sdk.trace"
 SAMPLED: Final = TraceFlags.SAMPLED
 RANDOM: Final[int] = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # before 1.41 the SDK does not know it
 _FLAGS: Final = tuple(map(TraceFlags, range(4)))
-
-
-class SpanLimits(NamedTuple):
-    """How many a span holds; None: any number. The defaults are the SDK's."""
-
-    attributes: int | None = 128
-    events: int | None = 128
-    links: int | None = 128
-    event_attributes: int | None = 128
-    link_attributes: int | None = 128
 
 
 def _context(trace_id: int, span_id: int, flags: int, state: trace.TraceState | None) -> SpanContext:
@@ -128,7 +116,22 @@ class RecordingSpan(SpanData, trace.Span):
             self._started: int | None = perf_counter_ns()
         else:
             self._started = None
-        SpanData.__init__(self, trace_id, span_id, flags, state, parent, name, kind, start_time)
+        # As in `SpanData`, without the call: every span passes through here.
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_flags = flags
+        self.trace_state = state
+        self.parent = parent
+        self.name = name
+        self.kind = kind
+        self.start_time = start_time
+        self.end_time: int | None = None
+        self.status = UNSET
+        self.template: SpanTemplate | None = None
+        self._attributes: dict[str, Any] = {}
+        self._events: Sequence[Any] = ()
+        self._links: Sequence[Link] = ()
+        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status
@@ -175,35 +178,18 @@ class RecordingSpan(SpanData, trace.Span):
         return self._tracer.scope
 
     @property
+    def limits(self) -> SpanLimits:
+        """How much it holds."""
+        return self._tracer.limits
+
+    @property
     def encoded_scope(self) -> bytes:
         """Its instrumentation scope, as `otlp.encoder.encode_scope` has it."""
         return self._tracer.encoded_scope
 
     def readable(self) -> ReadableSpan:
         """The span as an object of the SDK; imports the SDK's tracing."""
-        sdk = import_tracing()
-        limits = self._tracer.limits
-        events = [
-            sdk.Event(event.name, _immutable(limits.event_attributes, event), event.timestamp) for event in self._events
-        ]
-        own = BoundedAttributes(limits.attributes, self.attributes)
-        own.dropped = self.dropped_attributes
-        readable: ReadableSpan = sdk.ReadableSpan(
-            name=self.name,
-            context=self.get_span_context(),
-            parent=self.parent,
-            resource=self.resource,
-            attributes=own,
-            events=_sdk_list(events, self.dropped_events),
-            links=_sdk_list(self._links, self.dropped_links),
-            kind=self.kind,
-            instrumentation_info=self.instrumentation_info,
-            status=self.status,
-            start_time=self.start_time,
-            end_time=self.end_time,
-            instrumentation_scope=self.instrumentation_scope,
-        )
-        return readable
+        return readable_span(self)
 
     def to_json(self, indent: int | None = 4) -> str:
         """See `ReadableSpan`."""
@@ -279,16 +265,16 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Tried calling %s on an ended span.", "_add_event")
             return
         limits = self._tracer.limits
-        given, dropped = _limited(attributes, limits.event_attributes)
+        given, dropped = limited(attributes, limits.event_attributes)
         event = SpanEvent(name, given, self._now() if timestamp is None else timestamp, dropped)
-        self._events, lost = _appended(self._events, event, limits.events)
+        self._events, lost = appended(self._events, event, limits.events)
         if lost:
             self.dropped_events += lost
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
         """See `Span`."""
         try:
-            if not _is_valid_link(context, attributes):
+            if not is_valid_link(context, attributes):
                 return
         except BaseException as error:
             if not swallow("adding a link", error):
@@ -298,8 +284,8 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Tried calling %s on an ended span.", "_add_link")
             return
         limits = self._tracer.limits
-        link = _limited_link(context, attributes, limits.link_attributes)
-        self._links, lost = _appended(self._links, link, limits.links)
+        link = limited_link(context, attributes, limits.link_attributes)
+        self._links, lost = appended(self._links, link, limits.links)
         if lost:
             self.dropped_links += lost
 
@@ -338,8 +324,15 @@ class RecordingSpan(SpanData, trace.Span):
         if self.end_time is not None:
             _sdk_log.warning("Tried calling %s on an ended span.", "set_status")
             return
+        try:
+            self._set_status(status, description)
+        except BaseException as error:
+            if not swallow("setting the status of a span", error):
+                raise
+
+    def _set_status(self, status: Any, description: str | None) -> None:
         is_status = isinstance(status, Status)
-        code = status.status_code if is_status else status  # type: ignore[union-attr]
+        code = status.status_code if is_status else status
         if self.status.status_code is StatusCode.OK or code is StatusCode.UNSET or not isinstance(code, StatusCode):
             return
         if not is_status:
@@ -349,7 +342,7 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning(
                 "Description %s ignored. Use either `Status` or `(StatusCode, Description)`", to_plain(description)
             )
-        self.status = status  # type: ignore[assignment]
+        self.status = status
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -423,64 +416,3 @@ def _recorded(error: BaseException, *, escaped: bool) -> dict[str, Any]:
         "exception.stacktrace": "".join(traceback.format_exception(error)),
         "exception.escaped": str(escaped),
     }
-
-
-def _limited(attributes: Any, limit: int | None) -> tuple[Mapping[str, Any], int]:
-    """The attributes of an event within their limit, and how many were dropped."""
-    if not attributes:
-        return {}, 0
-    try:
-        if are_plain(attributes) and (limit is None or len(attributes) <= limit):
-            return dict(attributes), 0
-        bound = BoundedAttributes(limit, bound_nested(attributes))
-    except BaseException as error:
-        if not is_foreign(error):
-            raise
-        bound = BoundedAttributes(limit, to_plain_attributes(attributes))
-    return bound.copy(), bound.dropped
-
-
-def _limited_link(context: SpanContext, attributes: Any, limit: int | None) -> Link:
-    try:
-        return Link(context, BoundedAttributes(limit, bound_nested(attributes)))
-    except BaseException as error:
-        if not is_foreign(error):
-            raise
-        return Link(context, BoundedAttributes(limit, to_plain_attributes(attributes)))
-
-
-def _is_valid_link(context: SpanContext, attributes: Any) -> bool:
-    return bool(context and (context.is_valid or attributes or context.trace_state))
-
-
-def _appended(items: Any, item: object, limit: int | None) -> tuple[MutableSequence[Any], int]:
-    """The items with one more, and how many were dropped: the oldest make room."""
-    kept = [] if items == () else items
-    kept.append(item)
-    lost = 0 if limit is None else max(len(kept) - limit, 0)
-    del kept[:lost]
-    return kept, lost
-
-
-def _immutable(limit: int | None, event: SpanEvent) -> BoundedAttributes:
-    bound = BoundedAttributes(limit, event.attributes)
-    bound.dropped = event.dropped_attributes
-    return bound
-
-
-def _sdk_list(items: Sequence[Any], dropped: int) -> Any:
-    from opentelemetry.sdk.util import BoundedList
-
-    made = BoundedList.from_seq(None, items)
-    made.dropped = dropped
-    return made
-
-
-@functools.cache
-def _sdk_class() -> type[RecordingSpan]:
-    return type("RecordingSpan", (RecordingSpan, import_tracing().Span), {"__slots__": (), "__module__": __name__})
-
-
-def span_class() -> type[RecordingSpan]:
-    """`RecordingSpan`; once the SDK's tracing is imported, a subclass that is also the SDK's `Span`."""
-    return _sdk_class() if _SDK_TRACE in sys.modules else RecordingSpan

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import swallow
+from blogauto_otel._sdk import import_tracing
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
@@ -17,13 +20,16 @@ from blogauto_otel.otlp.values import ValueRedactor
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes
-from blogauto_otel.sdk.span import SAMPLED, RecordingSpan, span_class
+from blogauto_otel.sdk.span import SAMPLED, RecordingSpan
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _Started: TypeAlias = Callable[[Any, "Context | None"], None]
 _Ended: TypeAlias = Callable[[Any], None]
+
+
+_SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
 class SpanProcessor(private.EndingSpanProcessor):
@@ -155,7 +161,7 @@ class SpanProcessors:
 
     def update_span_class(self) -> None:
         """Let further spans be spans of the SDK too, if its tracing was imported meanwhile."""
-        self.span_class = span_class()
+        self.span_class = _span_class()
 
     def end(self, span: Any) -> None:
         """Pass on a span that has ended."""
@@ -191,4 +197,18 @@ def _does_something(processor: Any, name: str) -> bool:
     function = getattr(method, "__func__", method)
     if function is None or function is getattr(SpanProcessor, name):
         return False
-    return name != "on_start" or not str(getattr(function, "__module__", "")).startswith("opentelemetry.sdk.trace")
+    return name != "on_start" or not str(getattr(function, "__module__", "")).startswith(_SDK_TRACE)
+
+
+@functools.cache
+def _sdk_class() -> type[RecordingSpan]:
+    return type(
+        "RecordingSpan",
+        (RecordingSpan, import_tracing().Span),
+        {"__slots__": (), "__module__": RecordingSpan.__module__},
+    )
+
+
+def _span_class() -> type[RecordingSpan]:
+    """`RecordingSpan`; once the SDK's tracing is imported, a subclass that is also the SDK's `Span`."""
+    return _sdk_class() if _SDK_TRACE in sys.modules else RecordingSpan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
@@ -15,7 +15,8 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
 from blogauto_otel.sdk.plain import description, to_plain_attributes
-from blogauto_otel.sdk.span import RANDOM, SAMPLED, RecordingSpan, SpanLimits, UnsampledSpan
+from blogauto_otel.sdk.span import RANDOM, SAMPLED, RecordingSpan, UnsampledSpan
+from blogauto_otel.sdk.span_limits import SpanLimits
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from blogauto_otel.sdk.span_processors import SpanProcessors
     from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _current_span: Final = trace.get_current_span
 
@@ -82,7 +85,7 @@ class BlogautoTracer(trace.Tracer):
             name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         )
 
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> CurrentSpan:  # type: ignore[override]
         """See `Tracer`."""
         return CurrentSpan(self, SpanOptions(*args, **kwargs))
 
@@ -126,12 +129,16 @@ class BlogautoTracer(trace.Tracer):
         """
         provider = self._provider
         ids = provider.id_generator
-        parent = _current_span(context).get_span_context()
-        if parent is not None and parent.is_valid:
-            trace_id, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
-        else:
-            parent = state = None  # type: ignore[assignment]
+        parent: SpanContext | None = None
+        state: trace.TraceState | None = None
+        if context or context is None:
+            parent = _current_span(context).get_span_context()
+            if parent is not None and not parent.is_valid:
+                parent = None
+        if parent is None:
             trace_id, flags = ids.generate_trace_id(), provider.root_flags
+        else:
+            trace_id, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
         is_sampled = provider.is_sampled
         if is_sampled is not None:
             if not is_sampled(parent, trace_id, kind, attributes):
@@ -307,7 +314,7 @@ class CurrentSpan:
         if options.end_on_exit:
             span.end()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: F) -> F:
         """Decorate: each call runs in a span of its own."""
         tracer, options = self._tracer, self._options
         if inspect.iscoroutinefunction(function):
@@ -317,11 +324,11 @@ class CurrentSpan:
                 with CurrentSpan(tracer, options):
                     return await function(*args, **kwargs)
 
-            return call_async
+            return cast("F", call_async)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             with CurrentSpan(tracer, options):
                 return function(*args, **kwargs)
 
-        return call
+        return cast("F", call)

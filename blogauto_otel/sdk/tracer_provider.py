@@ -20,7 +20,8 @@ from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sampling import ParentOrRate, build_sampler
 from blogauto_otel.sdk.id_generator import IdGenerator, UrandomIds, chosen_id_generator
 from blogauto_otel.sdk.scopes import MAX_NAME, NameLimit, Scopes, redact_arguments
-from blogauto_otel.sdk.span import RANDOM, SpanLimits
+from blogauto_otel.sdk.span import RANDOM
+from blogauto_otel.sdk.span_limits import SpanLimits
 from blogauto_otel.sdk.span_processors import ConsoleSpanProcessor, ExportingSpanProcessor, SpanProcessors
 from blogauto_otel.sdk.tracer import BlogautoTracer
 
