@@ -7,6 +7,7 @@ has its message and arguments as its body.
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.semconv.attributes import code_attributes, exception_attributes
@@ -19,7 +20,9 @@ from blogauto_otel.api.text import bounded, plain, safe_text, stacktrace, type_n
 MAX_BODY: Final = 32_768
 EVENT_NAME: Final = "event.name"
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
+_FIELDS: Final = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+_STANDARD: Final = frozenset(_FIELDS)
+_LAST: Final = _FIELDS[-1]
 # What formatters, uvicorn and OpenTelemetry's own instrumentation leave on a record.
 _NOT_EXTRA: Final = _STANDARD | {"message", "asctime", "taskName", "color_message"}
 _NOT_EXTRA_PREFIXES: Final = ("_", "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName")
@@ -71,7 +74,10 @@ def _structure(message: Any, attributes: dict[str, Any]) -> Any:
 
 
 def _add_extras(record: logging.LogRecord, attributes: dict[str, Any]) -> None:
-    for key, value in tuple(record.__dict__.items()):
+    fields = record.__dict__
+    # What a record is made with comes first; one that lacks some of it is looked through.
+    first = len(_STANDARD) if next(islice(fields, len(_STANDARD) - 1, None), None) == _LAST else 0
+    for key, value in tuple(islice(fields.items(), first, None)):
         if key in _NOT_EXTRA or not isinstance(key, str) or key.startswith(_NOT_EXTRA_PREFIXES):
             continue
         readable = plain(value)
