@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from itertools import islice
 from logging import LogRecord as StandardRecord
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -48,9 +49,19 @@ _CACHED_LENGTH: Final = 256  # characters of a body
 
 _SMALL: Final = len(SMALL)
 
-# The fields of a record without extras, and the arguments that are formatted without code of the application.
-_FIELDS: Final = len(vars(StandardRecord("", 0, "", 0, "", (), None)))
+# The fields that a record is made with, in their order; extras come behind them.
+FIELDS: Final = tuple(vars(StandardRecord("", 0, "", 0, "", (), None)))
+_FIELDS: Final = len(FIELDS)
+_LAST_FIELD: Final = FIELDS[-1]
+# What formatters, uvicorn and OpenTelemetry's own instrumentation leave on a record.
+NOT_EXTRA: Final = frozenset((*FIELDS, "message", "asctime", "taskName", "color_message"))
+NOT_EXTRA_PREFIXES: Final = ("_", "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName")
+
+# Classes of values that are read without code of the application.
 _PLAIN: Final = frozenset((str, int, float, bool, type(None)))
+_INT64: Final = 2**63
+_MAX_EXTRAS: Final = 32
+_MAX_EXTRA_LENGTH: Final = 4096
 
 # Where a record was logged: attributes that repeat together.
 SITE: Final = (
@@ -60,7 +71,7 @@ SITE: Final = (
 )
 # Further names of an event among the attributes of a record, which becomes its event name.
 EVENT_NAMES: Final = ("event.name", "otel.event.name")
-_SPECIAL: Final = frozenset((*SITE, *EVENT_NAMES))
+_SPECIAL: Final = frozenset(("", *SITE, *EVENT_NAMES))
 
 
 class LogRecordEncoder:
@@ -194,18 +205,19 @@ class LogRecordEncoder:
             bound: further attributes, of plain values.
 
         Returns:
-            None for a record that `encode` has to encode: with extras, an exception, or values that run code of the
-            application when they are formatted.
+            None for a record that `encode` has to encode: with an exception, or with values that run code of the
+            application when they are read.
         """
         body = self._plain_body(record)
         site = self._sites.get((record.pathname, record.funcName, record.lineno)) or self._new_site(record)
-        if body is None or site is None or (bound and not _SPECIAL.isdisjoint(bound)):
+        attributes = bound if len(record.__dict__) == _FIELDS else _with_extras(record, bound)
+        if body is None or site is None or attributes is None or (attributes and not _SPECIAL.isdisjoint(attributes)):
             return None
         parts = [_LOG_HEAD(0x09, int(record.created * 1e9), 0x59, time_ns()), severity]
         if span is not None and span[0] and span[1]:
             parts.append(_ids(span[0], span[1], span[3]))
         parts.append(body)
-        cut = bound and self._log_attributes.append(parts, bound)
+        cut = attributes and self._log_attributes.append(parts, attributes)
         parts.append(site)
         if cut:
             parts.append(self._log_cut)
@@ -214,14 +226,8 @@ class LogRecordEncoder:
         return ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
 
     def _plain_body(self, record: StandardRecord) -> bytes | None:
-        """The body of a record that is a text without extras, and with arguments whose classes are Python's."""
-        if (
-            len(record.__dict__) != _FIELDS
-            or type(record) is not StandardRecord
-            or record.exc_info
-            or record.exc_text
-            or record.stack_info
-        ):
+        """The body of a record that is a text, with arguments whose classes are Python's, and without an exception."""
+        if type(record) is not StandardRecord or record.exc_info or record.exc_text or record.stack_info:
             return None
         text, args = record.msg, record.args
         if type(text) is not str:
@@ -249,6 +255,26 @@ class LogRecordEncoder:
         parts: list[bytes] = []
         cut = self._log_attributes.append(parts, dict(zip(SITE, site, strict=True)))
         return None if cut else self._sites.remember(site, b"".join(parts))
+
+
+def _with_extras(record: StandardRecord, bound: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The bound values and the extras; None when an extra has to be converted, or a field is missing."""
+    fields = record.__dict__
+    if not _FIELDS < len(fields) <= _FIELDS + _MAX_EXTRAS or next(islice(fields, _FIELDS - 1, None)) != _LAST_FIELD:
+        return None
+    found = dict(bound)
+    for key, value in islice(fields.items(), _FIELDS, None):
+        kind = type(value)
+        if kind is str:
+            if len(value) > _MAX_EXTRA_LENGTH:
+                return None
+        elif kind not in _PLAIN or (kind is int and not -_INT64 <= value < _INT64):
+            return None
+        if type(key) is not str:
+            return None
+        if key not in NOT_EXTRA and not key.startswith(NOT_EXTRA_PREFIXES):
+            found[key] = value
+    return found
 
 
 def _ids(trace_id: int, span_id: int, flags: int) -> bytes:

@@ -98,8 +98,7 @@ class Exporter:
         if scope is not None and self.direct.takes(attributes):
             severity = self._severity(record, number, name)
             span = get_current_span(context).get_span_context()
-            ids = (span.trace_id, span.span_id, span.trace_flags)
-            self.direct.export(scope, time, severity, ids, body, attributes, event_name=event)
+            self.direct.export(scope, time, severity, (span[0], span[1], span[3]), body, attributes, event_name=event)
             return
         logger.emit(
             timestamp=time,
@@ -112,10 +111,13 @@ class Exporter:
         )
 
     def _severity(self, record: logging.LogRecord, number: SeverityNumber, name: str) -> bytes:
-        encoded = self.direct.encoder.encoded_severity(number.value, name)
-        if type(record.levelno) is int and type(record.levelname) is str:
-            self.severities.remember((record.levelno, record.levelname), encoded)
-        return encoded
+        if type(record.levelno) is not int or type(record.levelname) is not str:
+            return self.direct.encoder.encoded_severity(number.value, name)
+        key = (record.levelno, record.levelname)
+        known = self.severities.get(key)
+        if known is None:
+            known = self.severities.remember(key, self.direct.encoder.encoded_severity(number.value, name))
+        return known
 
     def _logger(self, name: str, attributes: dict[str, Any]) -> Logger:
         """The scope is the logger's name; above a limit loggers share one scope, because the SDK keeps every scope."""
