@@ -113,9 +113,17 @@ class SpanData:
     """What is encoded of a span. Of its attributes, those of the template may be overridden."""
 
     __slots__ = (
-        "_attributes", "_events", "_links", "dropped_attributes", "dropped_events", "dropped_links", "end_time", "kind",
-        "name", "parent", "span_id", "start_time", "status", "template", "trace_flags", "trace_id", "trace_state",
+        "__dict__", "_attributes", "end_time", "kind", "name", "parent", "span_id", "start_time", "template",
+        "trace_flags", "trace_id", "trace_state",
     )  # fmt: skip
+
+    # What most spans do not have is no slot, and costs nothing until it is set.
+    status: Status = UNSET
+    dropped_attributes = 0
+    dropped_events = 0
+    dropped_links = 0
+    _events: Sequence[Any] = ()
+    _links: Sequence[Link] = ()
 
     def __init__(
         self,
@@ -137,12 +145,13 @@ class SpanData:
         self.kind = kind
         self.start_time = start_time
         self.end_time: int | None = None
-        self.status = UNSET
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
-        self._events: Sequence[Any] = ()
-        self._links: Sequence[Link] = ()
-        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
+
+    @property
+    def encoded_scope(self) -> bytes:
+        """Its instrumentation scope, as `encoder.encode_scope` has it; empty where that is not known."""
+        return b""
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -238,6 +247,49 @@ class SpanEncoder:
             or span.dropped_attributes or span.dropped_events or span.dropped_links
         ):  # fmt: skip
             cut |= self._append_rare(parts, span)
+        if cut:
+            parts.append(self._cut)
+        content = b"".join(parts)
+        size = len(content)
+        return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
+
+    def encode_finished(
+        self,
+        template: SpanTemplate,
+        parent: SpanContext,
+        span_id: int,
+        flags: int,
+        start: int,
+        end: int,
+        attributes: Mapping[str, Any] | None,
+    ) -> bytes:
+        """A span without events, links, status and trace state, as a field of ScopeSpans: no object is made of it.
+
+        Args:
+            template: its name, its kind and most of its attributes.
+            parent: its parent, of whose trace it is.
+            span_id: its id.
+            flags: its trace flags.
+            start: nanoseconds.
+            end: nanoseconds.
+            attributes: further ones; none of them is among those of the template.
+        """
+        flags = flags & 0xFF | _HAS_IS_REMOTE
+        if parent[2]:
+            flags |= _IS_REMOTE
+        trace_id, own_id = parent[0].to_bytes(16, "big"), span_id.to_bytes(8, "big")
+        if template.encoder is not self:
+            self._encode_template(template)
+        parts = [
+            _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, own_id, 0x39, start, 0x41, end, 0x0185, flags),
+            _PARENT_ID,
+            parent[1].to_bytes(8, "big"),
+            template.named,
+            template.encoded,
+        ]
+        cut = template.is_cut
+        if attributes:
+            cut |= self._attributes.append(parts, attributes)
         if cut:
             parts.append(self._cut)
         content = b"".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from blogauto_otel._clock import clock
@@ -15,12 +15,13 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.spans import span_data
+from blogauto_otel.otlp.spans import SpanData, span_data
 from blogauto_otel.otlp.values import ValueRedactor
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes
-from blogauto_otel.sdk.span import SAMPLED, RecordingSpan
+from blogauto_otel.sdk.span import RecordingSpan
+from blogauto_otel.sdk.unsampled_span import SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -33,7 +34,12 @@ _SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
 class SpanProcessor(private.EndingSpanProcessor):
-    """A span processor of this package, for any tracer provider; one of ours gives it our spans themselves."""
+    """A span processor of this package, for any tracer provider; one of ours gives it our spans themselves.
+
+    `values`, where it has one, returns all that it does to a span that has a parent and ends well: its attributes.
+    """
+
+    values: Callable[[], Mapping[str, Any]] | None = None
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
         """Called when a span has started."""
@@ -54,13 +60,15 @@ class ExportingSpanProcessor(SpanProcessor):
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
         self._delivery = delivery
+        self.enqueue = delivery.enqueue
+        self.encoder = encoder.spans
         self._encode = encoder.spans.encode
         self._scopes = Scopes()
 
     def on_end(self, span: Any) -> None:
         """Queue the span."""
         try:
-            if isinstance(span, RecordingSpan):
+            if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
                 if not span.trace_flags & SAMPLED:
                     return
                 item, scope = self._encode(span), span.encoded_scope
@@ -148,6 +156,8 @@ class SpanProcessors:
         self.ending: tuple[_Ended, ...] = ()
         self.ended: tuple[_Ended, ...] = ()
         self.span_class: type[RecordingSpan] = RecordingSpan
+        # What exports a span that has ended, and what else puts attributes on it; None where somebody else gets spans.
+        self.direct: tuple[ExportingSpanProcessor, tuple[Callable[[], Mapping[str, Any]], ...]] | None = None
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Add a processor."""
@@ -157,7 +167,14 @@ class SpanProcessors:
             self.starting = tuple(it.on_start for it in self.all if _does_something(it, "on_start"))
             self.ending = tuple(it.on_ending for it in self.all if isinstance(it, GuardedSpanProcessor))
             self.ended = tuple(it.on_end for it in self.all if _does_something(it, "on_end"))
+            self.direct = self._find_direct()
         self.update_span_class()
+
+    def _find_direct(self) -> Any:
+        exporting = [it for it in self.all if isinstance(it, ExportingSpanProcessor)]
+        others = [it for it in self.all if it not in exporting]
+        values = tuple(it.values for it in others if getattr(it, "values", None) is not None)
+        return (exporting[0], values) if len(exporting) == 1 and len(values) == len(others) else None
 
     def update_span_class(self) -> None:
         """Let further spans be spans of the SDK too, if its tracing was imported meanwhile."""
