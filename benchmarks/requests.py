@@ -18,7 +18,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry._logs import NoOpLoggerProvider
@@ -194,7 +194,7 @@ class Sink(BaseHTTPRequestHandler):
 
 
 def _serve(port: Any) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Sink)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     port.send(server.server_port)
     server.serve_forever()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
@@ -199,6 +199,10 @@ def scope() -> Scope | None:
     """The current scope, for `enter` in another thread; None when nothing is bound."""
     current = SCOPE.get()
     return None if current is _EMPTY else current
+
+
+# The scope in force, also when nothing is bound; `enter` puts it in force again.
+current_scope: Final[Callable[[], Scope]] = SCOPE.get
 
 
 def enter(scope: Scope) -> RequestToken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context, create_key, get_current
@@ -26,6 +26,10 @@ class BoundContextProcessor(SpanProcessor):
 
     def __init__(self) -> None:
         self.enabled = True
+
+    def values(self) -> Mapping[str, Any]:
+        """What `on_start` puts on a span that has a parent."""
+        return bound() if self.enabled else {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Costs two look-ups when nothing is bound."""

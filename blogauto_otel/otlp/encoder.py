@@ -6,29 +6,21 @@ message (`spans`, `log_records` and `metrics` share one number), so a request is
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
-from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.data_points import PointEncoder
-from blogauto_otel.otlp.protobuf import LENGTH, VARINT, message, tag, varint
+from blogauto_otel.otlp.log_records import LogRecordEncoder
+from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.spans import SpanEncoder, span_data
 from blogauto_otel.otlp.values import (
     ITEM,
     MAX_NAME,
     NO_REDACTION,
     AttributeEncoder,
-    Plain,
     TextLimits,
     ValueRedactor,
-    any_value,
-    append_count,
-    copied,
     key_text,
-    nanoseconds,
-    shorten,
     utf8,
 )
 
@@ -43,16 +35,6 @@ if TYPE_CHECKING:
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
 _SCHEMA_URL: Final = tag(3, LENGTH)
-
-_CACHED_SEVERITIES: Final = 2048
-
-_LOG_HEAD: Final = struct.Struct("<BQBQ").pack  # time, observed time
-_LOG_IDS: Final = struct.Struct("<BIH16sH8s").pack  # flags, trace_id, span_id
-_SEVERITY_NUMBER: Final = tag(2, VARINT)
-_SEVERITY_TEXT: Final = tag(3, LENGTH)
-_BODY: Final = tag(5, LENGTH)
-_LOG_DROPPED: Final = tag(7, VARINT)
-_LOG_EVENT_NAME: Final = tag(12, LENGTH)
 
 
 def encode_scope(scope: InstrumentationScope | None) -> bytes:
@@ -82,12 +64,8 @@ class Encoder:
 
     def __init__(self, redactor: ValueRedactor, limits: TextLimits | None = None) -> None:
         limits = limits or TextLimits()
-        self._redactor = redactor
-        self._limits = limits
         self.spans = SpanEncoder(redactor, limits)
-        self._log_attributes = AttributeEncoder(6, redactor, limits)
-        self._log_cut = self._log_attributes.flag(semconv.TRUNCATED)
-        self._severities: BoundedMemo[tuple[int, str | None], bytes] = BoundedMemo(_CACHED_SEVERITIES)
+        self.logs = LogRecordEncoder(redactor, limits)
         self._points = PointEncoder(redactor, limits)
 
     def span(self, span: ReadableSpan) -> bytes:
@@ -98,58 +76,9 @@ class Encoder:
         """
         return self.spans.encode(span_data(span))
 
-    def _text(self, value: object) -> tuple[bytes, bool]:
-        limit = self._limits.text
-        plain = Plain(self._redactor, limit)
-        text = self._redactor.text(str(plain.convert(value)))
-        return utf8(shorten(text, limit)), plain.cut
-
-    # -- log records
-
     def log_record(self, record: LogRecord, *, dropped_attributes: int = 0) -> bytes:
-        """A log record, as a field of ScopeLogs."""
-        parts = [
-            _LOG_HEAD(0x09, nanoseconds(record.timestamp), 0x59, nanoseconds(record.observed_timestamp)),
-            self._severity(record),
-        ]
-        if record.trace_id and record.span_id:
-            trace_id, span_id = record.trace_id.to_bytes(16, "big"), record.span_id.to_bytes(8, "big")
-            flags = int(record.trace_flags or 0) & 0xFF
-            parts.append(_LOG_IDS(0x45, flags, 0x104A, trace_id, 0x0852, span_id))
-        cut = self._body(parts, record.body)
-        cut |= self._log_attributes.append(parts, copied(record.attributes))
-        if record.event_name is not None:
-            parts.append(message(_LOG_EVENT_NAME, self._text(record.event_name)[0]))
-        append_count(parts, _LOG_DROPPED, dropped_attributes)
-        if cut:
-            parts.append(self._log_cut)
-        return message(ITEM, b"".join(parts))
-
-    def _severity(self, record: LogRecord) -> bytes:
-        number: Any = getattr(record.severity_number, "value", 0)
-        text = record.severity_text
-        if type(number) is not int or (text is not None and type(text) is not str):
-            return self._encoded_severity(0, text)
-        cached = self._severities.get((number, text))
-        if cached is None:
-            cached = self._severities.remember((number, text), self._encoded_severity(number, text))
-        return cached
-
-    def _encoded_severity(self, number: int, text: object) -> bytes:
-        encoded = _SEVERITY_NUMBER + varint(number) if number else b""
-        return encoded + message(_SEVERITY_TEXT, self._text(text)[0]) if text is not None else encoded
-
-    def _body(self, parts: list[bytes], body: object) -> bool:
-        if body is None:
-            return False
-        if type(body) is str and len(body) <= self._limits.text:  # nearly every record
-            parts.append(message(_BODY, any_value(self._redactor.text(body), self._limits.text)))
-            return False
-        plain = Plain(self._redactor, self._limits.text)
-        original = plain.convert(body)
-        redacted = self._redactor.text(original) if isinstance(original, str) else self._redactor.value("", original)
-        parts.append(message(_BODY, any_value(redacted, self._limits.text)))
-        return plain.cut
+        """A log record of the API, as a field of ScopeLogs; `logs` encodes those of the standard library."""
+        return self.logs.log_record(record, dropped_attributes=dropped_attributes)
 
     # -- metrics
 

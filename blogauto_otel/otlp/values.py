@@ -45,7 +45,10 @@ class ValueRedactor(Protocol):
         """Replace secrets in free text; the same object when there are none."""
 
     def value(self, key: str, value: object) -> object:
-        """Replace a secret by its key, or secrets inside the value; the same object when there are none."""
+        """Replace a secret by its key, or secrets inside the value; the same object when there are none.
+
+        Whether a number is replaced depends on its key alone.
+        """
 
 
 class _NoRedaction:
@@ -200,6 +203,9 @@ _KEY: Final = tag(1, LENGTH)
 _VALUE: Final = tag(2, LENGTH)
 
 
+_NUMBERS: Final = frozenset((int, float, bool))  # by exact type
+
+
 def any_value(value: Any, limit: int, key: str = "") -> bytes:
     """An AnyValue, without tag and length, of a plain value."""
     kind = type(value)
@@ -246,7 +252,7 @@ class AttributeEncoder:
     Each key has a cache of its own, so that values which a client makes up evict none but their own.
     """
 
-    __slots__ = ("_count", "_limits", "_names", "_redactor", "_tag", "_values")
+    __slots__ = ("_count", "_heads", "_limits", "_names", "_redactor", "_tag", "_values")
 
     def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
@@ -255,6 +261,7 @@ class AttributeEncoder:
         self._values: _Cache[str, _Cache[Any, bytes | None]] = _Cache(_NOTHING)
         self._count = 0  # of them all
         self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
+        self._heads: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
         """Append the encoded attributes to `parts`; True when a value was cut."""
@@ -264,14 +271,37 @@ class AttributeEncoder:
         of_key = self._values
         for key, value in attributes.items():
             kind = type(value)
-            # The exact types: True is equal to 1, and would find its bytes.
-            if kind is str or kind is int:
+            if kind is str:
                 cached = of_key[key][value]
                 if cached is not None:
                     parts.append(cached)
                     continue
+            elif kind in _NUMBERS and type(key) is str and self._append_number(parts, key, value):
+                continue
             cut |= self._append_new(parts, key, value)
         return cut
+
+    def _append_number(self, parts: list[bytes], key: str, value: float) -> bool:
+        """Append an attribute whose value needs no look; False when its key or its size need one."""
+        head = self._heads.get(key)
+        if head is None:
+            head = self._number_head(key)
+        if not head:
+            return False
+        if type(value) is int:
+            if not -(2**63) <= value < 2**63:
+                return False
+            encoded = _INT + varint(value)
+        else:
+            encoded = _DOUBLE + DOUBLE(value) if type(value) is float else _BOOL[bool(value)]
+        parts.append(message(self._tag, head + message(_VALUE, encoded)))
+        return True
+
+    def _number_head(self, key: str) -> bytes:
+        """The encoded key of numbers that may leave; empty for the name of a secret, which hides its numbers too."""
+        may_leave = key and len(key) < CACHED_LENGTH and self._redactor.value(key, 0) == 0
+        head = message(_KEY, utf8(self._name(key)[:MAX_KEY])) if may_leave else b""
+        return self._heads.remember(key, head) if len(key) < CACHED_LENGTH else head
 
     def flag(self, key: str) -> bytes:
         """The attribute `key` = true."""
@@ -297,7 +327,7 @@ class AttributeEncoder:
         redacted = self._redactor.value(key, original)
         encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
-        if redacted is original and type(value) in (str, int) and len(encoded) < CACHED_LENGTH:
+        if redacted is original and type(value) is str and len(encoded) < CACHED_LENGTH:
             self._remember(key, value, encoded)
         return cut
 

@@ -37,6 +37,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_c
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
+from blogauto_otel._otel import span_in
 from blogauto_otel.sdk import private, self_test, series
 from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.series import SeriesLimit
@@ -171,7 +172,13 @@ class Series:
     def _offer(self, bucket: int, value: float, context: SpanContext | Context) -> None:
         """Take an exemplar if the filter wants it."""
         histogram = self._histogram
-        span = context if isinstance(context, SpanContext) else get_current_span(context).get_span_context()
+        if isinstance(context, SpanContext):
+            span = context
+        else:
+            current = span_in(context)
+            if getattr(current, "is_sampled", None) is False and histogram.exemplars != "always_on":
+                return  # one of ours, which makes its span context when it is asked
+            span = get_current_span(context).get_span_context()
         if histogram.exemplars == "always_on" or (histogram.exemplars == "trace_based" and span.trace_flags & _SAMPLED):
             self._exemplars[bucket] = (value, time.time_ns(), span.trace_id, span.span_id)
 

@@ -119,6 +119,34 @@ def set_meter_resource(provider: Any, resource: Resource) -> None:
     provider._sdk_config.resource = resource
 
 
+# --- loggers ---------------------------------------------------------------------------------------------------------
+
+
+class ToldOfLoggerConfigs:
+    """A logger provider that is told when other loggers are enabled than before."""
+
+    def on_logger_configs(self) -> None:
+        """Called after the change."""
+
+    def _set_logger_configurator(self, **given: Any) -> None:
+        super()._set_logger_configurator(**given)  # type: ignore[misc]
+        self.on_logger_configs()
+
+
+def counts_log_records(provider: Any) -> bool:
+    """Whether the SDK counts the records that a provider's loggers emit, in metrics of its own."""
+    metrics = getattr(provider, "_logger_metrics", None)
+    return metrics is not None and type(metrics).__name__ != "NoOpLoggerMetrics"
+
+
+def scope_of_logger(logger: Any) -> Any:
+    """The scope of a logger of the SDK that emits; None of one that is disabled, or is no logger of the SDK's."""
+    is_enabled = getattr(logger, "_is_enabled", None)
+    if is_enabled is not None and not is_enabled():  # before 1.41, each emits
+        return None
+    return getattr(logger, "_instrumentation_scope", None)
+
+
 # --- metrics ---------------------------------------------------------------------------------------------------------
 
 

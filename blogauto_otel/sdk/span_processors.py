@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from blogauto_otel._clock import clock
@@ -34,7 +34,12 @@ _SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
 class SpanProcessor(private.EndingSpanProcessor):
-    """A span processor of this package, for any tracer provider; one of ours gives it our spans themselves."""
+    """A span processor of this package, for any tracer provider; one of ours gives it our spans themselves.
+
+    `values`, where it has one, returns all that it does to a span that has a parent and ends well: its attributes.
+    """
+
+    values: Callable[[], Mapping[str, Any]] | None = None
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
         """Called when a span has started."""
@@ -55,6 +60,8 @@ class ExportingSpanProcessor(SpanProcessor):
 
     def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
         self._delivery = delivery
+        self.enqueue = delivery.enqueue
+        self.encoder = encoder.spans
         self._encode = encoder.spans.encode
         self._scopes = Scopes()
 
@@ -149,6 +156,8 @@ class SpanProcessors:
         self.ending: tuple[_Ended, ...] = ()
         self.ended: tuple[_Ended, ...] = ()
         self.span_class: type[RecordingSpan] = RecordingSpan
+        # What exports a span that has ended, and what else puts attributes on it; None where somebody else gets spans.
+        self.direct: tuple[ExportingSpanProcessor, tuple[Callable[[], Mapping[str, Any]], ...]] | None = None
 
     def add_span_processor(self, span_processor: Any) -> None:
         """Add a processor."""
@@ -158,7 +167,14 @@ class SpanProcessors:
             self.starting = tuple(it.on_start for it in self.all if _does_something(it, "on_start"))
             self.ending = tuple(it.on_ending for it in self.all if isinstance(it, GuardedSpanProcessor))
             self.ended = tuple(it.on_end for it in self.all if _does_something(it, "on_end"))
+            self.direct = self._find_direct()
         self.update_span_class()
+
+    def _find_direct(self) -> Any:
+        exporting = [it for it in self.all if isinstance(it, ExportingSpanProcessor)]
+        others = [it for it in self.all if it not in exporting]
+        values = tuple(it.values for it in others if getattr(it, "values", None) is not None)
+        return (exporting[0], values) if len(exporting) == 1 and len(values) == len(others) else None
 
     def update_span_class(self) -> None:
         """Let further spans be spans of the SDK too, if its tracing was imported meanwhile."""

@@ -13,6 +13,8 @@ from opentelemetry import trace
 from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind, Status, StatusCode
 
 from blogauto_otel._guard import is_foreign, swallow
+from blogauto_otel._otel import span_in
+from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
 from blogauto_otel.sdk.plain import description, to_plain_attributes
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
@@ -221,6 +223,12 @@ class BlogautoTracer(trace.Tracer):
             status: its status.
         """
         try:
+            if (
+                status is None
+                and parent_context
+                and self._record_directly(template, parent_context, start_time, end_time, attributes)
+            ):
+                return
             seen: Any = template.attributes
             if attributes and self._provider.is_sampled is None:  # a sampler of the user sees them all
                 seen = {**seen, **attributes}
@@ -235,6 +243,36 @@ class BlogautoTracer(trace.Tracer):
         except BaseException as error:
             if not swallow("recording a span", error):
                 raise
+
+    def _record_directly(
+        self, template: SpanTemplate, context: Context, start: int, end: int, attributes: dict[str, Any] | None
+    ) -> bool:
+        """Write a span below another one without an object for it; False where more than our exporter sees spans."""
+        direct, is_sampled = self.processors.direct, self._provider.is_sampled
+        span = span_in(context)
+        if direct is None or is_sampled is None or span is None:
+            return False
+        parent = span.get_span_context()
+        if not parent[5] or (parent[4] is not DEFAULT_TRACE_STATE and parent[4]):
+            return False
+        exporter, sources = direct
+        if not is_sampled(parent, parent[0], template.kind, template.attributes):
+            return True
+        for values in sources:
+            found = values()
+            if found:
+                attributes = {**found, **(attributes or {})}
+        if attributes:
+            limit = self.limits.attributes
+            if not template.attributes.keys().isdisjoint(attributes) or (
+                limit is not None and len(template.attributes) + len(attributes) > limit
+            ):
+                return False
+        flags = parent[3] & RANDOM | SAMPLED
+        span_id = self._provider.id_generator.generate_span_id()
+        item = exporter.encoder.encode_finished(template, parent, span_id, flags, start, end, attributes)
+        exporter.enqueue(Signal.TRACES, self.encoded_scope, item)
+        return True
 
     def record_deferred(
         self,

@@ -29,6 +29,7 @@ from blogauto_otel.sdk.unsampled_span import RANDOM
 if TYPE_CHECKING:
     from typing_extensions import NotRequired, Unpack
 
+_UNSAMPLED: Final = SpanContext(1, 1, is_remote=False)
 _log: Final = logging.getLogger("opentelemetry.sdk.trace")  # where the SDK warns about the same
 
 
@@ -89,6 +90,8 @@ class BlogautoTracerProvider(trace.TracerProvider):
         self._sampler = sampler
         # Of our samplers: the decision alone, without an object for it. None: ask `should_sample`.
         self.is_sampled: Callable[..., bool] | None = getattr(sampler, "is_sampled", None)
+        # Whether no span below an unsampled one is sampled; a ratio that ignores parents samples the id 0 first.
+        self.drops_below_unsampled = self.is_sampled is not None and not self.is_sampled(_UNSAMPLED, 0)
 
     def get_tracer(self, *args: Any, **kwargs: Any) -> BlogautoTracer:
         """See `TracerProvider`."""

@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.spans import SpanData, SpanEncoder, SpanTemplate
 from blogauto_otel.otlp.values import TextLimits
+from blogauto_otel.redaction import Redactor
 from tests.export.redactors import SECRET, Nothing, Word
 from tests.otlp.decoding import finished, the_span
 
@@ -29,7 +30,7 @@ def test_a_repeating_value_is_redacted_once() -> None:
     encoder = Encoder(redactor)
     spans = {encoder.span(finished(attributes={"http.route": "/posts", "http.response.status_code": 200}))
              for _ in range(3)}  # fmt: skip
-    assert redactor.asked == ["/posts", 200]
+    assert redactor.asked == ["/posts", 0]  # of a number, whether any may leave under its name
     assert len(spans) == 1
 
 
@@ -59,10 +60,18 @@ def test_values_of_any_number_take_little_memory() -> None:
 
 def test_truth_is_not_taken_for_the_number_one() -> None:
     encoder = Encoder(Nothing())
-    for value in (1, True, 1.0, "1", 0, False):
+    for value in (1, True, 1.0, "1", 0, False, -1, 2**63 - 1, -(2**63), float("-inf")):
         for _ in range(2):
             decoded = the_span(encoder.span(finished(attributes={"k": value}))).attributes["k"]
             assert (decoded, type(decoded)) == (value, type(value))
+
+
+def test_a_number_under_the_name_of_a_secret_does_not_leave() -> None:
+    encoder = Encoder(Redactor())
+    for value in (123456, 1.5, 2**70):
+        for _ in range(2):
+            attributes = the_span(encoder.span(finished(attributes={"password": value, "k": value}))).attributes
+            assert attributes == {"password": "[redacted:password]", "k": value if value != 2**70 else str(2**70)}
 
 
 def test_a_template_is_redacted_and_encoded_once_and_its_attributes_can_be_overridden() -> None:

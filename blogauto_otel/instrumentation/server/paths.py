@@ -56,6 +56,12 @@ class SecretPath(NamedTuple):
         return text
 
 
+def possible_secret() -> object:
+    """None when no log record of this task can contain a secret path: outside of requests, and after one without."""
+    scope = SCOPE.get()
+    return scope if scope.is_request or scope.secret_path is not None else None
+
+
 class SecretPaths:
     """Decides which templates have a secret parameter, with a cache."""
 

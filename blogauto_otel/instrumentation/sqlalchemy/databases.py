@@ -60,15 +60,15 @@ class Database:
         self._max_text = max_text
         self._duration = duration
         self.attributes = database_attributes(engine, redactor)
-        self._statements: BoundedMemo[tuple[str, bool], Statement] = BoundedMemo(MAX_STATEMENTS)
+        # By text, or by as much of it as is parsed. A batch has other names than one set of parameters.
+        self.single: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
+        self.batched: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
 
     def statement(self, text: str, *, batched: bool) -> Statement:
-        """The attributes of a statement; it is parsed once, then remembered."""
-        key = (text if len(text) <= self._max_text else text[: self._max_text], batched)
-        found = self._statements.get(key)
-        if found is None:
-            found = self._statements.remember(key, self._parse(*key, whole=len(key[0]) == len(text)))
-        return found
+        """What is known of a statement; it is parsed once, then remembered."""
+        known = self.batched if batched else self.single
+        key = text if len(text) <= self._max_text else text[: self._max_text]
+        return known.get(key) or known.remember(key, self._parse(key, batched, whole=len(key) == len(text)))
 
     def _parse(self, text: str, batched: bool, *, whole: bool) -> Statement:
         redacted = self._redactor.text(without_values(text, self._dialect))

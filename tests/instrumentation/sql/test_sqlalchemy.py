@@ -541,7 +541,7 @@ def test_what_is_remembered_of_statements_is_bounded(
     for number in range(1000):
         known = database.statement(f"SELECT {number}", batched=False)
         assert database.statement(f"SELECT {number}", batched=False) is known
-        assert len(database._statements) <= 10
+        assert len(database.single) <= 10
     assert database.statement("SELECT 0", batched=False) is not first
 
 
