@@ -28,6 +28,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
+from benchmarks import results
 from benchmarks.table import print_table
 from blogauto_otel.api.context import begin_request, bind, end_request
 from blogauto_otel.api.formatting import JsonFormatter, TextFormatter
@@ -185,11 +186,12 @@ def main() -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(logging.NullHandler())
-    rows = []
+    rows, ratios = [], []
     for name, emit in RECORDS.items():
         found = added(emit)
         middle = {configuration: statistics.median(values) for configuration, values in found.items()}
         ratio = statistics.median(a / b for a, b in zip(found["ours"], found["stock"], strict=True))
+        ratios.append(ratio)
         rows.append(
             (name, *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS), f"{ratio:.2f}", f"<= {GOAL}")
         )
@@ -198,6 +200,7 @@ def main() -> None:
         ("record", *CONFIGURATIONS, "ours / stock", "goal"),
         rows,
     )
+    results.keep("logs", results.spread("", ratios))
     redactor = build_redactor(Settings())
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     lines = {"standard library": plain, "text": TextFormatter(redact=redactor), "JSON": JsonFormatter(redact=redactor)}

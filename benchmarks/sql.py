@@ -31,6 +31,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from sqlalchemy.ext import asyncio as sa_asyncio
 from sqlalchemy.pool import StaticPool
 
+from benchmarks import results
 from benchmarks.table import print_table
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
@@ -233,6 +234,8 @@ def main() -> None:
         ["statement", "bare", *(f"+ {name}" for name in CONFIGURATIONS if name != "bare"), "ratio", "ratio unsampled"],
         rows,
     )
+    sampled, unsampled = ([float(row[column]) for row in rows] for column in (-2, -1))
+    results.keep("sql", {**results.spread("sampled", sampled), **results.spread("unsampled", unsampled)})
 
 
 if __name__ == "__main__":
