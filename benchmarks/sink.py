@@ -33,6 +33,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(size + 2)
         self.rfile.readline()
 
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # a client that is killed
+            super().handle()
+
     def log_message(self, *_: Any) -> None: ...
 
 
