@@ -38,7 +38,7 @@ _BETA: Final = (
     "instrumentation",
     "exporter-prometheus",
     *(f"instrumentation-{name}" for name in (
-        "aiohttp-client", "celery", "fastapi", "httpx", "logging", "redis", "requests", "sqlalchemy",
+        "celery", "fastapi", "httpx", "logging", "redis", "requests", "sqlalchemy",
     )),
 )  # fmt: skip
 
