@@ -16,6 +16,10 @@ class _State:
         self.importing_pid = os.getpid()
         self.frozen_pid: int | None = None
 
+    def at_exit(self) -> None:
+        """The interpreter's last collection finds them, and runs their finalizers."""
+        self.reset()
+
     def reset(self) -> None:
         """Give the frozen objects back to the collector."""
         if self.frozen_pid is not None:
