@@ -25,13 +25,21 @@ class _LazyPsutil(ModuleType):
 
 def import_safely() -> None:
     """Import the SDK; `psutil` is imported when the SDK first uses it, which costs and fails there only."""
-    if "psutil" not in sys.modules and importlib.util.find_spec("psutil") is not None:
-        sys.modules["psutil"] = _LazyPsutil("psutil")
+    if "psutil" not in sys.modules:
+        # None makes `import psutil` raise ImportError.
+        sys.modules["psutil"] = _LazyPsutil("psutil") if _is_installed("psutil") else None  # type: ignore[assignment]
         try:
             import opentelemetry.sdk.resources  # noqa: F401
         finally:
             del sys.modules["psutil"]
     _import_tracing()
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (Exception, SystemExit):  # noqa: BLE001 - whatever an import hook may raise
+        return False
 
 
 def _import_tracing() -> None:
