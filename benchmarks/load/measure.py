@@ -54,18 +54,16 @@ def servers(
     variables: Mapping[str, str],
 ) -> Iterator[dict[tuple[str, str], Process]]:
     """One server for each loop and variant, ready and warm."""
+    started: dict[tuple[str, str], Process] = {}
     with contextlib.ExitStack() as stack:
-        started = {
-            (loop, name): stack.enter_context(
-                _server(name, setup, loop, _python_of(name, setup, python), sink, folder, variables)
-            )
-            for loop in loops
-            for name, setup in setups.items()
-        }
-        for server in started.values():
-            server.wait_until_it_answers("/plain")
-            for route in ROUTES:
-                send_load(server.url, route, connections=8, seconds=WARM_UP, folder=folder)
+        for loop in loops:
+            for name, setup in setups.items():
+                its_python = _python_of(name, setup, python)
+                server = stack.enter_context(_server(name, setup, loop, its_python, sink, folder, variables))
+                server.wait_until_it_answers("/plain")
+                for route in ROUTES:
+                    send_load(server.url, route, connections=8, seconds=WARM_UP, folder=folder)
+                started[loop, name] = server
         yield started
 
 
