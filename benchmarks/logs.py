@@ -30,7 +30,8 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
-from benchmarks.requests import sink
+from benchmarks import results
+from benchmarks.sink import sink
 from benchmarks.table import print_table
 from blogauto_otel.api.context import begin_request, bind, end_request
 from blogauto_otel.api.formatting import JsonFormatter, TextFormatter
@@ -202,12 +203,13 @@ def main() -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(logging.NullHandler())
-    rows = []
+    rows, ratios = [], []
     with sink() as endpoint:
         measured = {name: added(emit, endpoint) for name, emit in RECORDS.items()}
     for name, found in measured.items():
         middle = {configuration: statistics.median(values) for configuration, values in found.items()}
         ratio = statistics.median(a / b for a, b in zip(found["ours"], found["stock"], strict=True))
+        ratios.append(ratio)
         rows.append(
             (name, *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS), f"{ratio:.2f}", f"<= {GOAL}")
         )
@@ -216,6 +218,7 @@ def main() -> None:
         ("record", *CONFIGURATIONS, "ours / stock", "goal"),
         rows,
     )
+    results.keep("logs", results.spread("", ratios))
     redactor = build_redactor(Settings())
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     lines = {"standard library": plain, "text": TextFormatter(redact=redactor), "JSON": JsonFormatter(redact=redactor)}

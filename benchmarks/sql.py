@@ -31,7 +31,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from sqlalchemy.ext import asyncio as sa_asyncio
 from sqlalchemy.pool import StaticPool
 
-from benchmarks.requests import sink
+from benchmarks import results
+from benchmarks.sink import sink
 from benchmarks.table import print_table
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import build_delivery
@@ -235,6 +236,8 @@ def main() -> None:
         ["statement", "bare", *(f"+ {name}" for name in CONFIGURATIONS if name != "bare"), "ratio", "ratio unsampled"],
         rows,
     )
+    sampled, unsampled = ([float(row[column]) for row in rows] for column in (-2, -1))
+    results.keep("sql", {**results.spread("sampled", sampled), **results.spread("unsampled", unsampled)})
 
 
 if __name__ == "__main__":

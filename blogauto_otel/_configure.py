@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 from opentelemetry import metrics, trace
 
 from blogauto_otel import (
+    _gc_freeze,
     _global_providers,
     _guard,
     _otel,
@@ -52,9 +53,11 @@ class _State:
         self.telemetry: Telemetry | None = None
 
     def on_lifespan_startup(self) -> None:
-        """Start the worker."""
+        """Start the worker, then freeze what start-up left."""
         if self.telemetry is not None:
             self.telemetry._start()
+            if self.telemetry.settings.gc_freeze and not self.telemetry.settings.sdk_disabled:
+                _gc_freeze.freeze_once()
 
     def on_lifespan_shutdown(self) -> None:
         """Send what is queued."""

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Python 3.13 verifies as strictly as RFC 5280: an authority states what its key may do.
+_AUTHORITY = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
 Context = Callable[[], ssl.SSLContext]
 
 _CA_CONFIG = """[ca]
@@ -19,6 +22,10 @@ serial = {folder}/serial
 default_md = sha256
 policy = any
 copy_extensions = copy
+x509_extensions = server
+[server]
+authorityKeyIdentifier = keyid
+subjectKeyIdentifier = hash
 [any]
 commonName = supplied
 """
@@ -37,7 +44,8 @@ class Certificates:
 def make(folder: Path) -> Certificates:
     """Generate them for 127.0.0.1."""
     for name in ("authority", "unknown"):
-        _openssl(folder, "req", "-x509", *_key(name), "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2")
+        subject = ["-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2"]
+        _openssl(folder, "req", "-x509", *_key(name), *subject, *_AUTHORITY)
     _signed(folder, "server", "-days", "2")
     _signed(folder, "expired", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
     return Certificates(

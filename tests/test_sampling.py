@@ -224,7 +224,7 @@ def install(monkeypatch: pytest.MonkeyPatch, factory: Any) -> None:
             return factory
 
     found = Installed("theirs", "their.module:make", "opentelemetry_traces_sampler")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: [found])
+    monkeypatch.setattr("blogauto_otel.plugins.entry_points", lambda **_: [found])
 
 
 class TestRouteTable:

@@ -13,11 +13,10 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import variables
-from blogauto_otel.config.declarative import FileSettings, load_file
 from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words
 from blogauto_otel.config.settings import (
     FIELDS,
@@ -30,6 +29,9 @@ from blogauto_otel.config.settings import (
     without_credentials,
 )
 from blogauto_otel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from blogauto_otel.config.declarative import FileSettings
 
 Environment = Mapping[str, str]
 CONFIG_FILE: Final = "config_file"  # the field that is read before all others
@@ -105,6 +107,8 @@ class _Reading:
         path = self.values.get(CONFIG_FILE)
         if path is None:
             return
+        from blogauto_otel.config.declarative import load_file  # only where a file is named
+
         try:
             self._file = file = load_file(path, self._source)
         except Exception as error:  # noqa: BLE001 - a file may hold anything, such as an endless alias
@@ -212,6 +216,7 @@ def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
     if runner is None or values.get("under_test", "quiet") != "quiet":
         return ()
     values.setdefault("console", "off")
+    values.setdefault("gc_freeze", False)  # a frozen cycle of one test would live through all the others
     silent = [
         signal
         for signal in _SIGNALS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 
 Table = Mapping[str, tuple[str, ...]]
@@ -111,10 +111,10 @@ TRIGGERS: Final = (
 )
 # fmt: on
 
-_WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
+_WORD: Final = lazy_pattern(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
 
 
-MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
+MARKER: Final = lazy_pattern(r"\[redacted:[a-z0-9-]{1,32}\]")
 
 
 def words_of(key: str) -> tuple[str, ...]:

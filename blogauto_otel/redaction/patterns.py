@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.cards import CARD as CARD_NUMBER
 from blogauto_otel.redaction.cards import is_card
 from blogauto_otel.redaction.database_errors import EXPRESSIONS
@@ -109,7 +110,7 @@ def _has_birthday(number: str) -> bool:
 
 
 def _flags(expression: str, *, flags: int = 0) -> re.Pattern[str]:
-    return re.compile(expression, re.ASCII | flags)
+    return lazy_pattern(expression, re.ASCII | flags)
 
 
 _BEARER: Final = r"(?P<keep>\bbearer\s{1,4})[\w.~+/=-]{8,}"
@@ -129,7 +130,7 @@ _USER_OPTIONS: Final = (*_options("u"), *_options("a"), "--user", "--proxy-user"
 
 # fmt: off
 _KEY_MATERIAL: Final = (
-    Pattern("private-key", ("-----",), re.compile(
+    Pattern("private-key", ("-----",), lazy_pattern(
         r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
     ), re2=r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,60}-----|\z)"),
     # The end of a key whose beginning was cut off.
@@ -167,7 +168,7 @@ _TOKENS: Final = (
             _flags(_BASIC, flags=re.IGNORECASE), _is_basic, re2=r"(?i:(\bbasic\s{1,4}))[\w+/]{16,}={0,2}"),
     Pattern("token", ("akaoAK ",), _flags(r"(?P<keep>\bKakaoAK )[0-9a-f]{32}")),
     # The secret of an AWS key has no prefix of its own: it is found by the key beside it.
-    Pattern("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), re.compile(
+    Pattern("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), lazy_pattern(
         r"(?<![A-Z0-9])(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}(?![A-Z0-9])"
         r"(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
     ), re2=r"\b(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}\b(?:[\s:;,|/\"'=]{1,4}[A-Za-z0-9/+]{40})?"),
@@ -192,38 +193,38 @@ TOKENS: Final = (
     Pattern("api-key", ("JQQJ99",), _flags(r"[A-Za-z0-9+/_-]{20,100}JQQJ99[A-Za-z0-9+/_-]{5,40}={0,2}")),
 )
 _CREDENTIALS: Final = (
-    Pattern("credentials", ("://",), re.compile(r"(?<=://)[^\s/?#\"'<>]+(?=@)"), _is_user_with_secret, needs="@",
+    Pattern("credentials", ("://",), lazy_pattern(r"(?<=://)[^\s/?#\"'<>]+(?=@)"), _is_user_with_secret, needs="@",
             re2=r"([A-Za-z][A-Za-z0-9+.-]{1,20}://)(?:[^\s/?#\"'<>:@]*:[^\s/?#\"'<>]+|[0-9a-f]{32})@"),
     # A database's password may hold an unescaped slash; in http that would be a path.
-    Pattern("credentials", ("://",), re.compile(
+    Pattern("credentials", ("://",), lazy_pattern(
         r"(?P<keep>\b(?!http)[a-z][a-z0-9+.]{1,20}://)[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}(?=@)", re.IGNORECASE,
     ), needs="@", re2=r"(?i:(\b(?:postgres|postgresql|mysql|mariadb|redis|rediss|amqp|amqps|mongodb)[a-z0-9+.]{0,20}://))"
            r"[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}@"),
     # CREATE ROLE app PASSWORD 'x', Invalid password "x"
-    Pattern("password", ("assword '", "ASSWORD '", "BY '", "by '", "PI key '"), re.compile(
+    Pattern("password", ("assword '", "ASSWORD '", "BY '", "by '", "PI key '"), lazy_pattern(
         r"(?P<keep>(?:\bpassword|\bidentified (?:with [\w']{1,64} )?(?:by|as)|\bapi key) ')"
         r"(?:[^'\s]|'')[^'\r\n]*(?='(?!:)|[\r\n]|\Z)",
         re.IGNORECASE,
     ), _is_given, re2=r"(?i:((?:\bpassword|\bidentified (?:with [\w']{1,64} )?(?:by|as)|\bapi key) '))[^'\s][^'\r\n]*"),
-    Pattern("password", ('assword "', 'PI key "'), re.compile(
+    Pattern("password", ('assword "', 'PI key "'), lazy_pattern(
         r"(?P<keep>\b(?:password|api key) \")[^\"\s][^\"\r\n]*(?=\"(?!:)|[\r\n]|\Z)", re.IGNORECASE,
     ), _is_given, re2=r"(?i:(\b(?:password|api key) \"))[^\"\s:][^\"\r\n]*"),
     # Options of one letter have a meaning only for certain commands.
-    *(Pattern("password", _options("p"), re.compile(
+    *(Pattern("password", _options("p"), lazy_pattern(
         r"(?P<keep>s(?<!\ws)shpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|-(?<![\w-]-)p(?=[^\s\"',]))[^\s\"',]+",
     ), needs=command, re2=r"(\bsshpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|\bmysql[^\n]{0,200}[\s\"']-p)[^\s\"',]+") for command in ("sshpass", "mysql", "mariadb")),
-    Pattern("password", (*_options("a"), *_options("w"), *_options("p")), re.compile(
+    Pattern("password", (*_options("a"), *_options("w"), *_options("p")), lazy_pattern(
         r"(?P<keep>(?:r(?<!\wr)edis-cli|l(?<!\wl)dap\w{1,12}|d(?<!\wd)ocker login|p(?<!\wp)odman login|h(?<!\wh)elm registry login)\b"
         r"[^\r\n|;]{0,120}?[\s\"'](?:-a|-w|-p)[\"']?,?\s{1,3}[\"']?)[^\s\"',-][^\s\"',]*",
     ), re2=r"(\b(?:redis-cli|ldap\w{1,12}|docker login|podman login|helm registry login)\b[^\r\n|;]{0,120}?"
            r"[\s\"'](?:-a|-w|-p)[\"']?,?\s{1,3}[\"']?)[^\s\"',-][^\s\"',]*"),
-    Pattern("credentials", _USER_OPTIONS, re.compile(
+    Pattern("credentials", _USER_OPTIONS, lazy_pattern(
         r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)\"(?=[^\"\r\n:]{1,64}:[^\"\r\n]))[^\"\r\n]+",
     ), re2=None),
-    Pattern("credentials", _USER_OPTIONS, re.compile(
+    Pattern("credentials", _USER_OPTIONS, lazy_pattern(
         r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?)'(?=[^'\r\n:]{1,64}:[^'\r\n]))[^'\r\n]+",
     ), re2=r"(\bcurl\b[^\n]{0,300}[\s\"'](?:-u|--user|--proxy-user)(?:=|[\s\"',]{1,4})[\"']?)[^\s:\"',]{1,64}:[^\"'\n]+"),
-    Pattern("credentials", _USER_OPTIONS, re.compile(
+    Pattern("credentials", _USER_OPTIONS, lazy_pattern(
         r"(?P<keep>-(?<![\w-]-)(?:u|a|-user|-proxy-user|-auth)(?:=|\s{1,3}|[\"'],\s?))[^\s:\"',]{1,64}:[^\s\"',]+",
     ), re2=None),
     # In code: HTTPBasicAuth('bob', 'x'), set_basic_auth("bob", "x"), b64encode(b"bob:x")
@@ -272,7 +273,7 @@ CARD: Final = Pattern("card-number", ("",), CARD_NUMBER, is_card, overlaps=True,
 APPLICATION_PASSWORD: Final = Pattern(
     "password",
     (" ",),
-    re.compile(
+    lazy_pattern(
         r"(?<![A-Za-z0-9])[A-Za-z0-9]{4}(?: [A-Za-z0-9]{4}){5,12}(?![A-Za-z0-9])",
     ),
     _is_application_password,
@@ -287,14 +288,14 @@ PERSONAL: Final[Mapping[str, Pattern]] = {
     "email": Pattern(
         "email",
         ("@", "%40", "(at)", "[at]"),
-        re.compile(
+        lazy_pattern(
             r"(?<![\w.%+-])[\w.%+-]{1,64}(?:@|%40| ?[(\[]at[)\]] ?)(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}",
         ),
     ),
     "phone": Pattern(
         "phone",
         _DIGITS,
-        re.compile(
+        lazy_pattern(
             rf"(?<![A-Za-z0-9_.-])(?:"
             rf"(?:(?:(?:\+|00)82{_DASH}?\(?[0\uff10]?\)?{_DASH}?|82-)|\(?[0\uff10])[1\uff11][016789\uff10\uff11\uff16-\uff19]\)?"
             rf"{_DASH}{{0,3}}{_DIGIT}{{3,4}}{_DASH}{{0,3}}{_DIGIT}{{4}}"
@@ -305,7 +306,7 @@ PERSONAL: Final[Mapping[str, Pattern]] = {
     "rrn": Pattern(
         "personal-id",
         _DIGITS,
-        re.compile(
+        lazy_pattern(
             rf"(?<![A-Za-z0-9_.-]){_DIGIT}{{2}}[01\uff10\uff11]{_DIGIT}[0-3\uff10-\uff13]{_DIGIT}"
             rf"{_DASH}{{0,3}}[1-8\uff11-\uff18]{_DIGIT}{{6}}(?![A-Za-z0-9_-])",
         ),

@@ -7,10 +7,13 @@ at what is before and behind it.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
+
+from blogauto_otel._lazy_pattern import lazy_pattern
 
 # Bytes of a token become `x`, blanks stay, all else becomes a dot: a long token is then a run of `x`.
 _CLASSES: Final = bytes(
@@ -26,7 +29,7 @@ _SIX_GROUPS: Final = b" ".join([b"xxxx"] * 6)
 _BLANKS: Final = 5  # between them
 _DIGITS: Final = b"0123456789"
 _CARD: Final = 13  # digits
-_MANY_DIGITS: Final = re.compile(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
+_MANY_DIGITS: Final = lazy_pattern(r"[0-9]{4}[ -]?[0-9]{4,6}[ -]?[0-9]{4}")
 # These are in every text: as an anchor they are the last choice.
 _COMMON: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789 ")
 # The expression costs as much at each anchor as `in` does for some pieces in the whole text.
@@ -42,10 +45,7 @@ class Prefilter:
     """
 
     def __init__(self, pieces: Iterable[str]) -> None:
-        groups: dict[str, list[str]] = {}
-        for piece, anchor in _anchors(pieces).items():
-            groups.setdefault(anchor, []).append(piece)
-        self._groups = tuple((anchor, _around(anchor, members), tuple(members)) for anchor, members in groups.items())
+        self._groups = _groups_of(tuple(pieces))
 
     def search(self, text: str) -> bool:
         """Whether one of the pieces is in the text."""
@@ -92,6 +92,15 @@ def _holds_card(text: str, data: bytes) -> bool:
     return digits >= _CARD and _MANY_DIGITS.search(text) is not None
 
 
+@functools.lru_cache(maxsize=64)  # of every redactor the same, apart from the users' own keys
+def _groups_of(pieces: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...]:
+    """Each anchor with its expression and its pieces."""
+    groups: dict[str, list[str]] = {}
+    for piece, anchor in _anchors(pieces).items():
+        groups.setdefault(anchor, []).append(piece)
+    return tuple((anchor, _around(anchor, members), tuple(members)) for anchor, members in groups.items())
+
+
 def _anchors(pieces: Iterable[str]) -> dict[str, str]:
     """An anchor for each piece, so that there are few different ones."""
     left, chosen = dict.fromkeys(pieces), {}
@@ -111,4 +120,4 @@ def _around(anchor: str, pieces: Iterable[str]) -> re.Pattern[str]:
         before, _, behind = piece.partition(anchor)
         by_place.setdefault((len(before), behind), []).append(re.escape(before + anchor))
     branches = [f"(?<={'|'.join(befores)})(?={re.escape(behind)})" for (_, behind), befores in by_place.items()]
-    return re.compile(f"{re.escape(anchor)}(?:{'|'.join(branches)})")
+    return lazy_pattern(f"{re.escape(anchor)}(?:{'|'.join(branches)})")

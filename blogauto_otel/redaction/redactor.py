@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
 from blogauto_otel.redaction.keys import MARKER, Keys
@@ -54,22 +55,22 @@ URL_KEYS: Final = frozenset(
 )
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 # Behind a sign of its own, or the first of a form.
-_PARAMETER: Final = re.compile(
+_PARAMETER: Final = lazy_pattern(
     r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
     r"([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)"
 )
-_FLAG: Final = re.compile(r"--?[\w-]{1,80}")
-_ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
+_FLAG: Final = lazy_pattern(r"--?[\w-]{1,80}")
+_ESCAPE: Final = lazy_pattern("%[0-9A-Fa-f]{2}")
 STATEMENT: Final = "[SQL: "
-_STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
+_STATEMENT: Final = lazy_pattern(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
 # A part of a path, or a parameter's name or value: it begins behind what separates those.
-_ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
+_ENCODED: Final = lazy_pattern(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
 # `{"key": "password", "value": "x"}`, and how others spell it.
 _VALUES: Final = frozenset(("value", "Value", "val", "v"))
 _NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
-_HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
-_CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
+_HEADER: Final = lazy_pattern(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
+_CONTENT: Final = lazy_pattern(r"[A-Za-z][\w-]{1,60}")
 
 Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
 

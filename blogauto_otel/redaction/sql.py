@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_TOKEN: Final = re.compile(
+from blogauto_otel._lazy_pattern import lazy_pattern
+
+_TOKEN: Final = lazy_pattern(
     r"[\['$\"\\VIORSFWAGviorsfwag](?:"  # one class at the beginning makes the search quick
     r"(?P<marker>(?<=\[)redacted:[a-z-]{1,40}\]?)"
     r"|(?P<single>(?<=')(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
@@ -22,9 +24,9 @@ _TOKEN: Final = re.compile(
 )
 _KEYWORDS: Final = ("LIKE", "GLOB", "MATCH", "REGEXP", "THEN", "ELSE", "BETWEEN")
 _BEFORE_A_VALUE: Final = (*"=<>|+*/%-", *_KEYWORDS)
-_KEYWORD: Final = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\Z")
-_NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
-_NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
+_KEYWORD: Final = lazy_pattern(rf"\b(?:{'|'.join(_KEYWORDS)})\Z")
+_NAME_GOES_ON: Final = lazy_pattern(r"\\?\"?\s?[.(]")
+_NAME: Final = lazy_pattern(r"[A-Za-z_][\w$]{0,62}")
 MAX_TOKENS: Final = 400  # of one statement that are read; what follows is one value
 LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import gzip
 import hmac
 import os
 import threading
@@ -115,6 +114,8 @@ class MetricsEndpoint:
         body = text.render(families_of(self._collect()), content_type)
         if not compress:
             return Response(200, body, content_type)
+        import gzip  # at the first scrape
+
         packed = gzip.compress(body, compresslevel=1)
         return Response(200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
 

@@ -71,7 +71,9 @@ class Capture:
         if event_id is None:
             client = sentry_sdk.get_client()
             mechanism = MECHANISM if self._clients.is_own(client) else STARLETTE
-            if mechanism == MECHANISM or (STARLETTE in client.integrations and not is_handled):
+            # In old releases the client of an SDK that was not started has no integrations.
+            integrations = getattr(client, "integrations", ())
+            if mechanism == MECHANISM or (STARLETTE in integrations and not is_handled):
                 event_id = self._capture(error, {SPAN_HINT: context}, handled=is_handled, mechanism=mechanism)
         if event_id:
             span.set_attributes(self._events.event_attributes(event_id))
