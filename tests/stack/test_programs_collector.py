@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.processes import COLLECTOR, collector_arguments, collector_environment, ensure_programs, get, start_collector
+from stack.processes import COLLECTOR, collector_arguments, collector_environment, executable, get, start_collector
 from testkit import sending
 from tests.stack.overlays import COMBINATIONS, OVERLAYS
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 
 
 def otelcol(*arguments: str, tmp: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(ensure_programs().otelcol), *arguments]
+    command = [str(executable("otelcol")), *arguments]
     env = {**collector_environment(tmp), **environment}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
