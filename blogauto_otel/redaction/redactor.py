@@ -258,7 +258,7 @@ class Redactor:
     def _pass(self, text: str, shows: bool) -> str:
         if shows:
             text = self._shown(text)
-        if self._may_name(text):
+        if self._may_name(MARKER.sub("x", text) if "[redacted:" in text else text):
             text = self._named(text)
         if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
             text = _replaced(text, self._encoded(text))
@@ -277,8 +277,8 @@ class Redactor:
     def _named(self, text: str) -> str:
         if "=" in text and ("?" in text or "&" in text):
             text = _replaced(text, self._parameters(text))
-        if not self._keys.may_be_in(text):
-            return text
+            if not self._keys.may_be_in(text):
+                return text
         for trigger, finder in FINDERS:
             if trigger in text:
                 text = _replaced(text, self._pairs(text, finder(text)))
