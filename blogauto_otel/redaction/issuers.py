@@ -205,7 +205,7 @@ for _first, _second in itertools.product("MNO", string.ascii_letters + string.di
 
 
 def _heads() -> re.Pattern[str]:
-    """How a prefix begins, where no letter or digit stands before it; what it begins with makes the search quick."""
+    """The first characters of a prefix, without a letter or digit before them; they make the search quick."""
     behind: dict[str, str] = {}
     for start in sorted(_BY_START):
         behind[start[0]] = behind.get(start[0], "") + re.escape(start[1:])

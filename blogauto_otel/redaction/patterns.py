@@ -1,7 +1,7 @@
-"""What secrets look like, whatever they are called: credentials, key material, webhooks, cards, personal data.
+"""Patterns of secrets that need no name: credentials, key material, webhooks, cards, personal data.
 
-Tokens with a prefix are in `issuers`, what databases quote is in `database_errors`. Every expression is linear in the
-text: no repetition inside a repetition, and what may begin anywhere is bounded.
+Tokens with a prefix are in `issuers`, values quoted by databases in `database_errors`. Every expression is linear in the
+text: no repetition inside a repetition, and every repetition that may begin anywhere is bounded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The redactor: one object that every exit asks, for text, URLs and structures."""
+"""The redactor: replaces secrets in texts, URLs and structures; everything that leaves the process passes it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
 from blogauto_otel.redaction.sql import literals
 from blogauto_otel.redaction.values import is_harmless, is_no_secret
 
-# Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
+# Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
-MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
-# What is looked at one by one in a text, so that nobody can keep us busy; what comes after that does not leave.
-MAX_LOOKS: Final = 200  # names with values, and what has the rule of a secret
+MAX_LINE: Final = 1_024  # characters that a user's own expression gets at a time: it may need quadratic time
+# Limits for each text, against texts that are built to take time; the text is cut where it exceeds one.
+MAX_CANDIDATES: Final = 200  # names with values, and matches of an expression
 MAX_FOUND: Final = 100  # secrets of one kind
-MAX_ENCODED: Final = 50  # words that are percent-encoded
+MAX_ENCODED: Final = 50  # percent-encoded words
 MAX_REMEMBERED: Final = 4_096
 MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
@@ -34,7 +34,7 @@ MAX_DEPTH: Final = 8
 MAX_ITEMS: Final = 10_000
 MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
-EDGE: Final = 256  # characters before a cut
+EDGE: Final = 256  # characters before a cut, which may be the beginning of a secret
 
 REST: Final = "too-long"
 TOO_LONG: Final = f"[redacted:{REST}]"
@@ -53,7 +53,7 @@ URL_KEYS: Final = frozenset(
     )
 )
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
-# Behind a sign of its own, or the first of a form.
+# A parameter after `?`, `&` or `;`, or the first parameter of a form.
 _PARAMETER: Final = re.compile(
     r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
     r"([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)"
@@ -62,33 +62,33 @@ _FLAG: Final = re.compile(r"--?[\w-]{1,80}")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
 STATEMENT: Final = "[SQL: "
 _STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
-# A part of a path, or a parameter's name or value: it begins behind what separates those.
+# A percent-encoded segment of a path, or name or value of a parameter.
 _ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
-# `{"key": "password", "value": "x"}`, and how others spell it.
+# The keys of `{"key": "password", "value": "x"}` in its usual spellings.
 _VALUES: Final = frozenset(("value", "Value", "val", "v"))
 _NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
 _HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
 _CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
 
-Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
+Secret: TypeAlias = tuple[int, int, str]  # start, end, kind
 
 
-def marker(what: str) -> str:
-    """What stands in the place of a secret."""
-    return f"[redacted:{what}]"
+def marker(kind: str) -> str:
+    """The text that replaces a secret."""
+    return f"[redacted:{kind}]"
 
 
 class Redactor:
-    """Replaces secrets. Immutable, safe in any thread, and linear in the length of what it reads.
+    """Replaces secrets. Immutable, safe in any thread, and linear in the length of the text.
 
     Args:
         keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
-        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 1024
-            characters at a time, because it may need quadratic time.
-        personal: Personal data beside secrets: any of `email`, `phone`, `rrn`.
-        max_text: Characters of one text that are looked at and may leave.
-        enabled: False: everything comes back as it is.
+        patterns: Further expressions; a group named `secret` limits what is replaced. Each is applied to one line, at
+            most 1024 characters at a time, because it may need quadratic time.
+        personal: Personal data to replace as well: any of `email`, `phone`, `rrn`.
+        max_text: The number of characters of a text that are read; the rest is cut off.
+        enabled: False: every value is returned unchanged.
     """
 
     def __init__(
@@ -111,45 +111,45 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
-        return self._look(value, self._max_text)
+        return self._redacted(value, self._max_text)
 
     def url(self, value: str) -> str:
         """The URL without user information, secret parameters, or secrets in its path."""
-        return self._look(value, MAX_URL)
+        return self._redacted(value, MAX_URL)
 
     def query(self, value: str) -> str:
         """The query of a URL (`url.query`, without the question mark) without secret parameters."""
         return self._query(value)
 
     def value(self, key: str, value: object) -> object:
-        """What may leave under this key: by the key, then by the value; maps and sequences to a depth of 8.
+        """The value without secrets: its key is read first, then the value; maps and sequences to a depth of 8.
 
-        The same object when nothing changed. An object that is neither text, number, map nor sequence comes back as it
-        is: make text of it first.
+        The same object when nothing changed. An object that is neither text, number, map nor sequence is returned
+        unchanged: convert it to text first.
         """
         if not self.enabled:
             return value
-        if type(value) is str and self._keys.what(key) is None:
+        if type(value) is str and self._keys.kind(key) is None:
             return self._string(key, value)
-        return self._value(key, value, _Budget(self._max_text))
+        return self._value(key, value, _StructureLimits(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
-        """True when whatever stands under this key is a secret."""
-        return self.enabled and self._keys.what(key) is not None
+        """Whether every value of this key is a secret."""
+        return self.enabled and self._keys.kind(key) is not None
 
     # --- structures ---------------------------------------------------------------------------------------------------
 
-    def _value(self, key: str, value: object, budget: _Budget) -> object:
-        what = self._keys.what(key)
-        if what is not None:
-            return _blank(value, what)
+    def _value(self, key: str, value: object, limits: _StructureLimits) -> object:
+        kind = self._keys.kind(key)
+        if kind is not None:
+            return _replacement(value, kind)
         if type(value) is str:
-            return self._string(key, value) if budget.read(value) else TOO_LONG
+            return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
         try:
-            return self._nested(key, value, budget)
-        except BaseException as error:  # somebody's map that cannot be read does not leave
+            return self._nested(key, value, limits)
+        except BaseException as error:  # a map of the application that cannot be read is replaced
             if not is_foreign(error):
                 raise
             return UNREADABLE
@@ -160,52 +160,52 @@ class Redactor:
         return self._short(value, MAX_URL if key in URL_KEYS else self._max_text)
 
     def _short(self, value: str, longest: int) -> str:
-        """A look that remembers short innocent texts: most attributes say what others have said."""
+        """Redact, and remember short texts without secrets: most attributes repeat earlier values."""
         if len(value) > MAX_REMEMBERED_LENGTH:
-            return self._look(value, longest)
+            return self._redacted(value, longest)
         if value in self._known_clean:
             return value
-        cleaned = self._look(value, longest)
+        cleaned = self._redacted(value, longest)
         if cleaned is value:
             self._known_clean.remember(value, value)
         return cleaned
 
-    def _nested(self, key: str, value: object, budget: _Budget) -> object:
+    def _nested(self, key: str, value: object, limits: _StructureLimits) -> object:
         if isinstance(value, (bytes, bytearray, str)):
-            # A class of the user's may lie about itself: look at what is in it.
+            # A subclass may override its methods: read the data itself.
             decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
-            if not budget.read(decoded):
+            if not limits.read(decoded):
                 return TOO_LONG
             cleaned = self._string(key, decoded)
             return value if cleaned is decoded else cleaned
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
             return value
-        if not budget.enter(len(value)):
+        if not limits.enter(len(value)):
             return TOO_DEEP
         try:
             if isinstance(value, Mapping):
-                return self._mapping(value, budget)
-            return self._sequence(key, value, budget)
+                return self._mapping(value, limits)
+            return self._sequence(key, value, limits)
         finally:
-            budget.leave()
+            limits.leave()
 
-    def _mapping(self, value: Mapping[Any, Any], budget: _Budget) -> object:
+    def _mapping(self, value: Mapping[Any, Any], limits: _StructureLimits) -> object:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
             key = _beside(value, name) or _as_key(name)
-            cleaned_name = self._name(name, budget)
-            cleaned = self._value(key, inner, budget)
+            cleaned_name = self._name(name, limits)
+            cleaned = self._value(key, inner, limits)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
             after[cleaned_name] = cleaned
         return after if is_changed else value
 
-    def _name(self, name: object, budget: _Budget) -> object:
+    def _name(self, name: object, limits: _StructureLimits) -> object:
         if not isinstance(name, str):
             return name
-        return self.text(name) if budget.read(name) else TOO_LONG
+        return self.text(name) if limits.read(name) else TOO_LONG
 
-    def _sequence(self, key: str, value: Iterable[Any], budget: _Budget) -> object:
+    def _sequence(self, key: str, value: Iterable[Any], limits: _StructureLimits) -> object:
         before = list(value)
         keys = [key] * len(before)
         if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
@@ -215,7 +215,7 @@ class Redactor:
         for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
             if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
                 keys[place] = flag
-        after = [self._value(name, inner, budget) for name, inner in zip(keys, before, strict=True)]
+        after = [self._value(name, inner, limits) for name, inner in zip(keys, before, strict=True)]
         if all(new is old for new, old in zip(after, before, strict=True)):
             return value
         return tuple(after) if isinstance(value, tuple) else after
@@ -227,40 +227,40 @@ class Redactor:
         cleaned = self._short(given, MAX_URL)
         return value if cleaned is given else cleaned[1:]
 
-    def _look(self, value: str, longest: int) -> str:
+    def _redacted(self, value: str, longest: int) -> str:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest], shows=True))
-        shows = self._may_show(value)
-        if shows or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
-            return self._clean(value, shows)
+            return _shortened(self._clean(value[:longest], may_match=True))
+        may_match = self._may_match(value)
+        if may_match or self._may_name(value) or _may_encode(value) or STATEMENT in value or self._patterns:
+            return self._clean(value, may_match)
         return value
 
     def _has_secret(self, value: str) -> bool:
-        """Whether one reading changes the text."""
-        return len(value) >= SHORTEST and self._pass(value, self._may_show(value)) != value
+        """Whether one pass changes the text."""
+        return len(value) >= SHORTEST and self._pass(value, self._may_match(value)) != value
 
-    def _clean(self, value: str, shows: bool) -> str:
-        cleaned = self._pass(value, shows)
+    def _clean(self, value: str, may_match: bool) -> str:
+        cleaned = self._pass(value, may_match)
         if cleaned == value:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
             return cleaned  # cut, and nothing else
-        # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
-        # too many secrets is read once more only.
+        # A secret directly beside another is found only once that has been replaced. A text that was cut because it has
+        # too many secrets gets one more pass only.
         for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
-            before, cleaned = cleaned, self._pass(cleaned, shows or self._may_show(cleaned))
+            before, cleaned = cleaned, self._pass(cleaned, may_match or self._may_match(cleaned))
             if cleaned == before:
                 break
         return cleaned
 
-    def _pass(self, text: str, shows: bool) -> str:
-        if shows:
-            text = self._shown(text)
+    def _pass(self, text: str, may_match: bool) -> str:
+        if may_match:
+            text = self._matched(text)
         if self._may_name(MARKER.sub("x", text) if "[redacted:" in text else text):
             text = self._named(text)
-        if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
+        if _may_encode(text):  # last, because it may replace the name of the value that follows
             text = _replaced(text, self._encoded(text))
         if STATEMENT in text:
             text = _replaced(text, _literals(text))
@@ -284,14 +284,14 @@ class Redactor:
                 text = _replaced(text, self._pairs(text, finder(text)))
         return text
 
-    def _may_show(self, value: str) -> bool:
+    def _may_match(self, value: str) -> bool:
         """Whether a pattern can match: the test that every text goes through."""
         return (
             may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and "://" in value)
         )
 
-    def _shown(self, text: str) -> str:
-        if may_hold_token(text):  # first: what follows a prefix may look like something else
+    def _matched(self, text: str) -> str:
+        if may_hold_token(text):  # first: the rest of a token may match another pattern
             text = _replaced(text, ((start, end, "api-key") for start, end in issued_in(text)))
             for rule in TOKENS:
                 if rule.may_match(text):
@@ -304,27 +304,27 @@ class Redactor:
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
-        """Parameters of URLs: some names mean something only there."""
-        for signs, found in enumerate(_PARAMETER.finditer(text)):
-            if signs >= MAX_LOOKS:
+        """The secret parameters of URLs; some names are those of secrets only there."""
+        for number, found in enumerate(_PARAMETER.finditer(text)):
+            if number >= MAX_CANDIDATES:
                 yield found.start(), len(text), REST
                 return
             key, value = found.groups()
-            what = self._keys.what_in_url(unquote_plus(key) if "%" in key else key)
-            if what is not None and not is_no_secret(value) and not (what == "parameter" and is_harmless(key, value)):
-                yield found.start(2), found.end(), what
+            kind = self._keys.kind_in_url(unquote_plus(key) if "%" in key else key)
+            if kind is not None and not is_no_secret(value) and not (kind == "parameter" and is_harmless(key, value)):
+                yield found.start(2), found.end(), kind
 
     def _encoded(self, text: str) -> Iterator[Secret]:
-        """Parts of URLs that are secrets, or have some in them, once they are decoded."""
-        for seen, found in enumerate(_ENCODED.finditer(text)):
-            if seen >= MAX_ENCODED:
+        """The percent-encoded words that contain a secret when they are decoded."""
+        for number, found in enumerate(_ENCODED.finditer(text)):
+            if number >= MAX_ENCODED:
                 yield found.start(), len(text), REST
                 return
             if self._is_encoded_secret(found[0]):
                 yield *found.span(), "encoded"
 
     def _is_encoded_secret(self, value: str) -> bool:
-        if len(value) > MAX_URL:  # more than a URL has: it is not looked at
+        if len(value) > MAX_URL:  # longer than a URL: it is not decoded
             return True
         for _ in range(MAX_ENCODINGS):
             decoded = unquote_plus(value)
@@ -336,25 +336,25 @@ class Redactor:
         return True
 
     def _pairs(self, text: str, find: Find) -> Iterator[Secret]:
-        """Names of secrets with their values in running text."""
-        position = signs = 0
+        """The values that follow names of secrets in running text."""
+        position = candidates = 0
         while (named := find(position)) is not None:
             position = named.value_start
-            signs += named.name != "redacted"  # our own marks do not count
-            if signs > MAX_LOOKS:
+            candidates += named.name != "redacted"  # our own markers do not count
+            if candidates > MAX_CANDIDATES:
                 yield named.start, len(text), REST
                 return
-            what = self._keys.what(named.name)
-            if what is None:
+            kind = self._keys.kind(named.name)
+            if kind is None:
                 continue
-            start, end = span_of_value(text, named, what)
+            start, end = span_of_value(text, named, kind)
             if start < end:
-                yield start, end, what
+                yield start, end, kind
                 position = end
 
 
-class _Budget:
-    """How deep, how wide and how long a structure may still be."""
+class _StructureLimits:
+    """The depth, items and characters that a structure may still have."""
 
     __slots__ = ("_longest", "characters", "depth", "items")
 
@@ -364,12 +364,12 @@ class _Budget:
         self.characters = MAX_TEXTS * longest
 
     def read(self, text: str) -> bool:
-        """Pay for one text; False when all have become too much."""
+        """Count the characters of one text; False above the limit."""
         self.characters -= min(len(text), self._longest)
         return self.characters >= 0
 
     def enter(self, items: int) -> bool:
-        """Pay for one structure; False when it is too much. To be paired with `leave` only when it was not."""
+        """Count one structure; False above a limit. Call `leave` afterwards only where it returned True."""
         if self.depth <= 0 or self.items < items:
             return False
         self.depth -= 1
@@ -377,16 +377,16 @@ class _Budget:
         return True
 
     def leave(self) -> None:
-        """Come back up."""
+        """Undo one `enter`."""
         self.depth += 1
 
 
-def _may_hide(text: str) -> bool:
+def _may_encode(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
 def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[Pattern, ...]], ...]:
-    """The rules in their order, by kind, each group with the test that comes first."""
+    """The rules in their order, grouped by kind, each group with its prefilter."""
     groups = []
     for is_prefiltered, members in itertools.groupby(rules, lambda rule: rule.kind if rule.is_prefiltered else ""):
         group = tuple(members)
@@ -396,9 +396,9 @@ def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[
 
 
 def _beside(holder: Mapping[Any, Any], name: object) -> str:
-    """What else in a map names this value; empty when nothing does.
+    """The name that another entry of the map gives this value; empty without one.
 
-    The `loc` of an `input` that pydantic, and so FastAPI, found wrong, and the `name` or `key` of a `value`.
+    The `loc` of an `input` in an error of pydantic, and the `name` or `key` of a `value`.
     """
     if name == "input":
         where = holder.get("loc")
@@ -411,8 +411,8 @@ def _beside(holder: Mapping[Any, Any], name: object) -> str:
 
 
 def _is_flat_headers(items: list[Any]) -> bool:
-    """Names and values of headers in turn, as Node and some proxies print them."""
-    if len(items) % 2 or len(items) > MAX_LOOKS:
+    """Whether names and values of headers alternate, as Node and some proxies print them."""
+    if len(items) % 2 or len(items) > MAX_CANDIDATES:
         return False
     names = [_as_key(item) for item in items[::2]]
     return all(map(_CONTENT.fullmatch, names)) and any(map(_HEADER.fullmatch, names))
@@ -424,29 +424,29 @@ def _as_key(name: object) -> str:
     return name.decode("latin-1") if isinstance(name, bytes) else ""
 
 
-def _blank(value: object, what: str) -> object:
+def _replacement(value: object, kind: str) -> object:
     if value is None or isinstance(value, bool) or (isinstance(value, str) and is_no_secret(value)):
         return value
-    return marker(what)
+    return marker(kind)
 
 
 def _replaced(text: str, secrets: Iterable[Secret]) -> str:
-    """The text with a mark in the place of each secret; the same object when there are none."""
+    """The text with a marker in place of each secret; the same object when there are none."""
     parts: list[str] = []
     done = 0
-    for start, end, what in secrets:
+    for start, end, kind in secrets:
         if len(parts) >= 2 * MAX_FOUND:
             return "".join((*parts, text[done:start], TOO_LONG))
-        parts += (text[done:start], marker(what))
+        parts += (text[done:start], marker(kind))
         done = end
     return "".join((*parts, text[done:])) if parts else text
 
 
 def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
-    position = looks = 0
+    position = candidates = 0
     while found := rule.expression.search(text, position):
-        looks += 1
-        if looks > MAX_LOOKS:
+        candidates += 1
+        if candidates > MAX_CANDIDATES:
             yield found.start(), len(text), REST
             return
         start = found.end("keep") if "keep" in rule.expression.groupindex else found.start()
@@ -459,10 +459,10 @@ def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
 
 
 def _literals(text: str) -> Iterator[Secret]:
-    """Those of a statement that SQLAlchemy quotes in an error."""
+    """The literals of statements that SQLAlchemy quotes in an error."""
     for statement in _STATEMENT.finditer(text):
-        for looks, (start, end) in enumerate(literals(text, *statement.span())):
-            if looks >= MAX_LOOKS:
+        for number, (start, end) in enumerate(literals(text, *statement.span())):
+            if number >= MAX_CANDIDATES:
                 yield start, len(text), REST
                 return
             if not is_no_secret(text[start:end]):
@@ -488,7 +488,7 @@ def _own(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Cut, and without its end, where half a secret may be; but never in the middle of a marker."""
+    """The text without its last characters, which may be half a secret; a marker is not cut in two."""
     kept = text[:-EDGE]
     opened = kept.rfind("[redacted:")
     if opened >= 0 and "]" not in kept[opened:]:
