@@ -86,7 +86,7 @@ class _CollectsNow(ABC):
         """Nothing waits in a reader that collects when asked."""
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: B027 - nothing is to be stopped
         """A scrape after the end is answered."""
 
     def after_fork_in_child(self) -> None:
