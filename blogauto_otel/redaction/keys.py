@@ -111,6 +111,19 @@ TRIGGERS: Final = (
     "salt", "jumin", "alien", "foreigner",
 )
 # fmt: on
+# Attributes that hold a URL, and the query of one.
+URL_KEYS: Final = frozenset(
+    (
+        "url.full",
+        "http.url",
+        "http.target",
+        "url",
+        "uri",
+        "http.request.header.referer",
+        "http.response.header.location",
+    )
+)
+QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 
 _WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
 

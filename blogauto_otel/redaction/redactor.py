@@ -5,54 +5,45 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
-from blogauto_otel.redaction.keys import MARKER, Keys
+from blogauto_otel.redaction.keys import MARKER, QUERY_KEYS, URL_KEYS, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
 from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS, Pattern
 from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
-from blogauto_otel.redaction.sql import literals
+from blogauto_otel.redaction.replacement import (
+    MAX_CANDIDATES,
+    REST,
+    STATEMENT,
+    TOO_LONG,
+    Secret,
+    apply_own,
+    matches,
+    replace_secrets,
+    replace_value,
+    shorten,
+    statement_literals,
+)
+from blogauto_otel.redaction.structures import StructureLimits, are_flat_headers, as_key, name_beside
 from blogauto_otel.redaction.values import is_harmless, is_no_secret
 
 # Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
-MAX_LINE: Final = 1_024  # characters that a user's own expression gets at a time: it may need quadratic time
-# Limits for each text, against texts that are built to take time; the text is cut where it exceeds one.
-MAX_CANDIDATES: Final = 200  # names with values, and matches of an expression
-MAX_FOUND: Final = 100  # secrets of one kind
 MAX_ENCODED: Final = 50  # percent-encoded words
 MAX_REMEMBERED: Final = 4_096
 MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
 MAX_PASSES: Final = 4
-MAX_DEPTH: Final = 8
-MAX_ITEMS: Final = 10_000
-MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
-EDGE: Final = 256  # characters before a cut, which may be the beginning of a secret
 
-REST: Final = "too-long"
-TOO_LONG: Final = f"[redacted:{REST}]"
 TOO_DEEP: Final = "[redacted:too-deep]"
 UNREADABLE: Final = "[redacted:unreadable]"
 
-URL_KEYS: Final = frozenset(
-    (
-        "url.full",
-        "http.url",
-        "http.target",
-        "url",
-        "uri",
-        "http.request.header.referer",
-        "http.response.header.location",
-    )
-)
-QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 # A parameter after `?`, `&` or `;`, or the first parameter of a form.
 _PARAMETER: Final = re.compile(
     r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
@@ -60,23 +51,8 @@ _PARAMETER: Final = re.compile(
 )
 _FLAG: Final = re.compile(r"--?[\w-]{1,80}")
 _ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
-STATEMENT: Final = "[SQL: "
-_STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
 # A percent-encoded segment of a path, or name or value of a parameter.
 _ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
-
-# The keys of `{"key": "password", "value": "x"}` in its usual spellings.
-_VALUES: Final = frozenset(("value", "Value", "val", "v"))
-_NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
-_HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
-_CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
-
-Secret: TypeAlias = tuple[int, int, str]  # start, end, kind
-
-
-def marker(kind: str) -> str:
-    """The text that replaces a secret."""
-    return f"[redacted:{kind}]"
 
 
 class Redactor:
@@ -131,7 +107,7 @@ class Redactor:
             return value
         if type(value) is str and self._keys.kind(key) is None:
             return self._string(key, value)
-        return self._value(key, value, _StructureLimits(self._max_text))
+        return self._value(key, value, StructureLimits(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
         """Whether every value of this key is a secret."""
@@ -139,10 +115,10 @@ class Redactor:
 
     # --- structures ---------------------------------------------------------------------------------------------------
 
-    def _value(self, key: str, value: object, limits: _StructureLimits) -> object:
+    def _value(self, key: str, value: object, limits: StructureLimits) -> object:
         kind = self._keys.kind(key)
         if kind is not None:
-            return _replacement(value, kind)
+            return replace_value(value, kind)
         if type(value) is str:
             return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
@@ -170,7 +146,7 @@ class Redactor:
             self._known_clean.remember(value, value)
         return cleaned
 
-    def _nested(self, key: str, value: object, limits: _StructureLimits) -> object:
+    def _nested(self, key: str, value: object, limits: StructureLimits) -> object:
         if isinstance(value, (bytes, bytearray, str)):
             # A subclass may override its methods: read the data itself.
             decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
@@ -189,29 +165,29 @@ class Redactor:
         finally:
             limits.leave()
 
-    def _mapping(self, value: Mapping[Any, Any], limits: _StructureLimits) -> object:
+    def _mapping(self, value: Mapping[Any, Any], limits: StructureLimits) -> object:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
-            key = _beside(value, name) or _as_key(name)
+            key = name_beside(value, name) or as_key(name)
             cleaned_name = self._name(name, limits)
             cleaned = self._value(key, inner, limits)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
             after[cleaned_name] = cleaned
         return after if is_changed else value
 
-    def _name(self, name: object, limits: _StructureLimits) -> object:
+    def _name(self, name: object, limits: StructureLimits) -> object:
         if not isinstance(name, str):
             return name
         return self.text(name) if limits.read(name) else TOO_LONG
 
-    def _sequence(self, key: str, value: Iterable[Any], limits: _StructureLimits) -> object:
+    def _sequence(self, key: str, value: Iterable[Any], limits: StructureLimits) -> object:
         before = list(value)
         keys = [key] * len(before)
         if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
-            keys[1] = _as_key(before[0])
-        elif before and _is_flat_headers(before):
-            keys[1::2] = [_as_key(name) for name in before[::2]]
+            keys[1] = as_key(before[0])
+        elif before and are_flat_headers(before):
+            keys[1::2] = [as_key(name) for name in before[::2]]
         for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
             if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
                 keys[place] = flag
@@ -231,7 +207,7 @@ class Redactor:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest], may_match=True))
+            return shorten(self._clean(value[:longest], may_match=True))
         may_match = self._may_match(value)
         if may_match or self._may_name(value) or _may_encode(value) or STATEMENT in value or self._patterns:
             return self._clean(value, may_match)
@@ -261,11 +237,11 @@ class Redactor:
         if self._may_name(MARKER.sub("x", text) if "[redacted:" in text else text):
             text = self._named(text)
         if _may_encode(text):  # last, because it may replace the name of the value that follows
-            text = _replaced(text, self._encoded(text))
+            text = replace_secrets(text, self._encoded(text))
         if STATEMENT in text:
-            text = _replaced(text, _literals(text))
+            text = replace_secrets(text, statement_literals(text))
         for pattern in self._patterns:
-            text = _own(pattern, text)
+            text = apply_own(pattern, text)
         return text
 
     def _may_name(self, value: str) -> bool:
@@ -276,12 +252,12 @@ class Redactor:
 
     def _named(self, text: str) -> str:
         if "=" in text and ("?" in text or "&" in text):
-            text = _replaced(text, self._parameters(text))
+            text = replace_secrets(text, self._parameters(text))
             if not self._keys.may_be_in(text):
                 return text
         for trigger, finder in FINDERS:
             if trigger in text:
-                text = _replaced(text, self._pairs(text, finder(text)))
+                text = replace_secrets(text, self._pairs(text, finder(text)))
         return text
 
     def _may_match(self, value: str) -> bool:
@@ -292,15 +268,15 @@ class Redactor:
 
     def _matched(self, text: str) -> str:
         if may_hold_token(text):  # first: the rest of a token may match another pattern
-            text = _replaced(text, ((start, end, "api-key") for start, end in issued_in(text)))
+            text = replace_secrets(text, ((start, end, "api-key") for start, end in issued_in(text)))
             for rule in TOKENS:
                 if rule.may_match(text):
-                    text = _replaced(text, _matches(text, rule))
+                    text = replace_secrets(text, matches(text, rule))
         for prefilter, rules in self._groups:
             if prefilter is None or prefilter.search(text):
                 for rule in rules:
                     if rule.may_match(text):
-                        text = _replaced(text, _matches(text, rule))
+                        text = replace_secrets(text, matches(text, rule))
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
@@ -353,34 +329,6 @@ class Redactor:
                 position = end
 
 
-class _StructureLimits:
-    """The depth, items and characters that a structure may still have."""
-
-    __slots__ = ("_longest", "characters", "depth", "items")
-
-    def __init__(self, longest: int) -> None:
-        self.depth, self.items = MAX_DEPTH, MAX_ITEMS
-        self._longest = longest
-        self.characters = MAX_TEXTS * longest
-
-    def read(self, text: str) -> bool:
-        """Count the characters of one text; False above the limit."""
-        self.characters -= min(len(text), self._longest)
-        return self.characters >= 0
-
-    def enter(self, items: int) -> bool:
-        """Count one structure; False above a limit. Call `leave` afterwards only where it returned True."""
-        if self.depth <= 0 or self.items < items:
-            return False
-        self.depth -= 1
-        self.items -= items
-        return True
-
-    def leave(self) -> None:
-        """Undo one `enter`."""
-        self.depth += 1
-
-
 def _may_encode(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
@@ -393,104 +341,3 @@ def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[
         pieces = [piece for rule in group for piece in rule.triggers]
         groups.append((Prefilter(pieces) if is_prefiltered and len(group) > 1 else None, group))
     return tuple(groups)
-
-
-def _beside(holder: Mapping[Any, Any], name: object) -> str:
-    """The name that another entry of the map gives this value; empty without one.
-
-    The `loc` of an `input` in an error of pydantic, and the `name` or `key` of a `value`.
-    """
-    if name == "input":
-        where = holder.get("loc")
-        return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else ""
-    if name in _VALUES:
-        for other in _NAMES:
-            if other in holder:
-                return _as_key(holder[other])
-    return ""
-
-
-def _is_flat_headers(items: list[Any]) -> bool:
-    """Whether names and values of headers alternate, as Node and some proxies print them."""
-    if len(items) % 2 or len(items) > MAX_CANDIDATES:
-        return False
-    names = [_as_key(item) for item in items[::2]]
-    return all(map(_CONTENT.fullmatch, names)) and any(map(_HEADER.fullmatch, names))
-
-
-def _as_key(name: object) -> str:
-    if isinstance(name, str):
-        return name
-    return name.decode("latin-1") if isinstance(name, bytes) else ""
-
-
-def _replacement(value: object, kind: str) -> object:
-    if value is None or isinstance(value, bool) or (isinstance(value, str) and is_no_secret(value)):
-        return value
-    return marker(kind)
-
-
-def _replaced(text: str, secrets: Iterable[Secret]) -> str:
-    """The text with a marker in place of each secret; the same object when there are none."""
-    parts: list[str] = []
-    done = 0
-    for start, end, kind in secrets:
-        if len(parts) >= 2 * MAX_FOUND:
-            return "".join((*parts, text[done:start], TOO_LONG))
-        parts += (text[done:start], marker(kind))
-        done = end
-    return "".join((*parts, text[done:])) if parts else text
-
-
-def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
-    position = candidates = 0
-    while found := rule.expression.search(text, position):
-        candidates += 1
-        if candidates > MAX_CANDIDATES:
-            yield found.start(), len(text), REST
-            return
-        start = found.end("keep") if "keep" in rule.expression.groupindex else found.start()
-        secret = text[start : found.end()]
-        if MARKER.fullmatch(secret) or (rule.is_secret is not None and not rule.is_secret(secret)):
-            position = found.start() + 1 if rule.overlaps else found.end()
-            continue
-        yield start, found.end(), rule.kind
-        position = found.end()
-
-
-def _literals(text: str) -> Iterator[Secret]:
-    """The literals of statements that SQLAlchemy quotes in an error."""
-    for statement in _STATEMENT.finditer(text):
-        for number, (start, end) in enumerate(literals(text, *statement.span())):
-            if number >= MAX_CANDIDATES:
-                yield start, len(text), REST
-                return
-            if not is_no_secret(text[start:end]):
-                yield start, end, "sql-values"
-
-
-def _own(pattern: re.Pattern[str], text: str) -> str:
-    """Apply a user's expression line by line."""
-
-    def replace(found: re.Match[str]) -> str:
-        start, end = found.span("secret" if "secret" in pattern.groupindex else 0)
-        secret = found.string[start:end]
-        if not secret or MARKER.fullmatch(secret):
-            return found[0]
-        return found.string[found.start() : start] + marker("custom") + found.string[end : found.end()]
-
-    pieces = (
-        line[start : start + MAX_LINE]
-        for line in text.splitlines(keepends=True)
-        for start in range(0, len(line), MAX_LINE)
-    )
-    return "".join(pattern.sub(replace, piece) for piece in pieces)
-
-
-def _shortened(text: str) -> str:
-    """The text without its last characters, which may be half a secret; a marker is not cut in two."""
-    kept = text[:-EDGE]
-    opened = kept.rfind("[redacted:")
-    if opened >= 0 and "]" not in kept[opened:]:
-        kept = kept[:opened]
-    return kept + TOO_LONG
