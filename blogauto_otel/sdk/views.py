@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry import metrics
@@ -20,6 +19,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 
 from blogauto_otel._guard import log_once
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.config.views import ViewConfig
 
 _TYPES: Final[Mapping[str, Any]] = {
@@ -77,17 +77,16 @@ class AttributeKeys:
     """
 
     def __init__(self, included: Iterable[str] | None, excluded: Iterable[str]) -> None:
-        keeps = None if included is None else tuple(included)
-        drops = tuple(excluded)
-
-        @lru_cache(maxsize=1024)
-        def is_kept(key: str) -> bool:
-            return (keeps is None or _matches(key, keeps)) and not _matches(key, drops)
-
-        self._is_kept = is_kept
+        self._included = ("*",) if included is None else tuple(included)
+        self._excluded = tuple(excluded)
+        self._known: BoundedMemo[str, bool] = BoundedMemo(1024)
 
     def __contains__(self, key: str) -> bool:
-        return self._is_kept(key)
+        try:
+            return self._known[key]
+        except KeyError:
+            is_kept = _matches(key, self._included) and not _matches(key, self._excluded)
+            return self._known.remember(key, is_kept)
 
 
 def _matches(key: str, patterns: Iterable[str]) -> bool:
