@@ -1,4 +1,4 @@
-"""Tokens that services issue with a prefix of their own: the table, and where they stand in a text.
+"""Tokens that services issue with a prefix of their own: the table, and their positions in a text.
 
 The facts (prefix, alphabet, length) are those that the services document and gitleaks lists
 (https://github.com/gitleaks/gitleaks, config/gitleaks.toml, MIT); `tools/compare_gitleaks.py` names what we lack.
@@ -225,7 +225,7 @@ def may_hold_token(text: str) -> bool:
 
 
 def issued_in(text: str) -> Iterator[tuple[int, int]]:
-    """Where tokens with a known prefix stand in a text; linear, because no part of a token is read twice."""
+    """The positions of tokens with a known prefix; linear, because no part of a token is read twice."""
     position = 0
     while (start := _HEAD.search(text, position)) is not None:
         position = start.end()
