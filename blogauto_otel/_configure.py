@@ -34,6 +34,7 @@ from blogauto_otel.instrumentation import registry, task_workers
 from blogauto_otel.sdk.logger_provider import build_logger_provider
 from blogauto_otel.sdk.meter_provider import build_meter_provider
 from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider, build_tracer_provider
+from blogauto_otel.sdk.views import build_views
 from blogauto_otel.telemetry import Parts, Telemetry
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _build(former: Telemetry | None, given: _Given, arguments: Mapping[str, Any]
         _guard.set_level(loaded.settings.internal_log_level)
     for problem in loaded.problems:
         log_once(f"setting {problem}", "%s", problem)
+    given = given._replace(views=(*given.views, *build_views(loaded.views)))
     telemetry = Telemetry(loaded.settings, _try_compose(loaded.settings, given), loaded.problems)
     if former is not None:
         former._continue_in(telemetry)

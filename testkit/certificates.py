@@ -33,8 +33,12 @@ commonName = supplied
 
 @dataclass(frozen=True)
 class Certificates:
-    """A trusted authority, an unknown one, and server contexts of the trusted one."""
+    """A trusted authority, an unknown one, and server contexts of the trusted one.
 
+    The folder also has `server` and `client`, each with a certificate (`.pem`) of that authority and its key (`.key`).
+    """
+
+    folder: Path
     authority: Path
     unknown: Path
     server: Context
@@ -47,8 +51,10 @@ def make(folder: Path) -> Certificates:
         subject = ["-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2"]
         _openssl(folder, "req", "-x509", *_key(name), *subject, *_AUTHORITY)
     _signed(folder, "server", "-days", "2")
+    _signed(folder, "client", "-days", "2")
     _signed(folder, "expired", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
     return Certificates(
+        folder=folder,
         authority=folder / "authority.pem",
         unknown=folder / "unknown.pem",
         server=_context(folder, "server"),

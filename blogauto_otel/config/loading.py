@@ -28,6 +28,7 @@ from blogauto_otel.config.settings import (
     option_of,
     without_credentials,
 )
+from blogauto_otel.config.views import ViewConfig
 from blogauto_otel.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Loaded:
     settings: Settings
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()  # worth one log line, and no problem
+    views: tuple[ViewConfig, ...] = ()  # of the configuration file
 
 
 def load(environ: Environment | None = None, **arguments: object) -> Loaded:
@@ -79,7 +81,7 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     values = _with_names_of_resource(values)
     if "service_name" not in values:
         notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")
-    return Loaded(Settings(**values), tuple(problems), notes)
+    return Loaded(Settings(**values), tuple(problems), notes, reading.views)
 
 
 HOW_TO_NAME_IT: Final = "set OTEL_SERVICE_NAME, or configure(service_name=...)"
@@ -94,6 +96,7 @@ class _Reading:
         self._file: FileSettings | None = None
         self.values: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
+        self.views: tuple[ViewConfig, ...] = ()
         self.shown_as: dict[str, str] = {}  # where the value of a field was given: variable or argument
         self.problems = [
             f"configure() has no setting {name!r}{variables.did_you_mean(name, FIELDS)}"
@@ -115,6 +118,7 @@ class _Reading:
             reason = error if isinstance(error, ConfigurationError) else f"it cannot be read ({type(error).__name__})"
             self.problems.append(f"OTEL_CONFIG_FILE={path!r}: {reason}; using the environment variables")
             return
+        self.views = file.views
         self.problems += [f"{path}: {problem}" for problem in file.problems]
         if file.unsupported:
             self.problems.append(f"{path}: not supported and without effect: {', '.join(file.unsupported)}")

@@ -1,4 +1,4 @@
-"""Tokens that services issue with a prefix of their own: the table, and where they stand in a text.
+"""Tokens that services issue with a prefix of their own: the table, and their positions in a text.
 
 The facts (prefix, alphabet, length) are those that the services document and gitleaks lists
 (https://github.com/gitleaks/gitleaks, config/gitleaks.toml, MIT); `tools/compare_gitleaks.py` names what we lack.
@@ -207,7 +207,7 @@ for _first, _second in itertools.product("MNO", string.ascii_letters + string.di
 
 
 def _heads() -> re.Pattern[str]:
-    """How a prefix begins, where no letter or digit stands before it; what it begins with makes the search quick."""
+    """The first characters of a prefix, without a letter or digit before them; they make the search quick."""
     behind: dict[str, str] = {}
     for start in sorted(_BY_START):
         behind[start[0]] = behind.get(start[0], "") + re.escape(start[1:])
@@ -227,7 +227,7 @@ def may_hold_token(text: str) -> bool:
 
 
 def issued_in(text: str) -> Iterator[tuple[int, int]]:
-    """Where tokens with a known prefix stand in a text; linear, because no part of a token is read twice."""
+    """The positions of tokens with a known prefix; linear, because no part of a token is read twice."""
     position = 0
     while (start := _HEAD.search(text, position)) is not None:
         position = start.end()

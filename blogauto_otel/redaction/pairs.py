@@ -1,4 +1,4 @@
-"""Where, in running text, a name ends and its value begins and ends: as people, JSON, Python and shells write it."""
+"""Pairs of name and value in running text, as people, JSON, Python and shells write them: the limits of each value."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ _PLACEHOLDER: Final = lazy_pattern(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
 
 
 class Named(NamedTuple):
-    """A name in a text, and where its value would begin."""
+    """A name in a text, and the position of its value."""
 
     name: str
     start: int

@@ -32,7 +32,7 @@ LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
 
 
 def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where the values stand between two positions, without their quotes."""
+    """The positions of the values between two positions, without their quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text, start, end)):
         kind = found.lastgroup
@@ -52,7 +52,7 @@ def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def double_quoted(text: str) -> Iterator[tuple[int, int]]:
-    """Where `"x"` is a value, with its quotes."""
+    """The positions of values in double quotes, with their quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text)):
         kind = found.lastgroup

@@ -1,4 +1,4 @@
-"""Whether a value that stands under a secret's name is none: a placeholder, a type, code, or a message about it."""
+"""Values of secret names that are no secrets: placeholders, types, code, and messages about the secret."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import functools
 import importlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -48,8 +49,8 @@ _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
 }
 
 
-class _CollectsNow:
-    """What collects when asked; cumulative, so that one reader does not disturb another."""
+class _CollectsNow(ABC):
+    """A reader that collects on request; cumulative, so that one reader does not disturb another."""
 
     def __init__(self, **preferences: Any) -> None:
         super().__init__(**preferences)
@@ -83,14 +84,15 @@ class _CollectsNow:
         finally:
             self._one_at_a_time.release()
 
+    @abstractmethod
     def _collected(self, timeout: float) -> MetricsData | None:
-        raise NotImplementedError
+        """Collect within `timeout` seconds; called by one thread at a time."""
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the interface
         """Nothing waits in a reader that collects when asked."""
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: B027 - nothing is to be stopped
         """A scrape after the end is answered."""
 
     def after_fork_in_child(self) -> None:
