@@ -22,7 +22,7 @@ from blogauto_otel.instrumentation.server import attributes, hooks, paths, reque
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect, unwrap_group
 from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
-from blogauto_otel.instrumentation.server.metrics import RequestMetrics
+from blogauto_otel.instrumentation.server.metrics import request_metrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
 
@@ -39,7 +39,7 @@ class ServerInstrumentation:
 
     def __init__(self, given: Context) -> None:
         settings = given.settings
-        self.metrics = RequestMetrics(given.meter_provider, settings)
+        self.metrics = request_metrics(given.meter_provider, settings)
         self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
         self.providers = (given.tracer_provider, given.meter_provider, given.logger_provider)
         self.deferred = DeferredSpans(given)
