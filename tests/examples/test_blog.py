@@ -34,6 +34,7 @@ EXPECTED = {
     "bugs": {200: 1, 500: 1},
     "wordpress_failures": {200: 1, 201: 1, 502: 5},
     "api_key_failures": {200: 1, 400: 3, 502: 3},
+    "blocking": {200: 1},
     "failed_logins": {401: 5},
     "attacks": {400: 3},
     "rate_limited": {200: 60, 429: 20, 403: 10},

@@ -65,7 +65,10 @@ def test_another_service_gets_its_boards_with_one_command(tmp_path: Path) -> Non
     run("boards", "--namespace", "shop", "--out", str(tmp_path))
 
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert sorted(written) == [f"shop-{name}.json" for name in ("api", "business", "overview", "security", "telemetry")]
+    assert sorted(written) == [
+        f"shop-{name}.json"
+        for name in ("ai", "api", "business", "database", "dependencies", "overview", "security", "telemetry")
+    ]
     for text in written.values():
         assert "blogauto_api" not in text
         assert json.loads(text)["tags"] == ["shop"]
