@@ -18,6 +18,7 @@ from monitoring.boards.layout import (
     timeseries_panel,
     traces_link,
 )
+from monitoring.parameters import promql_number
 
 DURATION = "db.client.operation.duration"
 TABLE, OPERATION, POOL = "db_collection_name", "db_operation_name", "db_client_connection_pool_name"
@@ -157,7 +158,7 @@ def _statements(context: BoardContext) -> tuple[PlacedPanel, ...]:
 
 def _slow_traces(context: BoardContext) -> Link:
     limit = context.service.thresholds.sql_p95_seconds
-    return traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s")
+    return traces_link("Slow traces in Jaeger", minDuration=f"{promql_number(limit)}s")
 
 
 def _tables(context: BoardContext) -> tuple[PlacedPanel, ...]:
