@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from blogauto_otel.cli import check, doctor, redact, sentry, settings, spool
+from blogauto_otel.cli import check, doctor, monitoring, redact, sentry, settings, spool
 
-COMMANDS: Final = (settings, check, doctor, spool, redact, sentry)
+COMMANDS: Final = (settings, check, doctor, spool, redact, sentry, monitoring)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, UnitTests, restart_command
 from monitoring.alerts.samples import BACKEND, JOB, alive
 from monitoring.metrics import sdk_metric
-from monitoring.parameters import Service, percent
+from monitoring.parameters import Service, percent, promql_number
 from monitoring.rules.conditions import Comparison, Or
 from monitoring.rules.model import Alert
 from monitoring.rules.recorded import DROPPED
@@ -110,7 +110,7 @@ def _telemetry_spool_filling(service: Service) -> AlertDefinition:
             summary="Telemetry of {{ $labels.job }} stays on disk.",
             description=(
                 f"More than {percent(limits.spool_ratio)} of the spool is used, or its oldest file is"
-                f" more than {limits.spool_seconds / 60:.0f} minutes old, although metrics arrive. A full spool deletes its oldest files."
+                f" more than {promql_number(limits.spool_seconds / 60)} minutes old, although metrics arrive. A full spool deletes its oldest files."
             ),
             board="telemetry",
             comment="Without any metrics this cannot be seen; OtelCollectorDown covers that. The Collector exposes a metric for 5 minutes after its last update, hence `for`.",

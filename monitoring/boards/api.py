@@ -20,6 +20,7 @@ from monitoring.boards.layout import (
     traces_link,
 )
 from monitoring.boards.overview import status_classes
+from monitoring.parameters import promql_number
 from monitoring.promql import bucket_at
 
 
@@ -83,7 +84,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             width=4,
         ),
         stat_panel(
-            f"Slower than {limit:g} s",
+            f"Slower than {promql_number(limit)} s",
             "Ratio of requests that miss the latency objective. Above the allowed ratio, the error budget shrinks.",
             "ratio",
             "clamp_min(1 - "
@@ -137,7 +138,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
 def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
     limit = context.service.thresholds.p95_seconds
     links = (
-        traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s"),
+        traces_link("Slow traces in Jaeger", minDuration=f"{promql_number(limit)}s"),
         logs_link("Warnings and errors in Loki", '{service_name=~"${job}"} | detected_level=~"warn|error|critical"'),
     )
     return (

@@ -7,6 +7,7 @@ labels, counts and durations are what was emitted.
 
 from __future__ import annotations
 
+import bisect
 import re
 import sys
 import threading
@@ -27,7 +28,8 @@ from stack.processes import LOOPBACK, Process, Stack, free_port, get
 from testkit.receiver import LogRecord, Receiver
 
 STEPS: Final = 240
-SECONDS_PER_STEP: Final = 0.12  # real seconds for each scrape interval of the recording
+SECONDS_PER_STEP: Final = 0.12  # real seconds for each scrape interval of the recording, or more on a busy machine
+PATIENCE: Final = 30  # seconds to wait for the last requests of a client
 BEGIN: Final = int(datetime(2026, 11, 2, 9, 0, tzinfo=timezone.utc).timestamp())
 END: Final = BEGIN + STEPS * SCRAPE_INTERVAL
 
@@ -118,28 +120,25 @@ def record_traffic(folder: Path) -> RecordedTraffic:
             )
         )
         blog = running.enter_context(example(folder, stack.collector.endpoint, port=port))
-        samples, began = _record(stack, blog)
-        logs = _logs(loki, began)
+        samples, steps = _record(stack, blog)
+        logs = _logs(loki, steps)
     return RecordedTraffic(samples, logs)
 
 
-def _record(stack: Stack, blog: Process) -> tuple[list[Sample], float]:
-    finished = threading.Event()
-    step = 0
-    clients = [
-        threading.Thread(target=_send, args=(lambda: step, finished, blog.url, *line), daemon=True)
-        for line in _clients()
-    ]
-    for client in clients:
-        client.start()
-    began = time.time()
+def _record(stack: Stack, blog: Process) -> tuple[list[Sample], list[float]]:
+    """The samples, and the real time at which each step began."""
+    clients = [_Client(blog.url, *line) for line in _clients()]
     samples: list[Sample] = []
+    began: list[float] = []
     for step in range(STEPS):
+        for client in clients:
+            client.at(step)
+        began.append(time.time())
+        due = began[-1] + SECONDS_PER_STEP  # from now: a late step must not shorten the next ones
         samples += _scrape(stack, blog, BEGIN + (step + 1) * SCRAPE_INTERVAL)
-        time.sleep(max(0.0, began + (step + 1) * SECONDS_PER_STEP - time.time()))
-    finished.set()
+        time.sleep(max(0.0, due - time.time()))
     for client in clients:
-        client.join(30)
+        client.at(STEPS)
     return samples, began
 
 
@@ -149,13 +148,27 @@ def _clients() -> Iterator[tuple[TrafficKind, int, int, float]]:
             yield send, first, last, pause
 
 
-def _send(
-    step: Callable[[], int], finished: threading.Event, url: str, send: TrafficKind, first: int, last: int, pause: float
-) -> None:
-    while not finished.is_set() and step() < last:
-        if step() >= first:
-            send(url)
-        finished.wait(max(pause, 0.02))
+class _Client:
+    """One client of the scenario: it sends from its first step to its last, and at least once on the slowest machine."""
+
+    def __init__(self, url: str, send: TrafficKind, first: int, last: int, pause: float) -> None:
+        self._first, self._last = first, last
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(partial(send, url), pause), daemon=True)
+
+    def at(self, step: int) -> None:
+        """Start or stop at this step; the recording waits for what was sent last."""
+        if step == self._first:
+            self._thread.start()
+        if step == self._last:
+            self._finished.set()
+            self._thread.join(PATIENCE)
+
+    def _run(self, send: Callable[[], object], pause: float) -> None:
+        while True:
+            send()
+            if self._finished.wait(max(pause, 0.02)):
+                return
 
 
 # --- scraping what Prometheus would scrape --------------------------------------------------------------------------------
@@ -205,14 +218,14 @@ def parse_exposition(text: str, when: int) -> Iterator[Sample]:
         yield Sample(when, match[1], labels, float(match[3]), exemplar.get("trace_id", ""), value)
 
 
-def _logs(loki: Receiver, began: float) -> list[LogLine]:
-    lines = [_line(record, began) for record in loki.logs]
+def _logs(loki: Receiver, steps: Sequence[float]) -> list[LogLine]:
+    lines = [_line(record, steps) for record in loki.logs]
     return sorted((line for line in lines if BEGIN <= line.time <= END), key=lambda line: line.time)
 
 
-def _line(record: LogRecord, began: float) -> LogLine:
+def _line(record: LogRecord, steps: Sequence[float]) -> LogLine:
     real = (record.time or record.observed_time) / 1e9
-    stretched = BEGIN + (real - began) / SECONDS_PER_STEP * SCRAPE_INTERVAL
+    stretched = BEGIN + bisect.bisect(steps, real) * SCRAPE_INTERVAL
     return LogLine(stretched, record.severity.lower(), str(record.body), record.trace_id)
 
 

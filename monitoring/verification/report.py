@@ -14,6 +14,7 @@ from monitoring.lint import logql
 from monitoring.lint import rules as rule_lint
 from monitoring.lint.queries import expanded
 from monitoring.metrics import known_metrics
+from monitoring.package_files import repository_files
 from monitoring.parameters import BLOGAUTO
 from monitoring.rule_files import rule_files
 from monitoring.rules.model import RuleFile
@@ -47,10 +48,10 @@ def _checks() -> Iterator[tuple[str, list[str]]]:
     yield _logql(files)
     changed = [
         f"{path} differs from what the code writes: run `python -m monitoring generate`"
-        for path, text in generated_files(BLOGAUTO).items()
+        for path, text in repository_files().items()
         if _differs(path, text)
     ]
-    yield f"generated files {len(generated_files(BLOGAUTO))}", changed
+    yield f"generated files {len(repository_files())}", changed
 
 
 def _rules(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
