@@ -7,7 +7,7 @@ from types import MappingProxyType, ModuleType
 from typing import Final
 
 from blogauto_otel import semconv
-from blogauto_otel.api import business, conventions, security
+from blogauto_otel.api import ai, business, conventions, security
 from blogauto_otel.api.instruments import Instrument
 from blogauto_otel.api.metric_spec import (
     DEFAULT_MAX_VALUES,
@@ -151,33 +151,6 @@ _REPEATED_QUERIES: Final = MetricSpec(
     attributes={"route": _ENDPOINT},
 )
 
-_PROVIDER: Final = AttributeSpec(max_values=20)
-_MODEL: Final = AttributeSpec(max_values=50)
-
-_AI: Final = (
-    MetricSpec(
-        name="ai.cost",
-        kind=Kind.COUNTER,
-        unit="{cost}",
-        description="Cost of AI calls by the price table of the settings, in the currency of the label.",
-        domain="ai",
-        attributes={
-            "provider": _PROVIDER,
-            "model": _MODEL,
-            "operation": AttributeSpec(max_values=100),
-            "currency": AttributeSpec(max_values=5),
-        },
-    ),
-    MetricSpec(
-        name="ai.unpriced_calls",
-        kind=Kind.COUNTER,
-        unit="{call}",
-        description="AI calls whose model has no price, so that the cost lacks them.",
-        domain="ai",
-        attributes={"provider": _PROVIDER, "model": _MODEL},
-    ),
-)
-
 
 def _declared_in(*modules: ModuleType) -> tuple[MetricSpec, ...]:
     """Those that application code records: their declarations are functions with types, in the order of the file."""
@@ -192,7 +165,7 @@ CATALOGUE: Final[tuple[MetricSpec, ...]] = (
     operation_duration.spec,
     operation_errors.spec,
     _REPEATED_QUERIES,
-    *_AI,
+    *_declared_in(ai),
     *conventions.METRICS,
 )
 

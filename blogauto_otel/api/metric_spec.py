@@ -26,6 +26,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "database": semconv.SCOPE_SQL,
     "operation": semconv.SCOPE_OPERATION,
     "self": semconv.SCOPE_SELF,
+    "ai": semconv.SCOPE_AI,
 }
 
 

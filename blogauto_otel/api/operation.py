@@ -25,6 +25,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
+_CURRENT: Final = "blogauto-operation"  # in the context: the name of the innermost operation
+
 OperationName = Annotated[str, AtMost(100)]
 Outcome = Literal["success", "error", "cancelled"]
 
@@ -37,6 +39,12 @@ def operation_duration(*, operation: OperationName, outcome: Outcome) -> None:
 @counter("operation.errors", unit="{error}", domain="operation")
 def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50)]) -> None:  # noqa: A002 - the label's name
     """Named operations that raised an exception, by exception class."""
+
+
+def current_operation() -> str | None:
+    """The name of the innermost operation under way; None outside of any."""
+    name = otel_context.get_value(_CURRENT)
+    return name if isinstance(name, str) else None
 
 
 @overload
@@ -137,7 +145,8 @@ class _Run:
 
     def make_current(self) -> None:
         with guard("starting an operation"):
-            self._token = otel_context.attach(trace.set_span_in_context(self.span))
+            inside = trace.set_span_in_context(self.span)
+            self._token = otel_context.attach(otel_context.set_value(_CURRENT, self._name, inside))
 
     def finish(self, error: BaseException | None) -> None:
         seconds = time.perf_counter() - self._started
