@@ -43,7 +43,7 @@ test: $(VENV)/.installed ## run every check and test except the long ones
 test-long: $(VENV)/.installed ## run the long tests: many kills, long outages, many forks
 	.ci/run long
 
-PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13 python3.14 python3.15
 .PHONY: test-pythons
 test-pythons: ## run the fast tests on each supported Python (PYTHONS="/path/to/python3.10 ..." to name them)
 	@for python in $(PYTHONS); do \
@@ -52,7 +52,7 @@ test-pythons: ## run the fast tests on each supported Python (PYTHONS="/path/to/
 	done
 
 .PHONY: test-versions
-test-versions: $(VENV)/.installed ## run the tests with the oldest and newest supported versions of dependencies
+test-versions: $(VENV)/.installed ## run the fast tests with the oldest, middle and newest supported versions of dependencies
 	$(BIN)/python -m pytest -q tests/versions
 
 .PHONY: test-peers

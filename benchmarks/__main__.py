@@ -1,6 +1,7 @@
 """Run all benchmarks: `python -m benchmarks`, or some: `python -m benchmarks requests sql`.
 
-The soak runs only on request: `python -m benchmarks soak --minutes 20`.
+On request only, because they take minutes and have options: `python -m benchmarks load`, `python -m benchmarks soak`.
+`python -m benchmarks readme` prints the README's tables from what the last runs found.
 """
 
 from __future__ import annotations
@@ -8,14 +9,20 @@ from __future__ import annotations
 import importlib
 import sys
 
+from benchmarks import results
+
 # The request path first.
-BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey")
+BENCHMARKS = ("requests", "sql", "logs", "spans", "encode", "redaction", "process", "sentry", "journey")
+ON_REQUEST = ("load", "soak")
 
 
 def main(names: list[str]) -> int:
     """Run the named ones, or all; returns the exit status."""
-    if names[:1] == ["soak"]:  # not part of all: it takes minutes, and has its own options
-        return int(importlib.import_module("benchmarks.soak").main(names[1:]))
+    if names[:1] == ["readme"]:
+        results.main()
+        return 0
+    if names and names[0] in ON_REQUEST:
+        return int(importlib.import_module(f"benchmarks.{names[0]}").main(names[1:]))
     for name in names or BENCHMARKS:
         importlib.import_module(f"benchmarks.{name}").main()
     return 0

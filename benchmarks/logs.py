@@ -1,8 +1,9 @@
-"""Cost of a log record, compared with OpenTelemetry's own handler: CPU of all threads, up to encoded OTLP.
+"""Cost of a log record, compared with OpenTelemetry's own handler: CPU of all threads, export included.
 
     python -m benchmarks.logs
 
 Each round runs every configuration once, in random order, and is compared with the `NullHandler` of the same round.
+Ours delivers to a receiver in another process; the reference encodes its batches and drops them. Each message is new.
 The reference is the handler of `opentelemetry-instrumentation-logging` if installed, else the SDK's.
 """
 
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import logging
 import random
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 from opentelemetry import context as otel
@@ -28,16 +30,19 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
+from benchmarks import results
+from benchmarks.sink import sink
 from benchmarks.table import print_table
 from blogauto_otel.api.context import begin_request, bind, end_request
 from blogauto_otel.api.formatting import JsonFormatter, TextFormatter
 from blogauto_otel.config import Settings
+from blogauto_otel.export.pipeline import build_delivery
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import logging as ours
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk.logger_provider import build_logger_provider
 
-ROUNDS, BATCH, WARM_UP = 15, 1000, 100
+ROUNDS, BATCH, WARM_UP = 15, 1500, 100
 GOAL = 1.0
 
 log = logging.getLogger("benchmark")
@@ -46,12 +51,19 @@ log = logging.getLogger("benchmark")
 # --- workload ---------------------------------------------------------------------------------------------------------
 
 
+numbers = itertools.count()
+
+
 def message() -> None:
-    log.info("analyzing %d keywords for %s", 3, "example.com")
+    log.info("analyzing %d keywords for %s", next(numbers), "example.com")
+
+
+def constant() -> None:
+    log.info("analyzing keywords")
 
 
 def extras() -> None:
-    log.info("analyzing keywords", extra={"site": "example.com", "keywords": 3})
+    log.info("analyzing keywords", extra={"site": "example.com", "keywords": next(numbers)})
 
 
 def exception() -> None:
@@ -61,7 +73,12 @@ def exception() -> None:
         log.exception("cannot analyze")
 
 
-RECORDS = {"message with arguments": message, "two extras": extras, "exception": exception}
+RECORDS = {
+    "message with arguments": message,
+    "constant message": constant,
+    "two extras": extras,
+    "exception": exception,
+}
 
 
 # --- configurations ---------------------------------------------------------------------------------------------------
@@ -82,12 +99,12 @@ class EncodeAndDrop(LogRecordExporter):
 
 
 @contextlib.contextmanager
-def bare() -> Iterator[Callable[[], object]]:
+def bare(_: str) -> Iterator[Callable[[], object]]:
     yield lambda: None
 
 
 @contextlib.contextmanager
-def stock() -> Iterator[Callable[[], object]]:
+def stock(_: str) -> Iterator[Callable[[], object]]:
     provider = LoggerProvider(resource=Resource({}), shutdown_on_exit=False)
     processor = BatchLogRecordProcessor(EncodeAndDrop(), max_queue_size=100_000)
     provider.add_log_record_processor(processor)
@@ -112,27 +129,28 @@ def stock_handler(provider: LoggerProvider) -> logging.Handler:
 
 
 @contextlib.contextmanager
-def own(*, in_request: bool = False) -> Iterator[Callable[[], object]]:
-    settings = Settings(console="off")
-    redactor = build_redactor(settings)
-    nothing: Any = SimpleNamespace(enqueue=lambda *_: True, lost=lambda *_: None, force_flush=lambda _: True)
-    logs = build_logger_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
-    context = Context(settings, redactor, nothing, NoOpTracerProvider(), NoOpMeterProvider(), logs)
+def own(endpoint: str, *, in_request: bool = False) -> Iterator[Callable[[], object]]:
+    settings = Settings(console="off", endpoint=endpoint, spool_dir="off", metric_interval=3600.0)
+    redactor, resource = build_redactor(settings), Resource({})
+    delivery = build_delivery(settings, resource)
+    logs = build_logger_provider(settings, resource, delivery=delivery, redactor=redactor)
+    context = Context(settings, redactor, delivery, NoOpTracerProvider(), NoOpMeterProvider(), logs)
     ours.instrument(context)
     token = begin_request("r-1") if in_request else None
     if token is not None:
         bind(user_id="42")
-    yield lambda: None
+    yield lambda: delivery.force_flush(10.0)
     if token is not None:
         end_request(token)
     ours.uninstrument()
+    delivery.shutdown(1.0)
 
 
-CONFIGURATIONS: dict[str, Callable[[], contextlib.AbstractContextManager[Callable[[], object]]]] = {
+CONFIGURATIONS: dict[str, Callable[[str], contextlib.AbstractContextManager[Callable[[], object]]]] = {
     "bare": bare,
     "stock": stock,
     "ours": own,
-    "ours, with request and user": lambda: own(in_request=True),
+    "ours, with request and user": partial(own, in_request=True),
 }
 
 
@@ -144,9 +162,9 @@ def within_a_span() -> Iterator[None]:
     otel.detach(token)
 
 
-def measure(configuration: str, emit: Callable[[], None]) -> float:
+def measure(configuration: str, emit: Callable[[], None], endpoint: str = "") -> float:
     """Microseconds of CPU per record."""
-    with CONFIGURATIONS[configuration]() as flush, within_a_span():
+    with CONFIGURATIONS[configuration](endpoint) as flush, within_a_span():
         for _ in range(WARM_UP):
             emit()
         flush()
@@ -157,13 +175,13 @@ def measure(configuration: str, emit: Callable[[], None]) -> float:
         return (time.process_time() - started) / BATCH * 1e6
 
 
-def added(emit: Callable[[], None]) -> dict[str, list[float]]:
+def added(emit: Callable[[], None], endpoint: str) -> dict[str, list[float]]:
     """Microseconds above the bare record of the same round; for the bare one its own."""
     found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
     for _ in range(ROUNDS):
         names = list(CONFIGURATIONS)
         random.shuffle(names)
-        took = {name: measure(name, emit) for name in names}
+        took = {name: measure(name, emit, endpoint) for name in names}
         for name in names:
             found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
     return found
@@ -185,19 +203,22 @@ def main() -> None:
     log.setLevel(logging.INFO)
     log.propagate = False
     log.addHandler(logging.NullHandler())
-    rows = []
-    for name, emit in RECORDS.items():
-        found = added(emit)
+    rows, ratios = [], []
+    with sink() as endpoint:
+        measured = {name: added(emit, endpoint) for name, emit in RECORDS.items()}
+    for name, found in measured.items():
         middle = {configuration: statistics.median(values) for configuration, values in found.items()}
         ratio = statistics.median(a / b for a, b in zip(found["ours"], found["stock"], strict=True))
+        ratios.append(ratio)
         rows.append(
             (name, *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS), f"{ratio:.2f}", f"<= {GOAL}")
         )
     print_table(
-        f"a log record, encoded to OTLP: CPU in microseconds added to a NullHandler's; medians of {ROUNDS} paired runs",
+        f"a log record, exported: CPU in microseconds added to a NullHandler's; medians of {ROUNDS} paired runs",
         ("record", *CONFIGURATIONS, "ours / stock", "goal"),
         rows,
     )
+    results.keep("logs", results.spread("", ratios))
     redactor = build_redactor(Settings())
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
     lines = {"standard library": plain, "text": TextFormatter(redact=redactor), "JSON": JsonFormatter(redact=redactor)}

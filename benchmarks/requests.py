@@ -12,13 +12,11 @@ import asyncio
 import contextlib
 import gc
 import logging
-import multiprocessing
 import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from opentelemetry._logs import NoOpLoggerProvider
@@ -31,6 +29,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from benchmarks import results
+from benchmarks.sink import sink
 from benchmarks.table import print_table
 
 ROUNDS, BATCH, WARM_UP = 21, 1024, 200
@@ -176,39 +176,6 @@ CONFIGURATIONS: dict[str, Any] = {
 }
 
 
-# --- the receiver -----------------------------------------------------------------------------------------------------
-
-
-class Sink(BaseHTTPRequestHandler):
-    """Answers every request with 200."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None: ...
-
-
-def _serve(port: Any) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Sink)
-    port.send(server.server_port)
-    server.serve_forever()
-
-
-@contextlib.contextmanager
-def sink() -> Iterator[str]:
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    yield f"http://127.0.0.1:{ours.recv()}"
-    process.terminate()
-    process.join()
-
-
 # --- measurement ------------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +224,8 @@ def main(rounds: int = ROUNDS) -> None:
         rows.append([name, f"{middle:.1f}", f"{low:.1f}..{high:.1f}", ratio, "" if goal is None else f"<= {goal}"])
     header = ["who watches", "us added (bare: us)", "quartiles", "ratio", "goal"]
     print_table(f"a request: CPU microseconds, medians of {rounds} paired rounds of {BATCH}", header, rows)
+    kept = {"sampled": "ours", "unsampled": "ours unsampled"}
+    results.keep("requests", {word: compared(found[name], found[GOALS[name][0]]) for word, name in kept.items()})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Cost of a SQL statement, compared with contrib's instrumentation: CPU of all threads, up to encoded OTLP.
+"""Cost of a SQL statement, compared with contrib's instrumentation: CPU of all threads, export included.
 
     python -m benchmarks.sql
 
 Each round runs every configuration once, in random order, and is compared with the bare run of the same round.
+Ours delivers to a receiver in another process; contrib's spans are encoded and dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,15 +31,18 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from sqlalchemy.ext import asyncio as sa_asyncio
 from sqlalchemy.pool import StaticPool
 
+from benchmarks import results
+from benchmarks.sink import sink
 from benchmarks.table import print_table
 from blogauto_otel.config import Settings
+from blogauto_otel.export.pipeline import build_delivery
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation import sqlalchemy as ours
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk.meter_provider import build_meter_provider
 from blogauto_otel.sdk.tracer_provider import build_tracer_provider
 
-ROUNDS, BATCH, WARM_UP = 15, 300, 60
+ROUNDS, BATCH, WARM_UP = 15, 600, 60
 GOAL = 0.5
 
 posts = sa.Table("posts", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("title", sa.String))
@@ -97,12 +100,12 @@ class EncodeAndDrop(SpanExporter):
 
 
 @contextlib.contextmanager
-def bare() -> Iterator[Callable[[], object]]:
+def bare(_: str) -> Iterator[Callable[[], object]]:
     yield lambda: None
 
 
 @contextlib.contextmanager
-def contrib() -> Iterator[Callable[[], object]]:
+def contrib(_: str) -> Iterator[Callable[[], object]]:
     tracers = TracerProvider(resource=Resource({}), shutdown_on_exit=False)
     processor = BatchSpanProcessor(EncodeAndDrop(), max_queue_size=100_000)
     tracers.add_span_processor(processor)
@@ -114,26 +117,25 @@ def contrib() -> Iterator[Callable[[], object]]:
 
 
 @contextlib.contextmanager
-def own() -> Iterator[Callable[[], object]]:
-    settings = Settings()
-    redactor = build_redactor(settings)
-    nothing: Any = SimpleNamespace(
-        enqueue=lambda *_: True, start=lambda: None, force_flush=lambda _: True, add_metric_source=lambda _: None
-    )
-    tracing = build_tracer_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
-    metering = build_meter_provider(settings, Resource({}), delivery=nothing, redactor=redactor)
+def own(endpoint: str) -> Iterator[Callable[[], object]]:
+    settings = Settings(endpoint=endpoint, spool_dir="off", metric_interval=3600.0)
+    redactor, resource = build_redactor(settings), Resource({})
+    delivery = build_delivery(settings, resource)
+    tracing = build_tracer_provider(settings, resource, delivery=delivery, redactor=redactor)
+    metering = build_meter_provider(settings, resource, delivery=delivery, redactor=redactor)
     context = Context(
         settings,
         redactor,
-        nothing,
+        delivery,
         tracing,
         metering,
         NoOpLoggerProvider(),
         tracing.write_deferred_span,
     )
     ours.instrument(context)
-    yield lambda: None
+    yield lambda: delivery.force_flush(10.0)
     ours.uninstrument()
+    delivery.shutdown(1.0)
 
 
 def meters() -> MeterProvider:
@@ -159,10 +161,10 @@ def in_a_request(*, sampled: bool) -> Iterator[None]:
     otel.detach(token)
 
 
-def measure(configuration: str, statement: Callable[[], Iterator[Callable[[], Any]]]) -> float:
+def measure(configuration: str, statement: Callable[[], Iterator[Callable[[], Any]]], endpoint: str) -> float:
     """Microseconds of CPU per statement."""
     instrumented, sampled = CONFIGURATIONS[configuration]
-    with instrumented() as flush, in_a_request(sampled=sampled), contextlib.contextmanager(statement)() as run:
+    with instrumented(endpoint) as flush, in_a_request(sampled=sampled), contextlib.contextmanager(statement)() as run:
         for _ in range(WARM_UP):
             run()
         flush()
@@ -173,22 +175,22 @@ def measure(configuration: str, statement: Callable[[], Iterator[Callable[[], An
         return (time.process_time() - started) / BATCH * 1e6
 
 
-def added(statement: Callable[[], Iterator[Callable[[], Any]]]) -> dict[str, list[float]]:
+def added(statement: Callable[[], Iterator[Callable[[], Any]]], endpoint: str) -> dict[str, list[float]]:
     """Microseconds above the bare statement of the same round; for the bare one its own."""
     found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
     for _ in range(ROUNDS):
         names = list(CONFIGURATIONS)
         random.shuffle(names)
-        took = {name: measure(name, statement) for name in names}
+        took = {name: measure(name, statement, endpoint) for name in names}
         for name in names:
             found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
     return found
 
 
-async def async_microseconds(configuration: str) -> float:
+async def async_microseconds(configuration: str, endpoint: str) -> float:
     """The same for a select on an async engine, connection included."""
     instrumented, sampled = CONFIGURATIONS[configuration]
-    with instrumented() as flush, in_a_request(sampled=sampled):
+    with instrumented(endpoint) as flush, in_a_request(sampled=sampled):
         engine = sa_asyncio.create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
         async with engine.begin() as connection:
             await connection.run_sync(posts.metadata.create_all)
@@ -209,10 +211,10 @@ async def async_microseconds(configuration: str) -> float:
     return took
 
 
-def async_added() -> dict[str, list[float]]:
+def async_added(endpoint: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in CONFIGURATIONS}
     for _ in range(ROUNDS // 2):
-        took = {name: asyncio.run(async_microseconds(name)) for name in CONFIGURATIONS}
+        took = {name: asyncio.run(async_microseconds(name, endpoint)) for name in CONFIGURATIONS}
         for name in CONFIGURATIONS:
             found[name].append(took[name] - (took["bare"] if name != "bare" else 0.0))
     return found
@@ -226,13 +228,16 @@ def row(name: str, found: dict[str, list[float]]) -> list[str]:
 
 def main() -> None:
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "database"  # contrib does the same work as ours
-    rows = [row(name, added(statement)) for name, statement in STATEMENTS.items()]
-    rows.append(row("async connect and select", async_added()))
+    with sink() as endpoint:
+        rows = [row(name, added(statement, endpoint)) for name, statement in STATEMENTS.items()]
+        rows.append(row("async connect and select", async_added(endpoint)))
     print_table(
         f"SQL: CPU microseconds added per statement, SQLAlchemy {sa.__version__} (goal: sampled ratio <= {GOAL})",
         ["statement", "bare", *(f"+ {name}" for name in CONFIGURATIONS if name != "bare"), "ratio", "ratio unsampled"],
         rows,
     )
+    sampled, unsampled = ([float(row[column]) for row in rows] for column in (-2, -1))
+    results.keep("sql", {**results.spread("sampled", sampled), **results.spread("unsampled", unsampled)})
 
 
 if __name__ == "__main__":

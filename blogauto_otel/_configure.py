@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 from opentelemetry import metrics, trace
 
 from blogauto_otel import (
+    _gc_freeze,
     _global_providers,
     _guard,
     _otel,
@@ -35,6 +36,7 @@ from blogauto_otel.instrumentation import registry, task_workers
 from blogauto_otel.sdk.logger_provider import build_logger_provider
 from blogauto_otel.sdk.meter_provider import build_meter_provider
 from blogauto_otel.sdk.tracer_provider import build_tracer_provider
+from blogauto_otel.sdk.views import build_views
 from blogauto_otel.telemetry import Parts, Telemetry
 
 if TYPE_CHECKING:
@@ -58,9 +60,11 @@ class _State:
         self.on_successor: Callable[[Telemetry], None] | None = None  # while the handle is provisional
 
     def on_lifespan_startup(self) -> None:
-        """Start the worker."""
+        """Start the worker, then freeze what start-up left."""
         if self.telemetry is not None:
             self.telemetry._start()
+            if self.telemetry.settings.gc_freeze and not self.telemetry.settings.sdk_disabled:
+                _gc_freeze.freeze_once()
 
     def on_lifespan_shutdown(self) -> None:
         """Send what is queued."""
@@ -152,6 +156,7 @@ def _build(former: Telemetry | None, given: _Given, arguments: Mapping[str, Any]
         _guard.set_level(loaded.settings.internal_log_level)
     for problem in loaded.problems:
         log_once(f"setting {problem}", "%s", problem)
+    given = given._replace(views=(*given.views, *build_views(loaded.views)))
     telemetry = Telemetry(loaded.settings, _try_compose(loaded.settings, given), loaded.problems)
     if former is not None:
         former._continue_in(telemetry)

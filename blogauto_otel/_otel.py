@@ -5,10 +5,12 @@ The SDK's logs are imported in `sdk/unstable.py`, because importing them costs w
 
 from __future__ import annotations
 
+import contextvars
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
-from typing import Any
+from operator import methodcaller
+from typing import Any, Final
 
 from opentelemetry import _logs as logs_api
 from opentelemetry._logs import (
@@ -19,17 +21,51 @@ from opentelemetry._logs import (
     get_logger_provider,
     set_logger_provider,
 )
+from opentelemetry.context import Context, attach, get_current
+from opentelemetry.trace import get_current_span
 
 __all__ = [
     "LogRecord",
     "Logger",
     "LoggerProvider",
     "SeverityNumber",
+    "attach_context",
+    "current_context",
     "entry_points",
     "get_logger_provider",
     "logs_api",
     "set_logger_provider",
+    "span_in",
 ]
+
+
+def _context_variable() -> contextvars.ContextVar[Context] | None:
+    """The variable in which OpenTelemetry keeps its context, as the token of `attach` names it; None if it has none."""
+    try:
+        given = Context({"test": True})
+        variable: Any = attach(given).var
+        has_default = contextvars.Context().run(variable.get) == Context()
+        return variable if variable.get() is get_current() is given and has_default else None
+    except (AttributeError, LookupError):  # a runtime context of another kind (`OTEL_PYTHON_CONTEXT`)
+        return None
+
+
+_variable: Final = contextvars.Context().run(_context_variable)
+# `get_current` and `attach` in one step each: every request takes ten.
+current_context: Final[Callable[[], Context]] = get_current if _variable is None else _variable.get
+attach_context: Final[Callable[[Context], object]] = attach if _variable is None else _variable.set
+
+
+def _span_getter() -> Callable[[Context], Any]:
+    """The function that returns the span of a context, or None where there is none; in C where that is possible."""
+    try:
+        from opentelemetry.trace.propagation import _SPAN_KEY
+    except ImportError:
+        return get_current_span
+    return methodcaller("get", _SPAN_KEY)
+
+
+span_in: Final = _span_getter()
 
 
 def entry_points(*, group: str, name: str | None = None) -> Iterable[EntryPoint]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -14,6 +14,10 @@ _BY_NAME: Final = "suppress_instrumentation"  # the older of the two keys, still
 SUPPRESSED: Final[Mapping[str, bool]] = MappingProxyType(
     {_SUPPRESS_INSTRUMENTATION_KEY: True, _BY_NAME: True, _SUPPRESS_HTTP_INSTRUMENTATION_KEY: True}
 )
+
+
+# Whether a context has nothing that suppresses, which is nearly always so; in C, because each record asks.
+has_no_suppression: Final[Callable[[Context], bool]] = frozenset((_SUPPRESS_INSTRUMENTATION_KEY, _BY_NAME)).isdisjoint
 
 
 def is_suppressed(context: Context) -> bool:

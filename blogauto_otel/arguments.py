@@ -31,6 +31,7 @@ class SettingsArguments(TypedDict, total=False):
     sdk_disabled: bool | str | None
     config_file: str | None
     internal_log_level: str | None
+    gc_freeze: bool | str | None
     under_test: UnderTest | None
     traces_exporter: Sequence[str] | None
     metrics_exporter: Sequence[str] | None

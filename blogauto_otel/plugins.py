@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
+from blogauto_otel._otel import entry_points
 from blogauto_otel.errors import NotInstalledError
 
 
 def installed(group: str) -> tuple[str, ...]:
     """The names that are registered in a group."""
-    found = importlib.metadata.entry_points(group=group)
-    return tuple(dict.fromkeys(entry_point.name for entry_point in found))
+    return tuple(dict.fromkeys(entry_point.name for entry_point in entry_points(group=group)))
 
 
 def load(group: str, name: str) -> Any:
@@ -20,6 +19,6 @@ def load(group: str, name: str) -> Any:
     Raises:
         NotInstalledError: no package registers the name.
     """
-    for entry_point in importlib.metadata.entry_points(group=group, name=name):
+    for entry_point in entry_points(group=group, name=name):
         return entry_point.load()
     raise NotInstalledError(f"{name!r} is not installed")

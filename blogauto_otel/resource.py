@@ -43,7 +43,8 @@ def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> R
     redactor = build_redactor(settings) if redactor is None else redactor
     given = {**_from_detectors(settings), INSTANCE_ID: str(uuid.uuid4()), **settings.resource_attributes}
     own = {key: redactor.value(key, value) for key, value in given.items()}
-    return _resource({**_detected(), **own, **_decided(settings)})
+    redaction = {} if settings.redact else {semconv.REDACTION: "off"}
+    return _resource({**_detected(), **own, **redaction, **_decided(settings)})
 
 
 def _from_detectors(settings: Settings) -> Mapping[str, Any]:

@@ -17,23 +17,12 @@ trace id, so that services with the same rate sample the same traces.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Generic, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import unquote
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    DEFAULT_OFF,
-    DEFAULT_ON,
-    Decision,
-    ParentBasedTraceIdRatio,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
-from opentelemetry.trace import Link, SpanKind, TraceFlags, get_current_span
+from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
@@ -41,13 +30,13 @@ from blogauto_otel import plugins
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import NotInstalledError
+from blogauto_otel.samplers import ParentOrRate, TraceIdRatio
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
 
 PATH: Final = "url.path"
-_DROPPED: Final = SamplingResult(Decision.DROP)
-_UNTRACED: Final = ALWAYS_OFF
+_UNTRACED: Final = TraceIdRatio(0.0)
 
 
 def build_sampler(settings: Settings) -> RouteSampler:
@@ -69,7 +58,7 @@ def build_sampler(settings: Settings) -> RouteSampler:
         named or ParentOrRate(settings.effective_sample_rate),
         rules=[
             *((route, _UNTRACED) for route in _untraced_routes(settings)),
-            *((route, TraceIdRatioBased(rate)) for route, rate in rates.items()),
+            *((route, TraceIdRatio(rate)) for route, rate in rates.items()),
         ],
         is_named=named is not None,
     )
@@ -85,51 +74,38 @@ def _untraced_routes(settings: Settings) -> tuple[str, ...]:
     return (*settings.untraced_routes, settings.metrics_path) if settings.metrics_path else settings.untraced_routes
 
 
-class ParentOrRate(ParentBasedTraceIdRatio):
-    """The SDK's parent-based ratio sampler in one function, which makes unsampled requests cheap."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__(rate)
-        self._bound = TraceIdRatioBased.get_bound_for_rate(rate)
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,  # noqa: ARG002 - the interface
-        kind: SpanKind | None = None,  # noqa: ARG002
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,  # noqa: ARG002
-        trace_state: TraceState | None = None,  # noqa: ARG002
-    ) -> SamplingResult:
-        """See `Sampler`."""
-        parent = get_current_span(parent_context).get_span_context()
-        state = None
-        if parent.is_valid:
-            is_sampled, state = parent.trace_flags & TraceFlags.SAMPLED, parent.trace_state
-        else:
-            is_sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
-        if is_sampled:
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-        return SamplingResult(Decision.DROP, None, state) if state else _DROPPED
-
-
 def decides_alone(provider: object) -> bool:
     """Whether the user named the sampler; then only spans that it sampled are exported."""
     sampler = getattr(provider, "sampler", None)
     return isinstance(sampler, RouteSampler) and sampler.is_named
 
 
-class RouteSampler(Sampler):
+class RouteSampler:
     """Rules by route before a general sampler; see the table of the module.
 
-    `is_named` says that the user chose the general sampler by name (`OTEL_TRACES_SAMPLER`).
+    `is_named` says that the user chose the general sampler by name (`OTEL_TRACES_SAMPLER`). `is_sampled` is None when
+    only the `should_sample` of the general sampler knows, because it is another package's.
     """
 
-    def __init__(self, general: Sampler, *, rules: Iterable[tuple[str, Sampler]] = (), is_named: bool = False) -> None:
+    def __init__(self, general: Any, *, rules: Iterable[tuple[str, TraceIdRatio]] = (), is_named: bool = False) -> None:
         self._general = general
         self.is_named = is_named
         self._rules = RouteTable(rules)
+        self._find = self._rules.find
+        self._general_is_sampled: Callable[..., bool] | None = getattr(general, "is_sampled", None)
+        self.is_sampled = None if self._general_is_sampled is None else self._is_sampled
+
+    def _is_sampled(
+        self,
+        parent: SpanContext | None,
+        trace_id: int,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+    ) -> bool:
+        rule = self._rule(parent, attributes) if kind is SpanKind.SERVER and attributes else None
+        if rule is not None:
+            return rule.is_sampled(parent, trace_id)
+        return self._general_is_sampled(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
 
     def should_sample(
         self,
@@ -140,11 +116,11 @@ class RouteSampler(Sampler):
         attributes: Attributes = None,
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,  # noqa: ARG002 - the parent's applies, as in the SDK
-    ) -> SamplingResult:
+    ) -> Any:
         """Decide at the start of a span; `url.path` must be among the attributes it is started with."""
-        rule = self._rule(parent_context, attributes) if kind is SpanKind.SERVER and attributes else None
-        if rule is _UNTRACED:
-            return _dropped(parent_context)
+        parent = get_current_span(parent_context).get_span_context()
+        valid = parent if parent.is_valid else None
+        rule = self._rule(valid, attributes) if kind is SpanKind.SERVER and attributes else None
         chosen = rule or self._general
         return chosen.should_sample(parent_context, trace_id, name, kind, attributes, links)
 
@@ -156,44 +132,35 @@ class RouteSampler(Sampler):
         """A description for log lines."""
         return f"RouteSampler{{{len(self._rules)} rules, {self._general.get_description()}}}"
 
-    def _rule(self, parent_context: Context | None, attributes: Attributes) -> Sampler | None:
-        path = attributes.get(PATH) if attributes else None
-        if not isinstance(path, str):
+    def _rule(self, parent: SpanContext | None, attributes: Mapping[str, Any]) -> TraceIdRatio | None:
+        path = attributes.get(PATH)
+        if type(path) is not str or (parent is not None and not parent.is_remote):
             return None
-        rule = self._rules.find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
-        if rule is None:
-            return None
-        parent = get_current_span(parent_context).get_span_context()
-        return None if parent.is_valid and not parent.is_remote else rule
-
-
-def _dropped(parent_context: Context | None) -> SamplingResult:
-    state = get_current_span(parent_context).get_span_context().trace_state
-    return SamplingResult(Decision.DROP, trace_state=state) if state else _DROPPED
+        return self._find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
 
 
 # --- samplers by name ------------------------------------------------------------------------------------------------
 
 # https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
-_NAMED: Final[dict[str, Sampler | Callable[[float], Sampler]]] = {
-    "always_on": ALWAYS_ON,
-    "always_off": ALWAYS_OFF,
-    "traceidratio": TraceIdRatioBased,
-    "parentbased_always_on": DEFAULT_ON,
-    "parentbased_always_off": DEFAULT_OFF,
-    "parentbased_traceidratio": ParentBasedTraceIdRatio,
+_NAMED: Final[dict[str, Callable[[float], TraceIdRatio]]] = {
+    "always_on": lambda _: TraceIdRatio(1.0),
+    "always_off": lambda _: TraceIdRatio(0.0),
+    "traceidratio": TraceIdRatio,
+    "parentbased_always_on": lambda _: ParentOrRate(1.0),
+    "parentbased_always_off": lambda _: ParentOrRate(0.0),
+    "parentbased_traceidratio": ParentOrRate,
 }
+_WITH_RATIO: Final = frozenset(("traceidratio", "parentbased_traceidratio"))
 
 
-def _named_sampler(settings: Settings) -> Sampler | None:
+def _named_sampler(settings: Settings) -> Any:
+    """A sampler, or None."""
     if settings.sampler is None:
         return None
     name = settings.sampler.strip().lower()
-    known = _NAMED.get(name)
-    if isinstance(known, Sampler):
-        return known
-    if known is not None:
-        return known(_ratio(settings))
+    build = _NAMED.get(name)
+    if build is not None:
+        return build(_ratio(settings) if name in _WITH_RATIO else 1.0)
     return _installed_sampler(settings, settings.sampler.strip())
 
 
@@ -209,10 +176,12 @@ def _ratio(settings: Settings) -> float:
     return 1.0
 
 
-def _installed_sampler(settings: Settings, name: str) -> Sampler | None:
+def _installed_sampler(settings: Settings, name: str) -> Any:
     """A sampler of another package, from the SDK's group of entry points."""
     try:
         sampler = plugins.load("opentelemetry_traces_sampler", name)(settings.sampler_arg)
+        from opentelemetry.sdk.trace.sampling import Sampler  # the plugin has imported it
+
         if isinstance(sampler, Sampler):
             return sampler
         problem = "its factory made no Sampler"

@@ -19,6 +19,7 @@ SCOPE_SENTRY: Final = "blogauto_otel.sentry"
 # Attributes on spans and log records.
 SAMPLING_REASON: Final = "blogauto.sampling.reason"  # "error" or "slow": why an unsampled request has a span
 CLIENT_LEFT: Final = "blogauto.client_left"  # true when the client disconnected before the last byte
+REDACTION: Final = "blogauto.redaction"  # "off" on the resource of a process that redacts nothing
 REDELIVERED: Final = "blogauto.redelivered"  # true on the resource of replayed items
 TRUNCATED: Final = "blogauto.truncated"  # true on an item with a truncated value
 REQUEST_ID: Final = "request.id"

@@ -120,6 +120,15 @@ class Parts:
     hooks: Hooks | None = None
 
 
+def _histogram_reports(parts: Parts) -> tuple[Report, ...]:
+    """Which histograms the SDK records, and why: a measurement costs 6 to 12 µs there, and half a microsecond here."""
+    histograms = parts.metering.histograms if parts.metering is not None else None
+    if histograms is None or not histograms.left_to_sdk:
+        return ()
+    names = ", ".join(f"{name}: {why}" for name, why in tuple(histograms.left_to_sdk.items()))
+    return (Report("histograms", State.ON, f"recorded by the SDK: {names}"),)
+
+
 class Telemetry:
     """The handle of a configured process: flush, shut down, ask for the status.
 
@@ -199,7 +208,7 @@ class Telemetry:
             service=self.settings.service_name,
             environment=self.settings.environment,
             destinations={signal: redact(text) for signal, text in self._parts.destinations.items()},
-            instrumentation=integrations.current_reports(self._parts.reports),
+            instrumentation=(*integrations.current_reports(self._parts.reports), *_histogram_reports(self._parts)),
             problems=tuple(map(redact, (*self._problems, *self_test.problems()))),
             delivery=self._parts.delivery.stats(),
             swallowed=_guard.swallowed(),

@@ -146,7 +146,7 @@ class Drill:
         self._write_rules(exceeded=True)
         return Stack(
             self._folder,
-            overlays=("export-prometheus-pull",),
+            overlays=("process-redact", "export-prometheus-pull"),
             backend=f"{LOOPBACK}:{port}",
             interval="1s",
             alertmanager=_alertmanager(self._folder, webhook),

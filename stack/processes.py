@@ -50,6 +50,7 @@ __all__ = [
     "collector_environment",
     "ensure_programs",
     "eventually",
+    "executable",
     "free_port",
     "get",
     "prometheus_config",
@@ -79,7 +80,11 @@ class Programs:
     jaeger: Path
 
 
-def ensure_programs(report: build.Report = lambda line: print(line, file=sys.stderr, flush=True)) -> Programs:
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def ensure_programs(report: build.Report = _report) -> Programs:
     """The executables, built (or copied from images) if they are not in the cache; takes minutes the first time.
 
     Raises:
@@ -87,6 +92,17 @@ def ensure_programs(report: build.Report = lambda line: print(line, file=sys.std
     """
     quiet = not build.missing()
     return Programs(**build.ensure(report=(lambda _line: None) if quiet else report))
+
+
+def executable(name: str) -> Path:
+    """One executable; builds its own program and no other, if that is not in the cache.
+
+    Raises:
+        stack.build.BuildError: one message that says what the machine must have.
+    """
+    programs = [program for program in build.PROGRAMS if name in program.packages]
+    quiet = not build.missing(programs)
+    return build.ensure(programs, (lambda _line: None) if quiet else _report)[name]
 
 
 # The overlays of docker-compose.yml, with a file in place of Loki.
@@ -178,7 +194,7 @@ def start_collector(
 ) -> Collector:
     """Start a Collector with base.yaml and the named overlays; data and log go under `tmp`."""
     ports = {name: free_port() for name in COLLECTOR_PORTS}
-    command = [str(ensure_programs().otelcol), *collector_arguments(overlays, extra)]
+    command = [str(executable("otelcol")), *collector_arguments(overlays, extra)]
     return Collector(command, ports=ports, env={**collector_environment(tmp, ports), **(env or {})}, tmp=tmp)
 
 
@@ -289,7 +305,7 @@ def start_prometheus(
     if config is None:
         config = prometheus_config(tmp, {"localhost:9090": f"{LOOPBACK}:{port}"}, rules=SHIPPED_RULES)
     command = [
-        str(ensure_programs().prometheus),
+        str(executable("prometheus")),
         f"--config.file={config}",
         f"--storage.tsdb.path={tmp / 'prometheus'}",
         f"--web.listen-address={LOOPBACK}:{port}",
@@ -356,7 +372,7 @@ def start_jaeger(
         **{f"JAEGER_{name}_PORT": str(port) for name, port in ports.items()},
         **(env or {}),
     }
-    command = [str(ensure_programs().jaeger), f"--config=file:{BACKENDS / 'jaeger' / 'jaeger.yaml'}"]
+    command = [str(executable("jaeger")), f"--config=file:{BACKENDS / 'jaeger' / 'jaeger.yaml'}"]
     return Jaeger(command, ports=ports, env=variables, tmp=tmp)
 
 
@@ -372,7 +388,7 @@ def start_alertmanager(config: Path | None = None, *, tmp: Path, port: int | Non
     """Start Alertmanager with `config` (default: the shipped file), alone, without a cluster port."""
     port = port or free_port()
     command = [
-        str(ensure_programs().alertmanager),
+        str(executable("alertmanager")),
         f"--config.file={config or BACKENDS / 'alertmanager' / 'alertmanager.yml'}",
         f"--storage.path={tmp / 'alertmanager'}",
         f"--web.listen-address={LOOPBACK}:{port}",

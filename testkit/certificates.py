@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Python 3.13 verifies as strictly as RFC 5280: an authority states what its key may do.
+_AUTHORITY = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
 Context = Callable[[], ssl.SSLContext]
 
 _CA_CONFIG = """[ca]
@@ -19,6 +22,10 @@ serial = {folder}/serial
 default_md = sha256
 policy = any
 copy_extensions = copy
+x509_extensions = server
+[server]
+authorityKeyIdentifier = keyid
+subjectKeyIdentifier = hash
 [any]
 commonName = supplied
 """
@@ -26,8 +33,12 @@ commonName = supplied
 
 @dataclass(frozen=True)
 class Certificates:
-    """A trusted authority, an unknown one, and server contexts of the trusted one."""
+    """A trusted authority, an unknown one, and server contexts of the trusted one.
 
+    The folder also has `server` and `client`, each with a certificate (`.pem`) of that authority and its key (`.key`).
+    """
+
+    folder: Path
     authority: Path
     unknown: Path
     server: Context
@@ -37,10 +48,13 @@ class Certificates:
 def make(folder: Path) -> Certificates:
     """Generate them for 127.0.0.1."""
     for name in ("authority", "unknown"):
-        _openssl(folder, "req", "-x509", *_key(name), "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2")
+        subject = ["-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2"]
+        _openssl(folder, "req", "-x509", *_key(name), *subject, *_AUTHORITY)
     _signed(folder, "server", "-days", "2")
+    _signed(folder, "client", "-days", "2")
     _signed(folder, "expired", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")
     return Certificates(
+        folder=folder,
         authority=folder / "authority.pem",
         unknown=folder / "unknown.pem",
         server=_context(folder, "server"),

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioB
 
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation.span_context import BoundContextProcessor
 from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
 Labels = tuple[tuple[str, Any], ...]
@@ -37,6 +38,8 @@ class Recording:
         sampler_ = sampler or ParentBased(TraceIdRatioBased(1.0))
         ours = BlogautoTracerProvider(sampler=sampler_) if deferred else None
         self.tracers = ours or TracerProvider(sampler=sampler_, shutdown_on_exit=False)
+        if ours is not None:
+            ours.add_span_processor(BoundContextProcessor())
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
         self.tracer = self.tracers.get_tracer("tests")

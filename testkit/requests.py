@@ -45,12 +45,12 @@ class DeferredSpan:
 
 
 class Watched(Recording):
-    """A recording with the server instrumentation installed."""
+    """A recording with the server instrumentation installed; with our tracer provider, unless `deferred` is False."""
 
     report: Report
 
-    def __init__(self, *, instrument: bool = True, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, *, instrument: bool = True, deferred: bool = True, **settings: Any) -> None:
+        super().__init__(deferred=deferred, **settings)
         self.deferred: list[DeferredSpan] = []
         self.context = dataclasses.replace(
             self.context,

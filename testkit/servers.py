@@ -25,6 +25,17 @@ def gunicorn(app: str, *options: str) -> Command:
     return lambda port: python("-m", "gunicorn", app, "-k", worker, "-b", f"{LOOPBACK}:{port}", *options)
 
 
+def hypercorn(app: str, *options: str) -> Command:
+    """`python -m hypercorn`, with asyncio."""
+    return lambda port: python("-m", "hypercorn", app, "--bind", f"{LOOPBACK}:{port}", *options)
+
+
+def granian(app: str, *options: str) -> Command:
+    """`python -m granian` with its ASGI interface."""
+    command = ("-m", "granian", "--interface", "asgi", "--host", LOOPBACK, "--log-level", "warning")
+    return lambda port: python(*command, "--port", str(port), *options, app)
+
+
 def launched(command: Command) -> Command:
     """The same server under `opentelemetry-instrument`, which takes a program, not a module."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from opentelemetry import metrics, propagate, trace
@@ -394,6 +395,47 @@ print(json.dumps(list(found["shop.wait"].data.data_points[0].explicit_bounds)))
 """)
     )
     assert json.loads(out.splitlines()[-1]) == [1.0, 2.0]
+
+
+VIEWS = """
+file_format: "1.0"
+meter_provider:
+  readers: [{periodic: {exporter: {console: }}}]
+  views:
+    - selector: {instrument_name: shop.wait, instrument_type: histogram, meter_name: shop}
+      stream:
+        name: shop.waited
+        description: Seconds in the queue.
+        attribute_keys: {included: ["shop.*"], excluded: ["*.user"]}
+        aggregation: {explicit_bucket_histogram: {boundaries: [1.0, 2.0], record_min_max: false}}
+    - {selector: {instrument_name: "blogauto.keywords.*"}, stream: {aggregation: {drop: }}}
+    - {selector: {instrument_name: "shop.*"}, stream: {name: all}}
+"""
+
+
+def test_the_views_of_a_configuration_file_apply(run: Run, tmp_path: Path) -> None:
+    """The last is refused by the SDK, because it gives several instruments one name."""
+    file = tmp_path / "otel.yaml"
+    file.write_text(VIEWS)
+    done = run(
+        """
+from opentelemetry import metrics
+telemetry = blogauto_otel.configure(console="off")
+wait = metrics.get_meter("shop").create_histogram("shop.wait")
+wait.record(1.5, {"shop.queue": "a", "shop.user": "bob", "other": "x"})
+blogauto_otel.metrics.business.keywords_analyzed.add(1)
+data = telemetry._parts.metering.reader.collect_now()
+found = {metric.name: metric for resource in data.resource_metrics for scope in resource.scope_metrics
+         for metric in scope.metrics}
+assert "blogauto.keywords.analyzed" not in found
+[point] = found["shop.waited"].data.data_points
+print(json.dumps([found["shop.waited"].description, list(point.explicit_bounds), dict(point.attributes)]))
+""",
+        OTEL_CONFIG_FILE=str(file),
+    )
+    last = [line for line in succeeds(done).splitlines() if line.startswith('["Seconds')][-1]
+    assert json.loads(last) == ["Seconds in the queue.", [1.0, 2.0], {"shop.queue": "a"}]
+    assert "meter_provider.views[2]: " in done.stderr
 
 
 def test_every_instrumentation_gets_the_hooks(run: Run) -> None:

@@ -68,11 +68,12 @@ logger_provider:
 ```
 
 Supported are the resource with its attributes and detectors, limits, propagators, the samplers `always_on`,
-`always_off`, `trace_id_ratio_based` and `parent_based`, batch processors and periodic readers with one OTLP exporter
-for each signal, console exporters, the Prometheus exporter, the exemplar filter, the default cardinality limit, and the
-captured headers and known methods of HTTP servers. A `simple` processor exports OTLP in batches too. A provider or
-propagator that the file omits is off. Other nodes are named in the log at start. A file that cannot be read costs one
-warning, and the variables apply.
+`always_off`, `trace_id_ratio_based` (also as `probability`), `parent_based` and, of `composite/development`, one of
+these or `parent_threshold`, views (without a cardinality limit of their own), batch processors and periodic readers
+with one OTLP exporter for each signal, console exporters, the Prometheus exporter, the exemplar filter, the default
+cardinality limit, and the captured headers and known methods of HTTP servers. A `simple` processor exports OTLP in
+batches too. A provider or propagator that the file omits is off. Other nodes are named in the log at start. A file that
+cannot be read costs one warning, and the variables apply.
 """
 VARIABLES_HEAD: Final = """## Variables of OpenTelemetry
 

@@ -90,7 +90,18 @@ def source(suite: Suite) -> Path:
         downloads = cache_root() / "downloads"
         downloads.mkdir(parents=True, exist_ok=True)
         wanted = f"{suite.name}=={suite.version}"
-        _run([*_pip(sys.executable), "download", "--no-deps", "--no-binary", ":all:", "--dest", str(downloads), wanted])
+        _run(
+            [
+                *_pip(sys.executable),
+                "download",
+                "--no-deps",
+                "--no-binary",
+                suite.name,
+                "--dest",
+                str(downloads),
+                wanted,
+            ]
+        )
         prefix = suite.name.replace("-", "_").lower()
         [archive] = [
             path for path in downloads.glob("*.tar.gz") if path.name.lower() == f"{prefix}-{suite.version}.tar.gz"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from typing import Final, TypeAlias
 
 from opentelemetry import trace
 
-from blogauto_otel import semconv
+from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guarded, log_once
 from blogauto_otel.api.text import safe_text
 
@@ -23,23 +24,70 @@ _INT64: Final = 2**63  # beyond, a number is its text: OTLP has no room for it, 
 
 
 class Scope:
-    """The values of one request, which change in place; or those outside requests, replaced as a whole.
+    """The values outside requests, replaced as a whole: a copy of the context has its own."""
+
+    __slots__ = ("outside", "secret_path", "values")
+
+    is_request = False
+    has_ended = False
+
+    def __init__(self, values: dict[str, Value], secret_path: object = None) -> None:
+        self.values = self.outside = values  # what a request begins with
+        self.secret_path = secret_path  # of the request that this task has just answered; see `server.paths`
+
+
+class RequestScope(Scope):
+    """The values of one request, which change in place; made when they are first asked for.
 
     A request has one scope for all its tasks and threads, because `BaseHTTPMiddleware` and the thread pool run parts
-    of it in copies of its context, where a bind would be lost. Outside requests the copy is the right scope.
+    of it in copies of its context, where a bind would be lost.
     """
 
-    __slots__ = ("has_ended", "is_request", "outside", "values")
+    __slots__ = ("_values", "has_ended", "id")
 
-    def __init__(self, values: dict[str, Value], outside: dict[str, Value] | None = None) -> None:
-        self.values = values
-        self.outside = values if outside is None else outside
-        self.is_request = outside is not None
+    is_request = True
+
+    def __init__(self, request_id: bytes, outside: dict[str, Value]) -> None:
+        self._values: dict[str, Value] | None = None
         self.has_ended = False
+        self.secret_path = None
+        self.id = request_id
+        self.outside = outside
+
+    @property
+    def values(self) -> dict[str, Value]:  # type: ignore[override]
+        """What was bound outside requests, the request id, and what the request binds."""
+        found = self._values
+        return self._open() if found is None else found
+
+    def _open(self) -> dict[str, Value]:
+        with _opening:  # several threads of a request must get the same object
+            if self._values is None:
+                self._values = {**self.outside, semconv.REQUEST_ID: self.id.decode("ascii")}
+            return self._values
 
 
+class _Opening:
+    """A reentrant lock, fresh in a forked child."""
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+
+    def after_fork_in_child(self) -> None:
+        """A thread of the parent may have held the lock."""
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_opening: Final = _process.register(_Opening())
 _EMPTY: Final = Scope({})
-_current: Final[ContextVar[Scope]] = ContextVar("blogauto_otel_bound", default=_EMPTY)
+# The one variable of ours. Beside it stands OpenTelemetry's own, for everybody else.
+SCOPE: Final[ContextVar[Scope]] = ContextVar("blogauto_otel_scope", default=_EMPTY)
 RequestToken: TypeAlias = Token[Scope]
 
 
@@ -59,7 +107,7 @@ def bind(**values: object) -> None:
     """
     new = {_ATTRIBUTE_NAMES.get(name, name): _plain(value) for name, value in values.items() if value is not None}
     unbind(*(name for name, value in values.items() if value is None))
-    current = _current.get()
+    current = SCOPE.get()
     free = MAX_BOUND - len(current.values)
     fitting = {name: value for name, value in new.items() if name in current.values or (free := free - 1) >= 0}
     if len(fitting) < len(new):
@@ -69,7 +117,7 @@ def bind(**values: object) -> None:
     if current.is_request:
         current.values.update(fitting)
     else:
-        _current.set(Scope({**current.values, **fitting}))
+        SCOPE.set(Scope({**current.values, **fitting}, current.secret_path))
     span = trace.get_current_span()
     if span.is_recording():
         span.set_attributes(fitting)
@@ -79,19 +127,20 @@ def bind(**values: object) -> None:
 def unbind(*names: str) -> None:
     """Remove `names` from later spans and log records; a name that is not bound is ignored."""
     gone = {_ATTRIBUTE_NAMES.get(name, name) for name in names}
-    current = _current.get()
+    current = SCOPE.get()
     if not gone & current.values.keys():
         return
     if current.is_request:
         for name in gone:
             current.values.pop(name, None)
     else:
-        _current.set(Scope({name: value for name, value in current.values.items() if name not in gone}))
+        kept = {name: value for name, value in current.values.items() if name not in gone}
+        SCOPE.set(Scope(kept, current.secret_path))
 
 
 def bound() -> Mapping[str, Value]:
     """The attributes of later spans and log records; in a request, its `request.id` too (a copy)."""
-    values = _current.get().values
+    values = SCOPE.get().values
     # Most calls return an empty mapping, which needs no copy. The copy is one atomic step for other threads.
     return dict(values) if values else values
 
@@ -99,20 +148,14 @@ def bound() -> Mapping[str, Value]:
 def begin_request(request_id: str) -> RequestToken:
     """Open a new scope with what was bound outside requests, and nothing that another request bound."""
     # A pipelined request on one connection starts in the context of the request before it.
-    outside = _current.get().outside
-    return _current.set(Scope({**outside, semconv.REQUEST_ID: request_id}, outside))
+    return SCOPE.set(RequestScope(request_id.encode("ascii"), SCOPE.get().outside))
 
 
 def end_request(token: RequestToken) -> None:
     """End the request and leave its scope; tasks that the request left behind keep it."""
-    request = _current.get()
-    if leave(token):
-        mark_ended(request)
-
-
-def mark_ended(scope: Scope) -> None:
-    """Mark the request of this scope as ended, so that timers which it has set leave it."""
-    scope.has_ended = scope.is_request
+    request = SCOPE.get()
+    if leave(token) and isinstance(request, RequestScope):
+        request.has_ended = True
 
 
 def leave(token: RequestToken) -> bool:
@@ -120,7 +163,7 @@ def leave(token: RequestToken) -> bool:
     # An abandoned coroutine is closed by the garbage collector in whatever context it meets, which may be another
     # request's.
     try:
-        _current.reset(token)
+        SCOPE.reset(token)
     except ValueError:
         return False
     return True
@@ -128,21 +171,21 @@ def leave(token: RequestToken) -> bool:
 
 def in_request() -> bool:
     """True in the scope of a request, also after its end."""
-    return _current.get().is_request
+    return SCOPE.get().is_request
 
 
 def leave_ended_request() -> bool:
     """Leave the scope of a request that has ended; True when there was one. What was bound outside requests stays."""
-    request = _current.get()
+    request = SCOPE.get()
     if not request.has_ended:
         return False
-    _current.set(Scope(request.outside))
+    SCOPE.set(Scope(request.outside))
     return True
 
 
 def current_request_id() -> str | None:
     """The id of the request being answered, or None outside one."""
-    value = _current.get().values.get(semconv.REQUEST_ID)
+    value = SCOPE.get().values.get(semconv.REQUEST_ID)
     return None if value is None else str(value)
 
 
@@ -154,15 +197,14 @@ def _plain(value: object) -> Value:
 
 def scope() -> Scope | None:
     """The current scope, for `enter` in another thread; None when nothing is bound."""
-    current = _current.get()
+    current = SCOPE.get()
     return None if current is _EMPTY else current
 
 
-def current_scope() -> Scope:
-    """The scope in force, also when nothing is bound; `enter` puts it in force again."""
-    return _current.get()
+# The scope in force, also when nothing is bound; `enter` puts it in force again.
+current_scope: Final[Callable[[], Scope]] = SCOPE.get
 
 
 def enter(scope: Scope) -> RequestToken:
     """Work within `scope` until `leave` is given what this returns."""
-    return _current.set(scope)
+    return SCOPE.set(scope)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
 
+from opentelemetry.context import get_current
 from opentelemetry.metrics import Meter, MeterProvider
 
 from blogauto_otel._guard import guard, is_foreign, log_once, swallow
@@ -199,6 +200,19 @@ class Gauge(Instrument[P]):
 class Histogram(Instrument[P]):
     """A histogram: the distribution of durations or sizes."""
 
+    def bound(self, **attributes: Any) -> Callable[[float], None]:
+        """A function that records into one series; its labels are looked at now, and not for each measurement."""
+        labels = self._labels((), attributes)
+
+        def record(value: float) -> None:
+            try:
+                self._record(self._checked(value), labels)
+            except BaseException as error:
+                if not swallow(f"measuring {self.spec.name}", error):
+                    raise
+
+        return record
+
     def record(self, value: float, /, *args: P.args, **attributes: P.kwargs) -> None:
         """Record `value` (0 or more, finite, in the declared unit), under the declared attributes."""
         self._measure(value, args, attributes)
@@ -317,9 +331,21 @@ def _ignore(amount: float, labels: Labels) -> None:
 
 
 def _make_histogram(meter: Meter, namespace: str, spec: MetricSpec) -> Record:
+    """Each series is bound once; its labels are one object, which `Instrument` remembers."""
+    from blogauto_otel.sdk.histogram import Bound, bind  # with a provider, the SDK is there
+
     edges = list(spec.boundaries) or None
     name = spec.otel_name(namespace)
-    return meter.create_histogram(name, spec.unit, spec.description, explicit_bucket_boundaries_advisory=edges).record
+    made = meter.create_histogram(name, spec.unit, spec.description, explicit_bucket_boundaries_advisory=edges)
+    series: BoundedMemo[int, tuple[Labels, Bound]] = BoundedMemo(MAX_KNOWN)
+
+    def record(amount: float, labels: Labels) -> None:
+        found = series.get(id(labels))
+        if found is None or found[0] is not labels:
+            found = series.remember(id(labels), (labels, bind(made, labels)))
+        found[1].record(amount, get_current())
+
+    return record
 
 
 _MAKERS: Final[Mapping[Kind, Callable[[Meter, str, MetricSpec], Record]]] = {

@@ -12,16 +12,21 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, swallow
+from blogauto_otel._memo import BoundedMemo
+from blogauto_otel._otel import span_in
 from blogauto_otel._process import register
 from blogauto_otel.api.instruments import AtMost, counter, histogram
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_NAMES: Final = 1000  # of operations with their outcome, for which what records is remembered
 
 _SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -95,9 +100,9 @@ class Operation:
         self._runs: list[_Run] = []
 
     def __enter__(self) -> Span:
-        run = _Run(self._name, self._attributes)
+        # The span of a second run tells the two apart at their ends.
+        run = _Run(self._name, self._attributes, needs_span=bool(self._runs))
         self._runs.append(run)
-        run.make_current()
         return run.span
 
     def __exit__(
@@ -133,33 +138,57 @@ class Operation:
 class _Run:
     """One execution of an operation, from its span's start to its end."""
 
-    __slots__ = ("_name", "_started", "_token", "span")
+    __slots__ = ("_has_span", "_name", "_started", "_token", "span")
 
-    def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
+    def __init__(
+        self, name: str, attributes: dict[str, AttributeValue], *, is_current: bool = True, needs_span: bool = False
+    ) -> None:
         self._name = name
         self._token: Any = None
-        self.span: Span = trace.INVALID_SPAN
-        with guard("starting an operation"):
-            self.span = _tracer().start_span(safe_text(name, 200), attributes=attributes)
+        current = span_in(get_current())
+        provider = trace.get_tracer_provider()
+        # Below a span of ours that is not sampled none is, and this one stands for the operation.
+        self._has_span = (
+            needs_span
+            or getattr(current, "is_sampled", None) is not False
+            or not getattr(provider, "drops_below_unsampled", False)
+        )
+        self.span: Span = current if current is not None else trace.INVALID_SPAN
+        if self._has_span:
+            self._start(provider, attributes, is_current=is_current)
+        elif is_current:
+            self._enter(get_current())
         self._started = time.perf_counter()
 
-    def make_current(self) -> None:
+    def _start(
+        self, provider: trace.TracerProvider, attributes: dict[str, AttributeValue], *, is_current: bool
+    ) -> None:
+        self.span = trace.INVALID_SPAN
         with guard("starting an operation"):
-            inside = trace.set_span_in_context(self.span)
-            self._token = otel_context.attach(otel_context.set_value(_CURRENT, self._name, inside))
+            self.span = _tracer(provider).start_span(safe_text(self._name, 200), attributes=attributes)
+            if is_current:
+                self._enter(trace.set_span_in_context(self.span))
+
+    def _enter(self, context: Context) -> None:
+        self._token = otel_context.attach(otel_context.set_value(_CURRENT, self._name, context))
 
     def finish(self, error: BaseException | None) -> None:
         seconds = time.perf_counter() - self._started
         outcome: Outcome = "success" if error is None else "error" if isinstance(error, Exception) else "cancelled"
-        with guard("measuring an operation"):
-            # Before the span is left, so that the measurement's exemplar points at it.
-            operation_duration.record(seconds, operation=self._name, outcome=outcome)
-        if error is not None and outcome == "error":
+        # Before the span is left, so that the measurement's exemplar points at it.
+        try:
+            record = _state.durations.get((self._name, outcome)) or _duration_of(self._name, outcome)
+            record(seconds)
+        except BaseException as broken:  # a name that is no text
+            if not swallow("measuring an operation", broken):
+                raise
+        if outcome == "error" and error is not None:
             self._record_error(error)
         if self._token is not None:
             _detach(self._token)
-        with guard("ending an operation"):
-            self.span.end()
+        if self._has_span or error is not None:  # of the span that stands for it, the exception remembers the end
+            with guard("ending an operation"):
+                self.span.end()
 
     def _record_error(self, error: BaseException) -> None:
         with guard("measuring an operation"):
@@ -182,16 +211,28 @@ def _detach(token: Any) -> None:
 
 def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with Operation(name, **attributes):
-            return await function(*args, **kwargs)
+        run = _Run(name, attributes)
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            run.finish(error)
+            raise
+        run.finish(None)
+        return result
 
     return call
 
 
 def _around_function(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        with Operation(name, **attributes):
-            return function(*args, **kwargs)
+        run = _Run(name, attributes)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            run.finish(error)
+            raise
+        run.finish(None)
+        return result
 
     return call
 
@@ -202,7 +243,7 @@ class _DetachedRun:
     __slots__ = ("_run",)
 
     def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
-        self._run = _Run(name, attributes)
+        self._run = _Run(name, attributes, is_current=False)
 
     def __enter__(self) -> None:
         return None
@@ -237,10 +278,19 @@ _WRAPPERS: Final = (
 )
 
 
+def _duration_of(name: str, outcome: Outcome) -> Callable[[float], None]:
+    """What records the durations of an operation."""
+    return _state.durations.remember((name, outcome), operation_duration.bound(operation=name, outcome=outcome))
+
+
 class _State:
-    """The tracer of the current provider: asking for one costs ten times what starting a span costs."""
+    """The tracer of the current provider: asking for one costs ten times what starting a span costs.
+
+    Likewise what records the durations of each operation by its outcome.
+    """
 
     def __init__(self) -> None:
+        self.durations: BoundedMemo[tuple[str, str], Callable[[float], None]] = BoundedMemo(MAX_NAMES)
         self.provider: object = None
         self.tracer: trace.Tracer = trace.NoOpTracer()
 
@@ -248,8 +298,7 @@ class _State:
 _state: Final = register(_State())
 
 
-def _tracer() -> trace.Tracer:
-    provider = trace.get_tracer_provider()
+def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
     if provider is not _state.provider:
         _state.tracer = provider.get_tracer(semconv.SCOPE_OPERATION)
         _state.provider = provider

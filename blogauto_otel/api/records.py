@@ -7,6 +7,7 @@ has its message and arguments as its body.
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import Any, Final
 
 from opentelemetry.semconv.attributes import code_attributes, exception_attributes
@@ -15,14 +16,10 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.api.context import bound
 from blogauto_otel.api.text import bounded, plain, safe_text, stacktrace, type_name
+from blogauto_otel.otlp.log_records import FIELDS, NOT_EXTRA, NOT_EXTRA_PREFIXES
 
 MAX_BODY: Final = 32_768
-EVENT_NAME: Final = "event.name"
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
-# What formatters, uvicorn and OpenTelemetry's own instrumentation leave on a record.
-_NOT_EXTRA: Final = _STANDARD | {"message", "asctime", "taskName", "color_message"}
-_NOT_EXTRA_PREFIXES: Final = ("_", "otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName")
 # Of structlog's event dictionary: what the record says already.
 _STRUCTLOG_OWN: Final = frozenset({"event", "level", "logger", "timestamp", "exc_info", "stack_info", "exception"})
 
@@ -39,7 +36,7 @@ def read(record: logging.LogRecord) -> tuple[Any, dict[str, Any]]:
     if type(body) is str and len(body) > MAX_BODY:
         body = bounded(body, MAX_BODY)
         attributes[semconv.TRUNCATED] = True
-    if len(record.__dict__) != len(_STANDARD):
+    if len(record.__dict__) != len(FIELDS):
         _add_extras(record, attributes)
     if record.exc_info or record.exc_text:
         _add_exception(record, attributes)
@@ -71,8 +68,11 @@ def _structure(message: Any, attributes: dict[str, Any]) -> Any:
 
 
 def _add_extras(record: logging.LogRecord, attributes: dict[str, Any]) -> None:
-    for key, value in tuple(record.__dict__.items()):
-        if key in _NOT_EXTRA or not isinstance(key, str) or key.startswith(_NOT_EXTRA_PREFIXES):
+    fields = record.__dict__
+    # What a record is made with comes first; one that lacks some of it is looked through.
+    first = len(FIELDS) if next(islice(fields, len(FIELDS) - 1, None), None) == FIELDS[-1] else 0
+    for key, value in tuple(islice(fields.items(), first, None)):
+        if key in NOT_EXTRA or not isinstance(key, str) or key.startswith(NOT_EXTRA_PREFIXES):
             continue
         readable = plain(value)
         if key == "extra" and isinstance(readable, dict):  # loguru's

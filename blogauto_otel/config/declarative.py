@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from blogauto_otel.config.files import Substitution, read_file
 from blogauto_otel.config.nodes import (
+    COMPOSITE,
     DEFAULT_DELEGATES,
     EXPORTERS,
+    FOLLOW_PARENT,
     LOW_PRIORITY,
     PROVIDERS,
     SAMPLERS,
@@ -22,6 +24,7 @@ from blogauto_otel.config.nodes import (
     text_of,
     typed,
 )
+from blogauto_otel.config.views import ViewConfig, view_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class FileSettings:
     texts: Mapping[str, str]
     places: Mapping[str, str]
     resource_attributes: Mapping[str, Any]  # with their types, which no text of a variable holds
+    views: tuple[ViewConfig, ...]
     unsupported: tuple[str, ...]
     problems: tuple[str, ...]
     substituted: frozenset[str]  # environment variables that the file refers to
@@ -56,6 +60,7 @@ def load_file(path: str, environ: Mapping[str, str]) -> FileSettings:
         translation.texts,
         translation.places,
         translation.resource_attributes,
+        tuple(translation.views),
         tuple(translation.unsupported),
         tuple(translation.problems),
         frozenset(substitution.names),
@@ -70,6 +75,7 @@ class _Translation:
     texts: dict[str, str] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     resource_attributes: dict[str, Any] = field(default_factory=dict)
+    views: list[ViewConfig] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     exporters: dict[str, list[str]] = field(default_factory=lambda: {signal: [] for signal in PROVIDERS})
@@ -142,6 +148,11 @@ class _Translation:
             if value is not None:
                 self.resource_attributes[str(item["name"])] = value
 
+    def view(self, node: Any, path: str) -> None:
+        """The views of the meter provider."""
+        for index, view in enumerate(node or ()):
+            self.views.append(view_of(view, f"{path}[{index}]", self.unsupported.append))
+
     def encoding(self, node: Any, path: str) -> None:
         """Of OTLP by HTTP."""
         if node not in (None, "protobuf"):
@@ -151,21 +162,26 @@ class _Translation:
         """A sampler, or one that follows the parent with a sampler for roots."""
         if node is None:
             return
-        [(name, options)] = node.items()
-        prefix = ""
-        if name == "parent_based":
-            delegates = options or {}
-            prefix, path = "parentbased_", f"{path}.parent_based"
-            self._check_delegates(delegates, path)
-            [(name, options)] = (delegates.get("root") or {"always_on": None}).items()
-            path = f"{path}.root"
-        if name not in SAMPLERS:
-            self.unsupported.append(f"{path}.{name}")
+        name, ratio, place = self._sampler(node, path)
+        if name is None:
+            self.unsupported.append(place)
             return
-        self.texts["OTEL_TRACES_SAMPLER"] = prefix + SAMPLERS[name]
-        self.places["OTEL_TRACES_SAMPLER"] = path
-        if options and options.get("ratio") is not None:
-            self.texts["OTEL_TRACES_SAMPLER_ARG"] = text_of(options["ratio"])
+        self.texts["OTEL_TRACES_SAMPLER"], self.places["OTEL_TRACES_SAMPLER"] = name, place
+        if ratio is not None:
+            self.texts["OTEL_TRACES_SAMPLER_ARG"] = text_of(ratio)
+
+    def _sampler(self, node: Any, path: str) -> tuple[str | None, Any, str]:
+        """Name and ratio of a sampler, and its place; no name where nothing here does the same."""
+        [(kind, options)] = node.items()
+        options, place = options or {}, f"{path}.{kind}"
+        if kind == COMPOSITE:
+            return self._sampler(options, place)
+        if kind in FOLLOW_PARENT:
+            if kind == "parent_based":
+                self._check_delegates(options, place)
+            name, ratio, place = self._sampler(options.get("root") or {"always_on": None}, f"{place}.root")
+            return (f"parentbased_{name}" if name in SAMPLERS.values() else None), ratio, place
+        return SAMPLERS.get(kind), options.get("ratio"), place
 
     def _check_delegates(self, delegates: Mapping[str, Any], path: str) -> None:
         for name, sampler in delegates.items():
@@ -178,6 +194,7 @@ _HANDLERS: Final[Mapping[str, Callable[[_Translation, Any, str], None]]] = Mappi
         "file_format": _Translation.file_format,
         "resource.attributes": _Translation.attributes,
         "tracer_provider.sampler": _Translation.sampler,
+        "meter_provider.views": _Translation.view,
         **{f"{node}.encoding": _Translation.encoding for node, (_, kind) in EXPORTERS.items() if kind == "otlp_http"},
     }
 )

@@ -13,11 +13,10 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import variables
-from blogauto_otel.config.declarative import FileSettings, load_file
 from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words
 from blogauto_otel.config.settings import (
     FIELDS,
@@ -29,7 +28,11 @@ from blogauto_otel.config.settings import (
     option_of,
     without_credentials,
 )
+from blogauto_otel.config.views import ViewConfig
 from blogauto_otel.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from blogauto_otel.config.declarative import FileSettings
 
 Environment = Mapping[str, str]
 CONFIG_FILE: Final = "config_file"  # the field that is read before all others
@@ -42,6 +45,7 @@ class Loaded:
     settings: Settings
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()  # worth one log line, and no problem
+    views: tuple[ViewConfig, ...] = ()  # of the configuration file
 
 
 def load(environ: Environment | None = None, **arguments: object) -> Loaded:
@@ -77,7 +81,7 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     values = _with_names_of_resource(values)
     if "service_name" not in values:
         notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")
-    return Loaded(Settings(**values), tuple(problems), notes)
+    return Loaded(Settings(**values), tuple(problems), notes, reading.views)
 
 
 HOW_TO_NAME_IT: Final = "set OTEL_SERVICE_NAME, or configure(service_name=...)"
@@ -92,6 +96,7 @@ class _Reading:
         self._file: FileSettings | None = None
         self.values: dict[str, Any] = {}
         self.notes: tuple[str, ...] = ()
+        self.views: tuple[ViewConfig, ...] = ()
         self.shown_as: dict[str, str] = {}  # where the value of a field was given: variable or argument
         self.problems = [
             f"configure() has no setting {name!r}{variables.did_you_mean(name, FIELDS)}"
@@ -105,12 +110,15 @@ class _Reading:
         path = self.values.get(CONFIG_FILE)
         if path is None:
             return
+        from blogauto_otel.config.declarative import load_file  # only where a file is named
+
         try:
             self._file = file = load_file(path, self._source)
         except Exception as error:  # noqa: BLE001 - a file may hold anything, such as an endless alias
             reason = error if isinstance(error, ConfigurationError) else f"it cannot be read ({type(error).__name__})"
             self.problems.append(f"OTEL_CONFIG_FILE={path!r}: {reason}; using the environment variables")
             return
+        self.views = file.views
         self.problems += [f"{path}: {problem}" for problem in file.problems]
         if file.unsupported:
             self.problems.append(f"{path}: not supported and without effect: {', '.join(file.unsupported)}")
@@ -212,6 +220,7 @@ def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
     if runner is None or values.get("under_test", "quiet") != "quiet":
         return ()
     values.setdefault("console", "off")
+    values.setdefault("gc_freeze", False)  # a frozen cycle of one test would live through all the others
     silent = [
         signal
         for signal in _SIGNALS

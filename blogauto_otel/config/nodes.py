@@ -171,7 +171,11 @@ SAMPLERS: Final[Mapping[str, str]] = {
     "always_on": "always_on",
     "always_off": "always_off",
     "trace_id_ratio_based": "traceidratio",
+    "probability": "traceidratio",  # of a composite sampler; it compares the same bits of the trace id
+    "probability/development": "traceidratio",
 }
+COMPOSITE: Final = "composite/development"
+FOLLOW_PARENT: Final = ("parent_based", "parent_threshold")  # with a sampler for roots
 DEFAULT_DELEGATES: Final[Mapping[str, str]] = {
     "remote_parent_sampled": "always_on",
     "remote_parent_not_sampled": "always_off",

@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from itertools import product
@@ -125,5 +124,7 @@ _MANY: Final = re.compile(r"OTEL_PYTHON_[A-Z0-9_]+_EXCLUDED_URLS")
 
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "", cutoff: float = 0.6) -> str:
     """`; did you mean X?`, or nothing."""
+    import difflib  # for a misspelt name only
+
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {prefix}{close[0]}?" if close else ""

@@ -20,7 +20,7 @@ _BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups because of the wate
 
 @dataclass(eq=False)
 class Batch:
-    """Items in flight: taken from the queue, still counted in its bytes (docs/batch-states.md)."""
+    """Items in flight: taken from the queue, still counted in its bytes (docs/architecture.md)."""
 
     scopes: list[bytes] = field(default_factory=list)
     items: list[bytes] = field(default_factory=list)

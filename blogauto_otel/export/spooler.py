@@ -25,7 +25,7 @@ from blogauto_otel.export.signal_spool import Retries, SignalSpool
 from blogauto_otel.export.stats import SpoolStats
 from blogauto_otel.export.worker import Worker
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.spool import inspection, location
+from blogauto_otel.spool import location
 from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import FREE, StoredRequest
 from blogauto_otel.spool.store import ClaimedSegment, Spool
@@ -302,6 +302,8 @@ def _log_other_destinations(directory: Path) -> None:
 
 
 def _has_free_files(directory: Path) -> bool:
+    from blogauto_otel.spool import inspection  # only where there is another directory
+
     try:
         return any(file.name.state == FREE for file in inspection.list_files(directory))
     except OSError:

@@ -185,7 +185,7 @@ def _switch_on(point: EntryPoint, context: Context) -> Report:
     if decided is not None:
         return decided
     try:
-        return _conflict_of(point) or _when_imported(point, context)
+        return _missing(point) or _when_imported(point, context)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - another package's metadata: a failure costs its spans only
         return _failed(point, error)
 
@@ -214,11 +214,21 @@ def _without_marker(requirement: object) -> str:
     return str(requirement).partition(";")[0].strip()
 
 
-def _when_imported(point: EntryPoint, context: Context) -> Report:
-    """Now, if the library is imported; else when it is: importing redis and httpx unused costs a quarter second."""
+def _missing(point: EntryPoint) -> Report | None:
+    """The report of an instrumentation whose library is known by name, and not there."""
     library = LIBRARIES.get(point.name, point.name)
-    if not _is_found(library) and library in _required_by(point):  # one package for httpx and httpx2, and one is there
-        return Report(point.name, State.MISSING, f"{library} is not installed")
+    if _is_found(library):
+        return None
+    is_known = point.name in LIBRARIES or library in _required_by(point)  # one package instruments httpx and httpx2
+    return Report(point.name, State.MISSING, f"{library} is not installed") if is_known else None
+
+
+def _when_imported(point: EntryPoint, context: Context) -> Report:
+    """Now, if the library is imported; else when it is: importing redis and httpx unused costs a quarter second.
+
+    Its version is examined then too: reading and comparing versions would be a fifth of the start.
+    """
+    library = LIBRARIES.get(point.name, point.name)
     if library in sys.modules or not _is_found(library):
         return _load_now(point, context)
 
@@ -226,7 +236,9 @@ def _when_imported(point: EntryPoint, context: Context) -> Report:
         if point.name in _state.waiting:
             _state.waiting.discard(point.name)
             with guard(f"instrumenting {point.name}"):
-                _load_now(point, context)
+                report = _load_now(point, context)
+                if report.state is State.WRONG_VERSION:  # long after the status was logged
+                    log_once(f"instrumentation {point.name}", "%s is not instrumented: %s", point.name, report.detail)
 
     _state.waiting.add(point.name)
     when_imported(library, load)
@@ -266,6 +278,9 @@ def _try_load(point: EntryPoint, context: Context) -> Report:
 
 
 def _load(point: EntryPoint, context: Context) -> Report:
+    conflict = _conflict_of(point)
+    if conflict is not None:
+        return conflict
     instrumentor = point.load()()
     if getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
         return Report(point.name, State.ON, "already")

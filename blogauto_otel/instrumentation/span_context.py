@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context, create_key, get_current
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode
 
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import record_failure
+from blogauto_otel.sdk.span_processors import SpanProcessor
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
 
 # Under this key a context without a span has the context of the span that a new trace is linked to.
 LINK: Final = create_key("blogauto_otel.link")
@@ -23,6 +26,10 @@ class BoundContextProcessor(SpanProcessor):
 
     def __init__(self) -> None:
         self.enabled = True
+
+    def values(self) -> Mapping[str, Any]:
+        """What `on_start` puts on a span that has a parent."""
+        return bound() if self.enabled else {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Costs two look-ups when nothing is bound."""

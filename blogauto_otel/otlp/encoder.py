@@ -6,84 +6,35 @@ message (`spans`, `log_records` and `metrics` share one number), so a request is
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from opentelemetry.trace import StatusCode
-
-from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
-from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.data_points import PointEncoder
-from blogauto_otel.otlp.protobuf import FIXED64, LENGTH, U64, VARINT, message, tag, varint
+from blogauto_otel.otlp.log_records import LogRecordEncoder
+from blogauto_otel.otlp.protobuf import LENGTH, message, tag
+from blogauto_otel.otlp.spans import SpanEncoder, span_data
 from blogauto_otel.otlp.values import (
     ITEM,
     MAX_NAME,
     NO_REDACTION,
     AttributeEncoder,
-    NameEncoder,
-    Plain,
     TextLimits,
     ValueRedactor,
-    any_value,
-    append_count,
     key_text,
-    nanoseconds,
-    shorten,
     utf8,
 )
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
     from blogauto_otel._otel import LogRecord
 
 # ScopeSpans, ScopeLogs and ScopeMetrics: scope = 1, the items = 2, schema_url = 3. The Resource* messages likewise.
 _HEAD: Final = tag(1, LENGTH)
 _SCHEMA_URL: Final = tag(3, LENGTH)
-
-_CACHED_SEVERITIES: Final = 2048
-
-# SpanFlags: whether it is known if the parent is remote, and whether it is.
-_HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
-
-# trace_id, span_id, start, end, flags with their tags: the fixed part of a span in one call.
-_SPAN_HEAD: Final = struct.Struct("<H16sH8sBQBQHI").pack
-_LINK_HEAD: Final = struct.Struct("<H16sH8sBI").pack
-_TRACE_ID: Final = 0x100A
-_SPAN_ID: Final = 0x0812
-
-_TRACE_STATE: Final = tag(3, LENGTH)
-_PARENT_ID: Final = b"\x22\x08"
-_NAME: Final = tag(5, LENGTH)
-_KINDS: Final = tuple(b"\x30" + bytes((number,)) for number in range(1, 6))  # SpanKind.INTERNAL.value is 0, OTLP's is 1
-_DROPPED_ATTRIBUTES: Final = tag(10, VARINT)
-_EVENT: Final = tag(11, LENGTH)
-_DROPPED_EVENTS: Final = tag(12, VARINT)
-_LINK: Final = tag(13, LENGTH)
-_DROPPED_LINKS: Final = tag(14, VARINT)
-_STATUS: Final = tag(15, LENGTH)
-
-_EVENT_HEAD: Final = tag(1, FIXED64)
-_EVENT_NAME: Final = tag(2, LENGTH)
-_EVENT_DROPPED: Final = tag(4, VARINT)
-_LINK_DROPPED: Final = tag(5, VARINT)
-_STATUS_MESSAGE: Final = tag(2, LENGTH)
-_STATUS_CODE: Final = tag(3, VARINT)
-
-_LOG_HEAD: Final = struct.Struct("<BQBQ").pack  # time, observed time
-_LOG_IDS: Final = struct.Struct("<BIH16sH8s").pack  # flags, trace_id, span_id
-_SEVERITY_NUMBER: Final = tag(2, VARINT)
-_SEVERITY_TEXT: Final = tag(3, LENGTH)
-_BODY: Final = tag(5, LENGTH)
-_LOG_DROPPED: Final = tag(7, VARINT)
-_LOG_EVENT_NAME: Final = tag(12, LENGTH)
 
 
 def encode_scope(scope: InstrumentationScope | None) -> bytes:
@@ -111,165 +62,23 @@ def _schema_url(url: str | None) -> bytes:
 class Encoder:
     """Encodes with one redactor and one set of limits; its cache of frequent values is bounded and shared."""
 
-    def __init__(
-        self,
-        redactor: ValueRedactor,
-        limits: TextLimits | None = None,
-        *,
-        part_of_span: Callable[[Any, str], Any] = getattr,
-    ) -> None:
+    def __init__(self, redactor: ValueRedactor, limits: TextLimits | None = None) -> None:
         limits = limits or TextLimits()
-        self._part_of_span = part_of_span  # `attributes`, `events` or `links`, without the copies of the properties
-        self._redactor = redactor
-        self._limits = limits
-        self._span_name = NameEncoder(_NAME, redactor)
-        self._event_name = NameEncoder(_EVENT_NAME, redactor)
-        self._span_attributes = AttributeEncoder(9, redactor, limits)
-        self._event_attributes = AttributeEncoder(3, redactor, limits)
-        self._link_attributes = AttributeEncoder(4, redactor, limits)
-        self._log_attributes = AttributeEncoder(6, redactor, limits)
-        self._span_cut = self._span_attributes.flag(semconv.TRUNCATED)
-        self._log_cut = self._log_attributes.flag(semconv.TRUNCATED)
-        self._severities: BoundedMemo[tuple[int, str | None], bytes] = BoundedMemo(_CACHED_SEVERITIES)
+        self.spans = SpanEncoder(redactor, limits)
+        self.logs = LogRecordEncoder(redactor, limits)
         self._points = PointEncoder(redactor, limits)
 
-    # -- spans
-
     def span(self, span: ReadableSpan) -> bytes:
-        """A span, as a field of ScopeSpans.
+        """A span of the SDK, as a field of ScopeSpans; `spans` encodes those of our own tracer.
 
         Raises:
             ValueError: it has no span context.
         """
-        context, parent = span.context, span.parent
-        if context is None:
-            raise ValueError("a span without a context")
-        parts = [_span_head(span, context, parent), self._span_name(span.name), _kind(span)]
-        if parent is not None:
-            parts.append(_PARENT_ID + parent.span_id.to_bytes(8, "big"))
-        if context.trace_state:
-            parts.append(self._trace_state(context.trace_state))
-        cut = self._attributes(parts, span)
-        cut |= self._all(parts, span, "events", self._event, _DROPPED_EVENTS)
-        cut |= self._all(parts, span, "links", self._link, _DROPPED_LINKS)
-        cut |= self._status(parts, span.status)
-        if cut:
-            parts.append(self._span_cut)
-        return message(ITEM, b"".join(parts))
-
-    def _trace_state(self, state: TraceState) -> bytes:
-        return message(_TRACE_STATE, utf8(self._redactor.text(state.to_header())))
-
-    def _attributes(self, parts: list[bytes], span: ReadableSpan) -> bool:
-        attributes = self._part_of_span(span, "attributes")
-        append_count(parts, _DROPPED_ATTRIBUTES, _dropped(span, "attributes", attributes))
-        return self._span_attributes.append(parts, copied(attributes))
-
-    def _all(
-        self,
-        parts: list[bytes],
-        span: ReadableSpan,
-        field: str,
-        encode: Callable[[list[bytes], Any], bool],
-        tag_: bytes,
-    ) -> bool:
-        """Events or links; a broken one is skipped, and the span is kept."""
-        items = self._part_of_span(span, field)
-        append_count(parts, tag_, _dropped(span, field, items))
-        if not items:
-            return False
-        return sum([self._each(parts, field, encode, item) for item in items]) > 0
-
-    def _each(self, parts: list[bytes], field: str, encode: Callable[[list[bytes], Any], bool], item: object) -> bool:
-        try:
-            return encode(parts, item)
-        except BaseException as error:
-            if not swallow(f"encoding one of the {field} of a span", error):
-                raise
-            return False
-
-    def _event(self, parts: list[bytes], event: Event) -> bool:
-        inner = [_EVENT_HEAD + U64(nanoseconds(event.timestamp)), self._event_name(event.name)]
-        cut = self._event_attributes.append(inner, copied(event.attributes))
-        append_count(inner, _EVENT_DROPPED, event.dropped_attributes)
-        parts.append(message(_EVENT, b"".join(inner)))
-        return cut
-
-    def _link(self, parts: list[bytes], link: Link) -> bool:
-        context = link.context
-        trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
-        inner = [_LINK_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x35, _flags(context, context))]
-        if context.trace_state:
-            inner.append(self._trace_state(context.trace_state))
-        cut = self._link_attributes.append(inner, copied(link.attributes))
-        append_count(inner, _LINK_DROPPED, link.dropped_attributes)
-        parts.append(message(_LINK, b"".join(inner)))
-        return cut
-
-    def _status(self, parts: list[bytes], status: Status) -> bool:
-        code, description = status.status_code, status.description
-        if code is StatusCode.UNSET and not description:
-            return False
-        inner = _STATUS_CODE + varint(code.value)
-        cut = False
-        if description:
-            text, cut = self._text(description)
-            inner += message(_STATUS_MESSAGE, text)
-        parts.append(message(_STATUS, inner))
-        return cut
-
-    def _text(self, value: object) -> tuple[bytes, bool]:
-        limit = self._limits.text
-        plain = Plain(self._redactor, limit)
-        text = self._redactor.text(str(plain.convert(value)))
-        return utf8(shorten(text, limit)), plain.cut
-
-    # -- log records
+        return self.spans.encode(span_data(span))
 
     def log_record(self, record: LogRecord, *, dropped_attributes: int = 0) -> bytes:
-        """A log record, as a field of ScopeLogs."""
-        parts = [
-            _LOG_HEAD(0x09, nanoseconds(record.timestamp), 0x59, nanoseconds(record.observed_timestamp)),
-            self._severity(record),
-        ]
-        if record.trace_id and record.span_id:
-            trace_id, span_id = record.trace_id.to_bytes(16, "big"), record.span_id.to_bytes(8, "big")
-            flags = int(record.trace_flags or 0) & 0xFF
-            parts.append(_LOG_IDS(0x45, flags, 0x104A, trace_id, 0x0852, span_id))
-        cut = self._body(parts, record.body)
-        cut |= self._log_attributes.append(parts, copied(record.attributes))
-        if record.event_name is not None:
-            parts.append(message(_LOG_EVENT_NAME, self._text(record.event_name)[0]))
-        append_count(parts, _LOG_DROPPED, dropped_attributes)
-        if cut:
-            parts.append(self._log_cut)
-        return message(ITEM, b"".join(parts))
-
-    def _severity(self, record: LogRecord) -> bytes:
-        number: Any = getattr(record.severity_number, "value", 0)
-        text = record.severity_text
-        if type(number) is not int or (text is not None and type(text) is not str):
-            return self._encoded_severity(0, text)
-        cached = self._severities.get((number, text))
-        if cached is None:
-            cached = self._severities.remember((number, text), self._encoded_severity(number, text))
-        return cached
-
-    def _encoded_severity(self, number: int, text: object) -> bytes:
-        encoded = _SEVERITY_NUMBER + varint(number) if number else b""
-        return encoded + message(_SEVERITY_TEXT, self._text(text)[0]) if text is not None else encoded
-
-    def _body(self, parts: list[bytes], body: object) -> bool:
-        if body is None:
-            return False
-        if type(body) is str and len(body) <= self._limits.text:  # nearly every record
-            parts.append(message(_BODY, any_value(self._redactor.text(body), self._limits.text)))
-            return False
-        plain = Plain(self._redactor, self._limits.text)
-        original = plain.convert(body)
-        redacted = self._redactor.text(original) if isinstance(original, str) else self._redactor.value("", original)
-        parts.append(message(_BODY, any_value(redacted, self._limits.text)))
-        return plain.cut
+        """A log record of the API, as a field of ScopeLogs; `logs` encodes those of the standard library."""
+        return self.logs.log_record(record, dropped_attributes=dropped_attributes)
 
     # -- metrics
 
@@ -286,40 +95,3 @@ class Encoder:
                         if not swallow("encoding a metric", error):
                             raise
         return encoded
-
-
-def _dropped(span: ReadableSpan, field: str, items: object) -> int:
-    """How many the limits dropped: the SDK's collections know it, and the copies that its properties return do not."""
-    dropped = getattr(items, "dropped", None)
-    return int(getattr(span, f"dropped_{field}", 0) if dropped is None else dropped)
-
-
-def copied(attributes: Any) -> Mapping[str, Any] | None:
-    """The attributes as a dict: the SDK's own mapping takes a lock and a Python call for every item."""
-    copy = getattr(attributes, "copy", None)
-    copied_ = attributes if copy is None else copy()
-    return copied_ if type(copied_) is dict or copied_ is None else dict(copied_)
-
-
-def _span_head(span: ReadableSpan, context: SpanContext, parent: SpanContext | None) -> bytes:
-    trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
-    start, end, flags = span.start_time, span.end_time, _flags(context, parent)
-    try:
-        return _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x39, start, 0x41, end, 0x0185, flags)
-    except struct.error:
-        start = nanoseconds(start)
-        end = nanoseconds(end) or start
-        return _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x39, start, 0x41, end, 0x0185, flags)
-
-
-def _flags(context: SpanContext, other: SpanContext | None) -> int:
-    """The context's own trace flags, and whether `other` (the parent, or the target of a link) is remote."""
-    flags = context.trace_flags & 0xFF | _HAS_IS_REMOTE
-    return flags | _IS_REMOTE if other is not None and other.is_remote else flags
-
-
-def _kind(span: ReadableSpan) -> bytes:
-    try:
-        return _KINDS[span.kind._value_]  # of an Enum, `value` is a Python function
-    except (AttributeError, IndexError, TypeError):
-        return _KINDS[0]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 UNSERIALISABLE: Final = "<unserialisable>"
 STACKTRACE: Final = "exception.stacktrace"
@@ -24,6 +27,7 @@ SLACK: Final = 4096
 
 # Short values repeat (methods, routes, ports): their encoding is cached, within these bounds.
 CACHED_VALUES: Final = 4096
+CACHED_OF_KEY: Final = 256  # of them under one key
 CACHED_LENGTH: Final = 128
 
 CACHED_NAMES: Final = 2048
@@ -41,7 +45,10 @@ class ValueRedactor(Protocol):
         """Replace secrets in free text; the same object when there are none."""
 
     def value(self, key: str, value: object) -> object:
-        """Replace a secret by its key, or secrets inside the value; the same object when there are none."""
+        """Replace a secret by its key, or secrets inside the value; the same object when there are none.
+
+        Whether a number is replaced depends on its key alone.
+        """
 
 
 class _NoRedaction:
@@ -196,6 +203,9 @@ _KEY: Final = tag(1, LENGTH)
 _VALUE: Final = tag(2, LENGTH)
 
 
+_NUMBERS: Final = frozenset((int, float, bool))  # by exact type
+
+
 def any_value(value: Any, limit: int, key: str = "") -> bytes:
     """An AnyValue, without tag and length, of a plain value."""
     kind = type(value)
@@ -221,34 +231,77 @@ def key_value(key: str, value: object, limit: int) -> bytes:
     return message(_KEY, utf8(key[:MAX_KEY])) + message(_VALUE, any_value(value, limit, key))
 
 
-class AttributeEncoder:
-    """Encodes attributes as one repeated field, and caches the encoding of short values without secrets."""
+class _Cache(dict[K, V]):
+    """A dict that has a value for what it does not hold; a look-up is one step of the interpreter."""
 
-    __slots__ = ("_cache", "_limits", "_names", "_redactor", "_tag")
+    __slots__ = ("_missing",)
+
+    def __init__(self, missing: V) -> None:
+        self._missing = missing
+
+    def __missing__(self, key: K) -> V:
+        return self._missing
+
+
+_NOTHING: Final[_Cache[Any, bytes | None]] = _Cache(None)
+
+
+class AttributeEncoder:
+    """Encodes attributes as one repeated field, and caches the encoding of short values without secrets.
+
+    Each key has a cache of its own, so that values which a client makes up evict none but their own.
+    """
+
+    __slots__ = ("_count", "_heads", "_limits", "_names", "_redactor", "_tag", "_values")
 
     def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
         self._redactor = redactor
         self._limits = limits
-        self._cache: BoundedMemo[tuple[str, object], bytes] = BoundedMemo(CACHED_VALUES)
+        self._values: _Cache[str, _Cache[Any, bytes | None]] = _Cache(_NOTHING)
+        self._count = 0  # of them all
         self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
+        self._heads: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
         """Append the encoded attributes to `parts`; True when a value was cut."""
         if not attributes:
             return False
         cut = False
-        cache = self._cache
+        of_key = self._values
         for key, value in attributes.items():
             kind = type(value)
-            # The exact types: True is equal to 1, and would find its bytes.
-            if kind is str or kind is int:
-                cached = cache.get((key, value))
+            if kind is str:
+                cached = of_key[key][value]
                 if cached is not None:
                     parts.append(cached)
                     continue
+            elif kind in _NUMBERS and type(key) is str and self._append_number(parts, key, value):
+                continue
             cut |= self._append_new(parts, key, value)
         return cut
+
+    def _append_number(self, parts: list[bytes], key: str, value: float) -> bool:
+        """Append an attribute whose value needs no look; False when its key or its size need one."""
+        head = self._heads.get(key)
+        if head is None:
+            head = self._number_head(key)
+        if not head:
+            return False
+        if type(value) is int:
+            if not -(2**63) <= value < 2**63:
+                return False
+            encoded = _INT + varint(value)
+        else:
+            encoded = _DOUBLE + DOUBLE(value) if type(value) is float else _BOOL[bool(value)]
+        parts.append(message(self._tag, head + message(_VALUE, encoded)))
+        return True
+
+    def _number_head(self, key: str) -> bytes:
+        """The encoded key of numbers that may leave; empty for the name of a secret, which hides its numbers too."""
+        may_leave = key and len(key) < CACHED_LENGTH and self._redactor.value(key, 0) == 0
+        head = message(_KEY, utf8(self._name(key)[:MAX_KEY])) if may_leave else b""
+        return self._heads.remember(key, head) if len(key) < CACHED_LENGTH else head
 
     def flag(self, key: str) -> bytes:
         """The attribute `key` = true."""
@@ -274,9 +327,23 @@ class AttributeEncoder:
         redacted = self._redactor.value(key, original)
         encoded = message(self._tag, key_value(self._name(key), redacted, limit))
         parts.append(encoded)
-        if redacted is original and type(value) in (str, int) and len(encoded) < CACHED_LENGTH:
-            self._cache.remember((key, value), encoded)
+        if redacted is original and type(value) is str and len(encoded) < CACHED_LENGTH:
+            self._remember(key, value, encoded)
         return cut
+
+    def _remember(self, key: str, value: Any, encoded: bytes) -> None:
+        of_key = self._values.get(key)
+        if of_key is None:
+            of_key = self._values[key] = _Cache(None)
+        if len(of_key) >= CACHED_OF_KEY:
+            self._count -= len(of_key)
+            of_key.clear()
+        if self._count >= CACHED_VALUES:  # by dozens of keys with many values each: none of them is a client's
+            self._values.clear()
+            self._count = 0
+            return
+        self._count += 1
+        of_key[value] = encoded
 
     def _name(self, key: str) -> str:
         """The redacted name, cached."""
@@ -320,6 +387,13 @@ def nanoseconds(value: Any) -> int:
         if not is_foreign(error):
             raise
         return 0
+
+
+def copied(attributes: Any) -> Mapping[str, Any] | None:
+    """The attributes as a dict: the SDK's own mapping takes a lock and a Python call for every item."""
+    copy = getattr(attributes, "copy", None)
+    copied_ = attributes if copy is None else copy()
+    return copied_ if type(copied_) is dict or copied_ is None else dict(copied_)
 
 
 def append_count(parts: list[bytes], tag_: bytes, count: int) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from blogauto_otel._lazy_pattern import lazy_pattern
+
 
 class Wording(NamedTuple):
     """One way to quote a value.
@@ -84,4 +86,4 @@ WORDINGS: Final = (
     Wording("with: '", r"(?P<keep>\bwith args beginning with: )[^\n]+"),
 )
 # fmt: on
-EXPRESSIONS: Final = tuple((one.trigger, re.compile(one.expression, re.IGNORECASE)) for one in WORDINGS)
+EXPRESSIONS: Final = tuple((one.trigger, lazy_pattern(one.expression, re.IGNORECASE)) for one in WORDINGS)

@@ -1,4 +1,4 @@
-"""Tokens that services issue with a prefix of their own: the table, and where they stand in a text.
+"""Tokens that services issue with a prefix of their own: the table, and their positions in a text.
 
 The facts (prefix, alphabet, length) are those that the services document and gitleaks lists
 (https://github.com/gitleaks/gitleaks, config/gitleaks.toml, MIT); `tools/compare_gitleaks.py` names what we lack.
@@ -12,6 +12,8 @@ import re
 import string
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+
+from blogauto_otel._lazy_pattern import lazy_pattern
 
 ALPHANUMERIC: Final = "A-Za-z0-9"
 URL_SAFE: Final = r"A-Za-z0-9_\-"
@@ -186,35 +188,35 @@ _BY_START: Final[dict[str, list[re.Pattern[str]]]] = {}
 for _issuer in ISSUERS:
     for _prefix in _issuer.prefixes:
         _BY_START.setdefault(_prefix[:_KEY_LENGTH], []).append(
-            re.compile(rf"{re.escape(_prefix)}[{_issuer.characters}]{{{_issuer.least},}}")
+            lazy_pattern(rf"{re.escape(_prefix)}[{_issuer.characters}]{{{_issuer.least},}}")
         )
 PREFIXES: Final = tuple(dict.fromkeys(prefix for issuer in ISSUERS for prefix in issuer.prefixes))
 # The end or the middle of a prefix, followed by ten characters of a token.
-_CANDIDATE: Final = re.compile(
+_CANDIDATE: Final = lazy_pattern(
     r"[_.~AVGKJ-](?=[A-Za-z0-9+/]|(?<=[.~])[_-])(?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9_+/=-]{10})"
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
 _OTHERS: Final = tuple(  # prefixes that `_CANDIDATE` does not find: no separator, no capital letter
-    (prefix, re.compile(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
+    (prefix, lazy_pattern(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
     for prefix in ("dapi", "cio", "oy2", "4b1d")
 )
 # Tokens of Discord bots have no prefix, but a format: the first part is the bot's number in base64.
-_DISCORD: Final = re.compile(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)
+_DISCORD: Final = lazy_pattern(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)
 for _first, _second in itertools.product("MNO", string.ascii_letters + string.digits):
     _BY_START.setdefault(_first + _second, []).append(_DISCORD)
 
 
 def _heads() -> re.Pattern[str]:
-    """How a prefix begins, where no letter or digit stands before it; what it begins with makes the search quick."""
+    """The first characters of a prefix, without a letter or digit before them; they make the search quick."""
     behind: dict[str, str] = {}
     for start in sorted(_BY_START):
         behind[start[0]] = behind.get(start[0], "") + re.escape(start[1:])
     branches = "|".join(f"{first}[{seconds}]" for first, seconds in behind.items())
-    return re.compile(rf"(?:{branches})(?<![A-Za-z0-9]..)")
+    return lazy_pattern(rf"(?:{branches})(?<![A-Za-z0-9]..)")
 
 
 _HEAD: Final = _heads()
-_RANDOM: Final = re.compile(r"[0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]|[a-z]{28}")
+_RANDOM: Final = lazy_pattern(r"[0-9]|[a-z][A-Z]|[A-Z]{2}[a-z]|[a-z]{28}")
 
 
 def may_hold_token(text: str) -> bool:
@@ -225,7 +227,7 @@ def may_hold_token(text: str) -> bool:
 
 
 def issued_in(text: str) -> Iterator[tuple[int, int]]:
-    """Where tokens with a known prefix stand in a text; linear, because no part of a token is read twice."""
+    """The positions of tokens with a known prefix; linear, because no part of a token is read twice."""
     position = 0
     while (start := _HEAD.search(text, position)) is not None:
         position = start.end()

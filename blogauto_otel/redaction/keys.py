@@ -1,18 +1,19 @@
-"""Names under which secrets stand: `password`, `X-Api-Key`, `dbConnectionString`, `비밀번호`, and not `token_count`."""
+"""Names whose values are secrets: `password`, `X-Api-Key`, `dbConnectionString`, `비밀번호`, and not `token_count`."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 
 Table = Mapping[str, tuple[str, ...]]
 
 # fmt: off
-# A key is cut into words: `dbPassword`, `DB-PASSWORD` and `db.password` are the same two. One of these is enough ...
+# A key is split into words: `dbPassword`, `DB-PASSWORD` and `db.password` are the same two words. A key names a secret
+# if it has one of these words ...
 WORDS: Final[Table] = {
     "password": ("pwd", "pw", "pswd", "psw", "pword", "비번"),
     "secret": ("secret", "secrets"),
@@ -25,7 +26,7 @@ WORDS: Final[Table] = {
     "personal-id": ("ssn", "rrn", "jumin", "주민번호"),
     "card": ("cvv", "cvc", "cvv2", "cvc2"),
 }
-# ... or these anywhere, however the rest is written ...
+# ... or contains one of these texts ...
 ANYWHERE: Final[Table] = {
     "password": (
         "password", "passwd", "passphrase", "passcode", "passwort", "비밀번호", "패스워드",
@@ -33,7 +34,7 @@ ANYWHERE: Final[Table] = {
     ),
     "personal-id": ("주민등록번호", "외국인등록번호", "여권번호", "운전면허번호"),
 }
-# ... or the end of a word, because people write `accesstoken` ...
+# ... or one of its words ends in one of these, as in `accesstoken` ...
 ENDINGS: Final[Table] = {
     "secret": ("secret",),
     "token": ("token", "토큰"),
@@ -46,7 +47,7 @@ ENDINGS: Final[Table] = {
     "connection-string": ("connectionstring",),
     "account": ("계좌번호",),
 }
-# ... or two words in a row ...
+# ... or has two of these words in a row ...
 PAIRS: Final[Table] = {
     "api-key": (
         "api key", "access key", "private key", "signing key", "encryption key", "account key", "auth key",
@@ -63,9 +64,9 @@ PAIRS: Final[Table] = {
     "personal-id": ("resident registration", "resident number", "resident no", "social security", "passport number",
         "alien registration", "foreigner registration"),
 }
-# ... or the last word.
+# ... or its last word is one of these.
 LAST: Final[Table] = {"password": ("pass", "salt"), "authorization": ("auth",), "pin": ("pin",)}
-# The end of a parameter that carries a secret in a URL and nowhere else.
+# The last words of parameters that are secrets in URLs and nowhere else.
 PARAMETERS: Final[Table] = {
     "parameter": (
         "key", "code", "sig", "signature", "assertion", "ticket", "saml", "saml response", "keyid", "state", "nonce",
@@ -75,9 +76,9 @@ NO_PARAMETERS: Final = frozenset((
     "country code", "currency code", "error code", "exit code", "language code", "postal code", "status code",
     "zip code",
 ))
-PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml", "state", "nonce")  # beside those of all names
+PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml", "state", "nonce")  # in addition to TRIGGERS
 
-# Unless the last word says that it is about the secret and not the secret: `token_count`, `password_changed_at` ...
+# Not if its last word describes the secret: `token_count`, `password_changed_at` ...
 HARMLESS: Final = frozenset((
     "age", "algorithm", "at", "attempts", "backend", "bucket", "budget", "changed", "class", "consent", "cost", "count",
     "created", "deleted", "description", "domain", "duration", "enabled", "endpoint", "engine", "error", "errors",
@@ -88,7 +89,7 @@ HARMLESS: Final = frozenset((
     "total", "ttl", "type", "types", "updated", "uri", "url", "usage", "used", "valid", "version", "warning",
     "만료", "변경", "불일치", "오류", "실패", "동의",
 ))
-# ... or two words say that it is a place in a list, a word of a language, or the name of a header.
+# ... or its last two words mean a position in a list, a token of a language, or the name of a header.
 HARMLESS_PAIRS: Final = frozenset((
     "page token", "next token", "continuation token", "cursor token", "resume token", "sync token",
     "cancellation token",
@@ -97,37 +98,50 @@ HARMLESS_PAIRS: Final = frozenset((
     "special token", "start token", "end token", "mask token", "token id", "card id", "account id", "key header",
     "token header", "credential id", "credentials id",
 ))
-# Two words with a blank between are one name only where the second goes on with the first.
+# Two words with a blank between them are one name only if the second is one of these.
 CONTINUING: Final = frozenset((
     "id", "value", "hash", "key", "string", "data", "code", "number", "confirmation", "again", "is", "was", "salt",
     "phrase", "확인", "값", "번호",
 ))
 _ENDS_OF_HARMLESS_PAIRS: Final = frozenset(pair.partition(" ")[2] for pair in HARMLESS_PAIRS)
-# What every name above contains, unless it is Korean: for the look that comes before any reading.
+# Texts of which every name above contains one, except the Korean names: for the prefilter.
 TRIGGERS: Final = (
     "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
     "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
     "salt", "jumin", "alien", "foreigner",
 )
 # fmt: on
+# Attributes that hold a URL, and the query of one.
+URL_KEYS: Final = frozenset(
+    (
+        "url.full",
+        "http.url",
+        "http.target",
+        "url",
+        "uri",
+        "http.request.header.referer",
+        "http.response.header.location",
+    )
+)
+QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 
-_WORD: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
+_WORD: Final = lazy_pattern(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
 
 
-MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
+MARKER: Final = lazy_pattern(r"\[redacted:[a-z0-9-]{1,32}\]")
 
 
 def words_of(key: str) -> tuple[str, ...]:
-    """The words of a key, in lower case; what we put there ourselves is none of them."""
+    """The words of a key, in lower case, without those of our markers."""
     own = MARKER.sub("", key) if "[redacted:" in key else key
     return tuple(" ".join(_WORD.findall(own)).lower().split())
 
 
 class Keys:
-    """Says which secret a key names, and remembers the answer.
+    """The kind of secret that a key names; results are remembered.
 
     Args:
-        own: Further names; a key is secret when it contains all words of one of them in a row.
+        own: Further names; a key is secret if it contains all words of one of them in a row.
     """
 
     MAX_REMEMBERED: Final = 4_096
@@ -139,22 +153,22 @@ class Keys:
         self._remembered: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
         self._remembered_in_urls: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
 
-    def what(self, key: str) -> str | None:
-        """The kind of secret that stands under this key, or None."""
+    def kind(self, key: str) -> str | None:
+        """The kind of secret that this key names, or None."""
         try:
             return self._remembered[key]
         except KeyError:
             return self._learn(key)[0]
 
-    def what_in_url(self, key: str) -> str | None:
-        """The same of a parameter of a URL, where further names mean something."""
+    def kind_in_url(self, key: str) -> str | None:
+        """The same for the name of a parameter in a URL, where further names are those of secrets."""
         try:
             return self._remembered_in_urls[key]
         except KeyError:
             return self._learn(key)[1]
 
     def may_be_in(self, text: str) -> bool:
-        """The cheap look that comes first: False when no name of a secret is in the text."""
+        """The prefilter: False if the text contains no name of a secret."""
         return not text.isascii() or has_any(text.lower(), self._triggers)
 
     def _learn(self, key: str) -> tuple[str | None, str | None]:
@@ -165,7 +179,7 @@ class Keys:
         return found
 
     def _find(self, key: str) -> tuple[str | None, str | None]:
-        """What it names anywhere, and in a URL."""
+        """The kind of secret that it names anywhere, and in a URL."""
         if not (self.may_be_in(key) or has_any(key.lower(), PARAMETER_TRIGGERS)):
             return None, None
         if self._own:
@@ -178,7 +192,7 @@ class Keys:
         return _kinds(words_of(key))
 
     def _find_of_two(self, given: str, second: tuple[str, ...]) -> tuple[str | None, str | None]:
-        """What `first second` names: `Api Key` and `session id` are names, `session user_id` is a word and a name."""
+        """The same for `first second`: `Api Key` and `session id` are names, `session user_id` is a word and a name."""
         found = _kinds(second)
         if not second or (len(second) > 1 and second[0] not in _ENDS_OF_HARMLESS_PAIRS):
             return found
@@ -195,14 +209,14 @@ class Keys:
 
 
 def _kinds(words: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """What the words of one name name anywhere, and in a URL."""
+    """The kind of secret that the words of one name mean anywhere, and in a URL."""
     if words == ("state",):
         return None, _PARAMETERS["state"]
     last_two = " ".join(words[-2:])
     if not words or words[-1] in HARMLESS or last_two in HARMLESS_PAIRS:
         return None, None
-    for look in _LOOKS:
-        found = look(words)
+    for test in _TESTS:
+        found = test(words)
         if found is not None:
             return found, found
     if last_two in NO_PARAMETERS:
@@ -223,7 +237,7 @@ def _contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
 
 
 def _by_word(table: Table) -> dict[str, str]:
-    return {word: what for what, words in table.items() for word in words}
+    return {word: kind for kind, words in table.items() for word in words}
 
 
 _WORDS, _ANYWHERE, _ENDINGS, _PAIRS, _LAST, _PARAMETERS = map(
@@ -233,32 +247,32 @@ _ALL_ENDINGS: Final = tuple(_ENDINGS)
 _SHORTEST_ENDING: Final = min(len(ending) for ending in _ENDINGS if ending.isascii())
 
 
-def _look_at_words(words: tuple[str, ...]) -> str | None:
+def _by_words(words: tuple[str, ...]) -> str | None:
     for word in words:
         if word in _WORDS:
             return _WORDS[word]
     return None
 
 
-def _look_anywhere(words: tuple[str, ...]) -> str | None:
+def _by_text(words: tuple[str, ...]) -> str | None:
     joined = "".join(words)
-    for part, what in _ANYWHERE.items():
+    for part, kind in _ANYWHERE.items():
         if part in joined:
-            return what
+            return kind
     return None
 
 
-def _look_at_endings(words: tuple[str, ...]) -> str | None:
+def _by_endings(words: tuple[str, ...]) -> str | None:
     for word in words:
         if len(word) < _SHORTEST_ENDING and word.isascii():
             continue
         bare = word.rstrip("0123456789")
         if bare.endswith(_ALL_ENDINGS):
-            return next(what for ending, what in _ENDINGS.items() if bare.endswith(ending))
+            return next(kind for ending, kind in _ENDINGS.items() if bare.endswith(ending))
     return None
 
 
-def _look_at_pairs(words: tuple[str, ...]) -> str | None:
+def _by_pairs(words: tuple[str, ...]) -> str | None:
     singular = (*words[:-1], "key") if words[-1] == "keys" else words
     for pair in itertools.pairwise(singular):
         if pair in _WORD_PAIRS:
@@ -266,9 +280,9 @@ def _look_at_pairs(words: tuple[str, ...]) -> str | None:
     return None
 
 
-def _look_at_the_last(words: tuple[str, ...]) -> str | None:
+def _by_last_word(words: tuple[str, ...]) -> str | None:
     return _LAST.get(words[-1])
 
 
-_WORD_PAIRS: Final = {tuple(pair.split(" ")): what for pair, what in _PAIRS.items()}
-_LOOKS: Final = (_look_at_words, _look_anywhere, _look_at_endings, _look_at_pairs, _look_at_the_last)
+_WORD_PAIRS: Final = {tuple(pair.split(" ")): kind for pair, kind in _PAIRS.items()}
+_TESTS: Final = (_by_words, _by_text, _by_endings, _by_pairs, _by_last_word)

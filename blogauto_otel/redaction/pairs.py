@@ -1,4 +1,4 @@
-"""Where, in running text, a name ends and its value begins and ends: as people, JSON, Python and shells write it."""
+"""Pairs of name and value in running text, as people, JSON, Python and shells write them: the limits of each value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.keys import MARKER
 from blogauto_otel.redaction.values import is_code, is_message, is_no_secret
 
@@ -15,81 +16,81 @@ MAX_BRACKETS: Final = 256
 _QUOTE: Final = r"(?:\\*[\"'`]|&quot;|&#3[49];|\\+u002[27])"
 _COLOR: Final = r"(?:\x1b\[[0-9;]{0,8}m)?"
 # password=x, "password": "x", 'password' => 'x', os.environ["PASSWORD"] = "x", Api Key: x
-_SIGN: Final = re.compile(
+_SIGN: Final = lazy_pattern(
     rf"[=:\uff1a\uff1d](?:(?<==)[=>]{{0,2}}|(?<=:)(?:=|(?!:|//))|(?<=[\uff1a\uff1d]))\s{{0,8}}{_COLOR}"
 )
 # Multipart forms, plain or as `repr` prints them: the value follows an empty line and ends before the next part.
 _END_OF_LINE: Final = r"(?:\r?\n|\\r\\n)"
-_FIELD: Final = re.compile(
+_FIELD: Final = lazy_pattern(
     r"; name=\\?\"([^\"\\\n]{1,80})\\?\"(?:; filename[^\r\n\\;]{0,80})?"
     rf"(?:{_END_OF_LINE}[^\r\n\\]{{1,80}}){{0,3}}{_END_OF_LINE}{{2}}"
 )
-_END_OF_FIELD: Final = re.compile(rf"{_END_OF_LINE}--")
+_END_OF_FIELD: Final = lazy_pattern(rf"{_END_OF_LINE}--")
 # <password>x</password>
-_ELEMENT: Final = re.compile(r"<(?:\w{1,40}:)?([\w.\-]{1,80})(?:\s[^<>]{0,200})?>(?=[^<\s])")
-_END_OF_ELEMENT: Final = re.compile("<")
+_ELEMENT: Final = lazy_pattern(r"<(?:\w{1,40}:)?([\w.\-]{1,80})(?:\s[^<>]{0,200})?>(?=[^<\s])")
+_END_OF_ELEMENT: Final = lazy_pattern("<")
 # ('password', 'x'), (b'x-api-key', b'x'), ["x-api-key", "x"]: exactly two; more would be a list of names
-_PAIR: Final = re.compile(
+_PAIR: Final = lazy_pattern(
     rf"[(\[]\s?(?:[bu]?{_QUOTE}){{1,2}}([\w.\- ]{{1,80}}){_QUOTE}{{1,2}},\s{{0,12}}(?=[bu]?(?:{_QUOTE}|[\[({{]))"
 )
-_END_OF_PAIR: Final = re.compile(rf"{_QUOTE}?\s?,?\s?[)\]]")
+_END_OF_PAIR: Final = lazy_pattern(rf"{_QUOTE}?\s?,?\s?[)\]]")
 # {"name": "password", "value": "x"}, <input name="password" value="x">, and the same on two lines of YAML
-_ENTRY: Final = re.compile(
+_ENTRY: Final = lazy_pattern(
     r"[NnKkFfHhPp](?<!\w.)(?:(?<=[Nn])ame|(?<=[Kk])ey|(?<=[Ff])ield|(?<=[Hh])eader|(?<=[Pp])aram(?:eter)?|(?<=k))\\*[\"']?\s?[:=]\s?\\*[\"']?(?=([\w.\-]{1,80}))\1"
     r"(?:\\*[\"']?,?\s{1,16}|\\*[\"'],)\\*[\"']?(?:[Vv]alue|v)\\*[\"']?\s?[:=]\s?"
 )
 # The same with the value first: {"value": "x", "key": "password"}
-_ENTRY_BACKWARDS: Final = re.compile(
+_ENTRY_BACKWARDS: Final = lazy_pattern(
     r"[Vv](?<!\w.)alue\\*[\"']\s?[:=]\s?(?=\\*[\"'][^\"'\\\r\n]{1,256}\\*[\"'],\s{0,4}"
     r"\\*[\"'](?:[Nn]ame|[Kk]ey|[Ff]ield|[Hh]eader)\\*[\"']\s?[:=]\s?\\*[\"']([\w.\-]{1,80})\\*[\"'])"
 )
 # A validation error of pydantic, and so of FastAPI: the location of the value, and the value.
 _LOCATION: Final = r"(?:[^\])\n\"']|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')"
-_INVALID_INPUT: Final = re.compile(
+_INVALID_INPUT: Final = lazy_pattern(
     r"(?:^|(?<=\\n))([\w.\-]{1,80}(?:[\[(][^\n\\]{0,160})?)(?:\n|\\n)  (?:[^\n\\\[]|\\(?!n)|\[(?!type=)){1,400}"
     r"\[type=\w{1,80}, input_value="
     rf"|loc\\?[\"']: ?[\[(]({_LOCATION}{{1,200}})[\])](?:[^\nl]|l(?!oc\\?[\"'])){{1,600}}?[\"']input\\?[\"']: ?",
     re.MULTILINE,
 )
-_BRACKETS: Final = re.compile(r"\([^()]{0,160}\)|\[[^\[\]]{0,160}\]")
+_BRACKETS: Final = lazy_pattern(r"\([^()]{0,160}\)|\[[^\[\]]{0,160}\]")
 # --password x, -storepass x, ['--password', 'x']
-_FLAG: Final = re.compile(r"-(?<![\w-]-)-?(?=([\w-]+))\1(?:\s{1,3}(?=[^\s-])|\\*[\"'],\s?(?=[bu]?\\*[\"'][^-]))")
+_FLAG: Final = lazy_pattern(r"-(?<![\w-]-)-?(?=([\w-]+))\1(?:\s{1,3}(?=[^\s-])|\\*[\"'],\s?(?=[bu]?\\*[\"'][^-]))")
 MAX_NAME: Final = 80
-_GROUPS_OF_DIGITS: Final = re.compile(r"[0-9]{2,6}(?:[ -][0-9]{2,7}){1,5}")
+_GROUPS_OF_DIGITS: Final = lazy_pattern(r"[0-9]{2,6}(?:[ -][0-9]{2,7}){1,5}")
 _IN_GROUPS: Final = frozenset({"card", "account", "personal-id"})
-_WORDS: Final = re.compile(r"[a-z]{2,20}(?: [a-z]{2,20}){1,8}")
+_WORDS: Final = lazy_pattern(r"[a-z]{2,20}(?: [a-z]{2,20}){1,8}")
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "token"})
 MAX_COUNT: Final = 3  # digits
 # Read backwards from the sign: quotes and colors, then the last two words.
-_NAME_BACKWARDS: Final = re.compile(
+_NAME_BACKWARDS: Final = lazy_pattern(
     r"(?:m[0-9;]{0,8}\[\x1b)?\s{0,8}\]?(?:(?:[\"'`]\\*){1,2}|;touq&|;(?:43|93)#&|[27]200u\\+|\*{1,2})?"
     r"([\w.\-]+(?: [\w.\-]+)?)"
 )
-_DONE: Final = re.compile(rf"(?:{MARKER.pattern})+" + r"(?![^\s,;&\"'<>)\]}\\])")
-_OPENER: Final = re.compile(rf"[bruf]?(\"{{3}}|'{{3}}|{_QUOTE})")
-_QUOTED: Final = {quote: re.compile(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*", re.DOTALL) for quote in "\"'`"}
+_DONE: Final = lazy_pattern(rf"(?:{MARKER.pattern})+" + r"(?![^\s,;&\"'<>)\]}\\])")
+_OPENER: Final = lazy_pattern(rf"[bruf]?(\"{{3}}|'{{3}}|{_QUOTE})")
+_QUOTED: Final = {quote: lazy_pattern(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*", re.DOTALL) for quote in "\"'`"}
 # Digest username="bob", response="x"
-_REST_OF_LINE: Final = re.compile(r"(?:[^\r\n\"'=]+|=\\*\"[^\r\n\"]*\"?|='[^\r\n']*'?|=)*")
+_REST_OF_LINE: Final = lazy_pattern(r"(?:[^\r\n\"'=]+|=\\*\"[^\r\n\"]*\"?|='[^\r\n']*'?|=)*")
 # BasicAuth('bob', 'x'), <Secret 'x'>, str = 'x' of an annotation, and blocks and lists of YAML
-_WHOLE: Final = re.compile(
+_WHOLE: Final = lazy_pattern(
     r"[\w.]{1,64}\([^\r\n()]{0,256}\)|<[^<>/\r\n][^<>\r\n]{0,256}>"
     r"|[\w.\[\]|]{1,40}(?: \| \w{1,40})? ?= ?[bruf]?(?:\"[^\"\r\n]{0,256}\"|'[^'\r\n]{0,256}')"
     r"|[|>][-+]?[0-9]?(?:\r?\n[ \t]+[^\r\n]*)+|- +[^\r\n]*(?:\r?\n[ \t]*- [^\r\n]*)*"
 )
 _OPENING: Final = ("[", "{", "(")
-_BRACKET: Final = re.compile(r"[\[\](){}]")
+_BRACKET: Final = lazy_pattern(r"[\[\](){}]")
 # A quote, comma or backslash belongs to the value when more of it follows; so does the value of a name in the value.
-_BARE: Final = re.compile(
+_BARE: Final = lazy_pattern(
     r"(?:[\w.\-]{1,64}[:=]\s{1,3}){0,3}"
     r"(?:[^\s,;&\"'<>\\]|[\"'\\](?=[^\s,;&\"'<>)\]}:\\])|,(?![\s\"'\[{]|[\w.\-]{1,40}[\"']?[:=]|$))+"
 )
 _TO_END_OF_LINE: Final = frozenset({"cookie", "authorization"})
 # A placeholder for a value in an SQL statement.
-_PLACEHOLDER: Final = re.compile(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
+_PLACEHOLDER: Final = lazy_pattern(r":(?P<name>[a-z_]+)(?:_[0-9]+)?\)*")
 
 
 class Named(NamedTuple):
-    """A name in a text, and where its value would begin."""
+    """A name in a text, and the position of its value."""
 
     name: str
     start: int

@@ -1,94 +1,71 @@
-"""The redactor: one object that every exit asks, for text, URLs and structures."""
+"""The redactor: replaces secrets in texts, URLs and structures; everything that leaves the process passes it."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from blogauto_otel._guard import is_foreign
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
-from blogauto_otel.redaction.keys import MARKER, Keys
+from blogauto_otel.redaction.keys import MARKER, QUERY_KEYS, URL_KEYS, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
 from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS, Pattern
 from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
-from blogauto_otel.redaction.sql import literals
+from blogauto_otel.redaction.replacement import (
+    MAX_CANDIDATES,
+    REST,
+    STATEMENT,
+    TOO_LONG,
+    Secret,
+    apply_own,
+    matches,
+    replace_secrets,
+    replace_value,
+    shorten,
+    statement_literals,
+)
+from blogauto_otel.redaction.structures import StructureLimits, are_flat_headers, as_key, name_beside
 from blogauto_otel.redaction.values import is_harmless, is_no_secret
 
-# Characters of a text that are looked at; the rest does not leave. Nothing longer is exported anyway.
+# Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
 MAX_URL: Final = 8_192
-MAX_LINE: Final = 1_024  # what a user's own expression sees at a time: it may need quadratic time
-# What is looked at one by one in a text, so that nobody can keep us busy; what comes after that does not leave.
-MAX_LOOKS: Final = 200  # names with values, and what has the rule of a secret
-MAX_FOUND: Final = 100  # secrets of one kind
-MAX_ENCODED: Final = 50  # words that are percent-encoded
+MAX_ENCODED: Final = 50  # percent-encoded words
 MAX_REMEMBERED: Final = 4_096
 MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
 MAX_PASSES: Final = 4
-MAX_DEPTH: Final = 8
-MAX_ITEMS: Final = 10_000
-MAX_TEXTS: Final = 4  # texts of full length in one structure
 SHORTEST: Final = 5  # "pw=ab"
-EDGE: Final = 256  # characters before a cut
 
-REST: Final = "too-long"
-TOO_LONG: Final = f"[redacted:{REST}]"
 TOO_DEEP: Final = "[redacted:too-deep]"
 UNREADABLE: Final = "[redacted:unreadable]"
 
-URL_KEYS: Final = frozenset(
-    (
-        "url.full",
-        "http.url",
-        "http.target",
-        "url",
-        "uri",
-        "http.request.header.referer",
-        "http.response.header.location",
-    )
-)
-QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
-# Behind a sign of its own, or the first of a form.
-_PARAMETER: Final = re.compile(
+# A parameter after `?`, `&` or `;`, or the first parameter of a form.
+_PARAMETER: Final = lazy_pattern(
     r"(?:(?<=[?&;])(?:b[\"'])?|(?<![^\s\"'])(?=[^\s=&;?\"'<>#]{1,128}=[^\s&;\"'<>#]*&))"
     r"([^\s=&;?\"'<>#]{1,128})=([^\s&;\"'<>#]*)"
 )
-_FLAG: Final = re.compile(r"--?[\w-]{1,80}")
-_ESCAPE: Final = re.compile("%[0-9A-Fa-f]{2}")
-STATEMENT: Final = "[SQL: "
-_STATEMENT: Final = re.compile(r"\[SQL: (?:[^\]]+|\](?!\n|\\n|\Z))*")
-# A part of a path, or a parameter's name or value: it begins behind what separates those.
-_ENCODED: Final = re.compile(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
-
-# `{"key": "password", "value": "x"}`, and how others spell it.
-_VALUES: Final = frozenset(("value", "Value", "val", "v"))
-_NAMES: Final = ("name", "key", "Name", "Key", "field", "header", "parameter", "param", "k")
-_HEADER: Final = re.compile(r"(?:[A-Za-z]+-)+[A-Za-z]+|[Aa]uthorization|[Cc]ookie")
-_CONTENT: Final = re.compile(r"[A-Za-z][\w-]{1,60}")
-
-Secret: TypeAlias = tuple[int, int, str]  # where it begins and ends in a text, and what it is
-
-
-def marker(what: str) -> str:
-    """What stands in the place of a secret."""
-    return f"[redacted:{what}]"
+_FLAG: Final = lazy_pattern(r"--?[\w-]{1,80}")
+_ESCAPE: Final = lazy_pattern("%[0-9A-Fa-f]{2}")
+# A percent-encoded segment of a path, or name or value of a parameter.
+_ENCODED: Final = lazy_pattern(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
 
 class Redactor:
-    """Replaces secrets. Immutable, safe in any thread, and linear in the length of what it reads.
+    """Replaces secrets. Immutable, safe in any thread, and linear in the length of the text.
 
     Args:
         keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
-        patterns: Further expressions; a group named `secret` limits what is replaced. Each sees one line, at most 1024
-            characters at a time, because it may need quadratic time.
-        personal: Personal data beside secrets: any of `email`, `phone`, `rrn`.
-        max_text: Characters of one text that are looked at and may leave.
-        enabled: False: everything comes back as it is.
+        patterns: Further expressions; a group named `secret` limits what is replaced. Each is applied to one line, at
+            most 1024 characters at a time, because it may need quadratic time.
+        personal: Personal data to replace as well: any of `email`, `phone`, `rrn`.
+        max_text: The number of characters of a text that are read; the rest is cut off.
+        enabled: False: every value is returned unchanged.
     """
 
     def __init__(
@@ -111,45 +88,45 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
-        return self._look(value, self._max_text)
+        return self._redacted(value, self._max_text)
 
     def url(self, value: str) -> str:
         """The URL without user information, secret parameters, or secrets in its path."""
-        return self._look(value, MAX_URL)
+        return self._redacted(value, MAX_URL)
 
     def query(self, value: str) -> str:
         """The query of a URL (`url.query`, without the question mark) without secret parameters."""
         return self._query(value)
 
     def value(self, key: str, value: object) -> object:
-        """What may leave under this key: by the key, then by the value; maps and sequences to a depth of 8.
+        """The value without secrets: its key is read first, then the value; maps and sequences to a depth of 8.
 
-        The same object when nothing changed. An object that is neither text, number, map nor sequence comes back as it
-        is: make text of it first.
+        The same object when nothing changed. An object that is neither text, number, map nor sequence is returned
+        unchanged: convert it to text first.
         """
         if not self.enabled:
             return value
-        if type(value) is str and self._keys.what(key) is None:
+        if type(value) is str and self._keys.kind(key) is None:
             return self._string(key, value)
-        return self._value(key, value, _Budget(self._max_text))
+        return self._value(key, value, StructureLimits(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
-        """True when whatever stands under this key is a secret."""
-        return self.enabled and self._keys.what(key) is not None
+        """Whether every value of this key is a secret."""
+        return self.enabled and self._keys.kind(key) is not None
 
     # --- structures ---------------------------------------------------------------------------------------------------
 
-    def _value(self, key: str, value: object, budget: _Budget) -> object:
-        what = self._keys.what(key)
-        if what is not None:
-            return _blank(value, what)
+    def _value(self, key: str, value: object, limits: StructureLimits) -> object:
+        kind = self._keys.kind(key)
+        if kind is not None:
+            return replace_value(value, kind)
         if type(value) is str:
-            return self._string(key, value) if budget.read(value) else TOO_LONG
+            return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
         try:
-            return self._nested(key, value, budget)
-        except BaseException as error:  # somebody's map that cannot be read does not leave
+            return self._nested(key, value, limits)
+        except BaseException as error:  # a map of the application that cannot be read is replaced
             if not is_foreign(error):
                 raise
             return UNREADABLE
@@ -160,62 +137,62 @@ class Redactor:
         return self._short(value, MAX_URL if key in URL_KEYS else self._max_text)
 
     def _short(self, value: str, longest: int) -> str:
-        """A look that remembers short innocent texts: most attributes say what others have said."""
+        """Redact, and remember short texts without secrets: most attributes repeat earlier values."""
         if len(value) > MAX_REMEMBERED_LENGTH:
-            return self._look(value, longest)
+            return self._redacted(value, longest)
         if value in self._known_clean:
             return value
-        cleaned = self._look(value, longest)
+        cleaned = self._redacted(value, longest)
         if cleaned is value:
             self._known_clean.remember(value, value)
         return cleaned
 
-    def _nested(self, key: str, value: object, budget: _Budget) -> object:
+    def _nested(self, key: str, value: object, limits: StructureLimits) -> object:
         if isinstance(value, (bytes, bytearray, str)):
-            # A class of the user's may lie about itself: look at what is in it.
+            # A subclass may override its methods: read the data itself.
             decoded = str.__str__(value) if isinstance(value, str) else bytes(value).decode("utf-8", "replace")
-            if not budget.read(decoded):
+            if not limits.read(decoded):
                 return TOO_LONG
             cleaned = self._string(key, decoded)
             return value if cleaned is decoded else cleaned
         if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
             return value
-        if not budget.enter(len(value)):
+        if not limits.enter(len(value)):
             return TOO_DEEP
         try:
             if isinstance(value, Mapping):
-                return self._mapping(value, budget)
-            return self._sequence(key, value, budget)
+                return self._mapping(value, limits)
+            return self._sequence(key, value, limits)
         finally:
-            budget.leave()
+            limits.leave()
 
-    def _mapping(self, value: Mapping[Any, Any], budget: _Budget) -> object:
+    def _mapping(self, value: Mapping[Any, Any], limits: StructureLimits) -> object:
         after: dict[Any, Any] = {}
         is_changed = False
         for name, inner in value.items():
-            key = _beside(value, name) or _as_key(name)
-            cleaned_name = self._name(name, budget)
-            cleaned = self._value(key, inner, budget)
+            key = name_beside(value, name) or as_key(name)
+            cleaned_name = self._name(name, limits)
+            cleaned = self._value(key, inner, limits)
             is_changed = is_changed or cleaned is not inner or cleaned_name is not name
             after[cleaned_name] = cleaned
         return after if is_changed else value
 
-    def _name(self, name: object, budget: _Budget) -> object:
+    def _name(self, name: object, limits: StructureLimits) -> object:
         if not isinstance(name, str):
             return name
-        return self.text(name) if budget.read(name) else TOO_LONG
+        return self.text(name) if limits.read(name) else TOO_LONG
 
-    def _sequence(self, key: str, value: Iterable[Any], budget: _Budget) -> object:
+    def _sequence(self, key: str, value: Iterable[Any], limits: StructureLimits) -> object:
         before = list(value)
         keys = [key] * len(before)
         if len(before) == 2 and isinstance(before[0], (str, bytes)):  # a header, as ASGI and http.client print it
-            keys[1] = _as_key(before[0])
-        elif before and _is_flat_headers(before):
-            keys[1::2] = [_as_key(name) for name in before[::2]]
+            keys[1] = as_key(before[0])
+        elif before and are_flat_headers(before):
+            keys[1::2] = [as_key(name) for name in before[::2]]
         for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
             if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
                 keys[place] = flag
-        after = [self._value(name, inner, budget) for name, inner in zip(keys, before, strict=True)]
+        after = [self._value(name, inner, limits) for name, inner in zip(keys, before, strict=True)]
         if all(new is old for new, old in zip(after, before, strict=True)):
             return value
         return tuple(after) if isinstance(value, tuple) else after
@@ -227,45 +204,45 @@ class Redactor:
         cleaned = self._short(given, MAX_URL)
         return value if cleaned is given else cleaned[1:]
 
-    def _look(self, value: str, longest: int) -> str:
+    def _redacted(self, value: str, longest: int) -> str:
         if len(value) < SHORTEST or not self.enabled:
             return value
         if len(value) > longest:
-            return _shortened(self._clean(value[:longest], shows=True))
-        shows = self._may_show(value)
-        if shows or self._may_name(value) or _may_hide(value) or STATEMENT in value or self._patterns:
-            return self._clean(value, shows)
+            return shorten(self._clean(value[:longest], may_match=True))
+        may_match = self._may_match(value)
+        if may_match or self._may_name(value) or _may_encode(value) or STATEMENT in value or self._patterns:
+            return self._clean(value, may_match)
         return value
 
     def _has_secret(self, value: str) -> bool:
-        """Whether one reading changes the text."""
-        return len(value) >= SHORTEST and self._pass(value, self._may_show(value)) != value
+        """Whether one pass changes the text."""
+        return len(value) >= SHORTEST and self._pass(value, self._may_match(value)) != value
 
-    def _clean(self, value: str, shows: bool) -> str:
-        cleaned = self._pass(value, shows)
+    def _clean(self, value: str, may_match: bool) -> str:
+        cleaned = self._pass(value, may_match)
         if cleaned == value:
             return value
         if cleaned.endswith(TOO_LONG) and value.startswith(cleaned[: -len(TOO_LONG)]):
             return cleaned  # cut, and nothing else
-        # What stood too close to one secret to be seen stands alone once that has gone. A text that was cut for having
-        # too many secrets is read once more only.
+        # A secret directly beside another is found only once that has been replaced. A text that was cut because it has
+        # too many secrets gets one more pass only.
         for _ in range(1 if cleaned.endswith(TOO_LONG) else MAX_PASSES):
-            before, cleaned = cleaned, self._pass(cleaned, shows or self._may_show(cleaned))
+            before, cleaned = cleaned, self._pass(cleaned, may_match or self._may_match(cleaned))
             if cleaned == before:
                 break
         return cleaned
 
-    def _pass(self, text: str, shows: bool) -> str:
-        if shows:
-            text = self._shown(text)
-        if self._may_name(text):
+    def _pass(self, text: str, may_match: bool) -> str:
+        if may_match:
+            text = self._matched(text)
+        if self._may_name(MARKER.sub("x", text) if "[redacted:" in text else text):
             text = self._named(text)
-        if _may_hide(text):  # last, because with what it replaces the name of what stands behind may go
-            text = _replaced(text, self._encoded(text))
+        if _may_encode(text):  # last, because it may replace the name of the value that follows
+            text = replace_secrets(text, self._encoded(text))
         if STATEMENT in text:
-            text = _replaced(text, _literals(text))
+            text = replace_secrets(text, statement_literals(text))
         for pattern in self._patterns:
-            text = _own(pattern, text)
+            text = apply_own(pattern, text)
         return text
 
     def _may_name(self, value: str) -> bool:
@@ -276,55 +253,55 @@ class Redactor:
 
     def _named(self, text: str) -> str:
         if "=" in text and ("?" in text or "&" in text):
-            text = _replaced(text, self._parameters(text))
-        if not self._keys.may_be_in(text):
-            return text
+            text = replace_secrets(text, self._parameters(text))
+            if not self._keys.may_be_in(text):
+                return text
         for trigger, finder in FINDERS:
             if trigger in text:
-                text = _replaced(text, self._pairs(text, finder(text)))
+                text = replace_secrets(text, self._pairs(text, finder(text)))
         return text
 
-    def _may_show(self, value: str) -> bool:
+    def _may_match(self, value: str) -> bool:
         """Whether a pattern can match: the test that every text goes through."""
         return (
             may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and "://" in value)
         )
 
-    def _shown(self, text: str) -> str:
-        if may_hold_token(text):  # first: what follows a prefix may look like something else
-            text = _replaced(text, ((start, end, "api-key") for start, end in issued_in(text)))
+    def _matched(self, text: str) -> str:
+        if may_hold_token(text):  # first: the rest of a token may match another pattern
+            text = replace_secrets(text, ((start, end, "api-key") for start, end in issued_in(text)))
             for rule in TOKENS:
                 if rule.may_match(text):
-                    text = _replaced(text, _matches(text, rule))
+                    text = replace_secrets(text, matches(text, rule))
         for prefilter, rules in self._groups:
             if prefilter is None or prefilter.search(text):
                 for rule in rules:
                     if rule.may_match(text):
-                        text = _replaced(text, _matches(text, rule))
+                        text = replace_secrets(text, matches(text, rule))
         return text
 
     def _parameters(self, text: str) -> Iterator[Secret]:
-        """Parameters of URLs: some names mean something only there."""
-        for signs, found in enumerate(_PARAMETER.finditer(text)):
-            if signs >= MAX_LOOKS:
+        """The secret parameters of URLs; some names are those of secrets only there."""
+        for number, found in enumerate(_PARAMETER.finditer(text)):
+            if number >= MAX_CANDIDATES:
                 yield found.start(), len(text), REST
                 return
             key, value = found.groups()
-            what = self._keys.what_in_url(unquote_plus(key) if "%" in key else key)
-            if what is not None and not is_no_secret(value) and not (what == "parameter" and is_harmless(key, value)):
-                yield found.start(2), found.end(), what
+            kind = self._keys.kind_in_url(unquote_plus(key) if "%" in key else key)
+            if kind is not None and not is_no_secret(value) and not (kind == "parameter" and is_harmless(key, value)):
+                yield found.start(2), found.end(), kind
 
     def _encoded(self, text: str) -> Iterator[Secret]:
-        """Parts of URLs that are secrets, or have some in them, once they are decoded."""
-        for seen, found in enumerate(_ENCODED.finditer(text)):
-            if seen >= MAX_ENCODED:
+        """The percent-encoded words that contain a secret when they are decoded."""
+        for number, found in enumerate(_ENCODED.finditer(text)):
+            if number >= MAX_ENCODED:
                 yield found.start(), len(text), REST
                 return
             if self._is_encoded_secret(found[0]):
                 yield *found.span(), "encoded"
 
     def _is_encoded_secret(self, value: str) -> bool:
-        if len(value) > MAX_URL:  # more than a URL has: it is not looked at
+        if len(value) > MAX_URL:  # longer than a URL: it is not decoded
             return True
         for _ in range(MAX_ENCODINGS):
             decoded = unquote_plus(value)
@@ -336,161 +313,32 @@ class Redactor:
         return True
 
     def _pairs(self, text: str, find: Find) -> Iterator[Secret]:
-        """Names of secrets with their values in running text."""
-        position = signs = 0
+        """The values that follow names of secrets in running text."""
+        position = candidates = 0
         while (named := find(position)) is not None:
             position = named.value_start
-            signs += named.name != "redacted"  # our own marks do not count
-            if signs > MAX_LOOKS:
+            candidates += named.name != "redacted"  # our own markers do not count
+            if candidates > MAX_CANDIDATES:
                 yield named.start, len(text), REST
                 return
-            what = self._keys.what(named.name)
-            if what is None:
+            kind = self._keys.kind(named.name)
+            if kind is None:
                 continue
-            start, end = span_of_value(text, named, what)
+            start, end = span_of_value(text, named, kind)
             if start < end:
-                yield start, end, what
+                yield start, end, kind
                 position = end
 
 
-class _Budget:
-    """How deep, how wide and how long a structure may still be."""
-
-    __slots__ = ("_longest", "characters", "depth", "items")
-
-    def __init__(self, longest: int) -> None:
-        self.depth, self.items = MAX_DEPTH, MAX_ITEMS
-        self._longest = longest
-        self.characters = MAX_TEXTS * longest
-
-    def read(self, text: str) -> bool:
-        """Pay for one text; False when all have become too much."""
-        self.characters -= min(len(text), self._longest)
-        return self.characters >= 0
-
-    def enter(self, items: int) -> bool:
-        """Pay for one structure; False when it is too much. To be paired with `leave` only when it was not."""
-        if self.depth <= 0 or self.items < items:
-            return False
-        self.depth -= 1
-        self.items -= items
-        return True
-
-    def leave(self) -> None:
-        """Come back up."""
-        self.depth += 1
-
-
-def _may_hide(text: str) -> bool:
+def _may_encode(text: str) -> bool:
     return "%" in text and _ESCAPE.search(text) is not None
 
 
 def _in_groups(rules: Iterable[Pattern]) -> tuple[tuple[Prefilter | None, tuple[Pattern, ...]], ...]:
-    """The rules in their order, by kind, each group with the test that comes first."""
+    """The rules in their order, grouped by kind, each group with its prefilter."""
     groups = []
     for is_prefiltered, members in itertools.groupby(rules, lambda rule: rule.kind if rule.is_prefiltered else ""):
         group = tuple(members)
         pieces = [piece for rule in group for piece in rule.triggers]
         groups.append((Prefilter(pieces) if is_prefiltered and len(group) > 1 else None, group))
     return tuple(groups)
-
-
-def _beside(holder: Mapping[Any, Any], name: object) -> str:
-    """What else in a map names this value; empty when nothing does.
-
-    The `loc` of an `input` that pydantic, and so FastAPI, found wrong, and the `name` or `key` of a `value`.
-    """
-    if name == "input":
-        where = holder.get("loc")
-        return ".".join(part for part in where if isinstance(part, str)) if isinstance(where, (list, tuple)) else ""
-    if name in _VALUES:
-        for other in _NAMES:
-            if other in holder:
-                return _as_key(holder[other])
-    return ""
-
-
-def _is_flat_headers(items: list[Any]) -> bool:
-    """Names and values of headers in turn, as Node and some proxies print them."""
-    if len(items) % 2 or len(items) > MAX_LOOKS:
-        return False
-    names = [_as_key(item) for item in items[::2]]
-    return all(map(_CONTENT.fullmatch, names)) and any(map(_HEADER.fullmatch, names))
-
-
-def _as_key(name: object) -> str:
-    if isinstance(name, str):
-        return name
-    return name.decode("latin-1") if isinstance(name, bytes) else ""
-
-
-def _blank(value: object, what: str) -> object:
-    if value is None or isinstance(value, bool) or (isinstance(value, str) and is_no_secret(value)):
-        return value
-    return marker(what)
-
-
-def _replaced(text: str, secrets: Iterable[Secret]) -> str:
-    """The text with a mark in the place of each secret; the same object when there are none."""
-    parts: list[str] = []
-    done = 0
-    for start, end, what in secrets:
-        if len(parts) >= 2 * MAX_FOUND:
-            return "".join((*parts, text[done:start], TOO_LONG))
-        parts += (text[done:start], marker(what))
-        done = end
-    return "".join((*parts, text[done:])) if parts else text
-
-
-def _matches(text: str, rule: Pattern) -> Iterator[Secret]:
-    position = looks = 0
-    while found := rule.expression.search(text, position):
-        looks += 1
-        if looks > MAX_LOOKS:
-            yield found.start(), len(text), REST
-            return
-        start = found.end("keep") if "keep" in rule.expression.groupindex else found.start()
-        secret = text[start : found.end()]
-        if MARKER.fullmatch(secret) or (rule.is_secret is not None and not rule.is_secret(secret)):
-            position = found.start() + 1 if rule.overlaps else found.end()
-            continue
-        yield start, found.end(), rule.kind
-        position = found.end()
-
-
-def _literals(text: str) -> Iterator[Secret]:
-    """Those of a statement that SQLAlchemy quotes in an error."""
-    for statement in _STATEMENT.finditer(text):
-        for looks, (start, end) in enumerate(literals(text, *statement.span())):
-            if looks >= MAX_LOOKS:
-                yield start, len(text), REST
-                return
-            if not is_no_secret(text[start:end]):
-                yield start, end, "sql-values"
-
-
-def _own(pattern: re.Pattern[str], text: str) -> str:
-    """Apply a user's expression line by line."""
-
-    def replace(found: re.Match[str]) -> str:
-        start, end = found.span("secret" if "secret" in pattern.groupindex else 0)
-        secret = found.string[start:end]
-        if not secret or MARKER.fullmatch(secret):
-            return found[0]
-        return found.string[found.start() : start] + marker("custom") + found.string[end : found.end()]
-
-    pieces = (
-        line[start : start + MAX_LINE]
-        for line in text.splitlines(keepends=True)
-        for start in range(0, len(line), MAX_LINE)
-    )
-    return "".join(pattern.sub(replace, piece) for piece in pieces)
-
-
-def _shortened(text: str) -> str:
-    """Cut, and without its end, where half a secret may be; but never in the middle of a marker."""
-    kept = text[:-EDGE]
-    opened = kept.rfind("[redacted:")
-    if opened >= 0 and "]" not in kept[opened:]:
-        kept = kept[:opened]
-    return kept + TOO_LONG

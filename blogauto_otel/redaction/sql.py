@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_TOKEN: Final = re.compile(
+from blogauto_otel._lazy_pattern import lazy_pattern
+
+_TOKEN: Final = lazy_pattern(
     r"[\['$\"\\VIORSFWAGviorsfwag](?:"  # one class at the beginning makes the search quick
     r"(?P<marker>(?<=\[)redacted:[a-z-]{1,40}\]?)"
     r"|(?P<single>(?<=')(?<!\w\w')(?P<text>[^'\\]*(?:(?:''|\\(?!'))[^'\\]*)*)(?:\\?')?)"
@@ -22,15 +24,15 @@ _TOKEN: Final = re.compile(
 )
 _KEYWORDS: Final = ("LIKE", "GLOB", "MATCH", "REGEXP", "THEN", "ELSE", "BETWEEN")
 _BEFORE_A_VALUE: Final = (*"=<>|+*/%-", *_KEYWORDS)
-_KEYWORD: Final = re.compile(rf"\b(?:{'|'.join(_KEYWORDS)})\Z")
-_NAME_GOES_ON: Final = re.compile(r"\\?\"?\s?[.(]")
-_NAME: Final = re.compile(r"[A-Za-z_][\w$]{0,62}")
+_KEYWORD: Final = lazy_pattern(rf"\b(?:{'|'.join(_KEYWORDS)})\Z")
+_NAME_GOES_ON: Final = lazy_pattern(r"\\?\"?\s?[.(]")
+_NAME: Final = lazy_pattern(r"[A-Za-z_][\w$]{0,62}")
 MAX_TOKENS: Final = 400  # of one statement that are read; what follows is one value
 LOOK_BACK: Final = 12  # characters of a keyword or sign before a value
 
 
 def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where the values stand between two positions, without their quotes."""
+    """The positions of the values between two positions, without their quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text, start, end)):
         kind = found.lastgroup
@@ -50,7 +52,7 @@ def literals(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def double_quoted(text: str) -> Iterator[tuple[int, int]]:
-    """Where `"x"` is a value, with its quotes."""
+    """The positions of values in double quotes, with their quotes."""
     in_list = False
     for seen, found in enumerate(_TOKEN.finditer(text)):
         kind = found.lastgroup

@@ -1,14 +1,15 @@
-"""Whether a value that stands under a secret's name is none: a placeholder, a type, code, or a message about it."""
+"""Values of secret names that are no secrets: placeholders, types, code, and messages about the secret."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.keys import MARKER
 
 # No value, a placeholder, a value that is masked already, or one word about a value.
-_NO_SECRET: Final = re.compile(
+_NO_SECRET: Final = lazy_pattern(
     r"none|null|nil|true|false|undefined|\*+|x{3,}|\.{3}|\?|%s|%\(\w+\)s|\$[0-9]{1,3}(?:::\w+)?"
     r"|\{(?-i:[a-z_]*|[0-9]{1,2})\}|\$\{[\w:?.-]*\}?|(?-i:\$[A-Z][A-Z0-9_]+)|\{\{[ \w.|-]{0,80}\}\}"
     r"|<(?-i:[a-z][a-z _-]{0,40})>"
@@ -18,7 +19,7 @@ _NO_SECRET: Final = re.compile(
     r"|만료|없음|필수|누락|오류",
     re.IGNORECASE,
 )
-_PUNCTUATION: Final = re.compile(r"[!-/:-@\]^`{-~]{1,2}")
+_PUNCTUATION: Final = lazy_pattern(r"[!-/:-@\]^`{-~]{1,2}")
 
 # `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`
 _PHRASE: Final = (
@@ -26,20 +27,20 @@ _PHRASE: Final = (
     r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please"
     r"|only|signature|the (?:password|token|secret|value|access))\b"
 )
-_MESSAGE: Final = re.compile(
+_MESSAGE: Final = lazy_pattern(
     rf"(?:{_PHRASE}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
 )
-_QUOTED_MESSAGE: Final = re.compile(rf"{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
-_LIST_OF_MESSAGES: Final = re.compile(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
+_QUOTED_MESSAGE: Final = lazy_pattern(rf"{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
+_LIST_OF_MESSAGES: Final = lazy_pattern(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
 
 # `password: str | None = None`, `api_key: SecretStr = Field(...)`
-_TYPE: Final = re.compile(
+_TYPE: Final = lazy_pattern(
     r"(?:(?:typing\.)?Optional\[)?(?:str|bytes|int|string|text|Any|Token|SecretStr|SecretBytes|StrictStr)\]?"
     r"(?: ?\| ?None)?"
     r"(?: ?= ?(?:None|\.{3}|(?:pydantic\.)?Field\([^\"'\r\n()]{0,80}\)))?(?=[,;)\]\r\n]|\Z)"
 )
 # `password = request.form.get("password")`, `token = create_token(user)`, `secret = settings.secret_key`
-_CODE: Final = re.compile(
+_CODE: Final = lazy_pattern(
     r"(?:await |new |self\.|this\.)*(?:"
     r"[a-z_]\w{0,40}(?:\.\w{1,40}){0,6}\.(?:get|getenv|getlist|pop|read|get_secret_value)\([\"'\w., ]{0,80}\)"
     r"|(?:os\.getenv|getenv|getpass(?:\.getpass)?|input|getattr)\([^()\r\n]{0,80}\)"
@@ -72,7 +73,7 @@ def is_code(text: str, sign: str, start: int) -> bool:
 
 
 # `?code=404`, `?code=not_found`, `?code=KR`, `?key=title`, `?state=open`: values that are no secrets in a URL.
-_PLAIN_WORD: Final = re.compile(r"[a-z]{4,20}|[a-z]{2,20}(?:[_-][a-z]{2,20}){1,4}|[A-Z]{2,3}|[0-9]{1,3}")
+_PLAIN_WORD: Final = lazy_pattern(r"[a-z]{4,20}|[a-z]{2,20}(?:[_-][a-z]{2,20}){1,4}|[A-Z]{2,3}|[0-9]{1,3}")
 _ONLY_WHEN_LONG: Final = frozenset(("state", "nonce", "ticket"))
 _LONG: Final = 16
 

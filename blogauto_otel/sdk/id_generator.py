@@ -1,15 +1,73 @@
-"""The id generator that `OTEL_PYTHON_ID_GENERATOR` names, made safe."""
+"""Ids of traces and spans: random ones, or those of the generator that `OTEL_PYTHON_ID_GENERATOR` names, made safe."""
 
 from __future__ import annotations
 
+import os
+import struct
+from collections import deque
 from collections.abc import Callable
-
-from opentelemetry.sdk.trace.id_generator import IdGenerator
+from typing import Any, Final, Protocol
 
 from blogauto_otel import plugins
 from blogauto_otel._guard import guard
+from blogauto_otel._process import register
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import NotInstalledError
+
+
+class IdGenerator(Protocol):
+    """The SDK's interface of the same name."""
+
+    def generate_trace_id(self) -> int:
+        """A number of 128 bits, not 0."""
+
+    def generate_span_id(self) -> int:
+        """A number of 64 bits, not 0."""
+
+    def is_trace_id_random(self) -> bool:
+        """Whether at least 56 bits of a trace id are random (W3C Trace Context, level 2)."""
+
+
+_FETCHED: Final = struct.Struct("<128Q")
+
+
+class _RandomNumbers(deque[int]):
+    """Numbers of 64 bits, not 0, that were fetched and not used; a forked child fetches its own."""
+
+    def after_fork_in_child(self) -> None:
+        self.clear()
+
+
+_random_numbers: Final = register(_RandomNumbers())
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random_numbers.clear)  # before `configure` too: ids must never repeat
+
+
+class UrandomIds:
+    """Ids from the operating system: an application's `random.seed` does not make them repeat, nor does a fork.
+
+    They are fetched by the kilobyte, because each call to the operating system costs as much as a good part of a span.
+    """
+
+    def generate_trace_id(self) -> int:
+        """A random number of 128 bits, not 0."""
+        try:
+            return _random_numbers.popleft() << 64 | _random_numbers.popleft()
+        except IndexError:
+            return self.generate_span_id() << 64 | self.generate_span_id()
+
+    def generate_span_id(self) -> int:
+        """A random number of 64 bits, not 0."""
+        while True:
+            try:
+                return _random_numbers.popleft()
+            except IndexError:
+                _random_numbers.extend(filter(None, _FETCHED.unpack(os.urandom(_FETCHED.size))))
+
+    def is_trace_id_random(self) -> bool:
+        """True: samplers and backends may rely on it (W3C Trace Context, level 2)."""
+        return True
 
 
 def chosen_id_generator(settings: Settings, default: IdGenerator) -> IdGenerator:
@@ -31,10 +89,10 @@ def chosen_id_generator(settings: Settings, default: IdGenerator) -> IdGenerator
     return default
 
 
-class _PluginIds(IdGenerator):
+class _PluginIds:
     """Ids of a plugin; where it fails or returns an invalid id, those of the default."""
 
-    def __init__(self, plugin: IdGenerator, default: IdGenerator) -> None:
+    def __init__(self, plugin: Any, default: IdGenerator) -> None:
         self._plugin = plugin
         self._default = default
 

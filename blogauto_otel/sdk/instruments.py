@@ -14,9 +14,9 @@ from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel.otlp.values import NO_REDACTION, ValueRedactor
+from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.scopes import NameLimit, redact_arguments
 from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit
-from blogauto_otel.sdk.tracer import to_plain_attributes
 
 MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that makes up names must not fill its memory
 _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: a second request for its name returns the same one
@@ -28,6 +28,7 @@ class TolerantMeter(Meter):
     redactor: ValueRedactor = NO_REDACTION
     names: NameLimit | None = None
     series: SeriesLimit | None = None  # applied here where the SDK's storage cannot be limited
+    adopt_histogram: Callable[[Any, Any], bool] = staticmethod(lambda *_: False)  # whether we record this histogram
 
     def create_counter(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
@@ -43,7 +44,10 @@ class TolerantMeter(Meter):
 
     def create_histogram(self, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        return _tolerant(_create(self, super().create_histogram, *args, **kwargs), "record", self.series)
+        instrument = _create(self, super().create_histogram, *args, **kwargs)
+        if self.adopt_histogram(instrument, kwargs.get("explicit_bucket_boundaries_advisory")):
+            return instrument
+        return _tolerant(instrument, "record", self.series)
 
     def create_observable_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""

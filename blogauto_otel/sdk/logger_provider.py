@@ -16,13 +16,14 @@ from blogauto_otel._otel import LogRecord
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
-from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.log_records import LogRecordEncoder
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
+from blogauto_otel.sdk.direct_logs import DirectExport
+from blogauto_otel.sdk.plain import exception_attributes, to_plain, to_plain_attributes
 from blogauto_otel.sdk.scopes import MAX_NAME, NameLimit, Scopes, redact_arguments
-from blogauto_otel.sdk.tracer import exception_attributes, to_plain, to_plain_attributes
 from blogauto_otel.sdk.unstable import (
     Logger,
     LoggerProvider,
@@ -37,10 +38,14 @@ from blogauto_otel.sdk.unstable import (
 class ExportingLogProcessor(LogRecordProcessor):
     """Redacts, encodes and queues each record as it is emitted; nothing of the record outlives that."""
 
-    def __init__(self, delivery: Delivery, encoder: Encoder) -> None:
+    def __init__(self, delivery: Delivery, encoder: LogRecordEncoder) -> None:
         self._delivery = delivery
         self._encoder = encoder
         self._scopes = Scopes()
+
+    def switch_on(self, direct: DirectExport) -> None:
+        """Let records that no other processor gets be exported without the SDK's objects."""
+        direct.switch_on(self._encoder, self._delivery, self._scopes)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record."""
@@ -136,8 +141,11 @@ class TolerantLogger(Logger):
 _EXCEPTION: Final = "exception"
 
 
-class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
-    """The SDK's logger provider, with tolerant loggers and guarded processors."""
+class BlogautoLoggerProvider(private.ToldOfLoggerConfigs, private.WithoutForkHandler, LoggerProvider):
+    """The SDK's logger provider, with tolerant loggers and guarded processors.
+
+    `direct` exports records without the SDK's objects, as long as nobody else gets the records.
+    """
 
     def __init__(self, *, redactor: ValueRedactor = NO_REDACTION, limits: LogRecordLimits, **options: Any) -> None:
         self.processors = SynchronousMultiLogRecordProcessor()  # type: ignore[no-untyped-call]
@@ -146,6 +154,8 @@ class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
         super().__init__(multi_log_record_processor=self.processors, shutdown_on_exit=False, **options)
         self._redactor = redactor
         self._limits = None if _HAS_LIMITS else limits
+        self.direct = DirectExport(limits.max_log_record_attributes if _HAS_LIMITS else limits.max_attributes)
+        self._added: tuple[LogRecordProcessor, ...] = ()
         self._names = NameLimit("loggers")
         self._given: WeakSet[Logger] = WeakSet()
         private.make_reentrant(self, self.processors)
@@ -165,7 +175,17 @@ class BlogautoLoggerProvider(private.WithoutForkHandler, LoggerProvider):
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
         """See `LoggerProvider`; what the processor raises is swallowed and logged."""
         ours = isinstance(log_record_processor, (ExportingLogProcessor, ConsoleLogProcessor, GuardedLogProcessor))
-        super().add_log_record_processor(log_record_processor if ours else GuardedLogProcessor(log_record_processor))
+        added = log_record_processor if ours else GuardedLogProcessor(log_record_processor)
+        super().add_log_record_processor(added)
+        self._added += (added,)
+        self.on_logger_configs()
+
+    def on_logger_configs(self) -> None:
+        """Learn again which loggers are exported directly."""
+        self.direct.switch_off()
+        only = self._added[0] if len(self._added) == 1 else None
+        if isinstance(only, ExportingLogProcessor) and not private.counts_log_records(self):
+            only.switch_on(self.direct)
 
     def after_fork_in_child(self, resource: Resource) -> None:
         """Fresh locks, and the child's resource, for loggers made before the fork too."""
@@ -209,7 +229,8 @@ def _limits(settings: Settings) -> LogRecordLimits:
 
 
 def _otlp(settings: Settings, delivery: Delivery, redactor: ValueRedactor) -> LogRecordProcessor:
-    return ExportingLogProcessor(delivery, Encoder(redactor, TextLimits.of_attributes(settings.log_attribute_length)))
+    limits = TextLimits.of_attributes(settings.log_attribute_length)
+    return ExportingLogProcessor(delivery, LogRecordEncoder(redactor, limits))
 
 
 class ConsoleLogProcessor(LogRecordProcessor):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -33,6 +35,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test, series
+from blogauto_otel.sdk.histogram import Histograms
 from blogauto_otel.sdk.instruments import MAX_INSTRUMENTS, TolerantMeter
 from blogauto_otel.sdk.scopes import MAX_NAME, OTHER_SCOPE, NameLimit, redact_arguments
 from blogauto_otel.sdk.series import SeriesLimit
@@ -46,11 +49,15 @@ _EXEMPLAR_FILTERS: Final[Mapping[str, Callable[[], ExemplarFilter]]] = {
 }
 
 
-class _CollectsNow:
-    """What collects when asked; cumulative, so that one reader does not disturb another."""
+class _CollectsNow(ABC):
+    """A reader that collects on request; cumulative, so that one reader does not disturb another."""
 
     def __init__(self, **preferences: Any) -> None:
         super().__init__(**preferences)
+        temporality, aggregation = preferences.get("preferred_temporality"), preferences.get("preferred_aggregation")
+        self.has_delta_histograms = (temporality or {}).get(Histogram) is AggregationTemporality.DELTA
+        self.has_exponential_histograms = bool(aggregation)
+        self.add_histograms: Callable[[MetricsData | None], MetricsData | None] = lambda data: data
         self._one_at_a_time = ExclusiveLock()
 
     def collect_now(self, timeout: float = _TIMEOUT) -> MetricsData | None:
@@ -69,7 +76,7 @@ class _CollectsNow:
                 log_once("collect stuck", "metrics not collected: a metric callback takes more than %.0f s", timeout)
             return None
         try:
-            return self._collected(timeout)
+            return self.add_histograms(self._collected(timeout))
         except BaseException as error:
             if not swallow("collecting metrics", error):
                 raise
@@ -77,14 +84,15 @@ class _CollectsNow:
         finally:
             self._one_at_a_time.release()
 
+    @abstractmethod
     def _collected(self, timeout: float) -> MetricsData | None:
-        raise NotImplementedError
+        """Collect within `timeout` seconds; called by one thread at a time."""
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002 - the interface
         """Nothing waits in a reader that collects when asked."""
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:  # noqa: B027 - nothing is to be stopped
         """A scrape after the end is answered."""
 
     def after_fork_in_child(self) -> None:
@@ -142,6 +150,7 @@ class BlogautoMeterProvider(private.WithoutForkHandler, MeterProvider):
         self.reader = reader
         self.push_reader = push_reader or reader
         self.series: SeriesLimit | None = None
+        self.histograms: Histograms | None = None
         self._redactor = redactor
         self._flush = flush
         self._names = NameLimit("meters")
@@ -162,7 +171,33 @@ class BlogautoMeterProvider(private.WithoutForkHandler, MeterProvider):
             meter.redactor = self._redactor
             meter.names = self._instruments
             meter.series = None if self_test.works("series") else self.series
+            meter.adopt_histogram = self._adopt_histogram
         return meter
+
+    def _adopt_histogram(self, instrument: Any, boundaries: Any) -> bool:
+        if self.histograms is None or self.series is None:
+            return False
+        return self.histograms.adopt(instrument, boundaries, self.series)
+
+    def use_histograms(self, histograms: Histograms, resource: Resource) -> None:
+        """Record histograms in these, and add them to what the readers of this provider collect."""
+        self.histograms = histograms
+        for reader in {self.reader, self.push_reader}:
+            reader.add_histograms = functools.partial(
+                histograms.add_to, resource=resource, delta=reader.has_delta_histograms
+            )
+
+    def forward_histograms(self) -> None:
+        """Let the SDK record histograms too, for readers that are not ours."""
+        if self.histograms is not None:
+            own = (self.reader, self.push_reader)
+            self.histograms.forward(lambda instrument: private.hide_instrument(self, own, instrument))
+
+    def add_metric_reader(self, metric_reader: MetricReader) -> None:
+        """See `MeterProvider`."""
+        super().add_metric_reader(metric_reader)
+        if self_test.works("hidden instruments"):
+            self.forward_histograms()
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Send what waits, of all signals."""
@@ -174,6 +209,9 @@ class BlogautoMeterProvider(private.WithoutForkHandler, MeterProvider):
             reader.after_fork_in_child()
         private.make_reentrant(*self._given)
         series.reset_after_fork(self, resource, self.series)
+        if self.histograms is not None:
+            self.histograms.after_fork_in_child()
+            self.use_histograms(self.histograms, resource)
 
 
 def build_meter_provider(
@@ -203,6 +241,12 @@ def build_meter_provider(
     provider.series = series.limit_series(
         provider, limit=settings.series_limit, redactor=redactor, on_first_measurement=delivery.start
     )
+    has_others = any(not isinstance(one, _CollectsNow) for one in readers)
+    provider.use_histograms(
+        Histograms(views, settings.exemplar_filter, sdk_only=_why_sdk_only(settings, push_reader, has_others)), resource
+    )
+    if has_others and self_test.works("hidden instruments"):
+        provider.forward_histograms()
     if sinks:
         delivery.add_metric_source(lambda: _fan_out(push_reader.collect_now(), sinks))
     return provider
@@ -232,6 +276,13 @@ def _push_reader(settings: Settings, reader: Reader) -> Reader:
         preferred_temporality=dict.fromkeys(delta, AggregationTemporality.DELTA),
         preferred_aggregation={Histogram: ExponentialBucketHistogramAggregation()} if is_exponential else None,
     )
+
+
+def _why_sdk_only(settings: Settings, push_reader: Reader, has_others: bool) -> str:
+    """Why the SDK must record every histogram; empty when it need not."""
+    if push_reader.has_exponential_histograms:
+        return f"OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION={settings.histogram_aggregation}"
+    return "another metric reader" if has_others and not self_test.works("hidden instruments") else ""
 
 
 def _fan_out(

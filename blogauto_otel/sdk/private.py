@@ -13,16 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Any, Final, Protocol
 
-from opentelemetry import trace
 from opentelemetry.metrics import ObservableGauge
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import DefaultAggregation
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Span, SpanProcessor, Tracer
-from opentelemetry.sdk.trace.sampling import Decision
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
 from blogauto_otel._process import register
@@ -84,79 +80,18 @@ def make_reentrant(*owners: Any) -> None:
 
 # --- spans -----------------------------------------------------------------------------------------------------------
 
-# Whether a tracer starts spans at all; before 1.40, each does. Without a wrapper, because every request asks.
-is_enabled: Final[Callable[[Tracer], bool]] = getattr(Tracer, "_is_enabled", lambda _: True)
-_TAKES_END_METRICS: Final = "record_end_metrics" in inspect.signature(Span.__init__).parameters
 
-
-def count_start(tracer: Any, parent: trace.SpanContext | None, decision: Decision) -> Any:
-    """Count a started span in the SDK's own metrics; returns what counts its end."""
-    return tracer._tracer_metrics.start_span(parent, decision) if _TAKES_END_METRICS else None
-
-
-def new_span(span_class: type[Span], tracer: Any, count_end: Any, /, **fields: Any) -> Span:
-    """A span that is not started, with the limits and the scope of the tracer."""
-    if _TAKES_END_METRICS:
-        fields["record_end_metrics"] = count_end
-    return span_class(
-        sampler=tracer.sampler,
-        resource=tracer.resource,
-        span_processor=tracer.span_processor,
-        instrumentation_info=tracer.instrumentation_info,
-        instrumentation_scope=tracer._instrumentation_scope,
-        limits=tracer._span_limits,
-        **fields,
-    )
-
-
-def make_span_reentrant(span: Any) -> None:
-    """Give a span one lock that its thread may take again."""
-    span._lock = span._attributes._lock = span._events._lock = span._links._lock = threading.RLock()
-
-
-_PLAIN: Final = frozenset({str, bool, int, float})
-
-
-def add_plain_attributes(span: Any, attributes: Mapping[str, Any]) -> bool:
-    """Add new attributes of the kinds that the SDK stores unchanged; False when the SDK must look at them itself."""
-    bounded = span._attributes
-    stored = bounded._dict
-    for key, value in attributes.items():
-        if type(value) not in _PLAIN or type(key) is not str or not key or key in stored:
-            return False
-    with span._lock:
-        if span._end_time is not None or bounded.max_value_len is not None:
-            return False
-        if bounded.maxlen is not None and len(stored) + len(attributes) > bounded.maxlen:
-            return False
-        stored.update(attributes)
-    return True
-
-
-def part_of_span(span: Any, part: str) -> Any:
-    """`attributes`, `events` or `links` as the SDK stores them: its properties copy them at each access."""
-    stored = getattr(span, "_" + part, None)
-    return getattr(span, part) if stored is None else stored
-
-
-def forget_tracer(provider: Any, tracer: Any) -> None:
-    """Remove a tracer from the provider's cache, which has no bound; before 1.41 there is none."""
-    cache = getattr(provider, "_tracers", None)
-    if cache is not None:
-        cache.pop(tracer._instrumentation_scope, None)
-
-
-class EndingSpanProcessor(SpanProcessor):
+class EndingSpanProcessor:
     """A span processor whose `on_ending` the SDK calls just before a span ends."""
 
-    def on_ending(self, span: Span) -> None:
-        """Called before the span ends; it can still be changed."""
+    def on_ending(self, span: Any) -> None:
+        """Called before the span ends."""
 
-    def _on_ending(self, span: Span) -> None:
+    def _on_ending(self, span: Any) -> None:
         self.on_ending(span)
 
 
-def forward_ending(processor: Any, span: Span) -> None:
+def forward_ending(processor: Any, span: Any) -> None:
     """Call a processor's hook that runs just before a span ends, if it has one."""
     hook = getattr(processor, "_on_ending", None)
     if hook is not None:
@@ -174,7 +109,7 @@ class WithoutForkHandler:
 
 
 def set_resource(owner: Any, resource: Resource) -> None:
-    """Replace the resource of a tracer provider, logger provider or logger."""
+    """Replace the resource of a logger provider or logger."""
     if hasattr(owner, "_resource"):
         owner._resource = resource
 
@@ -182,6 +117,34 @@ def set_resource(owner: Any, resource: Resource) -> None:
 def set_meter_resource(provider: Any, resource: Resource) -> None:
     """Replace the resource of a meter provider."""
     provider._sdk_config.resource = resource
+
+
+# --- loggers ---------------------------------------------------------------------------------------------------------
+
+
+class ToldOfLoggerConfigs:
+    """A logger provider that is told when other loggers are enabled than before."""
+
+    def on_logger_configs(self) -> None:
+        """Called after the change."""
+
+    def _set_logger_configurator(self, **given: Any) -> None:
+        super()._set_logger_configurator(**given)  # type: ignore[misc]
+        self.on_logger_configs()
+
+
+def counts_log_records(provider: Any) -> bool:
+    """Whether the SDK counts the records that a provider's loggers emit, in metrics of its own."""
+    metrics = getattr(provider, "_logger_metrics", None)
+    return metrics is not None and type(metrics).__name__ != "NoOpLoggerMetrics"
+
+
+def scope_of_logger(logger: Any) -> Any:
+    """The scope of a logger of the SDK that emits; None of one that is disabled, or is no logger of the SDK's."""
+    is_enabled = getattr(logger, "_is_enabled", None)
+    if is_enabled is not None and not is_enabled():  # before 1.41, each emits
+        return None
+    return getattr(logger, "_instrumentation_scope", None)
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -358,46 +321,20 @@ def measurement_consumer(instrument: Any) -> Any:
 def clear_series(provider: Any) -> None:
     """Forget every series of the provider, and replace the locks that a thread of the parent may have held."""
     consumer = provider._measurement_consumer
-    # Another map with the same storages: a `BoundHistogram` sees by it that its aggregations are not in use any more.
-    consumer._reader_storages = dict(consumer._reader_storages)
     for storage in consumer._reader_storages.values():
         make_reentrant(storage)
         storage._instrument_view_instrument_matches = {}
 
 
-class Measurement:
-    """What an aggregation reads of a measurement; the SDK's own class checks the attributes each time."""
-
-    __slots__ = ("attributes", "context", "instrument", "time_unix_nano", "value")
-
-    def __init__(self, value: float, instrument: Any, context: Any, attributes: Mapping[str, Any]) -> None:
-        self.value = value
-        self.time_unix_nano = time.time_ns()
-        self.instrument = instrument
-        self.context = context
-        self.attributes = attributes
+def view_matches(view: Any, instrument: Any) -> bool:
+    """Whether a view selects this instrument."""
+    return bool(view._match(instrument))
 
 
-# What changes when a reader is added, and at a fork; in C, because each recorded request asks for it.
-storages_of: Final[Callable[[Any], Any]] = attrgetter("_reader_storages")
-
-
-def exemplar_filter_of(consumer: Any) -> Any:
-    """The exemplar filter of the provider behind a measurement consumer."""
-    return consumer._sdk_config.exemplar_filter
-
-
-def aggregations_of(storages: Mapping[Any, Any], instrument: Any, attributes: Mapping[str, Any]) -> Iterable[Any]:
-    """The aggregations, one for each reader and view, that hold the series of these attributes.
-
-    Raises:
-        KeyError: the series is part of the overflow series.
-    """
-    for storage in storages.values():
-        for match in storage._instrument_view_instrument_matches[instrument]:
-            keys = match._view._attribute_keys
-            seen = attributes if keys is None else {key: value for key, value in attributes.items() if key in keys}
-            yield match._attributes_aggregation[series_key(seen)]
+def hide_instrument(provider: Any, readers: Iterable[Any], instrument: Any) -> None:
+    """Let these readers of the provider collect nothing of this instrument."""
+    for reader in readers:
+        provider._measurement_consumer._reader_storages[reader]._instrument_view_instrument_matches[instrument] = []
 
 
 # --- the API's providers ---------------------------------------------------------------------------------------------

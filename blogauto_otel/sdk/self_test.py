@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from typing import Any, Final
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel._guard import is_foreign
@@ -47,77 +45,16 @@ class _TestRules:
         return reservoir
 
 
-_NO_LIMITS: Final = dict.fromkeys(
-    ("max_attributes", "max_events", "max_links", "max_event_attributes", "max_link_attributes",
-     "max_span_attributes", "max_attribute_length", "max_span_attribute_length"), SpanLimits.UNSET,
-)  # fmt: skip
-
-
-@functools.cache
-def _tracer_provider() -> TracerProvider:
-    return TracerProvider(ALWAYS_ON, Resource({}), shutdown_on_exit=False, span_limits=SpanLimits(**_NO_LIMITS))
-
-
-def _sdk_span() -> Any:
-    return _tracer_provider().get_tracer("self-test").start_span("work")
-
-
 def _require(condition: object, what: str) -> None:
     if not condition:
         raise AttributeError(what)
-
-
-def _test_span_start() -> None:
-    tracer: Any = _tracer_provider().get_tracer("self-test")
-    theirs: Any = tracer.start_span("work")
-    _require(private.is_enabled(tracer), "Tracer._is_enabled")
-    _require(hasattr(tracer, "_is_enabled") or not hasattr(tracer, "_set_tracer_config"), "Tracer._is_enabled")
-    count_end = private.count_start(tracer, None, Decision.RECORD_AND_SAMPLE)
-    ours: Any = private.new_span(type(theirs), tracer, count_end, name="work", context=theirs.context, kind=theirs.kind)
-    ours.start()
-    _require(vars(ours).keys() == vars(theirs).keys(), "the state of a span")
-    _require(ours.instrumentation_scope == theirs.instrumentation_scope, "Tracer._instrumentation_scope")
-    ours.end()
-
-
-def _test_span_attributes() -> None:
-    span = _sdk_span()
-    _require(private.add_plain_attributes(span, {"a": 1}), "BoundedAttributes._dict")
-    _require(dict(span.attributes) == {"a": 1}, "BoundedAttributes._dict")
-    span.end()
-    _require(not private.add_plain_attributes(span, {"b": 1}), "Span._end_time")
-
-
-def _test_span_locks() -> None:
-    span = _sdk_span()
-    owners = (span, span._attributes, span._events, span._links)
-    _require(all(isinstance(owner._lock, private.LOCKS) for owner in owners), "Span._lock")
-    private.make_span_reentrant(span)
-    with span._lock:
-        span.set_attribute("a", 1)
-        span.add_event("b")
-        span.end()
-
-
-def _test_span_parts() -> None:
-    span = _sdk_span()
-    for part in ("attributes", "events", "links"):
-        _require(hasattr(span, f"_{part}"), f"ReadableSpan._{part}")
-
-
-def _test_tracers() -> None:
-    provider = _tracer_provider()
-    first = provider.get_tracer("self-test")
-    if provider.get_tracer("self-test") is first:
-        private.forget_tracer(provider, first)
-        _require(provider.get_tracer("self-test") is not first, "TracerProvider._tracers")
 
 
 def _test_resource() -> None:
     resource = Resource({"child": True})
     loggers = LoggerProvider(Resource({}), shutdown_on_exit=False)
     meters = MeterProvider((), Resource({}), shutdown_on_exit=False)
-    owners: tuple[Any, ...] = (_tracer_provider(), loggers, loggers.get_logger("self-test"))
+    owners: tuple[Any, ...] = (loggers, loggers.get_logger("self-test"))
     for owner in owners:
         private.set_resource(owner, resource)
         _require(owner.resource is resource, f"{type(owner).__name__}._resource")
@@ -151,14 +88,20 @@ def _test_series() -> None:
     _require(sum(point.count for point in _points(reader)) == 1, "MetricReaderStorage")
 
 
-def _test_bound_series() -> None:
-    _, histogram, reader = _measured(None)
-    consumer = private.measurement_consumer(histogram)
-    _require(hasattr(private.exemplar_filter_of(consumer), "should_sample"), "SdkConfiguration.exemplar_filter")
-    [aggregation] = private.aggregations_of(private.storages_of(consumer), histogram, {"series": "a"})
-    measurement = private.Measurement(1.0, histogram, None, {"series": "a"})
-    aggregation.aggregate(measurement, False)
-    _require(sorted(point.count for point in _points(reader)) == [1, 2], "_Aggregation.aggregate")
+def _test_views() -> None:
+    _, histogram, _ = _measured(None)
+    matching, other = View(instrument_name="work"), View(instrument_name="other")
+    _require(private.view_matches(matching, histogram), "View._match")
+    _require(not private.view_matches(other, histogram), "View._match")
+
+
+def _test_hidden_instruments() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider((reader,), Resource({}), shutdown_on_exit=False)
+    histogram = provider.get_meter("self-test").create_histogram("work")
+    private.hide_instrument(provider, (reader,), histogram)
+    histogram.record(1)
+    _require(not reader.get_metrics_data(), "MetricReaderStorage._instrument_view_instrument_matches")
 
 
 def _test_reader() -> None:
@@ -175,7 +118,6 @@ def _no_test() -> None:
     """What is looked up when it is used."""
 
 
-_TRACE: Final = "opentelemetry.sdk.trace"
 _METRICS: Final = "opentelemetry.sdk.metrics"
 _MATCH: Final = f"{private.METRICS_INTERNAL}._view_instrument_match:_ViewInstrumentMatch"
 _STORAGE: Final = f"{private.METRICS_INTERNAL}.metric_reader_storage:MetricReaderStorage"
@@ -190,45 +132,8 @@ _MATCH_MEMBERS: Final = (
 )
 
 FEATURES: Final[Mapping[str, Feature]] = {
-    "span start": Feature(
-        (
-            f"{_TRACE}:Tracer._is_enabled",
-            f"{_TRACE}:Tracer._tracer_metrics",
-            f"{_TRACE}:Tracer._span_limits",
-            f"{_TRACE}:Tracer._instrumentation_scope",
-        ),
-        "spans are started by the SDK's own tracer",
-        _test_span_start,
-    ),
-    "span attributes": Feature(
-        (f"{_TRACE}:Span._attributes", "opentelemetry.attributes:BoundedAttributes._dict", f"{_TRACE}:Span._end_time"),
-        "span attributes are set by the SDK one at a time",
-        _test_span_attributes,
-    ),
-    "span locks": Feature(
-        (
-            f"{_TRACE}:Span._lock",
-            f"{_TRACE}:Span._events",
-            f"{_TRACE}:Span._links",
-            "opentelemetry.attributes:BoundedAttributes._lock",
-            "opentelemetry.sdk.util:BoundedList._lock",
-        ),
-        "a signal handler that uses the span it interrupts may wait for ever",
-        _test_span_locks,
-    ),
-    "span parts": Feature(
-        (f"{_TRACE}:Span._attributes", f"{_TRACE}:Span._events", f"{_TRACE}:Span._links"),
-        "the encoder reads the public properties of a span",
-        _test_span_parts,
-    ),
-    "tracers": Feature(
-        (f"{_TRACE}:TracerProvider._tracers",),
-        "tracers beyond the first 1000 names share one",
-        _test_tracers,
-    ),
     "resource": Feature(
         (
-            f"{_TRACE}:TracerProvider._resource",
             "opentelemetry.sdk._logs:LoggerProvider._resource",
             "opentelemetry.sdk._logs:Logger._resource",
             f"{_METRICS}:MeterProvider._sdk_config",
@@ -254,14 +159,19 @@ FEATURES: Final[Mapping[str, Feature]] = {
         "series are limited and redacted at each measurement, and a forked child goes on with the counts of its parent",
         _test_series,
     ),
-    "bound histograms": Feature(
+    "views": Feature(
+        (f"{_METRICS}.view:View._match",),
+        "where there are views, every histogram is recorded by the SDK",
+        _test_views,
+    ),
+    "hidden instruments": Feature(
         (
-            *_MATCH_MEMBERS,
-            f"{_CONSUMER}._sdk_config",
-            f"{private.METRICS_INTERNAL}.instrument:Histogram._measurement_consumer",
+            f"{_METRICS}:MeterProvider._measurement_consumer",
+            f"{_CONSUMER}._reader_storages",
+            f"{_STORAGE}._instrument_view_instrument_matches",
         ),
-        "histograms are recorded by the SDK",
-        _test_bound_series,
+        "with a further metric reader, every histogram is recorded by the SDK",
+        _test_hidden_instruments,
     ),
     "reader": Feature(
         (f"{_METRICS}.export:MetricReader._receive_metrics",),

@@ -1,199 +1,37 @@
-"""Spans that accept any value: what cannot be read is converted to plain values, and no call raises.
-
-The SDK converts values as they come in, so that a `__str__` that raises, or a list that contains itself, would raise
-out of `set_attribute` and, worse, in place of the exception that `record_exception` was to report.
-"""
+"""Our tracer: starts spans, in as few steps as they allow, and never raises."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import json
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from time import perf_counter_ns, time_ns
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Span, Tracer
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind, Status, StatusCode
 
 from blogauto_otel._guard import is_foreign, swallow
-from blogauto_otel.otlp.values import NO_REDACTION, Plain, key_text
-from blogauto_otel.sdk import private
+from blogauto_otel._otel import span_in
+from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.spans import UNSET, SpanTemplate
+from blogauto_otel.sdk.plain import description, to_plain_attributes
+from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
+from blogauto_otel.sdk.span_limits import SpanLimits
+from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED
 
-_LONGEST: Final = 65_536  # characters; the encoder cuts to the limits of the settings
-MAX_FRAMES: Final = 50
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+    from blogauto_otel.sdk.span_processors import SpanProcessors
+    from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
-def to_plain(value: object) -> Any:
-    """The value as text, number, bytes, or a list or map of them."""
-    return Plain(NO_REDACTION, _LONGEST).convert(value)
+F = TypeVar("F", bound=Callable[..., Any])
 
-
-def to_plain_attributes(attributes: Any) -> Mapping[str, Any] | None:
-    """The attributes as plain values; None when they are no map."""
-    converted = to_plain(attributes)
-    return converted if isinstance(converted, dict) else None
-
-
-_PLAIN: Final = frozenset({str, bool, int, float})
-_FLAT: Final = frozenset({str, bool, int, float, bytes})
-_TAKES_MAPS: Final = BoundedAttributes(attributes={"a": b""})["a"] == b""  # as bytes, since 1.45
-
-
-def _is_nested(value: object) -> bool:
-    """Whether the value may contain itself, which the SDK notices at the end of the stack, a millisecond later."""
-    if not _TAKES_MAPS:
-        return not _is_flat(value)
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(item, (list, tuple, Mapping)) for item in value)
-    return isinstance(value, Mapping) and any(isinstance(item, (list, tuple, Mapping)) for item in value.values())
-
-
-def _is_flat(value: object) -> bool:
-    """Whether an SDK before 1.45 keeps the value: it drops objects, maps and mixed lists."""
-    kinds = {type(item) for item in value} if isinstance(value, (list, tuple)) else {type(value)}
-    return len(kinds) <= 1 and kinds <= _FLAT
-
-
-def _bounded(value: object) -> Any:
-    """A nested value, cut to the depth that is exported; as JSON for an SDK that takes no maps."""
-    plain = to_plain(value)
-    return plain if _TAKES_MAPS or _is_flat(plain) else json.dumps(plain, ensure_ascii=False, default=str)
-
-
-def _bound_nested(attributes: Any) -> Any:
-    """The attributes, with their nested values bounded."""
-    for value in attributes.values() if attributes else ():
-        if type(value) not in _PLAIN and _is_nested(value):
-            return {name: _bounded(given) if _is_nested(given) else given for name, given in attributes.items()}
-    return attributes
-
-
-class TolerantSpan(Span):
-    """The SDK's span; a call that it cannot take is repeated with plain values.
-
-    Its duration comes from the monotonic clock, unless the caller gives the times: a wall clock that is set back
-    meanwhile does not end it before it starts.
-    """
-
-    adds_plain_attributes = True  # in one step; False where the SDK differs
-    is_reentrant = True  # likewise
-    _started: int | None = None  # by the monotonic clock
-
-    def start(self, start_time: int | None = None, parent_context: Any = None) -> None:
-        """See `Span`."""
-        if start_time is None and self.start_time is None:
-            self._started = perf_counter_ns()
-        super().start(start_time, parent_context)
-
-    def end(self, end_time: int | None = None) -> None:
-        """See `Span`."""
-        super().end(self._now() if end_time is None else end_time)
-
-    def _now(self) -> int:
-        """The time now, on a clock that does not go back while the span lasts."""
-        started: int = self.start_time or 0
-        if self._started is None:
-            return max(time_ns(), started) if isinstance(started, int) else time_ns()
-        return started + perf_counter_ns() - self._started
-
-    def set_attribute(self, key: str, value: Any) -> None:
-        """See `Span`."""
-        try:
-            super().set_attribute(key, _bounded(value) if type(value) not in _PLAIN and _is_nested(value) else value)
-        except BaseException as error:
-            if not is_foreign(error):
-                raise
-            _try("setting an attribute", super().set_attribute, key_text(key), to_plain(value))
-
-    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
-        """See `Span`."""
-        try:
-            if not (self.adds_plain_attributes and private.add_plain_attributes(self, attributes)):
-                super().set_attributes(_bound_nested(attributes))
-        except BaseException as error:
-            if not is_foreign(error):
-                raise
-            _try("setting attributes", super().set_attributes, to_plain_attributes(attributes) or {})
-
-    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        """See `Span`."""
-        try:
-            super().add_event(name, _bound_nested(attributes), self._now() if timestamp is None else timestamp)
-        except BaseException as error:
-            if not is_foreign(error):
-                raise
-            _try("adding an event", super().add_event, name, to_plain_attributes(attributes), timestamp)
-
-    def add_link(self, context: trace.SpanContext, attributes: Any = None) -> None:
-        """See `Span`."""
-        try:
-            super().add_link(context, _bound_nested(attributes))
-        except BaseException as error:
-            if not is_foreign(error):
-                raise
-            _try("adding a link", super().add_link, context, to_plain_attributes(attributes))
-
-    def record_exception(
-        self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
-    ) -> None:
-        """See `Span`."""
-        try:
-            super().record_exception(exception, attributes, timestamp, escaped)
-        except BaseException as error:
-            if not is_foreign(error):
-                raise
-            recorded = {**exception_attributes(exception), **(to_plain_attributes(attributes) or {})}
-            self.add_event("exception", recorded, timestamp)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
-    ) -> None:
-        """See `Span`; an error while recording `error` does not replace it."""
-        try:
-            super().__exit__(kind, error, trace_)
-        except BaseException as ours:
-            if ours is error or not is_foreign(ours):
-                raise
-            self.set_status(trace.Status(trace.StatusCode.ERROR, _description(error)))
-            self.end()
-
-
-def exception_attributes(error: BaseException) -> dict[str, Any]:
-    """The attributes that the SDK gives an exception, for one that it cannot read."""
-    return {
-        "exception.type": type(error).__qualname__,
-        "exception.message": to_plain(error),
-        "exception.stacktrace": _stacktrace(error),
-    }
-
-
-def _description(error: BaseException | None) -> str:
-    """The description that the SDK gives a status."""
-    return f"{type(error).__name__}: {to_plain(error)}"
-
-
-def _stacktrace(error: BaseException) -> str:
-    """The frames and the exception's own line, without asking the exception for more than its text."""
-    try:
-        frames = "".join(traceback.format_tb(error.__traceback__, limit=-MAX_FRAMES))
-    except BaseException as broken:
-        if not is_foreign(broken):
-            raise
-        frames = ""
-    return f"Traceback (most recent call last):\n{frames}{_description(error)}"
-
-
-def _try(what: str, work: Callable[..., None], *arguments: object) -> None:
-    try:
-        work(*arguments)
-    except BaseException as error:
-        if not swallow(what, error):
-            raise
+_current_span: Final = trace.get_current_span
 
 
 class SpanOptions(NamedTuple):
@@ -201,126 +39,320 @@ class SpanOptions(NamedTuple):
 
     name: str
     context: Any = None
-    kind: trace.SpanKind = trace.SpanKind.INTERNAL
+    kind: SpanKind = SpanKind.INTERNAL
     attributes: Any = None
-    links: Sequence[trace.Link] | None = ()
+    links: Sequence[Link] | None = ()
     start_time: int | None = None
     record_exception: bool = True
     set_status_on_exception: bool = True
     end_on_exit: bool = True
 
 
-_SAMPLED: Final = trace.TraceFlags.SAMPLED
-_RANDOM: Final[int] = getattr(trace.TraceFlags, "RANDOM_TRACE_ID", 0)  # before 1.41 the SDK does not know it
-_FLAGS: Final = tuple(map(trace.TraceFlags, range(4)))
+class BlogautoTracer(trace.Tracer):
+    """Starts the spans of one instrumentation scope."""
 
+    def __init__(self, provider: BlogautoTracerProvider, scope: InstrumentationScope, encoded_scope: bytes) -> None:
+        self._provider = provider
+        self.processors: SpanProcessors = provider.processors
+        self.limits: SpanLimits = provider.limits
+        self.scope = scope
+        self.encoded_scope = encoded_scope
 
-class TolerantTracer(Tracer):
-    """The SDK's tracer, given this class; the spans that it starts are tolerant."""
+    @property
+    def resource(self) -> Resource:
+        """The resource of its provider."""
+        return self._provider.resource
 
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:
-        """See `Tracer`."""
-        return CurrentSpan(self, SpanOptions(*args, **kwargs))
+    # --- the API ------------------------------------------------------------------------------------------------------
 
-    def start_span(self, *args: Any, **kwargs: Any) -> trace.Span:
-        """See `Tracer`."""
-        return self.start(SpanOptions(*args, **kwargs))
-
-    def start(self, options: SpanOptions) -> trace.Span:
-        """Start a span; with plain values where the given ones cannot be read."""
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Any = None,
+        links: Sequence[Link] | None = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> trace.Span:
+        """See `Tracer`; with plain values where the given ones cannot be read."""
         try:
-            return self._start(options)
+            return self._start(
+                name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+            )
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            return self._start_plain(options)
+        return self._start_plain(
+            name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+        )
 
-    def _start(self, options: SpanOptions) -> trace.Span:
-        """The same as the SDK's tracer in fewer steps: this is most of the cost of an unsampled request."""
-        name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception, _ = options
-        given = trace.get_current_span(context).get_span_context()
-        if not private.is_enabled(self):
-            return trace.NonRecordingSpan(given)
-        ids: Any = self.id_generator
-        parent = given if given is not None and given.is_valid else None
-        if parent is not None:
-            trace_id, flags = parent.trace_id, parent.trace_flags & _RANDOM
-        else:
-            trace_id, flags = ids.generate_trace_id(), _RANDOM if _RANDOM and ids.is_trace_id_random() else 0
-        result = self.sampler.should_sample(context, trace_id, name, kind, attributes, links)
-        decision = result.decision
-        if decision is Decision.RECORD_AND_SAMPLE:
-            flags |= _SAMPLED
-        own = trace.SpanContext(trace_id, ids.generate_span_id(), False, _FLAGS[flags], result.trace_state)
-        count_end = private.count_start(self, parent, decision)
-        if decision is Decision.DROP:
-            return trace.NonRecordingSpan(own)
-        span = private.new_span(
-            TolerantSpan, self, count_end, name=name, context=own, parent=parent, kind=kind, links=links or (),
-            record_exception=record_exception, set_status_on_exception=set_status_on_exception,
-        )  # fmt: skip
-        if TolerantSpan.is_reentrant:
-            private.make_span_reentrant(span)
-        if result.attributes:
-            span.set_attributes(result.attributes)
-        span.start(start_time, context)
-        return span
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> CurrentSpan:  # type: ignore[override]
+        """See `Tracer`."""
+        return CurrentSpan(self, SpanOptions(*args, **kwargs))
 
-    def _start_plain(self, options: SpanOptions) -> trace.Span:
+    def _start(self, name: str, context: Any, kind: SpanKind, attributes: Any, links: Any, *options: Any) -> trace.Span:
+        span = self._begin(name, context, kind, attributes, links, *options)
+        if type(span) is not UnsampledSpan:
+            if attributes and self._provider.is_sampled is not None:
+                span.set_attributes(attributes)
+            if links:
+                span.add_links(links)
+            for on_start in self.processors.starting:
+                on_start(span, context)
+        return span  # type: ignore[no-any-return]
+
+    def _start_plain(
+        self, name: str, context: Any, kind: SpanKind, attributes: Any, links: Any, *options: Any
+    ) -> trace.Span:
         """The same with plain values; where that fails too, as with a sampler that raises, an invalid span."""
         try:
-            links = [trace.Link(link.context, to_plain_attributes(link.attributes)) for link in options.links or ()]
-            return self._start(options._replace(attributes=to_plain_attributes(options.attributes), links=links))
+            plain = [Link(link.context, to_plain_attributes(link.attributes)) for link in links or ()]
+            return self._start(name, context, kind, to_plain_attributes(attributes), plain, *options)
         except BaseException as error:
             if not swallow("starting a span", error):
                 raise
-            return trace.INVALID_SPAN
+            return INVALID_SPAN
 
+    def _begin(
+        self,
+        name: str,
+        context: Any,
+        kind: SpanKind,
+        attributes: Any,
+        links: Any,
+        start_time: int | None = None,
+        records_exception: bool = True,
+        sets_status: bool = True,
+    ) -> Any:
+        """Ids, the sampler's decision, and the span: with the attributes of a foreign sampler, of ours without any.
 
-class PublicTracer(TolerantTracer):
-    """The same over the SDK's own `start_span`, for an SDK whose tracer is built differently."""
-
-    def _start(self, options: SpanOptions) -> trace.Span:
-        span = Tracer.start_span(self, *options[:-1])
-        if isinstance(span, Span):
-            span.__class__ = TolerantSpan
-            if TolerantSpan.is_reentrant:
-                private.make_span_reentrant(span)
+        Most of the cost of an unsampled request is here, so it is written flat.
+        """
+        provider = self._provider
+        ids = provider.id_generator
+        parent: SpanContext | None = None
+        state: trace.TraceState | None = None
+        if context or context is None:
+            parent = _current_span(context).get_span_context()
+            if parent is not None and not parent.is_valid:
+                parent = None
+        if parent is None:
+            trace_id, flags = ids.generate_trace_id(), provider.root_flags
+        else:
+            trace_id, flags, state = parent.trace_id, parent.trace_flags & RANDOM, parent.trace_state
+        is_sampled = provider.is_sampled
+        if is_sampled is not None:
+            if not is_sampled(parent, trace_id, kind, attributes):
+                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state)
+            flags |= SAMPLED
+            given = None
+        else:
+            result = provider.sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
+            given, state, decision = result.attributes, result.trace_state, result.decision
+            if not decision.is_recording():
+                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state)
+            if decision.is_sampled():
+                flags |= SAMPLED
+        span = self.processors.span_class(
+            self, trace_id, ids.generate_span_id(), flags, None if state is DEFAULT_TRACE_STATE else state,
+            parent, name, kind, start_time, records_exception, sets_status,
+        )  # fmt: skip
+        if given:
+            span.set_attributes(given)
         return span
+
+    # --- for callers on the path of every request and statement -------------------------------------------------------
+
+    def start_server_span(
+        self,
+        name: str,
+        parent_context: Context | None,
+        attributes: dict[str, Any],
+        *,
+        start_time: int,
+        kind: SpanKind = SpanKind.SERVER,
+        links: Sequence[Link] = (),
+    ) -> RecordingSpan | UnsampledSpan:
+        """As `start_span`, in fewer steps; raises nothing.
+
+        Args:
+            name: its name until `finish`.
+            parent_context: the context with its parent; None: the current one.
+            attributes: plain values (`str`, `bool`, `int`, `float`) that the caller gives away, for the sampler and the
+                span. Routes are sampled by `url.path` among them.
+            start_time: nanoseconds, `time_ns()`.
+            kind: its kind.
+            links: its links.
+        """
+        try:
+            span = self._begin(name, parent_context, kind, attributes, links, start_time)
+            if type(span) is UnsampledSpan:
+                return span
+            if self._provider.is_sampled is not None:
+                span.adopt(attributes)
+            if links:
+                span.add_links(links)
+            for on_start in self.processors.starting:
+                on_start(span, parent_context)
+        except BaseException as error:
+            if not swallow("starting a span", error):
+                raise
+            return INVALID_SPAN
+        return span  # type: ignore[no-any-return]
+
+    def record_span(
+        self,
+        template: SpanTemplate,
+        *,
+        start_time: int,
+        end_time: int,
+        parent_context: Context | None = None,
+        attributes: dict[str, Any] | None = None,
+        status: Status | None = None,
+    ) -> None:
+        """Write a span that has ended, in one call; raises nothing. The sampler decides, as at a start.
+
+        Args:
+            template: its name, its kind, and the attributes that it has in common with others.
+            start_time: nanoseconds, `time_ns()`.
+            end_time: likewise.
+            parent_context: the context with its parent; None: the current one.
+            attributes: plain values that the caller gives away; they win over those of the template.
+            status: its status.
+        """
+        try:
+            if (
+                status is None
+                and parent_context
+                and self._record_directly(template, parent_context, start_time, end_time, attributes)
+            ):
+                return
+            seen: Any = template.attributes
+            if attributes and self._provider.is_sampled is None:  # a sampler of the user sees them all
+                seen = {**seen, **attributes}
+            span = self._begin(template.name, parent_context, template.kind, seen, (), start_time)
+            if type(span) is UnsampledSpan:
+                return
+            for on_start in self.processors.starting:
+                on_start(span, parent_context)
+            if status is not None:
+                span.set_status(status)
+            span.finish(template, attributes, end_time=end_time)
+        except BaseException as error:
+            if not swallow("recording a span", error):
+                raise
+
+    def _record_directly(
+        self, template: SpanTemplate, context: Context, start: int, end: int, attributes: dict[str, Any] | None
+    ) -> bool:
+        """Write a span below another one without an object for it; False where more than our exporter sees spans."""
+        direct, is_sampled = self.processors.direct, self._provider.is_sampled
+        span = span_in(context)
+        if direct is None or is_sampled is None or span is None:
+            return False
+        parent = span.get_span_context()
+        if not parent[5] or (parent[4] is not DEFAULT_TRACE_STATE and parent[4]):
+            return False
+        exporter, sources = direct
+        if not is_sampled(parent, parent[0], template.kind, template.attributes):
+            return True
+        for values in sources:
+            found = values()
+            if found:
+                attributes = {**found, **(attributes or {})}
+        if attributes:
+            limit = self.limits.attributes
+            if not template.attributes.keys().isdisjoint(attributes) or (
+                limit is not None and len(template.attributes) + len(attributes) > limit
+            ):
+                return False
+        flags = parent[3] & RANDOM | SAMPLED
+        span_id = self._provider.id_generator.generate_span_id()
+        item = exporter.encoder.encode_finished(template, parent, span_id, flags, start, end, attributes)
+        exporter.enqueue(Signal.TRACES, self.encoded_scope, item)
+        return True
+
+    def record_deferred(
+        self,
+        template: SpanTemplate,
+        *,
+        context: SpanContext,
+        parent: SpanContext | None,
+        start_time: int,
+        end_time: int,
+        attributes: Mapping[str, Any] | None = None,
+        status: Status = UNSET,
+        events: Sequence[Any] = (),
+        links: Sequence[Link] = (),
+    ) -> None:
+        """Write a span that was not sampled at its start, as sampled; no `on_start` is called.
+
+        Args:
+            template: its name, kind and common attributes.
+            context: its ids, flags and trace state.
+            parent: its parent.
+            start_time: nanoseconds, `time_ns()`.
+            end_time: likewise.
+            attributes: further attributes, of any values.
+            status: its status.
+            events: with name, attributes and timestamp, as `SpanEvent`.
+            links: its links.
+        """
+        span = self.processors.span_class(
+            self, context.trace_id, context.span_id, context.trace_flags | SAMPLED, context.trace_state or None,
+            parent, template.name, template.kind, start_time,
+        )  # fmt: skip
+        span.set_attributes(attributes or {})
+        for event in events:
+            span.add_event(event.name, event.attributes, event.timestamp)
+        span.add_links(links)
+        span.set_status(status)
+        span.finish(template, end_time=end_time)
+
+
+INVALID_SPAN: Final = UnsampledSpan(0, 0, 0, None)
+
+
+def own_tracer(tracer: object) -> BlogautoTracer | None:
+    """The tracer, if it is one of our provider: only those have the calls beyond the API."""
+    return tracer if isinstance(tracer, BlogautoTracer) else None
 
 
 class CurrentSpan:
     """What `start_as_current_span` returns: a context manager, and a decorator of functions and coroutine functions.
 
-    It sets the status itself, because the API would ask the exception for its text outside of any guard.
+    It does what the API's `use_span` does, which asks the exception for its text outside of any guard.
     """
 
-    __slots__ = ("_current", "_options", "_span", "_tracer")
+    __slots__ = ("_options", "_span", "_token", "_tracer")
 
-    def __init__(self, tracer: TolerantTracer, options: SpanOptions) -> None:
+    def __init__(self, tracer: BlogautoTracer, options: SpanOptions) -> None:
         self._tracer = tracer
         self._options = options
         self._span: trace.Span = trace.INVALID_SPAN
-        self._current: Any = None
+        self._token: Any = None
 
     def __enter__(self) -> trace.Span:
-        options = self._options
-        self._span = self._tracer.start(options)
-        self._current = trace.use_span(
-            self._span, options.end_on_exit, options.record_exception, set_status_on_exception=False
-        )
-        self._current.__enter__()
-        return self._span
+        span = self._span = self._tracer.start_span(*self._options[:-1])
+        self._token = context_api.attach(trace.set_span_in_context(span))
+        return span
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
-    ) -> bool | None:
-        if self._options.set_status_on_exception and isinstance(error, Exception) and self._span.is_recording():
-            self._span.set_status(trace.Status(trace.StatusCode.ERROR, _description(error)))
-        suppressed: bool | None = self._current.__exit__(kind, error, trace_)
-        return suppressed
+    ) -> None:
+        options, span = self._options, self._span
+        context_api.detach(self._token)
+        if isinstance(error, Exception) and span.is_recording():
+            if options.record_exception:
+                span.record_exception(error)
+            if options.set_status_on_exception:
+                span.set_status(Status(StatusCode.ERROR, description(error)))
+        if options.end_on_exit:
+            span.end()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: F) -> F:
         """Decorate: each call runs in a span of its own."""
         tracer, options = self._tracer, self._options
         if inspect.iscoroutinefunction(function):
@@ -330,11 +362,11 @@ class CurrentSpan:
                 with CurrentSpan(tracer, options):
                     return await function(*args, **kwargs)
 
-            return call_async
+            return cast("F", call_async)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             with CurrentSpan(tracer, options):
                 return function(*args, **kwargs)
 
-        return call
+        return cast("F", call)

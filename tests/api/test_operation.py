@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from blogauto_otel import _guard, operation
+from blogauto_otel.testing import capture_telemetry
 from tests.api.conftest import Meters
 
 DURATION = "blogauto.operation.duration"
@@ -277,3 +278,47 @@ def test_an_abandoned_generator_ends_its_operation_silently(
     assert caplog.records == []
     assert spans.one("stream").end_time is not None
     assert outcomes(meters) == {("stream", "cancelled"): 1}
+
+
+def test_below_an_unsampled_span_of_ours_no_span_is_made_and_everything_is_measured(meters: Meters) -> None:
+    with capture_telemetry(sample_rate=0.0) as telemetry:
+        with operation("outer") as outer:
+            with operation("inner") as inner:
+                assert trace.get_current_span() is outer
+                inner.set_attribute("k", "v")
+            with pytest.raises(LookupError), operation("work"):
+                raise LookupError
+        durations = telemetry.points("blogauto.operation.duration")
+        assert telemetry.spans == ()
+    assert inner.get_span_context() == outer.get_span_context()
+    assert durations == {
+        (("operation", "inner"), ("outcome", "success")): 1,
+        (("operation", "work"), ("outcome", "error")): 1,
+        (("operation", "outer"), ("outcome", "success")): 1,
+    }
+
+
+async def test_runs_of_one_object_below_unsampled_spans_are_told_apart() -> None:
+    with capture_telemetry(sample_rate=0.0) as telemetry, operation("outer"):
+        shared = operation("shared")
+
+        async def block(seconds: float) -> None:
+            with shared:
+                await asyncio.sleep(seconds)
+
+        await asyncio.gather(block(0.0), block(0.15))
+        shown = [metric for metric in telemetry.metrics if metric.name == DURATION]
+        found = {
+            dict(point.attributes or {})["operation"]: point for metric in shown for point in metric.data.data_points
+        }
+    point = found["shared"]
+    assert isinstance(point, HistogramDataPoint)
+    assert (point.count, point.min < 0.1, point.max >= 0.14) == (2, True, True)
+
+
+def test_a_sampler_that_ignores_parents_is_asked_below_unsampled_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    with capture_telemetry(sampler="traceidratio", sampler_arg="1.0") as telemetry:
+        unsampled = trace.NonRecordingSpan(trace.SpanContext(5, 5, is_remote=False))
+        with trace.use_span(unsampled), operation("work"):
+            pass
+        assert [span.name for span in telemetry.spans] == ["work"]

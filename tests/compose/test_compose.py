@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from stack import build
-from stack.processes import collector_environment, ensure_programs
+from stack.processes import collector_environment, executable
 from testkit.compose import BASE, WITH_APPS, example_environment, load, model
 
 pytestmark = pytest.mark.stack
@@ -323,7 +323,7 @@ def test_the_collector_accepts_its_command_line(extra: str, tmp_path: Path) -> N
     assert arguments[0].endswith("/base.yaml"), "base comes first, or it undoes the overlays"
     assert len(arguments) == 7
     environment = {**collector_environment(tmp_path), **{k: v for k, v in service["environment"].items() if v}}
-    command = [str(ensure_programs().otelcol), "validate", *arguments]
+    command = [str(executable("otelcol")), "validate", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -172,11 +172,45 @@ class TestTheFile:
             ("trace_id_ratio_based: {ratio: 0.5}", ("traceidratio", "0.5")),
             ("parent_based:", ("parentbased_always_on", None)),
             ("parent_based: {root: {always_off: }}", ("parentbased_always_off", None)),
+            ("composite/development: {always_on: }", ("always_on", None)),
+            ("composite/development: {probability: {ratio: 0.1}}", ("traceidratio", "0.1")),
+            (
+                "composite/development: {parent_threshold: {root: {probability: {ratio: 0.1}}}}",
+                ("parentbased_traceidratio", "0.1"),
+            ),
+            ("parent_based: {root: {probability/development: {ratio: 0.1}}}", ("parentbased_traceidratio", "0.1")),
         ],
     )
     def test_samplers(self, write: Write, sampler: str, expected: object) -> None:
         settings = read(write(f"{MINIMAL}tracer_provider: {{sampler: {{{sampler}}}}}\n")).settings
         assert (settings.sampler, settings.sampler_arg) == expected
+
+    @pytest.mark.parametrize(
+        ("sampler", "place"),
+        [
+            ("composite/development: {rule_based: {rules: []}}", "composite/development.rule_based"),
+            ("parent_based: {root: {parent_based: }}", "parent_based.root.parent_based.root.always_on"),
+        ],
+    )
+    def test_a_sampler_that_nothing_here_equals_is_named(self, write: Write, sampler: str, place: str) -> None:
+        path = write(f"{MINIMAL}tracer_provider: {{sampler: {{{sampler}}}}}\n")
+        [problem] = read(path).problems
+        assert problem == f"{path}: not supported and without effect: tracer_provider.sampler.{place}"
+
+    @pytest.mark.parametrize(
+        ("view", "expected"),
+        [
+            ("{selector: {instrument_type: meter}}", "expected one of counter, gauge"),
+            ("{stream: {aggregation: {median: }}}", "expected one of default, drop"),
+            ("{stream: {aggregation: {sum: {boundaries: [1]}}}}", "it has no boundaries"),
+            ("7", "expected the form of the specification"),
+        ],
+    )
+    def test_a_view_that_cannot_be_used_is_named(self, write: Write, view: str, expected: str) -> None:
+        path = write(f"{MINIMAL}meter_provider: {{views: [{view}]}}\n")
+        [problem] = read(path).problems
+        assert problem.startswith(f"{path}: meter_provider.views: ")
+        assert expected in problem
 
 
 class TestPrecedence:
@@ -249,7 +283,7 @@ tracer_provider:
     - batch: {exporter: {otlp_http: {endpoint: "http://b/v1/traces"}}}
     - batch: {exporter: {zipkin: {endpoint: x}}}
   sampler: {jaeger_remote/development: {endpoint: x}}
-meter_provider: {views: [{selector: {}, stream: {}}], readers: []}
+meter_provider: {views: [{selector: {}, stream: {aggregation_cardinality_limit: 5}}], readers: []}
 typo: 1
 """
         path = write(content)
@@ -261,7 +295,8 @@ typo: 1
             "tracer_provider.processors[0].batch.exporter.otlp_http.encoding=json, "
             "tracer_provider.processors[1].batch.exporter.otlp_http, "
             "tracer_provider.processors[2].batch.exporter.zipkin, "
-            "tracer_provider.sampler.jaeger_remote/development, meter_provider.views, typo"
+            "tracer_provider.sampler.jaeger_remote/development, "
+            "meter_provider.views[0].stream.aggregation_cardinality_limit, typo"
         )
         assert loaded.settings.traces_endpoint == "http://a/v1/traces"
 

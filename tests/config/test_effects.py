@@ -111,6 +111,24 @@ class TestExport:
             )
             assert paths(secure) == {"/v1/traces"}
 
+    def test_each_signal_has_certificates_of_its_own_over_grpc(self, sell: Run, tmp_path: Path) -> None:
+        """The receiver of spans requires client certificates; the general authority is unknown to both receivers."""
+        made = certificates.make(tmp_path)
+        server = {"key": made.folder / "server.key", "certificate": made.folder / "server.pem"}
+        with GrpcReceiver(**server, clients=made.authority) as spans, GrpcReceiver(**server) as others:
+            done = sell(
+                OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+                OTEL_EXPORTER_OTLP_ENDPOINT=others.url.replace("http://", "https://"),
+                OTEL_EXPORTER_OTLP_CERTIFICATE=str(made.unknown),
+                OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE=str(made.authority),
+                OTEL_LOGS_EXPORTER="none",
+                OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=spans.url.removeprefix("http://"),  # secure without a scheme
+                OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=str(made.authority),
+                OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE=str(made.folder / "client.pem"),
+                OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY=str(made.folder / "client.key"),
+            )
+            assert (paths(spans), paths(others)) == ({"/v1/traces"}, {"/v1/metrics"}), done.stderr
+
     def test_header_values_may_stand_in_quotes(self, sell: Run, receiver: Receiver) -> None:
         sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_HEADERS='x-api-key="a,b=",tenant=7')
         for request in receiver.requests:

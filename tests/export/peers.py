@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -104,10 +105,19 @@ _PATHS: Final = {"TraceService": "/v1/traces", "MetricsService": "/v1/metrics", 
 
 
 class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # grpcio has no types
-    """The receiver over gRPC; `reply` answers a call; a call that it does not abort counts as received."""
+    """The receiver over gRPC; `reply` answers a call; a call that it does not abort counts as received.
 
-    def __init__(self) -> None:
+    Args:
+        key: The server's private key, in PEM; without one, it speaks without TLS.
+        certificate: The server's certificate.
+        clients: The authority whose clients are admitted; with one, every client needs a certificate.
+    """
+
+    def __init__(
+        self, *, key: Path | None = None, certificate: Path | None = None, clients: Path | None = None
+    ) -> None:
         super().__init__()
+        self._tls = (key, certificate, clients)
         self.reply: Reply = lambda _: b""
         self._grpc: Any = None
 
@@ -115,7 +125,15 @@ class GrpcReceiver(Receiver, grpc.GenericRpcHandler):  # type: ignore[misc] # gr
         """See `Receiver`."""
         self._grpc = grpc.server(ThreadPoolExecutor(4))
         self._grpc.add_generic_rpc_handlers([self])
-        self.port = self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        key, certificate, clients = (path.read_bytes() if path is not None else None for path in self._tls)
+        address = f"127.0.0.1:{self.port}"
+        if key is None:
+            self.port = self._grpc.add_insecure_port(address)
+        else:
+            secured = grpc.ssl_server_credentials(
+                [(key, certificate)], clients, require_client_auth=clients is not None
+            )
+            self.port = self._grpc.add_secure_port(address, secured)
         self._grpc.start()
 
     def stop(self) -> None:

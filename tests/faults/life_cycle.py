@@ -12,12 +12,14 @@ from collections import Counter
 from typing import Any
 
 from testkit import receiver as peer
+from testkit.processes import running
 from testkit.receiver import Receiver
 from testkit.servers import Command
 from tests.export.peers import refusing
 from tests.faults import harness as servers
 from tests.faults.harness import Harness, succeeded, wait_until
 from tests.faults.service import Service
+from tests.instrumentation.workers import celery_worker
 
 SEVERAL: dict[str, Any] = {"keep_alive": False}  # workers: a new connection for each request reaches all of them
 LOAD = 100
@@ -147,6 +149,35 @@ def multiprocessing_children(harness: Harness) -> None:
             assert names[method] == recorded, (method, names)
         succeeded(harness.run_script("multiprocessing_children", receiver, "os._exit"))
         assert Counter(span.name for span in receiver.spans)["os._exit"] == 5
+
+
+def celery_children(harness: Harness) -> None:
+    """A new child for each task, while the Collector answers and while it is away."""
+    with Receiver() as receiver:
+        _run_celery(harness, "answers", receiver)
+    with Receiver() as receiver:
+        receiver.answer(peer.status(503))
+        _run_celery(harness, "away", receiver)
+
+
+def _run_celery(harness: Harness, name: str, receiver: Receiver) -> None:
+    queue = harness.folder / name / "queue"
+    queue.mkdir(parents=True)
+    celery_worker.send(queue)
+    with running(
+        celery_worker.worker("--max-tasks-per-child", "1"),
+        harness.folder / name / "log",
+        QUEUE=str(queue),
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        OTEL_METRIC_EXPORT_INTERVAL="60000",
+        BLOGAUTO_OTEL_SPOOL_DIR=str(harness.folder / name / "spool"),
+        C_FORCE_ROOT="1",
+    ) as child:
+        wait_until(lambda: child.output.count("worked") == celery_worker.TASKS, 60.0)
+        receiver.answer(peer.ok())
+        wait_until(lambda: celery_worker.arrived(receiver) == celery_worker.ALL, 60.0)
+        child.terminate()
+    assert celery_worker.arrived(receiver) == celery_worker.ALL, child.output
 
 
 def fork_identity(harness: Harness) -> None:

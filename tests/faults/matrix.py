@@ -142,6 +142,12 @@ LIFE_CYCLE = (
         "the first flush; of the others, items older than the window are delivered",
     ),
     Row(
+        122,
+        life_cycle.celery_children,
+        "Celery ends its children after each task (`--max-tasks-per-child 1`), also while the Collector is away",
+        "spans, log records and counts of every task are delivered",
+    ),
+    Row(
         26,
         life_cycle.fork_identity,
         "fork before and after `configure`, fork of a fork",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testkit.servers import Command, gunicorn, uvicorn
+from testkit.servers import Command, granian, gunicorn, hypercorn, uvicorn
 
 APP = "tests.lifecycle.application:app"
 
@@ -13,6 +13,10 @@ SERVERS: Mapping[str, Command] = {
     "uvicorn-2-workers": uvicorn(APP, "--workers", "2"),
     "gunicorn-2-workers": gunicorn(APP, "-w", "2"),
     "gunicorn-preload": gunicorn(APP, "-w", "2", "--preload"),
+    "hypercorn": hypercorn(APP),
+    "hypercorn-2-workers": hypercorn(APP, "--workers", "2"),
+    "granian": granian(APP),
+    "granian-2-workers": granian(APP, "--workers", "2"),
 }
 
 RECYCLING = gunicorn(APP, "-w", "1", "--max-requests", "10")

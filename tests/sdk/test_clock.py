@@ -24,7 +24,7 @@ def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Captured]:
             now[0] -= HOUR
             return now[0]
 
-        for module in ("opentelemetry.sdk.trace", "blogauto_otel.sdk.tracer"):
+        for module in ("opentelemetry.sdk.trace", "blogauto_otel.sdk.span"):
             monkeypatch.setattr(f"{module}.time_ns", back)
         yield captured
 

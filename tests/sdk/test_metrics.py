@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import bind
 from testkit.forking import in_child
 from testkit.ports import free_port
 from testkit.receiver import Receiver, status
@@ -257,18 +257,18 @@ def test_instruments_made_before_a_fork_begin_at_zero_in_the_child(receiver: Rec
     with providing(receiver) as providers:
         m = meter(providers)
         counter, histogram = m.create_counter("sold"), m.create_histogram("seconds")
-        bound = BoundHistogram(histogram, {"bound": "yes"})
+        bound = bind(histogram, {"bound": "yes"})
         m.create_observable_gauge("observed", [lambda _: [Observation(9)]])
         counter.add(5)
         for _ in range(3):
-            bound.record(1.0, _context(), sampled=False)
+            bound.record(1.0)
         points(providers, "sold")
 
         def child() -> None:
             providers.after_fork_in_child()
             counter.add(1)
             for _ in range(2):
-                bound.record(2.0, _context(), sampled=False)
+                bound.record(2.0)
             meter(providers).create_counter("new").add(4)
             providers.flush()
 
@@ -285,12 +285,6 @@ def test_instruments_made_before_a_fork_begin_at_zero_in_the_child(receiver: Rec
     assert receiver.point("new", instance="child").value == 4
     assert receiver.point("sold", instance="parent").value == 5
     assert receiver.point("seconds", instance="parent").count == 3
-
-
-def _context() -> Any:
-    from opentelemetry.context import get_current
-
-    return get_current()
 
 
 def test_a_child_forked_while_every_lock_is_held_does_not_hang(receiver: Receiver) -> None:

@@ -1,15 +1,20 @@
-"""Our tracer and its spans behave like the SDK's own, for any input."""
+"""Our tracer and its spans behave like the SDK's own, for any input: field by field, over generated calls."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import json
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, Sampler, SamplingResult
 from opentelemetry.trace import (
     Link,
@@ -17,15 +22,38 @@ from opentelemetry.trace import (
     Span,
     SpanContext,
     SpanKind,
+    Status,
+    StatusCode,
     TraceFlags,
     TraceState,
     set_span_in_context,
 )
 
-from blogauto_otel.sdk.tracer import TolerantTracer
+from blogauto_otel.sdk import span_limits
+from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider
 
 MOST = 4  # attributes of a span
+LIMITS = {"events": 3, "links": 2, "event_attributes": 2, "link_attributes": 3}
 STATE = TraceState([("vendor", "1")])
+
+
+def fields(span: Any) -> dict[str, Any]:
+    """All that can be read of a span, but its ids."""
+    return {
+        "name": span.name,
+        "kind": span.kind,
+        "parent": span.parent,
+        "attributes": list(span.attributes.items()),
+        "dropped attributes": span.dropped_attributes,
+        "events": [(it.name, list(it.attributes.items()), it.timestamp, it.dropped_attributes) for it in span.events],
+        "dropped events": span.dropped_events,
+        "links": [(it.context, list(it.attributes.items()), it.dropped_attributes) for it in span.links],
+        "dropped links": span.dropped_links,
+        "status": (span.status.status_code, span.status.description),
+        "times": (span.start_time, span.end_time),
+        "scope": span.instrumentation_scope,
+        "resource": span.resource.attributes["service.name"],
+    }
 
 
 class Seen(SpanProcessor):
@@ -33,14 +61,14 @@ class Seen(SpanProcessor):
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
+        self.ended: list[ReadableSpan] = []
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
         self.seen.append((dict(span.attributes), parent_context))
 
     def on_end(self, span: Any) -> None:
-        links = [(link.context, dict(link.attributes)) for link in span.links]
-        self.seen += (span.name, span.kind, span.parent, links, span.start_time, span.end_time)
-        self.seen += (list(span.attributes.items()), span.dropped_attributes)
+        self.seen.append(fields(span))
+        self.ended.append(span)
 
 
 class Recorded(Sampler):
@@ -58,14 +86,20 @@ class Traced:
 
     def __init__(self, ours: bool, sampler: Sampler = ALWAYS_ON) -> None:
         self.processor = Seen()
-        provider = TracerProvider(sampler, shutdown_on_exit=False, span_limits=SpanLimits(max_span_attributes=MOST))
-        provider.add_span_processor(self.processor)
-        self.tracer = provider.get_tracer("tests")
+        provider: Any
         if ours:
-            self.tracer.__class__ = TolerantTracer
+            limits = span_limits.SpanLimits(attributes=MOST, **LIMITS)
+            provider = BlogautoTracerProvider(sampler=sampler, span_limits=limits)
+        else:
+            theirs: Any = {f"max_{name}": limit for name, limit in LIMITS.items()}
+            sdk_limits = SpanLimits(max_span_attributes=MOST, **theirs)
+            provider = TracerProvider(sampler, shutdown_on_exit=False, span_limits=sdk_limits)
+        provider.add_span_processor(self.processor)
+        self.tracer = provider.get_tracer("tests", "1.0", "https://schema", {"of": "scope"})
 
     def start(self, *arguments: Any, **named: Any) -> Span:
-        return self.tracer.start_span(*arguments, **named)
+        span: Span = self.tracer.start_span(*arguments, **named)
+        return span
 
 
 def parent(flags: int, remote: bool, trace_id: int = 0xAB) -> Context:
@@ -80,17 +114,6 @@ PARENTS = (
     *(parent(flags, remote) for flags, remote in itertools.product(range(4), (True, False))),
 )
 LINK = Link(SpanContext(0xEF, 0x12, True), {"why": "cause"})
-
-
-def test_a_span_method_may_be_called_during_another() -> None:
-    """As a signal handler or a finalizer does, which runs in the thread that holds the lock of the span."""
-    span: Any = Traced(ours=True).start("work")
-    with span._lock:
-        span.set_attributes({"a": 1})
-        span.set_attribute("b", 2)
-        span.add_event("interrupted")
-        span.end()
-    assert dict(span.attributes) == {"a": 1, "b": 2}
 
 
 def test_a_value_that_contains_itself_does_not_exhaust_the_stack() -> None:
@@ -136,21 +159,102 @@ odd = st.recursive(flat, lambda of: st.lists(of, max_size=2) | st.dictionaries(k
 maps = st.one_of(st.dictionaries(keys, plain, max_size=6), st.dictionaries(keys | st.just(""), odd, max_size=6))
 
 
+names = st.text(max_size=3)
+times = st.integers(1, 99)
+contexts = st.builds(SpanContext, st.integers(0, 3), st.integers(0, 3), st.booleans(), st.just(TraceFlags(1)),
+                     st.sampled_from([TraceState(), STATE]))  # fmt: skip
+codes = st.sampled_from(StatusCode)
+texts = st.none() | names
+errors = st.sampled_from([ValueError("no price"), KeyError("k"), SystemExit(3)])
+CALLS: dict[str, tuple[Any, ...]] = {
+    "set_attribute": (keys | st.just(""), odd),
+    "set_attributes": (maps,),
+    "add_event": (names, st.none() | maps, times),
+    "add_link": (contexts, st.none() | maps),
+    "set_status": (st.builds(Status, codes, texts) | codes, texts),
+    "update_name": (names,),
+    "record_exception": (errors, st.none() | maps, times, st.booleans()),
+    "is_recording": (),
+}
+call = st.one_of([st.tuples(st.just(name), st.tuples(*arguments)) for name, arguments in CALLS.items()])
+ends = st.tuples(st.just("end"), st.tuples(times))
+sequences = st.tuples(st.lists(call, max_size=8), ends, st.lists(call | ends, max_size=2))
+
+
+class Warned(logging.Handler):
+    """What the SDK's logger of spans has said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def observed(ours: bool, start: dict[str, Any], calls: Any) -> Any:
+    """What is seen of one span: by its processor, by its caller, in the log."""
+    traced, warned = Traced(ours), Warned()
+    logging.getLogger("opentelemetry.sdk.trace").addHandler(warned)
+    try:
+        span: Any = traced.start("work", start_time=5, **start)
+        given = [getattr(span, name)(*arguments) for name, arguments in calls]
+        seen = fields(span)
+    finally:
+        logging.getLogger("opentelemetry.sdk.trace").removeHandler(warned)
+    return given, warned.said, seen, traced.processor.seen
+
+
 @pytest.mark.needs("opentelemetry-sdk>=1.45")
 @pytest.mark.filterwarnings("ignore")
-@settings(suppress_health_check=[HealthCheck.too_slow])  # a loaded machine is no defect
-@example(first={"a": [["nested"], {"b": (1, None)}]}, calls=[{"c": {"d": {"e": b"f"}}}, {"c": [{}]}])
-@example(first={"a": ["list"]}, calls=[{"b": ["list"], "": "no name", "c": 1}])
-@example(first={"a": 1, "b": 2, "c": 3}, calls=[{"a": 4}, {"d": 5, "e": 6}])
-@given(first=maps, calls=st.lists(maps, max_size=4))
-def test_attributes_are_kept_as_the_sdk_keeps_them(first: dict[str, Any], calls: list[dict[str, Any]]) -> None:
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a loaded machine is no defect
+@example(first={"a": [["nested"], {"b": (1, None)}]}, links=[], calls=([], ("end", (7,)), []))
+@example(
+    first={"a": 1, "b": 2, "c": 3},
+    links=[],
+    calls=([("set_attributes", ({"a": 4, "d": 5, "e": 6},))], ("end", (7,)), []),
+)
+@given(first=maps, links=st.lists(st.builds(Link, contexts, st.none() | maps), max_size=3), calls=sequences)
+def test_whatever_is_called_a_span_is_what_the_sdk_makes_of_it(
+    first: dict[str, Any], links: list[Link], calls: Any
+) -> None:
+    before, end, after = calls
+    both = [
+        observed(ours, {"attributes": first, "links": [Link(it.context, it.attributes) for it in links]},
+                 [*before, end, *after])
+        for ours in (True, False)
+    ]  # fmt: skip
+    assert both[0] == both[1]
+
+
+@pytest.mark.parametrize("way", ["the block", "the tracer"])
+@pytest.mark.parametrize("error", [None, ValueError("no"), KeyboardInterrupt(), GeneratorExit()])
+@pytest.mark.parametrize("options", [{}, {"record_exception": False}, {"set_status_on_exception": False}])
+def test_a_block_ends_its_span_as_the_sdks_does(way: str, error: BaseException | None, options: Any) -> None:
     seen = []
     for ours in (True, False):
         traced = Traced(ours)
-        span = traced.start("work", attributes=first, start_time=5)
-        for attributes in calls:
-            span.set_attributes(attributes)
-        span.end(7)
-        span.set_attributes({"late": 1})
-        seen.append([*traced.processor.seen, dict(span.attributes)])  # type: ignore[attr-defined]
+        tracer = traced.tracer
+        enter: Callable[..., Any] = tracer.start_span if way == "the block" else tracer.start_as_current_span
+        expected: Any = contextlib.nullcontext() if error is None else pytest.raises(type(error))
+        with expected, enter("work", **options):
+            if error is not None:
+                raise error
+        [ended] = traced.processor.ended
+        assert ended.end_time is not None
+        seen.append((ended.status.status_code, ended.status.description, [
+            {key: value for key, value in (it.attributes or {}).items() if key != "exception.stacktrace"}
+            for it in ended.events
+        ]))  # fmt: skip
     assert seen[0] == seen[1]
+
+
+def test_a_span_is_one_of_the_sdk_where_somebody_asks() -> None:
+    traced = Traced(ours=True)
+    span: Any = traced.start("work")
+    assert isinstance(span, SdkSpan)
+    assert isinstance(span, ReadableSpan)
+    span.end()
+    [ended] = traced.processor.ended
+    assert type(ended) is ReadableSpan
+    assert json.loads(span.to_json()) == json.loads(ended.to_json())

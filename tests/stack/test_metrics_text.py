@@ -26,8 +26,8 @@ from stack.processes import (
     LOOPBACK,
     Prometheus,
     Sample,
-    ensure_programs,
     eventually,
+    executable,
     free_port,
     start_collector,
     start_prometheus,
@@ -232,7 +232,7 @@ KNOWN = {
 
 def test_promtool_finds_nothing_but_two_names_that_are_not_ours_to_change(both_ways: tuple[Prometheus, Blog]) -> None:
     page = both_ways[1].child.get("/metrics")[1]
-    command = [str(ensure_programs().promtool), "check", "metrics"]
+    command = [str(executable("promtool")), "check", "metrics"]
     done = subprocess.run(command, input=page, capture_output=True, check=False)
     findings = (done.stdout + done.stderr).decode().splitlines()
     assert sorted(findings) == [f"{name} {finding}" for name, finding in KNOWN.items()]

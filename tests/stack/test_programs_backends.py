@@ -14,7 +14,7 @@ from stack.processes import (
     SHIPPED_RULES,
     Stack,
     StackError,
-    ensure_programs,
+    executable,
     prometheus_config,
     start_alertmanager,
     start_jaeger,
@@ -50,14 +50,14 @@ def shipped(tmp_path: Path) -> Path:
 
 
 def test_promtool_accepts_the_configuration(shipped: Path) -> None:
-    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
+    done = run(executable("promtool"), "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_promtool_accepts_the_configuration_with_the_optional_jobs(shipped: Path) -> None:
     (shipped / "scrape.d").mkdir()
     (shipped / "scrape.d" / "apps.yml").write_text((BACKENDS / "prometheus" / "scrape-apps.yml").read_text())
-    done = run(ensure_programs().promtool, "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
+    done = run(executable("promtool"), "check", "config", "--lint=all", "--lint-fatal", shipped / "prometheus.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -83,7 +83,7 @@ def test_prometheus_is_set_as_promised(tmp_path: Path) -> None:
 
 
 def test_amtool_accepts_the_configuration() -> None:
-    done = run(ensure_programs().amtool, "check-config", BACKENDS / "alertmanager" / "alertmanager.yml")
+    done = run(executable("amtool"), "check-config", BACKENDS / "alertmanager" / "alertmanager.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stack.processes import COLLECTOR, collector_arguments, collector_environment, ensure_programs, get, start_collector
+from stack.processes import COLLECTOR, collector_arguments, collector_environment, executable, get, start_collector
 from testkit import sending
 from tests.stack.overlays import COMBINATIONS, OVERLAYS
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 
 
 def otelcol(*arguments: str, tmp: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(ensure_programs().otelcol), *arguments]
+    command = [str(executable("otelcol")), *arguments]
     env = {**collector_environment(tmp), **environment}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
@@ -86,8 +86,9 @@ def test_the_collector_takes_every_signal_with_it(overlays: tuple[str, ...], tmp
 )
 def test_redaction_is_in_force_in_every_combination_that_names_it(overlays: tuple[str, ...], tmp_path: Path) -> None:
     found = stages(merged(overlays, tmp_path))
-    assert found["traces/clean"] == found["logs/clean"] == ["resource/defaults", "transform/redact", "redaction"]
-    assert found["metrics/clean"] == ["resource/defaults", "redaction"]
+    assert found["traces/others"] == found["logs/others"] == ["filter/others", "transform/redact", "redaction"]
+    assert found["metrics/others"] == ["filter/others", "redaction"]
+    assert found["traces/own"] == found["metrics/own"] == found["logs/own"] == ["filter/own"]
 
 
 @pytest.mark.parametrize("overlays", COMBINATIONS.values(), ids=COMBINATIONS)

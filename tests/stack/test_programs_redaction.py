@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from blogauto_otel import semconv
+from blogauto_otel.config import load
+from blogauto_otel.resource import build_resource
 from stack.processes import Collector, eventually, start_collector
 from testkit import sending
-from tests.redaction.corpus.collector import of_the_collector
+from tests.redaction.corpus.collector import cost_in, of_the_collector
 from tests.redaction.corpus.rates import of_the_package
 
 pytestmark = pytest.mark.stack
@@ -121,6 +124,47 @@ def test_no_secret_leaves_on_a_metric(collector: Collector) -> None:
     eventually(lambda: collector.documents("metrics"))
     assert_no_secret(collector.files / "metrics.jsonl")
     assert "/api/keywords" in (collector.files / "metrics.jsonl").read_text()
+
+
+OURS = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
+
+
+def send_each_signal(collector: Collector, resource: sending.Attributes) -> str:
+    """Send a password in each signal; what arrives of the three."""
+    attributes = {"password": PASSWORD, "user.email": EMAIL}
+    for message in (
+        sending.traces([sending.span("own", attributes=attributes)], resource),
+        sending.logs([sending.record("own", attributes=attributes)], resource),
+        sending.metrics([sending.counter("blogauto_own", 1, {"password": PASSWORD})], resource),
+    ):
+        assert sending.post(collector.endpoint, message) == 200
+    signals = ("traces", "logs", "metrics")
+    eventually(lambda: all(len(collector.documents(signal)) == 1 for signal in signals))
+    return "".join((collector.files / f"{signal}.jsonl").read_text() for signal in signals)
+
+
+def test_what_our_sdk_sends_is_passed_on_as_it_is(tmp_path: Path) -> None:
+    """It is redacted already; only the address of the user becomes a hash, which our SDK leaves to the Collector."""
+    with start_collector(("process-redact", "export-file"), tmp=tmp_path) as collector:
+        arrived = send_each_signal(collector, OURS)
+    assert arrived.count(PASSWORD) == 3
+    assert EMAIL not in arrived
+    assert arrived.count("user.hash") == 2
+
+
+def test_what_our_sdk_sends_with_redaction_off_is_redacted(tmp_path: Path) -> None:
+    resource = build_resource(load(redact=False).settings).attributes
+    with start_collector(("process-redact", "export-file"), tmp=tmp_path) as collector:
+        arrived = send_each_signal(collector, {**resource, **OURS})
+    assert PASSWORD not in arrived
+
+
+def test_data_of_ours_costs_the_collector_little(tmp_path: Path) -> None:
+    """Relative to a Collector without the stage, on a machine that is busy."""
+    cost = cost_in(tmp_path, spans=4000)
+    print(f"Collector: {cost}")
+    assert cost.ours <= 3 * cost.without + 20e-6
+    assert cost.other <= 100 * cost.without
 
 
 def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack.processes import BACKENDS, COLLECTOR, Collector, collector_arguments, ensure_programs, start_collector
+from stack.processes import BACKENDS, COLLECTOR, Collector, collector_arguments, executable, start_collector
 from testkit.certificates import make
 from testkit.processes import python
 from tests.stack.overlays import OVERLAYS, SECURED
@@ -93,7 +93,7 @@ def test_every_listener_is_on_loopback_until_one_variable_opens_it(tmp_path: Pat
             "OTELCOL_STORAGE_DIR": str(tmp_path),
             **listen,
         }
-        command = [str(ensure_programs().otelcol), "print-config", *collector_arguments(OVERLAYS)]
+        command = [str(executable("otelcol")), "print-config", *collector_arguments(OVERLAYS)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         config = yaml.safe_load(done.stdout)

@@ -13,15 +13,10 @@ from typing import Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.instrumentation.logging import bridge, correlation, levels
-from blogauto_otel.instrumentation.logging.bridge import (
-    Bridge,
-    RecordCallback,
-    on_record,
-    unwatch_records,
-    watch_records,
-)
+from blogauto_otel.instrumentation.logging import correlation, hook, levels
+from blogauto_otel.instrumentation.logging.bridge import Bridge, RecordCallback, on_record, unwatch_records
 from blogauto_otel.instrumentation.logging.export import severity_of
+from blogauto_otel.instrumentation.logging.hook import watch_records
 from blogauto_otel.instrumentation.logging.libraries import hints, loguru_sink
 
 __all__ = [
@@ -67,7 +62,7 @@ def instrument(context: Context) -> Report:
     )
     if made.exporter is None and made.console is None:
         return Report("logging", State.OFF, "by BLOGAUTO_OTEL_LOGGING and BLOGAUTO_OTEL_CONSOLE")
-    bridge.install(made)
+    hook.install(made)
     if _original_handle_existing is not None:
         logging.config._handle_existing_loggers = _handle_existing  # type: ignore[attr-defined]
     _enable()
@@ -83,7 +78,7 @@ def instrument(context: Context) -> Report:
 
 def uninstrument() -> None:
     """Restore what no other library has wrapped since."""
-    bridge.uninstall()
+    hook.uninstall()
     correlation.uninstrument()
     levels.restore()
     if getattr(logging.config, "_handle_existing_loggers", None) is _handle_existing:
@@ -94,7 +89,7 @@ def _handle_existing(*args: Any, **kwargs: Any) -> None:
     """Replaces the function by which `dictConfig` and `fileConfig` disable the loggers that they do not name."""
     if _original_handle_existing is not None:
         _original_handle_existing(*args, **kwargs)
-    if bridge.is_active():
+    if hook.is_active():
         _enable()
 
 
@@ -124,4 +119,4 @@ def _watch_lifespans() -> None:
     """The console prints to another stream when a server has started an application."""
     from blogauto_otel.instrumentation.server.hooks import on_lifespan_startup
 
-    on_lifespan_startup(bridge.on_server_start)
+    on_lifespan_startup(hook.on_server_start)

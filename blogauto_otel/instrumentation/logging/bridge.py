@@ -1,50 +1,52 @@
-"""The hook in `Logger.callHandlers`: each record is exported and printed, then passed to the application's handlers.
-
-A handler on the root logger would be removed by `dictConfig`, `fileConfig`, `basicConfig(force=True)` and
-`handlers.clear()`, would get no records of uvicorn's and gunicorn's loggers, which do not propagate, and would make the
-application's own `basicConfig` do nothing.
-"""
+"""What happens to one log record: it is exported and printed; records of telemetry itself up to a limit."""
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from opentelemetry.context import Context as OtelContext
 from opentelemetry.context import get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel import _process
-from blogauto_otel._guard import guard, log_once, swallow
-from blogauto_otel._suppression import is_suppressed
+from blogauto_otel._guard import log_once, swallow
+from blogauto_otel._otel import span_in
+from blogauto_otel._suppression import has_no_suppression, is_suppressed
 from blogauto_otel.api import failures
+from blogauto_otel.api.context import current_scope
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
-from blogauto_otel.instrumentation.logging.export import Exporter
-from blogauto_otel.instrumentation.logging.levels import is_hidden
-from blogauto_otel.instrumentation.patching import count_as_logging
+from blogauto_otel.instrumentation.logging.export import OPENTELEMETRY, OWN, TELEMETRY, Exporter
+from blogauto_otel.instrumentation.logging.levels import DEFAULT_LEVEL, is_hidden
+from blogauto_otel.otlp.signal import Signal
 
-# The records of telemetry itself are rate limited, and those that exporting causes are not exported.
-OWN: Final = "blogauto_otel"
-OPENTELEMETRY: Final = "opentelemetry"
+# Records of telemetry itself are rate limited, and those that exporting causes are not exported.
 EXPORTERS: Final = "the exporters"
 LINES_A_MINUTE: Final = 10
 
 RecordCallback: TypeAlias = Callable[[logging.LogRecord], "SpanContext | None"]
-CallHandlers: TypeAlias = Callable[[logging.Logger, logging.LogRecord], None]
+Condition: TypeAlias = Callable[[], object]
 
 
-class _ThreadState(threading.local):
-    """The record that this thread handles."""
+class _Watcher(NamedTuple):
+    """A function that gets records from `level` on, while `when` returns something else than None."""
 
-    record: logging.LogRecord | None = None
+    callback: RecordCallback
+    level: int
+    when: Condition | None
 
 
-_thread: Final = _ThreadState()
+class _State:
+    """The functions that get records."""
+
+    watchers: tuple[_Watcher, ...] = ()
+
+
+_state: Final = _process.register(_State())
 
 
 class _Throttle:
@@ -65,25 +67,24 @@ class _Throttle:
         return self._lines <= LINES_A_MINUTE
 
 
-class _CurrentRecord:
-    """One record that is being handled, and what to undo afterwards."""
+class CurrentRecord:
+    """What a record that is being handled needs besides its export, and what to undo afterwards."""
 
-    __slots__ = ("bridge", "failure_context", "for_console", "outer", "reaches_handlers")
+    __slots__ = ("failure_context", "for_console", "reaches_handlers")
 
-    def __init__(self, bridge: Bridge, outer: logging.LogRecord | None) -> None:
-        self.bridge = bridge
-        self.outer = outer
+    def __init__(self, *, reaches_handlers: bool = True) -> None:
         self.failure_context: AbstractContextManager[None] | None = None
         self.for_console: ConsoleRecord | None = None
-        self.reaches_handlers = True
+        self.reaches_handlers = reaches_handlers
 
 
 class Bridge:
-    """Exports and prints each record; those of telemetry itself up to a limit."""
+    """Exports and prints each record."""
 
     def __init__(self, context: Context, *, level: int, exports: bool) -> None:
         settings = context.settings
         self.exporter = Exporter(context, level) if exports else None
+        self._scopes = self.exporter.direct.scopes if self.exporter is not None else {}
         self.console = Console(settings, level=level, redact=context.redactor) if settings.console != "off" else None
         self.reset_limits()
 
@@ -91,172 +92,133 @@ class Bridge:
         """Count lines from zero."""
         self._throttles = {name: _Throttle(name) for name in (OWN, OPENTELEMETRY, EXPORTERS)}
 
-    def begin(self, current: _CurrentRecord, logger: logging.Logger, record: logging.LogRecord) -> None:
-        """Export the record and prepare its line; after an error of ours the handlers still get the record."""
-        is_throttled = False
+    def begin(self, logger: logging.Logger, record: logging.LogRecord) -> CurrentRecord | None:
+        """Export the record and prepare its line; after an error of ours the handlers still get the record.
+
+        Returns:
+            None when the application's handlers get the record and nothing is to be done afterwards.
+        """
+        current: CurrentRecord | None = None
         try:
-            info = getattr(record, "exc_info", None)
-            error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
-            if error is not None:
-                failure_context = failures.failure_context(error)
-                failure_context.__enter__()
-                current.failure_context = failure_context
-            current.reaches_handlers = not is_hidden(logger, record)
-            is_throttled = self._export(record, current)
-            if is_throttled and self.console is not None and not logger.hasHandlers():
-                current.reaches_handlers = False  # nobody's line but ours: `logging.lastResort` would print it raw
+            context = get_current()
+            scope = self._scopes.get(record.name)
+            source = None
+            if scope is None or not has_no_suppression(context):
+                source = _source(record, is_suppressed(context))
+                if source is not None and not self._throttles[source].allows():
+                    return self._begin_throttled(logger, record, source)
+            if getattr(record, "exc_info", None):
+                current = _enter_failure(record)
+                context = get_current()
+            # Both tests are those of `is_hidden`: nearly every record fails one of them.
+            if record.levelno < DEFAULT_LEVEL == logger.root.level and is_hidden(logger, record):
+                current = current or CurrentRecord()
+                current.reaches_handlers = False
+            self._export(record, context, scope, source)
         except BaseException as caught:  # a record that was built by hand may lack any attribute
             if not swallow("handling a log record", caught):
+                if current is not None:
+                    self.end(current, record)
                 raise
-        if self.console is not None and not is_throttled:
-            current.for_console = self.console.begin(logger, record, is_hidden=not current.reaches_handlers)
+        return current if self.console is None else self._begin_line(self.console, current, logger, record)
 
-    def end(self, current: _CurrentRecord, record: logging.LogRecord) -> None:
+    def _begin_throttled(self, logger: logging.Logger, record: logging.LogRecord, source: str) -> CurrentRecord | None:
+        """A record above the limit is neither exported nor printed by us."""
+        reaches_handlers = source != OWN and not is_hidden(logger, record)  # the others are the application's to print
+        if self.console is not None and not logger.hasHandlers():
+            reaches_handlers = False  # nobody's line but ours: `logging.lastResort` would print it raw
+        return None if reaches_handlers else CurrentRecord(reaches_handlers=False)
+
+    def _begin_line(
+        self, console: Console, current: CurrentRecord | None, logger: logging.Logger, record: logging.LogRecord
+    ) -> CurrentRecord:
+        current = current or CurrentRecord()
+        current.for_console = console.begin(logger, record, is_hidden=not current.reaches_handlers)
+        return current
+
+    def end(self, current: CurrentRecord, record: logging.LogRecord) -> None:
         """Print the record's line where no handler of the application did."""
         if current.for_console is not None and self.console is not None:
             self.console.end(current.for_console, record)
         if current.failure_context is not None:
             current.failure_context.__exit__(None, None, None)
 
-    def _export(self, record: logging.LogRecord, current: _CurrentRecord) -> bool:
-        """Export the record; True when it is one of telemetry itself and above the limit."""
-        context = get_current()
-        suppressed = is_suppressed(context)
-        top = (record.name or "").partition(".")[0]
-        own = top in {OWN, OPENTELEMETRY}
-        throttled_as = top if own else EXPORTERS if suppressed else None
-        if throttled_as is not None and not self._throttles[throttled_as].allows():
-            if throttled_as == OWN:  # the others are the application's to print
-                current.reaches_handlers = False
-            return True
-        if not own and not suppressed:
-            context = _call_callbacks(record, context)
-        if self.exporter is not None and not suppressed:
-            self.exporter.export(record, context)
-        return False
+    def _export(self, record: logging.LogRecord, context: OtelContext, scope: bytes | None, source: str | None) -> None:
+        """Call the watchers and export the record: a plain one of a known logger in one pass."""
+        found = _call_watchers(record) if source is None else None
+        exporter = self.exporter
+        if exporter is None or (source is not None and is_suppressed(context)):
+            return
+        if scope is not None:
+            severity = exporter.severities.get((record.levelno, record.levelname))
+            if severity is not None:
+                direct = exporter.direct
+                try:
+                    current = None if found is not None else span_in(context)
+                    span = found if current is None else current.get_span_context()
+                    item = direct.encoder.standard_record(record, severity, span, current_scope().values)
+                except Exception:  # noqa: BLE001 - a record with anything in it: the other way reports it
+                    item = None
+                if item is not None:
+                    direct.enqueue(Signal.LOGS, scope, item)
+                    return
+        exporter.export(record, context if found is None else set_span_in_context(NonRecordingSpan(found), context))
 
 
-def _call_callbacks(record: logging.LogRecord, context: Any) -> Any:
-    """Call every callback; the context to export the record with has the first span that one of them returns."""
-    found = context
-    for callback in _state.callbacks:
-        with guard("calling back with a log record"):
-            span = callback(record)
-            if span is not None and found is context:
-                found = set_span_in_context(NonRecordingSpan(span), context)
-    return found
+def _source(record: logging.LogRecord, suppressed: bool) -> str | None:
+    """Whose lines are limited: those of telemetry itself, or those of what exports it; None for the application's."""
+    top = (record.name or "").partition(".")[0]
+    return top if top in TELEMETRY else EXPORTERS if suppressed else None
 
 
-# --- the hook --------------------------------------------------------------------------------------------------------
-
-
-class _State:
-    """The bridge that records pass, the hook, and the functions that get every record."""
-
-    def __init__(self) -> None:
-        self.bridge: Bridge | None = None
-        self.hook: CallHandlers | None = None
-        self.original: CallHandlers = logging.Logger.callHandlers
-        self.callbacks: list[RecordCallback] = []
-
-    def after_fork_in_child(self) -> None:
-        """The child has a limit of lines of its own."""
-        if self.bridge is not None:
-            self.bridge.reset_limits()
-
-
-_state: Final = _process.register(_State())
-
-
-def _begin(logger: logging.Logger, record: logging.LogRecord) -> _CurrentRecord | None:
-    bridge, outer = _state.bridge, _thread.record
-    if bridge is None or record is outer:  # a handler has passed the record to another logger
+def _enter_failure(record: logging.LogRecord) -> CurrentRecord | None:
+    """Make the span current that the record's exception ended."""
+    info: object = record.exc_info
+    error = info[1] if isinstance(info, tuple) and len(info) == 3 else None
+    if error is None:
         return None
-    current = _CurrentRecord(bridge, outer)
-    _thread.record = record
-    try:
-        bridge.begin(current, logger, record)
-    except BaseException:
-        _end(current, record)
-        raise
+    current = CurrentRecord()
+    failure_context = failures.failure_context(error)
+    failure_context.__enter__()
+    current.failure_context = failure_context
     return current
 
 
-def _end(current: _CurrentRecord, record: logging.LogRecord) -> None:
-    _thread.record = current.outer
-    with guard("finishing a log record"):
-        current.bridge.end(current, record)
+# --- functions that get every record ---------------------------------------------------------------------------------
 
 
-def _make_hook(original: CallHandlers) -> CallHandlers:
-    begin, end = _begin, _end
-
-    def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802 - its name
-        current = None
+def _call_watchers(record: logging.LogRecord) -> SpanContext | None:
+    """Call each function for the record; returns the first span that one of them returns."""
+    found: SpanContext | None = None
+    for callback, level, when in _state.watchers:
+        if record.levelno < level or (when is not None and when() is None):
+            continue
         try:
-            current = begin(self, record)
-            if current is None or current.reaches_handlers:
-                original(self, record)
-        finally:
-            if current is not None:
-                end(current, record)
-
-    return count_as_logging(callHandlers)
-
-
-def install(bridge: Bridge) -> None:
-    """Pass every record through `bridge`."""
-    _state.bridge = bridge
-    if _state.hook is None or logging.Logger.callHandlers is not _state.hook:
-        _state.original = logging.Logger.callHandlers
-        _state.hook = _make_hook(_state.original)
-        logging.Logger.callHandlers = _state.hook  # type: ignore[method-assign,assignment]
+            span = callback(record)
+        except BaseException as error:
+            if not swallow("calling back with a log record", error):
+                raise
+        else:
+            found = found or span
+    return found
 
 
-def uninstall() -> None:
-    """Restore the method; under another library's wrapper ours stays and only calls the original."""
-    bridge, _state.bridge = _state.bridge, None
-    if bridge is not None and bridge.console is not None:
-        bridge.console.restore_handlers()
-    if _state.hook is not None and logging.Logger.callHandlers is _state.hook:
-        logging.Logger.callHandlers = _state.original  # type: ignore[method-assign,assignment]
-
-
-def is_active() -> bool:
-    """Whether records pass a bridge."""
-    return _state.bridge is not None
-
-
-def is_handling() -> bool:
-    """Whether this thread is handling a record."""
-    return _thread.record is not None
-
-
-def on_server_start() -> None:
-    """Print as a server does: it has started an application in this process."""
-    if _state.bridge is not None and _state.bridge.console is not None:
-        _state.bridge.console.is_server = True
-
-
-def watch_records(context: Context, callback: RecordCallback) -> None:
+def on_record(callback: RecordCallback, *, level: int = 0, when: Condition | None = None) -> None:
     """Call `callback` with every record of the application, before it is exported, printed or handled.
 
     What it adds to the record's `__dict__` is exported with it. When it returns a span, the record belongs to that
-    span. It is called where nothing is exported, too.
+    span.
+
+    Args:
+        callback: gets the record.
+        level: of the lowest records that it gets.
+        when: it gets records only while this returns something else than None; called for each, so it must be fast.
     """
-    on_record(callback)
-    if _state.bridge is None:
-        silent = replace(context, settings=replace(context.settings, console="off"))
-        install(Bridge(silent, level=logging.NOTSET, exports=False))
-
-
-def on_record(callback: RecordCallback) -> None:
-    """The same, but only while records are exported or printed by us."""
-    if callback not in _state.callbacks:
-        _state.callbacks.append(callback)
+    added = _Watcher(callback, level, when)
+    if added not in _state.watchers:
+        _state.watchers += (added,)
 
 
 def unwatch_records(callback: RecordCallback) -> None:
     """Stop calling `callback`."""
-    if callback in _state.callbacks:
-        _state.callbacks.remove(callback)
+    _state.watchers = tuple(watcher for watcher in _state.watchers if watcher.callback != callback)

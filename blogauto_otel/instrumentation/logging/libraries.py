@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any, Final
 
-from blogauto_otel.instrumentation.logging import bridge, levels
+from blogauto_otel.instrumentation.logging import hook, levels
 
 JOIN_LOGURU: Final = 'loguru.logger.add(blogauto_otel.instrumentation.logging.loguru_sink, format="{message}")'
 JOIN_STRUCTLOG: Final = (
@@ -23,7 +23,7 @@ def loguru_sink(message: Any) -> None:
     (`loguru.logger.remove(0)`) when the console is ours, or each line is printed twice. Records that came from the
     standard library, through an `InterceptHandler`, are not passed back.
     """
-    if bridge.is_handling():
+    if hook.is_handling():
         return
     source = message.record
     logger = logging.getLogger(source["name"] or "loguru")

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State, logging
-from blogauto_otel.instrumentation.server import hooks, reported
+from blogauto_otel.instrumentation.server import hooks, paths, reported
 from blogauto_otel.instrumentation.server.hooks import (
     on_lifespan_shutdown,
     on_lifespan_startup,
@@ -115,8 +115,8 @@ def _activate(context: Context) -> None:
     _use_hooks(getattr(context, "hooks", None))
     state.record_filter = RecordFilter(state.active.paths)
     filter_server_logs(state.record_filter)
-    logging.on_record(state.record_filter.on_log_record)
-    logging.on_record(reported.on_log_record)
+    logging.on_record(state.record_filter.on_log_record, when=paths.possible_secret)
+    logging.on_record(reported.on_log_record, level=reported.LEVEL)
 
 
 def report() -> Report | None:

@@ -42,15 +42,14 @@ def for_sampling(request: Request, redactor: Redactor) -> Attributes:
     """The attributes that a sampler may decide by; an unsampled request needs no others."""
     scope = request.scope
     method = "GET" if request.is_websocket else request.method  # a websocket session begins with one
-    return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: _path(scope, redactor)}
+    path, raw = scope["path"], scope.get("raw_path")
+    if not path.isascii() or (raw is not None and b"%" in raw):
+        path = _encoded_path(path, raw, redactor)
+    return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: path}
 
 
-def _path(scope: Scope, redactor: Redactor) -> str:
+def _encoded_path(path: str, raw: bytes | None, redactor: Redactor) -> str:
     """`url.path` as it was sent, percent-encoded; decoded when it contains a secret, which is redacted later."""
-    path: str = scope["path"]
-    raw: bytes | None = scope.get("raw_path")
-    if path.isascii() and (raw is None or b"%" not in raw):
-        return path
     if redactor.text(path) is not path:
         return path
     return raw.partition(b"?")[0].decode("latin-1") if raw else quote(path, safe=_SAFE)
@@ -58,27 +57,39 @@ def _path(scope: Scope, redactor: Redactor) -> str:
 
 def of_request(request: Request, redactor: Redactor) -> Attributes:
     """The other attributes that are known at the start."""
+    return {**of_client(request, redactor), **of_server(request)}
+
+
+def of_server(request: Request) -> Attributes:
+    """Those of them that many requests have in common."""
+    scope = request.scope
+    found: Attributes = {}
+    _add_server(found, scope, request.headers.get(b"host"))
+    if version := scope.get("http_version"):
+        found[PROTOCOL_VERSION] = version
+    return found
+
+
+def of_client(request: Request, redactor: Redactor) -> Attributes:
+    """Those of them that are of one request or client."""
     scope = request.scope
     found: Attributes = {semconv.REQUEST_ID: request.id.decode("ascii")}
-    _add_server(found, scope)
     if request.is_websocket:
         found[network_attributes.NETWORK_PROTOCOL_NAME] = "websocket"
     elif request.method == semconv.OTHER_METHOD:
         found[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] = scope["method"]
-    if version := scope.get("http_version"):
-        found[PROTOCOL_VERSION] = version
     if query := scope.get("query_string"):
         found[url_attributes.URL_QUERY] = redactor.query(query.decode("latin-1"))
     if (client := scope.get("client")) and client[0]:
         found[client_attributes.CLIENT_ADDRESS] = client[0]
-    if agent := header(scope, b"user-agent"):
-        found[user_agent_attributes.USER_AGENT_ORIGINAL] = agent
+    if agent := request.headers.get(b"user-agent"):
+        found[user_agent_attributes.USER_AGENT_ORIGINAL] = agent.decode("latin-1")
     return found
 
 
-def _add_server(found: Attributes, scope: Scope) -> None:
+def _add_server(found: Attributes, scope: Scope, host: bytes | None) -> None:
     """The name in the Host header; without it, the address that the server listens on."""
-    named = _host_and_port(header(scope, b"host"))
+    named = _host_and_port(host.decode("latin-1")) if host else None
     address, port = named or scope.get("server") or (None, None)
     if not address:
         return
@@ -96,9 +107,7 @@ def url(scope: Scope) -> str:
     return f"{scope.get('scheme', 'http')}://{host}{scope.get('path', '')}"
 
 
-def _host_and_port(host: str | None) -> tuple[str, int | None] | None:
-    if not host:
-        return None
+def _host_and_port(host: str) -> tuple[str, int | None] | None:
     name, colon, digits = host.rpartition(":")
     if not colon or digits.endswith("]"):  # no port, or the end of an IPv6 address
         return host.strip("[]"), None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.semconv.attributes import exception_attributes
 from opentelemetry.trace import (
@@ -26,6 +25,7 @@ from blogauto_otel import semconv
 from blogauto_otel.api.text import description, safe_text, stacktrace, type_name
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server.request import Request
+from blogauto_otel.otlp.spans import SpanEvent
 from blogauto_otel.sampling import decides_alone, untraced_matcher
 
 ERROR: Final = "error"
@@ -125,9 +125,9 @@ def _status(error: BaseException | None, *, failed: bool) -> Status:
     return Status(StatusCode.ERROR, None if error is None else description(error))
 
 
-def _exception_event(error: BaseException, timestamp: int) -> Event:
+def _exception_event(error: BaseException, timestamp: int) -> SpanEvent:
     """https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/."""
-    return Event(
+    return SpanEvent(
         "exception",
         {
             exception_attributes.EXCEPTION_TYPE: type_name(type(error)),

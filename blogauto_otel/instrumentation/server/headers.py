@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.parse
-import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -17,10 +18,10 @@ from opentelemetry.semconv.attributes.http_attributes import (
 )
 from opentelemetry.trace import Link, SpanContext, get_current_span
 
-from blogauto_otel._guard import guard
+from blogauto_otel import _process
+from blogauto_otel._guard import swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server.peers import Peers
-from blogauto_otel.instrumentation.server.types import Scope
 from blogauto_otel.redaction import Redactor
 
 REQUEST_ID: Final = b"x-request-id"
@@ -37,33 +38,56 @@ Incoming: TypeAlias = tuple[Context | None, tuple[Link, ...]]
 NO_CONTEXT: Final[Incoming] = (None, ())
 
 
+class _Ids:
+    """Random request ids, fetched by the kilobyte, because each call to the operating system takes a microsecond."""
+
+    def __init__(self) -> None:
+        self.ready: deque[bytes] = deque()
+
+    def after_fork_in_child(self) -> None:
+        """The parent uses those that were fetched before."""
+        self.ready.clear()
+
+
+_ids: Final = _process.register(_Ids())
+_SIZE: Final = 16  # bytes of an id
+
+
+def new_request_id() -> bytes:
+    """32 hexadecimal digits."""
+    while True:
+        try:
+            return _ids.ready.popleft()
+        except IndexError:
+            digits = os.urandom(64 * _SIZE).hex().encode("ascii")
+            _ids.ready.extend(digits[at : at + 2 * _SIZE] for at in range(0, len(digits), 2 * _SIZE))
+
+
 class Headers:
-    """Reads request ids and trace context in one pass over the headers."""
+    """Reads request ids and trace context; the caller has scanned the headers."""
 
     def __init__(self, settings: Settings) -> None:
         self._peers = Peers(settings.trust_incoming)
-        self._context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
-        self._accepts_ids = settings.incoming_request_id
+        self.context_names = frozenset(name.lower().encode() for name in propagate.get_global_textmap().fields)
+        self.accepts_ids = settings.incoming_request_id
         self._baggage_keys = frozenset(settings.baggage_keys)
 
-    def read(self, scope: Scope) -> tuple[bytes, Incoming]:
-        """The request id, generated when the header is missing or malformed, and the incoming trace context."""
-        request_id = None
-        has_context = False
-        names = self._context_names
-        headers = scope["headers"]
-        if type(headers) is not list:  # any iterable is allowed, also one that can be read only once
-            headers = scope["headers"] = list(headers)
-        for name, value in headers:
-            if name in names:
-                has_context = True
-            elif name == REQUEST_ID and request_id is None and self._accepts_ids and WELL_FORMED.fullmatch(value):
-                request_id = value
-        incoming = NO_CONTEXT
-        if has_context:
-            with guard("reading the trace context of a request"):
-                incoming = self._extract(scope.get("client"), headers)
-        return request_id or uuid.uuid4().hex.encode("ascii"), incoming
+    def request_id(self, headers: HeaderList) -> bytes:
+        """The first well-formed request id among the headers; a new one when there is none."""
+        if self.accepts_ids:
+            for name, value in headers:
+                if name == REQUEST_ID and WELL_FORMED.fullmatch(value):
+                    return bytes(value)
+        return new_request_id()
+
+    def incoming(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Incoming:
+        """The trace context of the sender."""
+        try:
+            return self._extract(client, headers)
+        except BaseException as error:
+            if not swallow("reading the trace context of a request", error):
+                raise
+            return NO_CONTEXT
 
     def _extract(self, client: Any, headers: list[tuple[bytes, bytes]]) -> Incoming:
         carrier = _carrier(headers)

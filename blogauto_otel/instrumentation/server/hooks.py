@@ -32,7 +32,7 @@ class _State:
         self.response: tuple[ResponseCallback, ...] = ()
 
 
-_state: Final = _process.register(_State())
+state: Final = _process.register(_State())
 
 
 def on_lifespan_startup(callback: LifespanCallback) -> None:
@@ -40,8 +40,8 @@ def on_lifespan_startup(callback: LifespanCallback) -> None:
 
     It must not block. Registered twice, it is called once.
     """
-    if callback not in _state.lifespan_startup:
-        _state.lifespan_startup.append(callback)
+    if callback not in state.lifespan_startup:
+        state.lifespan_startup.append(callback)
 
 
 def on_lifespan_shutdown(callback: LifespanCallback) -> None:
@@ -49,8 +49,8 @@ def on_lifespan_shutdown(callback: LifespanCallback) -> None:
 
     The server waits for it, so the callback must limit its own time. Registered twice, it is called once.
     """
-    if callback not in _state.lifespan_shutdown:
-        _state.lifespan_shutdown.append(callback)
+    if callback not in state.lifespan_shutdown:
+        state.lifespan_shutdown.append(callback)
 
 
 def on_request_error(callback: ErrorCallback) -> None:
@@ -58,14 +58,14 @@ def on_request_error(callback: ErrorCallback) -> None:
 
     For a request that was not sampled, the span stores attributes for the deferred span.
     """
-    if callback not in _state.request_error:
-        _state.request_error.append(callback)
+    if callback not in state.request_error:
+        state.request_error.append(callback)
 
 
 def remove_on_request_error(callback: ErrorCallback) -> None:
     """Remove a callback of `on_request_error`."""
-    if callback in _state.request_error:
-        _state.request_error.remove(callback)
+    if callback in state.request_error:
+        state.request_error.remove(callback)
 
 
 def on_request(callback: RequestCallback) -> None:
@@ -74,8 +74,8 @@ def on_request(callback: RequestCallback) -> None:
     contrib calls it `server_request_hook`. For an unsampled request it is called only when a deferred span is written,
     right before that. What it raises is swallowed and counted.
     """
-    if callback not in _state.request:
-        _state.request = (*_state.request, callback)
+    if callback not in state.request:
+        state.request = (*state.request, callback)
 
 
 def on_response(callback: ResponseCallback) -> None:
@@ -83,19 +83,19 @@ def on_response(callback: ResponseCallback) -> None:
 
     For an unsampled request it is called like `on_request`.
     """
-    if callback not in _state.response:
-        _state.response = (*_state.response, callback)
+    if callback not in state.response:
+        state.response = (*state.response, callback)
 
 
 def remove(callback: Callable[..., None]) -> None:
     """Remove a callback of `on_request` or `on_response`."""
-    _state.request = tuple(known for known in _state.request if known != callback)
-    _state.response = tuple(known for known in _state.response if known != callback)
+    state.request = tuple(known for known in state.request if known != callback)
+    state.response = tuple(known for known in state.response if known != callback)
 
 
 def request_started(span: Span, scope: Scope) -> None:
     """Call every callback of `on_request`."""
-    for callback in _state.request:
+    for callback in state.request:
         try:
             callback(span, scope)
         except BaseException as error:
@@ -105,7 +105,7 @@ def request_started(span: Span, scope: Scope) -> None:
 
 def response_started(span: Span, scope: Scope, code: int) -> None:
     """Call every callback of `on_response`."""
-    for callback in _state.response:
+    for callback in state.response:
         try:
             callback(span, scope, code)
         except BaseException as error:
@@ -115,12 +115,12 @@ def response_started(span: Span, scope: Scope, code: int) -> None:
 
 def has_response_callbacks() -> bool:
     """Whether `on_response` has callbacks."""
-    return bool(_state.response)
+    return bool(state.response)
 
 
 def request_failed(error: BaseException, span: Span) -> None:
     """Call every callback of `on_request_error`."""
-    for callback in tuple(_state.request_error):
+    for callback in tuple(state.request_error):
         with guard("reporting a failed request"):
             callback(error, span)
 
@@ -155,7 +155,7 @@ async def run_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send)
     async def send_after_callbacks(message: Message) -> None:
         nonlocal has_ended
         if message["type"] == "lifespan.startup.complete":
-            _run("the beginning of the lifespan", _state.lifespan_startup)
+            _run("the beginning of the lifespan", state.lifespan_startup)
         if message["type"] in _LIFESPAN_ENDS and not has_ended:
             has_ended = True
             await _run_shutdown_in_thread()
@@ -188,7 +188,7 @@ async def _run_shutdown_in_thread() -> None:
 
 
 def _run_shutdown() -> None:
-    _run("the end of the lifespan", _state.lifespan_shutdown)
+    _run("the end of the lifespan", state.lifespan_shutdown)
 
 
 def _run(where: str, callbacks: list[LifespanCallback]) -> None:

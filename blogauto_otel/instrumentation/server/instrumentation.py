@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import get_current
 from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_TYPE
-from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, log_once, swallow
+from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.api import catalogue
 from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 from blogauto_otel.instrumentation import Context, Report
-from blogauto_otel.instrumentation.server import attributes, hooks, paths, request_context
+from blogauto_otel.instrumentation.server import attributes, hooks, paths
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans
 from blogauto_otel.instrumentation.server.exceptions import is_client_disconnect, unwrap_group
-from blogauto_otel.instrumentation.server.headers import CapturedHeaders, Headers
+from blogauto_otel.instrumentation.server.headers import (
+    REQUEST_ID,
+    WELL_FORMED,
+    CapturedHeaders,
+    Headers,
+    new_request_id,
+)
 from blogauto_otel.instrumentation.server.metrics import request_metrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
+from blogauto_otel.otlp.spans import SpanTemplate
+from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
+from blogauto_otel.sdk.tracer import own_tracer
 
 if TYPE_CHECKING:
     from blogauto_otel.config import Settings
@@ -32,6 +50,9 @@ if TYPE_CHECKING:
 
 
 MAX_OTHERS: Final = 10
+MAX_TEMPLATES: Final = 256  # of spans: by method, route, status and host
+MAX_HOST: Final = 128  # bytes of a host that is remembered
+[_SPAN_KEY] = set_span_in_context(INVALID_SPAN, OtelContext())  # where the API looks for the span
 
 
 class ServerInstrumentation:
@@ -41,60 +62,95 @@ class ServerInstrumentation:
         settings = given.settings
         self.metrics = request_metrics(given.meter_provider, settings)
         self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
+        self._templates: BoundedMemo[tuple[Any, ...], SpanTemplate] = BoundedMemo(MAX_TEMPLATES)
         self.providers = (given.tracer_provider, given.meter_provider, given.logger_provider)
         self.deferred = DeferredSpans(given)
         self.paths = SecretPaths(given.redactor)
         self._redactor = given.redactor
         self._headers = Headers(settings)
         self._captured = CapturedHeaders(settings, given.redactor)
-        self._excluded = _excluded_urls(settings)
+        self.excluded = _excluded_urls(settings)
         known_methods = getattr(settings, "known_methods", ()) or catalogue.HTTP_METHODS
         self._methods = {method: method for method in known_methods}
 
+    @property
+    def tracer(self) -> Tracer:
+        """What starts the spans."""
+        return self._tracer
+
+    @tracer.setter
+    def tracer(self, tracer: Tracer) -> None:
+        self._tracer, self._own = tracer, own_tracer(tracer)
+
     def excludes(self, scope: Scope) -> bool:
         """Whether the URL of a request is one of `excluded_urls`."""
-        return self._excluded is not None and self._excluded.search(attributes.url(scope)) is not None
+        try:
+            return self.excluded is not None and self.excluded.search(attributes.url(scope)) is not None
+        except BaseException as error:
+            if not swallow("looking for an excluded URL", error):
+                raise
+            return False
 
     # --- the beginning --------------------------------------------------------------------------------------------
 
-    def begin(self, scope: Scope, receive: Receive, send: Send, *, is_traced: bool = False) -> Request | None:
+    def begin(  # noqa: C901 - flat, because every request takes it
+        self, scope: Scope, receive: Receive, send: Send, outer: OtelContext, *, is_traced: bool = False
+    ) -> Request | None:
         """Start a request; None when that fails, and the application answers it without instrumentation.
 
-        `is_traced` says that the application makes the server span itself.
+        `outer` is the current context; `is_traced` says that the application makes the server span itself.
         """
         request: Request | None = None
         try:
-            if scope["type"] == "websocket":
-                request = WebSocketRequest(scope, receive, send)
+            headers = scope["headers"]
+            if type(headers) is not list:  # any iterable is allowed, also one that can be read only once
+                headers = scope["headers"] = list(headers)
+            known = dict(reversed(headers))  # the first of each name, in one step
+            request_id = known.get(REQUEST_ID)
+            if request_id is None:
+                request_id = new_request_id()
+            elif not (self._headers.accepts_ids and WELL_FORMED.fullmatch(request_id)):
+                request_id = self._headers.request_id(headers)
+            kind = scope["type"]
+            if kind == "websocket":
+                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer)
             else:
-                request = Request(scope, receive, send, self._methods.get(scope["method"], semconv.OTHER_METHOD))
-            request.paths = self.paths
-            paths.forget()
-            self._enter(request, is_traced=is_traced)
+                method = self._methods.get(scope["method"], semconv.OTHER_METHOD)
+                request = Request(scope, receive, send, method, request_id, outer)
+            request.headers, request.secrets = known, self.paths
+            if not self._headers.context_names.isdisjoint(known):
+                incoming, request.links = self._headers.incoming(scope.get("client"), headers)
+                if incoming is not None:
+                    request.parent = incoming
+            if outer or is_traced:
+                self._find_span(request, outer, is_traced=is_traced)
+            else:
+                self._start_span(request)
+            request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
+            request.enter()
+            self.metrics.open.add(request)
         except BaseException as error:
             if not swallow("beginning a request", error):
                 raise
             if request is not None:
-                self._leave(request)
+                with guard("leaving a request"):
+                    request.leave()
             return None
         return request
 
-    def _enter(self, request: Request, *, is_traced: bool) -> None:
-        """Start its span, and enter its context."""
-        request.id, (incoming, request.links) = self._headers.read(request.scope)
-        outer = get_current()
-        request.parent = outer if incoming is None else incoming
+    def _find_span(self, request: Request, outer: OtelContext, *, is_traced: bool) -> None:
+        """Start the span of a request unless somebody else has made it, or will."""
         try:
             if is_traced:
                 note_other("FastAPI(telemetry=...)", "makes the server spans with the provider given there")
-            elif not outer or not self._use_outer_span(request, outer):
-                self._start_span(request)
+                return
+            if self._use_outer_span(request, outer):
+                return
         except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
-        request.context = set_span_in_context(request.span, request.parent)
-        request_context.enter_request(request)
-        self.metrics.open.add(request)
+            return
+        self._start_span(request)
 
     def _use_outer_span(self, request: Request, outer: OtelContext) -> bool:
         """Use the server span of a middleware around the application, which then stays the only one."""
@@ -111,29 +167,53 @@ class ServerInstrumentation:
         return True
 
     def _start_span(self, request: Request) -> None:
-        for_sampler = attributes.for_sampling(request, self._redactor)
-        name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
+        try:
+            name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
+            given = attributes.for_sampling(request, self._redactor)
+            own = self._own
+            if own is None:
+                self._start_any_span(request, name, given)
+            else:
+                span = request.span = own.start_server_span(
+                    name, request.parent, given, start_time=request.began_at, links=request.links
+                )
+                if not isinstance(span, UnsampledSpan):
+                    request.is_own_span = request.recording = True
+                    request.sampled = span.is_sampled
+                    span.put(attributes.of_client(request, self._redactor))
+            if request.recording and (hooks.state.request or hooks.state.response):
+                _call_hooks(request)
+            if self._captured.has_response:
+                request.response_headers = ()
+        except BaseException as error:
+            if not swallow("starting the span of a request", error):
+                raise
+
+    def _start_any_span(self, request: Request, name: str, given: Mapping[str, Any]) -> None:
+        """Start a span of a provider that is not ours."""
         links, began_at = request.links, request.began_at
-        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, for_sampler, links, start_time=began_at)
+        span = self.tracer.start_span(name, request.parent, SpanKind.SERVER, given, links, start_time=began_at)
+        request.span = span
         request.recording = span.is_recording()
         request.sampled = span.get_span_context().trace_flags.sampled
-        request.span = span
         if request.recording:
             span.set_attributes(attributes.of_request(request, self._redactor))
-            _call_hooks(request)
-        if self._captured.has_response:
-            request.response_headers = ()
 
     # --- the end --------------------------------------------------------------------------------------------------
 
     def close(self, request: Request) -> None:
         """Finish a request whose application has returned, and leave its context."""
         try:
-            self.finish(request)
+            if not request.finished:
+                self.finish(request)
         except BaseException as error:
             if not swallow("finishing a request", error):
                 raise
-        self._leave(request)
+        try:
+            request.leave()
+        except BaseException as error:
+            if not swallow("leaving a request", error):
+                raise
 
     def finish(self, request: Request) -> None:
         """End the span and record the metrics of a request; only the first call does it."""
@@ -141,14 +221,17 @@ class ServerInstrumentation:
             return
         self.metrics.open.discard(request)
         request.classify()
-        exemplar = request.context
+        exemplar = request.span
         try:
             if request.recording:
-                self._end_span(request)
+                if request.is_own_span:
+                    self._finish_span(request)
+                else:
+                    self._end_span(request)
             if not request.sampled and (
                 request.failed or request.has_reported_error or request.seconds > self.deferred.slow
             ):
-                exemplar = self._write_deferred_span(request, exemplar)
+                exemplar = self._write_deferred_span(request) or exemplar
         except BaseException as error:
             if not swallow("ending the span of a request", error):
                 raise
@@ -170,20 +253,8 @@ class ServerInstrumentation:
         with guard("reporting a failure after the response"):
             self._count_error(request)
             if not request.sampled:
-                self._write_deferred_span(request, request.context, ERROR)
+                self._write_deferred_span(request, ERROR)
             _report_failure(request, request.span)
-
-    def _leave(self, request: Request) -> None:
-        """Restore the context that the task had before."""
-        try:
-            try:
-                self.paths.remember(request)
-                request_context.leave_request(request)
-            finally:
-                request.release()
-        except BaseException as error:
-            if not swallow("leaving a request", error):
-                raise
 
     def _count_error(self, request: Request) -> None:
         error = request.exception
@@ -195,7 +266,46 @@ class ServerInstrumentation:
 
     # --- spans ----------------------------------------------------------------------------------------------------
 
+    def _finish_span(self, request: Request) -> None:
+        """End a span of ours: what many requests have in common is encoded once."""
+        span: Any = request.span
+        template = request.template
+        if (
+            template is None or self.paths.known.get(template) is not False or request.failed or request.is_websocket
+            or request.client_disconnected or request.extra_attributes is not None or self._captured.is_on
+        ):  # fmt: skip
+            self._finish_rare_span(request, span)
+            return
+        scope = request.scope
+        host = request.headers.get(b"host")
+        key = (
+            request.method, template, request.code, host, scope.get("scheme"), scope.get("http_version"),
+            request.prefix, scope.get("root_path"), scope.get("app_root_path"),
+        )  # fmt: skip
+        common = self._templates.get(key)
+        if common is None:
+            common = SpanTemplate(request.span_name(), SpanKind.SERVER, self._common_attributes(request))
+            if host is not None and len(host) <= MAX_HOST:
+                self._templates.remember(key, common)
+        span.finish(common, end_time=request.began_at + int(request.seconds * 1e9))
+
+    def _common_attributes(self, request: Request) -> dict[str, Any]:
+        return {**attributes.of_server(request), **attributes.of_response(request, self.paths)}
+
+    def _finish_rare_span(self, request: Request, span: RecordingSpan) -> None:
+        """One with something that other requests do not have."""
+        common, own = self._common_attributes(request), dict[str, Any]()
+        if attributes.PATH in common:  # without its secret
+            own[attributes.PATH] = common.pop(attributes.PATH)
+        if request.extra_attributes is not None:
+            own.update(request.extra_attributes)
+        if self._captured.is_on:
+            span.set_attributes(self._captured_headers(request))
+        self._record_failure(request)
+        span.finish(SpanTemplate(request.span_name(), SpanKind.SERVER, common), own, end_time=request.ended_at)
+
     def _end_span(self, request: Request) -> None:
+        """End a span of a provider that is not ours."""
         span = request.span
         known = self._attributes_at_end(request)
         if getattr(span, "name", request.name) == request.name:  # else the application has named it
@@ -203,28 +313,38 @@ class ServerInstrumentation:
         if attributes.ROUTE in (getattr(span, "attributes", None) or ()):  # likewise
             known.pop(attributes.ROUTE, None)
         span.set_attributes(known)
-        if request.failed:
-            if request.error is not None and not _is_recorded(span, request.error):
-                span.record_exception(request.error, timestamp=request.ended_at)
-            _report_failure(request, span)
-            span.set_status(StatusCode.ERROR, None if request.error is None else description(request.error))
+        self._record_failure(request)
         span.end(request.ended_at)
+
+    def _record_failure(self, request: Request) -> None:
+        if not request.failed:
+            return
+        span, error = request.span, request.error
+        if error is not None and not _is_recorded(span, error):
+            span.record_exception(error, timestamp=request.ended_at)
+        _report_failure(request, span)
+        span.set_status(StatusCode.ERROR, None if error is None else description(error))
 
     def _attributes_at_end(self, request: Request) -> dict[str, Any]:
         found: dict[str, Any] = attributes.of_response(request, self.paths)
         if self._captured.is_on:
-            with guard("recording headers"):
-                secret = self.paths.find(request)
-                captured = self._captured.attributes(request.scope["headers"], request.response_headers or ())
-                for name, values in captured.items():
-                    found[name] = values if secret is None else tuple(map(secret.replace_in, values))
+            found.update(self._captured_headers(request))
         return found
 
-    def _write_deferred_span(self, request: Request, exemplar: OtelContext, reason: str | None = None) -> OtelContext:
-        """Write the span of an unsampled request if it has a reason; returns the context for an exemplar."""
+    def _captured_headers(self, request: Request) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        with guard("recording headers"):
+            secret = self.paths.find(request)
+            captured = self._captured.attributes(request.scope["headers"], request.response_headers or ())
+            for name, values in captured.items():
+                found[name] = values if secret is None else tuple(map(secret.replace_in, values))
+        return found
+
+    def _write_deferred_span(self, request: Request, reason: str | None = None) -> DeferredSpan | None:
+        """Write the span of an unsampled request if it has a reason."""
         reason = reason or self.deferred.reason(request)
         if reason is None or not self.deferred.can_write(request) or not _claim(request):
-            return exemplar
+            return None
         span = DeferredSpan(request.span.get_span_context())
         span.set_attributes(attributes.for_sampling(request, self._redactor))
         span.set_attributes(attributes.of_request(request, self._redactor))
@@ -235,13 +355,13 @@ class ServerInstrumentation:
         span.set_attribute(semconv.SAMPLING_REASON, reason)
         _report_failure(request, span)
         self.deferred.write_request(span, request)
-        return set_span_in_context(span, exemplar)
+        return span
 
     def export_deferred(self, request: Request) -> None:
         """Write the server span of an unsampled request when it ends; at once when it has ended."""
         request.has_reported_error = True
         if request.finished:
-            self._write_deferred_span(request, request.context)
+            self._write_deferred_span(request)
 
     def _exported_span(self, request: Request) -> SpanContext:
         """The request's span context, with the sampled flag when a deferred span is written for it."""
@@ -272,9 +392,12 @@ def _is_recorded(span: Span, error: BaseException) -> bool:
 
 
 def _claim(request: Request) -> bool:
-    """Whether the caller is the one to write the span; two threads may want to, and `setdefault` is atomic."""
-    caller = object()
-    return request.__dict__.setdefault("written_by", caller) is caller
+    """Whether the caller is the one to write the span; two threads may want to, and one of them can delete it."""
+    try:
+        del request.is_unwritten
+    except AttributeError:
+        return False
+    return True
 
 
 def _remember(request: Request, error: BaseException, span: SpanContext) -> None:

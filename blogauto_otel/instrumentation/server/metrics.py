@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, Meter, MeterProvider, Observation
+from opentelemetry.trace import Span, SpanContext
 
 from blogauto_otel import semconv
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
@@ -20,7 +20,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import Bound, bind
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.request import Request
@@ -139,6 +139,7 @@ class RequestMetrics:
 
     def __init__(self, provider: MeterProvider, settings: Settings) -> None:
         self._namespace = settings.namespace
+        self._takes_any_exemplar = settings.exemplar_filter == "always_on"
         self._requests = CounterStore(("method", "endpoint", "status"), settings.series_limit)
         self._errors = CounterStore(("type", "endpoint"), settings.series_limit)
         self.open: set[Request] = set()
@@ -161,18 +162,24 @@ class RequestMetrics:
             self._semconv.reset()
         self.open = set()
 
-    def record(self, request: Request, context: Context) -> None:
-        """Count a finished request and its time; `context` has the span for an exemplar.
-
-        That is the request's own, or the deferred one, which is sampled.
-        """
+    def record(self, request: Request, span: Span) -> None:
+        """Count a finished request and its time; `span` is for an exemplar: the request's, or the deferred one."""
         try:
             endpoint = request.template or semconv.UNMATCHED
             self._requests.add((request.method, endpoint, request.status))
-            sampled = request.sampled or context is not request.context
-            self._durations.record((request.method, endpoint), request.seconds, context, sampled)
+            key = (request.method, endpoint)
+            durations = self._durations
+            duration = durations.bound.get(key) or durations.bind(key)
+            is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
+            if not is_exemplar:
+                duration.record(request.seconds)
+            elif request.is_own_span and request.sampled:
+                own: Any = span
+                duration.record_sampled(request.seconds, own.trace_id, own.span_id)
+            else:
+                duration.record(request.seconds, span.get_span_context())
             if self._semconv is not None:
-                self._semconv.record(request, context, sampled)
+                self._semconv.record(request, span.get_span_context() if is_exemplar else None)
         except BaseException as error:
             if not swallow("counting a request", error):
                 raise
@@ -235,22 +242,20 @@ class Durations:
     def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
         self.sets = AttributeSets(names, limit)
         self._histogram = histogram
-        self._bound: dict[Key, BoundHistogram] = {}
+        self.bound: dict[Key, Bound] = {}
 
-    def record(self, values: Key, seconds: float, context: Context, sampled: bool) -> None:
-        """Record a duration under `values`; `sampled` describes the span in `context`."""
-        bound = self._bound.get(values)
-        if bound is None:
-            bound = self._bind(values)
-        bound.record(seconds, context, sampled=sampled)
+    def record(self, values: Key, seconds: float, source: SpanContext | None) -> None:
+        """Record a duration under `values`; `source` is the span for an exemplar."""
+        (self.bound.get(values) or self.bind(values)).record(seconds, source)
 
-    def _bind(self, values: Key) -> BoundHistogram:
+    def bind(self, values: Key) -> Bound:
+        """The series of these attributes."""
         key = self.sets.key(values)
-        return self._bound.setdefault(key, BoundHistogram(self._histogram, self.sets.labels(key)))
+        return self.bound.setdefault(key, bind(self._histogram, self.sets.labels(key)))
 
     def reset(self) -> None:
         """Bind every attribute set again, as a forked child must."""
-        self._bound = {}
+        self.bound = {}
 
 
 class SemconvMetrics:
@@ -274,7 +279,7 @@ class SemconvMetrics:
             "Number of active HTTP server requests.",
         )
 
-    def record(self, request: Request, context: Context, sampled: bool) -> None:
+    def record(self, request: Request, source: SpanContext | None) -> None:
         """Record the duration of a finished request."""
         scope = request.scope
         values = (
@@ -285,7 +290,7 @@ class SemconvMetrics:
             scope.get("http_version"),
             request.error_type,
         )
-        self._durations.record(values, request.seconds, context, sampled)
+        self._durations.record(values, request.seconds, source)
 
     def _active_requests(self) -> list[Observation]:
         now: Counter[Key] = Counter(dict.fromkeys(self._active, 0))

@@ -6,11 +6,11 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
-from opentelemetry.context import get_current
+from opentelemetry.context import Context
 
-from blogauto_otel._guard import swallow
+from blogauto_otel._otel import current_context
 from blogauto_otel.instrumentation.server import hooks, pages
-from blogauto_otel.instrumentation.server.instrumentation import state
+from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 from blogauto_otel.instrumentation.suppression import is_http_suppressed
 
@@ -20,7 +20,9 @@ EXCLUDED: Final = "blogauto_otel_excluded"
 Call: TypeAlias = Callable[[Any, Scope, Receive, Send], Awaitable[None]]
 
 
-def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | None = None) -> Call:
+def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
+    call: Call, own_telemetry: Callable[[Any], bool | None] | None = None
+) -> Call:
     """Wrap `__call__` of an application class, so that applications made earlier are covered too.
 
     The wrapper is a coroutine function, because servers recognise ASGI 3 by it.
@@ -40,18 +42,19 @@ def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | Non
             await call(self, scope, receive, send)
             return
         scope[MARK] = True
+        server, outer = state.active, current_context()
         try:
-            other = _uninstrumented(call, self, scope)
+            other = _uninstrumented(call, self, scope, server, outer)
             if other is not None:
                 await other(scope, receive, send)
                 return
-            server = state.active
-            request = server.begin(scope, receive, send, is_traced=bool(is_traced)) if server is not None else None
+            request = server.begin(scope, receive, send, outer, is_traced=bool(is_traced)) if server else None
             if server is None or request is None:
                 await hooks.call_uninstrumented(call, self, scope, receive, send)
                 return
             if is_traced is None:
-                _suppress_other_telemetry(scope)
+                for key in state.suppression_keys:
+                    scope.setdefault(key, None)
             try:
                 await call(self, scope, request.receive, request.send)
             except BaseException as error:
@@ -61,7 +64,9 @@ def wrap_asgi_call(call: Call, own_telemetry: Callable[[Any], bool | None] | Non
                 server.close(request)
         finally:
             scope.pop(MARK, None)  # an application may have emptied it
-            _allow_other_telemetry(scope)
+            for key in state.suppression_keys:
+                if scope.get(key, scope) is None:
+                    del scope[key]
 
     return __call__
 
@@ -84,11 +89,13 @@ class InstrumentedApp:
         return getattr(self.app, name)
 
 
-def _uninstrumented(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
+def _uninstrumented(
+    call: Call, app: Any, scope: Scope, server: ServerInstrumentation | None, outer: Context
+) -> ASGIApp | None:
     """Who answers a scope that is not instrumented as a request; None for those that are."""
     kind = scope.get("type")
     if kind == "http":
-        page = pages.find(scope, call, app)
+        page = pages.find(scope, call, app) if scope.get("path", "").endswith(pages.state.endings) else None
         if page is not None:
             _suppress_other_telemetry(scope)
             return page
@@ -96,22 +103,13 @@ def _uninstrumented(call: Call, app: Any, scope: Scope) -> ASGIApp | None:
         return functools.partial(hooks.run_lifespan, functools.partial(call, app))
     elif kind != "websocket":
         return functools.partial(call, app)
-    if is_http_suppressed(get_current()) or _is_excluded(app, scope):
+    if (outer and is_http_suppressed(outer)) or (
+        server is not None
+        and (getattr(app, EXCLUDED, False) is True or (server.excluded is not None and server.excludes(scope)))
+    ):
         _suppress_other_telemetry(scope)
         return functools.partial(hooks.call_uninstrumented, call, app)
     return None
-
-
-def _is_excluded(app: Any, scope: Scope) -> bool:
-    server = state.active
-    if server is None:
-        return False
-    try:
-        return getattr(app, EXCLUDED, False) is True or server.excludes(scope)
-    except BaseException as error:
-        if not swallow("looking for an excluded URL", error):
-            raise
-        return False
 
 
 def _suppress_other_telemetry(scope: Scope) -> None:

@@ -26,11 +26,12 @@ Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 class _State:
     def __init__(self) -> None:
         self.pages: dict[str, ASGIApp] = {}
+        self.endings: tuple[str, ...] = ()  # of the paths that may be one of a page's
         # Whether the application's own route at a path works, once that is known.
         self.works: weakref.WeakKeyDictionary[Any, dict[str, bool]] = weakref.WeakKeyDictionary()
 
 
-_state: Final = _process.register(_State())
+state: Final = _process.register(_State())
 
 
 def serve(path: str, app: ASGIApp) -> None:
@@ -39,26 +40,34 @@ def serve(path: str, app: ASGIApp) -> None:
     An application with a working route there answers itself. Such requests are neither measured nor traced.
     The root path of a proxy in front of `path` is recognised.
     """
-    _state.pages[path] = app
+    state.pages[path] = app
+    _note_endings()
 
 
 def unserve(path: str) -> None:
     """Stop serving `path`; nothing happens when it was not served."""
-    _state.pages.pop(path, None)
-    _state.works.clear()
+    state.pages.pop(path, None)
+    _note_endings()
+    state.works.clear()
+
+
+def _note_endings() -> None:
+    """A root path may stand before the path of a page; at its very end it counts as `/`."""
+    state.endings = tuple("" if path == "/" else path for path in state.pages)
 
 
 def is_served_by_application(path: str) -> bool:
     """Whether some application answers this path itself, with success."""
-    return any(works.get(path, False) for works in tuple(_state.works.values()))
+    return any(works.get(path, False) for works in tuple(state.works.values()))
 
 
 def find(scope: Scope, call: Callable[..., Awaitable[None]], app: Any) -> ASGIApp | None:
     """The application that answers a request for one of our pages; None for all other requests.
 
+    Ask only for a path that ends in one of `state.endings`, because every request does.
     `call` is the `__call__` of `app` without instrumentation.
     """
-    if not _state.pages or scope.get("method") not in METHODS:
+    if scope.get("method") not in METHODS:
         return None
     page, has_route = None, False
     with guard("looking for a page of ours"):
@@ -74,7 +83,7 @@ def find(scope: Scope, call: Callable[..., Awaitable[None]], app: Any) -> ASGIAp
 
 
 def _page_at(scope: Scope, app: Any) -> ASGIApp | None:
-    pages = _state.pages
+    pages = state.pages
     return pages.get(scope.get("path", "")) or pages.get(path_below_root(scope, getattr(app, "root_path", "")))
 
 
@@ -82,7 +91,7 @@ def _application_has_route(app: Any, scope: Scope) -> bool:
     """Whether the application has a route of its own at this path, and none that is known to fail."""
     path = path_below_root(scope, getattr(app, "root_path", ""))
     try:
-        return _state.works.get(app, {}).get(path, True) and routes.has_route(app, path)
+        return state.works.get(app, {}).get(path, True) and routes.has_route(app, path)
     except Exception as error:
         if not swallow("looking for a route at the path of a page", error):
             raise
@@ -94,7 +103,7 @@ async def _try_application_first(
 ) -> None:
     """Let the application answer; when its route fails before it has ever succeeded, our page answers from then on."""
     path = path_below_root(scope, getattr(app, "root_path", ""))
-    if _state.works.get(app, {}).get(path):
+    if state.works.get(app, {}).get(path):
         await call(scope, receive, send)
         return
     first = _FirstResponse(send)
@@ -118,7 +127,7 @@ async def _try_application_first(
 
 
 def _set_works(app: Any, path: str, *, works: bool) -> None:
-    _state.works.setdefault(app, {})[path] = works
+    state.works.setdefault(app, {})[path] = works
 
 
 class _FirstResponse:

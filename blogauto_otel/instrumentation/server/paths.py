@@ -1,6 +1,7 @@
 """Secrets in paths: the value of a parameter with a secret's name, as in `/reset/{token}`.
 
-Such a path is replaced by its template, on the span and in every log record of the request.
+Such a path is replaced by its template, on the span and in every log record of the request. Servers log a request after
+it has ended, so that the task keeps the path of its last request until the next one.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ import copy
 import logging
 import re
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from blogauto_otel._guard import guard
+from blogauto_otel._guard import guard, swallow
 from blogauto_otel._memo import BoundedMemo
+from blogauto_otel.api.context import SCOPE
 from blogauto_otel.api.text import safe_text
 from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
 from blogauto_otel.redaction import Redactor
 
 # Loggers of servers. A filter covers them also where log records are not instrumented.
@@ -56,8 +56,10 @@ class SecretPath(NamedTuple):
         return text
 
 
-# That of the last request of this task; servers log a request after it has ended.
-_last: Final[ContextVar[SecretPath | None]] = ContextVar("blogauto_otel_secret_path", default=None)
+def possible_secret() -> object:
+    """None when no log record of this task can contain a secret path: outside of requests, and after one without."""
+    scope = SCOPE.get()
+    return scope if scope.is_request or scope.secret_path is not None else None
 
 
 class SecretPaths:
@@ -65,20 +67,21 @@ class SecretPaths:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._cache: BoundedMemo[str, bool] = BoundedMemo(MAX_CACHED)
+        self.known: BoundedMemo[str, bool] = BoundedMemo(MAX_CACHED)
 
     def has_secret_parameter(self, template: str) -> bool:
         """Whether a parameter of this template has the name of a secret."""
-        known = self._cache.get(template)
+        known = self.known.get(template)
         if known is None:
             found = any(map(self._redactor.is_secret_key, _PARAMETER.findall(template)))
-            known = self._cache.remember(template, found)
+            known = self.known.remember(template, found)
         return known
 
     def find(self, request: Request) -> SecretPath | None:
         """The path of a request, if it has a secret in it."""
-        if request.secret_path is not None:
-            return request.secret_path
+        found = request.secret_path
+        if isinstance(found, SecretPath):
+            return found
         template = request.path_template()
         if template is None or not self.has_secret_parameter(template):
             return None
@@ -86,19 +89,15 @@ class SecretPaths:
         spellings = {path, quote(path), raw.partition(b"?")[0].decode("latin-1")} - {"", "/"}
         return SecretPath(tuple(sorted(spellings, key=len, reverse=True)), request.with_root(template))
 
-    def remember(self, request: Request) -> None:
-        """Replace the path in log records of this task that come after the request, too."""
-        with guard("finding a secret in a path"):
-            secret = self.find(request)
-            if secret is not None:
-                request.secret_path = secret  # for tasks that outlive the request, too
-                _last.set(secret)
-
-
-def forget() -> None:
-    """A new request begins in this task."""
-    if _last.get() is not None:
-        _last.set(None)
+    def remember(self, request: Request) -> SecretPath | None:
+        """The same; the request has it from here on, for tasks that outlive it, too. Ask `known` first."""
+        try:
+            request.secret_path = found = self.find(request)
+        except BaseException as error:
+            if not swallow("finding a secret in a path", error):
+                raise
+            return None
+        return found
 
 
 # --- log records ------------------------------------------------------------------------------------------------------
@@ -119,9 +118,9 @@ class RecordFilter(logging.Filter):
     def on_log_record(self, record: logging.LogRecord) -> None:
         """For every record, before any handler has it."""
         with guard("replacing a path in a log record"):
-            request = current.get()
-            secret = self._paths.find(request) if request is not None else _last.get()
-            if secret is not None:
+            scope = SCOPE.get()
+            secret = self._paths.find(scope) if isinstance(scope, Request) else scope.secret_path
+            if isinstance(secret, SecretPath):
                 _replace(record, secret)
 
 

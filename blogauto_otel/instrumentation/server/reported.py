@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 from opentelemetry.trace import SpanContext, get_current_span
 
 from blogauto_otel.instrumentation.server.deferred import DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
-from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
+
+LEVEL: Final = logging.ERROR  # of a record that is a report
 
 
 def server_span(span: SpanContext) -> SpanContext | None:
@@ -37,7 +39,7 @@ def export_server_span(span: SpanContext, attributes: Mapping[str, str] | None =
 
 def on_log_record(record: logging.LogRecord) -> SpanContext | None:
     """Export the server span of the request in which an exception is logged; returns the span for the record."""
-    if record.levelno < logging.ERROR or not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
+    if record.levelno < LEVEL or not isinstance(record.exc_info, tuple) or record.exc_info[1] is None:
         return None
     span = server_span(get_current_span().get_span_context())
     if span is not None:
@@ -49,7 +51,7 @@ def _unsampled_request(server: ServerInstrumentation, span: SpanContext) -> Requ
     """The unsampled request that `span` was started in, when a deferred span can be written for it."""
     if not span.is_valid or span.trace_flags.sampled:
         return None
-    request = current.get()
+    request = current()
     if request is None or request.span.get_span_context().trace_id != span.trace_id:
         request = _open_request(server, span)
     if request is None or request.sampled or not server.deferred.can_write(request):

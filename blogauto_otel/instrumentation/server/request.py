@@ -1,20 +1,27 @@
-"""One request: its state, updated with each ASGI message, and its classification at the end.
+"""One request: its state, updated with each ASGI message, its context, and its classification at the end.
 
 Every request takes this path, so it is written flat: a call costs as much as ten lines of work.
+
+A request restores what was in force outside it at its end and while the last message is sent: a server starts its
+keep-alive timer then, and the timer holds the context it was started in until the event loop discards it. Values are
+set, not reset by token, because a response may be sent in another task than the one that the request began in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from time import perf_counter_ns, time_ns
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import guard, swallow
-from blogauto_otel.api.context import bind
+from blogauto_otel._otel import attach_context, current_context
+from blogauto_otel.api.context import SCOPE, RequestScope, bind
+from blogauto_otel.api.context import Scope as BoundScope
 from blogauto_otel.api.text import type_name
 from blogauto_otel.instrumentation.server import request_context
 from blogauto_otel.instrumentation.server.exceptions import error_type, is_cancellation, is_client_disconnect
@@ -23,12 +30,20 @@ from blogauto_otel.instrumentation.server.routes import RouteTracker
 from blogauto_otel.instrumentation.server.types import Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from blogauto_otel.instrumentation.server.paths import SecretPath, SecretPaths
+    from blogauto_otel.instrumentation.server.paths import SecretPaths
 
 # nginx's status code for a client that disconnected before the response started; it has no official name.
 CLIENT_CLOSED_REQUEST: Final = "499"
 CRASHED: Final = "500"
 REDIRECT: Final = 307  # with a slash more or less
+
+_TRAILERS: Final = "http.response.trailers"
+_ID_LENGTH: Final = len(REQUEST_ID)
+_STATUSES: Final = {code: str(code) for code in range(100, 600)}
+_NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+_NOTHING_BOUND: Final = BoundScope({})
+# OpenTelemetry's context, and the values of other variables.
+Inside: TypeAlias = tuple[OtelContext, request_context.Values]
 
 # Messages that may be the last of a response, and the field that says whether more of them follow.
 _LAST: Final = {
@@ -39,63 +54,76 @@ _LAST: Final = {
 }
 
 
-class Request(RouteTracker):
+class Request(RequestScope, RouteTracker):
     """An HTTP request while it lasts.
 
     `ended` is when the server accepted the last byte of the response (`perf_counter_ns`); a background task after it is
     not part of the request's duration.
     """
 
+    # Slots, all of them set at the start: reading an attribute that only the class has costs five times as much.
+    __slots__ = (
+        "_is_last_sent", "_receive", "_send", "_trailers", "began", "began_at", "client_disconnected",
+        "client_disconnected_early", "code", "context", "ended", "error", "error_type", "extra_attributes", "failed",
+        "finished", "handled", "has_reported_error", "headers", "is_counted", "is_own_span", "is_unwritten", "links",
+        "method", "mount", "name", "on_response", "outer", "outer_scope", "outer_variables", "parent", "prefix",
+        "recording", "reported_error", "response_headers", "route", "route_scope", "sampled", "scope", "seconds",
+        "secrets", "span", "status", "template",
+    )  # fmt: skip
+
     is_websocket = False
 
-    # Set at its start.
-    id: bytes = b""
-    span: Span = INVALID_SPAN
-    sampled = False  # its span will be exported
-    recording = False
-    context: OtelContext
-    parent: OtelContext
-    paths: SecretPaths | None = None
-    on_response: Callable[[Span, Scope, int], None] | None = None
-    response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
-    outside: request_context.Values | None = None  # in force before it
-    links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
-
-    # Recorded while it lasts.
-    ended: int | None = None
-    code: int | None = None  # that was sent
-    error: BaseException | None = None  # that the application did not handle
-    handled: BaseException | None = None  # that a handler of the application turned into a response
-    client_disconnected = False  # before the response was complete
-    client_disconnected_early = False  # before the response started
-    secret_path: SecretPath | None = None  # its path, if that has a secret in it; known at its end
-    extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
-
-    # The classification.
-    finished = False
-    status = ""  # label of the request counter
-    failed = False  # by the application, not by the client
-    error_type: str | None = None
-    template: str | None = None  # of the route
-    name: str = ""  # that its span got at the start
-    seconds = 0.0
-
-    # Reported already.
-    is_counted = False  # its error
-    has_reported_error = False  # by an error record with an exception or a Sentry event
-    written_by: object = None  # the caller that writes its deferred span
-    reported_error: BaseException | None = None  # the exception that the hooks were called with
-
-    _trailers = False
-    _is_last_sent = False
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, method: str) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, method: str, request_id: bytes, outer: OtelContext
+    ) -> None:
         self.began_at = time_ns()
         self.began = perf_counter_ns()
         self.scope = self.route_scope = scope
         self.method = method
+        self.outer = self.context = self.parent = outer
         self._receive = receive
         self._send = send
+        # As in `RequestScope`, without the call.
+        self.id = request_id
+        self.outer_scope = found = SCOPE.get()
+        self.outside = found.outside  # a pipelined request starts in the context of the request before it
+        self._values = self.secret_path = None  # its path, if that has a secret in it; known at its end
+        self.has_ended = False
+
+        self.span: Span = INVALID_SPAN
+        self.sampled = False  # its span will be exported
+        self.recording = False
+        self.is_own_span = False  # a recording one of our provider
+        self.name = ""  # that its span got at the start
+        self.links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
+        self.headers: Mapping[bytes, bytes] = _NO_HEADERS  # the first of each name
+        self.response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
+        self.on_response: Callable[[Span, Scope, int], None] | None = None
+        self.secrets: SecretPaths | None = None
+        self.outer_variables: request_context.Values = ()  # in force before it
+        self.extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
+
+        # Recorded while it lasts.
+        self.prefix = ""  # of the mounts that routing passed
+        self.mount = self.route = None
+        self.ended: int | None = None
+        self.code: int | None = None  # that was sent
+        self.error: BaseException | None = None  # that the application did not handle
+        self.handled: BaseException | None = None  # that a handler of the application turned into a response
+        self.client_disconnected = self.client_disconnected_early = False  # before the response was complete; started
+        self._trailers = self._is_last_sent = False
+
+        # The classification.
+        self.finished = self.failed = False  # failed by the application, not by the client
+        self.status = ""  # label of the request counter
+        self.seconds = 0.0
+        self.template: str | None = None  # of the route
+        self.error_type: str | None = None
+
+        # Reported already: its error; by an error record with an exception or a Sentry event; to the hooks.
+        self.is_counted = self.has_reported_error = False
+        self.reported_error: BaseException | None = None
+        self.is_unwritten = True  # its deferred span; deleted by the one that writes it
 
     @property
     def exception(self) -> BaseException | None:
@@ -116,63 +144,89 @@ class Request(RouteTracker):
             self._set_client_disconnected()
         return message
 
-    async def send(self, message: Message) -> None:
-        """The server's `send`; records the status and the last byte, and adds the request id to the headers."""
-        last = False
+    async def send(self, message: Message) -> None:  # noqa: C901 - flat, because every request takes it
+        """The server's `send`; records the status and the last byte, and adds the request id to the headers.
+
+        The last message is passed on outside the request's context, and what comes after it is inside again.
+        """
+        inside = None
         try:
             kind = message["type"]
             if kind == "http.response.start":
                 if self.code is None:  # a second one is refused by the server
                     message = self._started(message)
-            elif kind in _LAST and not message.get(_LAST[kind]) and self._is_last(kind):
-                last = self._is_last_sent = True
+            elif kind in _LAST and not message.get(_LAST[kind]) and not (self._trailers and kind != _TRAILERS):
+                self._is_last_sent = True
+                self.template = self.find_template() or self.match_template()
+                inside = self._step_out()
         except BaseException as error:
             if not swallow("reading a response", error):
                 raise
-        if last:
-            await self._send_last(message)
-            return
-        try:
-            await self._send(message)
-        except OSError:  # ASGI 2.4: the client is gone
-            self._set_client_disconnected()
-            raise
-
-    async def _send_last(self, message: Message) -> None:
-        """Pass on the last message outside the request's context, and return to the context for what comes after."""
-        inside = self._leave_context()
         try:
             await self._send(message)
         except GeneratorExit:  # abandoned, and closed in whatever context
             raise
         except BaseException as error:
-            self._return_to(inside)
-            if isinstance(error, OSError):
+            if inside is not None:
+                self._step_in(inside)
+            if isinstance(error, OSError):  # ASGI 2.4: the client is gone
                 self._set_client_disconnected()
             raise
-        self.ended = perf_counter_ns()
-        self._return_to(inside)
+        if self._is_last_sent and self.ended is None:
+            self.ended = perf_counter_ns()
+        if inside is not None:
+            self._step_in(inside)
 
-    def _leave_context(self) -> request_context.Values | None:
+    # --- its context ----------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Make it the current request of this task, and of all tasks and threads that the task starts."""
+        if request_context.state.variables:
+            self.outer_variables = request_context.save_variables()
+        SCOPE.set(self)
+        attach_context(self.context)
+        if request_context.state.variables:
+            request_context.set_variables()
+
+    def leave(self) -> None:
+        """Restore what was in force before the request; in the context of another request, do nothing."""
+        # The garbage collector closes an abandoned coroutine in whatever context it runs in.
         try:
-            self.template = self.find_template() or self.match_template()
-            if self.paths is not None:
-                self.paths.remember(self)  # for servers that log the request from here on
-            inside = request_context.save()
-            request_context.leave_request(self)
-        except BaseException as error:
-            if not swallow("leaving the context of a request", error):
-                raise
+            if SCOPE.get() is self:
+                self._step_out()
+        finally:
+            self.release()
+
+    def _step_out(self) -> Inside | None:
+        """Restore it; returns what `_step_in` needs, if this is the context of the request."""
+        if SCOPE.get() is not self:
             return None
+        scope, variables = self.outer_scope, self.outer_variables
+        inside = (current_context(), request_context.save_variables() if variables else ())
+        if not self.has_ended:
+            self.has_ended = True  # for timers that it has set
+            secrets = self.secrets
+            if secrets is not None and (self.template is None or secrets.known.get(self.template) is not False):
+                secrets.remember(self)
+        if self.secret_path is not scope.secret_path and not scope.is_request:
+            scope = BoundScope(scope.outside, self.secret_path)  # for servers, which log the request after its end
+        SCOPE.set(scope)
+        attach_context(self.outer)
+        if variables:
+            request_context.restore_variables(variables)
         return inside
 
-    def _return_to(self, inside: request_context.Values | None) -> None:
+    def _step_in(self, inside: Inside) -> None:
         try:
-            if inside is not None:
-                request_context.restore(inside)
+            SCOPE.set(self)
+            attach_context(inside[0])
+            if inside[1]:
+                request_context.restore_variables(inside[1])
         except BaseException as error:
             if not swallow("returning to the context of a request", error):
                 raise
+
+    # --- the response ---------------------------------------------------------------------------------------------
 
     def _set_client_disconnected(self) -> None:
         self.client_disconnected = True
@@ -189,14 +243,10 @@ class Request(RouteTracker):
         if self.on_response is not None:
             self.on_response(self.span, self.scope, self.code)
         for header in headers:
-            name = header[0]
-            if name == REQUEST_ID or (len(name) == len(REQUEST_ID) and name.lower() == REQUEST_ID):
+            if len(header[0]) == _ID_LENGTH and header[0].lower() == REQUEST_ID:
                 return message if headers is given else {**message, "headers": headers}
         # A new message, because a response object may own the headers and be sent again.
         return {**message, "headers": [*headers, (REQUEST_ID, self.id)]}
-
-    def _is_last(self, kind: str) -> bool:
-        return not self._trailers or kind == "http.response.trailers"
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -210,7 +260,7 @@ class Request(RouteTracker):
         if self.error is not None or self.ended is None or self.client_disconnected or code is None or code >= 500:
             self._classify_failure()
         else:
-            self.status = str(code)
+            self.status = _STATUSES.get(code) or str(code)
             if code == REDIRECT and self.template is None:
                 with guard("finding the route of a redirect"):
                     self.template = self.redirect_target()
@@ -289,16 +339,18 @@ class Request(RouteTracker):
         self.error = self.handled = self.reported_error = None
         # A deferred span may still be written, when such a task reports an error.
         self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
-        self.mount = self.route = self.outside = self.on_response = self.response_headers = None
+        self.headers = _NO_HEADERS
+        self.outer_scope = _NOTHING_BOUND
+        self.outer_variables = ()
+        self.mount = self.route = self.on_response = self.response_headers = None
 
 
 class WebSocketRequest(Request):
     """A websocket session; its status is that of the handshake."""
 
-    is_websocket = True
+    __slots__ = ()
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send, "WS")
+    is_websocket = True
 
     async def receive(self) -> Message:
         """The server's `receive`."""
@@ -321,6 +373,12 @@ class WebSocketRequest(Request):
         self.template = self.find_template() or self.match_template()
         if self.crashed:
             self._fail(type_name(type(self.error)), "")
+
+
+def current() -> Request | None:
+    """The request of this task or thread; copies of the context share it."""
+    scope = SCOPE.get()
+    return scope if isinstance(scope, Request) else None
 
 
 _NO_SCOPE: Final[Scope] = {}

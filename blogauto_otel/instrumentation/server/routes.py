@@ -21,19 +21,17 @@ class RouteTracker:
     The scope of the last step is stored, because FastAPI puts the prefix of an included router there.
     """
 
-    prefix = ""
-    mount: Any = None
-    route: Any = None
+    __slots__ = ()  # those of `Request`: a class has one base with slots
+
+    prefix: str
+    mount: Any
+    route: Any
     route_scope: Scope
 
     def enter_mount(self, mount: Any, prefix: str, scope: Scope) -> None:
         """Routing continues inside `mount`, whose template is `prefix`."""
-        self.prefix += prefix
-        self.mount, self.route, self.route_scope = mount, None, scope
-
-    def set_route(self, route: Any, scope: Scope) -> None:
-        """Routing ended at `route`."""
-        self.route, self.route_scope = route, scope
+        self.prefix += prefix  # type: ignore[misc]  # a slot of `Request`
+        self.mount, self.route, self.route_scope = mount, None, scope  # type: ignore[misc]
 
     def find_template(self) -> str | None:
         """The template of the route; None when there is none (yet) or it cannot be read."""

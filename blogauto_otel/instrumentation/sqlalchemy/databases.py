@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
+from blogauto_otel.otlp.spans import SpanTemplate
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from blogauto_otel.redaction import Redactor
-    from blogauto_otel.sdk.bound_histogram import BoundHistogram
+    from blogauto_otel.sdk.histogram import Bound
 
 Attributes = dict[str, AttributeValue]
 
@@ -40,34 +42,33 @@ MAX_STATEMENTS: Final = 1000  # remembered per database
 
 @dataclass(frozen=True)
 class Statement:
-    """The span name, the attributes of spans and of measurements, and the histogram of the duration."""
+    """What its spans have in common, the attributes of its measurements, and the histogram of the duration."""
 
-    name: str
-    span: Attributes
+    template: SpanTemplate
     point: Attributes
-    duration: BoundHistogram
+    duration: Bound
 
 
 class Database:
     """One database and the statements that were executed there."""
 
     def __init__(
-        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], BoundHistogram]
+        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], Bound]
     ) -> None:
         self._dialect = engine.dialect.name
         self._redactor = redactor
         self._max_text = max_text
         self._duration = duration
         self.attributes = database_attributes(engine, redactor)
-        self._statements: BoundedMemo[tuple[str, bool], Statement] = BoundedMemo(MAX_STATEMENTS)
+        # By text, or by as much of it as is parsed. A batch has other names than one set of parameters.
+        self.single: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
+        self.batched: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
 
     def statement(self, text: str, *, batched: bool) -> Statement:
-        """The attributes of a statement; it is parsed once, then remembered."""
-        key = (text if len(text) <= self._max_text else text[: self._max_text], batched)
-        found = self._statements.get(key)
-        if found is None:
-            found = self._statements.remember(key, self._parse(*key, whole=len(key[0]) == len(text)))
-        return found
+        """What is known of a statement; it is parsed once, then remembered."""
+        known = self.batched if batched else self.single
+        key = text if len(text) <= self._max_text else text[: self._max_text]
+        return known.get(key) or known.remember(key, self._parse(key, batched, whole=len(key) == len(text)))
 
     def _parse(self, text: str, batched: bool, *, whole: bool) -> Statement:
         redacted = self._redactor.text(without_values(text, self._dialect))
@@ -82,7 +83,7 @@ class Database:
         if query.summary:
             span["db.query.summary"] = batch + query.summary
         name = batch + query.summary if query.summary else str(point["db.system.name"])
-        return Statement(name, span, point, self._duration(point))
+        return Statement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point))
 
 
 def database_attributes(engine: Engine, redactor: Redactor) -> Attributes:

@@ -20,8 +20,7 @@ from blogauto_otel import _process
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, conventions
 from blogauto_otel.instrumentation.server.instrumentation import note_other, state
-from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
 
 NATIVE_KEY: Final = "fastapi.telemetry"
@@ -101,7 +100,7 @@ def pass_through(call: Call) -> Call:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-        request = current.get()
+        request = current()
         if request is None or MARK not in scope or _has_own_provider(self):
             await call(self, scope, receive, send)
             return
@@ -123,7 +122,7 @@ def _has_own_provider(middleware: Any) -> bool:
         provider = getattr(middleware, "_tracer_provider", None)  # Starlette's
         tracer = getattr(middleware, "tracer", None) if provider is None else provider.get_tracer("blogauto_otel")
         processor = getattr(tracer, "span_processor", None)  # a tracer from before `configure()` has none
-        return processor is not None and processor is not getattr(state.active.tracer, "span_processor", processor)
+        return processor is not None and processor is not getattr(state.active.tracer, "span_processor", None)
     return True
 
 
@@ -132,7 +131,7 @@ def adopt_correlation_id(call: Call) -> Call:
 
     @functools.wraps(call)
     async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-        request = current.get()
+        request = current()
         if request is None:
             await call(self, scope, receive, send)
             return

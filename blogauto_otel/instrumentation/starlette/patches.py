@@ -16,11 +16,12 @@ from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel import _process
-from blogauto_otel._guard import guard, log_once, swallow
+from blogauto_otel._guard import guard, log_once
+from blogauto_otel.api.context import SCOPE
 from blogauto_otel.instrumentation.patching import when_imported
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.middleware import wrap_asgi_call
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
 from blogauto_otel.instrumentation.server.types import Receive, Scope, Send
 from blogauto_otel.instrumentation.starlette import background, other_telemetry
 from blogauto_otel.instrumentation.starlette.routes import mount_prefix
@@ -38,13 +39,9 @@ def _wrap_fastapi_call(call: Function) -> Function:
 def _note_route(handle: Function) -> Function:
     @functools.wraps(handle)
     def recording(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        request = current.get()
-        if request is not None:
-            try:
-                request.set_route(self, scope)
-            except BaseException as error:
-                if not swallow("recording a route", error):
-                    raise
+        request = SCOPE.get()
+        if isinstance(request, Request):
+            request.route, request.route_scope = self, scope
         coroutine: Awaitable[None] = handle(self, scope, receive, send)
         return coroutine
 
@@ -54,7 +51,7 @@ def _note_route(handle: Function) -> Function:
 def _note_mount(handle: Function) -> Function:
     @functools.wraps(handle)
     def recording(self: Any, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        request = current.get()
+        request = current()
         if request is not None:
             with guard("recording a mount"):
                 request.enter_mount(self, mount_prefix(self), scope)
@@ -69,7 +66,7 @@ def _note_exception(is_async_callable: Function) -> Function:
 
     @functools.wraps(is_async_callable)
     def recording(handler: Any) -> Any:
-        request = current.get()
+        request = current()
         if request is not None:
             request.handled = sys.exc_info()[1]
         return is_async_callable(handler)
@@ -80,7 +77,7 @@ def _note_exception(is_async_callable: Function) -> Function:
 def _trace_background_task(call: Function) -> Function:
     @functools.wraps(call)
     async def __call__(self: Any) -> None:  # noqa: N807
-        request, server = current.get(), state.active
+        request, server = current(), state.active
         if request is None or server is None:
             await call(self)
         else:

@@ -27,7 +27,13 @@ class StarletteRoutes(RouteResolver):
         # Read once each: the thread that collects metrics asks too, and the request may end meanwhile.
         route, mount, scope = tracker.route, tracker.mount, tracker.route_scope
         if route is not None:
-            return tracker.prefix + _format_in_router(route, scope)
+            inside = scope.get("fastapi")
+            if inside:
+                # FastAPI knows the prefix of an included router in the scope only (0.165: `_EffectiveRouteContext`).
+                included = inside.get("effective_route_context")
+                if included is not None and included.original_route is route:
+                    route = included
+            return tracker.prefix + str(getattr(route, "path_format", None) or template_of(route))
         if mount is not None and not mount.routes:
             return tracker.prefix + "/{path}"  # static files and foreign applications answer for all below
         found = _template_from_scope(scope, mount) or (super().find(tracker) if mount is None else None)
@@ -56,15 +62,6 @@ class StarletteRoutes(RouteResolver):
     def has_route(self, app: Any, path: str) -> bool:
         """Whether a route for GET, or a mount, has exactly this path; templates with parameters do not count."""
         return _has_route(getattr(app, "routes", ()), path)
-
-
-def _format_in_router(route: Any, scope: Scope) -> str:
-    """FastAPI knows the prefix of an included router in the scope only (0.165: `routing._EffectiveRouteContext`)."""
-    inside = scope.get("fastapi")
-    included = inside.get("effective_route_context") if inside else None
-    if included is not None and included.original_route is route:
-        return template_of(included)
-    return template_of(route)
 
 
 def _template_from_scope(scope: Scope, mount: Any) -> str | None:

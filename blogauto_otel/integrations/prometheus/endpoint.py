@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import gzip
 import hmac
 import os
 import threading
@@ -39,7 +38,7 @@ PLAIN: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True)
-class Response:
+class ScrapeResponse:
     """A whole response."""
 
     status: int
@@ -48,11 +47,11 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-METHOD_NOT_ALLOWED: Final = Response(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
-UNAUTHORIZED: Final = Response(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
-FORBIDDEN: Final = Response(403, b"for clients on private networks, or with BLOGAUTO_OTEL_METRICS_TOKEN set\n")
-INTERNAL_ERROR: Final = Response(500, b"metrics cannot be shown; the application's log says why\n")
-TIMED_OUT: Final = Response(503, b"metrics cannot be collected in time; the application's log says why\n")
+METHOD_NOT_ALLOWED: Final = ScrapeResponse(405, b"use GET\n", headers=((b"allow", b"GET, HEAD"),))
+UNAUTHORIZED: Final = ScrapeResponse(401, b"bearer token required\n", headers=((b"www-authenticate", b"Bearer"),))
+FORBIDDEN: Final = ScrapeResponse(403, b"for clients on private networks, or with BLOGAUTO_OTEL_METRICS_TOKEN set\n")
+INTERNAL_ERROR: Final = ScrapeResponse(500, b"metrics cannot be shown; the application's log says why\n")
+TIMED_OUT: Final = ScrapeResponse(503, b"metrics cannot be collected in time; the application's log says why\n")
 
 
 class MetricsEndpoint:
@@ -83,7 +82,7 @@ class MetricsEndpoint:
             if not swallow("answering a scrape", error):
                 raise
 
-    async def _respond(self, scope: Scope) -> Response:
+    async def _respond(self, scope: Scope) -> ScrapeResponse:
         try:
             headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
             if self._token is None and not self._is_trusted(scope):
@@ -111,25 +110,29 @@ class MetricsEndpoint:
         is_right = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
         return is_right and scheme.lower() == "bearer"
 
-    def _render(self, content_type: str, compress: bool) -> Response:
+    def _render(self, content_type: str, compress: bool) -> ScrapeResponse:
         body = text.render(families_of(self._collect()), content_type)
         if not compress:
-            return Response(200, body, content_type)
+            return ScrapeResponse(200, body, content_type)
+        import gzip  # at the first scrape
+
         packed = gzip.compress(body, compresslevel=1)
-        return Response(200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding")))
+        return ScrapeResponse(
+            200, packed, content_type, ((b"content-encoding", b"gzip"), (b"vary", b"Accept-Encoding"))
+        )
 
 
 class _Renderings:
     """Renderings in flight; a request in the meantime waits for that rendering, and too frequent ones are delayed."""
 
-    def __init__(self, render: Callable[[str, bool], Response]) -> None:
+    def __init__(self, render: Callable[[str, bool], ScrapeResponse]) -> None:
         self._render = render
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[Response]] = {}
+        self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[ScrapeResponse]] = {}
         self._cost = _Cost()
 
-    async def of(self, content_type: str, compress: bool) -> Response:
+    async def of(self, content_type: str, compress: bool) -> ScrapeResponse:
         wait = self._cost.wait()
         if not _is_asyncio():
             return await self._of_any_loop(content_type, compress, wait)
@@ -138,7 +141,7 @@ class _Renderings:
         future = self._join((content_type, compress))
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), TIMEOUT)
 
-    async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> Response:
+    async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> ScrapeResponse:
         """The same under trio, which a thread can wake only by trio's own token: the result is polled."""
         import anyio  # Starlette needs it, so it is there
 
@@ -149,7 +152,7 @@ class _Renderings:
                 await anyio.sleep(POLL_INTERVAL)
         return future.result()
 
-    def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[Response]:
+    def _join(self, key: tuple[str, bool]) -> concurrent.futures.Future[ScrapeResponse]:
         if self._pid != os.getpid():  # a forked child does not have the thread that renders
             self._lock, self._pid, self._in_flight = threading.RLock(), os.getpid(), {}
         with self._lock:
@@ -159,12 +162,12 @@ class _Renderings:
                 self._start(key, future)
             return future
 
-    def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[Response]) -> None:
+    def _start(self, key: tuple[str, bool], future: concurrent.futures.Future[ScrapeResponse]) -> None:
         # A daemon thread, because the interpreter waits for the threads of a pool at its end.
         if start_thread(self._run, "blogauto_otel-metrics", key, future) is None:  # block the event loop instead
             self._run(key, future)
 
-    def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[Response]) -> None:
+    def _run(self, key: tuple[str, bool], future: concurrent.futures.Future[ScrapeResponse]) -> None:
         started = time.thread_time()
         try:
             response = self._render(*key)
@@ -208,7 +211,7 @@ def _is_asyncio() -> bool:
     return True
 
 
-async def _send(send: Send, response: Response, *, with_body: bool) -> None:
+async def _send(send: Send, response: ScrapeResponse, *, with_body: bool) -> None:
     headers = [
         (b"content-type", response.content_type.encode()),
         (b"content-length", str(len(response.body)).encode()),

@@ -22,7 +22,7 @@ from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.records import read
 from blogauto_otel.api.text import class_name, safe_text
 from blogauto_otel.instrumentation.server import reported
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import current
 from blogauto_otel.integrations.sentry import threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer, level_name
 from blogauto_otel.integrations.sentry.clients import LinkedClients
@@ -64,14 +64,16 @@ class Capture:
     @guarded("capturing a failed request", None)
     def request_error(self, error: BaseException, span: Span) -> None:
         """An exception ended a request or background task, or a handler of the application answered it with 5xx."""
-        request = current.get()
+        request = current()
         is_handled = request is not None and request.handled is error and request.error is not error
         context = span.get_span_context()
         event_id = known_event(error, context.trace_id)
         if event_id is None:
             client = sentry_sdk.get_client()
             mechanism = MECHANISM if self._clients.is_own(client) else STARLETTE
-            if mechanism == MECHANISM or (STARLETTE in client.integrations and not is_handled):
+            # In old releases the client of an SDK that was not started has no integrations.
+            integrations = getattr(client, "integrations", ())
+            if mechanism == MECHANISM or (STARLETTE in integrations and not is_handled):
                 event_id = self._capture(error, {SPAN_HINT: context}, handled=is_handled, mechanism=mechanism)
         if event_id:
             span.set_attributes(self._events.event_attributes(event_id))

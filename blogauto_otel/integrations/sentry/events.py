@@ -23,8 +23,7 @@ from blogauto_otel.api.failures import failure_of, first_failure_of, record_fail
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server import reported
 from blogauto_otel.instrumentation.server.exceptions import unwrap_group
-from blogauto_otel.instrumentation.server.request import Request
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import Request, current
 from blogauto_otel.integrations.sentry import privacy, threads
 from blogauto_otel.integrations.sentry.breadcrumbs import BreadcrumbBuffer
 from blogauto_otel.integrations.sentry.source_context import add_source
@@ -121,7 +120,7 @@ class EventProcessor:
         tags = {key: resource[key] for key in _RESOURCE_TAGS if key in resource} | known
         if isinstance(event.setdefault("tags", {}), dict):
             event["tags"] = {key: str(value)[:_MAX_TAG] for key, value in tags.items()} | event["tags"]
-        request = current.get()
+        request = current()
         if request is not None:
             _add_request(event, request)
 
@@ -180,7 +179,7 @@ class EventProcessor:
         span = trace.get_current_span()
         if span.is_recording() and span.get_span_context().trace_id == linked.trace_id:
             span.set_attributes(attributes)
-        request = current.get()
+        request = current()
         if request is not None and not request.finished:
             request.add_attributes(attributes)
         reported.export_server_span(linked, attributes)
@@ -223,7 +222,7 @@ def span_of_event(event: Mapping[str, Any], hint: Hint) -> _EventSpan | None:
 
 def _server_span(here: SpanContext) -> SpanContext:
     """In a trace that is not exported, the request's span, because its log records name that one."""
-    request = current.get()
+    request = current()
     if here.trace_flags.sampled or request is None:
         return here
     span = request.span.get_span_context()

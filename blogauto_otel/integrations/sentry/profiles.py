@@ -8,10 +8,9 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import TracerProvider
 from sentry_sdk import profiler
 from sentry_sdk.profiler import continuous_profiler
@@ -21,6 +20,10 @@ from blogauto_otel._guard import guarded
 from blogauto_otel._threads import signals_blocked
 from blogauto_otel.config import Settings
 from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+from blogauto_otel.sdk.span_processors import SpanProcessor
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, Span
 
 THREAD_ID: Final = "thread.id"
 MAX_PROFILED_TRACES: Final = 1_000  # at once; a trace above that is not profiled

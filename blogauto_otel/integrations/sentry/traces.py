@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan
 
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
@@ -14,7 +13,10 @@ from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.redaction import Redactor
-from blogauto_otel.sdk.tracer_provider import ExportingSpanProcessor
+from blogauto_otel.sdk.span_processors import ExportingSpanProcessor
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 _LOW_64: Final = (1 << 64) - 1
 

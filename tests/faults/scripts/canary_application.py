@@ -323,7 +323,7 @@ def _measure() -> None:
 
 
 async def _forget() -> None:
-    """A task and a callback that fail unobserved."""
+    """A task and a callback that fail; nobody reads their results."""
 
     async def fails() -> None:
         raise ValueError(canaries.in_text("task never awaited"))

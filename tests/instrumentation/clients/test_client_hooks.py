@@ -79,7 +79,8 @@ def test_an_attribute_is_added_to_spans_of_redis(recording: Recording) -> None:
         span.set_attribute("shop.tenant", str(args[1]).partition(":")[0])
 
     def count(span: Any, _: Any, response: Any) -> None:
-        span.set_attribute("shop.length", len(response))
+        if isinstance(response, bytes):  # not the answer to SET
+            span.set_attribute("shop.length", len(response))
 
     clients.instrument(context_with(recording, {"redis": name_tenant}, {"redis": count}))
     with TcpFakeServer(("127.0.0.1", free_port())) as server:
@@ -93,7 +94,11 @@ def test_an_attribute_is_added_to_spans_of_redis(recording: Recording) -> None:
     assert (attributes["shop.tenant"], attributes["shop.length"]) == ("acme", 1)
 
 
-@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+@pytest.mark.parametrize(
+    "library",
+    [httpx, pytest.param(httpx2, marks=pytest.mark.needs("opentelemetry-instrumentation-httpx>=0.66b0"))],
+    ids=["httpx", "httpx2"],
+)
 def test_one_hook_serves_clients_of_both_kinds(library: Any, server: str, recording: Recording) -> None:
     clients.instrument(context_with(recording, {library.__name__: mark("hooked")}))
     library.get(server)

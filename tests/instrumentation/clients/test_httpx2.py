@@ -48,6 +48,7 @@ print(json.dumps([len(recording.spans), clients.report().detail]))
 """
 
 
+@pytest.mark.needs("opentelemetry-instrumentation-httpx>=0.66b0")  # before, it does not know httpx2
 @pytest.mark.parametrize("order", list(itertools.permutations(["httpx", "httpx2", "instrument"])), ids="-".join)
 def test_both_are_recorded_in_any_order(order: tuple[str, ...]) -> None:
     done = subprocess.run(python("-c", SCRIPT, *order), capture_output=True, text=True, cwd=ROOT, env=environment())

@@ -15,7 +15,7 @@ from testkit.requests import Watched
 @pytest.fixture
 def watch() -> Iterator[Callable[..., Watched]]:
     """Instrument requests, with settings."""
-    callbacks, served = hooks._state, pages._state.pages
+    callbacks, served = hooks.state, pages.state.pages
     registries: tuple[list[Any], ...] = (
         callbacks.lifespan_startup,
         callbacks.lifespan_shutdown,

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, WebSocket
 from opentelemetry import trace
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import StreamingResponse
 
 from blogauto_otel.api.context import bind, bound, current_request_id
 from blogauto_otel.instrumentation import server
 from blogauto_otel.instrumentation.server import request_context
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import current
 from testkit.requests import Watched
 
 REQUESTS = 300
@@ -177,7 +177,7 @@ async def test_a_server_that_refuses_the_last_message_leaves_the_application_in_
             try:
                 await self.app(scope, receive, send)
             except OSError:
-                inside.append(current.get() is not None)
+                inside.append(current() is not None)
 
     app.get("/")(lambda: 1)
     app.add_middleware(Careful)
@@ -191,7 +191,7 @@ async def test_a_server_that_refuses_the_last_message_leaves_the_application_in_
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "root_path": ""}
     await app(scope, sending.receive_once(), refuse)
     assert inside == [True]
-    assert current.get() is None
+    assert current() is None
     assert seen() == NOTHING
 
 
@@ -213,7 +213,7 @@ async def test_a_request_abandoned_in_its_last_message_changes_no_other_context(
         if waited_for is not None:
             break
     unfinished.close()
-    assert current.get() is None
+    assert current() is None
     assert seen() == NOTHING
     assert "detach" not in caplog.text
     assert watched.errors() == {("GeneratorExit", "/"): 1}  # silent, and counted
@@ -248,13 +248,13 @@ def test_a_websocket_stays_in_its_context(watched: Watched) -> None:
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.close()
-        inside.append(current.get() is not None)
+        inside.append(current() is not None)
 
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
     async def send(_: Any) -> None:
-        inside.append(current.get() is not None)
+        inside.append(current() is not None)
 
     asyncio.run(app({"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}, receive, send))
     assert inside == [True, True, True]
@@ -298,9 +298,11 @@ def test_a_finished_request_leaves_next_to_nothing_behind_a_cancelled_timer(watc
     assert measure() - bare <= MOST_OBJECTS
 
 
-async def test_finished_requests_leave_nothing_behind_them(watch: Callable[..., Watched]) -> None:
-    watch(sampler=ALWAYS_OFF)
-    app, sending = small(), Server()
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ALWAYS_ON], ids=["unsampled", "sampled"])
+async def test_ten_thousand_requests_leave_nothing_that_the_garbage_collector_tracks(
+    watch: Callable[..., Watched], sampler: Any
+) -> None:
+    watched, app, sending = watch(sampler=sampler), small(), Server()
     for _ in range(50):
         await sending.ask(app)
     gc.collect()
@@ -308,10 +310,12 @@ async def test_finished_requests_leave_nothing_behind_them(watch: Callable[..., 
     before = len(gc.get_objects())
     gc.disable()
     try:
-        for _ in range(3000):
+        for _ in range(10_000):
             await sending.ask(app)
             sending.timers.clear()
             sending.seen.clear()
+            sending.messages.clear()
+            watched._exporter.clear()
         grown = len(gc.get_objects()) - before  # what needs a collection counts as left behind
     finally:
         gc.enable()

@@ -45,7 +45,8 @@ async def test_a_task_is_a_child_of_its_request_and_begins_after_it(watched: Wat
     assert task.parent == request.context
     assert task.context is not None
     assert seen == [(task.context.span_id, response.headers["x-request-id"])]
-    assert task.attributes == {"code.function.name": f"{__name__}.{publish.__qualname__}"}
+    function = f"{__name__}.{publish.__qualname__}"
+    assert task.attributes == {"code.function.name": function, "request.id": response.headers["x-request-id"]}
     assert request.end_time is not None
     assert task.start_time is not None
     assert request.end_time <= task.start_time

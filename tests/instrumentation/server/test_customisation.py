@@ -97,7 +97,7 @@ async def test_hooks_set_attributes_on_the_server_span(watch: Callable[..., Watc
 async def test_hooks_are_called_once_per_request_and_not_after_they_are_removed(watched: Watched) -> None:
     calls: list[int] = []
     hooks.on_request(lambda *_: calls.append(0))
-    one = hooks._state.request[-1]
+    one = hooks.state.request[-1]
     hooks.on_request(one)
     await ask(APP, "/x")
     hooks.remove(one)
@@ -113,7 +113,7 @@ async def test_hooks_of_the_context_are_used_until_uninstrument(watch: Callable[
     await ask(APP, "/x")
     assert attributes(watched)["shop.client"] == "127.0.0.1"
     server.uninstrument()
-    assert set_port not in hooks._state.request
+    assert set_port not in hooks.state.request
 
 
 @pytest.mark.quiet_guard

@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 
 from blogauto_otel import _guard
 from blogauto_otel.api.context import current_request_id
-from blogauto_otel.instrumentation.server import attributes, instrumentation, request, request_context
+from blogauto_otel.instrumentation.server import attributes, instrumentation, request
 from blogauto_otel.instrumentation.server import metrics as server_metrics
 from blogauto_otel.instrumentation.server.deferred import DeferredSpans
 from blogauto_otel.instrumentation.server.headers import Headers
@@ -51,6 +51,10 @@ def application() -> FastAPI:
     async def stream() -> StreamingResponse:
         return StreamingResponse(iter([b"1", b"2"]))
 
+    inside = FastAPI()
+    inside.get("/y")(lambda: "y")
+    app.mount("/mounted", inside)
+
     @app.websocket("/ws")
     async def ws(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -60,35 +64,38 @@ def application() -> FastAPI:
     return app
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 # The answers, whatever fails: path, status, body.
 ANSWERS = {
     "/x/2?token=1": (200, "0.5"),
     "/x/no": (422, None),
     "/refused": (403, '{"detail":"no"}'),
     "/stream": (200, "12"),
+    "/mounted/y": (200, '"y"'),
     "/nothing": (404, '{"detail":"Not Found"}'),
     "/x/1/": (307, ""),
     "/x/0": (500, "Internal Server Error"),
 }
 
 PARTS: dict[str, tuple[Any, str]] = {
-    "headers": (Headers, "read"),
+    "headers": (instrumentation, "new_request_id"),
+    "trace context": (Headers, "incoming"),
     "attributes for sampling": (attributes, "for_sampling"),
-    "attributes of the request": (attributes, "of_request"),
+    "attributes of the request": (attributes, "of_client"),
     "attributes of the response": (attributes, "of_response"),
     "redactor": (Redactor, "query"),
-    "request id": (request_context, "begin_request"),
-    "span in context": (instrumentation, "set_span_in_context"),
-    "entering": (request_context, "attach"),
-    "leaving": (request_context, "restore"),
+    "scope": (request.Request, "enter"),
+    "span in context": (instrumentation, "OtelContext"),
+    "entering": (request, "attach_context"),
+    "leaving": (request.Request, "_step_out"),
     "classifying": (request.Request, "classify"),
-    "reading a response": (request.Request, "_is_last"),
+    "reading a response": (request.Request, "match_template"),
     "adding a header": (request.Request, "_started"),
     "naming": (request.Request, "span_name"),
     "releasing": (request.Request, "release"),
     "template": (RouteTracker, "find_template"),
     "classifying a failure": (request.Request, "_classify_failure"),
-    "recording a route": (RouteTracker, "set_route"),
+    "recording a mount": (RouteTracker, "enter_mount"),
     "redirect": (RouteTracker, "redirect_target"),
     "counters": (CounterStore, "add"),
     "recording": (server_metrics.RequestMetrics, "record"),
@@ -105,7 +112,7 @@ async def test_a_request_is_answered_when_a_part_of_ours_fails(
     monkeypatch.setattr(*PARTS[part], broken)
     app = application()
     for path, (status, body) in ANSWERS.items():
-        response = await ask(app, path)
+        response = await ask(app, path, headers={"traceparent": TRACE})
         assert response.status_code == status, path
         assert body is None or response.text == body, path
     assert _guard.swallowed()
@@ -176,7 +183,7 @@ async def test_with_broken_metrics_there_are_still_spans(watched: Watched, monke
     assert watched.names == ["GET /refused"]
 
 
-@pytest.mark.parametrize("part", ["request id", "leaving", "entering"])
+@pytest.mark.parametrize("part", ["scope", "leaving", "entering"])
 async def test_no_context_remains_after_the_request(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
@@ -187,7 +194,7 @@ async def test_no_context_remains_after_the_request(
         await ask(app, "/refused")
     assert current_request_id() is None
     assert not trace.get_current_span().get_span_context().is_valid
-    assert request_context.current.get() is None
+    assert request.current() is None
 
 
 def test_a_provider_that_fails_is_a_broken_instrumentation(watch: Callable[..., Watched]) -> None:
@@ -210,5 +217,9 @@ async def _call(app: Any, scope: dict[str, Any]) -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app({"query_string": b"", "headers": [], "asgi": {"spec_version": "2.4"}, **scope}, receive, send)
+    await app(
+        {"query_string": b"", "headers": [(b"traceparent", TRACE.encode())], "asgi": {"spec_version": "2.4"}, **scope},
+        receive,
+        send,
+    )
     return sent

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from blogauto_otel.api.failures import failure_of
 from blogauto_otel.instrumentation.server import hooks, request_context
-from blogauto_otel.instrumentation.server.request_context import current
+from blogauto_otel.instrumentation.server.request import current
 from testkit.requests import Watched, ask
 
 Reported = list[tuple[BaseException, Span]]
@@ -122,7 +122,7 @@ async def test_extra_attributes_of_a_request_are_on_its_span_sampled_or_deferred
 
     @app.get("/noted")
     async def noted() -> None:
-        request = current.get()
+        request = current()
         assert request is not None
         request.extra_attributes = {"sentry.event_id": "e1"}
         raise ZeroDivisionError

@@ -28,7 +28,7 @@ from blogauto_otel.api.context import begin_request, end_request
 from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import State, sqlalchemy
 from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
-from blogauto_otel.sdk.bound_histogram import BoundHistogram
+from blogauto_otel.sdk.histogram import bind
 from testkit.recording import Recording
 
 DURATION = "db.client.operation.duration"
@@ -536,13 +536,13 @@ def test_what_is_remembered_of_statements_is_bounded(
         engine,
         redactor=recording.context.redactor,
         max_text=100,
-        duration=lambda point: BoundHistogram(histogram, point),
+        duration=lambda point: bind(histogram, point),
     )
     first = database.statement("SELECT 0", batched=False)
     for number in range(1000):
         known = database.statement(f"SELECT {number}", batched=False)
         assert database.statement(f"SELECT {number}", batched=False) is known
-        assert len(database._statements) <= 10
+        assert len(database.single) <= 10
     assert database.statement("SELECT 0", batched=False) is not first
 
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from testkit.ports import free_port
-from testkit.processes import ROOT, environment, python, running
+from testkit.processes import running
 from testkit.receiver import Receiver
+from tests.instrumentation.workers.celery_worker import ALL, TASKS, arrived, send, worker
 
 pytestmark = pytest.mark.slow
-
-APP = "tests.instrumentation.workers.celery_app"
-TASKS = 8
 
 
 @pytest.fixture
@@ -26,45 +21,6 @@ def queue(tmp_path: Path) -> Path:
     folder = tmp_path / "queue"
     folder.mkdir()
     return folder
-
-
-def send(queue: Path, times: int = TASKS, **variables: str) -> None:
-    code = f"from {APP} import work\nfor number in range({times}): work.delay(number)"
-    subprocess.run(
-        python("-c", code),
-        check=True,
-        cwd=ROOT,
-        env=environment(QUEUE=str(queue), OTEL_SDK_DISABLED="true", **variables),
-    )
-
-
-def worker(*options: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        APP,
-        "worker",
-        "--concurrency",
-        "2",
-        "--loglevel",
-        "WARNING",
-        *options,
-    ]
-
-
-def arrived(receiver: Receiver) -> dict[str, float]:
-    names = Counter(span.name for span in receiver.spans)
-    return {
-        "spans": names["work"],
-        "spans of the instrumentation": names[f"run/{APP}.work"],
-        "logs": sum(record.body == "worked" for record in receiver.logs),
-        "counts": receiver.total("blogauto.keywords.analyzed"),
-    }
-
-
-ALL = dict.fromkeys(("spans", "spans of the instrumentation", "logs", "counts"), TASKS)
 
 
 @pytest.mark.parametrize("configured", ["import", "in each child"])

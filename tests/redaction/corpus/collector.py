@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from blogauto_otel import semconv
 from stack.processes import eventually, start_collector
 from testkit import sending
 from tests.redaction.corpus.rates import Rates, measure
 
 BATCH = 100
+OURS: Final = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
+TYPICAL: Final = {
+    **sending.SERVER_ATTRIBUTES,
+    "url.full": "https://api.example.org/api/content/saved/123?page=2&size=20",
+    "net.peer.name": "api.example.org",
+    "http.request.body.size": 1234,
+}
 
 
 def of_the_collector(folder: Path) -> Rates:
@@ -31,3 +41,42 @@ def of_the_collector(folder: Path) -> Rates:
         return [by_number[number] for number in range(len(texts))]
 
     return measure(redact)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Processor time of the Collector for one span, in seconds: of another SDK, of ours, and without the stage."""
+
+    other: float
+    ours: float
+    without: float
+
+    def __str__(self) -> str:
+        return (
+            f"{1e6 * self.other:.0f} µs of processor time a span of another SDK, {1e6 * self.ours:.0f} µs of ours, "
+            f"{1e6 * self.without:.0f} µs without the stage"
+        )
+
+
+def cost_in(folder: Path, *, spans: int = 10_000) -> Cost:
+    """Send typical server spans of both kinds to Collectors with the stage and without it."""
+    return Cost(
+        other=_seconds_a_span(folder / "other", ("process-redact",), sending.BLOG, spans),
+        ours=_seconds_a_span(folder / "ours", ("process-redact",), OURS, spans),
+        without=_seconds_a_span(folder / "without", (), sending.BLOG, spans),
+    )
+
+
+def _seconds_a_span(folder: Path, overlays: Sequence[str], resource: sending.Attributes, spans: int) -> float:
+    message = sending.traces([sending.span(attributes=TYPICAL) for _ in range(BATCH)], resource)
+    with start_collector(overlays, tmp=folder) as collector:
+        assert sending.post(collector.endpoint, message) == 200
+        before = _processor_seconds(collector.pid)
+        for _ in range(spans // BATCH):
+            assert sending.post(collector.endpoint, message) == 200
+        return (_processor_seconds(collector.pid) - before) / spans
+
+
+def _processor_seconds(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
 """Measure how many secrets of the corpus a redactor misses and how many clean texts it cuts.
 
 python -m tests.redaction.corpus.rates               the package's redactor
-python -m tests.redaction.corpus.rates --collector   and the real Collector's stage beside it
+python -m tests.redaction.corpus.rates --collector   and the real Collector's stage beside it, with its cost
 python -m tests.redaction.corpus.rates --list        each text that is missed or cut
 """
 
@@ -71,10 +71,11 @@ def main(arguments: Sequence[str]) -> int:
     """Print the rates; the exit status says whether the package keeps within its bounds."""
     found = {"package": of_the_package()}
     if "--collector" in arguments:
-        from tests.redaction.corpus.collector import of_the_collector
+        from tests.redaction.corpus.collector import cost_in, of_the_collector
 
         with tempfile.TemporaryDirectory() as folder:
             found["Collector"] = of_the_collector(Path(folder))
+            print(f"Collector: {cost_in(Path(folder))}")
     for name, rates in found.items():
         print(f"{name}: {rates}")
         if "--list" in arguments:
