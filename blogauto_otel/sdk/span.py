@@ -32,7 +32,7 @@ from blogauto_otel.sdk.plain import (
 )
 from blogauto_otel.sdk.readable_span import readable_span
 from blogauto_otel.sdk.span_limits import SpanLimits, append, is_valid_link, limited, limited_link
-from blogauto_otel.sdk.unsampled_span import SAMPLED, span_context
+from blogauto_otel.sdk.unsampled_span import SAMPLED, UnsampledSpan, span_context
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from blogauto_otel.sdk.tracer import BlogautoTracer
+
+__all__ = ["RecordingSpan", "UnsampledSpan"]  # the two that our tracer starts
 
 _sdk_log: Final = logging.getLogger("opentelemetry.sdk.trace")  # where the SDK warns about the same
 
@@ -143,7 +145,10 @@ class RecordingSpan(SpanData, trace.Span):
 
     def readable(self) -> ReadableSpan:
         """The span as an object of the SDK; imports the SDK's tracing."""
-        return readable_span(self)
+        if self.end_time is None:
+            return readable_span(self)
+        known: ReadableSpan | None = self.__dict__.get("_readable")  # of one processor, for the next
+        return self.__dict__.setdefault("_readable", readable_span(self)) if known is None else known
 
     def to_json(self, indent: int | None = 4) -> str:
         """See `ReadableSpan`."""

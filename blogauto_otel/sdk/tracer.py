@@ -17,9 +17,9 @@ from blogauto_otel._otel import span_in
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
 from blogauto_otel.sdk.plain import description, to_plain_attributes
-from blogauto_otel.sdk.span import RecordingSpan
+from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.span_limits import SpanLimits
-from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED, UnsampledSpan
+from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
