@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.long, pytest.mark.xdist_group("versions")]
 
 # Folders whose tests read files of the repository, run other programs, or do not import what is varied here.
 WITHOUT: Final = (
-    "architecture", "benchmarks", "compose", "docs", "examples", "faults", "monitoring", "packaging", "redaction", "spool",
-    "stack", "tools", "typing", "versions",
+    "architecture", "benchmarks", "compose", "docs", "examples", "faults", "monitoring", "packaging", "redaction",
+    "spool", "stack", "tools", "typing", "versions",
     "parity",  # what differs from contrib's newest release
 )  # fmt: skip
 SUBJECTS: Final = sorted(
