@@ -17,14 +17,12 @@ trace id, so that services with the same rate sample the same traces.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import unquote
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, get_current_span
+from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
@@ -32,114 +30,12 @@ from blogauto_otel import plugins
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import NotInstalledError
+from blogauto_otel.samplers import ParentOrRate, TraceIdRatio
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
 
 PATH: Final = "url.path"
-_LOW_64: Final = (1 << 64) - 1
-_SAMPLED: Final = TraceFlags.SAMPLED
-
-
-class Decision(Enum):
-    """The SDK's decisions, for providers of the SDK; importing those would import its tracing."""
-
-    DROP = 0
-    RECORD_ONLY = 1
-    RECORD_AND_SAMPLE = 2
-
-    def is_recording(self) -> bool:
-        """Whether the span records."""
-        return self is not Decision.DROP
-
-    def is_sampled(self) -> bool:
-        """Whether the span is exported."""
-        return self is Decision.RECORD_AND_SAMPLE
-
-
-@dataclass(frozen=True)
-class SamplingResult:
-    """As the SDK's."""
-
-    decision: Decision
-    attributes: Attributes = None
-    trace_state: TraceState | None = None
-
-
-class _Sampler:
-    """A sampler that decides by ids, kind and attributes; in the SDK's interface too."""
-
-    def is_sampled(
-        self,
-        parent: SpanContext | None,
-        trace_id: int,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-    ) -> bool:
-        """Whether a span is sampled; `parent` is None without a valid one."""
-        raise NotImplementedError
-
-    def should_sample(
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,  # noqa: ARG002 - the interface
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,  # noqa: ARG002
-        trace_state: TraceState | None = None,  # noqa: ARG002 - the parent's applies, as in the SDK
-    ) -> SamplingResult:
-        """See the SDK's `Sampler`."""
-        parent = get_current_span(parent_context).get_span_context()
-        valid = parent if parent.is_valid else None
-        state = None if valid is None else valid.trace_state
-        if self.is_sampled(valid, trace_id, kind, attributes):
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes, state)
-        return SamplingResult(Decision.DROP, None, state)
-
-
-class TraceIdRatio(_Sampler):
-    """A share of all traces, whatever their parents: the SDK's `TraceIdRatioBased`; at 0 and 1 its static samplers."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self.bound = round(rate * (_LOW_64 + 1))
-
-    def is_sampled(
-        self,
-        parent: SpanContext | None,  # noqa: ARG002 - the interface
-        trace_id: int,
-        kind: SpanKind | None = None,  # noqa: ARG002
-        attributes: Attributes = None,  # noqa: ARG002
-    ) -> bool:
-        """See `_Sampler`."""
-        return trace_id & _LOW_64 < self.bound
-
-    def get_description(self) -> str:
-        """As the SDK describes it."""
-        return f"TraceIdRatioBased{{{self.rate}}}"
-
-
-class ParentOrRate(TraceIdRatio):
-    """The parent's decision; of roots, a share: the SDK's `ParentBasedTraceIdRatio`."""
-
-    def is_sampled(
-        self,
-        parent: SpanContext | None,
-        trace_id: int,
-        kind: SpanKind | None = None,  # noqa: ARG002 - the interface
-        attributes: Attributes = None,  # noqa: ARG002
-    ) -> bool:
-        """See `_Sampler`."""
-        if parent is not None:
-            return parent.trace_flags & _SAMPLED != 0
-        return trace_id & _LOW_64 < self.bound
-
-    def get_description(self) -> str:
-        """A description for log lines."""
-        return f"ParentBased{{root:{super().get_description()}}}"
-
-
 _UNTRACED: Final = TraceIdRatio(0.0)
 
 
@@ -206,10 +102,9 @@ class RouteSampler:
         kind: SpanKind | None = None,
         attributes: Attributes = None,
     ) -> bool:
-        if kind is SpanKind.SERVER and attributes:
-            rule = self._rule(parent, attributes)
-            if rule is not None:
-                return rule.is_sampled(parent, trace_id)
+        rule = self._rule(parent, attributes) if kind is SpanKind.SERVER and attributes else None
+        if rule is not None:
+            return rule.is_sampled(parent, trace_id)
         return self._general_is_sampled(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
 
     def should_sample(
@@ -237,9 +132,9 @@ class RouteSampler:
         """A description for log lines."""
         return f"RouteSampler{{{len(self._rules)} rules, {self._general.get_description()}}}"
 
-    def _rule(self, parent: SpanContext | None, attributes: Attributes) -> TraceIdRatio | None:
-        path = attributes.get(PATH) if attributes else None
-        if not isinstance(path, str) or (parent is not None and not parent.is_remote):
+    def _rule(self, parent: SpanContext | None, attributes: Mapping[str, Any]) -> TraceIdRatio | None:
+        path = attributes.get(PATH)
+        if type(path) is not str or (parent is not None and not parent.is_remote):
             return None
         return self._find(unquote(path) if "%" in path else path)  # routes are written without percent-encoding
 

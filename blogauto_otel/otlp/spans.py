@@ -113,9 +113,17 @@ class SpanData:
     """What is encoded of a span. Of its attributes, those of the template may be overridden."""
 
     __slots__ = (
-        "_attributes", "_events", "_links", "dropped_attributes", "dropped_events", "dropped_links", "end_time", "kind",
-        "name", "parent", "span_id", "start_time", "status", "template", "trace_flags", "trace_id", "trace_state",
+        "__dict__", "_attributes", "end_time", "kind", "name", "parent", "span_id", "start_time", "template",
+        "trace_flags", "trace_id", "trace_state",
     )  # fmt: skip
+
+    # What most spans do not have is no slot, and costs nothing until it is set.
+    status: Status = UNSET
+    dropped_attributes = 0
+    dropped_events = 0
+    dropped_links = 0
+    _events: Sequence[Any] = ()
+    _links: Sequence[Link] = ()
 
     def __init__(
         self,
@@ -137,12 +145,13 @@ class SpanData:
         self.kind = kind
         self.start_time = start_time
         self.end_time: int | None = None
-        self.status = UNSET
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
-        self._events: Sequence[Any] = ()
-        self._links: Sequence[Link] = ()
-        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
+
+    @property
+    def encoded_scope(self) -> bytes:
+        """Its instrumentation scope, as `encoder.encode_scope` has it; empty where that is not known."""
+        return b""
 
     @property
     def attributes(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""The spans of our tracer: one class that records, one that does not (docs/decisions/0060).
+"""The span of our tracer, from its start to its end (docs/decisions/0060).
 
-They behave as the SDK's spans do, accept any value, and raise nothing. A recording span has the properties of the SDK's
+It behaves as the SDK's span does, accepts any value, and raises nothing. It has the properties of the SDK's
 `ReadableSpan`; where the SDK's tracing is imported, spans are made of a subclass that is the SDK's `Span` too.
 """
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel.otlp.spans import UNSET, SpanData, SpanEvent, SpanTemplate
+from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.otlp.values import key_text
 from blogauto_otel.sdk.plain import (
     PLAIN,
@@ -31,7 +31,8 @@ from blogauto_otel.sdk.plain import (
     to_plain_attributes,
 )
 from blogauto_otel.sdk.readable_span import readable_span
-from blogauto_otel.sdk.span_limits import SpanLimits, appended, is_valid_link, limited, limited_link
+from blogauto_otel.sdk.span_limits import SpanLimits, append, is_valid_link, limited, limited_link
+from blogauto_otel.sdk.unsampled_span import SAMPLED, UnsampledSpan, span_context
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -40,50 +41,9 @@ if TYPE_CHECKING:
 
     from blogauto_otel.sdk.tracer import BlogautoTracer
 
+__all__ = ["RecordingSpan", "UnsampledSpan"]  # the two that our tracer starts
+
 _sdk_log: Final = logging.getLogger("opentelemetry.sdk.trace")  # where the SDK warns about the same
-
-SAMPLED: Final = TraceFlags.SAMPLED
-RANDOM: Final[int] = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # before 1.41 the SDK does not know it
-_FLAGS: Final = tuple(map(TraceFlags, range(4)))
-
-
-def _context(trace_id: int, span_id: int, flags: int, state: trace.TraceState | None) -> SpanContext:
-    return SpanContext(trace_id, span_id, False, _FLAGS[flags], state)
-
-
-class UnsampledSpan(trace.NonRecordingSpan):
-    """A span that records nothing; its span context is built when somebody asks for it."""
-
-    __slots__ = ("_built", "_span_id", "_trace_flags", "_trace_id", "_trace_state")
-
-    is_sampled: Final = False
-
-    def __init__(self, trace_id: int, span_id: int, flags: int, state: trace.TraceState | None) -> None:
-        self._trace_id = trace_id
-        self._span_id = span_id
-        self._trace_flags = flags
-        self._trace_state = state
-        self._built: SpanContext | None = None
-
-    def get_span_context(self) -> SpanContext:
-        """See `Span`."""
-        built = self._built
-        if built is None:
-            built = self._built = _context(self._trace_id, self._span_id, self._trace_flags, self._trace_state)
-        return built
-
-    def finish(
-        self,
-        template: SpanTemplate,  # noqa: ARG002 - the interface
-        attributes: dict[str, Any] | None = None,  # noqa: ARG002
-        *,
-        end_time: int | None = None,
-    ) -> None:
-        """See `RecordingSpan`."""
-        self.end(end_time)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.get_span_context()!r})"
 
 
 class RecordingSpan(SpanData, trace.Span):
@@ -126,12 +86,8 @@ class RecordingSpan(SpanData, trace.Span):
         self.kind = kind
         self.start_time = start_time
         self.end_time: int | None = None
-        self.status = UNSET
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
-        self._events: Sequence[Any] = ()
-        self._links: Sequence[Link] = ()
-        self.dropped_attributes = self.dropped_events = self.dropped_links = 0
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status
@@ -154,7 +110,7 @@ class RecordingSpan(SpanData, trace.Span):
         """See `Span`."""
         built = self._built
         if built is None:
-            built = self._built = _context(self.trace_id, self.span_id, self.trace_flags, self.trace_state)
+            built = self._built = span_context(self.trace_id, self.span_id, self.trace_flags, self.trace_state)
         return built
 
     @property
@@ -184,7 +140,7 @@ class RecordingSpan(SpanData, trace.Span):
 
     @property
     def encoded_scope(self) -> bytes:
-        """Its instrumentation scope, as `otlp.encoder.encode_scope` has it."""
+        """See `SpanData`."""
         return self._tracer.encoded_scope
 
     def readable(self) -> ReadableSpan:
@@ -275,7 +231,7 @@ class RecordingSpan(SpanData, trace.Span):
         limits = self._tracer.limits
         given, dropped = limited(attributes, limits.event_attributes)
         event = SpanEvent(name, given, self._now() if timestamp is None else timestamp, dropped)
-        self._events, lost = appended(self._events, event, limits.events)
+        lost = append(self.__dict__.setdefault("_events", []), event, limits.events)
         if lost:
             self.dropped_events += lost
 
@@ -293,7 +249,7 @@ class RecordingSpan(SpanData, trace.Span):
             return
         limits = self._tracer.limits
         link = limited_link(context, attributes, limits.link_attributes)
-        self._links, lost = appended(self._links, link, limits.links)
+        lost = append(self.__dict__.setdefault("_links", []), link, limits.links)
         if lost:
             self.dropped_links += lost
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableSequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
@@ -52,10 +52,9 @@ def is_valid_link(context: SpanContext, attributes: Any) -> bool:
     return bool(context and (context.is_valid or attributes or context.trace_state))
 
 
-def appended(items: Any, item: object, limit: int | None) -> tuple[MutableSequence[Any], int]:
-    """The items with one more, and how many were dropped: the oldest make room."""
-    kept = [] if items == () else items
-    kept.append(item)
-    lost = 0 if limit is None else max(len(kept) - limit, 0)
-    del kept[:lost]
-    return kept, lost
+def append(items: list[Any], item: object, limit: int | None) -> int:
+    """Append an event or a link; the oldest make room. Returns how many were dropped."""
+    items.append(item)
+    lost = 0 if limit is None else max(len(items) - limit, 0)
+    del items[:lost]
+    return lost

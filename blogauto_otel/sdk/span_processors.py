@@ -20,7 +20,8 @@ from blogauto_otel.otlp.values import ValueRedactor
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes
-from blogauto_otel.sdk.span import SAMPLED, RecordingSpan
+from blogauto_otel.sdk.span import RecordingSpan
+from blogauto_otel.sdk.unsampled_span import SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -60,8 +61,7 @@ class ExportingSpanProcessor(SpanProcessor):
     def on_end(self, span: Any) -> None:
         """Queue the span."""
         try:
-            is_ours = isinstance(span, SpanData)  # `RecordingSpan` is an abstract class, which takes ten times as long
-            if is_ours:
+            if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
                 if not span.trace_flags & SAMPLED:
                     return
                 item, scope = self._encode(span), span.encoded_scope

@@ -15,8 +15,9 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
 from blogauto_otel.sdk.plain import description, to_plain_attributes
-from blogauto_otel.sdk.span import RANDOM, SAMPLED, RecordingSpan, UnsampledSpan
+from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.span_limits import SpanLimits
+from blogauto_otel.sdk.unsampled_span import RANDOM, SAMPLED
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -90,10 +91,10 @@ class BlogautoTracer(trace.Tracer):
         return CurrentSpan(self, SpanOptions(*args, **kwargs))
 
     def _start(self, name: str, context: Any, kind: SpanKind, attributes: Any, links: Any, *options: Any) -> trace.Span:
-        span, given = self._begin(name, context, kind, attributes, links, *options)
+        span = self._begin(name, context, kind, attributes, links, *options)
         if type(span) is not UnsampledSpan:
-            if given:
-                span.set_attributes(given)
+            if attributes and self._provider.is_sampled is not None:
+                span.set_attributes(attributes)
             if links:
                 span.add_links(links)
             for on_start in self.processors.starting:
@@ -122,8 +123,8 @@ class BlogautoTracer(trace.Tracer):
         start_time: int | None = None,
         records_exception: bool = True,
         sets_status: bool = True,
-    ) -> tuple[Any, Any]:
-        """Ids, the sampler's decision, and the span without its attributes; with what the sampler made of those.
+    ) -> Any:
+        """Ids, the sampler's decision, and the span: with the attributes of a foreign sampler, of ours without any.
 
         Most of the cost of an unsampled request is here, so it is written flat.
         """
@@ -142,20 +143,23 @@ class BlogautoTracer(trace.Tracer):
         is_sampled = provider.is_sampled
         if is_sampled is not None:
             if not is_sampled(parent, trace_id, kind, attributes):
-                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state), None
+                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state)
             flags |= SAMPLED
+            given = None
         else:
             result = provider.sampler.should_sample(context, trace_id, name, kind, attributes, links or ())
-            attributes, state, decision = result.attributes, result.trace_state, result.decision
+            given, state, decision = result.attributes, result.trace_state, result.decision
             if not decision.is_recording():
-                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state), None
+                return UnsampledSpan(trace_id, ids.generate_span_id(), flags, state)
             if decision.is_sampled():
                 flags |= SAMPLED
         span = self.processors.span_class(
             self, trace_id, ids.generate_span_id(), flags, None if state is DEFAULT_TRACE_STATE else state,
             parent, name, kind, start_time, records_exception, sets_status,
         )  # fmt: skip
-        return span, attributes
+        if given:
+            span.set_attributes(given)
+        return span
 
     # --- for callers on the path of every request and statement -------------------------------------------------------
 
@@ -181,13 +185,11 @@ class BlogautoTracer(trace.Tracer):
             links: its links.
         """
         try:
-            span, given = self._begin(name, parent_context, kind, attributes, links, start_time)
+            span = self._begin(name, parent_context, kind, attributes, links, start_time)
             if type(span) is UnsampledSpan:
                 return span
-            if given is attributes:
+            if self._provider.is_sampled is not None:
                 span.adopt(attributes)
-            else:
-                span.set_attributes(given)
             if links:
                 span.add_links(links)
             for on_start in self.processors.starting:
@@ -222,11 +224,9 @@ class BlogautoTracer(trace.Tracer):
             seen: Any = template.attributes
             if attributes and self._provider.is_sampled is None:  # a sampler of the user sees them all
                 seen = {**seen, **attributes}
-            span, given = self._begin(template.name, parent_context, template.kind, seen, (), start_time)
+            span = self._begin(template.name, parent_context, template.kind, seen, (), start_time)
             if type(span) is UnsampledSpan:
                 return
-            if given is not seen:
-                span.set_attributes(given)
             for on_start in self.processors.starting:
                 on_start(span, parent_context)
             if status is not None:

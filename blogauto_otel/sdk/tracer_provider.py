@@ -17,13 +17,14 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
-from blogauto_otel.sampling import ParentOrRate, build_sampler
+from blogauto_otel.samplers import ParentOrRate
+from blogauto_otel.sampling import build_sampler
 from blogauto_otel.sdk.id_generator import IdGenerator, UrandomIds, chosen_id_generator
 from blogauto_otel.sdk.scopes import MAX_NAME, NameLimit, Scopes, redact_arguments
-from blogauto_otel.sdk.span import RANDOM
 from blogauto_otel.sdk.span_limits import SpanLimits
 from blogauto_otel.sdk.span_processors import ConsoleSpanProcessor, ExportingSpanProcessor, SpanProcessors
 from blogauto_otel.sdk.tracer import BlogautoTracer
+from blogauto_otel.sdk.unsampled_span import RANDOM
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired, Unpack

@@ -11,7 +11,8 @@ SCRIPT = """
 import json, sys
 import blogauto_otel
 from opentelemetry import trace
-telemetry = blogauto_otel.configure(service_name="shop", endpoint="http://127.0.0.1:1", console="off", spool_dir="off"{options})
+QUIET = {{"endpoint": "http://127.0.0.1:1", "console": "off", "spool_dir": "off"}}
+telemetry = blogauto_otel.configure(service_name="shop", **QUIET{options})
 with trace.get_tracer("shop").start_as_current_span("work") as span:
     span.add_event("seen", {{"k": 1}})
 print(json.dumps(sorted(name for name in sys.modules if name.startswith("opentelemetry.sdk.trace"))))
