@@ -251,5 +251,5 @@ def _logs() -> PlacedPanel:
     return logs_panel(
         "Logs about other services",
         "Warnings and errors about calls to other services, newest first. Click a trace id to open its trace.",
-        '{service_name=~"$job"} |~ "(?i)provider|wordpress|timeout|connect" | detected_level=~"warn|error|critical"',
+        '{service_name=~"$job"} |~ "(?i)answered|provider|wordpress|timeout|connect" | detected_level=~"warn|error|critical"',
     )

@@ -16,8 +16,8 @@ _OPENAI, _GEMINI = ("openai", "gpt-5-mini"), ("gcp.gemini", "gemini-3-flash")
 
 # By kind of request: provider and model, seconds, seconds to the first token, tokens in and out, cost, and the error.
 CALLS: Final[Mapping[str, Sequence[tuple[tuple[str, str], float, float, int, int, float, str]]]] = {
-    "normal": ((_OPENAI, 6.2, 0.7, 820, 1900, 0.0058, ""), (_GEMINI, 3.4, 0.4, 860, 1700, 0.0034, "")),
-    "slow": ((_OPENAI, 38.0, 9.5, 900, 2100, 0.0065, ""),),
+    "normal": ((_OPENAI, 6.2, 0.7, 820, 1900, 0.00058, ""), (_GEMINI, 3.4, 0.4, 860, 1700, 0.00034, "")),
+    "slow": ((_OPENAI, 38.0, 9.5, 900, 2100, 0.00065, ""),),
     "content_failures": ((_OPENAI, 10.1, 0, 0, 0, 0, "503"), (_OPENAI, 0.2, 0, 0, 0, 0, "429")),
 }
 REPEATED: Final = {"bugs": {"/api/content/saved": 24.0}}

@@ -98,13 +98,13 @@ RATES: Final[Mapping[str, Callable[[int], float]]] = {
     "normal": lambda when: 0.1 + 3.4 * load(when) * (0.6 if during(SLOW, when) or during(RELEASE, when) else 1),
     "lost": lambda when: 0.2 + 0.4 * load(when),
     "slow": lambda when: 1.6 * during(SLOW, when),
-    "content_failures": lambda when: 0.9 * during(SLOW, when) + 0.01,
-    "api_key_failures": lambda when: 1.6 * during(SLOW, when) + 0.005,
-    "bugs": lambda when: 5.0 * during(RELEASE, when) + 0.02,
-    "wordpress_failures": lambda when: 1.4 * during(RELEASE, when) + 0.01,
+    "content_failures": lambda when: 0.9 * during(SLOW, when),
+    "api_key_failures": lambda when: 1.6 * during(SLOW, when),
+    "bugs": lambda when: 5.0 * during(RELEASE, when) + 0.02 * load(when),
+    "wordpress_failures": lambda when: 1.4 * during(RELEASE, when),
     "blocking": lambda when: 18.0 * during(RELEASE, when),
-    "failed_logins": lambda when: 4.0 * during(ATTACK, when) + 0.02,
-    "attacks": lambda when: 1.2 * during(ATTACK, when) + 0.01,
+    "failed_logins": lambda when: 4.0 * during(ATTACK, when) + 0.03 * load(when),
+    "attacks": lambda when: 1.2 * during(ATTACK, when),
     "rate_limited": lambda when: 0.3 * during(ATTACK, when),
 }
 
@@ -258,7 +258,6 @@ GAUGES: Final[Mapping[str, Callable[[int], float]]] = {
     BLOGAUTO.metric("blocked_ips_total"): lambda when: (
         float((when - ATTACK[0]) // 900 + 1) if during(ATTACK, when) else 0.0
     ),
-    BLOGAUTO.metric("api.requests.in_progress"): lambda when: round(1.4 * load(when) + 2 * during(SLOW, when)),
     BLOGAUTO.metric("process.memory.usage"): lambda when: (
         (168 + 22 * load(when) + 9 * (when - _version(when)[0]) / 86400) * MIB
     ),
@@ -269,6 +268,9 @@ GAUGES: Final[Mapping[str, Callable[[int], float]]] = {
 
 def _gauge(key: Key, measured: float) -> Callable[[int], float]:
     name, labels = key
+    if name == BLOGAUTO.metric("api.requests.in_progress"):
+        is_slow = "generate" in dict(labels).get("endpoint", "")
+        return lambda when: round(1.4 * load(when) + 2 * during(SLOW, when)) if is_slow else round(0.6 * load(when))
     if name == BLOGAUTO.metric("db.client.connection.count"):
         is_used = dict(labels).get("db_client_connection_state") == "used"
         return lambda when: round(3 * load(when) + 5 * during(SLOW, when)) if is_used else round(5 - 3 * load(when))

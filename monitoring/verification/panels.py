@@ -24,6 +24,7 @@ MAY_BE_EMPTY: Final = frozenset(
         "Lost or refused",
         "Internal errors of the SDK, 24 h",
         "Alerts firing",
+        "annotation Starts",
         "Calls without a price, 24 h",
         "Errors by class",
     }
