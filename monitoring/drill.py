@@ -170,7 +170,7 @@ class Drill:
 
     def _trigger_alerts(self, webhook: WebhookReceiver, blog: Process) -> None:
         self._wait(webhook, [name for name in self._moved if not triggers()[name].traffic], "firing")
-        for phase in (1, 2):
+        for phase in (1, 2, 3):
             by_traffic = {name: triggers()[name] for name in self._names if triggers()[name].traffic}
             wanted = {name: trigger for name, trigger in by_traffic.items() if trigger.drill_phase == phase}
             with ExitStack() as clients:

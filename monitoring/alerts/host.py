@@ -295,7 +295,7 @@ def _event_loop_blocked(service: Service) -> AlertDefinition:
             board="dependencies",
             comment="The most blocked process: the requests of one worker wait although the others are idle.",
         ),
-        Trigger("requests that block the event loop with a computation", ("blocking",), drill=True),
+        Trigger("requests that block the event loop with a computation", ("blocking",), drill=True, drill_phase=3),
         _EVENT_LOOP_BLOCKED_TESTS,
     )
 

@@ -199,7 +199,8 @@ def _tokens(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Tokens per minute by model and type. Output tokens cost several times as much as input tokens.",
             "per minute",
             [Query(f"topk(10, 60 * sum by ({MODEL}, {TYPE}) ({usage}))", f"{{{{{MODEL}}}}} {{{{{TYPE}}}}}")],
-            calcs=("mean", "max"),
+            calcs=(),
+            width=7,
         ),
         timeseries_panel(
             "Tokens for each call",
@@ -208,6 +209,7 @@ def _tokens(context: BoardContext) -> tuple[PlacedPanel, ...]:
             [Query(f"sum by ({TYPE}) ({usage}) / (sum by ({TYPE}) ({calls}) > 0)", f"{{{{{TYPE}}}}}")],
             decimals=0,
             calcs=("mean", "max"),
+            width=7,
         ),
         table_panel(
             "Models and operations, 24 h",
@@ -225,8 +227,8 @@ def _tokens(context: BoardContext) -> tuple[PlacedPanel, ...]:
             ],
             no_value="no calls",
             sort="Calls",
-            first_width=150,
-            width=8,
+            first_width=120,
+            width=10,
         ),
     )
 

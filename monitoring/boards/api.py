@@ -115,7 +115,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "requests/min",
             [Query(f"topk(10, {context.per_minute('api.requests', ENDPOINT, by='endpoint')})", "{{endpoint}}")],
             links=(context.endpoint_link,),
-            calcs=("mean", "max"),
+            calcs=(),
         ),
         timeseries_panel(
             "Status codes",
@@ -168,7 +168,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
             [Query(f"topk(10, {context.recorded.p95_by_endpoint}{{{JOB},{ENDPOINT}}})", "{{endpoint}}")],
             alert=context.threshold("HighApiResponseTime"),
             links=(context.endpoint_link,),
-            calcs=("mean", "max"),
+            calcs=(),
             width=12,
         ),
         timeseries_panel(
@@ -181,7 +181,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
                     "{{endpoint}}",
                 )
             ],
-            calcs=("mean", "max"),
+            calcs=(),
             decimals=0,
             width=12,
         ),

@@ -46,11 +46,17 @@ def database(context: BoardContext) -> dict[str, object]:
 
 def statements_per_minute(context: BoardContext, *matchers: str, by: str = "") -> str:
     """Statements per minute: the histogram counts them."""
-    return f"60 * sum{f' by ({by}) ' if by else ''}({context.rate(DURATION, *matchers, suffix='_count')})"
+    return f"60 * sum{f' by ({by}) ' if by else ''}({_named(context.rate(DURATION, *matchers, suffix='_count'))})"
+
+
+def _named(series: str) -> str:
+    """Statements on several tables, or on none, under the table `other`."""
+    return f'label_replace({series}, "{TABLE}", "other", "{TABLE}", "")'
 
 
 def _quantile(context: BoardContext, which: float, *by: str) -> str:
-    return context.quantile_of(DURATION, which, by=by)
+    buckets = _named(context.rate(DURATION, suffix="_bucket"))
+    return f"histogram_quantile({which}, sum by ({', '.join((*by, 'le'))}) ({buckets}))"
 
 
 def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
@@ -134,7 +140,7 @@ def _statements(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Statements per minute on the ten busiest tables.",
             "per minute",
             [Query(f"topk(10, {statements_per_minute(context, by=TABLE)})", f"{{{{{TABLE}}}}}")],
-            calcs=("mean", "max"),
+            calcs=(),
         ),
         timeseries_panel(
             "p95 by table",
@@ -143,7 +149,7 @@ def _statements(context: BoardContext) -> tuple[PlacedPanel, ...]:
             [Query(f"topk(10, {_quantile(context, 0.95, TABLE)})", f"{{{{{TABLE}}}}}", exemplars=True)],
             alert=context.threshold("SlowDatabase"),
             links=(_slow_traces(context),),
-            calcs=("mean", "max"),
+            calcs=(),
         ),
         timeseries_panel(
             "Errors by class",
@@ -163,7 +169,7 @@ def _slow_traces(context: BoardContext) -> Link:
 
 def _tables(context: BoardContext) -> tuple[PlacedPanel, ...]:
     both = f"{OPERATION}, {TABLE}"
-    failed, all_ = (context.rate(DURATION, *matchers, suffix="_count") for matchers in ((FAILED,), ()))
+    failed, all_ = (_named(context.rate(DURATION, *matchers, suffix="_count")) for matchers in ((FAILED,), ()))
     alert = context.threshold("SlowDatabase")
     return (
         table_panel(
@@ -188,7 +194,8 @@ def _tables(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Seconds spent in each second: rate times duration. Optimising the first table saves most.",
             "seconds",
             Query(
-                f"sort_desc(topk(8, sum by ({TABLE}) ({context.rate(DURATION, suffix='_sum')})))", f"{{{{{TABLE}}}}}"
+                f"sort_desc(topk(8, sum by ({TABLE}) ({_named(context.rate(DURATION, suffix='_sum'))})))",
+                f"{{{{{TABLE}}}}}",
             ),
             no_value="no statements",
             height=10,
@@ -210,7 +217,7 @@ def _slowest(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 )
             ],
             links=(_slow_traces(context),),
-            calcs=("mean", "max"),
+            calcs=(),
             width=12,
         ),
         heatmap_panel(
@@ -230,9 +237,9 @@ def _connections(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Connections of all processes by state, and how many they may open.",
             "count",
             [
-                Query(f"sum({context.selector(count, _state('used'))})", "in use"),
-                Query(f"sum({context.selector(count, _state('idle'))})", "idle"),
-                Query(f"sum({context.selector('db.client.connection.max')})", "maximum"),
+                Query(_all_pools(context.selector(count, _state("used"))), "in use"),
+                Query(_all_pools(context.selector(count, _state("idle"))), "idle"),
+                Query(_all_pools(context.selector("db.client.connection.max")), "maximum"),
             ],
             dashed=("maximum",),
             decimals=0,
@@ -260,6 +267,11 @@ def _connections(context: BoardContext) -> tuple[PlacedPanel, ...]:
             calcs=("max",),
         ),
     )
+
+
+def _all_pools(series: str) -> str:
+    """The sum over pools. After a restart with a new version the old series remain for five minutes: each pool counts once."""
+    return f"sum(max by (instance, {POOL}) ({series}))"
 
 
 def _state(name: str) -> str:
@@ -297,4 +309,5 @@ def _logs() -> PlacedPanel:
         "Logs about the database",
         "Warnings and errors that name the database, newest first. Click a trace id to open its trace.",
         '{service_name=~"$job"} |~ "(?i)sql|database|deadlock|pool" | detected_level=~"warn|error|critical"',
+        height=5,
     )

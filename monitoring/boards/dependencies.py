@@ -174,12 +174,12 @@ def _hosts(context: BoardContext) -> tuple[PlacedPanel, ...]:
             height=7,
         ),
         bar_gauge_panel(
-            "Errors by status or class, 1 h",
-            "Failed calls in an hour: 429 is a rate limit, 5xx the other service's failure, a class the network's.",
+            "Errors by status or class, 24 h",
+            "Failed calls in 24 hours: 429 is a rate limit, 5xx the other service's failure, a class the network's.",
             "count",
             Query(
                 "sort_desc(topk(8, round(sum by (error_type) (increase("
-                f"{context.selector(DURATION, FAILED, suffix='_count')}[1h])))))",
+                f"{context.selector(DURATION, FAILED, suffix='_count')}[24h])))))",
                 "{{error_type}}",
             ),
             decimals=0,
@@ -251,5 +251,5 @@ def _logs() -> PlacedPanel:
     return logs_panel(
         "Logs about other services",
         "Warnings and errors about calls to other services, newest first. Click a trace id to open its trace.",
-        '{service_name=~"$job"} |~ "(?i)provider|wordpress|timeout|connect" | detected_level=~"warn|error|critical"',
+        '{service_name=~"$job"} |~ "(?i)answered|provider|wordpress|timeout|connect" | detected_level=~"warn|error|critical"',
     )

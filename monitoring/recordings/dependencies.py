@@ -25,11 +25,20 @@ def renamed(series: str, label: str, source: str) -> str:
     return f'label_replace({series}, "{label}", "$1", "{source}", "(.*)")'
 
 
+def by_table(series: str) -> str:
+    """The series with a label `table`; `other` for statements on several tables, or on none."""
+    return renamed(
+        f'label_replace({series}, "db_collection_name", "other", "db_collection_name", "")',
+        "table",
+        "db_collection_name",
+    )
+
+
 def _database(service: Service) -> tuple[RecordingRule, ...]:
     recorded, job = Recorded(service), f'job=~"{service.jobs}"'
     duration = service.metric("db.client.operation.duration")
-    buckets = renamed(f"rate({duration}_bucket{{{job}}}[5m])", "table", "db_collection_name")
-    counts = renamed(f"rate({duration}_count{{{job}}}[5m])", "table", "db_collection_name")
+    buckets = by_table(f"rate({duration}_bucket{{{job}}}[5m])")
+    counts = by_table(f"rate({duration}_count{{{job}}}[5m])")
     pool = "job, instance, db_client_connection_pool_name"
     used = f'{service.metric("db.client.connection.count")}{{{job},db_client_connection_state="used"}}'
     most = f"{service.metric('db.client.connection.max')}{{{job}}}"

@@ -20,7 +20,7 @@ from monitoring.rule_files import rule_files
 from monitoring.rules.model import RuleFile
 from monitoring.runbooks import fenced, runbooks
 from monitoring.verification import panels, promtool
-from monitoring.verification.replay import record_traffic
+from monitoring.verification.day import record_day
 from monitoring.verification.rules import all_mutants, run_unit_tests, surviving_mutants
 from monitoring.verification.store import prometheus_with
 from stack.processes import ensure_programs
@@ -86,7 +86,7 @@ def _boards(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
 def _queries() -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "recording").mkdir()
-        recorded = record_traffic(Path(folder) / "recording")
+        recorded = record_day(Path(folder) / "recording")
         with prometheus_with(recorded, Path(folder) / "full") as prometheus:
             full = list(panels.run_queries(prometheus, boards(BLOGAUTO)))
         with prometheus_with(None, Path(folder) / "empty") as prometheus:
