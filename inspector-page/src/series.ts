@@ -1,0 +1,39 @@
+/** The points of a series as what a chart draws. */
+
+import type { HistogramPoint, Metric, NumberPoint, Series } from "./types.ts";
+
+export interface Plotted {
+  times: number[]; // Unix seconds
+  lines: { label: string; values: (number | null)[] }[];
+}
+
+/** Counters as increase per second, histograms as percentiles, everything else as it is. */
+export function plotted(series: Series, type: Metric["type"]): Plotted {
+  const times = series.points.map((point) => point.time / 1000);
+  if (type === "histogram") {
+    const points = series.points as HistogramPoint[];
+    const names = ["p50", "p95", "p99"] as const;
+    return { times, lines: names.map((label) => ({ label, values: points.map((point) => point[label]) })) };
+  }
+  const points = series.points as NumberPoint[];
+  if (type === "counter" && points.length > 1) return { times: times.slice(1), lines: [{ label: "", values: rates(points) }] };
+  return { times, lines: [{ label: "", values: points.map((point) => point.value) }] };
+}
+
+/** The increase per second between points; a value below the one before is a restart from zero. */
+export function rates(points: NumberPoint[]): (number | null)[] {
+  return points.slice(1).map((point, index) => {
+    const before = points[index] as NumberPoint;
+    const seconds = (point.time - before.time) / 1000;
+    if (seconds <= 0) return null;
+    const increase = point.value >= before.value ? point.value - before.value : point.value;
+    return increase / seconds;
+  });
+}
+
+/** The last value: a counter's total, a histogram's p95. */
+export function latest(series: Series, type: Metric["type"]): number | null {
+  const point = series.points.at(-1);
+  if (!point) return null;
+  return type === "histogram" ? (point as HistogramPoint).p95 : (point as NumberPoint).value;
+}
