@@ -60,7 +60,7 @@ export function App() {
     if (performance.now() - chord.current < 1500) go(address(view));
   };
   useKeys({
-    "/": () => (document.querySelector(".filter input") ? dispatchEvent(new Event("focus-filter")) : setOpen("palette")),
+    "/": () => (document.querySelector(".filter input, .filter-text input") ? dispatchEvent(new Event("focus-filter")) : setOpen("palette")),
     "?": () => setOpen("help"),
     g: () => { chord.current = performance.now(); },
     p: () => pause(!isPaused()),
@@ -161,7 +161,7 @@ function SideBar({ route, onPalette, onHelp, onTheme, onLanguage }: { route: Rou
         <svg width="18" height="18" viewBox="0 0 16 16" aria-hidden="true"><rect x="1" y="2" width="14" height="3" rx="1.5" /><rect x="4" y="6.5" width="8" height="3" rx="1.5" opacity=".7" /><rect x="7" y="11" width="7" height="3" rx="1.5" opacity=".45" /></svg>
         <span>blogauto-otel <b>dev</b></span>
       </div>
-      <button type="button" class="palette-button" onClick={onPalette}><Icon name="search" size={14} /> {t("palette")} <kbd>Ctrl K</kbd></button>
+      <button type="button" class="palette-button" onClick={onPalette}><Icon name="search" size={14} /><span>{t("palette_button")}</span><kbd>Ctrl K</kbd></button>
       {names.map(([group, views]) => (
         <div key={group} class="nav-group" role="group" aria-label={t(group)}>
           {views.map((view) => (

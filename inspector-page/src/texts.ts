@@ -34,6 +34,7 @@ export const texts = {
   theme_dark: ["dark", "어둡게"],
   language: ["Language", "언어"],
   // palette and help
+  palette_button: ["Search", "검색"],
   palette: ["Search or jump to", "검색 또는 이동"],
   palette_placeholder: ["A view, a route, a trace id, any text", "화면, 경로, 트레이스 ID, 텍스트"],
   palette_failed: ["Failed requests", "실패한 요청"],
@@ -55,6 +56,7 @@ export const texts = {
   query_all: ["A request is shown if all words match.", "모든 단어가 일치하는 요청만 표시합니다."],
   // filter
   filter: ["Filter", "필터"],
+  filter_text: ["Filter by text", "텍스트로 필터"],
   filter_requests: ["Filter: status>=500 duration>250 route:/api/… or any text", "필터: status>=500 duration>250 route:/api/… 또는 텍스트"],
   filter_logs: ["Filter: level>=WARN logger:… trace:… or any text", "필터: level>=WARN logger:… trace:… 또는 텍스트"],
   filter_metrics: ["Filter by name, description or type", "이름, 설명, 유형으로 필터"],

@@ -138,6 +138,7 @@ export interface Statement {
   system: string;
   summary: string;
   text: string;
+  formatted?: string;
   count: number;
   total: number;
   p50: number;

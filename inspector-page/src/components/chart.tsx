@@ -10,7 +10,7 @@ import type { Plotted } from "../series.ts";
 import type { Exemplar } from "../types.ts";
 import { resolved } from "./scatter.tsx";
 
-const HEIGHT = 96;
+const HEIGHT = 104;
 
 interface Props {
   plotted: Plotted;
@@ -55,7 +55,7 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, y: false },
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? (high ?? 0) * 1.15 : 1] } },
       axes: [
-        { stroke: color("--text-3"), font, size: 20, gap: 3, space: 70, grid: { show: false }, ticks: { show: false }, values: (_, splits) => splits.map((one) => clockSeconds(one * 1000)) },
+        { stroke: color("--text-3"), font, size: 25, gap: 8, space: 70, grid: { show: false }, ticks: { show: false }, values: (_, splits) => splits.map((one) => clockSeconds(one * 1000)) },
         { stroke: color("--text-3"), font, size: 56, gap: 4, space: 26, grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, values: (_, splits) => splits.map(text) },
       ],
       series: [

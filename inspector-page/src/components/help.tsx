@@ -39,7 +39,7 @@ export function Help({ onClose }: { onClose: () => void }) {
     dialog.current?.showModal();
   }, []);
   return (
-    <dialog ref={dialog} class="help" aria-label={t("keyboard")} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
+    <dialog ref={dialog} class="help" tabIndex={-1} autofocus aria-label={t("keyboard")} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>
       <div class="help-body">
         <button type="button" class="icon-button help-close" aria-label={t("close")} onClick={onClose}><Icon name="close" /></button>
         <section>

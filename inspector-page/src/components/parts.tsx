@@ -1,7 +1,7 @@
 /** Small parts that the views share. */
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { colorOf } from "../colors.ts";
 import { duration as formatted, valueText } from "../format.ts";
 import { t } from "../i18n.ts";
@@ -131,12 +131,17 @@ export function AttributeTable({ attributes }: { attributes: Attributes }) {
     <dl class="attributes">
       {keys.map((key) => (
         <div key={key}>
-          <dt>{key}</dt>
+          <dt>{broken(key)}</dt>
           <dd class={typeof attributes[key] === "number" ? "number" : ""}>{valueText(attributes[key])}</dd>
         </div>
       ))}
     </dl>
   );
+}
+
+/** A dotted name that may break after its dots and underscores. */
+function broken(name: string) {
+  return name.split(/(?<=[._])/).map((part, index) => (index ? [<wbr />, part] : part));
 }
 
 /** Attributes in one line: `endpoint=/api/x method=GET`. */
@@ -155,7 +160,7 @@ export function Stack({ failure }: { failure: Failure }) {
       </p>
       {failure.stacktrace && (
         <div class="code-block">
-          <pre class="code stack">{stackLines(failure.stacktrace)}</pre>
+          <pre class="code stack">{stackLines(failure.stacktrace.trimEnd())}</pre>
           <Copy text={failure.stacktrace} label={t("copy_stack")} />
         </div>
       )}
@@ -187,4 +192,36 @@ export function Section({ title, count, children, actions }: { title: string; co
       {children}
     </section>
   );
+}
+
+/** The head of a view: its title, how many rows it has, and a field that filters them by text. */
+export function ViewHead({ title, count, text, onText }: { title: string; count?: number | undefined; text?: string; onText?: (text: string) => void }) {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const focus = (): void => input.current?.select();
+    addEventListener("focus-filter", focus);
+    return () => removeEventListener("focus-filter", focus);
+  }, []);
+  return (
+    <header class="view-head">
+      <h1>{title}</h1>
+      {count !== undefined && <span class="section-count">{count}</span>}
+      {onText && (
+        <div class="field filter-text">
+          <Icon name="search" size={14} />
+          <input
+            ref={input} type="text" value={text} placeholder={t("filter_text")} aria-label={t("filter")} spellcheck={false} autocomplete="off" onInput={(event) => onText(event.currentTarget.value)}
+            onKeyDown={(event) => { if (event.key === "Escape") { event.preventDefault(); onText(""); event.currentTarget.blur(); } else if (event.key === "Enter") event.currentTarget.blur(); }}
+          />
+          <kbd>/</kbd>
+        </div>
+      )}
+    </header>
+  );
+}
+
+/** The rows whose text has every word. */
+export function withText<T>(rows: T[], text: string, of: (row: T) => string): T[] {
+  const terms = text.toLowerCase().split(/\s+/).filter(Boolean);
+  return terms.length ? rows.filter((row) => { const all = of(row).toLowerCase(); return terms.every((term) => all.includes(term)); }) : rows;
 }

@@ -7,7 +7,7 @@ import { t } from "../i18n.ts";
 import type { Request } from "../types.ts";
 
 const HEIGHT = 92;
-const LEFT = 44;
+const LEFT = 58;
 const RIGHT = 16;
 const TOP = 10;
 const BOTTOM = 18;
@@ -92,7 +92,7 @@ function draw(context: CanvasRenderingContext2D, requests: Request[], width: num
     context.stroke();
     context.fillStyle = color("--text-3");
     context.textAlign = "right";
-    context.fillText(duration(10 ** power).replace(".00", ""), LEFT - 6, at + 3);
+    context.fillText(duration(10 ** power).replace(/\.0+ /, " "), LEFT - 6, at + 3);
   }
   context.textAlign = "left";
   context.fillText(clockSeconds(from), LEFT, HEIGHT - 4);

@@ -60,7 +60,7 @@ export function Table<T>({ rows, columns, id, sortedBy, selected, onSelect, onOp
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.id} class={`${column.right ? "right" : ""} ${column.class ?? ""}`} aria-sort={order.column === column.id ? (order.down ? "descending" : "ascending") : "none"}>
+              <th key={column.id} class={`${column.right ? "right" : ""} ${column.class ?? ""}`} scope="col" aria-sort={order.column === column.id ? (order.down ? "descending" : "ascending") : "none"}>
                 {column.sort ? (
                   <button type="button" onClick={() => setOrder({ column: column.id, down: order.column === column.id ? !order.down : true })}>
                     {column.title}

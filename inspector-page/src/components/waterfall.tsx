@@ -99,11 +99,22 @@ function SpanLabel({ row, onToggle }: { row: SpanRow | RunRow; onToggle: () => v
       <span class={`ellipsis wf-name ${span.sql ? "mono sql" : ""}`} title={span.sql?.text ?? span.name}>
         {span.sql ? <SqlText text={span.sql.summary || span.name} /> : span.name}
       </span>
+      {row.type === "span" && peerOf(span) && <span class="wf-peer ellipsis">{peerOf(span)}</span>}
       {row.type === "run" && <Badge kind={repeats >= 5 ? "warn" : "quiet"} title={t("repeats_title", { n: repeats || row.spans.length })}>×{row.spans.length}</Badge>}
       {row.type === "span" && repeats >= 5 && <Badge kind="quiet" title={t("repeats_title", { n: repeats })}>×{repeats}</Badge>}
       {row.type === "span" && span.exception && <Badge kind="error">{span.exception.type.split(".").at(-1)}</Badge>}
+      {row.type === "span" && span.status === "error" && !span.exception && <span class="error-text sign" title={span.status_message}>✕</span>}
     </>
   );
+}
+
+/** Where an outgoing HTTP call goes: its host and path. */
+export function peerOf(span: Span): string {
+  if (span.kind !== "client" || span.sql) return "";
+  const full = span.attributes["url.full"];
+  if (typeof full === "string") return full.replace(/^https?:\/\//, "").replace(/[?#].*$/, "");
+  const host = span.attributes["server.address"];
+  return typeof host === "string" && !span.name.includes(host) ? host : "";
 }
 
 function LogLabel({ log }: { log: Log }) {
@@ -130,7 +141,6 @@ function Bar({ span, range }: { span: Span; range: Range }) {
   return (
     <>
       <span class={`bar ${span.sql ? "sql" : span.kind} ${span.status === "error" ? "error" : ""}`} style={{ left: `${left}%`, width: `max(2px, ${right - left}%)`, "--bar": colorOf(span.service) }} />
-      {span.status === "error" && <span class="bar-sign" style={{ left: `${left}%` }} aria-hidden="true">✕</span>}
       <span class={`bar-label ${outside}`} style={outside === "after" ? { left: `${right}%` } : outside === "before" ? { right: `${100 - left}%` } : { right: `${100 - right}%` }}>{duration(span.duration)}</span>
     </>
   );

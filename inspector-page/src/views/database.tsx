@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { Explain } from "../components/explain.tsx";
 import { Table } from "../components/table.tsx";
-import { Badge, Duration, Empty, Problem, Section, ServiceName, SqlBlock, SqlText } from "../components/parts.tsx";
+import { Badge, Duration, Empty, Problem, Section, ServiceName, SqlBlock, SqlText, ViewHead, withText } from "../components/parts.tsx";
 import { Split } from "../components/split.tsx";
 import { count } from "../format.ts";
 import { t } from "../i18n.ts";
@@ -16,12 +16,15 @@ const key = (one: Statement): string => `${one.service} ${one.system} ${one.text
 export function DatabaseView() {
   const { data, error } = useData<{ statements: Statement[] }>("/api/statements", 600);
   const [selected, select] = useState<string | null>(null);
+  const [text, setText] = useState("");
   if (error && !data) return <Problem text={error} />;
-  const rows = data?.statements ?? [];
-  if (data && rows.length === 0) return <Empty title={t("no_statements")} />;
+  const all = data?.statements ?? [];
+  const rows = withText(all, text, (row) => `${row.text} ${row.system} ${row.service} ${row.sources.map((one) => one.source).join(" ")}`);
+  if (data && all.length === 0) return <Empty title={t("no_statements")} />;
   const one = rows.find((row) => key(row) === selected);
   return (
     <Split title={one ? <span class="mono ellipsis">{one.summary}</span> : null} onClose={() => select(null)} detail={one ? <StatementDetail one={one} /> : null}>
+      <ViewHead title={t("view_database")} count={rows.length} text={text} onText={setText} />
       <Table
         rows={rows} id={key} sortedBy="total" selected={selected} onSelect={select} onOpen={(row) => row.slowest_trace_id && go(address("trace", [row.slowest_trace_id]))} label={t("statements")}
         columns={[
@@ -43,7 +46,7 @@ export function DatabaseView() {
 function StatementDetail({ one }: { one: Statement }) {
   return (
     <>
-      <SqlBlock text={one.text} />
+      <SqlBlock text={one.formatted || one.text} />
       <div class="actions">
         {one.slowest_trace_id && <a class="button primary" href={address("trace", [one.slowest_trace_id, ...(one.slowest_span_id ? [one.slowest_span_id] : [])])}>{t("slowest_trace")}</a>}
       </div>

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { Table } from "../components/table.tsx";
-import { Duration, DurationBar, Empty, Method, Problem, ServiceName } from "../components/parts.tsx";
+import { Duration, DurationBar, Empty, Method, Problem, ServiceName, ViewHead, withText } from "../components/parts.tsx";
 import { Split } from "../components/split.tsx";
 import { ago, count, significant } from "../format.ts";
 import { useNow } from "../hooks.ts";
@@ -21,25 +21,28 @@ export function queryOf(one: Endpoint): string {
 export function EndpointsView() {
   const { data, error } = useData<{ endpoints: Endpoint[] }>("/api/endpoints", 600);
   const [selected, select] = useState<string | null>(null);
+  const [text, setText] = useState("");
   const now = useNow();
   if (error && !data) return <Problem text={error} />;
-  const rows = data?.endpoints ?? [];
-  if (data && rows.length === 0) return <Empty title={t("no_endpoints")} />;
+  const all = data?.endpoints ?? [];
+  const rows = withText(all, text, (row) => `${row.method} ${row.route} ${row.service}`);
+  if (data && all.length === 0) return <Empty title={t("no_endpoints")} />;
   const one = rows.find((row) => key(row) === selected);
   const open = (row: Endpoint): void => go(address("requests", [], { q: queryOf(row) }));
   return (
     <Split title={one ? <><Method method={one.method} /> <span class="mono">{one.route}</span></> : null} onClose={() => select(null)} detail={one ? <EndpointDetail one={one} /> : null}>
+      <ViewHead title={t("view_endpoints")} count={rows.length} text={text} onText={setText} />
       <Table
         rows={rows} id={key} sortedBy="p95" selected={selected} onSelect={select} onOpen={open} label={t("endpoints")}
         columns={[
-          { id: "method", title: t("method"), cell: (row) => <Method method={row.method} />, sort: (row) => row.method ?? "", class: "fit" },
-          { id: "route", title: t("route"), cell: (row) => <span class="mono main">{row.route ?? t("no_route")}</span>, sort: (row) => row.route ?? "", class: "grow" },
+          { id: "method", title: t("method"), cell: (row) => <Method method={row.method} />, sort: (row) => row.method ?? "", class: "fit hide-narrow" },
+          { id: "route", title: t("route"), cell: (row) => <span class="route-line"><span class="narrow-only"><Method method={row.method} /></span><span class="main ellipsis">{row.route ?? t("no_route")}</span></span>, sort: (row) => row.route ?? "", class: "grow" },
           { id: "count", title: t("count"), cell: (row) => count(row.count), sort: (row) => row.count, right: true },
           { id: "errors", title: t("errors"), cell: (row) => <ErrorShare count={row.count} errors={row.errors} />, sort: (row) => row.errors / Math.max(1, row.count), right: true },
           { id: "p50", title: "p50", cell: (row) => <Duration value={row.p50} />, sort: (row) => row.p50, right: true, class: "hide-narrow" },
           { id: "p95", title: "p95", cell: (row) => <span class="with-meter"><DurationBar value={row.p95} /><Duration value={row.p95} /></span>, sort: (row) => row.p95, right: true },
           { id: "max", title: t("max"), cell: (row) => <Duration value={row.max} />, sort: (row) => row.max, right: true, class: "hide-narrow" },
-          { id: "statements", title: t("sql_mean"), cell: (row) => significant(row.statements_mean), sort: (row) => row.statements_mean, right: true, class: "hide-narrow" },
+          { id: "statements", title: t("sql_mean"), cell: (row) => (row.statements_mean ? <>{row.statements_mean.toFixed(1)}</> : <span class="zero">·</span>), sort: (row) => row.statements_mean, right: true, class: "hide-narrow" },
           { id: "last", title: t("last_seen"), cell: (row) => <span class="dim">{ago(row.last_start, now)}</span>, sort: (row) => row.last_start, right: true, class: "hide-medium" },
           { id: "service", title: t("service"), cell: (row) => <ServiceName name={row.service} />, sort: (row) => row.service, class: "hide-narrow" },
         ]}

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { Table } from "../components/table.tsx";
-import { Empty, Problem, ServiceName, Stack } from "../components/parts.tsx";
+import { Empty, Problem, ServiceName, Stack, ViewHead, withText } from "../components/parts.tsx";
 import { Split } from "../components/split.tsx";
 import { ago, count, instant } from "../format.ts";
 import { useNow } from "../hooks.ts";
@@ -15,13 +15,16 @@ import type { ErrorGroup } from "../types.ts";
 export function ErrorsView() {
   const { data, error } = useData<{ errors: ErrorGroup[] }>("/api/errors", 600);
   const [selected, select] = useState<string | null>(null);
+  const [text, setText] = useState("");
   const now = useNow();
   if (error && !data) return <Problem text={error} />;
-  const rows = data?.errors ?? [];
-  if (data && rows.length === 0) return <Empty title={t("no_errors")} />;
+  const all = data?.errors ?? [];
+  const rows = withText(all, text, (row) => `${row.type} ${row.message} ${row.route} ${row.service}`);
+  if (data && all.length === 0) return <Empty title={t("no_errors")} />;
   const one = rows.find((row) => row.fingerprint === selected);
   return (
     <Split title={one ? <span class="error-text mono">{one.type}</span> : null} onClose={() => select(null)} detail={one ? <ErrorDetail one={one} /> : null}>
+      <ViewHead title={t("view_errors")} count={rows.length} text={text} onText={setText} />
       <Table
         class="tall" rows={rows} id={(row) => row.fingerprint} sortedBy="last" selected={selected} onSelect={select} onOpen={(row) => row.trace_id && go(address("trace", [row.trace_id]))} label={t("errors")}
         columns={[

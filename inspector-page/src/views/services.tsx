@@ -1,7 +1,7 @@
 /** The map of services: who calls whom, from the spans. */
 
 import { useMemo, useState } from "preact/hooks";
-import { Empty, Problem, ServiceName } from "../components/parts.tsx";
+import { Empty, Problem, ServiceName, ViewHead } from "../components/parts.tsx";
 import { Split } from "../components/split.tsx";
 import { Table } from "../components/table.tsx";
 import { assign, colorOf } from "../colors.ts";
@@ -11,10 +11,10 @@ import { t } from "../i18n.ts";
 import { useData } from "../live.ts";
 import { word } from "../query.ts";
 import { address, go } from "../route.ts";
-import { layout, type Node, type Sizes } from "../servicemap.ts";
+import { layout, type Layout, type Node, type Point, type Sizes } from "../servicemap.ts";
 import type { Edge, Service, ServiceMap } from "../types.ts";
 
-const WIDTH = 176;
+const WIDTH = 170;
 const HEIGHT = 58;
 
 export function ServicesView() {
@@ -30,6 +30,7 @@ export function ServicesView() {
   return (
     <Split title={one ? <ServiceName name={one.name} /> : null} onClose={() => select(null)} detail={one ? <ServiceDetail service={one} edges={data.edges} now={now} /> : null}>
       <div class="services">
+        <ViewHead title={t("view_services")} count={data.services.length} />
         <div class="map"><Diagram map={data} down={narrow} selected={selected} onSelect={select} /></div>
         <Table
           rows={data.services} id={(row) => row.name} sortedBy="requests" selected={selected} onSelect={select} onOpen={(row) => go(address("requests", [], { q: word("service:", row.name) }))} label={t("services")}
@@ -50,21 +51,16 @@ export function ServicesView() {
 }
 
 function Diagram({ map, down, selected, onSelect }: { map: ServiceMap; down: boolean; selected: string | null; onSelect: (name: string | null) => void }) {
-  const sizes: Sizes = { width: down ? 150 : WIDTH, height: HEIGHT, gap: down ? 62 : 130, space: down ? 14 : 26, down };
+  const sizes: Sizes = { width: down ? 150 : WIDTH, height: HEIGHT, gap: down ? 62 : 128, space: down ? 14 : 30, down };
   const placed = useMemo(() => layout(map, sizes), [map, down]);
-  const at = new Map(placed.nodes.map((node) => [node.name, node]));
   const services = new Map(map.services.map((one) => [one.name, one]));
   const kinds = new Map(map.edges.map((edge) => [edge.to, edge.kind]));
-  const busiest = Math.max(1, ...map.edges.map((edge) => edge.count));
   return (
     <svg width={placed.width + 32} height={placed.height + 32} viewBox={`-16 -16 ${placed.width + 32} ${placed.height + 32}`} role="img" aria-label={t("map_label")}>
       <defs>
-        <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse"><path d="M1 1 7 4 1 7" class="arrow-head" /></marker>
+        <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M1 1 7 4 1 7" class="arrow-head" /></marker>
       </defs>
-      {map.edges.map((edge) => {
-        const [from, to] = [at.get(edge.from), at.get(edge.to)];
-        return from && to && from !== to ? <EdgeLine key={`${edge.from} ${edge.to} ${edge.kind}`} edge={edge} from={from} to={to} sizes={sizes} busiest={busiest} quiet={selected !== null && selected !== edge.from && selected !== edge.to} /> : null;
-      })}
+      <Edges map={map} placed={placed} sizes={sizes} selected={selected} />
       {placed.nodes.map((node) => (
         <NodeBox key={node.name} node={node} sizes={sizes} service={services.get(node.name)} kind={kinds.get(node.name) ?? "other"} selected={selected === node.name} onSelect={() => services.has(node.name) && onSelect(selected === node.name ? null : node.name)} />
       ))}
@@ -72,24 +68,53 @@ function Diagram({ map, down, selected, onSelect }: { map: ServiceMap; down: boo
   );
 }
 
-function EdgeLine({ edge, from, to, sizes, busiest, quiet }: { edge: Edge; from: Node; to: Node; sizes: Sizes; busiest: number; quiet: boolean }) {
-  const { width, height, down } = sizes;
+function pathOf(from: Node, to: Node, bends: Point[], { width, height, down }: Sizes): { line: string; label: Point } {
   const back = to.layer <= from.layer;
-  const [x1, y1] = down ? [from.x + width / 2, from.y + (back ? 0 : height)] : [from.x + (back ? 0 : width), from.y + height / 2];
-  const [x2, y2] = down ? [to.x + width / 2, to.y + (back ? height : 0)] : [to.x + (back ? width : 0), to.y + height / 2];
-  const bend = (back ? -1 : 1) * Math.max(30, (down ? Math.abs(y2 - y1) : Math.abs(x2 - x1)) * 0.5);
-  const line = down ? `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2 - 3}` : `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2 - 3} ${y2}`;
-  const [x, y] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  const start = down ? { x: from.x + width / 2, y: from.y + (back ? 0 : height) } : { x: from.x + (back ? 0 : width), y: from.y + height / 2 };
+  const end = down ? { x: to.x + width / 2, y: to.y + (back ? height + 3 : -3) } : { x: to.x + (back ? width + 3 : -3), y: to.y + height / 2 };
+  const points = [start, ...bends, end];
+  const parts = points.slice(1).map((point, index) => (index % 2 ? `L${point.x} ${point.y}` : curve(points[index] as Point, point, down, back)));
+  // The label stands near the called end, where the edges of one caller have parted.
+  const last = points.at(-2) as Point;
+  const along = 0.58;
+  const across = eased(along);
+  const label = down ? { x: last.x + (end.x - last.x) * across, y: last.y + (end.y - last.y) * along } : { x: last.x + (end.x - last.x) * along, y: last.y + (end.y - last.y) * across };
+  return { line: `M${start.x} ${start.y}${parts.join("")}`, label };
+}
+
+function Edges({ map, placed, sizes, selected }: { map: ServiceMap; placed: Layout; sizes: Sizes; selected: string | null }) {
+  const at = new Map(placed.nodes.map((node) => [node.name, node]));
+  const busiest = Math.max(1, ...map.edges.map((edge) => edge.count));
+  const drawn = map.edges.flatMap((edge) => {
+    const [from, to] = [at.get(edge.from), at.get(edge.to)];
+    if (!from || !to || from === to) return [];
+    const quiet = selected !== null && selected !== edge.from && selected !== edge.to;
+    return [{ edge, kind: `edge ${edge.kind} ${edge.errors ? "failing" : ""} ${quiet ? "quiet" : ""}`, key: `${edge.from} ${edge.to} ${edge.kind}`, ...pathOf(from, to, placed.bends.get(edge) ?? [], sizes) }];
+  });
   return (
-    <g class={`edge ${edge.kind} ${edge.errors ? "failing" : ""} ${quiet ? "quiet" : ""}`}>
-      <path d={line} style={{ strokeWidth: `${1.2 + 1.8 * Math.sqrt(edge.count / busiest)}px` }} marker-end="url(#arrow)" />
-      <g transform={`translate(${x} ${y})`}>
-        <rect x={-40} y={-16} width={80} height={32} rx={5} class="edge-back" />
-        <text y={-3} class="edge-count">{short(edge.count)}×{edge.errors ? <tspan class="edge-errors"> {short(edge.errors)}✕</tspan> : null}</text>
-        <text y={10} class="edge-time">p95 {duration(edge.p95)}</text>
-      </g>
-    </g>
+    <>
+      {drawn.map(({ edge, kind, key, line }) => (
+        <g key={key} class={kind}><path d={line} style={{ strokeWidth: `${1.2 + 1.8 * Math.sqrt(edge.count / busiest)}px` }} marker-end="url(#arrow)" /></g>
+      ))}
+      {drawn.map(({ edge, kind, key, label }) => (
+        <g key={`label ${key}`} class={kind} transform={`translate(${label.x} ${label.y})`}>
+          <rect x={-41} y={-15} width={82} height={30} rx={5} class="edge-back" />
+          <text y={-3} class="edge-count">{short(edge.count)}×{edge.errors ? <tspan class="edge-errors"> {short(edge.errors)} ✕</tspan> : null}</text>
+          <text y={10} class="edge-time">p95 {duration(edge.p95)}</text>
+        </g>
+      ))}
+    </>
   );
+}
+
+function curve(from: Point, to: Point, down: boolean, back: boolean): string {
+  const bend = (back ? -1 : 1) * Math.max(24, (down ? Math.abs(to.y - from.y) : Math.abs(to.x - from.x)) * 0.5);
+  return down ? `C${from.x} ${from.y + bend} ${to.x} ${to.y - bend} ${to.x} ${to.y}` : `C${from.x + bend} ${from.y} ${to.x - bend} ${to.y} ${to.x} ${to.y}`;
+}
+
+/** How far across the curve is at that share of its length along. */
+function eased(share: number): number {
+  return share * share * (3 - 2 * share);
 }
 
 function NodeBox({ node, sizes, service, kind, selected, onSelect }: { node: Node; sizes: Sizes; service: Service | undefined; kind: Edge["kind"]; selected: boolean; onSelect: () => void }) {
@@ -104,7 +129,7 @@ function NodeBox({ node, sizes, service, kind, selected, onSelect }: { node: Nod
       <text x={service || kind !== "database" ? 14 : 34} y={25} class="node-name">{name}</text>
       <text x={service || kind !== "database" ? 14 : 34} y={43} class="node-text">
         {below}
-        {service && service.errors > 0 ? <tspan class="edge-errors"> · {short(service.errors)} ✕ ({significant((100 * service.errors) / Math.max(1, service.requests))} %)</tspan> : null}
+        {service && service.errors > 0 ? <tspan class="edge-errors"> · {short(service.errors)} ✕{sizes.down ? "" : ` (${significant((100 * service.errors) / Math.max(1, service.requests))} %)`}</tspan> : null}
       </text>
     </g>
   );

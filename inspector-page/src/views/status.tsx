@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { post } from "../api.ts";
-import { AttributeTable, Badge, Copy, Problem, Section, ServiceName } from "../components/parts.tsx";
+import { AttributeTable, Badge, Copy, Problem, Section, ServiceName, ViewHead } from "../components/parts.tsx";
 import { ago, bytes, count } from "../format.ts";
 import { useNow } from "../hooks.ts";
 import { t } from "../i18n.ts";
@@ -17,6 +17,8 @@ export function StatusView() {
   if (!data) return null;
   const { store, endpoints, command } = data;
   return (
+    <div class="view">
+      <ViewHead title={t("view_status")} />
     <div class="scroller padded status-view">
       <div class="cards">
         <Card title={t("receives_at")}>
@@ -44,6 +46,7 @@ export function StatusView() {
       <h2>{t("what_is_instrumented")}</h2>
       {data.instrumentation.length === 0 && <p class="dim">{t("no_processes")}</p>}
       {data.instrumentation.map((one) => <Process key={`${one.service} ${one.instance}`} one={one} />)}
+    </div>
     </div>
   );
 }

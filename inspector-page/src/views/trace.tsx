@@ -122,7 +122,7 @@ function Statements({ trace, spans, selected, onSelect }: { trace: Trace; spans:
         columns={[
           { id: "start", title: t("at"), cell: (one) => <span class="dim">{`+${duration(one.start - start)}`}</span>, sort: (one) => -one.start, right: true },
           { id: "text", title: t("statement"), cell: (one) => <span class="statement-cell"><span class="ellipsis mono" title={one.sql?.text}><SqlText text={(one.sql?.text ?? one.name).replace(/\s+/g, " ").slice(0, 400)} /></span>{one.status === "error" && <Badge kind="error">{t("error")}</Badge>}{(one.sql?.repeats ?? 0) > 1 && <Badge kind={(one.sql?.repeats ?? 0) >= 5 ? "warn" : "quiet"}>×{one.sql?.repeats}</Badge>}</span>, sort: (one) => one.sql?.summary ?? "", class: "grow" },
-          { id: "source", title: t("line_of_code"), cell: (one) => <span class="mono dim ellipsis">{one.sql?.source ?? ""}</span>, sort: (one) => one.sql?.source ?? "", class: "hide-medium" },
+          { id: "source", title: t("line_of_code"), cell: (one) => <span class="mono dim source-cell"><bdi>{one.sql?.source ?? ""}</bdi></span>, sort: (one) => one.sql?.source ?? "", class: "hide-medium route-cell" },
           { id: "duration", title: t("duration"), cell: (one) => <Duration value={one.duration} slow={100} />, sort: (one) => one.duration, right: true },
         ]}
       />
@@ -134,7 +134,7 @@ function TraceLogs({ trace, selected, onSelect }: { trace: Trace; selected: stri
   const { start } = extent(trace.spans, trace.logs);
   return (
     <Table
-      class="logs-table" rows={trace.logs} id={keyOf} sortedBy="time" selected={selected} onSelect={onSelect} label={t("logs")}
+      class="tall" rows={trace.logs} id={keyOf} sortedBy="time" selected={selected} onSelect={onSelect} label={t("logs")}
       columns={[
         { id: "time", title: t("at"), cell: (one) => <span class="dim">{`+${duration(one.time - start)}`}</span>, sort: (one) => -one.time, right: true },
         { id: "level", title: t("level"), cell: (one) => <span class={`severity ${one.severity_number >= 17 ? "error" : one.severity_number >= 13 ? "warn" : one.severity_number >= 9 ? "info" : "quiet"}`}>{one.severity}</span>, sort: (one) => one.severity_number, class: "fit" },
