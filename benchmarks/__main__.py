@@ -9,7 +9,7 @@ import importlib
 import sys
 
 # The request path first.
-BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey")
+BENCHMARKS = ("requests", "sql", "logs", "encode", "redaction", "process", "sentry", "journey", "inspector")
 
 
 def main(names: list[str]) -> int:

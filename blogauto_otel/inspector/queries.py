@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from blogauto_otel.inspector import filters, shapes, sql_text
@@ -15,6 +16,7 @@ from blogauto_otel.inspector.store import Store
 from blogauto_otel.inspector.values import milliseconds
 
 MAX_LIMIT: Final = 500  # rows of one page
+MAX_SOURCES: Final = 10  # lines of code of one statement, the most frequent
 
 
 def requests(store: Store, query: str = "", *, limit: int = 100, before: str | None = None) -> dict[str, Any]:
@@ -208,19 +210,21 @@ def errors(store: Store) -> dict[str, Any]:
 
 def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
     """Statements by their text, those that took the longest in all first."""
-    groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
     with store.reading():
-        for service, statement, *facts in store.read(
-            "SELECT service, statement, duration, is_error, source, trace FROM spans"
-            " JOIN resources ON resources.id = resource WHERE statement IS NOT NULL"
+        for row in store.read(
+            "SELECT resource, statement, duration, trace, is_error, source FROM spans WHERE statement IS NOT NULL"
         ):
-            groups[service, statement].append(facts)
+            groups[row[:2]].append(row[2:])
         texts = {row[0]: row[1:] for row in store.read("SELECT id, system, summary, text FROM statements")}
+        names = dict(store.read("SELECT id, service FROM resources"))
         traces = dict(store.read("SELECT id, trace_id FROM traces"))
+    by_service: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    for (resource, statement), group in groups.items():
+        by_service[names[resource], statement] += group
     found = [
         _statement(service, texts[statement], group, traces, explainer)
-        for (service, statement), group in groups.items()
-        if statement in texts
+        for (service, statement), group in by_service.items()
     ]
     return {"statements": sorted(found, key=lambda one: -one["total"])}
 
@@ -228,17 +232,18 @@ def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
 def _statement(
     service: str, texts: Sequence[str], group: Sequence[Any], traces: Mapping[int, bytes], explainer: Explainer
 ) -> dict[str, Any]:
-    durations = sorted(facts[0] for facts in group)
-    slowest = max(group, key=lambda facts: facts[0])
-    sources = Counter(facts[2] for facts in group if facts[2])
-    per_trace = Counter(facts[3] for facts in group)
+    durations, where, failed, sources = zip(*group, strict=True)
+    ordered = sorted(durations)
     return {
         "service": service, "system": texts[0], "summary": texts[1], "text": texts[2], "count": len(group),
         "formatted": sql_text.formatted(texts[2], texts[0]),
-        "total": milliseconds(sum(durations)), "p50": percentile(durations, 0.5), "p95": percentile(durations, 0.95),
-        "max": milliseconds(durations[-1]), "errors": sum(facts[1] for facts in group),
-        "repeated_in": sum(count >= REPEATED for count in per_trace.values()),
-        "sources": [{"source": source, "count": count} for source, count in sources.most_common(10)],
-        "slowest_trace_id": traces[slowest[3]].hex() if slowest[3] in traces else None,
+        "total": milliseconds(sum(durations)), "p50": percentile(ordered, 0.5), "p95": percentile(ordered, 0.95),
+        "max": milliseconds(ordered[-1]), "errors": sum(failed),
+        "repeated_in": sum(count >= REPEATED for count in Counter(where).values()),
+        "sources": [
+            {"source": source, "count": count}
+            for source, count in Counter(filter(None, sources)).most_common(MAX_SOURCES)
+        ],
+        "slowest_trace_id": traces[max(group, key=itemgetter(0))[1]].hex(),
         "can_explain": explainer.can_explain(texts[0], texts[2]),
     }  # fmt: skip

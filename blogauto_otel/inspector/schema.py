@@ -23,7 +23,6 @@ CREATE TABLE IF NOT EXISTS spans (
     is_error INTEGER NOT NULL, statement INTEGER, peer TEXT, source TEXT, name TEXT NOT NULL, scope TEXT NOT NULL,
     payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS spans_of_trace ON spans (trace, span_id);
-CREATE INDEX IF NOT EXISTS spans_of_statement ON spans (statement) WHERE statement IS NOT NULL;
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,
     service TEXT NOT NULL, kind TEXT NOT NULL, method TEXT, route TEXT, name TEXT NOT NULL, path TEXT,

@@ -20,9 +20,9 @@ UNION ALL
 SELECT caller.service, span.peer, CASE WHEN span.statement IS NOT NULL THEN 'database' WHEN span.kind = 4
     THEN 'messaging' ELSE 'http' END, span.duration, span.is_error
 FROM spans AS span JOIN resources AS caller ON caller.id = span.resource
-WHERE span.peer IS NOT NULL AND NOT EXISTS (
+WHERE span.peer IS NOT NULL AND (span.statement IS NOT NULL OR NOT EXISTS (
     SELECT 1 FROM spans AS child WHERE child.trace = span.trace AND child.parent_id = span.span_id
-    AND child.kind IN (2, 5))
+    AND child.kind IN (2, 5)))
 """
 
 

@@ -274,7 +274,7 @@ class Store:
         self._database.execute("UPDATE logs SET trace = NULL WHERE trace <= ?", (last,))
         self._database.execute("UPDATE errors SET trace = NULL WHERE trace <= ?", (last,))
         self._database.execute(
-            "DELETE FROM statements WHERE NOT EXISTS (SELECT 1 FROM spans WHERE spans.statement = statements.id)"
+            "DELETE FROM statements WHERE id NOT IN (SELECT statement FROM spans WHERE statement IS NOT NULL)"
         )
         self._requests.forget_until(last)
         self._ids.clear()
