@@ -81,6 +81,7 @@ export function instant(time: number): string {
 
 /** How long ago an instant was, in words. */
 export function ago(time: number, now: number = Date.now()): string {
+  if (!time) return "–";
   const seconds = Math.max(0, (now - time) / 1000);
   if (seconds < 2) return t("now");
   if (seconds < 100) return t("seconds_ago", { n: Math.round(seconds) });

@@ -15,6 +15,6 @@ setLanguage(preferred(read("language"), navigator.language));
 document.documentElement.lang = preferred(read("language"), navigator.language);
 const target = document.getElementById("app");
 get<ServiceMap>("/api/services")
-  .then(({ services }) => assign([...services].sort((a, b) => a.first - b.first || a.name.localeCompare(b.name)).map((one) => one.name)))
+  .then(({ services }) => assign([...services].sort((a, b) => (a.first || Infinity) - (b.first || Infinity) || a.name.localeCompare(b.name)).map((one) => one.name)))
   .catch(() => undefined) // the page says itself when the server is not there
   .finally(() => target && render(<App />, target));

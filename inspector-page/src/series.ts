@@ -1,10 +1,24 @@
 /** The points of a series as what a chart draws. */
 
-import type { HistogramPoint, Metric, NumberPoint, Series } from "./types.ts";
+import type { Attributes, HistogramPoint, Metric, NumberPoint, Series } from "./types.ts";
+
+const INSTANCE = "service.instance.id";
+const INTERNAL = /^(blogauto_otel|otel\.sdk)\./;
 
 export interface Plotted {
   times: number[]; // Unix seconds
   lines: { label: string; values: (number | null)[] }[];
+}
+
+/** Each series' own attributes: without the instance where all series have the same, else its first characters, last. */
+export function labels(series: Series[]): Attributes[] {
+  const several = new Set(series.map((one) => one.attributes[INSTANCE])).size > 1;
+  return series.map(({ attributes: { [INSTANCE]: instance, ...rest } }) => (several && instance !== undefined ? { ...rest, instance: String(instance).slice(0, 8) } : rest));
+}
+
+/** Metrics in the order of their names; those about the export of telemetry itself come last. */
+export function byName(a: Metric, b: Metric): number {
+  return Number(INTERNAL.test(a.name)) - Number(INTERNAL.test(b.name)) || a.name.localeCompare(b.name);
 }
 
 /** Counters as increase per second, histograms as percentiles, everything else as it is. */

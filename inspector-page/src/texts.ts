@@ -173,6 +173,7 @@ export const texts = {
   line_of_code: ["Line of code", "코드 위치"],
   copy_source: ["Copy file and line", "파일과 행 복사"],
   copy_sql: ["Copy the SQL", "SQL 복사"],
+  library_frames: ["{n} frames of libraries", "라이브러리 프레임 {n}개"],
   copy_stack: ["Copy the stack trace", "스택 트레이스 복사"],
   copy: ["Copy", "복사"],
   copied: ["Copied", "복사됨"],

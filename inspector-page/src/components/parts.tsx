@@ -6,6 +6,7 @@ import { colorOf } from "../colors.ts";
 import { duration as formatted, valueText } from "../format.ts";
 import { t } from "../i18n.ts";
 import { tokens } from "../sql.ts";
+import { parts } from "../stack.ts";
 import type { Attributes, Failure } from "../types.ts";
 import { Icon } from "./icons.tsx";
 
@@ -160,7 +161,7 @@ export function Stack({ failure }: { failure: Failure }) {
       </p>
       {failure.stacktrace && (
         <div class="code-block">
-          <pre class="code stack">{stackLines(failure.stacktrace.trimEnd())}</pre>
+          <pre class="code stack"><StackLines text={failure.stacktrace} /></pre>
           <Copy text={failure.stacktrace} label={t("copy_stack")} />
         </div>
       )}
@@ -168,17 +169,19 @@ export function Stack({ failure }: { failure: Failure }) {
   );
 }
 
-const LIBRARY = /site-packages|dist-packages|node_modules|\/lib\/python3|<frozen /;
-
-/** A stack trace in which the frames of libraries are quieter than those of the application. */
-function stackLines(text: string) {
-  let quiet = false;
-  return text.split("\n").map((line, index) => {
-    if (/^\s+File "/.test(line) || /^\s+at /.test(line)) quiet = LIBRARY.test(line);
-    else if (/^\S/.test(line)) quiet = false;
-    const kind = /^\s+File "/.test(line) ? "frame" : /^\S/.test(line) ? "said" : "";
-    return <span key={index} class={`${kind} ${quiet ? "library" : ""}`}>{`${line}\n`}</span>;
-  });
+function StackLines({ text }: { text: string }) {
+  const [all, setAll] = useState(false);
+  return (
+    <>
+      {parts(text).map((part, index) =>
+        part.library && !all ? (
+          <button key={index} type="button" class="folded-frames" onClick={() => setAll(true)}>{t("library_frames", { n: part.frames })}</button>
+        ) : (
+          part.lines.map((line, number) => <span key={`${index} ${number}`} class={part.library ? "library" : /^\S/.test(line) ? "said" : ""}>{`${line}\n`}</span>)
+        ),
+      )}
+    </>
+  );
 }
 
 export function Section({ title, count, children, actions }: { title: string; count?: number | undefined; children: ComponentChildren; actions?: ComponentChildren }) {

@@ -9,7 +9,7 @@ import { useKeys, useSeen } from "../hooks.ts";
 import { t } from "../i18n.ts";
 import { useData } from "../live.ts";
 import { address, goInPlace, type Route } from "../route.ts";
-import { latest, plotted } from "../series.ts";
+import { byName, labels, latest, plotted } from "../series.ts";
 import type { Metric, MetricSeries, Series } from "../types.ts";
 
 const FEW = 8; // series that are shown at first
@@ -20,7 +20,7 @@ export function MetricsView({ route }: { route: Route }) {
   const setQuery = (to: string): void => goInPlace(address("metrics", [], { q: to }));
   useKeys({ Escape: () => setQuery("") });
   if (error && !data) return <Problem text={error} />;
-  const all = [...(data?.metrics ?? [])].sort((a, b) => a.service.localeCompare(b.service) || a.name.localeCompare(b.name));
+  const all = [...(data?.metrics ?? [])].sort((a, b) => a.service.localeCompare(b.service) || byName(a, b));
   if (data && all.length === 0) return <Empty title={t("no_metrics")} />;
   const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
   const found = all.filter((one) => terms.every((term) => `${one.name} ${one.description} ${one.service} ${one.type}`.toLowerCase().includes(term)));
@@ -52,6 +52,7 @@ function MetricPanel({ metric }: { metric: Metric }) {
   const [all, setAll] = useState(false);
   const { data } = useData<MetricSeries>(seen ? `/api/metrics/${encodeURIComponent(metric.id)}` : null, 2000);
   const series = [...(data?.series ?? [])].sort((a, b) => (latest(b, metric.type) ?? 0) - (latest(a, metric.type) ?? 0));
+  const names = labels(series).map(attributeLine);
   const shown = all ? series : series.slice(0, FEW);
   return (
     <article class="metric" ref={frame}>
@@ -61,16 +62,15 @@ function MetricPanel({ metric }: { metric: Metric }) {
         {metric.description && <p class="dim">{metric.description}</p>}
       </header>
       <div class="charts" style={{ minHeight: seen ? undefined : `${Math.min(metric.series, 4) > 0 ? 130 : 0}px` }}>
-        {shown.map((one, index) => <SeriesChart key={attributeLine(one.attributes) || index} series={one} metric={metric} />)}
+        {shown.map((one, index) => <SeriesChart key={attributeLine(one.attributes) || index} series={one} label={names[index] ?? ""} metric={metric} />)}
       </div>
       {series.length > FEW && <button type="button" class="button" onClick={() => setAll(!all)}>{t(all ? "show_fewer" : "show_all_series", { n: count(series.length) })}</button>}
     </article>
   );
 }
 
-function SeriesChart({ series, metric }: { series: Series; metric: Metric }) {
+function SeriesChart({ series, label, metric }: { series: Series; label: string; metric: Metric }) {
   const value = latest(series, metric.type);
-  const label = attributeLine(series.attributes);
   return (
     <figure class="chart">
       <figcaption>
