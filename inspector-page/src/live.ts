@@ -126,8 +126,8 @@ export function usePages<T>(
   held: () => boolean,
 ): Pages<T> {
   const { tick } = useLive();
-  const [state, setState] = useState<{ key: string; items: T[]; next: string | null; total: number; error: string | null; pending: T[] }>({
-    key: "", items: [], next: null, total: 0, error: null, pending: [],
+  const [state, setState] = useState<{ key: string | null; items: T[]; next: string | null; total: number; error: string | null; pending: T[] }>({
+    key: null, items: [], next: null, total: 0, error: null, pending: [],
   });
   const current = useRef(state);
   current.current = state;
@@ -185,7 +185,11 @@ export function usePages<T>(
       .current(null)
       .then(
         (page) => alive.current && asked === wanted.current && apply(page),
-        (error: unknown) => alive.current && asked === wanted.current && setState((before) => ({ ...before, key: asked, items: before.key === asked ? before.items : [], error: String((error as Error).message) })),
+        (error: unknown) => {
+          if (!alive.current || asked !== wanted.current) return;
+          anew.current = true; // the items that stay are those of the former query
+          setState((before) => ({ ...before, key: asked, error: String((error as Error).message) }));
+        },
       )
       .finally(() => {
         busy.current = false;
@@ -242,7 +246,7 @@ export function usePages<T>(
     items: state.items, // the former list stays until the new one is there
     total: state.total,
     error: ours ? state.error : null,
-    loading: state.key === "",
+    loading: state.key === null,
     fresh: state.pending.length,
     more,
     release,

@@ -14,7 +14,7 @@ import { has, replaced, valueOf, word, words, type Suggestion } from "../query.t
 import { address, go, goInPlace, type Route } from "../route.ts";
 import type { Endpoint, Paged, Request, ServiceMap } from "../types.ts";
 
-const PAGE = 100;
+const PAGE = 200;
 
 export function loadRequests(query: string, before: string | null, limit = PAGE): Promise<Paged<Request>> {
   return get<{ requests: Request[]; next: string | null; total: number }>(url("/api/requests", { q: query, limit, before })).then(({ requests, next, total }) => ({ items: requests, next, total }));
