@@ -45,9 +45,8 @@ export function rates(points: NumberPoint[]): (number | null)[] {
   });
 }
 
-/** The last value: a counter's total, a histogram's p95. */
+/** The last known value: a counter's total, a histogram's p95. */
 export function latest(series: Series, type: Metric["type"]): number | null {
-  const point = series.points.at(-1);
-  if (!point) return null;
-  return type === "histogram" ? (point as HistogramPoint).p95 : (point as NumberPoint).value;
+  if (type === "histogram") return (series.points as HistogramPoint[]).findLast((point) => point.p95 !== null)?.p95 ?? null;
+  return (series.points as NumberPoint[]).at(-1)?.value ?? null;
 }

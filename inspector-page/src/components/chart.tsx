@@ -11,6 +11,8 @@ import type { Exemplar } from "../types.ts";
 import { resolved } from "./scatter.tsx";
 
 const HEIGHT = 104;
+const LEAST_SECONDS = 30; // of the time axis
+const FEW_POINTS = 40; // are drawn as points, too: a line needs two without a gap
 
 interface Props {
   plotted: Plotted;
@@ -50,10 +52,10 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
     return {
       width,
       height: HEIGHT,
-      padding: [6, 8, 0, 0],
+      padding: [6, 26, 0, 0],
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, y: false },
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? (high ?? 0) * 1.15 : 1] } },
+      scales: { x: { range: (_, low, high) => [Math.min(low ?? 0, (high ?? 0) - LEAST_SECONDS), high ?? 1] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? (high ?? 0) * 1.15 : 1] } },
       axes: [
         { stroke: color("--text-3"), font, size: 25, gap: 8, space: 70, grid: { show: false }, ticks: { show: false }, values: (_, splits) => splits.map((one) => clockSeconds(one * 1000)) },
         { stroke: color("--text-3"), font, size: 56, gap: 4, space: 26, grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, values: (_, splits) => splits.map(text) },
@@ -66,7 +68,7 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
           width: line.label === "p95" || line.label === "" ? 1.6 : 1,
           ...(line.label === "" ? { fill: `color-mix(in srgb, ${strokes[index]} 12%, transparent)` } : {}),
           ...(line.label === "p50" ? { dash: [3, 3] } : {}),
-          points: { show: (self: uPlot) => self.data[0].length < 2 },
+          points: { show: (self: uPlot) => isSparse(self.data[index + 1] ?? []), size: 4, fill: strokes[index] as string },
         })),
       ],
       hooks: {
@@ -83,7 +85,7 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
     context.save();
     context.strokeStyle = context.fillStyle = stroke;
     for (const one of current.current.exemplars) {
-      const [x, y] = place(self, one, true);
+      const [x, y] = place(self, one, rate, true);
       if (x < self.bbox.left || x > self.bbox.left + self.bbox.width) continue;
       context.beginPath();
       context.moveTo(x, y - 3.5 * ratio);
@@ -101,7 +103,7 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
     let best: Exemplar | null = null;
     let distance = 12 ** 2;
     for (const one of current.current.exemplars) {
-      const [x, y] = place(self, one, false);
+      const [x, y] = place(self, one, rate, false);
       const away = (x - left) ** 2 + (y - top) ** 2;
       if (away < distance) [best, distance] = [one, away];
     }
@@ -140,9 +142,16 @@ export function Chart({ plotted, unit, rate, exemplars }: Props) {
   );
 }
 
-function place(self: uPlot, one: Exemplar, canvas: boolean): [number, number] {
-  const top = self.scales["y"]?.max ?? 0;
-  return [self.valToPos(one.time / 1000, "x", canvas), self.valToPos(Math.min(one.value, top), "y", canvas)];
+/** Whether points stand alone between gaps. */
+function isSparse(values: ArrayLike<number | null | undefined>): boolean {
+  const known = Array.from(values).filter((one) => one !== null && one !== undefined).length;
+  return known < 2 || (known < FEW_POINTS && known < values.length);
+}
+
+/** Where an exemplar stands: on its value, but on the axis of a rate, which its value does not measure. */
+function place(self: uPlot, one: Exemplar, rate: boolean, canvas: boolean): [number, number] {
+  const value = rate ? 0 : Math.min(one.value, self.scales["y"]?.max ?? 0);
+  return [self.valToPos(one.time / 1000, "x", canvas), self.valToPos(value, "y", canvas)];
 }
 
 function data(plotted: Plotted): uPlot.AlignedData {

@@ -61,7 +61,7 @@ export function Waterfall({ trace, selected, onSelect }: Props) {
             <button type="button" class="chip small" onClick={foldAll}>{t(folded.size ? "unfold_all" : "fold_all")}</button>
           </span>
           <span class="wf-times">
-            {marks.map((at, number) => (
+            {marks.filter((at) => at / range.duration < 0.94).map((at, number) => (
               <span key={at} class={`wf-tick ${at / range.duration > 0.9 ? "at-end" : ""}`} style={{ left: `${(at / range.duration) * 100}%` }}>{number === 0 ? "0" : duration(at).replace(/\.0+ /, " ")}</span>
             ))}
           </span>
@@ -152,13 +152,13 @@ function RunBars({ row, range }: { row: RunRow; range: Range }) {
   const right = percent(last.start + last.duration, range);
   const shown = row.spans.length > 200 ? row.spans.filter((_, index) => index % Math.ceil(row.spans.length / 200) === 0) : row.spans;
   const left = percent((row.spans[0] as Span).start, range);
-  const outside = right < 82 ? "after" : left > 18 ? "before" : "inside";
+  const outside = right < 82 ? "after" : left > 12 ? "before" : "inside";
   return (
     <>
       {shown.map((span) => (
         <span key={span.span_id} class="bar sql" style={{ left: `${percent(span.start, range)}%`, width: `max(1.5px, ${percent(span.start + span.duration, range) - percent(span.start, range)}%)`, "--bar": colorOf(span.service) }} />
       ))}
-      <span class={`bar-label ${outside}`} style={outside === "after" ? { left: `${right}%` } : outside === "before" ? { right: `${100 - left}%` } : { right: `${100 - right}%` }}>{duration(row.duration)}</span>
+      <span class={`bar-label run ${outside}`} style={outside === "after" ? { left: `${right}%` } : outside === "before" ? { right: `${100 - left}%` } : { right: `${100 - right}%` }}>{duration(row.duration)}</span>
     </>
   );
 }
