@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testkit.ports import LOOPBACK, free_port
-from testkit.processes import TIMEOUT, Process, eventually, get, running
+from testkit.ports import free_port
+from testkit.processes import TIMEOUT, Process, eventually, running
 
 SCRIPTS = Path(sys.executable).parent
 ADDRESS = re.compile(r"blogauto-otel dev: (http://\S+)")
@@ -34,20 +34,12 @@ class InspectedBlog:
 def inspected_blog(folder: Path, **variables: str) -> Iterator[InspectedBlog]:
     """`blogauto-otel dev -- uvicorn examples.blog.main:app`, with database and log in the folder."""
     port = free_port()
-    database = f"{folder / 'blog.db'}"
+    database = folder / "blog.db"
     server = [str(SCRIPTS / "uvicorn"), "examples.blog.main:app", "--port", str(port)]
     dev = [str(SCRIPTS / "blogauto-otel"), "dev", "--port", str(free_port()), "--database", f"sqlite:///{database}"]
-    env = {"OTEL_SERVICE_NAME": "blog", "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{database}", **variables}
-    with running([*dev, "--", *server], folder / "dev.log", **env) as process:
+    variables = {"OTEL_SERVICE_NAME": "blog", "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{database}", **variables}
+    with running([*dev, "--", *server], folder / "dev.log", port=port, **variables) as process:
         found = eventually(lambda: ADDRESS.search(process.output), timeout=TIMEOUT, what="the address of the page")
         assert found is not None
-        url = f"http://{LOOPBACK}:{port}"
-        eventually(lambda: _answers(url), timeout=TIMEOUT, what=f"the blog, {process.output}")
-        yield InspectedBlog(process, url, found[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        return get(f"{url}/api/health")[0] == 200
-    except OSError:
-        return False
+        process.wait_until_it_answers("/api/health")
+        yield InspectedBlog(process, process.url, found[1])

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from examples import traffic
 from testkit import sending
 from testkit.browser import chromium
 from testkit.inspected import InspectedBlog, inspected_blog
 from testkit.processes import ROOT, get
-from testkit.sending import event, histogram, logs, metrics, record, traces
+from testkit.sending import event, histogram, logs, metrics, pairs, record, traces
 from tests.inspector import serving
 from tests.inspector.serving import below, select
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Dialog, Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 
@@ -59,14 +60,19 @@ def visit(
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     wrong: list[str] = []
-    origin = re.match(r"http://[^/]+/", address)[0]  # type: ignore[index]
-    page.on("console", lambda message: message.type in {"error", "warning"} and wrong.append(message.text))
+    origin = address.partition("?")[0]
+
+    def elsewhere(url: str) -> list[str]:
+        return [] if url.startswith((origin, "data:")) else [f"request to {url}"]
+
+    def dismiss(dialog: Dialog) -> None:
+        wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("console", lambda message: wrong.extend([message.text] if message.type in {"error", "warning"} else []))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    page.on(
-        "request",
-        lambda request: request.url.startswith((origin, "data:")) or wrong.append(f"request to {request.url}"),
-    )
+    page.on("dialog", dismiss)
+    page.on("request", lambda request: wrong.extend(elsewhere(request.url)))
     try:
         page.goto(address)
         page.wait_for_selector("main")
@@ -283,7 +289,8 @@ def test_the_theme_follows_the_system_and_can_be_chosen(browser: Browser, blog: 
 
 
 def test_hostile_telemetry_is_text(browser: Browser) -> None:
-    request = serving.get(f"/{HOSTILE}", status=500, **{HOSTILE: HOSTILE, "url.path": HOSTILE})
+    request = serving.get(f"/{HOSTILE}", status=500)
+    request.attributes.extend(pairs({HOSTILE: HOSTILE, "exception.note": [HOSTILE]}))
     request.name = HOSTILE
     request.status.code, request.status.message = sending.ERROR, HOSTILE
     failure = {"exception.type": HOSTILE, "exception.message": HOSTILE, "exception.stacktrace": HOSTILE}
@@ -314,7 +321,10 @@ def test_hostile_telemetry_is_text(browser: Browser) -> None:
 
 def test_five_thousand_spans_in_one_trace_stay_usable(browser: Browser) -> None:
     request = serving.get("/many", seconds=5.0)
-    spans = [below(request, sending.span(f"step {number}", kind=1, seconds=4.0)) for number in range(5000)]
+    spans = [
+        below(request, sending.span(f"step {number}", kind=Span.SPAN_KIND_INTERNAL, seconds=4.0))
+        for number in range(5000)
+    ]
     for number, span in enumerate(spans):
         span.start_time_unix_nano += number * 100_000
     with serving.page() as served:

@@ -1,6 +1,6 @@
 /** The keys, and the words of the query language. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t, type Key } from "../i18n.ts";
 import { Icon } from "./icons.tsx";
 
@@ -35,8 +35,8 @@ const WORDS: [string, Key][] = [
 
 export function Help({ onClose }: { onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
+  useLayoutEffect(() => {
+    dialog.current?.showModal(); // before the next key arrives
   }, []);
   return (
     <dialog ref={dialog} class="help" tabIndex={-1} autofocus aria-label={t("keyboard")} onClose={onClose} onClick={(event) => event.target === dialog.current && onClose()}>

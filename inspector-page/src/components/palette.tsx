@@ -1,6 +1,6 @@
 /** The command palette: commands, routes, and a trace by its id. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../i18n.ts";
 import { useData } from "../live.ts";
 import { address, go } from "../route.ts";
@@ -22,8 +22,8 @@ export function Palette({ commands, onClose }: { commands: Command[]; onClose: (
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState(0);
   const endpoints = useData<{ endpoints: Endpoint[] }>("/api/endpoints", 5000).data?.endpoints ?? [];
-  useEffect(() => {
-    dialog.current?.showModal();
+  useLayoutEffect(() => {
+    dialog.current?.showModal(); // before the next key arrives
   }, []);
   const typed = text.trim();
   const found = [

@@ -14,8 +14,13 @@ import type { Endpoint } from "../types.ts";
 
 const key = (one: Endpoint): string => `${one.service} ${one.method} ${one.route}`;
 
+/** The route; null for requests that no route answered, which are named by their method. */
+function routeOf(one: Endpoint): string | null {
+  return one.route === one.method ? null : one.route;
+}
+
 export function queryOf(one: Endpoint): string {
-  return [one.route ? word("route:", one.route) : "", one.method ? `method:${one.method}` : "", word("service:", one.service)].filter(Boolean).join(" ");
+  return [routeOf(one) ? word("route:", one.route ?? "") : "", one.method ? `method:${one.method}` : "", word("service:", one.service)].filter(Boolean).join(" ");
 }
 
 export function EndpointsView() {
@@ -36,7 +41,7 @@ export function EndpointsView() {
         rows={rows} id={key} sortedBy="p95" selected={selected} onSelect={select} onOpen={open} label={t("endpoints")}
         columns={[
           { id: "method", title: t("method"), cell: (row) => <Method method={row.method} />, sort: (row) => row.method ?? "", class: "fit hide-narrow" },
-          { id: "route", title: t("route"), cell: (row) => <span class="route-line"><span class="narrow-only"><Method method={row.method} /></span><span class="main ellipsis">{row.route ?? t("no_route")}</span></span>, sort: (row) => row.route ?? "", class: "grow" },
+          { id: "route", title: t("route"), cell: (row) => <span class="route-line"><span class="narrow-only"><Method method={row.method} /></span><span class="main ellipsis">{routeOf(row) ?? t("no_route")}</span></span>, sort: (row) => row.route ?? "", class: "grow" },
           { id: "count", title: t("count"), cell: (row) => count(row.count), sort: (row) => row.count, right: true },
           { id: "errors", title: t("errors"), cell: (row) => <ErrorShare count={row.count} errors={row.errors} />, sort: (row) => row.errors / Math.max(1, row.count), right: true },
           { id: "p50", title: "p50", cell: (row) => <Duration value={row.p50} />, sort: (row) => row.p50, right: true, class: "hide-narrow" },
