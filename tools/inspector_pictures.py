@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -35,7 +35,10 @@ TARGET: Final = ROOT / "docs" / "pictures" / "inspector"
 MAX_BYTES: Final = 150_000
 WIDE: Final = (1280, 760)
 NARROW: Final = (400, 800)
-COLOURS: Final = 256  # of the palette of a picture
+EXACT: Final = 32
+COLOURS: Final = 256  # of a palette
+
+Colour = tuple[int, int, int]
 
 WEB: Final = {"service.name": "web", "service.version": "2.3.0", "telemetry.sdk.language": "nodejs"}
 SEARCH: Final = {"service.name": "search", "service.version": "0.9.1", "telemetry.sdk.language": "python"}
@@ -212,16 +215,36 @@ def _found(blog: InspectedBlog) -> Mapping[str, Any]:
     }
 
 
+def _distance(one: Colour, other: Colour) -> int:
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1]), abs(one[2] - other[2]))
+
+
+def _palette_of(colours: Sequence[Colour]) -> list[Colour]:
+    """At most 256 of the colours: the commonest, which come first, and none of the others far from one of them."""
+    kept: list[Colour] = []
+    for distance in (10, 16, 24, 40):
+        kept = list(colours[:EXACT])  # surfaces and lines
+        for one in colours[EXACT:]:
+            if all(_distance(one, other) >= distance for other in kept):
+                kept.append(one)
+        if len(kept) <= COLOURS:
+            break
+    return kept[:COLOURS]
+
+
 def _optimised(shot: bytes) -> bytes:
-    """The picture with a palette, small enough for a repository: the commonest colours exactly, the rest nearly."""
+    """The picture with a palette, small enough for a repository. Pillow's own palettes shift white and the greys."""
     image = Image.open(io.BytesIO(shot)).convert("RGB")
     counted = sorted(image.getcolors(image.width * image.height) or [], reverse=True, key=lambda found: found[0])
-    common = [channel for _count, colour in counted[: COLOURS // 2] for channel in cast("tuple[int, int, int]", colour)]
-    others = image.quantize(COLOURS // 2, Image.Quantize.MAXCOVERAGE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette(common + others)
+    colours = [cast("Colour", colour) for _count, colour in counted]
+    palette = _palette_of(colours)
+    nearest = {one: min(range(len(palette)), key=lambda index: _distance(one, palette[index])) for one in colours}
+    pixels = image.tobytes()
+    indices = bytes(nearest[pixels[at], pixels[at + 1], pixels[at + 2]] for at in range(0, len(pixels), 3))
+    drawn = Image.frombytes("P", image.size, indices)
+    drawn.putpalette([channel for colour in palette for channel in colour])
     written = io.BytesIO()
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    drawn.save(written, "PNG", optimize=True)
     return written.getvalue()
 
 
