@@ -44,7 +44,9 @@ def served() -> Iterator[Page]:
         line = record("card\ndeclined \x1b[31m", severity=13, text="WARN")
         line.trace_id, line.span_id = request.trace_id, request.span_id
         running.send(
-            traces([request, *[select(request, **source) for _ in range(12)], *[get(f"/{n}") for n in range(30)]]),
+            traces(
+                [request, *[select(request, attributes=source) for _ in range(12)], *[get(f"/{n}") for n in range(30)]]
+            ),
             logs([line]),
             metrics([counter("orders", 3, {"kind": "book"})]),
         )

@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -51,14 +52,9 @@ def test_the_exporters_of_opentelemetry_deliver_all_three_signals(served: Page) 
     metering = MeterProvider([reader], resource=SHOP)
     logging_ = LoggerProvider(resource=SHOP)
     logging_.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{served.endpoint}/v1/logs")))
-    logger = logging.getLogger("shop.orders")
-    logger.addHandler(handler := LoggingHandler(logger_provider=logging_))
-    try:
-        with tracing.get_tracer("shop").start_as_current_span("order") as current:
-            logger.error("card declined")
-            metering.get_meter("shop").create_counter("orders").add(1)
-    finally:
-        logger.removeHandler(handler)
+    with tracing.get_tracer("shop").start_as_current_span("order") as current:
+        logging_.get_logger("shop.orders").emit(body="card declined", severity_number=SeverityNumber.ERROR)
+        metering.get_meter("shop").create_counter("orders").add(1)
     metering.force_flush()
     for provider in (tracing, metering, logging_):
         provider.shutdown()

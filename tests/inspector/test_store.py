@@ -44,7 +44,7 @@ def test_the_database_does_not_grow_beyond_its_bytes() -> None:
     limit = 2 * 2**20
     store = Store(limits=Limits(max_bytes=limit))
     for number in range(100):
-        add(store, get(f"/{number}", large="x" * 50_000))
+        add(store, get(f"/{number}", {"large": "x" * 50_000}))
         store.add_logs(rows.logs(logs([record("y" * 20_000)])))
         assert store.used_bytes() <= limit
     assert paths(store)[0] == "/99"
