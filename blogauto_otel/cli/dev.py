@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -181,13 +180,11 @@ def _answer_agent(inspector: Inspector) -> None:
 
 def _wait_for_signal() -> int:
     """Wait for Ctrl-C or SIGTERM, which are how this ends: exit status 0."""
-    ended = threading.Condition(threading.RLock())
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: received.append(number))
-    with ended:
-        while not received:
-            ended.wait(0.2)
+    while not received:
+        time.sleep(0.2)
     return 0
 
 
