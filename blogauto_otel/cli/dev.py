@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -78,10 +79,15 @@ def run(chosen: argparse.Namespace) -> int:
     command = Command(arguments) if arguments else None
     try:
         inspector = _inspector(chosen, command)
+    except (OSError, sqlite3.Error) as error:
+        return _fail(f"{chosen.keep} cannot be used: {error}")
+    try:
         with running(inspector, port=chosen.port, folder=chosen.keep, standard_ports=command is None) as served:
             return _serve(chosen, served, command)
     except OSError as error:
         return _fail(f"{error.strerror or error}{f' (--port {chosen.port})' if chosen.port else ''}")
+    finally:
+        inspector.store.close()
 
 
 def _problem(chosen: argparse.Namespace) -> str | None:
@@ -129,18 +135,15 @@ def _serve(chosen: argparse.Namespace, served: Running, command: Command | None)
     inspector.ingest.drain(2.0)
     if finish is not None:
         finish()
-    inspector.ingest.stop(2.0)
-    inspector.store.close()
     return status
 
 
 def _announce(chosen: argparse.Namespace, served: Running, command: Command | None) -> None:
     """One line: where the page is, and where services that already run send to."""
     inspector = served.inspector
-    place = f"http://127.0.0.1:{served.port}/mcp and standard input" if chosen.mcp else served.address
     grpc = f" and {inspector.grpc_endpoint} (gRPC)" if inspector.grpc_endpoint else ""
     sources = f"; OTLP at {inspector.http_endpoint}{grpc}" if command is None else ""
-    print(f"blogauto-otel dev: {place}{sources}", file=sys.stderr, flush=True)
+    print(f"blogauto-otel dev: {served.address}{sources}", file=sys.stderr, flush=True)
     if chosen.open:
         import webbrowser
 

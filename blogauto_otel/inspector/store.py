@@ -20,6 +20,7 @@ from blogauto_otel.inspector.rows import Error, LogRow, Resource, SpanRow, State
 MAX_BYTES: Final = 256 * 2**20
 MAX_SPANS: Final = 50_000
 FILE: Final = "inspector.db"
+LOCK_SECONDS: Final = 0.5  # to wait for another process that closes the file
 
 _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batches
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
@@ -135,7 +136,7 @@ class Store:
         """Write what is kept to disk."""
         self.refresh()
         with self._lock:
-            self._database.close()
+            self._database.close()  # later reads and writes fail
 
     # --- reading
 
@@ -312,8 +313,8 @@ def _open(folder: Path | None) -> sqlite3.Connection:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = str(_own_file(folder / FILE))
-    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    for pragma in ("journal_mode = WAL", "synchronous = OFF", "temp_store = MEMORY"):
+    database = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = OFF", "temp_store = MEMORY"):
         database.execute(f"PRAGMA {pragma}")
     database.executescript(schema.TABLES)
     database.execute(f"PRAGMA user_version = {schema.VERSION}")
@@ -323,7 +324,7 @@ def _open(folder: Path | None) -> sqlite3.Connection:
 def _own_file(path: Path) -> Path:
     """The file, created for this user only; a file of other tables is put aside."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with sqlite3.connect(path) as database:
+    with sqlite3.connect(path, timeout=LOCK_SECONDS) as database:
         version = database.execute("PRAGMA user_version").fetchone()[0]
     database.close()
     if version not in (0, schema.VERSION):

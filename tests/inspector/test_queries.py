@@ -158,6 +158,7 @@ def test_a_request_is_found_by_the_beginning_of_its_trace_id(requests: Store) ->
         ("colour:red", "unknown field 'colour'"),
         ("trace:xyz", "hexadecimal"),
         ("status:", "a value is missing"),
+        ("a " * 1000, "longer than 1000 characters"),
     ],
 )
 def test_a_word_that_cannot_be_understood_is_named(requests: Store, query: str, message: str) -> None:

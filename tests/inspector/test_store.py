@@ -123,6 +123,13 @@ def test_what_is_kept_is_there_after_a_restart_and_for_this_user_only(tmp_path: 
     assert {path.stat().st_mode & 0o077 for path in folder.iterdir()} == {0}
 
 
+def test_a_kept_file_is_used_by_one_process(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Store(tmp_path)
+    store.close()
+
+
 def test_a_kept_file_of_another_version_is_put_aside(tmp_path: Path) -> None:
     Store(tmp_path).close()
     with sqlite3.connect(tmp_path / store_module.FILE) as database:
