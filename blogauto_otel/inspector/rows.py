@@ -76,6 +76,7 @@ class LogRow(NamedTuple):
     time: int
     severity: int
     logger: str
+    event: str
     body: str
     payload: bytes
     errors: tuple[Error, ...]
@@ -215,6 +216,7 @@ def _log(record: Any, owner: Resource, scope: str) -> LogRow:
         time,
         record.severity_number,
         scope,
+        record.event_name,
         values.text(values.value(record.body)),
         record.SerializeToString(),
         errors,

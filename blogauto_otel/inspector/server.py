@@ -62,7 +62,10 @@ class Inspector:
 
     def _instrumentation(self) -> list[dict[str, Any]]:
         found = self.store.read("SELECT DISTINCT service, instance FROM resources ORDER BY service, instance")
-        return [{"service": service, "instance": instance, "status": None} for service, instance in found]
+        return [
+            {"service": service, "instance": instance, "status": self.store.statuses.get((service, instance))}
+            for service, instance in found
+        ]
 
 
 def build_app(inspector: Inspector, *, token: str, port: int) -> ASGIApp:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 from blogauto_otel.inspector import schema
 from blogauto_otel.inspector.points import PointRow
+from blogauto_otel.inspector.reporting import EVENT
 from blogauto_otel.inspector.requests import Requests
 from blogauto_otel.inspector.rows import Error, LogRow, Resource, SpanRow, Statement
 
@@ -24,6 +27,7 @@ LOCK_SECONDS: Final = 0.5  # to wait for another process that closes the file
 
 _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batches
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
+_MAX_STATUSES: Final = 100  # processes
 _POINTS_PER_SPAN: Final = 2  # the limits of logs and points follow that of spans
 
 
@@ -49,6 +53,7 @@ class Store:
         self.started = time.time()
         self.evicted_spans = 0
         self.dropped = 0
+        self.statuses: dict[tuple[str, str], Any] = {}  # by service and instance
         self._lock = threading.RLock()
         self._database = _open(folder)
         self._ids: dict[tuple[str, bytes], int] = {}
@@ -87,6 +92,9 @@ class Store:
         """Store log records."""
         with self._writing() as write:
             for row in rows:
+                if row.event == EVENT:
+                    self._add_status(row)
+                    continue
                 trace = self._trace(write, row.trace_id) if row.trace_id else None
                 write.execute(
                     "INSERT INTO logs (trace, trace_id, span_id, resource, time, severity, logger, body, payload)"
@@ -99,6 +107,15 @@ class Store:
                 if trace is not None:
                     self._requests.touch(trace)
             self._evict()
+
+    def _add_status(self, row: LogRow) -> None:
+        """Keep the last status that a process has reported about itself; it is no log record of the application."""
+        key = (row.resource.service, row.resource.instance)
+        self.statuses.pop(key, None)
+        with contextlib.suppress(ValueError):
+            self.statuses[key] = json.loads(row.body)
+        while len(self.statuses) > _MAX_STATUSES:
+            del self.statuses[next(iter(self.statuses))]
 
     def add_points(self, rows: Iterable[PointRow]) -> None:
         """Store data points; those of delta temporality are summed, so that every series is cumulative."""

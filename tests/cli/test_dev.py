@@ -96,6 +96,13 @@ def run(*arguments: str, folder: Path | None = None, **variables: str) -> subpro
 pytestmark = pytest.mark.slow
 
 
+def reported_status(running_dev: Dev, service: str) -> Any:
+    """What the process of a service has last reported about itself."""
+    processes = running_dev.client.get("/api/status").json()["instrumentation"]
+    known = [one["status"] for one in processes if one["service"] == service and one["status"]]
+    return next((status for status in known if status["delivery"]["traces"]["accepted"]), None)
+
+
 # --- the application --------------------------------------------------------------------------------------------------
 
 
@@ -110,6 +117,9 @@ def test_an_application_without_telemetry_is_shown_with_its_statements(tmp_path:
         status = running_dev.client.get("/api/status").json()
         assert status["command"]["running"] is True
         assert status["command"]["argv"][0] == "uvicorn"
+        reported = eventually(lambda: reported_status(running_dev, "shop"), timeout=15)
+        assert reported["instrumentation"]["sqlalchemy"].startswith("on")
+        assert reported["delivery"]["traces"]["accepted"] >= 13
 
 
 def test_an_application_that_configures_itself_keeps_its_own_configuration(tmp_path: Path) -> None:
@@ -120,6 +130,7 @@ def test_an_application_that_configures_itself_keeps_its_own_configuration(tmp_p
         eventually(lambda: running_dev.client.get("/api/logs").json()["logs"], timeout=10)
         services = {one["service"] for one in running_dev.client.get("/api/logs").json()["logs"]}
         assert "configured" in services
+        assert eventually(lambda: reported_status(running_dev, "configured"), timeout=15)["service"] == "configured"
 
 
 def test_reload_goes_on_under_it(tmp_path: Path) -> None:
