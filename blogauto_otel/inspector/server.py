@@ -47,7 +47,10 @@ class Inspector:
 
     def status(self) -> dict[str, Any]:
         """The state of the store, the receiver and the command."""
-        counts = self.store.counts()
+        with self.store.reading():
+            return self._status(self.store.counts())
+
+    def _status(self, counts: dict[str, int]) -> dict[str, Any]:
         return {
             "store": {
                 "spans": counts["spans"], "logs": counts["logs"], "points": counts["points"],
