@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
         "dev", help="run a command and show its telemetry in a local page", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter, usage="blogauto-otel dev [options] [-- COMMAND ...]",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, metavar="N", help="port of the page (default: 4320, or a free one)")
+    parser.add_argument("--port", type=_port, metavar="N", help="port of the page (default: 4320, or a free one)")
     parser.add_argument(
         "--keep", nargs="?", type=Path, const=KEEP, metavar="DIR", help=f"keep what arrives in DIR (default: {KEEP})"
     )
@@ -54,6 +54,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--max-bytes", type=_positive, metavar="N", help="bytes kept (default: 268435456, 256 MiB)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text}: expected a port, 0 to 65535")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -86,6 +93,8 @@ def run(chosen: argparse.Namespace) -> int:
             return _serve(chosen, served, command)
     except OSError as error:
         return _fail(f"{error.strerror or error}{f' (--port {chosen.port})' if chosen.port else ''}")
+    except KeyboardInterrupt:  # before the handlers of signals are set, or after
+        return 128 + signal.SIGINT
     finally:
         inspector.store.close()
 

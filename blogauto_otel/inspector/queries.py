@@ -187,8 +187,8 @@ def errors(store: Store) -> dict[str, Any]:
     """Exceptions and failed requests by kind, the latest first."""
     found: dict[str, dict[str, Any]] = {}
     rows = store.read(
-        "SELECT fingerprint, errors.type, message, errors.service, route, time, errors.trace_id, stacktrace FROM errors"
-        " LEFT JOIN requests ON requests.id = (SELECT id FROM requests WHERE trace = errors.trace LIMIT 1)"
+        "SELECT fingerprint, type, message, service, (SELECT route FROM requests WHERE trace = errors.trace"
+        " AND requests.service = errors.service LIMIT 1), time, trace_id, stacktrace FROM errors"
         " UNION ALL SELECT 'status ' || COALESCE(status, '') || service || COALESCE(route, name),"
         " COALESCE(error_type, CAST(status AS TEXT), 'error'), '', service, route, start, trace_id, '' FROM requests"
         " WHERE is_error AND NOT EXISTS (SELECT 1 FROM errors WHERE errors.trace = requests.trace)"

@@ -27,6 +27,7 @@ LOCK_SECONDS: Final = 0.5  # to wait for another process that closes the file
 
 _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batches
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
+_MAX_IDS: Final = 20_000  # remembered, beside those in the tables
 _MAX_STATUSES: Final = 100  # processes
 _POINTS_PER_SPAN: Final = 2  # the limits of logs and points follow that of spans
 
@@ -232,7 +233,7 @@ class Store:
                 write.execute(insert, values)
             found = row[0] if row else write.lastrowid
             assert found is not None
-            if len(self._ids) > self.limits.max_spans:
+            if len(self._ids) > _MAX_IDS:
                 self._ids.clear()
             self._ids[kind, digest] = found
         return found
@@ -275,6 +276,16 @@ class Store:
             (keep,),
         )
         self._counts[table] = self._number_of(table)
+        if table == "points":
+            self._evict_series()
+
+    def _evict_series(self) -> None:
+        """Delete the series, and then the metrics, that have no data point left."""
+        self._database.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
+        self._database.execute("DELETE FROM metrics WHERE id NOT IN (SELECT metric FROM series)")
+        left = {row[0] for row in self._database.execute("SELECT id FROM series")}
+        self._delta_sums = {series: found for series, found in self._delta_sums.items() if series in left}
+        self._ids.clear()
 
     def _evict_spans(self, keep: int) -> None:
         """Delete whole traces, the oldest first, until at most `keep` spans are left."""
@@ -293,6 +304,9 @@ class Store:
         self._database.execute("UPDATE errors SET trace = NULL WHERE trace <= ?", (last,))
         self._database.execute(
             "DELETE FROM statements WHERE id NOT IN (SELECT statement FROM spans WHERE statement IS NOT NULL)"
+        )
+        self._database.execute(
+            "DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans UNION SELECT resource FROM logs)"
         )
         self._requests.forget_until(last)
         self._ids.clear()

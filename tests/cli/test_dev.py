@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import pty
@@ -18,10 +19,11 @@ from typing import Any
 import httpx
 import pytest
 
+from blogauto_otel.cli import dev as dev_command
 from blogauto_otel.inspector import child
 from blogauto_otel.inspector.command import Command
 from testkit.ports import free_port
-from testkit.processes import Process, environment, eventually, python, running
+from testkit.processes import ROOT, Process, environment, eventually, python, running
 from testkit.sending import post, traces
 from tests.inspector.serving import get
 
@@ -283,11 +285,35 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert done.stderr == f"blogauto-otel dev: Address already in use (--port {port})\n"
 
 
-@pytest.mark.parametrize("option", [("--max-spans", "0"), ("--max-bytes", "many"), ("--port", "http")])
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    with dev(tmp_path, "--keep", str(tmp_path / "kept"), command=()):
+        done = run("--port", "0", "--keep", str(tmp_path / "kept"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'kept'} cannot be used: database is locked" in done.stderr
+    (tmp_path / "file").touch()
+    assert "cannot be used" in run("--port", "0", "--keep", str(tmp_path / "file")).stderr
+
+
+@pytest.mark.parametrize(
+    "option", [("--max-spans", "0"), ("--max-bytes", "many"), ("--port", "http"), ("--port", "70000")]
+)
 def test_a_bad_option_is_explained(option: tuple[str, str]) -> None:
     done = run(*option)
     assert done.returncode == 2
     assert option[0] in done.stderr
+
+
+def test_the_commands_and_options_of_the_page_exist() -> None:
+    page = (ROOT / "docs" / "dev.md").read_text()
+    lines = re.findall(r"^ *(blogauto-otel dev.*)$", page, re.MULTILINE)
+    assert len(lines) >= 4
+    parser = argparse.ArgumentParser()
+    dev_command.add_to(parser.add_subparsers())
+    for line in lines:
+        assert parser.parse_args(line.split()[1:]).run is dev_command.run
+    documented = set(re.findall(r"`(--[\w-]+)", page)) - {"--reload"}
+    known = set(re.findall(r"--[\w-]+", run("--help").stdout)) - {"--help", "--reload"}
+    assert documented == known
 
 
 # --- the environment of the command -----------------------------------------------------------------------------------

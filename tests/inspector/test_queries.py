@@ -264,6 +264,15 @@ def test_errors_of_one_place_in_the_code_are_one_group() -> None:
     assert "in pay" in group["stacktrace"]
 
 
+def test_an_error_is_shown_at_the_route_of_its_own_service() -> None:
+    outer = get("/checkout", status=500)
+    inner = below(outer, raising("no", "/pay"))
+    message = traces([outer])
+    message.MergeFrom(traces([inner], {"service.name": "payments"}))
+    found = {one["service"]: one for one in queries.errors(stored(message))["errors"]}
+    assert found["payments"]["route"] == "/pay"
+
+
 def test_a_request_that_failed_without_an_exception_is_an_error_too() -> None:
     (group,) = queries.errors(stored(traces([get("/boom", status=503)])))["errors"]
     assert (group["type"], group["route"], group["count"]) == ("503", "/boom", 1)

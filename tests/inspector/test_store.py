@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from blogauto_otel.inspector import decoding, queries, rows, schema
+from blogauto_otel.inspector import decoding, metrics, queries, rows, schema
 from blogauto_otel.inspector import store as store_module
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.store import Limits, Store
@@ -69,6 +69,21 @@ def test_log_records_and_points_have_limits_of_their_own() -> None:
     assert counts["logs"] <= 50
     assert counts["points"] <= 100
     assert queries.logs(store)["logs"][0]["body"] == "line 119"
+
+
+def test_series_and_resources_that_nothing_refers_to_are_deleted() -> None:
+    """However many attributes a sender invents, the tables of names do not grow."""
+    store = Store(limits=Limits(max_spans=50))
+    for number in range(400):
+        store.add_spans(rows.spans(traces([get()], {"service.name": "shop", "unique": str(number)})))
+        gauge = sending.gauge(f"depth_{number % 7}", number, {"unique": str(number)})
+        decoding.store(store, "metrics", sending.metrics([gauge]))
+    assert store.read("SELECT COUNT(*) FROM resources")[0][0] <= 60
+    assert store.read("SELECT COUNT(*) FROM series")[0][0] <= 100
+    newest = [one for one in metrics.metrics(store)["metrics"] if one["name"] == f"depth_{399 % 7}"]
+    found = metrics.metric(store, newest[0]["id"])
+    assert found is not None
+    assert found["series"][-1]["points"][-1]["value"] == 399
 
 
 def test_log_records_outlive_their_trace() -> None:

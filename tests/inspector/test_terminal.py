@@ -44,3 +44,17 @@ def test_a_request_waits_for_what_arrives_after_it() -> None:
     printer.print_new()
     assert "\x1b[1mGET /posts" in "".join(printed)
     inspector.ingest.stop(5)
+
+
+def test_requests_are_printed_after_the_store_was_cleared() -> None:
+    store = Store()
+    inspector = Inspector(store, Ingest(store), Explainer())
+    printed: list[str] = []
+    printer = Printer(inspector, printed.append, colors=False)
+    for path in ("/before", "/after"):
+        assert inspector.ingest.put("traces", traces([get(path)]), 1)
+        assert inspector.ingest.drain(10)
+        printer.print_new()
+        store.clear()
+    assert [line.split()[1] for line in printed if line.startswith("GET")] == ["/before", "/after"]
+    inspector.ingest.stop(5)
