@@ -206,9 +206,12 @@ def measure(child: Process) -> None:
     reader.run(thread)
     watcher.join()
     share = (cpu_seconds(child.pid) - cpu) / (time.monotonic() - began)
-    store = eventually(lambda: reader.get("/api/status"), lambda found: bool(found["store"]["spans"]))["store"]
+    ended = time.monotonic()
+    expected = RATE * SECONDS + (len(quiet) + len(during)) * BATCH
+    store = eventually(lambda: reader.get("/api/status")["store"], lambda found: _received(found) >= expected)
+    behind = time.monotonic() - ended
     sent = RATE * SECONDS
-    received = store["spans"] + store["evicted_spans"] - (len(quiet) + len(during)) * BATCH
+    received = _received(store) - (len(quiet) + len(during)) * BATCH
     used = (idle, memory(child.pid, "VmRSS"), memory(child.pid, "VmHWM"))
     print_table(
         f"Inspector: {RATE} spans/s for {SECONDS} s in requests of {BATCH}, read at the same time",
@@ -216,6 +219,7 @@ def measure(child: Process) -> None:
         [
             ["spans sent / received / dropped", f"{sent} / {received} / {store['dropped']}"],
             ["requests refused, sender late", f"{load.refused}, {load.late:.2f} s"],
+            ["all stored after the last request", f"{behind:.1f} s"],
             ["CPU of the process", f"{share:.0%} of a core"],
             ["memory: at start / now / peak", " / ".join(f"{found:.0f}" for found in used) + " MiB"],
             ["store", f"{store['spans']} spans, {store['bytes'] / 2**20:.0f} MiB"],
@@ -229,6 +233,10 @@ def measure(child: Process) -> None:
         if name in PATHS or name == "a trace of it"
     ]
     print_table("Answers during the burst, milliseconds", ["path", "asked", "median", "worst"], rows)
+
+
+def _received(store: Any) -> int:
+    return int(store["spans"] + store["evicted_spans"] + store["dropped"])
 
 
 def _watch(load: threading.Thread, page: int, token: str, receiver: int) -> Iterator[float]:

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blogauto-otel",
-        description="Show the telemetry of development, test delivery and inspect what waits on disk.",
+        description="Show settings, test delivery, inspect what waits on disk, and run a local page.",
     )
     parser.add_argument("--version", action="version", version=f"blogauto-otel {_version()}")
     parser.set_defaults(run=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
         "dev", help="run a command and show its telemetry in a local page", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter, usage="blogauto-otel dev [options] [-- COMMAND ...]",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, metavar="N", help="port of the page (default: 4320, or a free one)")
+    parser.add_argument("--port", type=_port, metavar="N", help="port of the page (default: 4320, or a free one)")
     parser.add_argument(
         "--keep", nargs="?", type=Path, const=KEEP, metavar="DIR", help=f"keep what arrives in DIR (default: {KEEP})"
     )
@@ -54,6 +54,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--max-bytes", type=_positive, metavar="N", help="bytes kept (default: 268435456, 256 MiB)")
     parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text}: expected a port, 0 to 65535")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -79,10 +86,17 @@ def run(chosen: argparse.Namespace) -> int:
     command = Command(arguments) if arguments else None
     try:
         inspector = _inspector(chosen, command)
+    except (OSError, sqlite3.Error) as error:
+        return _fail(f"{chosen.keep} cannot be used: {error}")
+    try:
         with running(inspector, port=chosen.port, folder=chosen.keep, standard_ports=command is None) as served:
             return _serve(chosen, served, command)
     except OSError as error:
         return _fail(f"{error.strerror or error}{f' (--port {chosen.port})' if chosen.port else ''}")
+    except KeyboardInterrupt:  # before the handlers of signals are set, or after
+        return 128 + signal.SIGINT
+    finally:
+        inspector.store.close()
 
 
 def _problem(chosen: argparse.Namespace) -> str | None:
@@ -130,18 +144,15 @@ def _serve(chosen: argparse.Namespace, served: Running, command: Command | None)
     inspector.ingest.drain(2.0)
     if finish is not None:
         finish()
-    inspector.ingest.stop(2.0)
-    inspector.store.close()
     return status
 
 
 def _announce(chosen: argparse.Namespace, served: Running, command: Command | None) -> None:
     """One line: where the page is, and where services that already run send to."""
     inspector = served.inspector
-    place = f"http://127.0.0.1:{served.port}/mcp and standard input" if chosen.mcp else served.address
     grpc = f" and {inspector.grpc_endpoint} (gRPC)" if inspector.grpc_endpoint else ""
     sources = f"; OTLP at {inspector.http_endpoint}{grpc}" if command is None else ""
-    print(f"blogauto-otel dev: {place}{sources}", file=sys.stderr, flush=True)
+    print(f"blogauto-otel dev: {served.address}{sources}", file=sys.stderr, flush=True)
     if chosen.open:
         import webbrowser
 
@@ -181,13 +192,11 @@ def _answer_agent(inspector: Inspector) -> None:
 
 def _wait_for_signal() -> int:
     """Wait for Ctrl-C or SIGTERM, which are how this ends: exit status 0."""
-    ended = threading.Condition(threading.RLock())
     received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _frame: received.append(number))
-    with ended:
-        while not received:
-            ended.wait(0.2)
+    while not received:
+        time.sleep(0.2)
     return 0
 
 

@@ -85,6 +85,20 @@ def store(target: Store, signal: str, message: Any) -> None:
         target.add_points(points.points(message, service_of=rows.resource))
 
 
+def items(signal: str, message: Any) -> int:
+    """How many items a request holds, data points as metrics; 1 for what is no request."""
+    groups, scopes, names = _PARTS[signal]
+    found = getattr(message, groups, ())
+    return sum(len(getattr(scoped, names)) for group in found for scoped in getattr(group, scopes)) or 1
+
+
+_PARTS: Final = {
+    "traces": ("resource_spans", "scope_spans", "spans"),
+    "logs": ("resource_logs", "scope_logs", "log_records"),
+    "metrics": ("resource_metrics", "scope_metrics", "metrics"),
+}
+
+
 def _uncompressed(body: bytes, encoding: str) -> bytes:
     if encoding in ("", "identity"):
         plain = body

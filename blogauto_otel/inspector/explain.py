@@ -103,7 +103,7 @@ def _sqlite(url: str, text: str) -> str:
     for row, parent, _, detail in found:
         depths[row] = depths.get(parent, -1) + 1
         lines.append("  " * depths[row] + detail)
-    return "\n".join(lines)
+    return "\n".join(lines) or "no table is searched"
 
 
 def _postgresql(url: str, text: str) -> str:

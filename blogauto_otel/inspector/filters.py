@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 _WORD: Final = re.compile(r"^(?P<name>[a-z]+)(?P<operator>>=|<=|!=|[:=<>])(?P<value>.*)$")
 _DURATION: Final = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+MAX_QUERY: Final = 1000  # characters
 SLOW_SECONDS: Final = 1.0  # from which a request is `is:slow`
 
 # Least SeverityNumber of OTLP by the name of the level.
@@ -41,6 +42,8 @@ def conditions(query: str, fields: Mapping[str, Build], text_columns: tuple[str,
     Raises:
         FilterError: a word names no field, or its value cannot be read.
     """
+    if len(query) > MAX_QUERY:
+        raise FilterError(f"the query is longer than {MAX_QUERY} characters")
     built = [_condition(word, fields, text_columns) for word in _words(query)]
     return Condition(
         " AND ".join(f"({one.sql})" for one in built) or "1",

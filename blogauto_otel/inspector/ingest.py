@@ -12,7 +12,7 @@ from blogauto_otel import _threads
 from blogauto_otel.inspector import decoding
 from blogauto_otel.inspector.store import Store
 
-MAX_QUEUED: Final = 64 * 2**20  # bytes of requests that wait
+MAX_QUEUED: Final = 16 * 2**20  # bytes of requests that wait; decoded they take a multiple of it
 REFRESH_SECONDS: Final = 0.2  # between two summaries of what arrived
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ class Ingest:
         self._changed = threading.Condition(threading.RLock())
         self._stops = False
         self._idle = True
+        self._logged: set[str] = set()
         self._thread = _threads.start_thread(self._run, "inspector ingest")
 
     def put(self, signal: str, message: Any, size: int) -> bool:
@@ -82,12 +83,17 @@ class Ingest:
     def _store(self, signal: str, message: Any) -> None:
         try:
             decoding.store(self.store, signal, message)
-        except Exception:
-            self.store.dropped += 1
-            logger.exception("a request for %s could not be stored", signal)
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            self.store.dropped += decoding.items(signal, message)
+            self._log_once(f"{signal} could not be stored and are counted as dropped", error)
 
     def _refresh(self) -> None:
         try:
             self.store.refresh()
-        except Exception:
-            logger.exception("the list of requests could not be refreshed")
+        except Exception as error:  # noqa: BLE001 - counted and logged
+            self._log_once("the list of requests could not be brought up to date", error)
+
+    def _log_once(self, text: str, error: Exception) -> None:
+        if f"{text} {type(error)}" not in self._logged:
+            self._logged.add(f"{text} {type(error)}")
+            logger.error("blogauto-otel dev: %s: %r", text, error)

@@ -54,7 +54,7 @@ def logs(store: Store, query: str = "", *, limit: int = 100, before: str | None 
         )
     page = found[: _bounded(limit)]
     following = f"{page[-1][1]}-{page[-1][0]}" if len(found) > len(page) else None
-    shown = [shapes.log(payload, service=service, scope=scope) for _, _, payload, service, scope in page]
+    shown = [shapes.log(row, payload, service=service, scope=scope) for row, _, payload, service, scope in page]
     return {"logs": shown, "next": following, "total": total}
 
 
@@ -89,12 +89,12 @@ def trace(store: Store, trace_id: str, explainer: Explainer) -> dict[str, Any] |
             number[0],
         )
         records = store.read(
-            "SELECT payload, service, logger FROM logs JOIN resources ON resources.id = resource"
+            "SELECT logs.id, payload, service, logger FROM logs JOIN resources ON resources.id = resource"
             " WHERE trace = ? ORDER BY time, logs.id",
             number[0],
         )
     spans = _spans(found, explainer)
-    shown_logs = [shapes.log(payload, service=service, scope=scope) for payload, service, scope in records]
+    shown_logs = [shapes.log(row, payload, service=service, scope=scope) for row, payload, service, scope in records]
     times = [moment for span in spans for moment in (span["start"], span["start"] + span["duration"])]
     times = times or [log["time"] for log in shown_logs] or [0.0]
     return {
@@ -187,8 +187,8 @@ def errors(store: Store) -> dict[str, Any]:
     """Exceptions and failed requests by kind, the latest first."""
     found: dict[str, dict[str, Any]] = {}
     rows = store.read(
-        "SELECT fingerprint, errors.type, message, errors.service, route, time, errors.trace_id, stacktrace FROM errors"
-        " LEFT JOIN requests ON requests.id = (SELECT id FROM requests WHERE trace = errors.trace LIMIT 1)"
+        "SELECT fingerprint, type, message, service, (SELECT route FROM requests WHERE trace = errors.trace"
+        " AND requests.service = errors.service LIMIT 1), time, trace_id, stacktrace FROM errors"
         " UNION ALL SELECT 'status ' || COALESCE(status, '') || service || COALESCE(route, name),"
         " COALESCE(error_type, CAST(status AS TEXT), 'error'), '', service, route, start, trace_id, '' FROM requests"
         " WHERE is_error AND NOT EXISTS (SELECT 1 FROM errors WHERE errors.trace = requests.trace)"
@@ -213,7 +213,8 @@ def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
     groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
     with store.reading():
         for row in store.read(
-            "SELECT resource, statement, duration, trace, is_error, source FROM spans WHERE statement IS NOT NULL"
+            "SELECT resource, statement, duration, trace, is_error, source, span_id FROM spans"
+            " WHERE statement IS NOT NULL"
         ):
             groups[row[:2]].append(row[2:])
         texts = {row[0]: row[1:] for row in store.read("SELECT id, system, summary, text FROM statements")}
@@ -232,7 +233,8 @@ def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
 def _statement(
     service: str, texts: Sequence[str], group: Sequence[Any], traces: Mapping[int, bytes], explainer: Explainer
 ) -> dict[str, Any]:
-    durations, where, failed, sources = zip(*group, strict=True)
+    durations, where, failed, sources, _ = zip(*group, strict=True)
+    slowest = max(group, key=itemgetter(0))
     ordered = sorted(durations)
     return {
         "service": service, "system": texts[0], "summary": texts[1], "text": texts[2], "count": len(group),
@@ -244,6 +246,6 @@ def _statement(
             {"source": source, "count": count}
             for source, count in Counter(filter(None, sources)).most_common(MAX_SOURCES)
         ],
-        "slowest_trace_id": traces[max(group, key=itemgetter(0))[1]].hex(),
+        "slowest_trace_id": traces[slowest[1]].hex(), "slowest_span_id": slowest[4].hex(),
         "can_explain": explainer.can_explain(texts[0], texts[2]),
     }  # fmt: skip

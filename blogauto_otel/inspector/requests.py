@@ -73,14 +73,14 @@ class Requests:
 
     def refresh(self, now: int) -> None:
         """Summarise the traces that changed, and those whose first span does not arrive any more."""
+        changed, self._changed = self._changed, set()
         overdue = {trace for trace, since in self._open.items() if now - since > OPEN_SECONDS * 1e9}
-        for trace in self._changed | overdue:
+        for trace in changed | overdue:
             has_request = self._summarise(trace, is_complete=trace in overdue)
             if has_request or trace in overdue:
                 self._open.pop(trace, None)
             else:
                 self._open.setdefault(trace, now)
-        self._changed.clear()
 
     def _summarise(self, trace: int, *, is_complete: bool) -> bool:
         nodes = self._nodes(trace)

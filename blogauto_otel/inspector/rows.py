@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from blogauto_otel.inspector import values
@@ -76,6 +77,7 @@ class LogRow(NamedTuple):
     time: int
     severity: int
     logger: str
+    event: str
     body: str
     payload: bytes
     errors: tuple[Error, ...]
@@ -146,10 +148,11 @@ def _integer(unsigned: int) -> int:
 def _first(found: Mapping[str, Any], *names: str) -> str | None:
     """The first of these attributes that is set, as text."""
     for name in names:
-        if name in found:
-            text = values.text(values.value(found[name]))
+        given = found.get(name)
+        if given is not None:
+            text = given.string_value or values.text(values.value(given))
             if text:
-                return text
+                return str(text)
     return None
 
 
@@ -159,6 +162,11 @@ def _statement(found: Mapping[str, Any], name: str) -> Statement | None:
         return None
     system = _first(found, "db.system.name", "db.system") or "other_sql"
     summary = _first(found, "db.query.summary") or name
+    return _known_statement(system, summary, text)
+
+
+@lru_cache(maxsize=1024)
+def _known_statement(system: str, summary: str, text: str) -> Statement:
     return Statement(digest(system, text), system, summary, text)
 
 
@@ -215,6 +223,7 @@ def _log(record: Any, owner: Resource, scope: str) -> LogRow:
         time,
         record.severity_number,
         scope,
+        record.event_name,
         values.text(values.value(record.body)),
         record.SerializeToString(),
         errors,

@@ -120,11 +120,9 @@ class _Grpc:
             return
         from blogauto_otel.inspector import grpc_receiver
 
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a taken port is no error
-        try:
-            self._server, port = grpc_receiver.build_server(self._inspector.ingest, self._port)
-        except OSError:
-            self._server, port = grpc_receiver.build_server(self._inspector.ingest, 0)
+        with _listen(self._port, is_optional=True) as free:  # gRPC would log a port that is taken as an error
+            wanted = _port(free)
+        self._server, port = grpc_receiver.build_server(self._inspector.ingest, wanted)
         await self._server.start()
         self._inspector.grpc_endpoint = f"{LOOPBACK}:{port}"
 

@@ -7,7 +7,8 @@ from typing import Final
 VERSION: Final = 1  # of the tables; a kept file of another version is not read
 
 # A trace, a resource and a statement are one row each; their rows elsewhere hold an integer. `payload` is the item as
-# protobuf: the columns beside it are what queries filter, group and sort by. Times are Unix nanoseconds.
+# protobuf: the columns beside it are what queries filter, group and sort by. Times are Unix nanoseconds. Ids that
+# others remember do not return after a deletion (AUTOINCREMENT).
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS resources (
     id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, service TEXT NOT NULL, instance TEXT NOT NULL,
@@ -16,9 +17,9 @@ CREATE TABLE IF NOT EXISTS statements (
     id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, system TEXT NOT NULL,
     summary TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS traces (
-    id INTEGER PRIMARY KEY, trace_id BLOB NOT NULL UNIQUE, spans INTEGER NOT NULL DEFAULT 0);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, trace_id BLOB NOT NULL UNIQUE, spans INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS spans (
-    id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, span_id BLOB NOT NULL, parent_id BLOB NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, trace INTEGER NOT NULL, span_id BLOB NOT NULL, parent_id BLOB NOT NULL,
     resource INTEGER NOT NULL, kind INTEGER NOT NULL, start INTEGER NOT NULL, duration INTEGER NOT NULL,
     is_error INTEGER NOT NULL, statement INTEGER, peer TEXT, source TEXT, name TEXT NOT NULL, scope TEXT NOT NULL,
     payload BLOB NOT NULL);
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS requests (
 CREATE INDEX IF NOT EXISTS requests_by_start ON requests (start, id);
 CREATE INDEX IF NOT EXISTS requests_of_trace ON requests (trace);
 CREATE TABLE IF NOT EXISTS logs (
-    id INTEGER PRIMARY KEY, trace INTEGER, trace_id BLOB, span_id BLOB, resource INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, trace INTEGER, trace_id BLOB, span_id BLOB, resource INTEGER NOT NULL,
     time INTEGER NOT NULL, severity INTEGER NOT NULL, logger TEXT NOT NULL, body TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS logs_by_time ON logs (time, id);
 CREATE INDEX IF NOT EXISTS logs_of_trace ON logs (trace) WHERE trace IS NOT NULL;

@@ -47,7 +47,10 @@ class Inspector:
 
     def status(self) -> dict[str, Any]:
         """The state of the store, the receiver and the command."""
-        counts = self.store.counts()
+        with self.store.reading():
+            return self._status(self.store.counts())
+
+    def _status(self, counts: dict[str, int]) -> dict[str, Any]:
         return {
             "store": {
                 "spans": counts["spans"], "logs": counts["logs"], "points": counts["points"],
@@ -62,7 +65,10 @@ class Inspector:
 
     def _instrumentation(self) -> list[dict[str, Any]]:
         found = self.store.read("SELECT DISTINCT service, instance FROM resources ORDER BY service, instance")
-        return [{"service": service, "instance": instance, "status": None} for service, instance in found]
+        return [
+            {"service": service, "instance": instance, "status": self.store.statuses.get((service, instance))}
+            for service, instance in found
+        ]
 
 
 def build_app(inspector: Inspector, *, token: str, port: int) -> ASGIApp:

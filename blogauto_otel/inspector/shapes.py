@@ -72,11 +72,12 @@ def span(payload: bytes, *, service: str, resource: str, scope: str) -> dict[str
     }
 
 
-def log(payload: bytes, *, service: str, scope: str) -> dict[str, Any]:
-    """A log record."""
+def log(row: int, payload: bytes, *, service: str, scope: str) -> dict[str, Any]:
+    """A log record, and the number of its row as id."""
     record = LogRecord.FromString(payload)
     found = values.attributes(record.attributes)
     return {
+        "id": str(row),
         "time": milliseconds(record.time_unix_nano or record.observed_time_unix_nano),
         "severity": record.severity_text or severity(record.severity_number),
         "severity_number": record.severity_number,

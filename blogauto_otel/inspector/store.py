@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sqlite3
 import threading
@@ -14,15 +16,19 @@ from typing import Any, Final
 
 from blogauto_otel.inspector import schema
 from blogauto_otel.inspector.points import PointRow
+from blogauto_otel.inspector.reporting import EVENT
 from blogauto_otel.inspector.requests import Requests
 from blogauto_otel.inspector.rows import Error, LogRow, Resource, SpanRow, Statement
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_SPANS: Final = 50_000
 FILE: Final = "inspector.db"
+LOCK_SECONDS: Final = 0.5  # to wait for another process that closes the file
 
 _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batches
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
+_MAX_IDS: Final = 20_000  # remembered, beside those in the tables
+_MAX_STATUSES: Final = 100  # processes
 _POINTS_PER_SPAN: Final = 2  # the limits of logs and points follow that of spans
 
 
@@ -48,6 +54,7 @@ class Store:
         self.started = time.time()
         self.evicted_spans = 0
         self.dropped = 0
+        self.statuses: dict[tuple[str, str], Any] = {}  # by service and instance
         self._lock = threading.RLock()
         self._database = _open(folder)
         self._ids: dict[tuple[str, bytes], int] = {}
@@ -86,6 +93,9 @@ class Store:
         """Store log records."""
         with self._writing() as write:
             for row in rows:
+                if row.event == EVENT:
+                    self._add_status(row)
+                    continue
                 trace = self._trace(write, row.trace_id) if row.trace_id else None
                 write.execute(
                     "INSERT INTO logs (trace, trace_id, span_id, resource, time, severity, logger, body, payload)"
@@ -98,6 +108,15 @@ class Store:
                 if trace is not None:
                     self._requests.touch(trace)
             self._evict()
+
+    def _add_status(self, row: LogRow) -> None:
+        """Keep the last status that a process has reported about itself; it is no log record of the application."""
+        key = (row.resource.service, row.resource.instance)
+        self.statuses.pop(key, None)
+        with contextlib.suppress(ValueError):
+            self.statuses[key] = json.loads(row.body)
+        while len(self.statuses) > _MAX_STATUSES:
+            del self.statuses[next(iter(self.statuses))]
 
     def add_points(self, rows: Iterable[PointRow]) -> None:
         """Store data points; those of delta temporality are summed, so that every series is cumulative."""
@@ -135,7 +154,7 @@ class Store:
         """Write what is kept to disk."""
         self.refresh()
         with self._lock:
-            self._database.close()
+            self._database.close()  # later reads and writes fail
 
     # --- reading
 
@@ -214,7 +233,7 @@ class Store:
                 write.execute(insert, values)
             found = row[0] if row else write.lastrowid
             assert found is not None
-            if len(self._ids) > self.limits.max_spans:
+            if len(self._ids) > _MAX_IDS:
                 self._ids.clear()
             self._ids[kind, digest] = found
         return found
@@ -257,6 +276,16 @@ class Store:
             (keep,),
         )
         self._counts[table] = self._number_of(table)
+        if table == "points":
+            self._evict_series()
+
+    def _evict_series(self) -> None:
+        """Delete the series, and then the metrics, that have no data point left."""
+        self._database.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
+        self._database.execute("DELETE FROM metrics WHERE id NOT IN (SELECT metric FROM series)")
+        left = {row[0] for row in self._database.execute("SELECT id FROM series")}
+        self._delta_sums = {series: found for series, found in self._delta_sums.items() if series in left}
+        self._ids.clear()
 
     def _evict_spans(self, keep: int) -> None:
         """Delete whole traces, the oldest first, until at most `keep` spans are left."""
@@ -275,6 +304,9 @@ class Store:
         self._database.execute("UPDATE errors SET trace = NULL WHERE trace <= ?", (last,))
         self._database.execute(
             "DELETE FROM statements WHERE id NOT IN (SELECT statement FROM spans WHERE statement IS NOT NULL)"
+        )
+        self._database.execute(
+            "DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans UNION SELECT resource FROM logs)"
         )
         self._requests.forget_until(last)
         self._ids.clear()
@@ -312,8 +344,8 @@ def _open(folder: Path | None) -> sqlite3.Connection:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = str(_own_file(folder / FILE))
-    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    for pragma in ("journal_mode = WAL", "synchronous = OFF", "temp_store = MEMORY"):
+    database = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+    for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = OFF", "temp_store = MEMORY"):
         database.execute(f"PRAGMA {pragma}")
     database.executescript(schema.TABLES)
     database.execute(f"PRAGMA user_version = {schema.VERSION}")
@@ -323,7 +355,7 @@ def _open(folder: Path | None) -> sqlite3.Connection:
 def _own_file(path: Path) -> Path:
     """The file, created for this user only; a file of other tables is put aside."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with sqlite3.connect(path) as database:
+    with sqlite3.connect(path, timeout=LOCK_SECONDS) as database:
         version = database.execute("PRAGMA user_version").fetchone()[0]
     database.close()
     if version not in (0, schema.VERSION):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +72,12 @@ def stored(*messages: Message, limits: Limits | None = None) -> Store:
     return store
 
 
-def get(route: str = "/posts", *, status: int = 200, seconds: float = 0.1, **attributes: Any) -> Span:
+def get(
+    route: str = "/posts", attributes: Mapping[str, Any] | None = None, *, status: int = 200, seconds: float = 0.1
+) -> Span:
     """A server span of a GET request."""
     found = {"http.request.method": "GET", "http.route": route, "url.path": route, "http.response.status_code": status}
-    return sending.span(f"GET {route}", attributes={**found, **attributes}, seconds=seconds)
+    return sending.span(f"GET {route}", attributes={**found, **(attributes or {})}, seconds=seconds)
 
 
 def below(parent: Span, span: Span) -> Span:
@@ -85,16 +86,12 @@ def below(parent: Span, span: Span) -> Span:
     return span
 
 
-def select(parent: Span, text: str = "SELECT id FROM posts WHERE id = ?", **attributes: Any) -> Span:
+def select(
+    parent: Span, text: str = "SELECT id FROM posts WHERE id = ?", attributes: Mapping[str, Any] | None = None
+) -> Span:
     """A statement in a request."""
     found = {
-        "db.system.name": "sqlite",
-        "db.namespace": "blog.db",
-        "db.query.text": text,
-        "db.query.summary": "SELECT posts",
-    }
-    return below(parent, sending.span("SELECT posts", kind=CLIENT, attributes={**found, **attributes}, seconds=0.01))
-
-
-def random_ids(count: int) -> list[bytes]:
-    return [os.urandom(16) for _ in range(count)]
+        "db.system.name": "sqlite", "db.namespace": "blog.db", "db.query.text": text,
+        "db.query.summary": "SELECT posts", **(attributes or {}),
+    }  # fmt: skip
+    return below(parent, sending.span("SELECT posts", kind=CLIENT, attributes=found, seconds=0.01))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from blogauto_otel.inspector import metrics, queries, services
 from blogauto_otel.inspector.explain import Explainer
@@ -77,16 +79,16 @@ def test_statements_of_one_text_are_repeated_from_ten_on() -> None:
 
 
 def test_the_count_on_the_span_is_used_where_not_all_statements_have_one() -> None:
-    assert one_request(stored(traces([get(**{"blogauto.db.repeated": 40})])))["repeated"] == 40
+    assert one_request(stored(traces([get(attributes={"blogauto.db.repeated": 40})])))["repeated"] == 40
 
 
 @pytest.mark.parametrize(
     ("emitted", "kind"),
     [
         (get(), "http"),
-        (get(**{"url.scheme": "ws"}), "websocket"),
-        (span("publish", kind=sending.Span.SPAN_KIND_INTERNAL), "operation"),
-        (span("celery.publish", kind=sending.Span.SPAN_KIND_CONSUMER), "task"),
+        (get(attributes={"url.scheme": "ws"}), "websocket"),
+        (span("publish", kind=Span.SPAN_KIND_INTERNAL), "operation"),
+        (span("celery.publish", kind=Span.SPAN_KIND_CONSUMER), "task"),
         (span("SELECT 1", kind=CLIENT), "other"),
     ],
     ids=["http", "websocket", "operation", "task", "other"],
@@ -97,7 +99,7 @@ def test_the_kind_of_a_request(emitted: Any, kind: str) -> None:
 
 def test_a_failed_request_names_its_exception() -> None:
     raised = sending.event("exception", {"exception.type": "KeyError", "exception.message": "'id'"})
-    failed = get("/boom", status=500, **{"error.type": "500"})
+    failed = get("/boom", {"error.type": "500"}, status=500)
     failed.events.append(raised)
     found = one_request(stored(traces([failed])))
     assert (found["error"], found["error_type"]) == (True, "KeyError")
@@ -156,6 +158,7 @@ def test_a_request_is_found_by_the_beginning_of_its_trace_id(requests: Store) ->
         ("colour:red", "unknown field 'colour'"),
         ("trace:xyz", "hexadecimal"),
         ("status:", "a value is missing"),
+        ("a " * 1000, "longer than 1000 characters"),
     ],
 )
 def test_a_word_that_cannot_be_understood_is_named(requests: Store, query: str, message: str) -> None:
@@ -197,7 +200,7 @@ def test_a_trace_has_its_spans_statements_and_log_records() -> None:
     line = record("read", attributes={"exception.type": "ValueError", "exception.message": "no"})
     line.trace_id, line.span_id = request.trace_id, request.span_id
     source = {"code.file.path": "shop/posts.py", "code.line.number": 12}
-    store = stored(traces([request, *[select(request, **source) for _ in range(10)]]), logs([line]))
+    store = stored(traces([request, *[select(request, attributes=source) for _ in range(10)]]), logs([line]))
     found = queries.trace(store, request.trace_id.hex(), NOTHING)
     assert found is not None
     assert [one["kind"] for one in found["spans"]].count("client") == 10
@@ -218,7 +221,7 @@ def test_a_trace_that_is_not_stored_is_none() -> None:
 
 def test_attributes_are_scalars_and_lists_that_a_browser_can_hold() -> None:
     found = {"many": [1, "two"], "map": {"a": 1}, "large": 2**60, "text": "<img src=x onerror=alert(1)>", "half": 0.5}
-    request = get(**found)
+    request = get(attributes=found)
     trace = queries.trace(stored(traces([request])), request.trace_id.hex(), NOTHING)
     assert trace is not None
     attributes = trace["spans"][0]["attributes"]
@@ -261,6 +264,15 @@ def test_errors_of_one_place_in_the_code_are_one_group() -> None:
     assert "in pay" in group["stacktrace"]
 
 
+def test_an_error_is_shown_at_the_route_of_its_own_service() -> None:
+    outer = get("/checkout", status=500)
+    inner = below(outer, raising("no", "/pay"))
+    message = traces([outer])
+    message.MergeFrom(traces([inner], {"service.name": "payments"}))
+    found = {one["service"]: one for one in queries.errors(stored(message))["errors"]}
+    assert found["payments"]["route"] == "/pay"
+
+
 def test_a_request_that_failed_without_an_exception_is_an_error_too() -> None:
     (group,) = queries.errors(stored(traces([get("/boom", status=503)])))["errors"]
     assert (group["type"], group["route"], group["count"]) == ("503", "/boom", 1)
@@ -270,7 +282,7 @@ def test_statements_are_grouped_by_their_text() -> None:
     request = get("/posts")
     source = {"code.file.path": "shop/posts.py", "code.line.number": 12}
     other = select(request, "SELECT COUNT(*) FROM users")
-    store = stored(traces([request, other, *[select(request, **source) for _ in range(12)]]))
+    store = stored(traces([request, other, *[select(request, attributes=source) for _ in range(12)]]))
     by_text = {one["text"]: one for one in queries.statements(store, NOTHING)["statements"]}
     found = by_text["SELECT id FROM posts WHERE id = ?"]
     assert (found["count"], found["repeated_in"], found["system"]) == (12, 1, "sqlite")
@@ -328,9 +340,9 @@ def test_percentiles_of_a_histogram_are_those_of_the_interval() -> None:
 
 def test_delta_counters_are_shown_as_sums() -> None:
     delta = sending.counter("orders", 3)
-    delta.sum.aggregation_temporality = sending.AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    delta.sum.aggregation_temporality = DELTA
     again = sending.counter("orders", 4)
-    again.sum.aggregation_temporality = sending.AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+    again.sum.aggregation_temporality = DELTA
     found = one_metric(stored(sending.metrics([delta]), sending.metrics([again])), "orders")
     assert [point["value"] for point in found["series"][0]["points"]] == [3, 7]
 

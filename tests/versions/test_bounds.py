@@ -31,6 +31,7 @@ SUBJECTS: Final = (
     "tests/otlp",
     "tests/golden",
     "tests/integrations/prometheus",
+    "tests/inspector",
 )
 
 _STABLE: Final = ("api", "sdk", "proto", "exporter-otlp-proto-http")
@@ -57,6 +58,9 @@ OLDEST: Final = (
     "sqlalchemy==2.0.36",
     "prometheus-client==0.20.0",
     "psutil==5.9.0",
+    "mcp==2.0.0",
+    "sqlparse==0.5.0",
+    "uvicorn[standard]==0.31.1",
     *opentelemetry("1.39.0", "0.60b0"),
 )
 

@@ -32,14 +32,18 @@ def _import_the_next() -> None:
 
 def _configure() -> None:
     blogauto_otel: Any = import_module("blogauto_otel")  # the front door, which is above this layer
+    reporter = import_module("blogauto_otel.inspector.reporting").Reporter()
     first = blogauto_otel.configure(**_name())
+    reporter.report(first)
     original = blogauto_otel.configure
 
     def configure(**arguments: Any) -> Any:
         blogauto_otel.configure = original
         if not first.is_shut_down:
             first.shutdown(REPLACED_SECONDS)
-        return original(**arguments)
+        telemetry = original(**arguments)
+        reporter.report(telemetry)
+        return telemetry
 
     blogauto_otel.configure = configure
 
