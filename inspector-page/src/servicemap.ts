@@ -46,6 +46,18 @@ export function layers(names: string[], edges: Edge[]): Map<string, number> {
   return found;
 }
 
+/** The map with one edge for each pair: where two kinds of calls go to one database, all go to the database. */
+export function joined(map: ServiceMap): ServiceMap {
+  const pairs = new Map<string, Edge>();
+  for (const edge of map.edges) {
+    const key = JSON.stringify([edge.from, edge.to]);
+    const other = pairs.get(key);
+    const main = !other || edge.count > other.count ? edge : other;
+    pairs.set(key, other ? { ...main, count: edge.count + other.count, errors: edge.errors + other.errors } : edge);
+  }
+  return { services: map.services, edges: [...pairs.values()] };
+}
+
 interface Place {
   layer: number;
   size: number; // across the direction of the layers

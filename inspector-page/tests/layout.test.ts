@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { labels, plotted, rates } from "../src/series.ts";
-import { layers, layout } from "../src/servicemap.ts";
+import { joined, layers, layout } from "../src/servicemap.ts";
 import { tokens } from "../src/sql.ts";
 import { parts } from "../src/stack.ts";
 import type { Edge, Series } from "../src/types.ts";
@@ -26,6 +26,11 @@ test("no two services overlap, and an edge that passes a layer bends around its 
   const bends = map.bends.get(edges[2] as Edge) ?? [];
   assert.equal(bends.length, 2);
   for (const bend of bends) assert.ok(bend.y < (worker?.y ?? 0) || bend.y > (worker?.y ?? 0) + 40);
+});
+
+test("two kinds of calls between two services are one edge of the commoner kind", () => {
+  const edges: Edge[] = [{ ...edge("api", "db"), kind: "http", p95: 9 }, { ...edge("api", "db"), kind: "database", count: 5, errors: 2 }, edge("db", "api")];
+  assert.deepEqual(joined({ services: [], edges }).edges, [{ from: "api", to: "db", kind: "database", count: 6, errors: 2, p95: 1 }, edge("db", "api")]);
 });
 
 test("the tokens of a statement are its text", () => {

@@ -11,14 +11,15 @@ import { t } from "../i18n.ts";
 import { useData } from "../live.ts";
 import { word } from "../query.ts";
 import { address, go } from "../route.ts";
-import { layout, type Layout, type Node, type Point, type Sizes } from "../servicemap.ts";
+import { joined, layout, type Layout, type Node, type Point, type Sizes } from "../servicemap.ts";
 import type { Edge, Service, ServiceMap } from "../types.ts";
 
 const WIDTH = 170;
 const HEIGHT = 58;
 
 export function ServicesView() {
-  const { data, error } = useData<ServiceMap>("/api/services", 1000);
+  const { data: loaded, error } = useData<ServiceMap>("/api/services", 1000);
+  const data = useMemo(() => loaded && joined(loaded), [loaded]);
   const [selected, select] = useState<string | null>(null);
   const narrow = useMedia(NARROW);
   const now = useNow();
@@ -119,7 +120,8 @@ function eased(share: number): number {
 
 function NodeBox({ node, sizes, service, kind, selected, onSelect }: { node: Node; sizes: Sizes; service: Service | undefined; kind: Edge["kind"]; selected: boolean; onSelect: () => void }) {
   const most = Math.floor((sizes.width - 30) / 7.2);
-  const name = node.name.length > most ? `${node.name.slice(0, most - 1)}…` : node.name;
+  const known = service ? node.name : node.name.replace(/\S*\/(?=[^\s/]+$)/, ""); // of a database file its name without folders
+  const name = known.length > most ? `${known.slice(0, most - 1)}…` : known;
   const below = service ? `${short(service.requests)} ${t("requests_short")}${service.errors ? "" : service.language ? ` · ${service.language}` : ""}` : t(`edge_${kind}`);
   return (
     <g class={`node ${service ? "service-node" : "outer-node"} ${selected ? "selected" : ""}`} transform={`translate(${node.x} ${node.y})`} onClick={onSelect} tabIndex={service ? 0 : -1} role={service ? "button" : undefined} aria-label={node.name} onKeyDown={(event) => { if (event.key === "Enter") { event.preventDefault(); onSelect(); } }}>

@@ -45,7 +45,7 @@ export function StatusView() {
       </div>
       <h2>{t("what_is_instrumented")}</h2>
       {data.instrumentation.length === 0 && <p class="dim">{t("no_processes")}</p>}
-      {data.instrumentation.map((one) => <Process key={`${one.service} ${one.instance}`} one={one} />)}
+      {[...data.instrumentation].sort((a, b) => Number(b.status !== null) - Number(a.status !== null)).map((one) => <Process key={`${one.service} ${one.instance}`} one={one} />)}
     </div>
     </div>
   );
