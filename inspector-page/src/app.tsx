@@ -45,6 +45,8 @@ export function App() {
     return () => removeEventListener("keydown", pressed);
   }, []);
 
+  // A dialog reports its end late: what was opened meanwhile stays.
+  const closed = (which: "palette" | "help"): void => setOpen((now) => (now === which ? null : now));
   const nextTheme = (): void => {
     applyTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length] as Theme);
     redraw((n) => n + 1);
@@ -94,8 +96,8 @@ export function App() {
         <Connection />
         <ViewOf route={route} />
       </main>
-      {open === "palette" && <Palette commands={commands} onClose={() => setOpen(null)} />}
-      {open === "help" && <Help onClose={() => setOpen(null)} />}
+      {open === "palette" && <Palette commands={commands} onClose={() => closed("palette")} />}
+      {open === "help" && <Help onClose={() => closed("help")} />}
     </div>
   );
 }

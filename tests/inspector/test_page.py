@@ -261,7 +261,7 @@ def test_korean_leaves_no_english_text(browser: Browser, blog: InspectedBlog) ->
 def test_no_view_scrolls_sideways_at_400_pixels(browser: Browser, blog: InspectedBlog) -> None:
     with visit(browser, blog.address, width=400, height=800) as page:
         link = page.locator("a.request-card", has_text="ZeroDivisionError").first.get_attribute("href") or ""
-        routes = [f"#/{view}" for view in VIEWS] + [link, f"{link.rpartition('/')[0]}?tab=statements"]
+        routes = [f"#/{view}" for view in VIEWS] + [link, f"{link}?tab=statements", f"{link}?tab=issues"]
         for route in routes:
             go(page, route)
             page.wait_for_timeout(500)

@@ -35,6 +35,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"blogauto_otel", "blogauto_otel-0.1.0.dist-info"}
     assert "blogauto_otel/py.typed" in names
+    assert {f"blogauto_otel/inspector/static/{name}" for name in ("index.html", "assets/app.js", "assets/app.css")} <= {
+        *names
+    }
 
 
 IMPORT = """

@@ -167,9 +167,10 @@ function WideRow({ request, selected }: { request: Request; selected: boolean })
   );
 }
 
+/** A narrow screen shows the waterfall first: the details of a span would cover it. */
 function NarrowRow({ request, selected }: { request: Request; selected: boolean }) {
   return (
-    <a class={`request-card ${selected ? "selected" : ""} ${request.error ? "failed" : ""}`} href={address("trace", [request.trace_id, request.span_id])}>
+    <a class={`request-card ${selected ? "selected" : ""} ${request.error ? "failed" : ""}`} href={address("trace", [request.trace_id])}>
       <span class="line">
         <Method method={request.method} kind={request.kind} />
         <span class="ellipsis main">{title(request)}</span>
