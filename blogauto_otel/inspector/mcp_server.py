@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,6 @@ from blogauto_otel.inspector.filters import FilterError
 from blogauto_otel.inspector.security import HOSTS
 from blogauto_otel.inspector.server import Inspector
 
-PATH: Final = "/mcp"
 PAGE: Final = 20  # rows of an answer, unless asked otherwise
 MAX_PAGE: Final = 100
 TREE_LINES: Final = 120  # of one answer
@@ -38,17 +36,15 @@ def build_server(inspector: Inspector) -> MCPServer[Any]:
     return server
 
 
-def http_routes(
-    inspector: Inspector, *, port: int
-) -> tuple[list[Any], Callable[[], contextlib.AbstractAsyncContextManager[Any]]]:
-    """The routes beside the page, and what has to be open while they answer."""
+def build_http(inspector: Inspector, *, path: str, port: int) -> tuple[MCPServer[Any], Any]:
+    """The server and its ASGI application, which answers while `server.session_manager.run()` is open."""
     server = build_server(inspector)
     hosts = [f"{name}:{port}" for name in HOSTS]
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=[f"http://{host}" for host in hosts])
     app = server.streamable_http_app(
-        streamable_http_path=PATH, stateless_http=True, json_response=True, transport_security=security
+        streamable_http_path=path, stateless_http=True, json_response=True, transport_security=security
     )
-    return list(app.routes), server.session_manager.run
+    return server, app
 
 
 async def run_stdio(inspector: Inspector) -> None:

@@ -17,11 +17,12 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from blogauto_otel.inspector import is_installed, metrics, queries, services
+from blogauto_otel.inspector import metrics, queries, services
 from blogauto_otel.inspector.command import Command
 from blogauto_otel.inspector.explain import Explainer, ExplainError
 from blogauto_otel.inspector.filters import FilterError
 from blogauto_otel.inspector.ingest import Ingest
+from blogauto_otel.inspector.mcp_endpoint import PATH, McpEndpoint
 from blogauto_otel.inspector.security import Guard
 from blogauto_otel.inspector.store import Store
 
@@ -87,17 +88,13 @@ def build_app(inspector: Inspector, *, token: str, port: int) -> ASGIApp:
         Route("/api/explain", _explain(inspector), methods=["POST"]),
         Route("/api/clear", _clear(inspector), methods=["POST"]),
     ]
-    sessions: Callable[[], contextlib.AbstractAsyncContextManager[Any]] = contextlib.nullcontext
-    if is_installed("mcp"):
-        from blogauto_otel.inspector import mcp_server
-
-        mcp_routes, sessions = mcp_server.http_routes(inspector, port=port)
-        routes += mcp_routes
+    agents = McpEndpoint(inspector, port=port)
+    routes.append(Route(PATH, agents, methods=["GET", "POST", "DELETE"]))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with sessions():
-            yield
+        yield
+        await agents.stop()
 
     return Guard(Starlette(routes=routes, lifespan=lifespan), token=token, port=port)
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from blogauto_otel.inspector import schema
+from blogauto_otel.inspector.cumulative import Cumulative
+from blogauto_otel.inspector.identifiers import Identifiers
 from blogauto_otel.inspector.points import PointRow
 from blogauto_otel.inspector.reporting import EVENT
 from blogauto_otel.inspector.requests import Requests
-from blogauto_otel.inspector.rows import Error, LogRow, Resource, SpanRow, Statement
+from blogauto_otel.inspector.rows import Error, LogRow, SpanRow
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_SPANS: Final = 50_000
@@ -27,7 +29,6 @@ LOCK_SECONDS: Final = 0.5  # to wait for another process that closes the file
 
 _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batches
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
-_MAX_IDS: Final = 20_000  # remembered, beside those in the tables
 _MAX_STATUSES: Final = 100  # processes
 _POINTS_PER_SPAN: Final = 2  # the limits of logs and points follow that of spans
 
@@ -57,8 +58,8 @@ class Store:
         self.statuses: dict[tuple[str, str], Any] = {}  # by service and instance
         self._lock = threading.RLock()
         self._database = _open(folder)
-        self._ids: dict[tuple[str, bytes], int] = {}
-        self._delta_sums: dict[int, tuple[float, int, float]] = {}
+        self._ids = Identifiers(self._database)
+        self._cumulative = Cumulative()
         self._requests = Requests(self._database)
         self._counts = self._count()
 
@@ -72,13 +73,13 @@ class Store:
             self._evict()
 
     def _add_span(self, write: sqlite3.Cursor, row: SpanRow) -> None:
-        trace = self._trace(write, row.trace_id)
+        trace = self._ids.trace(row.trace_id)
         write.execute("UPDATE traces SET spans = spans + 1 WHERE id = ? AND spans < ?", (trace, _MAX_TRACE_SPANS))
         if not write.rowcount:
             self.dropped += 1
             return
-        resource = self._resource(write, row.resource)
-        statement = self._statement(write, row.statement) if row.statement else None
+        resource = self._ids.resource(row.resource)
+        statement = self._ids.statement(row.statement) if row.statement else None
         write.execute(
             "INSERT INTO spans (trace, span_id, parent_id, resource, kind, start, duration, is_error, statement, peer,"
             " source, name, scope, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -96,11 +97,11 @@ class Store:
                 if row.event == EVENT:
                     self._add_status(row)
                     continue
-                trace = self._trace(write, row.trace_id) if row.trace_id else None
+                trace = self._ids.trace(row.trace_id) if row.trace_id else None
                 write.execute(
                     "INSERT INTO logs (trace, trace_id, span_id, resource, time, severity, logger, body, payload)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (trace, row.trace_id or None, row.span_id or None, self._resource(write, row.resource), row.time,
+                    (trace, row.trace_id or None, row.span_id or None, self._ids.resource(row.resource), row.time,
                      row.severity, row.logger, row.body, row.payload),
                 )  # fmt: skip
                 self._counts["logs"] += 1
@@ -122,14 +123,12 @@ class Store:
         """Store data points; those of delta temporality are summed, so that every series is cumulative."""
         with self._writing() as write:
             for row in rows:
-                series = self._series(write, row)
-                value, count, total = row.value, row.observations, row.sum
-                if row.is_delta:
-                    value, count, total = self._summed(series, row)
+                series = self._ids.series(row)
+                figures = self._cumulative.figures(series, row)
                 write.execute(
                     "INSERT INTO points (series, time, value, count, sum, buckets, exemplars)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (series, row.time, value, count, total, row.buckets, row.exemplars),
+                    (series, row.time, *figures, row.exemplars),
                 )
                 self._counts["points"] += 1
             self._evict()
@@ -146,7 +145,8 @@ class Store:
         with self._writing() as write:
             for table in schema.NAMES:
                 write.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of the schema
-            self._forget_ids()
+            self._ids.forget()
+            self._cumulative.keep(())
             self._requests.forget()
             self._counts = self._count()
 
@@ -182,62 +182,6 @@ class Store:
             )
         return int((pages - free) * size)
 
-    # --- rows that others refer to
-
-    def _trace(self, write: sqlite3.Cursor, trace_id: bytes) -> int:
-        return self._id(
-            write, "trace", trace_id, "SELECT id FROM traces WHERE trace_id = ?",
-            "INSERT INTO traces (trace_id) VALUES (?)", (trace_id,),
-        )  # fmt: skip
-
-    def _resource(self, write: sqlite3.Cursor, resource: Resource) -> int:
-        return self._id(
-            write, "resource", resource.digest, "SELECT id FROM resources WHERE digest = ?",
-            "INSERT INTO resources (digest, service, instance, version, language, attributes)"
-            " VALUES (?, ?, ?, ?, ?, ?)", resource,
-        )  # fmt: skip
-
-    def _statement(self, write: sqlite3.Cursor, statement: Statement) -> int:
-        return self._id(
-            write, "statement", statement.digest, "SELECT id FROM statements WHERE digest = ?",
-            "INSERT INTO statements (digest, system, summary, text) VALUES (?, ?, ?, ?)", statement,
-        )  # fmt: skip
-
-    def _series(self, write: sqlite3.Cursor, row: PointRow) -> int:
-        metric = self._upsert(
-            write, "metrics", {"service": row.service, "name": row.name, "type": row.type},
-            {"description": row.description, "unit": row.unit},
-        )  # fmt: skip
-        return self._upsert(write, "series", {"metric": metric, "attributes": row.attributes}, {})
-
-    def _upsert(self, write: sqlite3.Cursor, table: str, key: dict[str, Any], rest: dict[str, Any]) -> int:
-        """The id of the row with this key, which is inserted if it is new."""
-        columns = {**key, **rest}
-        where = " AND ".join(f"{name} = ?" for name in key)
-        return self._id(
-            write, table, repr(tuple(key.values())).encode(),
-            f"SELECT id FROM {table} WHERE {where}",  # noqa: S608 - names of the schema
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",  # noqa: S608
-            tuple(columns.values()), key=tuple(key.values()),
-        )  # fmt: skip
-
-    def _id(
-        self, write: sqlite3.Cursor, kind: str, digest: bytes, select: str, insert: str, values: Sequence[Any],
-        key: Sequence[Any] | None = None,
-    ) -> int:  # fmt: skip
-        """The id of a row, from the memo, the table, or a new row."""
-        found = self._ids.get((kind, digest))
-        if found is None:
-            row = write.execute(select, (digest,) if key is None else key).fetchone()
-            if row is None:
-                write.execute(insert, values)
-            found = row[0] if row else write.lastrowid
-            assert found is not None
-            if len(self._ids) > _MAX_IDS:
-                self._ids.clear()
-            self._ids[kind, digest] = found
-        return found
-
     def _add_errors(
         self, write: sqlite3.Cursor, errors: Iterable[Error], trace: int | None, trace_id: bytes | None
     ) -> None:
@@ -248,12 +192,6 @@ class Store:
                 (trace, trace_id, *error),
             )
             self._counts["errors"] += write.rowcount
-
-    def _summed(self, series: int, row: PointRow) -> tuple[float | None, int | None, float | None]:
-        value, count, total = self._delta_sums.get(series, (0.0, 0, 0.0))
-        summed = (value + (row.value or 0.0), count + (row.observations or 0), total + (row.sum or 0.0))
-        self._delta_sums[series] = summed
-        return (summed[0], None, None) if row.value is not None else (None, summed[1], summed[2])
 
     # --- limits
 
@@ -284,8 +222,8 @@ class Store:
         self._database.execute("DELETE FROM series WHERE id NOT IN (SELECT series FROM points)")
         self._database.execute("DELETE FROM metrics WHERE id NOT IN (SELECT metric FROM series)")
         left = {row[0] for row in self._database.execute("SELECT id FROM series")}
-        self._delta_sums = {series: found for series, found in self._delta_sums.items() if series in left}
-        self._ids.clear()
+        self._cumulative.keep(left)
+        self._ids.forget()
 
     def _evict_spans(self, keep: int) -> None:
         """Delete whole traces, the oldest first, until at most `keep` spans are left."""
@@ -309,12 +247,8 @@ class Store:
             "DELETE FROM resources WHERE id NOT IN (SELECT resource FROM spans UNION SELECT resource FROM logs)"
         )
         self._requests.forget_until(last)
-        self._ids.clear()
+        self._ids.forget()
         self._counts = self._count()
-
-    def _forget_ids(self) -> None:
-        self._ids.clear()
-        self._delta_sums.clear()
 
     # --- transactions
 
@@ -326,7 +260,7 @@ class Store:
             try:
                 yield cursor
             except BaseException:
-                self._forget_ids()  # ids of rows that are rolled back
+                self._ids.forget()  # numbers of rows that are rolled back
                 self._database.rollback()
                 self._counts = self._count()
                 raise

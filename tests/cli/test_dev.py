@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -356,6 +357,16 @@ def test_a_python_without_the_package_runs_as_before(tmp_path: Path) -> None:
     line = [sys.executable, "-S", "-c", script]
     done = subprocess.run(line, capture_output=True, text=True, env=built, timeout=60, cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == ("the other one\nran\n", "", 0)
+
+
+@pytest.mark.parametrize(("arrived", "lines"), [(None, 1), (1.0, 0)], ids=["nothing", "something"])
+def test_that_nothing_arrives_is_said_once(
+    arrived: float | None, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev_command, "SILENCE_SECONDS", 0.0)
+    inspector: Any = SimpleNamespace(ingest=SimpleNamespace(last_arrival=arrived), is_stopping=False)
+    dev_command._report_silence(inspector)
+    assert capsys.readouterr().err.count("no telemetry has arrived yet") == lines
 
 
 def test_the_command_is_known_to_the_page() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,28 +124,33 @@ def programs() -> Path | None:
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    folder, port = programs(), free_port()
-    assert folder is not None, "apt-get install postgresql"
-    data = tmp_path / "data"
-    data.mkdir(mode=0o700)
-    user = "nobody" if os.getuid() == 0 else None  # PostgreSQL does not run as root
-    if user:
-        for path in (tmp_path, *tmp_path.parents):
-            if path.is_relative_to("/tmp") and path != Path("/tmp"):
-                path.chmod(path.stat().st_mode | 0o055)
-        shutil.chown(data, user)
-    subprocess.run(
-        [folder / "initdb", "-D", data, "-U", "writer", "-A", "trust", "-N"], check=True, capture_output=True,
-        user=user,
-    )  # fmt: skip
-    server = Process(
-        "postgresql",
-        [str(folder / "postgres"), "-D", str(data), "-p", str(port), "-k", "", "-c", "listen_addresses=127.0.0.1"],
-        log=tmp_path / "postgresql.log", url=f"http://127.0.0.1:{port}", ready_url="tcp:", user=user,
-    )  # fmt: skip
-    with server:
-        yield f"postgresql+asyncpg://writer@127.0.0.1:{port}/postgres"
+def postgresql() -> Iterator[str]:
+    """Its folder is not pytest's, which only root may enter: PostgreSQL does not run as root."""
+    programs_, port = programs(), free_port()
+    assert programs_ is not None, "apt-get install postgresql"
+    user = "nobody" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory() as folder:
+        if user:
+            shutil.chown(folder, user)
+        data = f"{folder}/data"
+        making = [str(programs_ / "initdb"), "-D", data, "-U", "writer", "-A", "trust", "-N"]
+        made = subprocess.run(making, capture_output=True, text=True, user=user)
+        assert made.returncode == 0, made.stderr
+        command = [
+            str(programs_ / "postgres"),
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-k",
+            "",
+            "-c",
+            "listen_addresses=127.0.0.1",
+        ]
+        url = f"http://127.0.0.1:{port}"
+        log = Path(folder) / "postgresql.log"
+        with Process("postgresql", command, log=log, url=url, ready_url="tcp:", user=user):
+            yield f"postgresql+asyncpg://writer@127.0.0.1:{port}/postgres"
 
 
 @pytest.mark.slow

@@ -347,6 +347,17 @@ def test_delta_counters_are_shown_as_sums() -> None:
     assert [point["value"] for point in found["series"][0]["points"]] == [3, 7]
 
 
+def test_percentiles_of_delta_histograms_are_those_of_each_point() -> None:
+    messages = []
+    for values in ([0.05] * 10, [5.0] * 10):
+        delta = sending.histogram("took", values, [0.1, 1.0, 10.0])
+        delta.histogram.aggregation_temporality = DELTA
+        messages.append(sending.metrics([delta]))
+    first, second = one_metric(stored(*messages), "took")["series"][0]["points"]
+    assert (first["count"], second["count"]) == (10, 20)
+    assert first["p50"] < 0.1 < 1.0 < second["p50"]
+
+
 def test_an_unknown_metric_is_none() -> None:
     assert metrics.metric(stored(), "7") is None
     assert metrics.metric(stored(), "x") is None
