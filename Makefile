@@ -64,6 +64,10 @@ boards: $(VENV)/.installed ## generate and verify boards, rules and runbooks (pi
 	$(BIN)/python -m monitoring generate
 	$(BIN)/python -m monitoring report
 
+.PHONY: page
+page: ## build the page of blogauto-otel dev from its sources (Node 20; pictures: python -m tools.inspector_pictures)
+	cd inspector-page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent types && npm run --silent build
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure request, SQL, log, import and exit costs as ratios to stock OpenTelemetry
 	$(BIN)/python -m benchmarks

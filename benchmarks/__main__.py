@@ -12,7 +12,7 @@ import sys
 from benchmarks import results
 
 # The request path first.
-BENCHMARKS = ("requests", "sql", "logs", "spans", "encode", "redaction", "process", "sentry", "journey")
+BENCHMARKS = ("requests", "sql", "logs", "spans", "encode", "redaction", "process", "sentry", "journey", "inspector")
 ON_REQUEST = ("load", "soak")
 
 

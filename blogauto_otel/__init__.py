@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from blogauto_otel.api import bind, metrics, operation, unbind
+from blogauto_otel.api import ai_call, bind, metrics, operation, unbind
 from blogauto_otel.errors import BlogautoOtelError, ConfigurationError, MissingDependencyError
 from blogauto_otel.hooks import Hooks
 
@@ -33,6 +33,7 @@ __all__ = [
     "Settings",
     "Status",
     "Telemetry",
+    "ai_call",
     "bind",
     "configure",
     "metrics",

@@ -5,10 +5,12 @@ The launcher's distro and the test capture call the same function, and emit the 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict, TypeVar
 
 from opentelemetry import metrics, trace
 
@@ -25,7 +27,7 @@ from blogauto_otel import (
     redaction,
     resource,
 )
-from blogauto_otel._global_providers import install
+from blogauto_otel._global_providers import SIGNALS, install
 from blogauto_otel._guard import guard, log_once, logger
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
@@ -33,7 +35,7 @@ from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import registry, task_workers
 from blogauto_otel.sdk.logger_provider import build_logger_provider
 from blogauto_otel.sdk.meter_provider import build_meter_provider
-from blogauto_otel.sdk.tracer_provider import BlogautoTracerProvider, build_tracer_provider
+from blogauto_otel.sdk.tracer_provider import build_tracer_provider
 from blogauto_otel.sdk.views import build_views
 from blogauto_otel.telemetry import Parts, Telemetry
 
@@ -46,12 +48,16 @@ if TYPE_CHECKING:
     from blogauto_otel.sdk.unstable import LogRecordProcessor
 
 
+T = TypeVar("T")
+
+
 class _State:
     """The handle of this process, and what it does as the process serves, forks and ends."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.telemetry: Telemetry | None = None
+        self.on_successor: Callable[[Telemetry], None] | None = None  # while the handle is provisional
 
     def on_lifespan_startup(self) -> None:
         """Start the worker, then freeze what start-up left."""
@@ -78,7 +84,7 @@ class _State:
 
     def reset(self) -> None:
         """Give the API its proxy providers back."""
-        self.telemetry = None
+        self.telemetry = self.on_successor = None
         api.detach()
         _global_providers.uninstall()
 
@@ -124,13 +130,15 @@ def configure(
         'shop-backend'
     """
     with _state.lock:
-        former = _state.telemetry
-        if former is not None and (_process.is_ending() or not former.is_shut_down):
+        former, on_successor = _state.telemetry, _state.on_successor
+        if former is not None and on_successor is None and (_process.is_ending() or not former.is_shut_down):
             _log_unused_arguments(former.settings, settings)
             return former
         given = _Given(span_processors, log_processors, views, hooks)
         telemetry, notes = _build(former, given, {**settings, "strict": strict})
-        _state.telemetry = telemetry
+        _state.telemetry, _state.on_successor = telemetry, None
+    if on_successor is not None:
+        on_successor(telemetry)
     _hook_into_process()
     logger.info("%s", telemetry.status())  # not with the lock, because it calls the application's handlers
     for note in notes:
@@ -166,6 +174,45 @@ def reset() -> None:
     if telemetry is not None:
         telemetry.shutdown(0.5)
     _process.reset()
+
+
+def make_provisional(on_successor: Callable[[Telemetry], None]) -> None:
+    """Let the next `configure` replace the handle, and call `on_successor` with the new one; only tests do it."""
+    _state.on_successor = on_successor
+
+
+class SetAside(NamedTuple):
+    """A handle that was taken out of the process, and whom to tell its successor."""
+
+    telemetry: Telemetry
+    on_successor: Callable[[Telemetry], None] | None
+
+
+def set_aside() -> SetAside | None:
+    """Take the handle out of the process without shutting it down, for `reinstate`; only tests do it."""
+    with _state.lock:
+        former, on_successor = _state.telemetry, _state.on_successor
+        _state.telemetry = _state.on_successor = None
+    if former is None:
+        return None
+    _uninstall(former)
+    return SetAside(former, on_successor)
+
+
+def reinstate(former: SetAside) -> None:
+    """Make a handle that was set aside the handle of this process again, with its providers."""
+    telemetry, parts = former.telemetry, former.telemetry._parts
+    with _state.lock:
+        _state.telemetry, _state.on_successor = former
+    if parts is not None:
+        for signal, provider in zip(SIGNALS, (parts.tracing, parts.metering, parts.logs), strict=True):
+            if provider is not None:
+                install(signal, functools.partial(_same, provider), telemetry.settings)
+        telemetry._parts = _connect(parts, telemetry.settings)
+
+
+def _same(provider: T) -> T:
+    return provider
 
 
 def _uninstall(telemetry: Telemetry) -> None:
@@ -231,13 +278,19 @@ def _compose(settings: Settings, given: _Given) -> Parts:
     logs = install(
         "logs", lambda: build_logger_provider(settings, own, processors=given.log_processors, **common), settings
     )
+    destinations = _destinations(delivery, {"traces": tracing, "metrics": metering, "logs": logs})
+    parts = Parts(own, delivery, tracing, metering, logs, (), destinations, redactor, given.hooks)
+    return _connect(parts, settings)
+
+
+def _connect(parts: Parts, settings: Settings) -> Parts:
+    """Connect the application with the providers: propagation, domain metrics, instrumentation, integrations."""
     _install_propagator(settings)
-    context = _context(settings, tracing, given.hooks, **common)
+    context = _context(settings, parts)
     with guard("declaring the domain metrics"):
         api.attach(context.meter_provider, namespace=settings.namespace)
-    reports = (*registry.instrument_all(context), *integrations.link_all(context, metering))
-    destinations = _destinations(delivery, {"traces": tracing, "metrics": metering, "logs": logs})
-    return Parts(own, delivery, tracing, metering, logs, reports, destinations, redactor)
+    reports = (*registry.instrument_all(context), *integrations.link_all(context, parts.metering))
+    return replace(parts, reports=reports)
 
 
 class _Common(TypedDict):
@@ -254,23 +307,16 @@ def _install_propagator(settings: Settings) -> None:
     propagate.set_global_textmap(propagation.build_propagator(settings.propagators))
 
 
-def _context(
-    settings: Settings,
-    tracing: BlogautoTracerProvider | None,
-    hooks: Hooks | None,
-    *,
-    delivery: Delivery,
-    redactor: redaction.Redactor,
-) -> registry.Context:
+def _context(settings: Settings, parts: Parts) -> registry.Context:
     return registry.Context(
         settings=settings,
-        redactor=redactor,
-        delivery=delivery,
+        redactor=parts.redactor,
+        delivery=parts.delivery,
         tracer_provider=trace.get_tracer_provider(),
         meter_provider=metrics.get_meter_provider(),
         logger_provider=_otel.get_logger_provider(),
-        write_deferred_span=tracing.write_deferred_span if tracing else None,
-        hooks=hooks,
+        write_deferred_span=parts.tracing.write_deferred_span if parts.tracing else None,
+        hooks=parts.hooks,
     )
 
 

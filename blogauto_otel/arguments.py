@@ -149,3 +149,6 @@ class SettingsArguments(TypedDict, total=False):
     sentry_frame_variables: bool | str | None
     sentry_event_url: str | None
     sentry_trace_url: str | None
+    ai_prices: str | None
+    ai_currency: str | None
+    ai_content: bool | str | None

@@ -13,6 +13,7 @@ SCOPE_SYSTEM: Final = "blogauto_otel.system"
 SCOPE_SELF: Final = "blogauto_otel.self"
 SCOPE_DOMAIN: Final = "blogauto_otel.domain"
 SCOPE_OPERATION: Final = "blogauto_otel.operation"
+SCOPE_AI: Final = "blogauto_otel.ai"
 SCOPE_SENTRY: Final = "blogauto_otel.sentry"
 
 # Attributes on spans and log records.

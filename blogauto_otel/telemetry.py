@@ -14,6 +14,7 @@ from blogauto_otel._guard import guard
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.export.stats import ExportStats
+from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation.registry import Report, State
 from blogauto_otel.sdk import self_test
 from blogauto_otel.sdk.logger_provider import BlogautoLoggerProvider
@@ -116,6 +117,7 @@ class Parts:
     reports: tuple[Report, ...]
     destinations: Mapping[str, str]
     redactor: redaction.Redactor
+    hooks: Hooks | None = None
 
 
 def _histogram_reports(parts: Parts) -> tuple[Report, ...]:

@@ -153,6 +153,14 @@ def api_key_failures(base_url: str, *, count: int = 6) -> Statuses:
         return writer.statuses
 
 
+def blocking(base_url: str, *, count: int = 1, seconds: float = 0.5) -> Statuses:
+    """Texts whose analysis blocks the event loop: every other request waits."""
+    with Visitor(base_url) as writer:
+        for _ in range(count):
+            writer.ask("POST", "/api/keywords/analyze", {"text": f"a difficult text [block {seconds}]"})
+        return writer.statuses
+
+
 def failed_logins(base_url: str, *, count: int = 5) -> Statuses:
     """A password guessing attack."""
     with Visitor(base_url) as attacker:
@@ -188,6 +196,7 @@ KINDS: Final[Mapping[str, Callable[[str], Statuses]]] = {
         bugs,
         wordpress_failures,
         api_key_failures,
+        blocking,
         failed_logins,
         attacks,
         rate_limited,

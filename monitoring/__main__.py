@@ -24,47 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def generate(_: argparse.Namespace) -> int:
     """Write every generated file of this repository."""
-    from monitoring.generate import ROOT, generated_files, stale, write
-    from monitoring.parameters import BLOGAUTO
+    from monitoring.generate import ROOT, stale, write
+    from monitoring.package_files import repository_files
 
-    files = generated_files(BLOGAUTO)
+    files = repository_files()
     for path in write(files, ROOT):
         print(f"wrote {path.relative_to(ROOT)}")
     for path in stale(files, ROOT):
         path.unlink()
         print(f"removed {path.relative_to(ROOT)}")
     print(f"{len(files)} generated files are up to date")
-    return 0
-
-
-def rules(chosen: argparse.Namespace) -> int:
-    """Write the rules of another service, whose metrics have their own namespace.
-
-    Rules about the monitoring itself are the same for all services and are not written.
-    """
-    from monitoring.generate import rules as rule_texts
-    from monitoring.generate import write
-    from monitoring.parameters import BLOGAUTO
-
-    service = BLOGAUTO.named(chosen.namespace)
-    name = f"{service.namespace}.yml"
-    for path in write({name: rule_texts(service)[name]}, chosen.out):
-        print(f"wrote {path}")
-    return 0
-
-
-def boards(chosen: argparse.Namespace) -> int:
-    """Write the boards of another service."""
-    import json
-
-    from monitoring.boards.all import boards as built
-    from monitoring.generate import write
-    from monitoring.parameters import BLOGAUTO
-
-    service = BLOGAUTO.named(chosen.namespace)
-    texts = {f"{uid}.json": json.dumps(board, indent=1) + "\n" for uid, board in built(service).items()}
-    for path in write(texts, chosen.out):
-        print(f"wrote {path}")
     return 0
 
 
@@ -93,11 +62,6 @@ def _nothing(_: argparse.ArgumentParser) -> None:
     """No options."""
 
 
-def _service(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--namespace", required=True, help="the prefix of the service's metrics, such as shop")
-    command.add_argument("--out", required=True, type=Path, help="a folder")
-
-
 def _pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", default=Path("docs/images"), type=Path, help="a folder; default: docs/images")
 
@@ -111,8 +75,6 @@ def _alert(command: argparse.ArgumentParser) -> None:
 
 COMMANDS: Final[dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]]] = {
     "generate": (generate, _nothing),
-    "rules": (rules, _service),
-    "boards": (boards, _service),
     "report": (report, _nothing),
     "render": (render, _pictures),
     "drill": (drill, _alert),

@@ -133,6 +133,7 @@ class Drill:
         with WebhookReceiver(self._print) as webhook, self._stack(webhook, port) as stack:
             with self._example(stack, port) as blog:
                 self._wait_until_up(stack)
+                self._wait(webhook, ["Watchdog"], "firing")  # delivery works; without it no other alert would arrive
                 self._trigger_alerts(webhook, blog)
                 self._resolve_alerts(webhook, stack)
             if "BackendServiceDown" in self._names:
@@ -168,8 +169,8 @@ class Drill:
         )
 
     def _trigger_alerts(self, webhook: WebhookReceiver, blog: Process) -> None:
-        self._wait(webhook, list(self._moved), "firing")
-        for phase in (1, 2):
+        self._wait(webhook, [name for name in self._moved if not triggers()[name].traffic], "firing")
+        for phase in (1, 2, 3):
             by_traffic = {name: triggers()[name] for name in self._names if triggers()[name].traffic}
             wanted = {name: trigger for name, trigger in by_traffic.items() if trigger.drill_phase == phase}
             with ExitStack() as clients:

@@ -84,7 +84,7 @@ def known_metrics(service: Service) -> Mapping[str, Metric]:
 
 
 def _declared(metric: MetricSpec, namespace: str) -> Metric:
-    labels = frozenset(metric.attributes) | TARGET_LABELS | RESOURCE_LABELS
+    labels = frozenset(metric.labels) | TARGET_LABELS | RESOURCE_LABELS
     return Metric(metric.prometheus_name(namespace), metric.kind.prometheus_type, labels)
 
 

@@ -30,6 +30,16 @@ class Thresholds:
     queue_ratio: float = 0.8
     spool_ratio: float = 0.5
     spool_seconds: float = 900
+    pool_ratio: float = 0.9  # connections in use, of those that the pool may open
+    sql_p95_seconds: float = 0.5
+    minimum_statements: float = 10  # in five minutes, on one table
+    event_loop_ratio: float = 0.1  # of the time, the loop is blocked
+    ai_error_ratio: float = 0.1
+    minimum_ai_calls: float = 5  # in ten minutes, to one provider
+    ai_rate_limited: float = 5  # in five minutes, by one provider
+    ai_p95_seconds: float = 30
+    ai_monthly_budget: float = 100  # in the currency of the price table
+    ai_budget_burn: float = 1.5  # times the budget, if a month went on like this
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Service:
 
     namespace: str = "blogauto"
     job: str = "blogauto-backend"  # = service.name, and the scrape job of the backend
+    jobs: str = "blogauto-.+"  # = service.name of every process that uses databases, other services or AI
     frontend_job: str = "blogauto-frontend"
     title: str = "BlogAuto"
     grafana_url: str = "http://localhost:3001"
@@ -80,6 +91,7 @@ class Service:
             self,
             namespace=namespace,
             job=f"{namespace}-backend",
+            jobs=f"{namespace}-.+",
             frontend_job=f"{namespace}-frontend",
             title=namespace.replace("_", " ").title(),
         )

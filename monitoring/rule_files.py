@@ -6,6 +6,7 @@ from monitoring.alerts.all import APPLICATION, TELEMETRY, Groups
 from monitoring.parameters import TELEMETRY as MONITORING
 from monitoring.parameters import Service
 from monitoring.recordings.application import error_budgets, objective_windows, request_recordings
+from monitoring.recordings.dependencies import dependency_recordings
 from monitoring.recordings.telemetry import telemetry_recordings
 from monitoring.rules.model import Group, RuleFile
 
@@ -22,6 +23,7 @@ def _application(service: Service) -> RuleFile:
         service=name,
         groups=(
             Group(f"{name}-recording", request_recordings(service)),
+            Group(f"{name}-dependencies", dependency_recordings(service)),
             Group(f"{name}-objectives", objective_windows(service), interval=60),
             Group(f"{name}-budgets", error_budgets(service), interval=300),
             *_alert_groups(name, APPLICATION, service),

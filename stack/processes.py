@@ -311,6 +311,7 @@ def start_prometheus(
         f"--web.listen-address={LOOPBACK}:{port}",
         "--enable-feature=exemplar-storage",
         "--scrape.discovery-reload-interval=1s",  # otherwise the first scrape waits five seconds
+        "--rules.alert.resend-delay=1s",  # otherwise an alert from before Alertmanager is found waits a minute
         *(["--web.enable-otlp-receiver"] if push else []),
         *arguments,
     ]

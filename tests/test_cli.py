@@ -90,6 +90,7 @@ def test_the_bare_command_prints_help(arguments: list[str]) -> None:
     assert "what waits on disk" in done.stdout
 
 
+@pytest.mark.needs("blogauto_otel")  # its metadata: tests/versions imports it from the checkout
 def test_the_version_is_printed() -> None:
     assert blogauto_otel("--version").stdout == f"blogauto-otel {version('blogauto_otel')}\n"
 

@@ -8,6 +8,7 @@ RE2 has no lookaround: a boundary before a match becomes a group that stays, one
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import sys
@@ -22,7 +23,6 @@ from blogauto_otel.redaction.issuers import ISSUERS
 from blogauto_otel.redaction.patterns import PATTERNS, TOKENS, Pattern
 
 PATH: Final = Path(__file__).resolve().parent.parent / "collector" / "process-redact.yaml"
-MASK: Final = "$${1}$${2}$${3}$${4}***"  # groups that an expression lacks are empty
 _LOOKAROUND: Final = re.compile(r"\(\?(?:<?[=!])")
 _BOUNDARY_BEFORE: Final = re.compile(r"^(?:\(\?<!(?:\[[^\]]*\]|\\w)\))+")
 _BOUNDARY_BEHIND: Final = re.compile(r"(?:\(\?!(?:\[[^\]]*\]|\\w)\))+$")
@@ -59,6 +59,7 @@ def to_re2(pattern: Pattern) -> str | None:
     return text
 
 
+_ATOMS: Final = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 _ATOM: Final = re.compile(r"(?:\\x\{[0-9a-f]+\}|\\.|\[[^\]]*\]|.)\??", re.DOTALL)
 Sequences = Iterable[tuple[str, ...]]
 
@@ -117,7 +118,7 @@ def literal_first(text: str) -> Iterator[str]:
 def _split(text: str) -> list[str]:
     """The alternatives of an expression that are in no group."""
     parts, depth = [""], 0
-    for atom in re.findall(r"\\.|\[(?:\\.|[^\]\\])*\]|.", text, re.DOTALL):
+    for atom in _ATOMS.findall(text):
         depth += (atom == "(") - (atom == ")")
         if atom == "|" and depth == 0:
             parts.append("")
@@ -133,7 +134,7 @@ def issued() -> str:
         for issuer in ISSUERS
         for prefix in issuer.prefixes
     )
-    return f"(?:^|[^A-Za-z0-9]){_tree(sequences)}"
+    return f"(^|[^A-Za-z0-9]){_tree(sequences)}"
 
 
 def _rows(*tables: keys.Table) -> list[str]:
@@ -288,7 +289,14 @@ def _unbounded(text: str) -> str:
 def _statements(target: str, guard: str, expressions: Iterable[str]) -> Iterator[str]:
     for expression in expressions:
         quoted = json.dumps(_escaped(expression), ensure_ascii=False)
-        yield f'replace_pattern({target}, {quoted}, "{MASK}"){guard}'
+        yield f'replace_pattern({target}, {quoted}, "{_mask(expression)}"){guard}'
+
+
+def _mask(expression: str) -> str:
+    """Every group stays, and the rest becomes `***`; groups of other alternatives are empty."""
+    atoms = _ATOMS.findall(expression)
+    groups = sum(atom == "(" and following != "?" for atom, following in itertools.pairwise(atoms))
+    return "".join(f"$${{{number}}}" for number in range(1, groups + 1)) + "***"
 
 
 # Attributes that are a word, a number or an address by the semantic conventions; reading each value costs time.
@@ -309,7 +317,7 @@ _EMAIL: Final = (
 )
 
 # Conditions that cost less than the expressions behind them.
-_MAY_HOLD_ANY: Final = """IsMatch({0}, "[A-Za-z0-9_.+=-]{{12}}|[@'=:$]")"""
+_MAY_HOLD_ANY: Final = r"""IsMatch({0}, "[A-Za-z0-9_.+=-]{{12}}|[@'\":=$$]| -")"""
 _MAY_HOLD_VALUE: Final = r'IsMatch({0}, "[=:\\x{{ff1d}}\\x{{ff1a}}]")'
 
 
@@ -322,7 +330,7 @@ def _of_attributes(context: str, names: Iterable[str], expressions: Sequence[str
 
 def statements_of_spans() -> list[str]:
     """Names and messages of spans, which the `redaction` processor does not read, and values in URLs."""
-    tokens = [f"()(?:{text})" for text in (issued(), "|".join(whole()[1:]))]
+    tokens = [issued(), "|".join(whole()[1:])]
     return [
         *_statements("span.name", f" where {_MAY_HOLD_ANY.format('span.name')}", tokens),
         *_statements("span.name", f" where {_MAY_HOLD_VALUE.format('span.name')}", [named()]),

@@ -178,7 +178,8 @@ Metrics are named here as OpenTelemetry has them and as they arrive in Prometheu
 Collector alike. `blogauto` is the default of a setting (`BLOGAUTO_OTEL_NAMESPACE`). *Series* is how many label
 combinations there can be in one process, `BLOGAUTO_OTEL_SERIES_LIMIT` at the most; a histogram has a bucket per edge, a
 sum and a count of its own for each. Values beyond an open label's bound are counted under `_OTHER`, and series beyond
-the limit under `otel_metric_overflow`, so that totals stay right.
+the limit under `otel_metric_overflow`, so that totals stay right. Names without `blogauto` are those of OpenTelemetry's
+semantic conventions; their labels are not bounded one by one.
 """
 DOMAINS: Final[Mapping[str, str]] = {
     "http": "Requests",
@@ -186,6 +187,10 @@ DOMAINS: Final[Mapping[str, str]] = {
     "business": "Business",
     "security": "Security",
     "operation": "Operations",
+    "process": "Process",
+    "database": "Database",
+    "client": "Outgoing calls",
+    "ai": "AI calls",
 }
 SCOPES: Final[Mapping[str, str]] = {
     "blogauto_otel.http": "One per request, and one per background task.",
@@ -211,7 +216,10 @@ def _metrics_table(title: str, rows: Sequence[Sequence[str]]) -> str:
 
 
 def _metric(metric: MetricSpec, namespace: str) -> tuple[str, ...]:
-    labels = "; ".join(f"`{name}`: {_values(attribute)}" for name, attribute in metric.attributes.items())
+    described = zip(metric.labels, metric.attributes.values(), strict=True)
+    labels = "; ".join(
+        f"`{name}`" + (f": {_values(attribute)}" if metric.namespaced else "") for name, attribute in described
+    )
     return (
         f"`{metric.prometheus_name(namespace)}`",
         f"`{metric.otel_name(namespace)}`",

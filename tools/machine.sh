@@ -12,8 +12,13 @@ if ! at_least 1.26 "$go" && ! docker info >/dev/null 2>&1; then
     missing+=("Go 1.26 or newer (found: ${go:-none}), or a Docker engine: for the Collector, Prometheus, Alertmanager and Jaeger")
 fi
 node=$(node --version 2>/dev/null | tr -d v)
-at_least 20 "$node" || missing+=("Node 20 or newer with npm (found: ${node:-none}): LogQL is parsed with Grafana's own grammar")
+at_least 20 "$node" || missing+=("Node 20 or newer with npm (found: ${node:-none}): LogQL is parsed with Grafana's own grammar, and the inspector's page is built")
 command -v npm >/dev/null || missing+=("npm")
+# CI starts on clean machines: there this script installs the browser itself.
+if ! command -v chromium >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
+fi
+command -v chromium >/dev/null || missing+=("chromium: for the tests of the inspector's page; apt-get install chromium")
 command -v openssl >/dev/null || missing+=("openssl: for certificates of the TLS tests")
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -22,4 +27,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     printf 'make demo and make check need none of these.\n' >&2
     exit 1
 fi
-printf 'Go %s, Node %s, openssl: found\n' "${go:-(Docker instead)}" "$node"
+printf 'Go %s, Node %s, chromium, openssl: found\n' "${go:-(Docker instead)}" "$node"

@@ -37,6 +37,23 @@ KOREAN: Final[Mapping[str, str]] = {
     "security.events": "auth_failure, suspicious_pattern 같은 보안 이벤트 수.",
     "operation.duration": "이름을 붙인 작업(`operation`)의 소요 시간.",
     "operation.errors": "예외로 끝난 작업 수. 예외 클래스별로 집계합니다.",
+    "event_loop.lag": "asyncio 이벤트 루프의 타이머 지연. 초당 네 번 측정합니다.",
+    "db.repeated_queries": "한 요청이 반복 실행한 쿼리 수(N+1). 라우트 템플릿별로 집계합니다.",
+    "ai.cost": "설정의 가격표로 계산한 AI 호출 비용. 통화는 레이블에 있습니다.",
+    "ai.unpriced_calls": "가격이 없는 모델의 AI 호출 수. 비용에 포함되지 않습니다.",
+    "process.memory.usage": "프로세스의 물리 메모리 사용량.",
+    "process.thread.count": "프로세스의 스레드 수.",
+    "process.unix.file_descriptor.count": "프로세스가 연 파일 디스크립터 수.",
+    "cpython.gc.collections": "가비지 컬렉션 횟수. 세대별로 집계합니다.",
+    "db.client.operation.duration": "SQL 문의 소요 시간.",
+    "db.client.connection.count": "커넥션 풀의 연결 수. 상태별로 집계합니다.",
+    "db.client.connection.max": "커넥션 풀이 열 수 있는 최대 연결 수.",
+    "db.client.connection.pending_requests": "커넥션을 기다리는 요청 수.",
+    "db.client.connection.timeouts": "커넥션을 얻지 못하고 시간 초과된 횟수.",
+    "http.client.request.duration": "외부로 보낸 HTTP 요청의 소요 시간.",
+    "gen_ai.client.operation.duration": "AI 호출의 소요 시간.",
+    "gen_ai.client.operation.time_to_first_chunk": "스트리밍 요청부터 응답의 첫 청크까지 걸린 시간.",
+    "gen_ai.client.token.usage": "입력·출력 토큰 수.",
 }
 
 HEADINGS: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -53,7 +70,7 @@ def table(page: str) -> str:
 
 
 def _row(metric: MetricSpec, meaning: str) -> tuple[str, str, str]:
-    labels = f"{{{','.join(metric.attributes)}}}" if metric.attributes else ""
+    labels = f"{{{','.join(metric.labels)}}}" if metric.attributes else ""
     name = metric.prometheus_name(str(default_of("namespace")))
     return f"`{name}{labels}`", metric.kind.prometheus_type, meaning
 

@@ -7,7 +7,7 @@ from types import MappingProxyType, ModuleType
 from typing import Final
 
 from blogauto_otel import semconv
-from blogauto_otel.api import business, security
+from blogauto_otel.api import ai, business, conventions, security
 from blogauto_otel.api.instruments import Instrument
 from blogauto_otel.api.metric_spec import (
     DEFAULT_MAX_VALUES,
@@ -131,6 +131,26 @@ _SYSTEM: Final = (
     ),
 )
 
+_EVENT_LOOP_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+_EVENT_LOOP: Final = MetricSpec(
+    name="event_loop.lag",
+    kind=Kind.HISTOGRAM,
+    unit="s",
+    description="Delay of a timer of asyncio's event loop, measured four times a second, in seconds.",
+    domain="process",
+    boundaries=_EVENT_LOOP_SECONDS,
+)
+
+_REPEATED_QUERIES: Final = MetricSpec(
+    name="db.repeated_queries",
+    kind=Kind.COUNTER,
+    unit="{query}",
+    description="Statements that one request executed repeatedly (N+1 queries), by route template.",
+    domain="database",
+    attributes={"route": _ENDPOINT},
+)
+
 
 def _declared_in(*modules: ModuleType) -> tuple[MetricSpec, ...]:
     """Those that application code records: their declarations are functions with types, in the order of the file."""
@@ -140,9 +160,13 @@ def _declared_in(*modules: ModuleType) -> tuple[MetricSpec, ...]:
 CATALOGUE: Final[tuple[MetricSpec, ...]] = (
     *_REQUESTS,
     *_SYSTEM,
+    _EVENT_LOOP,
     *_declared_in(business, security),
     operation_duration.spec,
     operation_errors.spec,
+    _REPEATED_QUERIES,
+    *_declared_in(ai),
+    *conventions.METRICS,
 )
 
 _BY_NAME: Final[Mapping[str, MetricSpec]] = MappingProxyType({metric.name: metric for metric in CATALOGUE})

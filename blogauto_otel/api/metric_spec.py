@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from blogauto_otel import semconv
-from blogauto_otel.prometheus_names import metric_name
+from blogauto_otel.prometheus_names import label_name, metric_name
 
 # In place of a value that is not allowed or exceeds the number of values, so that totals stay right.
 OTHER_VALUE: Final = "_OTHER"
@@ -22,8 +22,11 @@ DEFAULT_MAX_VALUES: Final = 100
 SCOPES: Final[Mapping[str, str]] = {
     "http": semconv.SCOPE_HTTP,
     "system": semconv.SCOPE_SYSTEM,
+    "process": semconv.SCOPE_SYSTEM,
+    "database": semconv.SCOPE_SQL,
     "operation": semconv.SCOPE_OPERATION,
     "self": semconv.SCOPE_SELF,
+    "ai": semconv.SCOPE_AI,
 }
 
 
@@ -80,7 +83,8 @@ class MetricSpec:
 
     `unit` is a UCUM code (`s`, `By`, `%`) or, for what is counted, an annotation in braces (`{request}`); never `1` on
     a gauge: those are the units that the Collector and a scrape translate alike. `domain` says who records it.
-    `boundaries` are the bucket edges of a histogram, in its unit.
+    `boundaries` are the bucket edges of a histogram, in its unit. With `namespaced=False` the name is the full one of
+    OpenTelemetry's semantic conventions.
     """
 
     name: str
@@ -90,14 +94,20 @@ class MetricSpec:
     domain: str
     attributes: Mapping[str, AttributeSpec] = field(default_factory=lambda: MappingProxyType({}))
     boundaries: tuple[float, ...] = ()
+    namespaced: bool = True
 
     def otel_name(self, namespace: str) -> str:
         """The instrument's name, such as `blogauto.api.requests`."""
-        return f"{namespace}.{self.name}"
+        return f"{namespace}.{self.name}" if self.namespaced else self.name
 
     def prometheus_name(self, namespace: str) -> str:
         """The family's name in Prometheus, such as `blogauto_api_requests_total`."""
         return prometheus_name(self.otel_name(namespace), unit=self.unit, kind=self.kind)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of its attributes in Prometheus."""
+        return tuple(map(label_name, self.attributes))
 
     @property
     def scope(self) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, cast, overload
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.context import get_current
+from opentelemetry.context import Context, get_current
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
@@ -30,6 +30,8 @@ MAX_NAMES: Final = 1000  # of operations with their outcome, for which what reco
 
 _SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
+_CURRENT: Final = "blogauto-operation"  # in the context: the name of the innermost operation
+
 OperationName = Annotated[str, AtMost(100)]
 Outcome = Literal["success", "error", "cancelled"]
 
@@ -42,6 +44,12 @@ def operation_duration(*, operation: OperationName, outcome: Outcome) -> None:
 @counter("operation.errors", unit="{error}", domain="operation")
 def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50)]) -> None:  # noqa: A002 - the label's name
     """Named operations that raised an exception, by exception class."""
+
+
+def current_operation() -> str | None:
+    """The name of the innermost operation under way; None outside of any."""
+    name = otel_context.get_value(_CURRENT)
+    return name if isinstance(name, str) else None
 
 
 @overload
@@ -148,6 +156,8 @@ class _Run:
         self.span: Span = current if current is not None else trace.INVALID_SPAN
         if self._has_span:
             self._start(provider, attributes, is_current=is_current)
+        elif is_current:
+            self._enter(get_current())
         self._started = time.perf_counter()
 
     def _start(
@@ -157,7 +167,10 @@ class _Run:
         with guard("starting an operation"):
             self.span = _tracer(provider).start_span(safe_text(self._name, 200), attributes=attributes)
             if is_current:
-                self._token = otel_context.attach(trace.set_span_in_context(self.span))
+                self._enter(trace.set_span_in_context(self.span))
+
+    def _enter(self, context: Context) -> None:
+        self._token = otel_context.attach(otel_context.set_value(_CURRENT, self._name, context))
 
     def finish(self, error: BaseException | None) -> None:
         seconds = time.perf_counter() - self._started

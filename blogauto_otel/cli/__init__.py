@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from blogauto_otel.cli import check, redact, sentry, settings, spool
+from blogauto_otel.cli import check, dev, doctor, monitoring, redact, sentry, settings, spool
 
-COMMANDS: Final = (settings, check, spool, redact, sentry)
+COMMANDS: Final = (dev, settings, check, doctor, spool, redact, sentry, monitoring)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="blogauto-otel", description="Show settings, test delivery and inspect what waits on disk."
+        prog="blogauto-otel",
+        description="Show settings, test delivery, inspect what waits on disk, and run a local page.",
     )
     parser.add_argument("--version", action="version", version=f"blogauto-otel {_version()}")
     parser.set_defaults(run=None)

@@ -29,15 +29,22 @@ def add_to(commands: Commands) -> None:
 
 def check_delivery(chosen: argparse.Namespace) -> int:
     """Emit one item of each signal and report the response of the Collector."""
-    telemetry = _send_one_of_each(chosen.service)
-    facts = telemetry.status().as_dict()
-    facts["problems"] += _problems(telemetry)
-    telemetry.shutdown(1.0)
+    facts = deliver_one_of_each(chosen.service)
     sent = {signal: figures for signal, figures in facts["delivery"].items() if figures["accepted"]}
-    accepted = bool(sent) and all(map(_is_accepted, sent.values())) and not _problems(telemetry)
+    accepted = bool(sent) and all(map(is_accepted, sent.values())) and not facts["substitutes"]
     print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_lines(facts)))
     print("accepted" if accepted else "not accepted", file=sys.stderr)
     return 0 if accepted else 1
+
+
+def deliver_one_of_each(service: str | None) -> dict[str, Any]:
+    """The status after one item of each signal was sent, with what was used in place of what the settings ask for."""
+    telemetry = _send_one_of_each(service)
+    facts = telemetry.status().as_dict()
+    facts["substitutes"] = _problems(telemetry)
+    facts["problems"] += facts["substitutes"]
+    telemetry.shutdown(1.0)
+    return facts
 
 
 def _send_one_of_each(service: str | None) -> Telemetry:
@@ -65,7 +72,8 @@ def _problems(telemetry: Telemetry) -> list[str]:
     return [f"{missing}; http/protobuf was used instead"] if missing else []
 
 
-def _is_accepted(figures: Mapping[str, Any]) -> bool:
+def is_accepted(figures: Mapping[str, Any]) -> bool:
+    """Whether everything of a signal was sent."""
     return bool(figures["sent"] and not figures["queue_items"] and not figures["dropped"])
 
 
@@ -75,7 +83,7 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         figures = facts["delivery"].get(signal)
         if not figures or not figures["accepted"]:
             yield line(signal, f"{place}: nothing sent")
-        elif _is_accepted(figures):
+        elif is_accepted(figures):
             yield line(signal, f"{place}: accepted")
         else:
             why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"

@@ -91,7 +91,7 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-SERVICE, EXPORT, TRACES, METRICS, LOGS, INSTRUMENTATION, DELIVERY, PRIVACY, SENTRY = (
+SERVICE, EXPORT, TRACES, METRICS, LOGS, INSTRUMENTATION, DELIVERY, PRIVACY, SENTRY, AI = (
     "Service",
     "Export",
     "Traces",
@@ -101,6 +101,7 @@ SERVICE, EXPORT, TRACES, METRICS, LOGS, INSTRUMENTATION, DELIVERY, PRIVACY, SENT
     "Delivery",
     "Privacy",
     "Sentry",
+    "AI calls",
 )
 
 
@@ -245,6 +246,10 @@ class Settings:
     sentry_frame_variables: bool = option(PREFIX + "SENTRY_FRAME_VARIABLES", flag, False, "Send the local variables of each frame, redacted.", section=SENTRY)
     sentry_event_url: str | None = option(PREFIX + "SENTRY_EVENT_URL", template("event_id"), None, "URL of an event, set on spans and log records: `https://acme.sentry.io/issues/?query={event_id}`.", section=SENTRY)
     sentry_trace_url: str | None = option(PREFIX + "SENTRY_TRACE_URL", template("trace_id", "span_id"), None, "URL of a trace, set on events: `http://localhost:16686/trace/{trace_id}?uiFind={span_id}`.", section=SENTRY)
+
+    ai_prices: str | None = option(PREFIX + "AI_PRICES", text, None, "JSON file with the prices of AI models per million tokens, for `blogauto_ai_cost_total`. Unset: no cost is counted.", section=AI)
+    ai_currency: str | None = option(PREFIX + "AI_CURRENCY", text, None, "Currency of the costs, such as `USD` or `KRW`. Unset: that of the file; another needs its rate in the file.", section=AI)
+    ai_content: bool = option(PREFIX + "AI_CONTENT", flag, False, "Record prompts and answers of AI calls as events of their spans, redacted and cut to the length limit of attributes.", section=AI)
     # fmt: on
 
     @property

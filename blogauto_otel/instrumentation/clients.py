@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
-from blogauto_otel.instrumentation import Context, Report, State, client_hooks, conventions
+from blogauto_otel.instrumentation import Context, Report, State, ai, client_hooks, conventions
 from blogauto_otel.instrumentation.patching import when_imported
 
 if TYPE_CHECKING:
@@ -71,17 +71,21 @@ EXPECTED: Final[Mapping[str, str]] = MappingProxyType(
         "aiohttp": "aiohttp-client",
         "redis": "redis",
         "celery": "celery",
+        "openai": "openai",
+        "anthropic": "anthropic",
+        "google.genai": "google-genai",
     }
 )
 
 # Extras that are not called like the library: one package instruments both versions of httpx.
-EXTRAS: Final[Mapping[str, str]] = MappingProxyType({"httpx2": "httpx"})
+EXTRAS: Final[Mapping[str, str]] = MappingProxyType({"httpx2": "httpx", "google.genai": "google-genai"})
 
 # What to wait for, where the entry point is not called like the library.
 LIBRARIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "aiohttp-client": "aiohttp",
         "aiohttp-server": "aiohttp",
+        "google-genai": "google.genai",
         "grpc_aio_client": "grpc",
         "grpc_aio_server": "grpc",
         "grpc_client": "grpc",
@@ -283,8 +287,8 @@ def _load(point: EntryPoint, context: Context) -> Report:
     conventions.prefer_stable(*_packages_of(instrumentor))
     instrumentor.instrument(
         skip_dep_check=True,
-        tracer_provider=context.tracer_provider,
-        meter_provider=context.meter_provider,
+        tracer_provider=ai.tracer_provider_for(point.name, context.tracer_provider),
+        meter_provider=ai.meter_provider_for(point.name, context.meter_provider),
         logger_provider=context.logger_provider,
         **client_hooks.arguments(point.name, context),
     )
@@ -303,6 +307,8 @@ def _is_found(module: str) -> bool:
         return sys.modules[module] is not None if module in sys.modules else util.find_spec(module) is not None
     except ValueError:  # a module that was put in place by hand has no spec
         return True
+    except ImportError:  # the package around it is missing
+        return False
 
 
 def _summary(all_reports: tuple[Report, ...]) -> Report:

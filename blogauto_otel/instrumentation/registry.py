@@ -68,6 +68,7 @@ INSTRUMENTATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "logging": "blogauto_otel.instrumentation.logging",
         "asgi": "blogauto_otel.instrumentation.server",
         "sqlalchemy": "blogauto_otel.instrumentation.sqlalchemy",
+        "ai": "blogauto_otel.instrumentation.ai",
         "clients": "blogauto_otel.instrumentation.clients",
         "system": "blogauto_otel.instrumentation.system",
         "selfmetrics": "blogauto_otel.instrumentation.sdk_metrics",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from blogauto_otel import _guard, semconv
 from blogauto_otel._guard import guard
@@ -119,7 +119,7 @@ def instrument(context: Context) -> Report:
     for metric in SDK_METRICS:
         _creator(meter, metric.kind)(
             metric.otel_name(SDK_METRICS_NAMESPACE),
-            [_observing(metric.name, context)],
+            [_observing(metric.name, context.meter_provider)],
             unit=metric.unit,
             description=metric.description,
         )
@@ -145,10 +145,15 @@ def _creator(meter: Meter, kind: Kind) -> Callable[..., object]:
     return create[kind]
 
 
-def _observing(name: str, context: Context) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _observing(name: str, provider: MeterProvider) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    """By the provider, because it keeps the first instrument of a name when it is instrumented again."""
+
     def observe(_: CallbackOptions) -> Iterable[Observation]:
+        context = _state.context
+        if context is None or context.meter_provider is not provider:
+            return ()
         with guard("reporting on ourselves"):
-            return _NOT_BY_SIGNAL.get(name, _by_signal)(name, context) if _state.context is context else ()
+            return _NOT_BY_SIGNAL.get(name, _by_signal)(name, context)
         return ()
 
     return observe

@@ -1,4 +1,4 @@
-"""Metrics of the host, or of the container when it has limits.
+"""Metrics of the host, or of the container when it has limits; with them, those of the process and its event loop.
 
 Values are read when metrics are collected, never on the event loop, and shared for a few seconds: a scrape beside the
 push must not shorten the window of the CPU.
@@ -19,7 +19,7 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel._process import register
 from blogauto_otel.api.catalogue import Kind, spec
-from blogauto_otel.instrumentation import Context, Report, State, host
+from blogauto_otel.instrumentation import Context, Report, State, event_loop, host, process_metrics
 from blogauto_otel.instrumentation.host import CpuTime, Roots
 
 NAME: Final = "system"
@@ -110,7 +110,7 @@ _state: Final = register(_State())
 
 
 def instrument(context: Context, *, roots: Roots | None = None) -> Report:
-    """Observe the machine from now on."""
+    """Observe the machine, this process and its event loop from now on."""
     if not context.settings.system_metrics:
         return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_SYSTEM_METRICS")
     _state.reset()
@@ -128,6 +128,8 @@ def instrument(context: Context, *, roots: Roots | None = None) -> Report:
             unit=metric.unit,
             description=metric.description,
         )
+    process_metrics.observe(context, _state.readings.roots)
+    event_loop.measure(context)
     return _report(_state.readings.roots)
 
 
@@ -172,6 +174,8 @@ def _report(roots: Roots) -> Report:
 def uninstrument() -> None:
     """Observe nothing any more; the instruments stay, without data points."""
     _state.reset()
+    process_metrics.stop()
+    event_loop.stop()
 
 
 def after_fork_in_child() -> None:

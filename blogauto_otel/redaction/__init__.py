@@ -21,6 +21,21 @@ from blogauto_otel.redaction.redactor import MAX_TEXT, UNREADABLE, Redactor
 
 __all__ = ["Finding", "Redactor", "build_redactor", "explain", "redact_own_log"]
 
+# Attributes with prompts and answers, whichever library records them; values of these names leave only by setting.
+AI_CONTENT: Final = (
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    "gen_ai.content",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.retrieval.query.text",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+)
+
 CONTEXT: Final = 24  # characters shown before what was redacted
 
 
@@ -28,7 +43,7 @@ def build_redactor(settings: Settings) -> Redactor:
     """The redactor that the settings describe."""
     longest = max(MAX_TEXT, settings.max_attribute_length, settings.max_span_attribute_length or 0)
     return Redactor(
-        keys=settings.redact_keys,
+        keys=(*settings.redact_keys, *(() if settings.ai_content else AI_CONTENT)),
         patterns=[re.compile(pattern) for pattern in settings.redact_patterns],
         personal=settings.redact_personal,
         max_text=max(longest, settings.max_log_attribute_length or 0),

@@ -7,13 +7,10 @@ in the SDK. Where a view of the application matches a histogram, the SDK records
 
 from __future__ import annotations
 
-import functools
-import operator
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -26,19 +23,15 @@ from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     HistogramDataPoint,
     Metric,
-    MetricsData,
-    ResourceMetrics,
-    ScopeMetrics,
 )
 from opentelemetry.sdk.metrics.export import Histogram as HistogramData
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._otel import span_in
-from blogauto_otel.sdk import private, self_test, series
+from blogauto_otel.sdk import private, series
 from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.series import SeriesLimit
 
@@ -46,12 +39,7 @@ Attributes: TypeAlias = Mapping[str, Any]
 # What an exemplar is taken from: the span, or the context that has it; None for no exemplar.
 Source: TypeAlias = SpanContext | Context | None
 
-# Of the SDK, for a histogram without boundaries of its own (specification: metrics/sdk, "Explicit Bucket Histogram").
-DEFAULT_BOUNDARIES: Final = (
-    0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0,
-)  # fmt: skip
-
-_OURS: Final = "_blogauto_histogram"  # on an instrument of the SDK: the histogram that records for it
+OURS: Final = "_blogauto_histogram"  # on an instrument of the SDK: the histogram that records for it
 _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _PLAIN: Final = frozenset({str, bool, int, float})
 
@@ -76,7 +64,7 @@ def bind(histogram: metrics.Histogram, attributes: Attributes) -> Bound:
 
     Beyond the limit of series it is the overflow series. It stays valid in a forked child, where it begins at zero.
     """
-    ours: Histogram | None = getattr(histogram, _OURS, None)
+    ours: Histogram | None = getattr(histogram, OURS, None)
     return ours.bind(attributes) if ours is not None else _PublicSeries(histogram, attributes)
 
 
@@ -331,91 +319,3 @@ def _readable(attributes: Any) -> Attributes:
         if not is_foreign(error):
             raise
         return to_plain_attributes(attributes) or {}
-
-
-class Histograms:
-    """The histograms of a meter provider: those that are recorded here, and the names of those that the SDK records."""
-
-    def __init__(self, views: Sequence[Any], exemplars: str, *, sdk_only: str = "") -> None:
-        self._views = views
-        self._exemplars = exemplars
-        self._sdk_only = sdk_only  # why the SDK has to record every histogram
-        self._all: list[Histogram] = []
-        self._hide: Callable[[Any], None] | None = None
-        self.left_to_sdk: dict[str, str] = {}  # by name: why
-
-    def adopt(self, instrument: Any, boundaries: Any, rules: SeriesLimit) -> bool:
-        """Record for this instrument of the SDK from now on; False when the SDK has to."""
-        if hasattr(instrument, _OURS):
-            return True
-        if not isinstance(instrument, SdkHistogram):  # its name was refused
-            return False
-        edges = _edges(boundaries)
-        reason = self._sdk_only or self._view_of(instrument) or ("" if edges is not None else "its boundaries")
-        if edges is None or reason:
-            self.left_to_sdk[instrument.name] = reason
-            return False
-        ours = Histogram(instrument, edges, rules, self._exemplars)
-        self._all.append(ours)
-        if self._hide is not None:
-            self._forward(ours)
-        instrument.record = ours.record  # type: ignore[method-assign]
-        setattr(instrument, _OURS, ours)
-        return True
-
-    def _view_of(self, instrument: SdkHistogram) -> str:
-        if not self._views:
-            return ""
-        if not self_test.works("views"):
-            return "there are views"
-        return "a view matches" if any(private.view_matches(view, instrument) for view in self._views) else ""
-
-    def forward(self, hide: Callable[[Any], None]) -> None:
-        """Let the SDK record each measurement too, for a reader that is not ours.
-
-        `hide` makes an instrument invisible to the readers that are.
-        """
-        self._hide = hide
-        for one in tuple(self._all):
-            self._forward(one)
-
-    def _forward(self, histogram: Histogram) -> None:
-        assert self._hide is not None
-        self._hide(histogram.instrument)
-        histogram.forward = functools.partial(type(histogram.instrument).record, histogram.instrument)
-
-    def add_to(self, data: MetricsData | None, resource: Resource, *, delta: bool) -> MetricsData | None:
-        """What a reader has collected, with these histograms."""
-        now = time.time_ns()
-        added: dict[Any, list[Metric]] = {}
-        for one in tuple(self._all):
-            metric = one.collect(now, delta=delta)
-            if metric is not None:
-                added.setdefault(one.instrument.instrumentation_scope, []).append(metric)
-        if not added:
-            return data
-        [given] = data.resource_metrics if data is not None else [ResourceMetrics(resource, [], resource.schema_url)]
-        scopes = [
-            replace(scope, metrics=[*scope.metrics, *added.pop(scope.scope, ())]) for scope in given.scope_metrics
-        ]
-        scopes += [ScopeMetrics(scope, metrics, scope.schema_url) for scope, metrics in added.items()]
-        return MetricsData([replace(given, scope_metrics=scopes)])
-
-    def after_fork_in_child(self) -> None:
-        """Begin at zero."""
-        for one in self._all:
-            one.after_fork_in_child()
-            if self._hide is not None:
-                self._hide(one.instrument)
-
-
-def _edges(boundaries: Any) -> tuple[float, ...] | None:
-    """The boundaries, or the default ones; None when the SDK refuses them."""
-    try:
-        edges = tuple(boundaries) if boundaries is not None else DEFAULT_BOUNDARIES
-        if not all(isinstance(edge, (int, float)) for edge in edges):
-            return DEFAULT_BOUNDARIES
-        is_increasing = all(map(operator.lt, edges, edges[1:]))
-        return edges if is_increasing and all(map(isfinite, edges)) else None
-    except (TypeError, OverflowError):
-        return DEFAULT_BOUNDARIES

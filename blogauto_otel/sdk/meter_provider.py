@@ -35,7 +35,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test, series
-from blogauto_otel.sdk.histogram import Histograms
+from blogauto_otel.sdk.histograms import Histograms
 from blogauto_otel.sdk.instruments import MAX_INSTRUMENTS, TolerantMeter
 from blogauto_otel.sdk.scopes import MAX_NAME, OTHER_SCOPE, NameLimit, redact_arguments
 from blogauto_otel.sdk.series import SeriesLimit

@@ -145,7 +145,10 @@ class RecordingSpan(SpanData, trace.Span):
 
     def readable(self) -> ReadableSpan:
         """The span as an object of the SDK; imports the SDK's tracing."""
-        return readable_span(self)
+        if self.end_time is None:
+            return readable_span(self)
+        known: ReadableSpan | None = self.__dict__.get("_readable")  # of one processor, for the next
+        return self.__dict__.setdefault("_readable", readable_span(self)) if known is None else known
 
     def to_json(self, indent: int | None = 4) -> str:
         """See `ReadableSpan`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk._logs import (
     Logger,
@@ -18,6 +19,9 @@ try:
 except ImportError:  # before 1.41
     from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
 __all__ = [
     "LogRecordLimits",
     "LogRecordProcessor",
@@ -29,9 +33,32 @@ __all__ = [
 ]
 
 
-def in_memory_log_exporter() -> tuple[Any, LogRecordProcessor]:
-    """An exporter that keeps log records, and the processor that gives them to it."""
-    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+def log_processor(receive: Callable[[Sequence[ReadableLogRecord]], None]) -> LogRecordProcessor:
+    """A processor that passes each log record to `receive`, as exporters get it."""
+    from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult, SimpleLogRecordProcessor
 
-    exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call,unused-ignore]
-    return exporter, SimpleLogRecordProcessor(exporter)
+    class Receiver(LogRecordExporter):
+        def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+            receive(batch)
+            return LogRecordExportResult.SUCCESS
+
+        def shutdown(self) -> None:
+            """A record after the end is received."""
+
+        def force_flush(self, timeout_millis: int = 10_000) -> bool:  # noqa: ARG002 - the interface
+            """Nothing waits."""
+            return True
+
+    return SimpleLogRecordProcessor(Receiver())
+
+
+def span_processor(receive: Callable[[ReadableSpan], None]) -> SpanProcessor:
+    """A processor that passes each sampled span to `receive` as it ends."""
+    from opentelemetry.sdk.trace import SpanProcessor
+
+    class Receiver(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            if span.context is not None and span.context.trace_flags.sampled:
+                receive(span)
+
+    return Receiver()

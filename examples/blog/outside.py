@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import httpx
 from fastapi import Depends, Request
 
+from blogauto_otel import ai_call
 from examples.blog import simulators
 from examples.blog.settings import BlogSettings
 
 logger = logging.getLogger(__name__)
+
+
+# Model and operation of each provider.
+MODELS: Final = {"openai": ("gpt-5-mini", "text_completion"), "gemini": ("gemini-3-flash", "generate_content")}
 
 
 class OutsideError(Exception):
@@ -21,7 +26,7 @@ class OutsideError(Exception):
 
 
 class Outside:
-    """One HTTP client for all services; httpx is instrumented, so each call is a span."""
+    """One HTTP client for all services; httpx is instrumented, so each request is a span, and each AI call another."""
 
     def __init__(self, client: httpx.AsyncClient, *, ai_url: str, wordpress_url: str) -> None:
         self._client = client
@@ -30,7 +35,10 @@ class Outside:
 
     async def write(self, prompt: str, *, provider: str) -> str:
         """The text that the AI provider generates."""
-        answer = await self._post(f"{self._ai_url}/{provider}/v1/completions", {"prompt": prompt})
+        model, operation = MODELS[provider]
+        with ai_call(provider, model=model, operation=operation) as call:
+            answer = await self._post(f"{self._ai_url}/{provider}/v1/completions", {"model": model, "prompt": prompt})
+            call.response(answer)
         return str(answer["text"])
 
     async def key_is_valid(self, key: str, *, service: str) -> bool:

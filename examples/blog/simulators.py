@@ -33,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "[fail]" in text:
             self._answer(503, {"error": "overloaded"})
         elif self.path.endswith("/completions"):
-            self._answer(200, {"text": _article(json.loads(text)["prompt"])})
+            self._answer(200, _completion(self.path.split("/")[1], json.loads(text)))
         elif self.path.endswith("/wp-json/wp/v2/posts"):
             site = self.path.split("/")[1]
             self._answer(201, {"link": f"https://{site}/?p={abs(hash(text)) % 10_000}"})
@@ -64,6 +64,23 @@ class _Server(ThreadingHTTPServer):
 def _wait(text: str) -> float:
     direction = re.search(r"\[wait (\d+(?:\.\d+)?)\]", text)
     return min(float(direction[1]), LONGEST_WAIT) if direction else 0.0
+
+
+def _completion(provider: str, asked: dict[str, str]) -> dict[str, object]:
+    """The text, with the usage as the provider states it: a token a word."""
+    prompt, model = asked["prompt"], asked["model"]
+    article = _article(prompt)
+    given, written = len(prompt.split()), len(article.split())
+    if provider == "gemini":
+        usage = {"promptTokenCount": given, "candidatesTokenCount": written}
+        reasons = [{"finishReason": "STOP"}]
+        return {"text": article, "modelVersion": model, "usageMetadata": usage, "candidates": reasons}
+    return {
+        "text": article,
+        "model": f"{model}-2026-08-07",
+        "usage": {"prompt_tokens": given, "completion_tokens": written},
+        "choices": [{"finish_reason": "stop"}],
+    }
 
 
 def _article(prompt: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections import Counter
 from typing import Literal
 
@@ -29,9 +30,14 @@ class Keyword(BaseModel):
     count: int
 
 
+_BLOCK = re.compile(r"\[block (\d(?:\.\d+)?)\]")  # a directive for demos, as the simulators have
+
+
 @router.post("/api/keywords/analyze")
 async def analyze_keywords(body: Text) -> list[Keyword]:
     with operation("keywords.analyze"):
+        if (directive := _BLOCK.search(body.text)) is not None:
+            time.sleep(float(directive[1]))  # noqa: ASYNC251 - blocks the event loop, as a slow computation would
         words = Counter(word for word in re.findall(r"\w+", body.text.lower()) if len(word) > 3)
     metrics.business.keywords_analyzed.add(len(words))
     return [Keyword(word=word, count=count) for word, count in words.most_common(10)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from monitoring.alerts.ai import ai_alerts
 from monitoring.alerts.availability import availability_alerts
 from monitoring.alerts.business import business_alerts
 from monitoring.alerts.collector import collector_alerts
+from monitoring.alerts.database import database_alerts
 from monitoring.alerts.definition import AlertDefinition, Trigger
 from monitoring.alerts.error_budget import error_budget_alerts
 from monitoring.alerts.host import host_alerts
@@ -22,6 +24,8 @@ APPLICATION: Final[Groups] = {
     "burn": (error_budget_alerts,),
     "requests": (request_alerts,),
     "business": (business_alerts,),
+    "database": (database_alerts,),
+    "ai": (ai_alerts,),
     "host": (host_alerts,),
     "availability": (availability_alerts,),
 }

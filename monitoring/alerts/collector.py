@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, UnitTests, stop_command
-from monitoring.alerts.samples import down_alert, up
+from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, stop_command
+from monitoring.alerts.samples import down_alert, telemetry_tests, up
 from monitoring.metrics import COLLECTOR_SIGNALS
 from monitoring.parameters import COLLECTOR_JOB, Service, percent
 from monitoring.promql import or_zero
@@ -46,39 +46,25 @@ def _otel_collector_down() -> AlertDefinition:
     )
 
 
-_OTEL_COLLECTOR_DOWN_TESTS: Final = UnitTests(
-    "critical",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "it does not respond for two minutes",
-            up("otel-collector", "1x10 0x400"),
-            "6m",
-            (
-                down_alert(
-                    "otel-collector",
-                    "The Collector does not respond.",
-                    "Prometheus could not scrape the Collector's own metrics for 2 minutes. Applications store telemetry on disk while they have room.",
-                ),
-            ),
-        ),
-        Case(
-            "no target is configured",
-            {},
-            "6m",
-            (
-                ExpectedAlert(
-                    {"job": "otel-collector"},
-                    "The Collector does not respond.",
-                    "Prometheus could not scrape the Collector's own metrics for 2 minutes. Applications store telemetry on disk while they have room.",
-                ),
-            ),
-        ),
-        Case("it responds", up("otel-collector", "1x400"), "6m"),
-        Case("pending before two minutes", up("otel-collector", "1x10 0x400"), "4m", pending=True),
+_DOWN_TEXTS: Final = (
+    "The Collector does not respond.",
+    (
+        "Prometheus could not scrape the Collector's own metrics for 2 minutes."
+        " Applications store telemetry on disk while they have room."
     ),
+)
+
+_OTEL_COLLECTOR_DOWN_TESTS: Final = telemetry_tests(
+    "critical",
+    Case(
+        "it does not respond for two minutes",
+        up("otel-collector", "1x10 0x400"),
+        "6m",
+        (down_alert("otel-collector", *_DOWN_TEXTS),),
+    ),
+    Case("no target is configured", {}, "6m", (ExpectedAlert({"job": "otel-collector"}, *_DOWN_TEXTS),)),
+    Case("it responds", up("otel-collector", "1x400"), "6m"),
+    Case("pending before two minutes", up("otel-collector", "1x10 0x400"), "4m", pending=True),
 )
 
 
@@ -110,65 +96,52 @@ def _collector(name: str, values: str, extra: str) -> dict[str, str]:
     }
 
 
+def _seen_first(series: dict[str, str]) -> dict[str, str]:
+    """An old Collector, from which Prometheus has had no sample before."""
+    return {**series, f"otelcol_process_uptime_seconds_total{{{_COLLECTOR}}}": "_x40 90000+15x400"}
+
+
+_RECEIVER: Final = 'receiver="otlp",transport="http"'
+
+
 def _each_refused(values: str) -> dict[str, str]:
     series: dict[str, str] = {}
     for signal in COLLECTOR_SIGNALS:
-        series |= _collector(f"receiver_refused_{signal}_total", values, 'receiver="otlp",transport="http"')
+        series |= _collector(f"receiver_refused_{signal}_total", values, _RECEIVER)
     return series
 
 
-_OTEL_COLLECTOR_REFUSING_TESTS: Final = UnitTests(
+def _refused(signal: str, count: int) -> ExpectedAlert:
+    return ExpectedAlert(
+        {"job": "otel-collector", "signal": signal},
+        f"The Collector refuses {signal}.",
+        f"{count} {signal} were refused in 5 minutes. Senders retry as long as their queues have room.",
+    )
+
+
+_OTEL_COLLECTOR_REFUSING_TESTS: Final = telemetry_tests(
     "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "spans are refused",
-            _collector("receiver_refused_spans_total", "0x40 0+10x4 40x400", 'receiver="otlp",transport="http"'),
-            "14m",
-            (
-                ExpectedAlert(
-                    {"job": "otel-collector", "signal": "spans"},
-                    "The Collector refuses spans.",
-                    "40 spans were refused in 5 minutes. Senders retry as long as their queues have room.",
-                ),
-            ),
-        ),
-        Case(
-            "the first refusals, of counters that did not exist",
-            _each_refused("_x40 7x400"),
-            "14m",
-            tuple(
-                ExpectedAlert(
-                    {"job": "otel-collector", "signal": signal},
-                    f"The Collector refuses {signal}.",
-                    f"7 {signal} were refused in 5 minutes. Senders retry as long as their queues have room.",
-                )
-                for signal in COLLECTOR_SIGNALS
-            ),
-        ),
-        Case(
-            "an old Collector that Prometheus sees for the first time",
-            {
-                **_each_refused("_x40 500x400"),
-                f"otelcol_process_uptime_seconds_total{{{_COLLECTOR}}}": "_x40 90000+15x400",
-            },
-            "14m",
-        ),
-        Case(
-            "pending before two minutes",
-            _collector("receiver_refused_metric_points_total", "_x40 7x400", 'receiver="otlp",transport="http"'),
-            "11m",
-            pending=True,
-        ),
-        Case(
-            "nothing is refused",
-            _collector("receiver_refused_spans_total", "40x400", 'receiver="otlp",transport="http"'),
-            "14m",
-        ),
-        Case("no data", {}, "14m"),
+    Case(
+        "spans are refused",
+        _collector("receiver_refused_spans_total", "0x40 0+10x4 40x400", _RECEIVER),
+        "14m",
+        (_refused("spans", 40),),
     ),
+    Case(
+        "the first refusals, of counters that did not exist",
+        _each_refused("_x40 7x400"),
+        "14m",
+        tuple(_refused(signal, 7) for signal in COLLECTOR_SIGNALS),
+    ),
+    Case("an old Collector that Prometheus sees for the first time", _seen_first(_each_refused("_x40 500x400")), "14m"),
+    Case(
+        "pending before two minutes",
+        _collector("receiver_refused_metric_points_total", "_x40 7x400", _RECEIVER),
+        "11m",
+        pending=True,
+    ),
+    Case("nothing is refused", _collector("receiver_refused_spans_total", "40x400", _RECEIVER), "14m"),
+    Case("no data", {}, "14m"),
 )
 
 
@@ -202,45 +175,31 @@ def _each_lost(values: str) -> dict[str, str]:
     return series
 
 
-_OTEL_COLLECTOR_EXPORT_FAILING_TESTS: Final = UnitTests(
+_OTEL_COLLECTOR_EXPORT_FAILING_TESTS: Final = telemetry_tests(
     "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "the first losses, of counters that did not exist",
-            _each_lost("_x40 500x400"),
-            "13m",
-            tuple(
-                ExpectedAlert(
-                    {"job": "otel-collector", "signal": signal, "exporter": "otlp_grpc/jaeger", "cause": cause},
-                    f"The Collector loses {signal} for otlp_grpc/jaeger.",
-                    f"500 {signal} were lost in 5 minutes: {cause}.",
-                )
-                for cause in _CAUSES.values()
-                for signal in COLLECTOR_SIGNALS
-            ),
+    Case(
+        "the first losses, of counters that did not exist",
+        _each_lost("_x40 500x400"),
+        "13m",
+        tuple(
+            ExpectedAlert(
+                {"job": "otel-collector", "signal": signal, "exporter": "otlp_grpc/jaeger", "cause": cause},
+                f"The Collector loses {signal} for otlp_grpc/jaeger.",
+                f"500 {signal} were lost in 5 minutes: {cause}.",
+            )
+            for cause in _CAUSES.values()
+            for signal in COLLECTOR_SIGNALS
         ),
-        Case(
-            "pending before one minute",
-            _collector("exporter_send_failed_metric_points_total", "_x40 5x400", 'exporter="x"'),
-            "10m30s",
-            pending=True,
-        ),
-        Case(
-            "nothing was lost lately", _collector("exporter_send_failed_spans_total", "500x400", 'exporter="x"'), "13m"
-        ),
-        Case(
-            "an old Collector that Prometheus sees for the first time",
-            {
-                **_each_lost("_x40 500x400"),
-                f"otelcol_process_uptime_seconds_total{{{_COLLECTOR}}}": "_x40 90000+15x400",
-            },
-            "13m",
-        ),
-        Case("no data", {}, "13m"),
     ),
+    Case(
+        "pending before one minute",
+        _collector("exporter_send_failed_metric_points_total", "_x40 5x400", 'exporter="x"'),
+        "10m30s",
+        pending=True,
+    ),
+    Case("nothing was lost lately", _collector("exporter_send_failed_spans_total", "500x400", 'exporter="x"'), "13m"),
+    Case("an old Collector that Prometheus sees for the first time", _seen_first(_each_lost("_x40 500x400")), "13m"),
+    Case("no data", {}, "13m"),
 )
 
 
@@ -270,41 +229,26 @@ def _queue(size: str, sent: str | None) -> dict[str, str]:
     return queue if sent is None else {**queue, f"otelcol_exporter_sent_spans_total{{{where}}}": sent}
 
 
-_OTEL_COLLECTOR_BACKEND_AWAY_TESTS: Final = UnitTests(
+def _silent(items: int) -> tuple[ExpectedAlert, ...]:
+    return (
+        ExpectedAlert(
+            {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
+            "The exporter otlp_grpc/jaeger sends nothing.",
+            f"{items} items are queued for otlp_grpc/jaeger, and none was sent for 5 minutes. Nothing is lost yet.",
+        ),
+    )
+
+
+_SENDING_STOPS: Final = _queue("0x20 0+50x400", "0+50x20 1000x400")
+
+_OTEL_COLLECTOR_BACKEND_AWAY_TESTS: Final = telemetry_tests(
     "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "nothing was sent for a quarter of an hour",
-            _queue("0x20 0+50x400", "0+50x20 1000x400"),
-            "21m",
-            (
-                ExpectedAlert(
-                    {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
-                    "The exporter otlp_grpc/jaeger sends nothing.",
-                    "3150 items are queued for otlp_grpc/jaeger, and none was sent for 5 minutes. Nothing is lost yet.",
-                ),
-            ),
-        ),
-        Case(
-            "it was never there",
-            _queue("0+50x400", None),
-            "20m",
-            (
-                ExpectedAlert(
-                    {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
-                    "The exporter otlp_grpc/jaeger sends nothing.",
-                    "4000 items are queued for otlp_grpc/jaeger, and none was sent for 5 minutes. Nothing is lost yet.",
-                ),
-            ),
-        ),
-        Case("items are queued and sent", _queue("50x400", "0+1x400"), "21m"),
-        Case("the queue is empty", _queue("0x400", "1000x400"), "21m"),
-        Case("pending before ten minutes", _queue("0x20 0+50x400", "0+50x20 1000x400"), "15m", pending=True),
-        Case("no data", {}, "21m"),
-    ),
+    Case("nothing was sent for a quarter of an hour", _SENDING_STOPS, "21m", _silent(3150)),
+    Case("it was never there", _queue("0+50x400", None), "20m", _silent(4000)),
+    Case("items are queued and sent", _queue("50x400", "0+1x400"), "21m"),
+    Case("the queue is empty", _queue("0x400", "1000x400"), "21m"),
+    Case("pending before ten minutes", _SENDING_STOPS, "15m", pending=True),
+    Case("no data", {}, "21m"),
 )
 
 
@@ -342,27 +286,22 @@ def _filled(size: int) -> dict[str, str]:
     }
 
 
-_OTEL_COLLECTOR_QUEUE_NEARLY_FULL_TESTS: Final = UnitTests(
+_OTEL_COLLECTOR_QUEUE_NEARLY_FULL_TESTS: Final = telemetry_tests(
     "critical",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "more than four fifths",
-            _filled(170_000),
-            "10m",
-            (
-                ExpectedAlert(
-                    {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
-                    "The queue for otlp_grpc/jaeger is nearly full.",
-                    "The Collector's queue for otlp_grpc/jaeger is 85% full; the limit is 80 %. When it is full, telemetry is lost.",
-                ),
+    Case(
+        "more than four fifths",
+        _filled(170_000),
+        "10m",
+        (
+            ExpectedAlert(
+                {"job": "otel-collector", "exporter": "otlp_grpc/jaeger"},
+                "The queue for otlp_grpc/jaeger is nearly full.",
+                "The Collector's queue for otlp_grpc/jaeger is 85% full; the limit is 80 %. When it is full, telemetry is lost.",
             ),
         ),
-        Case("just below", _filled(155_000), "10m"),
-        Case("pending before five minutes", _filled(170_000), "4m", pending=True),
-        Case("empty", _filled(0), "10m"),
-        Case("no data", {}, "10m"),
     ),
+    Case("just below", _filled(155_000), "10m"),
+    Case("pending before five minutes", _filled(170_000), "4m", pending=True),
+    Case("empty", _filled(0), "10m"),
+    Case("no data", {}, "10m"),
 )

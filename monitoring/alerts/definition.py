@@ -25,7 +25,9 @@ class Trigger:
     traffic: tuple[str, ...] = ()
     command: str = ""
     drill: bool = False
-    drill_phase: Literal[1, 2] = 1  # failures of an endpoint hide slow answers of the same: they come second
+    drill_phase: Literal[1, 2, 3] = (
+        1  # 2: failures, which hide slow answers of the same endpoint; 3: what stops all others
+    )
     threshold: tuple[str, float, float] | None = None
 
 

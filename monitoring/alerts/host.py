@@ -1,4 +1,4 @@
-"""Alerts about the host and the processes on it: CPU, memory, disk and restarts."""
+"""Alerts about the host and the processes on it: CPU, memory, disk, restarts and a blocked event loop."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def host_alerts(service: Service) -> tuple[AlertDefinition, ...]:
         _low_memory_available(service),
         _low_disk_space(service),
         _backend_restarting(service),
+        _event_loop_blocked(service),
     )
 
 
@@ -272,5 +273,59 @@ _BACKEND_RESTARTING_TESTS: Final = UnitTests(
         ),
         Case("no restart", _started("100x400"), "20m"),
         Case("no data", {}, "20m"),
+    ),
+)
+
+
+def _event_loop_blocked(service: Service) -> AlertDefinition:
+    recorded, limits = Recorded(service), service.thresholds
+    return AlertDefinition(
+        Alert(
+            name="EventLoopBlocked",
+            severity="warning",
+            category="saturation",
+            condition=Comparison(recorded.event_loop_blocked, ">", limits.event_loop_ratio),
+            pending_for="5m",
+            keep_firing_for="5m",
+            summary="The event loop of {{ $labels.job }} is blocked.",
+            description=(
+                "In 5 minutes the event loop was blocked for {{ $value | humanizePercentage }} of the time;"
+                f" the limit is {percent(limits.event_loop_ratio)}. All requests of the process wait meanwhile."
+            ),
+            board="dependencies",
+            comment="The most blocked process: the requests of one worker wait although the others are idle.",
+        ),
+        Trigger("requests that block the event loop with a computation", ("blocking",), drill=True, drill_phase=3),
+        _EVENT_LOOP_BLOCKED_TESTS,
+    )
+
+
+def _lag(*values: str) -> dict[str, str]:
+    """Seconds of lag, one series a worker."""
+    return _gauge("event_loop_lag_seconds_sum", *values)
+
+
+_EVENT_LOOP_BLOCKED_TESTS: Final = UnitTests(
+    "warning",
+    "saturation",
+    "blogauto-dependencies",
+    cases=(
+        Case(
+            "one of two workers, for an eighth of the time",
+            _lag("0+1.875x400", "0+0.01x400"),
+            "15m",
+            (
+                ExpectedAlert(
+                    BACKEND,
+                    "The event loop of blogauto-backend is blocked.",
+                    "In 5 minutes the event loop was blocked for 12.5% of the time; the limit is 10 %."
+                    " All requests of the process wait meanwhile.",
+                ),
+            ),
+        ),
+        Case("two workers, each below the limit", _lag("0+1.2x400", "0+1.2x400"), "15m"),
+        Case("one long pause", _lag("0x20 4x400"), "15m"),
+        Case("pending before five minutes", _lag("0+4x400"), "4m", pending=True),
+        Case("no data", {}, "15m"),
     ),
 )

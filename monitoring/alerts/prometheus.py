@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, UnitTests, stop_command
-from monitoring.alerts.samples import failing
+from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, stop_command
+from monitoring.alerts.samples import failing, telemetry_tests
 from monitoring.parameters import PROMETHEUS_JOB, Service
 from monitoring.rules.conditions import Comparison, Expr
 from monitoring.rules.model import Alert
@@ -46,28 +46,23 @@ def _rule_failures(values: str) -> dict[str, str]:
     return {f"prometheus_rule_evaluation_failures_total{{{where}}}": values}
 
 
-_PROMETHEUS_RULE_EVALUATION_FAILURES_TESTS: Final = UnitTests(
+_PROMETHEUS_RULE_EVALUATION_FAILURES_TESTS: Final = telemetry_tests(
     "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "a rule fails at each evaluation",
-            _rule_failures("0+1x400"),
-            "12m",
-            (
-                ExpectedAlert(
-                    {"job": "prometheus"},
-                    "Prometheus fails to evaluate rules.",
-                    "Some rules fail, so alerts may be missing. Prometheus lists them at /rules.",
-                ),
+    Case(
+        "a rule fails at each evaluation",
+        _rule_failures("0+1x400"),
+        "12m",
+        (
+            ExpectedAlert(
+                {"job": "prometheus"},
+                "Prometheus fails to evaluate rules.",
+                "Some rules fail, so alerts may be missing. Prometheus lists them at /rules.",
             ),
         ),
-        Case("none fails", _rule_failures("7x400"), "12m"),
-        Case("pending before five minutes", _rule_failures("0+1x400"), "4m", pending=True),
-        Case("no data", {}, "12m"),
     ),
+    Case("none fails", _rule_failures("7x400"), "12m"),
+    Case("pending before five minutes", _rule_failures("0+1x400"), "4m", pending=True),
+    Case("no data", {}, "12m"),
 )
 
 
@@ -83,40 +78,21 @@ def _watchdog() -> AlertDefinition:
             description="This alert always fires. When it stops arriving, alert delivery is broken.",
             board="telemetry",
         ),
-        Trigger("it always fires; to run_drill its silence, stop Prometheus", command=stop_command("prometheus")),
+        Trigger("it always fires; to try its silence, stop Prometheus", command=stop_command("prometheus")),
         _WATCHDOG_TESTS,
     )
 
 
-_WATCHDOG_TESTS: Final = UnitTests(
-    "none",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "always",
-            {},
-            "1m",
-            (
-                ExpectedAlert(
-                    {"job": "prometheus"},
-                    "Alert delivery works.",
-                    "This alert always fires. When it stops arriving, alert delivery is broken.",
-                ),
-            ),
-        ),
-        Case(
-            "during failures",
-            failing(1),
-            "20m",
-            (
-                ExpectedAlert(
-                    {"job": "prometheus"},
-                    "Alert delivery works.",
-                    "This alert always fires. When it stops arriving, alert delivery is broken.",
-                ),
-            ),
-        ),
+_ALWAYS: Final = (
+    ExpectedAlert(
+        {"job": "prometheus"},
+        "Alert delivery works.",
+        "This alert always fires. When it stops arriving, alert delivery is broken.",
     ),
+)
+
+_WATCHDOG_TESTS: Final = telemetry_tests(
+    "none",
+    Case("always", {}, "1m", _ALWAYS),
+    Case("during failures", failing(1), "20m", _ALWAYS),
 )

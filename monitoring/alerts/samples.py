@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.alerts.definition import ExpectedAlert
+from monitoring.alerts.definition import Case, ExpectedAlert, UnitTests
+from monitoring.rules.model import Severity
 
 JOB: Final = 'job="blogauto-backend",instance="a"'
 
@@ -56,3 +57,8 @@ def up(job: str, values: str, name: str = "up") -> dict[str, str]:
 def down_alert(job: str, summary: str, description: str) -> ExpectedAlert:
     """The alert about a target that is down."""
     return ExpectedAlert({"job": job, "instance": "h:1"}, summary, description)
+
+
+def telemetry_tests(severity: Severity, *cases: Case) -> UnitTests:
+    """The tests of an alert about the monitoring itself."""
+    return UnitTests(severity, "telemetry", "blogauto-telemetry", cases, service="telemetry")

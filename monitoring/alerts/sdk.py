@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, UnitTests, restart_command
-from monitoring.alerts.samples import BACKEND, JOB, alive
+from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, Trigger, restart_command
+from monitoring.alerts.samples import BACKEND, JOB, alive, telemetry_tests
 from monitoring.metrics import sdk_metric
-from monitoring.parameters import Service, percent
+from monitoring.parameters import Service, percent, promql_number
 from monitoring.rules.conditions import Comparison, Or
 from monitoring.rules.model import Alert
 from monitoring.rules.recorded import DROPPED
@@ -49,45 +49,26 @@ def _dropped(values: str) -> dict[str, str]:
     return {**alive(), f'blogauto_otel_items_dropped_total{{{JOB},signal="traces",reason="queue_full"}}': values}
 
 
-_TELEMETRY_ITEMS_DROPPED_TESTS: Final = UnitTests(
-    "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case(
-            "the first loss, of a counter that did not exist",
-            _dropped("_x40 12x400"),
-            "11m",
-            (
-                ExpectedAlert(
-                    {**BACKEND, "signal": "traces", "reason": "queue_full"},
-                    "blogauto-backend drops traces.",
-                    "The SDK dropped 12 items (traces) in 5 minutes. Reason: queue_full.",
-                ),
-            ),
-        ),
-        Case(
-            "it stays up for five minutes after the loss",
-            _dropped("_x40 12x400"),
-            "18m",
-            (
-                ExpectedAlert(
-                    {**BACKEND, "signal": "traces", "reason": "queue_full"},
-                    "blogauto-backend drops traces.",
-                    "The SDK dropped 12 items (traces) in 5 minutes. Reason: queue_full.",
-                ),
-            ),
-        ),
-        Case("and not longer", _dropped("_x40 12x400"), "21m"),
-        Case("nothing was lost lately", _dropped("12x400"), "11m"),
-        Case(
-            "an old process that Prometheus sees for the first time",
-            {**_dropped("_x40 12x400"), f'target_info{{{JOB},service_name="blogauto-backend"}}': "_x40 1x400"},
-            "11m",
-        ),
-        Case("no data", {}, "11m"),
+_TRACES_DROPPED: Final = (
+    ExpectedAlert(
+        {**BACKEND, "signal": "traces", "reason": "queue_full"},
+        "blogauto-backend drops traces.",
+        "The SDK dropped 12 items (traces) in 5 minutes. Reason: queue_full.",
     ),
+)
+
+_TELEMETRY_ITEMS_DROPPED_TESTS: Final = telemetry_tests(
+    "warning",
+    Case("the first loss, of a counter that did not exist", _dropped("_x40 12x400"), "11m", _TRACES_DROPPED),
+    Case("it stays up for five minutes after the loss", _dropped("_x40 12x400"), "18m", _TRACES_DROPPED),
+    Case("and not longer", _dropped("_x40 12x400"), "21m"),
+    Case("nothing was lost lately", _dropped("12x400"), "11m"),
+    Case(
+        "an old process that Prometheus sees for the first time",
+        {**_dropped("_x40 12x400"), f'target_info{{{JOB},service_name="blogauto-backend"}}': "_x40 1x400"},
+        "11m",
+    ),
+    Case("no data", {}, "11m"),
 )
 
 
@@ -110,7 +91,7 @@ def _telemetry_spool_filling(service: Service) -> AlertDefinition:
             summary="Telemetry of {{ $labels.job }} stays on disk.",
             description=(
                 f"More than {percent(limits.spool_ratio)} of the spool is used, or its oldest file is"
-                f" more than {limits.spool_seconds / 60:.0f} minutes old, although metrics arrive. A full spool deletes its oldest files."
+                f" more than {promql_number(limits.spool_seconds / 60)} minutes old, although metrics arrive. A full spool deletes its oldest files."
             ),
             board="telemetry",
             comment="Without any metrics this cannot be seen; OtelCollectorDown covers that. The Collector exposes a metric for 5 minutes after its last update, hence `for`.",
@@ -141,18 +122,13 @@ _SPOOL_ALERT: Final = (
     ),
 )
 
-_TELEMETRY_SPOOL_FILLING_TESTS: Final = UnitTests(
+_TELEMETRY_SPOOL_FILLING_TESTS: Final = telemetry_tests(
     "warning",
-    "telemetry",
-    "blogauto-telemetry",
-    service="telemetry",
-    cases=(
-        Case("more than half of the room is used", _spool(0.6, "60x400"), "15m", _SPOOL_ALERT),
-        Case("little is stored, but for long", _spool(0.01, "1200x400"), "15m", _SPOOL_ALERT),
-        Case("less than half, and not for long", _spool(0.4, "600x400"), "15m"),
-        Case("pending before ten minutes", _spool(0.6, "60x400"), "8m", pending=True),
-        Case("an outage of an hour, over for five minutes", _spool(0.3, "3600x20 0x400"), "14m"),
-        Case("the queue is empty", _spool(0, "0x400"), "15m"),
-        Case("no data", {}, "15m"),
-    ),
+    Case("more than half of the room is used", _spool(0.6, "60x400"), "15m", _SPOOL_ALERT),
+    Case("little is stored, but for long", _spool(0.01, "1200x400"), "15m", _SPOOL_ALERT),
+    Case("less than half, and not for long", _spool(0.4, "600x400"), "15m"),
+    Case("pending before ten minutes", _spool(0.6, "60x400"), "8m", pending=True),
+    Case("an outage of an hour, over for five minutes", _spool(0.3, "3600x20 0x400"), "14m"),
+    Case("the queue is empty", _spool(0, "0x400"), "15m"),
+    Case("no data", {}, "15m"),
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from monitoring.boards.ai import ai
 from monitoring.boards.api import api
 from monitoring.boards.business import business
 from monitoring.boards.context import BoardContext
+from monitoring.boards.database import database
+from monitoring.boards.dependencies import dependencies
 from monitoring.boards.overview import overview
 from monitoring.boards.security import security
 from monitoring.boards.telemetry import telemetry
@@ -18,6 +21,9 @@ BOARDS = {
     "api": api,
     "security": security,
     "business": business,
+    "ai": ai,
+    "database": database,
+    "dependencies": dependencies,
     "telemetry": telemetry,
 }
 

@@ -20,6 +20,7 @@ from monitoring.boards.layout import (
     traces_link,
 )
 from monitoring.boards.overview import status_classes
+from monitoring.parameters import promql_number
 from monitoring.promql import bucket_at
 
 
@@ -83,7 +84,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             width=4,
         ),
         stat_panel(
-            f"Slower than {limit:g} s",
+            f"Slower than {promql_number(limit)} s",
             "Ratio of requests that miss the latency objective. Above the allowed ratio, the error budget shrinks.",
             "ratio",
             "clamp_min(1 - "
@@ -114,7 +115,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "requests/min",
             [Query(f"topk(10, {context.per_minute('api.requests', ENDPOINT, by='endpoint')})", "{{endpoint}}")],
             links=(context.endpoint_link,),
-            calcs=("mean", "max"),
+            calcs=(),
         ),
         timeseries_panel(
             "Status codes",
@@ -137,7 +138,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
 def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
     limit = context.service.thresholds.p95_seconds
     links = (
-        traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s"),
+        traces_link("Slow traces in Jaeger", minDuration=f"{promql_number(limit)}s"),
         logs_link("Warnings and errors in Loki", '{service_name=~"${job}"} | detected_level=~"warn|error|critical"'),
     )
     return (
@@ -167,7 +168,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
             [Query(f"topk(10, {context.recorded.p95_by_endpoint}{{{JOB},{ENDPOINT}}})", "{{endpoint}}")],
             alert=context.threshold("HighApiResponseTime"),
             links=(context.endpoint_link,),
-            calcs=("mean", "max"),
+            calcs=(),
             width=12,
         ),
         timeseries_panel(
@@ -180,7 +181,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
                     "{{endpoint}}",
                 )
             ],
-            calcs=("mean", "max"),
+            calcs=(),
             decimals=0,
             width=12,
         ),

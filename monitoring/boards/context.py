@@ -75,8 +75,12 @@ class BoardContext:
 
     def quantile(self, which: float, *matchers: str, by: Sequence[str] = ()) -> str:
         """A quantile of the request duration, from raw buckets: exemplars are looked up by these selectors."""
+        return self.quantile_of("api.request.duration", which, *matchers, by=by)
+
+    def quantile_of(self, histogram: str, which: float, *matchers: str, by: Sequence[str] = ()) -> str:
+        """The same of any histogram."""
         grouped = ", ".join((*by, "le"))
-        return f"histogram_quantile({which}, sum by ({grouped}) ({self.rate('api.request.duration', *matchers, suffix='_bucket')}))"
+        return f"histogram_quantile({which}, sum by ({grouped}) ({self.rate(histogram, *matchers, suffix='_bucket')}))"
 
     @property
     def endpoint_link(self) -> Link:

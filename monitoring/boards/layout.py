@@ -318,7 +318,7 @@ def table_panel(
         ),
     ]
     for query in queries:
-        narrow = {"custom.width": 112} if len(queries) > 3 else {}
+        narrow = {"custom.width": 112} if len(queries) > 3 or width < 12 else {}
         _override(panel, query.title, _column(query) | narrow)
     first: dict[str, object] = {"custom.width": first_width}
     if links:

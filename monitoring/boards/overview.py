@@ -128,7 +128,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
 def _requests(context: BoardContext) -> tuple[PlacedPanel, ...]:
     limit = context.service.thresholds.p95_seconds
     latency_links = (
-        traces_link("Slow traces in Jaeger", minDuration=f"{limit:g}s"),
+        traces_link("Slow traces in Jaeger", minDuration=f"{promql_number(limit)}s"),
         logs_link("Warnings and errors in Loki", '{service_name=~"${job}"} | detected_level=~"warn|error|critical"'),
     )
     return (

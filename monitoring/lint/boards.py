@@ -14,8 +14,8 @@ from monitoring.rules.model import Alert
 Board = Mapping[str, Any]
 Panel = Mapping[str, Any]
 
-# Metrics of Prometheus, Alertmanager and the Collector about themselves: the variable `job` does not select them.
-SHARED: Final = ("otelcol_", "prometheus_", "alertmanager_", "ALERTS", "up", "scrape_duration_seconds", "job_")
+# Metrics of other programs about themselves: the variable `job` does not select them.
+SHARED: Final = ("otelcol_", "prometheus_", "alertmanager_", "ALERTS", "up", "pg_up", "redis_up", "scrape_", "job_")
 
 LONGEST_TITLE: Final = 18  # characters that fit a panel three columns wide, measured in the pictures
 

@@ -20,16 +20,16 @@ class NodeError(RuntimeError):
     """Node or npm is missing, or npm could not install; the message says which and what to do."""
 
 
-def packages(name: str) -> Path:
-    """The folder with `node_modules` for a manifest (`logql`, `render`), installed when it is not there yet.
+def packages(name: str | Path) -> Path:
+    """The folder with `node_modules` for a manifest (`logql`, `render`) or its folder, installed when it is not there yet.
 
     Raises:
         NodeError: node or npm is missing, or npm failed.
     """
     manifest = MANIFESTS / name
-    files = sorted(path for path in manifest.iterdir() if path.suffix == ".json")
+    files = sorted(manifest.glob("package*.json"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-    target = _cache() / f"{name}-{digest}"
+    target = _cache() / f"{manifest.name}-{digest}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with (target.parent / f".{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -47,7 +47,7 @@ def _install(files: list[Path], target: Path) -> None:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise NodeError(
-                f"{program} is not installed: checks of LogQL and pictures of boards need node 20 or newer."
+                f"{program} is not installed: checks of LogQL, pictures of boards and the inspector's page need node 20 or newer."
             )
     work = target.with_suffix(".new")
     shutil.rmtree(work, ignore_errors=True)

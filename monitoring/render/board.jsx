@@ -120,7 +120,7 @@ function Chart({ panel, answers, width, height }) {
         ctx.beginPath(); ctx.moveTo(at(mark.time), plot.bbox.top); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.stroke();
         ctx.beginPath(); ctx.moveTo(at(mark.time) - 4, plot.bbox.top + plot.bbox.height + 6); ctx.lineTo(at(mark.time), plot.bbox.top + plot.bbox.height); ctx.lineTo(at(mark.time) + 4, plot.bbox.top + plot.bbox.height + 6); ctx.fill();
       }
-      const exemplars = answers.some(({ target }) => target.exemplar) ? data.exemplars : [];
+      const exemplars = exemplarsOf(answers);
       const scale = Object.keys(plot.scales).find((name) => name !== "x");
       ctx.setLineDash([]);
       ctx.globalAlpha = 0.9;
@@ -139,6 +139,9 @@ function Chart({ panel, answers, width, height }) {
       options={panel.options} replaceVariables={(text) => text}>{panel.timeFrom ? () => null : marks}</TimeSeries>
   );
 }
+
+const exemplarsOf = (answers) =>
+  data.exemplars.filter(({ metric }) => answers.some(({ target }) => target.exemplar && target.expr.includes(`${metric}_bucket`)));
 
 const lastOf = (field) => [...field.values].reverse().find((value) => value !== null && value !== undefined);
 
@@ -205,10 +208,10 @@ function Heatmap({ answers, width, height, panel }) {
       }
     });
     ctx.textAlign = "center"; ctx.fillStyle = theme.colors.text.secondary;
-    for (let time = FROM + 600e3; time < TO; time += 600e3) ctx.fillText(new Date(time).toISOString().slice(11, 16), x(time), h + 16);
+    for (let time = Math.ceil(FROM / 10800e3) * 10800e3; time < TO; time += 10800e3) ctx.fillText(new Date(time).toISOString().slice(11, 16), x(time), h + 16);
     const band = (value) => { const at = rows.findIndex((row) => value <= row.le); return h - tall * (at + 0.5); };
     ctx.fillStyle = "rgb(255,0,255)";
-    for (const { time, value } of data.exemplars) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
+    for (const { time, value } of exemplarsOf(answers)) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
     for (let index = 0; index < 64; index++) { ctx.fillStyle = `hsl(${40 - 30 * (index / 64)} 90% ${18 + 48 * (index / 64)}%)`; ctx.fillRect(left + index * 3, h + 30, 3, 8); }
     ctx.fillStyle = theme.colors.text.secondary; ctx.textAlign = "left"; ctx.fillText(`0 to ${top.toFixed(2)} req/s`, left + 204, h + 38);
   }, []);

@@ -15,19 +15,19 @@ from monitoring.boards.all import boards
 from monitoring.lint.boards import Board, panels
 from monitoring.node import packages
 from monitoring.parameters import BLOGAUTO
-from monitoring.render.history import with_history
+from monitoring.verification.day import BEGIN, END, RecordedTraffic, record_day
 from monitoring.verification.panels import run_queries, step
-from monitoring.verification.replay import BEGIN, END, LogLine, RecordedTraffic, record_traffic
+from monitoring.verification.replay import LogLine
 from monitoring.verification.store import prometheus_with
 from stack.processes import Prometheus
 
 HERE: Final = Path(__file__).parent
 SOURCES: Final = ("board.jsx", "scrollbars.mjs")
 WIDTH: Final = 1532
-RANGES: Final = {"now-1h": END - BEGIN, "now-24h": 86400}
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 # A diamond for every request would hide the lines.
 MOST_EXEMPLARS: Final = 60
+GAP: Final = 120  # seconds without a result, after which the next is a new mark
 
 
 def render_boards(out: Path) -> int:
@@ -41,8 +41,8 @@ def render_boards(out: Path) -> int:
         script = _bundle(work)
         print("recording traffic", flush=True)
         (work / "recording").mkdir()
-        traffic = record_traffic(work / "recording")
-        with prometheus_with(with_history(traffic), work / "store") as prometheus:
+        traffic = record_day(work / "recording")
+        with prometheus_with(traffic, work / "store") as prometheus:
             pages = {uid: _page_data(board, traffic, prometheus) for uid, board in boards(BLOGAUTO).items()}
         failed = [uid for uid, data in pages.items() if not _picture(uid, data, script, browser, work, out)]
     return 1 if failed else 0
@@ -73,8 +73,7 @@ def _bundle(work: Path) -> str:
 def _page_data(board: Board, traffic: RecordedTraffic, prometheus: Prometheus) -> dict[str, Any]:
     answers: dict[int, list[dict[str, Any]]] = {}
     marks: list[dict[str, Any]] = []
-    begin = END - RANGES[board["time"]["from"]]
-    for answer in run_queries(prometheus, {str(board["uid"]): board}, begin=begin):
+    for answer in run_queries(prometheus, {str(board["uid"]): board}):
         if answer.panel["type"] == "annotation":
             marks += _marks(answer.result, board, answer.panel["title"])
         else:
@@ -86,27 +85,30 @@ def _page_data(board: Board, traffic: RecordedTraffic, prometheus: Prometheus) -
         "marks": marks,
         "exemplars": _exemplars(traffic),
         "logs": {panel["id"]: list(_logs(traffic.logs, panel)) for panel in panels(board) if panel["type"] == "logs"},
-        "range": [begin, END],
+        "range": [BEGIN, END],
     }
 
 
 def _marks(result: Sequence[Mapping[str, Any]], board: Board, title: str) -> Iterator[dict[str, Any]]:
     colours = {f"annotation {one['name']}": one["iconColor"] for one in board["annotations"]["list"]}
-    if title == "annotation Versions":
-        return  # at the start of the data every version is new
     for series in result:
-        yield {"time": int(series["values"][0][0]) * 1000, "colour": colours[title]}
+        times = [int(time) for time, _ in series["values"]]
+        for before, time in zip([0, *times], times, strict=False):
+            if time - before > GAP:
+                yield {"time": time * 1000, "colour": colours[title]}
 
 
-def _exemplars(traffic: RecordedTraffic) -> list[dict[str, float]]:
-    found = {
-        sample.trace_id: sample
-        for sample in traffic.samples
-        if sample.trace_id and sample.name.startswith("blogauto_api")
-    }
-    slowest = sorted(found.values(), key=lambda sample: -sample.exemplar)
-    chosen = [*slowest[:10], *slowest[10 :: max(1, len(slowest) // MOST_EXEMPLARS)]]
-    return [{"time": sample.time * 1000, "value": sample.exemplar} for sample in chosen]
+def _exemplars(traffic: RecordedTraffic) -> list[dict[str, Any]]:
+    """The slowest of each histogram, and some of the others."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for when, exemplar in traffic.exemplars:
+        one = {"time": when * 1000, "value": exemplar.value, "metric": exemplar.name}
+        found.setdefault(exemplar.name, []).append(one)
+    chosen = []
+    for exemplars in found.values():
+        slowest = sorted(exemplars, key=lambda exemplar: -exemplar["value"])
+        chosen += [*slowest[:10], *slowest[10 :: max(1, len(slowest) // MOST_EXEMPLARS)]]
+    return chosen
 
 
 def _logs(lines: Sequence[LogLine], panel: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

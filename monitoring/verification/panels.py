@@ -8,12 +8,12 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Final
 
 from monitoring.lint.boards import Board, Panel, targets
-from monitoring.lint.queries import expanded
-from monitoring.parameters import SCRAPE_INTERVAL
-from monitoring.verification.replay import BEGIN, END
+from monitoring.lint.queries import MACROS, expanded
+from monitoring.verification.day import BEGIN, END
 from monitoring.verification.store import seconds
 from stack.processes import Prometheus, get
 
@@ -25,6 +25,8 @@ MAY_BE_EMPTY: Final = frozenset(
         "Internal errors of the SDK, 24 h",
         "Alerts firing",
         "annotation Starts",
+        "Calls without a price, 24 h",
+        "Errors by class",
     }
 )
 
@@ -40,27 +42,44 @@ class QueryResult:
     problems: tuple[str, ...]
 
 
-def run_queries(prometheus: Prometheus, boards: Mapping[str, Board], *, begin: int = BEGIN) -> Iterator[QueryResult]:
-    """Every query to Prometheus, those of annotations included; time series begin at `begin`."""
+# Seconds between two points, and the window of a rate, as Grafana chooses them for a day on a panel of a third of a screen.
+STEP: Final = 180
+RATE_INTERVAL: Final = "240s"
+
+
+def run_queries(prometheus: Prometheus, boards: Mapping[str, Board]) -> Iterator[QueryResult]:
+    """Every query to Prometheus over the recorded day, those of annotations included."""
     for uid, board in boards.items():
         for panel, target in targets(board, "prometheus"):
-            yield _run(prometheus, uid, panel, target, begin)
+            yield _run(prometheus, uid, panel, target)
         for annotation in board["annotations"]["list"]:
-            panel = {"title": f"annotation {annotation['name']}", "type": "annotation", "targets": []}
-            yield _run(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True}, BEGIN)
+            panel = {"title": f"annotation {annotation['name']}", "type": "annotation", "interval": "30s"}
+            yield _run(prometheus, uid, panel, {"expr": annotation["expr"], "refId": "A", "range": True})
 
 
 def step(panel: Panel) -> int:
-    """Seconds between two points, as Grafana would choose them for an hour or for the panel's own range."""
-    return seconds(panel["interval"]) if panel.get("interval") else SCRAPE_INTERVAL
+    """Seconds between two points, as Grafana would choose them for a day or for the panel's own range."""
+    chosen = seconds(panel["interval"]) if panel.get("interval") else STEP
+    return chosen if panel["type"] == "annotation" else max(STEP, chosen)
 
 
-def _run(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any], begin: int) -> QueryResult:
-    expr = expanded(target["expr"])
+def begin_of(panel: Panel) -> int:
+    """When the panel's time range begins: a day before the end, or its own range."""
+    midnight = END - END % 86400
+    own = {
+        "now/d": midnight,
+        "now/M": midnight - (datetime.fromtimestamp(END, timezone.utc).day - 1) * 86400,
+        "30d": END - 30 * 86400,
+    }
+    return own.get(panel.get("timeFrom", ""), BEGIN)
+
+
+def _run(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any]) -> QueryResult:
+    begin = begin_of(panel)
+    expr = expanded(target["expr"], {**MACROS, "$__rate_interval": RATE_INTERVAL, "$__range": f"{END - begin}s"})
     if target.get("instant"):
         path, parameters = "query", {"query": expr, "time": END}
     else:
-        begin = END - 30 * 86400 if panel.get("timeFrom") == "30d" else begin
         path, parameters = "query_range", {"query": expr, "start": begin, "end": END, "step": step(panel)}
     _, body = get(f"{prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=60)
     document = json.loads(body)

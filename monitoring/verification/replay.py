@@ -1,55 +1,64 @@
-"""Recorded traffic: what the example emits in half a minute, with timestamps stretched to an hour. Every panel is checked on it.
+"""Recorded traffic: what each kind of request of the example adds to every series, measured once through the real Collector.
 
-The example runs, follows the scenario, and sends its telemetry through the real Collector. Everything that the shipped
-Prometheus would scrape is scraped 240 times; the samples are stored as if fifteen seconds lay between two scrapes. Names,
-labels, counts and durations are what was emitted.
+The example runs and receives each kind of request alone. What Prometheus would scrape is scraped before and after, so the
+recording does not depend on the speed of the machine. `day` composes a day from it; every panel is checked on that.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from examples import traffic
 from monitoring.metrics import known_metrics
-from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB, SCRAPE_INTERVAL
+from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB
 from stack.build import ROOT
-from stack.processes import LOOPBACK, Process, Stack, free_port, get
+from stack.processes import LOOPBACK, Process, Stack, eventually, free_port, get
 from testkit.receiver import LogRecord, Receiver
-
-STEPS: Final = 240
-SECONDS_PER_STEP: Final = 0.12  # real seconds for each scrape interval of the recording
-BEGIN: Final = int(datetime(2026, 11, 2, 9, 0, tzinfo=timezone.utc).timestamp())
-END: Final = BEGIN + STEPS * SCRAPE_INTERVAL
 
 _LINE: Final = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*?)\})? (\S+)(?: # \{(.*?)\} (\S+).*)?$")
 _LABEL: Final = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
+Labels = tuple[tuple[str, str], ...]
+Key = tuple[str, Labels]  # a series: its name and its labels, sorted
+Send = Callable[[str], traffic.Statuses]
+
+# One request, or session, of each kind.
+KINDS: Final[Mapping[str, Send]] = {
+    "normal": partial(traffic.normal, rounds=2),
+    "lost": partial(traffic.lost, count=1),
+    "slow": traffic.slow,
+    "bugs": traffic.bugs,
+    "content_failures": partial(traffic.content_failures, count=1),
+    "api_key_failures": partial(traffic.api_key_failures, count=2),
+    "wordpress_failures": partial(traffic.wordpress_failures, count=1),
+    "blocking": traffic.blocking,
+    "failed_logins": traffic.failed_logins,
+    "attacks": traffic.attacks,
+    "rate_limited": traffic.rate_limited,
+}
+SETTLE: Final = 0.5  # seconds after the last request was counted: several intervals of the metric export
+
 
 @dataclass(frozen=True)
-class Sample:
-    """One sample of a series: its stretched time in Unix seconds, its value, and an exemplar when there was one."""
+class Exemplar:
+    """A measurement with its trace: the name of the histogram, the value, and the trace's id."""
 
-    time: int
     name: str
-    labels: Mapping[str, str]
     value: float
-    trace_id: str = ""
-    exemplar: float = 0.0
+    trace_id: str
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One log record as Loki would store it."""
+    """One log record as Loki would store it; `time` is in Unix seconds."""
 
     time: float
     level: str
@@ -58,28 +67,20 @@ class LogLine:
 
 
 @dataclass(frozen=True)
-class RecordedTraffic:
-    """Samples and log lines of one run of the scenario."""
+class Added:
+    """What one request or session of a kind adds to the counters, and what it leaves beside."""
 
-    samples: Sequence[Sample]
-    logs: Sequence[LogLine]
+    counters: Mapping[Key, float]
+    exemplars: Sequence[Exemplar] = ()
+    logs: Sequence[LogLine] = ()
 
 
-TrafficKind = Callable[[str], traffic.Statuses]
+@dataclass(frozen=True)
+class Measured:
+    """Every series after the first session, and what each kind adds; `present` exist from the start."""
 
-# Kind of traffic, first and last step, number of clients, and their pause between two rounds in real seconds.
-SCENARIO: Final[tuple[tuple[TrafficKind, int, int, int, float], ...]] = (
-    (partial(traffic.normal, rounds=2), 0, STEPS, 1, 0.2),
-    (traffic.lost, 0, STEPS, 1, 1.5),
-    (traffic.slow, 60, 78, 3, 0.0),
-    (traffic.bugs, 110, 128, 1, 0.1),
-    (traffic.content_failures, 114, 130, 1, 0.8),
-    (traffic.wordpress_failures, 140, 156, 1, 0.8),
-    (traffic.failed_logins, 162, 180, 1, 0.3),
-    (traffic.attacks, 165, 190, 1, 0.3),
-    (traffic.rate_limited, 196, 206, 1, 0.6),
-    (traffic.api_key_failures, 212, 222, 1, 0.8),
-)
+    present: Mapping[Key, float]
+    added: Mapping[str, Added]
 
 
 @contextmanager
@@ -88,9 +89,10 @@ def example(folder: Path, endpoint: str, *, port: int, **variables: str) -> Iter
     environment = {
         "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'blog.db'}",
         "OTEL_SERVICE_NAME": BLOGAUTO.job,
-        "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,deployment.environment.name=demo",
+        "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,service.instance.id=web-1,deployment.environment.name=demo",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "PYTHONPATH": str(ROOT),
         **variables,
     }
@@ -103,8 +105,8 @@ def example(folder: Path, endpoint: str, *, port: int, **variables: str) -> Iter
         yield process
 
 
-def record_traffic(folder: Path) -> RecordedTraffic:
-    """Run the scenario and record it."""
+def measure(folder: Path) -> Measured:
+    """Send each kind of request to the example, one after the other."""
     port = free_port()
     with ExitStack() as running:
         loki = running.enter_context(Receiver())
@@ -118,113 +120,95 @@ def record_traffic(folder: Path) -> RecordedTraffic:
             )
         )
         blog = running.enter_context(example(folder, stack.collector.endpoint, port=port))
-        samples, began = _record(stack, blog)
-        logs = _logs(loki, began)
-    return RecordedTraffic(samples, logs)
+        recorder = _Recorder(stack, blog, loki)
+        recorder.send(KINDS["normal"])  # creates what every session needs
+        present = recorder.scrape()[0]
+        return Measured(present, {name: recorder.added(send) for name, send in KINDS.items()})
 
 
-def _record(stack: Stack, blog: Process) -> tuple[list[Sample], float]:
-    finished = threading.Event()
-    step = 0
-    clients = [
-        threading.Thread(target=_send, args=(lambda: step, finished, blog.url, *line), daemon=True)
-        for line in _clients()
-    ]
-    for client in clients:
-        client.start()
-    began = time.time()
-    samples: list[Sample] = []
-    for step in range(STEPS):
-        samples += _scrape(stack, blog, BEGIN + (step + 1) * SCRAPE_INTERVAL)
-        time.sleep(max(0.0, began + (step + 1) * SECONDS_PER_STEP - time.time()))
-    finished.set()
-    for client in clients:
-        client.join(30)
-    return samples, began
+class _Recorder:
+    """Sends requests and waits until everything about them has arrived."""
 
+    def __init__(self, stack: Stack, blog: Process, loki: Receiver) -> None:
+        self._stack, self._blog, self._loki = stack, blog, loki
+        self._counted = 0
+        self._logs = 0
 
-def _clients() -> Iterator[tuple[TrafficKind, int, int, float]]:
-    for send, first, last, count, pause in SCENARIO:
-        for _ in range(count):
-            yield send, first, last, pause
+    def send(self, send: Send) -> None:
+        before = self._requests()
+        expected = before + sum(send(self._blog.url).values())
+        eventually(lambda: self._requests() >= expected, timeout=30, what="metrics of the requests")
+        time.sleep(SETTLE)
 
-
-def _send(
-    step: Callable[[], int], finished: threading.Event, url: str, send: TrafficKind, first: int, last: int, pause: float
-) -> None:
-    while not finished.is_set() and step() < last:
-        if step() >= first:
-            send(url)
-        finished.wait(max(pause, 0.02))
-
-
-# --- scraping what Prometheus would scrape --------------------------------------------------------------------------------
-
-
-def _scrape(stack: Stack, blog: Process, when: int) -> Iterator[Sample]:
-    collector = f"http://{LOOPBACK}:{stack.collector.ports['PROMETHEUS']}/metrics"
-    own = f"http://{LOOPBACK}:{stack.collector.ports['METRICS']}/metrics"
-    yield from _scrape_target(collector, "otel-apps", "otel-collector:8889", when, honor_labels=True)
-    yield from _scrape_target(own, COLLECTOR_JOB, "otel-collector:8888", when)
-    yield from _scrape_target(f"{stack.prometheus.url}/metrics", PROMETHEUS_JOB, "localhost:9090", when)
-    yield from _scrape_target(f"{stack.alertmanager.url}/metrics", ALERTMANAGER_JOB, "alertmanager:9093", when)
-    yield from _scrape_target(f"{blog.url}/metrics", BLOGAUTO.job, "backend:8000", when, samples=False)
-
-
-def _scrape_target(
-    url: str, job: str, instance: str, when: int, *, honor_labels: bool = False, samples: bool = True
-) -> Iterator[Sample]:
-    began = time.monotonic()
-    status, text = get(url, accept="application/openmetrics-text; version=1.0.0")
-    target = {"job": job, "instance": instance}
-    yield Sample(when, "up", target, float(status == 200))
-    yield Sample(when, "scrape_duration_seconds", target, time.monotonic() - began)
-    if samples:
-        yield from (
-            _with_target_labels(sample, target, honor_labels=honor_labels) for sample in parse_exposition(text, when)
+    def added(self, send: Send) -> Added:
+        before, known = self.scrape()
+        self._logs = len(self._loki.logs)
+        self.send(send)
+        after, exemplars = self.scrape()
+        seen = {exemplar.trace_id for exemplar in known}
+        counters = {
+            key: value - before.get(key, 0.0)
+            for key, value in after.items()
+            if _is_counter(key) and value > before.get(key, 0.0)
+        }
+        return Added(
+            counters,
+            [exemplar for exemplar in exemplars if exemplar.trace_id not in seen],
+            [_line(record) for record in list(self._loki.logs)[self._logs :]],
         )
 
+    def scrape(self) -> tuple[dict[Key, float], list[Exemplar]]:
+        """Every series that Prometheus would scrape now, and the exemplars."""
+        samples: dict[Key, float] = {}
+        exemplars: list[Exemplar] = []
+        for url, job, instance, is_scraped in self._targets():
+            began = time.monotonic()
+            status, text = get(url, accept="application/openmetrics-text; version=1.0.0")
+            target = {"job": job, "instance": instance}
+            samples[_key("up", target)] = float(status == 200)
+            samples[_key("scrape_duration_seconds", target)] = time.monotonic() - began
+            for name, labels, value, exemplar in parse_exposition(text) if is_scraped else ():
+                samples[_key(name, {**target, **labels} if job == "otel-apps" else {**labels, **target})] = value
+                exemplars += [exemplar] if exemplar else []
+        return samples, exemplars
 
-def _with_target_labels(sample: Sample, target: Mapping[str, str], *, honor_labels: bool) -> Sample:
-    labels = {**target, **sample.labels} if honor_labels else {**sample.labels, **target}
-    return replace(sample, labels=labels)
+    def _targets(self) -> Iterator[tuple[str, str, str, bool]]:
+        ports = self._stack.collector.ports
+        yield f"http://{LOOPBACK}:{ports['PROMETHEUS']}/metrics", "otel-apps", "otel-collector:8889", True
+        yield f"http://{LOOPBACK}:{ports['METRICS']}/metrics", COLLECTOR_JOB, "otel-collector:8888", True
+        yield f"{self._stack.prometheus.url}/metrics", PROMETHEUS_JOB, "localhost:9090", True
+        yield f"{self._stack.alertmanager.url}/metrics", ALERTMANAGER_JOB, "alertmanager:9093", True
+        yield f"{self._blog.url}/metrics", BLOGAUTO.job, "backend:8000", False
+
+    def _requests(self) -> float:
+        name = BLOGAUTO.metric("api.requests")
+        url = f"http://{LOOPBACK}:{self._stack.collector.ports['PROMETHEUS']}/metrics"
+        found = parse_exposition(get(url, accept="application/openmetrics-text; version=1.0.0")[1])
+        return sum(value for one, _, value, _ in found if one == name)
 
 
-_KNOWN_METRICS: Final = frozenset(known_metrics(BLOGAUTO))
+_KNOWN_METRICS: Final = known_metrics(BLOGAUTO)
 
 
-def parse_exposition(text: str, when: int) -> Iterator[Sample]:
+def _is_counter(key: Key) -> bool:
+    return key[0] in _KNOWN_METRICS and _KNOWN_METRICS[key[0]].type == "counter"
+
+
+def _key(name: str, labels: Mapping[str, str]) -> Key:
+    return name, tuple(sorted(labels.items()))
+
+
+def parse_exposition(text: str) -> Iterator[tuple[str, dict[str, str], float, Exemplar | None]]:
     """The samples of a text exposition that rules or boards may use."""
     for line in text.splitlines():
         match = _LINE.match(line)
         if match is None or match[1] not in _KNOWN_METRICS:
             continue
-        exemplar = dict(_LABEL.findall(match[4] or ""))
-        labels = dict(_LABEL.findall(match[2] or ""))
-        value = float(match[5]) if match[5] else 0.0
-        yield Sample(when, match[1], labels, float(match[3]), exemplar.get("trace_id", ""), value)
+        trace_id = dict(_LABEL.findall(match[4] or "")).get("trace_id", "")
+        exemplar = Exemplar(match[1].removesuffix("_bucket"), float(match[5]), trace_id) if trace_id else None
+        yield match[1], dict(_LABEL.findall(match[2] or "")), float(match[3]), exemplar
 
 
-def _logs(loki: Receiver, began: float) -> list[LogLine]:
-    lines = [_line(record, began) for record in loki.logs]
-    return sorted((line for line in lines if BEGIN <= line.time <= END), key=lambda line: line.time)
-
-
-def _line(record: LogRecord, began: float) -> LogLine:
-    real = (record.time or record.observed_time) / 1e9
-    stretched = BEGIN + (real - began) / SECONDS_PER_STEP * SCRAPE_INTERVAL
-    return LogLine(stretched, record.severity.lower(), str(record.body), record.trace_id)
-
-
-# --- writing --------------------------------------------------------------------------------------------------------
-
-
-def openmetrics(samples: Sequence[Sample]) -> str:
-    """Text for `promtool tsdb create-blocks-from openmetrics`, which ignores types."""
-    ordered = sorted(samples, key=lambda one: (one.name, sorted(one.labels.items()), one.time))
-    return "\n".join([*map(_line_of, ordered), "# EOF", ""])
-
-
-def _line_of(sample: Sample) -> str:
-    pairs = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-    return f"{sample.name}{{{pairs}}} {sample.value!r} {sample.time}"
+def _line(record: LogRecord) -> LogLine:
+    moment = (record.time or record.observed_time) / 1e9
+    return LogLine(moment, record.severity.lower(), str(record.body), record.trace_id)

@@ -14,12 +14,13 @@ from monitoring.lint import logql
 from monitoring.lint import rules as rule_lint
 from monitoring.lint.queries import expanded
 from monitoring.metrics import known_metrics
+from monitoring.package_files import repository_files
 from monitoring.parameters import BLOGAUTO
 from monitoring.rule_files import rule_files
 from monitoring.rules.model import RuleFile
 from monitoring.runbooks import fenced, runbooks
 from monitoring.verification import panels, promtool
-from monitoring.verification.replay import record_traffic
+from monitoring.verification.day import record_day
 from monitoring.verification.rules import all_mutants, run_unit_tests, surviving_mutants
 from monitoring.verification.store import prometheus_with
 from stack.processes import ensure_programs
@@ -47,10 +48,10 @@ def _checks() -> Iterator[tuple[str, list[str]]]:
     yield _logql(files)
     changed = [
         f"{path} differs from what the code writes: run `python -m monitoring generate`"
-        for path, text in generated_files(BLOGAUTO).items()
+        for path, text in repository_files().items()
         if _differs(path, text)
     ]
-    yield f"generated files {len(generated_files(BLOGAUTO))}", changed
+    yield f"generated files {len(repository_files())}", changed
 
 
 def _rules(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
@@ -85,7 +86,7 @@ def _boards(files: tuple[RuleFile, ...]) -> tuple[str, list[str]]:
 def _queries() -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "recording").mkdir()
-        recorded = record_traffic(Path(folder) / "recording")
+        recorded = record_day(Path(folder) / "recording")
         with prometheus_with(recorded, Path(folder) / "full") as prometheus:
             full = list(panels.run_queries(prometheus, boards(BLOGAUTO)))
         with prometheus_with(None, Path(folder) / "empty") as prometheus:

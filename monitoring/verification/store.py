@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from monitoring.parameters import BLOGAUTO, RULE_INTERVAL
+from monitoring.parameters import BLOGAUTO
 from monitoring.rule_files import rule_files
 from monitoring.rules.model import Alert, RuleFile
 from monitoring.rules.write import labels
-from monitoring.verification.replay import BEGIN, END, RecordedTraffic, Sample, openmetrics
+from monitoring.verification.day import BEGIN, END, RecordedTraffic, Series, openmetrics
 from stack.processes import Prometheus, ensure_programs, start_prometheus
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+STEP: Final = 60  # seconds between two evaluations of the rules over the day
 
 # The recorded traffic has a date in the past: by default Prometheus would delete it.
 RETENTION: Final = ("--storage.tsdb.retention.time=100y",)
@@ -29,7 +32,7 @@ def prometheus_with(traffic: RecordedTraffic | None, folder: Path) -> Iterator[P
     config = folder / "prometheus.yml"
     config.write_text("global: {scrape_interval: 15s}\n")
     if traffic is not None:
-        _import(traffic.samples, folder)
+        _import(traffic.series, folder)
         with start_prometheus(config, tmp=folder, arguments=RETENTION) as prometheus:
             derived = [*_recorded(prometheus), *_alerts(prometheus)]
         _import(derived, folder)
@@ -37,14 +40,16 @@ def prometheus_with(traffic: RecordedTraffic | None, folder: Path) -> Iterator[P
         yield prometheus
 
 
-def _import(samples: Sequence[Sample], folder: Path) -> None:
+def _import(series: Sequence[Series], folder: Path) -> None:
     source = folder / "samples.om"
-    source.write_text(openmetrics(samples))
+    with source.open("w") as file:
+        file.writelines(openmetrics(series))
     command = [
         str(ensure_programs().promtool),
         "tsdb",
         "create-blocks-from",
         "openmetrics",
+        "--max-block-duration=1500h",  # one block: promtool reads the whole file again for each
         str(source),
         str(folder / "prometheus"),
     ]
@@ -53,30 +58,31 @@ def _import(samples: Sequence[Sample], folder: Path) -> None:
         raise RuntimeError(done.stdout + done.stderr)
 
 
-def _recorded(prometheus: Prometheus) -> Iterator[Sample]:
+def _recorded(prometheus: Prometheus) -> Iterator[Series]:
     for file in rule_files(BLOGAUTO):
         for recording in file.recordings:
             for found in _over_the_recording(prometheus, without_recordings(recording.expression, file)):
-                for when, value in found["values"]:
-                    yield Sample(int(when), recording.name, {**_labels(found), **recording.labels}, float(value))
+                points = [(int(when), float(value)) for when, value in found["values"]]
+                yield Series(recording.name, {**_labels(found), **recording.labels}, points)
 
 
-def _alerts(prometheus: Prometheus) -> Iterator[Sample]:
+def _alerts(prometheus: Prometheus) -> Iterator[Series]:
     for file in rule_files(BLOGAUTO):
         for alert in file.alerts:
             for found in _over_the_recording(prometheus, without_recordings(str(alert.condition), file)):
                 static = {"alertname": alert.name, "alertstate": "firing", **labels(alert, file)}
-                for when in _firing(alert, [int(when) for when, _ in found["values"]]):
-                    yield Sample(when, "ALERTS", {**_labels(found), **static}, 1.0)
+                points = [(when, 1.0) for when in _firing(alert, {int(when) for when, _ in found["values"]})]
+                if points:
+                    yield Series("ALERTS", {**_labels(found), **static}, points)
 
 
-def _firing(alert: Alert, true: Sequence[int]) -> Iterator[int]:
+def _firing(alert: Alert, true: AbstractSet[int]) -> Iterator[int]:
     """When it fires, given the evaluations at which its condition was true."""
     since, last, until = 0, 0, 0
     pending_for, keep_firing_for = seconds(alert.pending_for), seconds(alert.keep_firing_for)
-    for when in range(BEGIN, END + 1, RULE_INTERVAL):
-        if when in set(true):
-            since = since if last == when - RULE_INTERVAL else when
+    for when in range(BEGIN, END + 1, STEP):
+        if when in true:
+            since = since if last == when - STEP else when
             last = when
             until = when + keep_firing_for if when - since >= pending_for else until
         if when <= until and until:
@@ -84,7 +90,7 @@ def _firing(alert: Alert, true: Sequence[int]) -> Iterator[int]:
 
 
 def _over_the_recording(prometheus: Prometheus, expression: str) -> list[Any]:
-    answer = prometheus.answer("query_range", query=expression, start=BEGIN, end=END, step=RULE_INTERVAL)
+    answer = prometheus.answer("query_range", query=expression, start=BEGIN, end=END, step=STEP)
     return list(answer["result"])
 
 
@@ -102,7 +108,7 @@ def without_recordings(expression: str, file: RuleFile) -> str:
         several.setdefault(recording.name, []).append(text)
     while (match := re.search(r"(\w+:\w+:\w+)(\{[^}]*\})?(\[\w+\])?", expression)) is not None:
         text = "(" + " or ".join(several[match[1]]) + ")"
-        window = f"[{match[3][1:-1]}:{RULE_INTERVAL}s]" if match[3] else ""
+        window = f"[{match[3][1:-1]}:{STEP}s]" if match[3] else ""
         expression = expression[: match.start()] + text + window + expression[match.end() :]
     return expression
 

@@ -31,14 +31,52 @@ OPERATIONS = {
     "blogauto_operation_duration_seconds": ("histogram", {"operation", "outcome"}),
     "blogauto_operation_errors_total": ("counter", {"operation", "type"}),
 }
+_AI = {
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+}
+_SERVER = {"server_address", "server_port", "error_type"}
+_POOL = {"db_client_connection_pool_name"}
+LATER = {
+    "blogauto_event_loop_lag_seconds": ("histogram", set[str]()),
+    "blogauto_db_repeated_queries_total": ("counter", {"route"}),
+    "blogauto_ai_cost_total": ("counter", {"provider", "model", "operation", "currency"}),
+    "blogauto_ai_unpriced_calls_total": ("counter", {"provider", "model"}),
+}
+CONVENTIONS = {
+    "process_memory_usage_bytes": ("gauge", set[str]()),
+    "process_thread_count": ("gauge", set[str]()),
+    "process_unix_file_descriptor_count": ("gauge", set[str]()),
+    "cpython_gc_collections_total": ("counter", {"cpython_gc_generation"}),
+    "db_client_operation_duration_seconds": (
+        "histogram",
+        {"db_system_name", "db_namespace", "db_operation_name", "db_collection_name", *_SERVER},
+    ),
+    "db_client_connection_count": ("gauge", {"db_client_connection_state", *_POOL}),
+    "db_client_connection_max": ("gauge", _POOL),
+    "db_client_connection_pending_requests": ("gauge", _POOL),
+    "db_client_connection_timeouts_total": ("counter", _POOL),
+    "http_client_request_duration_seconds": (
+        "histogram",
+        {"http_request_method", "http_response_status_code", "network_protocol_version", *_SERVER},
+    ),
+    "gen_ai_client_operation_duration_seconds": ("histogram", {"error_type", *_AI}),
+    "gen_ai_client_operation_time_to_first_chunk_seconds": ("histogram", _AI),
+    "gen_ai_client_token_usage": ("histogram", {"gen_ai_token_type", *_AI}),
+}
 
 
-def test_the_catalogue_is_what_was_promised_and_the_operations() -> None:
+def test_the_catalogue_is_what_was_promised() -> None:
     found = {
-        metric.prometheus_name("blogauto"): (metric.kind.prometheus_type, set(metric.attributes))
-        for metric in CATALOGUE
+        metric.prometheus_name("blogauto"): (metric.kind.prometheus_type, set(metric.labels)) for metric in CATALOGUE
     }
-    assert found == {**PROMISED, **OPERATIONS}
+    assert found == {**PROMISED, **OPERATIONS, **LATER, **CONVENTIONS}
+
+
+def test_names_of_the_conventions_are_the_same_in_every_service() -> None:
+    assert spec("db.client.operation.duration").prometheus_name("shop") == "db_client_operation_duration_seconds"
 
 
 def test_another_namespace_changes_only_the_prefix() -> None:
@@ -63,10 +101,10 @@ def test_units_translate_alike_at_the_collector_and_at_a_scrape(metric: MetricSp
 
 
 @pytest.mark.parametrize("metric", [m for m in CATALOGUE if m.kind is Kind.HISTOGRAM], ids=lambda metric: metric.name)
-def test_histograms_have_ascending_float_edges_with_one_at_two_seconds(metric: MetricSpec) -> None:
+def test_histograms_have_ascending_float_edges_and_ours_one_at_two_seconds(metric: MetricSpec) -> None:
     assert list(metric.boundaries) == sorted(set(metric.boundaries))
     assert all(type(edge) is float for edge in metric.boundaries)
-    assert 2.0 in metric.boundaries
+    assert 2.0 in metric.boundaries or not metric.namespaced
 
 
 def test_request_metrics_are_observed_and_blocked_ips_are_set() -> None:

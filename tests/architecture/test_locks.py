@@ -12,6 +12,7 @@ PACKAGE = Path(blogauto_otel.__file__).parent
 # A plain lock hangs when its own thread takes it again, as a finalizer does. These are never waited for while held.
 PLAIN_LOCKS = {
     "export/worker.py": 2,  # a binary semaphore that wakes the thread; a flag that is only tried
+    "inspector/ingest.py": 1,  # a condition over a reentrant lock, in a process without the application
 }
 
 THREADS = {"_threads.py": 1}  # `start_thread`

@@ -29,7 +29,7 @@ def alerts(files: tuple[RuleFile, RuleFile]) -> list[Alert]:
 
 @pytest.fixture
 def boards() -> Mapping[str, dict[str, Any]]:
-    """The five boards, fresh: tests may break them."""
+    """All boards, fresh: tests may break them."""
     return built(BLOGAUTO)
 
 

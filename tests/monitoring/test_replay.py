@@ -14,7 +14,7 @@ from monitoring.generate import ROOT
 from monitoring.lint.queries import expanded
 from monitoring.runbooks import fenced
 from monitoring.verification import panels
-from monitoring.verification.replay import END, RecordedTraffic, record_traffic
+from monitoring.verification.day import ATTACK, BEGIN, END, RELEASE, SLOW, RecordedTraffic, record_day
 from monitoring.verification.store import prometheus_with
 from stack.processes import Prometheus, get
 
@@ -36,7 +36,7 @@ TYPED = (
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedTraffic:
-    return record_traffic(tmp_path_factory.mktemp("recording"))
+    return record_day(tmp_path_factory.mktemp("recording"))
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +83,41 @@ def test_a_query_that_people_type_has_an_answer(query: str, full: Prometheus) ->
     assert asked(full, query)["data"]["result"]
 
 
-def test_the_recording_has_what_the_scenario_causes(recorded: RecordedTraffic) -> None:
+def test_the_recording_has_what_its_kinds_of_traffic_cause(recorded: RecordedTraffic) -> None:
     """Without failures, the panels about failures would have no data to check."""
     last = {
         (one.name, one.labels.get("endpoint"), one.labels.get("status"), one.labels.get("type"))
-        for one in recorded.samples
-        if one.value > 0
+        for one in recorded.series
+        if max(value for _, value in one.points) > 0
     }
     assert ("blogauto_api_requests_total", "/api/content/saved", "500", None) in last
+    assert ("blogauto_api_requests_total", "/api/secure/api-keys", "502", None) in last
     assert ("blogauto_wordpress_posts_published_total", None, "failed", None) in last
     assert ("blogauto_security_events_total", None, None, "auth_failure") in last
     assert ("blogauto_rate_limit_rejected_total", "/api/titles/generate", None, None) in last
-    assert any(one.trace_id for one in recorded.samples)
+    assert {exemplar.name for _, exemplar in recorded.exemplars} >= {"blogauto_api_request_duration_seconds"}
     assert any(line.trace_id and line.level in {"error", "warning"} for line in recorded.logs)
+
+
+def test_the_three_incidents_fire_their_alerts_and_nothing_else_does(full: Prometheus) -> None:
+    """Whoever looks at the pictures finds each incident by its alerts, at its time."""
+    query = 'ALERTS{alertstate="firing",severity=~"critical|warning"}'
+    parameters = urllib.parse.urlencode({"query": query, "start": BEGIN, "end": END, "step": 60})
+    result = json.loads(get(f"{full.url}/api/v1/query_range?{parameters}", timeout=60)[1])["data"]["result"]
+    began: dict[tuple[int, int], set[str]] = {SLOW: set(), RELEASE: set(), ATTACK: set()}
+    stray = []
+    for series in result:
+        for first in _beginnings([int(time) for time, _ in series["values"]]):
+            incident = next((one for one in began if one[0] <= first < one[1] + 900), None)
+            if incident is None:
+                stray.append((series["metric"]["alertname"], first - BEGIN))
+            else:
+                began[incident].add(series["metric"]["alertname"])
+    assert stray == []
+    assert began[SLOW] >= {"HighApiResponseTime", "ContentGenerationFailure", "AiLatency", "AiProviderErrors"}
+    assert began[RELEASE] >= {"HighApiErrorRate", "WordPressPublishFailure", "EventLoopBlocked"}
+    assert began[ATTACK] >= {"AuthFailureSpike"}
+
+
+def _beginnings(times: list[int]) -> list[int]:
+    return [time for before, time in zip([0, *times], times, strict=False) if time - before > 120]

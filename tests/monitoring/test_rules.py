@@ -37,6 +37,13 @@ CONTRACT = {
     "RedisConnectionDown": "critical",
     "FrontendServiceDown": "critical",
     "BackendRestarting": "warning",
+    "AiProviderErrors": "warning",
+    "AiProviderRateLimited": "warning",
+    "AiCostBudget": "warning",
+    "AiLatency": "warning",
+    "DatabasePoolExhausted": "critical",
+    "SlowDatabase": "warning",
+    "EventLoopBlocked": "warning",
 }
 
 

@@ -37,9 +37,7 @@ def test_the_generator_names_the_page_that_is_missing(
     files: tuple[RuleFile, RuleFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("monitoring.runbooks.SOURCES", tmp_path / "monitoring" / "runbooks")
-    with pytest.raises(
-        RunbookError, match=r"ApiErrorBudgetBurn has no runbook: write .*runbooks/ApiErrorBudgetBurn\.md"
-    ):
+    with pytest.raises(RunbookError, match=r"AiCostBudget has no runbook: write .*runbooks/AiCostBudget\.md"):
         runbooks(BLOGAUTO, files)
 
 

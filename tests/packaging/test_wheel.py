@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
+import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ import pytest
 
 from testkit.environments import environment as clean_environment
 from testkit.environments import install
-from testkit.processes import ROOT, environment
+from testkit.ports import free_port
+from testkit.processes import ROOT, environment, eventually, running
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,6 +39,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {"blogauto_otel", "blogauto_otel-0.1.0.dist-info"}
     assert "blogauto_otel/py.typed" in names
+    assert {f"blogauto_otel/inspector/static/{name}" for name in ("index.html", "assets/app.js", "assets/app.css")} <= {
+        *names
+    }
 
 
 IMPORT = """
@@ -98,6 +105,36 @@ def test_the_installation_of_the_page_works_as_it_stands(page: str, tmp_path: Pa
         done = subprocess.run(["bash", "-c", f"{python.parent}/{line}"], capture_output=True, text=True, env=_bare())
         assert "Traceback" not in done.stderr
         assert done.returncode == 0 or line.endswith("check"), line  # there is no Collector
+
+
+STRANGER = """
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/hello")
+def hello():
+    return {"hello": "world"}
+"""
+
+
+def test_the_extra_dev_shows_the_application_of_a_stranger(wheel: Path, tmp_path: Path) -> None:
+    """In an environment that has nothing else, and within five seconds of its first request."""
+    python = clean_environment("stranger", "fastapi")
+    install(python, "--force-reinstall", "--no-deps", str(wheel))
+    install(python, f"{wheel}[dev]")
+    (tmp_path / "main.py").write_text(STRANGER)
+    port = free_port()
+    command = [str(python), "-m", "blogauto_otel", "dev", "--port", "0", "--"]
+    served = [str(python.with_name("uvicorn")), "main:app", "--port", str(port), "--app-dir", str(tmp_path)]
+    with running([*command, *served], tmp_path / "log", port=port, PYTHONPATH="") as child:
+        child.wait_until_it_answers("/hello")
+        began = time.monotonic()
+        base, token = re.findall(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", child.output)[0]
+        request = urllib.request.Request(f"{base}/api/requests", headers={"Authorization": f"Bearer {token}"})
+        eventually(lambda: urllib.request.urlopen(request).read(), lambda body: b"/hello" in body, timeout=5)
+        assert time.monotonic() - began < 5
 
 
 def test_each_client_that_is_named_as_missing_has_its_extra() -> None:

@@ -344,6 +344,6 @@ def test_the_memory_of_what_a_client_thinks_of_is_bounded() -> None:
         histogram = duration(provider)
         for who in range(10_000):
             histogram.record(1.0, {"who": who})
-        kept: Any = getattr(histogram, histograms._OURS)
+        kept: Any = getattr(histogram, histograms.OURS)
         assert len(kept._known) <= 20
         assert len(facts(provider.reader.collect_now())) == 21

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import Tracer
 
 from blogauto_otel.sdk import private, self_test
 from testkit.processes import ROOT, environment
@@ -20,10 +19,6 @@ MEMBERS = sorted({member for feature in self_test.FEATURES.values() for member i
 # Members that a process imports or subclasses once need a process of their own.
 OF_CLASSES = [it for it in MEMBERS if "." in it.partition(":")[2] and not it.endswith("._receive_metrics")]
 OF_MODULES = [member for member in MEMBERS if member not in OF_CLASSES]
-# An SDK before 1.41 has none of these, and needs none.
-_YOUNG_NAMES = ("Tracer._is_enabled", "Tracer._tracer_metrics", "TracerProvider._tracers")
-YOUNG = {f"opentelemetry.sdk.trace:{name}" for name in _YOUNG_NAMES}
-NEEDED = [member for member in MEMBERS if hasattr(Tracer, "_is_enabled") or member not in YOUNG]
 
 
 def rounds(*arguments: str) -> list[dict[str, Any]]:
@@ -58,7 +53,7 @@ def test_this_sdk_has_every_member() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("member", NEEDED)
+@pytest.mark.parametrize("member", MEMBERS)
 def test_without_one_private_member_everything_arrives_and_the_status_says_so(member: str) -> None:
     result = one_by_one()[member]
     goes_on(result)
@@ -70,7 +65,7 @@ def test_without_one_private_member_everything_arrives_and_the_status_says_so(me
 def test_without_any_private_member_everything_arrives_and_the_status_says_so() -> None:
     [result] = rounds("all", *MEMBERS)
     goes_on(result)
-    missing = [name for name, feature in self_test.FEATURES.items() if set(feature.members) & set(NEEDED)]
+    missing = [name for name, feature in self_test.FEATURES.items() if feature.members]
     said = " ".join(result["problems"])
     assert [feature for feature in missing if f"({feature}: " not in said] == []
 

@@ -93,15 +93,34 @@ def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
     )
     resource = {**sending.BLOG, **ATTRIBUTES}
     assert sending.post(collector.endpoint, sending.traces([span], resource)) == 200
-    (arrived,) = eventually(collector.spans)
+    arrived = eventually(collector.spans)[-1]
     assert_no_secret(collector.files / "traces.jsonl")
     assert arrived.attributes.items() >= KEPT.items()
     assert arrived.attributes["url.full"] == "https://example.org/x?page=2&token=***&sig=***#top"
     assert arrived.attributes["url.query"] == "api_key=***&page=2"
     assert arrived.status_message.startswith("login failed: password=***")
-    assert arrived.name == "GET /reset ***"
+    assert arrived.name == "GET /reset Bearer ***"
     assert len(arrived.attributes["user.hash"]) == 64
     assert arrived.resource["service.name"] == "blogauto-backend"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        (f"redis-cli -a {PASSWORD}", "redis-cli"),
+        (f"POST login password={PASSWORD}", "POST login password=***"),
+        (f'Invalid password "{PASSWORD}"', "Invalid"),
+        (f"GET redis://:{DSN_PASSWORD}@cache", "GET redis"),
+        (f"call {OPENAI}", "call"),
+        ("GET /api/content/saved/{content_id}", "GET /api/content/saved/{content_id}"),
+    ],
+)
+def test_no_secret_leaves_in_the_name_of_a_span(collector: Collector, name: str, kept: str) -> None:
+    before = len(collector.spans())
+    assert sending.post(collector.endpoint, sending.traces([sending.span(name)])) == 200
+    arrived = eventually(collector.spans, lambda found: len(found) == before + 1)[-1].name
+    assert arrived.startswith(kept)
+    assert not any(secret in arrived for secret in SECRETS)
 
 
 def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:

@@ -60,6 +60,9 @@ OLDEST: Final = (
     "grpcio==1.63.2",
     "pyyaml==6.0",
     "sentry-sdk==2.48.0",
+    "mcp==2.0.0",
+    "sqlparse==0.5.0",
+    "uvicorn[standard]==0.31.1",
     *opentelemetry("1.39.0", "0.60b0"),
 )
 
@@ -71,6 +74,8 @@ BETWEEN: Final = (
     "grpcio",
     "pyyaml",
     "sentry-sdk",
+    "mcp",
+    "sqlparse",
     *opentelemetry("1.42.1", "0.63b1"),
 )
 
@@ -82,6 +87,8 @@ NEWEST: Final = (
     "grpcio",
     "pyyaml",
     "sentry-sdk",
+    "mcp",
+    "sqlparse",
     *opentelemetry("1.45.2", "0.66b2"),
 )
 

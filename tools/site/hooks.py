@@ -22,8 +22,6 @@ if str(ROOT) not in sys.path:
 
 from tools.site import generated, markdown, repository  # noqa: E402
 
-# Pages of other changes, for which the navigation has a place: a missing one is left out. Any other is an error.
-EXPECTED: Final = frozenset({"dev.md", "ai.md", "ai.ko.md"})
 KOREAN: Final = ".ko.md"
 
 
@@ -69,7 +67,7 @@ def _names(nav: Any) -> Iterable[str]:
 
 
 def _resolved(nav: Any, pages: list[str], named: set[str]) -> Any:
-    """The navigation with pages for patterns, without pages that are still expected and sections that are empty."""
+    """The navigation with pages for patterns, without sections that are empty."""
     if isinstance(nav, dict):
         found = {title: _resolved(part, pages, named) for title, part in nav.items()}
         return {title: part for title, part in found.items() if part}
@@ -81,7 +79,7 @@ def _resolved(nav: Any, pages: list[str], named: set[str]) -> Any:
         return resolved
     if "*" in nav:
         return [page for page in pages if fnmatchcase(page, nav) and _same_language(page, nav) and page not in named]
-    return "" if nav in EXPECTED and nav not in pages else nav
+    return nav
 
 
 def _same_language(page: str, pattern: str) -> bool:

@@ -37,7 +37,7 @@ from blogauto_otel.instrumentation.server.headers import (
     Headers,
     new_request_id,
 )
-from blogauto_otel.instrumentation.server.metrics import RequestMetrics
+from blogauto_otel.instrumentation.server.metrics import request_metrics
 from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
 from blogauto_otel.otlp.spans import SpanTemplate
@@ -60,7 +60,7 @@ class ServerInstrumentation:
 
     def __init__(self, given: Context) -> None:
         settings = given.settings
-        self.metrics = RequestMetrics(given.meter_provider, settings)
+        self.metrics = request_metrics(given.meter_provider, settings)
         self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
         self._templates: BoundedMemo[tuple[Any, ...], SpanTemplate] = BoundedMemo(MAX_TEMPLATES)
         self.providers = (given.tracer_provider, given.meter_provider, given.logger_provider)

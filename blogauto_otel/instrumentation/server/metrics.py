@@ -16,7 +16,7 @@ from opentelemetry.trace import Span, SpanContext
 
 from blogauto_otel import semconv
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
-from blogauto_otel._guard import swallow
+from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
@@ -115,6 +115,23 @@ class CounterStore:
         self._lock = threading.RLock()
         self._counts: dict[Key, int] = {}
         self._sets.clear()
+
+
+_OF_PROVIDER: Final = "_blogauto_request_metrics"
+
+
+def request_metrics(provider: MeterProvider, settings: Settings) -> RequestMetrics:
+    """The request metrics of a meter provider; the same again when requests are instrumented again.
+
+    OpenTelemetry keeps the first instrument of a name, and with it the first callback.
+    """
+    found: RequestMetrics | None = getattr(provider, _OF_PROVIDER, None)
+    if found is None:
+        found = RequestMetrics(provider, settings)
+        with guard("keeping the request metrics of a provider"):
+            setattr(provider, _OF_PROVIDER, found)
+    found.active = True
+    return found
 
 
 class RequestMetrics:

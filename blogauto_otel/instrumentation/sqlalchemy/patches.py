@@ -99,7 +99,7 @@ def _wrap_commit(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
     def raw_connection(self: Engine) -> Any:
-        with _Timer("connect", self):
+        with _ConnectTimer("connect", self):
             connection = original(self)
         active = recorder.state.active
         if active is not None:
@@ -128,6 +128,19 @@ class _Timer:
         if active is not None and (error is not None or elapsed >= SLOW):
             with guard("recording a wait for the database"):
                 active.wait(self.name, self.engine, elapsed, error)
+
+
+class _ConnectTimer(_Timer):
+    """Times a connect, and counts it while it waits for the pool."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pools.begin_request(self, self.engine)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        pools.end_request(self, self.engine, error)
+        super().__exit__(kind, error, trace)
 
 
 @dataclass(frozen=True)

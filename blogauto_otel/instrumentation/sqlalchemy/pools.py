@@ -10,6 +10,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from blogauto_otel import _process
 from blogauto_otel._guard import guard
+from blogauto_otel.api.catalogue import spec
 from blogauto_otel.instrumentation.sqlalchemy.databases import database_attributes
 
 if TYPE_CHECKING:
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
 _Labels = tuple[tuple[str, str], ...]
 _Count = Callable[[Any], Mapping[_Labels, int]]
 
+_POOL_NAME: Final = "db.client.connection.pool.name"
+
 
 class _State:
     """The pools of this process by identity, with their names."""
 
     def __init__(self) -> None:
         self.pools: dict[int, tuple[weakref.ref[Pool], str]] = {}
+        self.pending: dict[int, int] = {}  # a request for a connection -> its pool
+        self.timeouts: dict[str, int] = {}  # by the name of the pool
 
     def after_fork_in_child(self) -> None:
         """Connections of the parent are not the child's: a pool is added when the child takes one from it."""
         self.pools.clear()
+        self.pending.clear()
+        self.timeouts.clear()
 
 
 _state: Final = _process.register(_State())
@@ -50,6 +57,21 @@ def add(engine: Engine, redactor: Redactor) -> None:
         _state.pools[key] = (weakref.ref(pool, remove), _name(pool, engine, redactor))
 
 
+def begin_request(request: object, engine: Engine) -> None:
+    """A request for a connection begins. One operation on a dictionary: atomic without a lock."""
+    _state.pending[id(request)] = id(engine.pool)
+
+
+def end_request(request: object, engine: Engine, error: BaseException | None) -> None:
+    """It has a connection now, or failed; SQLAlchemy's `TimeoutError` says that the pool had none."""
+    _state.pending.pop(id(request), None)
+    if error is not None and (type(error).__module__, type(error).__name__) == ("sqlalchemy.exc", "TimeoutError"):
+        with guard("counting timeouts of a pool"):
+            known = _state.pools.get(id(engine.pool))
+            if known is not None:
+                _state.timeouts[known[1]] = _state.timeouts.get(known[1], 0) + 1
+
+
 def clear() -> None:
     """Remove all pools; one is added again when a connection is taken from it."""
     _state.pools.clear()
@@ -66,18 +88,19 @@ def observe_connections(meter: Meter, is_active: Callable[[], bool]) -> None:
 
         return report
 
-    meter.create_observable_up_down_counter(
-        "db.client.connection.count",
-        [observing(_in_use_and_idle)],
-        unit="{connection}",
-        description="The number of connections that are currently in state described by the state attribute.",
-    )
-    meter.create_observable_up_down_counter(
-        "db.client.connection.max",
-        [observing(_maximum)],
-        unit="{connection}",
-        description="The maximum number of open connections allowed.",
-    )
+    def timeouts(_: CallbackOptions) -> Iterable[Observation]:
+        names = {name for _, name in tuple(_state.pools.values())} if is_active() else set()
+        return [Observation(_state.timeouts.get(name, 0), {_POOL_NAME: name}) for name in sorted(names)]
+
+    up_down_counter, counter = meter.create_observable_up_down_counter, meter.create_observable_counter
+    for create, name, callback in (
+        (up_down_counter, "db.client.connection.count", observing(_in_use_and_idle)),
+        (up_down_counter, "db.client.connection.max", observing(_maximum)),
+        (up_down_counter, "db.client.connection.pending_requests", observing(_pending)),
+        (counter, "db.client.connection.timeouts", timeouts),
+    ):
+        metric = spec(name)
+        create(metric.name, [callback], unit=metric.unit, description=metric.description)
 
 
 def _name(pool: Pool, engine: Engine, redactor: Redactor) -> str:
@@ -96,7 +119,7 @@ def _totals(count: _Count) -> list[Observation]:
         pool = reference()
         if pool is not None and hasattr(pool, "checkedout"):  # NullPool and StaticPool keep no count
             for state, number in count(pool).items():
-                key = (("db.client.connection.pool.name", name), *state)
+                key = ((_POOL_NAME, name), *state)
                 totals[key] = totals.get(key, 0) + number
     return [Observation(number, dict(key)) for key, number in totals.items()]
 
@@ -109,3 +132,7 @@ def _in_use_and_idle(pool: Any) -> Mapping[_Labels, int]:
 def _maximum(pool: Any) -> Mapping[_Labels, int]:
     overflow = getattr(pool, "_max_overflow", -1)
     return {(): pool.size() + overflow} if overflow >= 0 and pool.size() > 0 else {}
+
+
+def _pending(pool: Any) -> Mapping[_Labels, int]:
+    return {(): sum(wanted == id(pool) for wanted in tuple(_state.pending.values()))}

@@ -224,6 +224,25 @@ def test_switched_off_nothing_is_exported_and_nothing_patched(instrument: Instru
     assert logging.Logger.callHandlers is stock
 
 
+def test_a_function_watches_records_from_its_level_on_while_its_condition_holds(instrument: Instrument) -> None:
+    seen: list[str] = []
+    holds: list[object] = [None]
+
+    def watch(record: logging.LogRecord) -> None:
+        seen.append(record.getMessage())
+
+    exported = instrument()
+    instrumentation.on_record(watch, level=logging.WARNING, when=lambda: holds[0])
+    log.warning("before")
+    holds[0] = True
+    log.info("low")
+    log.warning("seen")
+    instrumentation.unwatch_records(watch)
+    log.warning("after")
+    assert seen == ["seen"]
+    assert exported.bodies == ["before", "low", "seen", "after"]
+
+
 def test_instrumented_twice_exports_once(instrument: Instrument) -> None:
     instrument()
     exported = instrument()

@@ -6,6 +6,7 @@ import gc
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -686,6 +687,36 @@ def test_pools_of_one_name_are_one_series_and_a_pool_that_is_gone_is_not_counted
     del connections, connection, engines, engine
     gc.collect()
     assert recording.points("db.client.connection.count") == {}
+
+
+def test_a_request_that_the_pool_cannot_serve_is_pending_and_then_a_timeout(
+    recording: Recording, tmp_path: Any
+) -> None:
+    engine = create_engine(
+        f"sqlite:///{tmp_path}/a.db", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.3,
+        pool_logging_name="main",
+    )  # fmt: skip
+    taken, pool = engine.connect(), (("db.client.connection.pool.name", "main"),)
+    assert recording.points("db.client.connection.timeouts") == {pool: 0}
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            engine.connect()
+        except exc.TimeoutError as error:
+            errors.append(error)
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    deadline = time.monotonic() + 10
+    while recording.points("db.client.connection.pending_requests") != {pool: 1} and time.monotonic() < deadline:
+        time.sleep(0.005)
+    waiting.join()
+    assert len(errors) == 1
+    assert recording.points("db.client.connection.pending_requests") == {pool: 0}
+    assert recording.points("db.client.connection.timeouts") == {pool: 1}
+    taken.close()
+    engine.dispose()
 
 
 # --- on and off ---

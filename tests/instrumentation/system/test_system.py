@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import builtins
+import gc
 import logging
 import os
 import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from blogauto_otel.instrumentation import State, host, system
+from blogauto_otel import _process
+from blogauto_otel.instrumentation import State, event_loop, host, system
 from blogauto_otel.instrumentation.host import CpuTime, Memory, Roots
 from testkit.recording import Recording
 
@@ -37,6 +41,10 @@ class Machine:
         self.ticks(busy=100, idle=900)
         self.proc("meminfo", MEMINFO)
         self.proc("net/snmp", SNMP)
+        self.proc("self/statm", "5000 1200 300 1 0 400 0\n")
+        self.proc("self/stat", "7 (a (strange) name) S 1 7 7 0 -1 4194560 0 0 0 0 1 2 3 4 20 0 9 0 100 0 0\n")
+        for number in range(4):
+            self.proc(f"self/fd/{number}", "")
 
     def proc(self, name: str, content: str) -> None:
         write(self.roots.proc / name, content)
@@ -72,7 +80,7 @@ def values(recording: Recording) -> Mapping[str, float]:
     return {
         name.removeprefix("blogauto."): next(iter(points.values()))
         for name in recording.metrics
-        if (points := recording.points(name))
+        if name.startswith("blogauto.") and (points := recording.points(name))
     }
 
 
@@ -90,6 +98,10 @@ def test_the_contracts_gauges_have_its_names_units_and_kinds(machine: Machine) -
         "blogauto.memory.total": "By",
         "blogauto.disk.usage": "%",
         "blogauto.active_connections": "{connection}",
+        "process.memory.usage": "By",
+        "process.thread.count": "{thread}",
+        "process.unix.file_descriptor.count": "{file_descriptor}",
+        "cpython.gc.collections": "{collection}",
     }
     assert recording.points("blogauto.active_connections") == {(("type", "tcp"),): 17}
 
@@ -392,3 +404,105 @@ def test_the_gauges_of_this_machine_have_values(clock: SimpleNamespace) -> None:
     assert 0 <= found["cpu.usage"] <= 100
     assert 0 < found["disk.usage"] <= 100
     assert found["memory.usage"] + found["memory.available"] == found["memory.total"] > 2**20
+
+
+# --- the process ---
+
+
+def test_the_process_has_memory_threads_open_files_and_collections(machine: Machine) -> None:
+    recording = Recording()
+    system.instrument(recording.context, roots=machine.roots)
+    assert recording.points("process.memory.usage") == {(): 1200 * os.sysconf("SC_PAGE_SIZE")}
+    assert recording.points("process.thread.count") == {(): 9}
+    assert recording.points("process.unix.file_descriptor.count") == {(): 3}
+    before = recording.points("cpython.gc.collections")[(("cpython.gc.generation", "2"),)]
+    gc.collect()
+    assert recording.points("cpython.gc.collections")[(("cpython.gc.generation", "2"),)] == before + 1
+
+
+def test_the_real_process_is_measured() -> None:
+    recording = Recording()
+    system.instrument(recording.context)
+    assert next(iter(recording.points("process.memory.usage").values())) > 10 * MIB
+    assert next(iter(recording.points("process.thread.count").values())) >= 1
+    assert next(iter(recording.points("process.unix.file_descriptor.count").values())) >= 3
+    system.uninstrument()
+    assert recording.points("process.memory.usage") == {}
+
+
+# --- the event loop ---
+
+LAG = "blogauto.event_loop.lag"
+
+
+def lags(recording: Recording) -> list[Any]:
+    return list(recording.metrics[LAG].data.data_points) if LAG in recording.metrics else []
+
+
+def test_a_blocked_loop_is_seen_for_as_long_as_it_is_blocked() -> None:
+    async def serve() -> None:
+        system.instrument(recording.context)
+        await asyncio.sleep(0.4)
+        time.sleep(0.6)  # noqa: ASYNC251 - the fault that is measured
+        await asyncio.sleep(0.05)
+
+    recording = Recording()
+    asyncio.run(serve())
+    (point,) = lags(recording)
+    assert point.count == 2
+    assert 0.3 < point.max < 0.7
+    system.uninstrument()
+
+
+def test_a_loop_that_starts_later_is_measured_from_the_start_of_its_application() -> None:
+    async def serve() -> None:
+        _process.on_lifespan_startup()
+        _process.on_lifespan_startup()
+        await asyncio.sleep(0.6)
+
+    recording = Recording()
+    system.instrument(recording.context)
+    assert lags(recording) == []
+    asyncio.run(serve())
+    (point,) = lags(recording)
+    assert point.count in {1, 2}  # one timer, however often it is started
+    system.uninstrument()
+
+
+def test_after_uninstrument_the_timer_ends() -> None:
+    async def serve() -> None:
+        system.instrument(recording.context)
+        system.uninstrument()
+        await asyncio.sleep(0.6)
+
+    recording = Recording()
+    asyncio.run(serve())
+    assert lags(recording) == []
+
+
+def test_measuring_the_loop_costs_less_than_a_thousandth_of_a_core() -> None:
+    """The CPU of many timers in a row, each a turn of the loop, and of the same turns without the measurement."""
+
+    async def turns(count: int) -> float:
+        began = time.process_time()
+        for _ in range(count):
+            await asyncio.sleep(0.0001)
+        return time.process_time() - began
+
+    recording = Recording()
+    bare = asyncio.run(turns(2000))
+
+    async def measured() -> float:
+        event_loop.measure(recording.context)
+        await turns(2000)
+        return await turns(2000)
+
+    interval, event_loop.INTERVAL = event_loop.INTERVAL, 0.0001  # type: ignore[misc]
+    try:
+        with_timer = asyncio.run(measured())
+    finally:
+        event_loop.INTERVAL = interval  # type: ignore[misc]
+        event_loop.stop()
+    (point,) = lags(recording)
+    assert point.count > 2000
+    assert (with_timer - bare) / 2000 / interval < 0.001

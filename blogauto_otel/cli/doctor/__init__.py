@@ -1,0 +1,103 @@
+"""`blogauto-otel doctor`: follow telemetry hop by hop, and name the first hop that is broken, with its fix."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from blogauto_otel import redaction
+from blogauto_otel.cli.common import Commands, add_service
+from blogauto_otel.cli.doctor import application, backends, collector, local
+from blogauto_otel.cli.doctor.hop import Result, Run, State, warning
+from blogauto_otel.cli.doctor.web import web_url
+from blogauto_otel.config import read
+
+# In the order of the way: what is broken first explains what is broken later.
+HOPS: Final[Sequence[Callable[[Run], Iterator[Result]]]] = (
+    local.settings,
+    local.sampling,
+    local.versions,
+    local.spool,
+    collector.reach,
+    collector.own_metrics,
+    application.answers,
+    application.metrics,
+    backends.jaeger,
+    backends.prometheus,
+    backends.loki,
+    backends.sentry,
+    backends.grafana,
+)
+
+_URLS: Final = {
+    "--collector-metrics": "page of the Collector's own metrics, such as http://localhost:8888/metrics",
+    "--jaeger": "Jaeger's query service, such as http://localhost:16686",
+    "--prometheus": "Prometheus, such as http://localhost:9090",
+    "--loki": "Loki, such as http://localhost:3100",
+    "--grafana": "Grafana, such as http://localhost:3000 (GRAFANA_TOKEN)",
+}
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "doctor", help="follow telemetry from the application to the backends, and name the first broken hop"
+    )
+    parser.add_argument("--app", type=web_url, metavar="URL", help="the application, such as http://localhost:8000")
+    parser.add_argument("--path", default="/", help="route of the request to it; one that is traced (default: /)")
+    for name, text in _URLS.items():
+        parser.add_argument(name, type=web_url, metavar="URL", help=text)
+    parser.add_argument("--sentry-dsn", metavar="DSN", help="Sentry's DSN; by default SENTRY_DSN")
+    parser.add_argument("--sentry-org", metavar="SLUG", help="organization, to read the event back (SENTRY_AUTH_TOKEN)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_service(parser)
+    parser.set_defaults(run=diagnose)
+
+
+def diagnose(chosen: argparse.Namespace) -> int:
+    """Print the result of every hop as it is found; 0 when none is broken, else 1."""
+    loaded = read(None, service_name=chosen.service)
+    run = Run(loaded.settings, loaded.problems, chosen)
+    redact = redaction.build_redactor(loaded.settings).text
+    results = []
+    for result in _results(run):
+        shown = dataclasses.replace(result, detail=redact(result.detail))
+        results.append(shown)
+        print(_line(shown), file=sys.stderr if chosen.json else sys.stdout, flush=True)
+    first = next((result for result in results if result.state is State.BROKEN), None)
+    if chosen.json:
+        print(_report(run, results, first))
+    else:
+        print(f"\nbroken: {first.hop}. {first.fix}" if first else "\nnothing is broken")
+    return 1 if first else 0
+
+
+def _results(run: Run) -> Iterator[Result]:
+    for hop in HOPS:
+        try:
+            yield from hop(run)
+        except Exception as error:  # noqa: BLE001 - the other hops still tell something
+            module, name = hop.__module__.rpartition(".")[2], hop.__name__
+            yield warning(
+                f"{module} {name}", f"not understood: {type(error).__name__}: {error}", "report this as a bug"
+            )
+
+
+def _line(result: Result) -> str:
+    text = f"{result.state.value:<12} {result.hop:<20} {result.detail}"
+    return f"{text}\n{'':<12} {'':<20} fix: {result.fix}" if result.fix else text
+
+
+def _report(run: Run, results: Sequence[Result], first: Result | None) -> str:
+    report = {
+        "healthy": first is None,
+        "first_broken": first.hop if first else None,
+        "fix": first.fix if first else None,
+        "trace_id": run.trace_id,
+        "hops": [{**dataclasses.asdict(result), "state": result.state.value} for result in results],
+    }
+    return json.dumps(report, indent=2)

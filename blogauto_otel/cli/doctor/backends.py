@@ -1,0 +1,299 @@
+"""Hops behind the Collector: the request of this command in Jaeger, Prometheus, Loki, Sentry, and Grafana's boards."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked, ok, warning
+from blogauto_otel.cli.doctor.web import Answer, fetch
+
+T = TypeVar("T")
+
+WAIT_SECONDS: Final = 10.0  # for what the Collector and the backends pass on in batches
+_EVERY: Final = 0.5
+
+
+def _eventually(run: Run, ask: Callable[[], T | None]) -> T | None:
+    """The first answer that is not None, within the time to wait."""
+    until = time.monotonic() + run.seconds(WAIT_SECONDS)
+    while True:
+        found = ask()
+        if found is not None or time.monotonic() >= until:
+            return found
+        time.sleep(_EVERY)
+
+
+def _unreachable(hop: str, url: str, answer: Answer, option: str) -> Result:
+    return broken(hop, f"{url}: {answer.error or f'{answer.status} {answer.text}'}", f"start it, or correct {option}")
+
+
+# --- Jaeger ----------------------------------------------------------------------------------------------------------
+
+
+def jaeger(run: Run) -> Iterator[Result]:
+    """The trace of the request, with its SQL, once."""
+    url = run.options.jaeger
+    if url is None:
+        yield not_checked("jaeger", "pass --jaeger http://localhost:16686")
+        return
+    reached = fetch(f"{url}/api/services", timeout=run.seconds(3.0))
+    if reached.status != 200:
+        yield _unreachable("jaeger", url, reached, "--jaeger")
+        return
+    if not run.traced:
+        yield not_checked("jaeger", "it answers; there is no request to look for")
+        return
+    trace = _eventually(run, lambda: _trace(run, url))
+    if trace is None:
+        yield broken(
+            "jaeger",
+            f"trace {run.trace_id} is not there",
+            "the application or the Collector does not pass traces on: check the application's endpoint and sampling, and the exporters of the Collector's traces pipeline",
+        )
+        return
+    yield from _examined(run, trace)
+
+
+def _trace(run: Run, url: str) -> Mapping[str, Any] | None:
+    """By trace id; by request id where the application does not trust this client's trace."""
+    tags = json.dumps({"request.id": run.request_id})
+    search = urlencode({"service": run.settings.service_name, "tags": tags, "limit": 1, "lookback": "1h"})
+    for query in (f"{url}/api/traces/{run.trace_id}", f"{url}/api/traces?{search}"):
+        document = fetch(query, timeout=run.seconds(3.0)).json()
+        if isinstance(document, dict) and document.get("data"):
+            found: Mapping[str, Any] = document["data"][0]
+            return found
+    return None
+
+
+def _examined(run: Run, trace: Mapping[str, Any]) -> Iterator[Result]:
+    spans: list[Mapping[str, Any]] = trace["spans"]
+    tags = [{tag["key"]: tag["value"] for tag in span.get("tags", ())} for span in spans]
+    servers = [span for span, tag in zip(spans, tags, strict=True) if tag.get("span.kind") == "server"]
+    by_process: dict[str, set[str]] = {}
+    for span, tag in zip(spans, tags, strict=True):
+        if tag.get("span.kind") == "server":
+            by_process.setdefault(span["processID"], set()).add(
+                str(tag.get("otel.scope.name", tag.get("otel.library.name")))
+            )
+    doubled = [sorted(scopes) for scopes in by_process.values() if len(scopes) > 1]
+    if doubled:
+        yield broken(
+            "trace",
+            f"two instrumentations make a server span each: {', '.join(doubled[0])}",
+            "remove the other one, or let it make the spans: BLOGAUTO_OTEL_REQUESTS=off",
+        )
+        return
+    statements = sum("db.system.name" in tag or "db.system" in tag for tag in tags)
+    process = trace["processes"][servers[0]["processID"]] if servers else {"tags": []}
+    instance = next((tag["value"] for tag in process["tags"] if tag["key"] == "service.instance.id"), "unknown")
+    yield ok("jaeger", f"trace {trace['traceID']}: {len(spans)} spans, {statements} statements, by instance {instance}")
+    started = min(span["startTime"] for span in spans) / 1e6
+    difference = clock_difference("clock", "the application", started - run.answered_at)
+    if difference is not None:
+        yield difference
+
+
+# --- Prometheus ------------------------------------------------------------------------------------------------------
+
+
+def prometheus(run: Run) -> Iterator[Result]:
+    """Targets, clock, the series of requests with exemplars, and alert rules."""
+    url = run.options.prometheus
+    if url is None:
+        yield not_checked("prometheus", "pass --prometheus http://localhost:9090")
+        return
+    targets = fetch(f"{url}/api/v1/targets?state=active", timeout=run.seconds(3.0))
+    if targets.status != 200:
+        yield _unreachable("prometheus", url, targets, "--prometheus")
+        return
+    yield from _targets(targets.json()["data"]["activeTargets"])
+    now = _query(run, url, "time()")
+    difference = None if now is None else clock_difference("clock", "Prometheus", float(now[1]) - time.time())
+    if difference is not None:
+        yield difference
+    yield from _series(run, url)
+    yield _rules(run, url)
+
+
+def _targets(targets: list[Mapping[str, Any]]) -> Iterator[Result]:
+    down = [
+        f"{target['scrapePool']} ({target.get('lastError', '')})" for target in targets if target["health"] == "down"
+    ]
+    if down:
+        yield broken(
+            "prometheus targets",
+            f"down: {', '.join(down)}",
+            "start the target, or correct its address in prometheus.yml",
+        )
+    else:
+        yield ok("prometheus targets", f"{len(targets)} up")
+
+
+def _query(run: Run, url: str, promql: str) -> Any:
+    document = fetch(f"{url}/api/v1/query?{urlencode({'query': promql})}", timeout=run.seconds(3.0)).json()
+    return document["data"]["result"] if isinstance(document, dict) and document.get("status") == "success" else None
+
+
+def _series(run: Run, url: str) -> Iterator[Result]:
+    name = f"{run.settings.namespace}_api_requests_total"
+    selector = f'{name}{{job=~"(.*/)?{run.settings.service_name}"}}'
+    found = _eventually(run, lambda: _query(run, url, selector) or None)
+    if not found:
+        yield broken(
+            "prometheus",
+            f"it has no {selector}",
+            "Prometheus scrapes neither the Collector nor the application: add the target, or the exporter of the Collector's metrics pipeline",
+        )
+        return
+    yield ok("prometheus", f"{len(found)} series of {name}")
+    bucket = f"{run.settings.namespace}_api_request_duration_seconds_bucket"
+    asked = urlencode({"query": bucket, "start": time.time() - 3600, "end": time.time() + 60})
+    document = fetch(f"{url}/api/v1/query_exemplars?{asked}", timeout=run.seconds(3.0)).json()
+    if isinstance(document, dict) and document.get("data"):
+        yield ok("exemplars", f"on {len(document['data'])} series")
+    else:
+        yield warning(
+            "exemplars",
+            "none within an hour",
+            "start Prometheus with --enable-feature=exemplar-storage; unsampled requests have none",
+        )
+
+
+def _rules(run: Run, url: str) -> Result:
+    document = fetch(f"{url}/api/v1/rules?type=alert", timeout=run.seconds(3.0)).json()
+    groups = document["data"]["groups"] if isinstance(document, dict) and "data" in document else []
+    rules = [rule for group in groups for rule in group["rules"]]
+    failing = [rule["name"] for rule in rules if rule.get("health") == "err"]
+    if failing:
+        return broken(
+            "alerts",
+            f"rules that cannot be evaluated: {', '.join(failing)}",
+            "look at lastError on the page /alerts of Prometheus",
+        )
+    if not rules:
+        return warning(
+            "alerts", "no alert rule is loaded", "add the files of collector/backends/prometheus/rules to rule_files"
+        )
+    return ok("alerts", f"{len(rules)} rules")
+
+
+# --- Loki, Grafana, Sentry -------------------------------------------------------------------------------------------
+
+
+def loki(run: Run) -> Iterator[Result]:
+    """Log records of the request's trace."""
+    url = run.options.loki
+    if url is None:
+        yield not_checked("loki", "pass --loki http://localhost:3100")
+        return
+    ready = fetch(f"{url}/loki/api/v1/labels", timeout=run.seconds(3.0))
+    if ready.status != 200:
+        yield _unreachable("loki", url, ready, "--loki")
+    elif not run.answered_at:
+        yield not_checked("loki", "it answers; there is no request to look for")
+    else:
+        query = f'{{service_name="{run.settings.service_name}"}} | trace_id="{run.trace_id}"'
+        asked = f"{url}/loki/api/v1/query_range?{urlencode({'query': query, 'limit': 1})}"
+        found = _eventually(
+            run, lambda: (fetch(asked, timeout=run.seconds(3.0)).json() or {}).get("data", {}).get("result") or None
+        )
+        yield (
+            ok("loki", f"a record of trace {run.trace_id}")
+            if found
+            else warning(
+                "loki",
+                f"no record of trace {run.trace_id}",
+                "choose --path with a route that logs; else check the exporters of the Collector's logs pipeline",
+            )
+        )
+
+
+def grafana(run: Run) -> Iterator[Result]:
+    """The boards; with GRAFANA_TOKEN, where Grafana wants one."""
+    url = run.options.grafana
+    if url is None:
+        yield not_checked("grafana", "pass --grafana http://localhost:3000")
+        return
+    token = os.environ.get("GRAFANA_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = fetch(f"{url}/api/search?type=dash-db&limit=500", timeout=run.seconds(3.0), headers=headers)
+    if answer.status in (401, 403):
+        yield warning("grafana", f"{url} answers {answer.status}", "set GRAFANA_TOKEN to a service account token")
+    elif answer.status != 200:
+        yield _unreachable("grafana", url, answer, "--grafana")
+    else:
+        boards = [board["uid"] for board in answer.json() or () if str(board.get("uid", "")).startswith("blogauto-")]
+        yield (
+            ok("grafana", f"{len(boards)} boards")
+            if boards
+            else broken(
+                "grafana", "it has no blogauto-* board", "provision collector/backends/grafana, see collector/README.md"
+            )
+        )
+
+
+def sentry(run: Run) -> Iterator[Result]:
+    """An event of this command in the request's trace, by the DSN; read back with SENTRY_AUTH_TOKEN."""
+    dsn = run.options.sentry_dsn or os.environ.get("SENTRY_DSN")
+    if not dsn:
+        yield not_checked("sentry", "pass --sentry-dsn, or set SENTRY_DSN")
+        return
+    parts = urlsplit(dsn)
+    base, _, project = parts.path.rpartition("/")
+    host = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{base}"
+    answer = fetch(
+        f"{host}/api/{quote(project)}/envelope/",
+        timeout=run.seconds(5.0),
+        headers={
+            "Content-Type": "application/x-sentry-envelope",
+            "X-Sentry-Auth": f"Sentry sentry_version=7, sentry_client=blogauto-otel-doctor/1, sentry_key={parts.username}",
+        },
+        body=_envelope(run),
+    )
+    if answer.status != 200:
+        yield broken(
+            "sentry",
+            f"{host}: {answer.error or f'{answer.status} {answer.text}'}",
+            "correct the DSN; 401 and 403 mean that its key or project is wrong",
+        )
+        return
+    token, organization = os.environ.get("SENTRY_AUTH_TOKEN"), run.options.sentry_org
+    if not token or not organization:
+        yield ok(
+            "sentry",
+            f"accepted an event of trace {run.trace_id}; with SENTRY_AUTH_TOKEN and --sentry-org it is read back",
+        )
+        return
+    read = f"{host}/api/0/projects/{quote(organization)}/{quote(project)}/events/{run.trace_id}/"
+    headers = {"Authorization": f"Bearer {token}"}
+    stored = _eventually(run, lambda: fetch(read, timeout=run.seconds(3.0), headers=headers).status == 200 or None)
+    yield (
+        ok("sentry", f"has the event of trace {run.trace_id}")
+        if stored
+        else broken(
+            "sentry",
+            f"it accepted event {run.trace_id} and does not show it",
+            "check quotas and inbound filters of the project, and the token's scope (event:read)",
+        )
+    )
+
+
+def _envelope(run: Run) -> bytes:
+    """An informational event whose id is the trace id."""
+    event = {
+        "event_id": run.trace_id,
+        "timestamp": time.time(),
+        "level": "info",
+        "platform": "python",
+        "message": "blogauto-otel doctor",
+        "environment": run.settings.environment,
+        "contexts": {"trace": {"trace_id": run.trace_id, "span_id": run.trace_id[:16], "op": "doctor"}},
+    }
+    lines = ({"event_id": run.trace_id}, {"type": "event"}, event)
+    return "\n".join(map(json.dumps, lines)).encode() + b"\n"

@@ -1,0 +1,227 @@
+"""Hops to the Collector: name, connection, TLS, protocol, and its answer for each signal."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from blogauto_otel.cli import check
+from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked, ok, warning
+from blogauto_otel.cli.doctor.web import Answer, fetch
+
+if TYPE_CHECKING:
+    from blogauto_otel.export.endpoints import ExportConfig
+
+CONNECT_SECONDS: Final = 3.0
+FULL: Final = 0.9  # of a queue
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_PORTS: Final = "4318 for http/protobuf, 4317 for grpc"
+
+
+def reach(run: Run) -> Iterator[Result]:
+    """Name, connection, TLS and protocol of every endpoint; then one item of each signal, if all of them answer."""
+    from blogauto_otel.export import endpoints
+
+    if run.settings.sdk_disabled:
+        yield not_checked("collector", "OTEL_SDK_DISABLED is set")
+        return
+    configs = [
+        config
+        for config in endpoints.export_configs(run.settings)
+        if "otlp" in getattr(run.settings, f"{config.signal.value}_exporter")
+    ]
+    reached: dict[tuple[str, str, int], bool] = {}
+    is_reached = bool(configs)
+    for config in configs:
+        address = _address(config)
+        if address not in reached:
+            results = list(_connect(run, config, *address))
+            reached[address] = not any(result.fix for result in results)
+            yield from results
+        answers = _ask(run, config) if reached[address] and not _is_grpc(run, config) else ()
+        for result in answers:
+            yield result
+            is_reached = is_reached and not result.fix
+        is_reached = is_reached and reached[address]
+    if not configs:
+        yield not_checked("collector", "no signal is exported by OTLP")
+    elif is_reached:
+        yield from _deliver(run)
+    else:
+        yield not_checked("delivery", "the Collector is not reached")
+
+
+def _is_grpc(run: Run, config: ExportConfig) -> bool:
+    return (getattr(run.settings, f"{config.signal.value}_protocol") or run.settings.protocol) == "grpc"
+
+
+def _address(config: ExportConfig) -> tuple[str, str, int]:
+    url = urlsplit(config.destination.url)
+    is_tls = url.scheme in ("https", "grpcs")
+    return url.scheme, url.hostname or "localhost", url.port or (443 if is_tls else 80)
+
+
+def _connect(run: Run, config: ExportConfig, scheme: str, host: str, port: int) -> Iterator[Result]:
+    try:
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        yield broken(
+            "name",
+            f"{host} cannot be resolved: {error}",
+            "correct the host of OTEL_EXPORTER_OTLP_ENDPOINT; between containers it is the name of the service",
+        )
+        return
+    yield ok("name", f"{host} is {', '.join(sorted(addresses))}")
+    try:
+        connection = socket.create_connection((host, port), timeout=run.seconds(CONNECT_SECONDS))
+    except OSError as error:
+        yield broken("connection", f"{host}:{port}: {error}", _connection_fix(host))
+        return
+    with connection:
+        yield ok("connection", f"{host}:{port}")
+        if scheme in ("https", "grpcs"):
+            yield _handshake(run, config, connection, host, port)
+
+
+def _connection_fix(host: str) -> str:
+    if host in _LOOPBACK and is_in_container():
+        return "inside a container localhost is the container itself: set OTEL_EXPORTER_OTLP_ENDPOINT to the Collector's service, such as http://otel-collector:4318"
+    return f"start the Collector, or correct the port of OTEL_EXPORTER_OTLP_ENDPOINT ({_PORTS})"
+
+
+def is_in_container(root: Path = Path("/")) -> bool:
+    """Whether this process runs in a container."""
+    return (
+        any((root / name).exists() for name in (".dockerenv", "run/.containerenv"))
+        or (root / "var/run/secrets/kubernetes.io").exists()
+    )
+
+
+def _handshake(run: Run, config: ExportConfig, connection: socket.socket, host: str, port: int) -> Result:
+    where = f"{host}:{port}"
+    try:
+        context = ssl.create_default_context(cafile=config.destination.certificate)
+        connection.settimeout(run.seconds(CONNECT_SECONDS))
+        with context.wrap_socket(connection, server_hostname=host) as secured:
+            return ok("tls", f"{where}: {secured.version()}")
+    except ssl.SSLCertVerificationError as error:
+        return broken(
+            "tls",
+            f"{where}: {error.verify_message}",
+            "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it",
+        )
+    except (OSError, ValueError) as error:
+        return broken(
+            "tls",
+            f"{where} does not speak TLS: {error}",
+            "write http:// in OTEL_EXPORTER_OTLP_ENDPOINT, or switch TLS on in the Collector's receiver",
+        )
+
+
+def _ask(run: Run, config: ExportConfig) -> Iterator[Result]:
+    """Send an empty request, which is valid and stores nothing."""
+    destination = config.destination
+    hop = f"collector {config.signal.value}"
+    headers = {"Content-Type": "application/x-protobuf", **dict(destination.headers)}
+    answer = fetch(destination.url, timeout=run.seconds(5.0), headers=headers, body=b"")
+    if answer.status == 0:
+        yield _no_answer(hop, answer, destination.url)
+        return
+    if answer.date is not None:
+        difference = clock_difference("clock", "the Collector", answer.date - time.time())
+        if difference is not None:
+            yield difference
+    yield _judged(hop, answer, destination.url)
+
+
+def _no_answer(hop: str, answer: Answer, url: str) -> Result:
+    if re.search("BadStatusLine|RemoteDisconnected|ConnectionReset|IncompleteRead|UnknownProtocol", answer.error):
+        return broken(
+            hop,
+            f"{url} does not answer HTTP/1.1: {answer.error}",
+            "this is a gRPC port: use the port of OTLP over HTTP (4318), or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+        )
+    return broken(hop, f"{url}: {answer.error}", "look at the Collector's log")
+
+
+_FIXES: Final = {
+    401: "set the token in OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20...",
+    403: "use a token that may write this signal (OTEL_EXPORTER_OTLP_HEADERS)",
+    404: "correct the path: OTEL_EXPORTER_OTLP_ENDPOINT is the base URL, /v1/traces is added; or the Collector has no pipeline for this signal",
+    405: "correct the path of OTEL_EXPORTER_OTLP_ENDPOINT: this is not an OTLP receiver",
+    429: "the Collector refuses for now: look at its queues and its memory limit",
+    503: "the Collector refuses for now: look at its queues, its memory limit and its backends",
+}
+
+
+def _judged(hop: str, answer: Answer, url: str) -> Result:
+    if 200 <= answer.status < 300:
+        return ok(hop, url)
+    if answer.status == 400 and "HTTPS server" in answer.text:
+        return broken(hop, f"{url} expects TLS", "write https:// in OTEL_EXPORTER_OTLP_ENDPOINT")
+    fix = _FIXES.get(answer.status, "look at the Collector's log")
+    return broken(hop, f"{url} answers {answer.status} {answer.text}", fix)
+
+
+def _deliver(run: Run) -> Iterator[Result]:
+    """One span, log record and collection of metrics, by the exporter that the application uses."""
+    facts = check.deliver_one_of_each(run.options.service)
+    for signal, figures in facts["delivery"].items():
+        if figures["accepted"]:
+            hop = f"delivery {signal}"
+            if check.is_accepted(figures):
+                yield ok(hop, "accepted")
+            else:
+                why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"
+                yield broken(hop, f"not accepted: {why}", "look at the Collector's log")
+    for problem in facts["problems"]:
+        yield warning("delivery", problem)
+
+
+# --- the Collector's own metrics -------------------------------------------------------------------------------------
+
+_SAMPLE: Final = re.compile(r"^(\w+)(?:\{([^}]*)\})?\s+(\S+)", re.MULTILINE)
+
+
+def own_metrics(run: Run) -> Iterator[Result]:
+    """Queues of the Collector's exporters, and what it has refused."""
+    url = run.options.collector_metrics
+    if url is None:
+        yield not_checked("collector queues", "pass --collector-metrics http://otel-collector:8888/metrics")
+        return
+    answer = fetch(url, timeout=run.seconds(3.0))
+    if answer.status != 200:
+        yield broken(
+            "collector queues",
+            f"{url}: {answer.error or answer.status}",
+            "correct --collector-metrics, or open the port of its metrics",
+        )
+        return
+    samples = [
+        (name, labels, float(value)) for name, labels, value in _SAMPLE.findall(answer.body.decode("utf-8", "replace"))
+    ]
+    sizes = {labels: value for name, labels, value in samples if name == "otelcol_exporter_queue_size"}
+    capacities = {labels: value for name, labels, value in samples if name == "otelcol_exporter_queue_capacity"}
+    full = [labels for labels, value in sizes.items() if capacities.get(labels) and value >= FULL * capacities[labels]]
+    refused = sum(value for name, _, value in samples if re.fullmatch(r"otelcol_receiver_refused_\w+?(_total)?", name))
+    if full:
+        which = ", ".join(sorted(match[1] for labels in full if (match := re.search(r'exporter="([^"]*)"', labels))))
+        yield broken(
+            "collector queues",
+            f"the queue of {which} is full",
+            "start the backend that this exporter sends to, or enlarge the queue",
+        )
+    elif refused:
+        yield warning(
+            "collector queues",
+            f"{refused:.0f} items refused since the Collector's start",
+            "look at its memory limit and its backends",
+        )
+    else:
+        yield ok("collector queues", f"{len(sizes)} queues, none full")

@@ -1,0 +1,142 @@
+"""`blogauto-otel monitoring`: write boards, rules, Alertmanager's configuration and provisioning files for a service.
+
+They are templates beside this module, written by `python -m monitoring generate` of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from importlib.abc import Traversable
+from pathlib import Path
+from typing import Any, Final
+
+from blogauto_otel.cli import templates
+from blogauto_otel.cli.common import Commands, many
+
+FOLDER: Final = "monitoring_files"
+ENGLISH: Final = "en"
+
+_NAMESPACE: Final = re.compile(r"[a-z][a-z0-9_]*")
+_PATTERN: Final = re.compile(r"[\w./*+?|()\[\]{}-]+")  # of endpoints: nothing that would end a string of PromQL or JSON
+
+
+class _UsageError(Exception):
+    """What is wrong with an argument."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "monitoring", help="write boards, alert rules and provisioning files for a service", description=__doc__
+    )
+    parser.add_argument("--namespace", required=True, help="BLOGAUTO_OTEL_NAMESPACE of the service, such as shop")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder; files in it are replaced")
+    parser.add_argument("--language", default=ENGLISH, help="of boards, alerts and runbooks; default: en")
+    parser.add_argument("--title", help="name on the boards; default: the namespace")
+    parser.add_argument("--job", help="OTEL_SERVICE_NAME of the service; default: NAMESPACE-backend")
+    parser.add_argument("--grafana", default="http://localhost:3000", metavar="URL", help="for links in alerts")
+    parser.add_argument("--runbooks", metavar="URL", help="where runbooks/ is served; default: GRAFANA/public/runbooks")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another threshold, such as p95_seconds=1.5"
+    )
+    parser.set_defaults(run=write_files)
+
+
+def write_files(chosen: argparse.Namespace) -> int:
+    """Write every file; 1 when an argument is wrong."""
+    data = resources.files(__package__) / FOLDER
+    try:
+        files = dict(_files(data, _values(chosen, data), chosen.language))
+    except _UsageError as error:
+        print(f"blogauto-otel monitoring: {error}", file=sys.stderr)
+        return 1
+    for name, text in files.items():
+        path = chosen.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    print(f"{many(len(files), 'file')} written to {chosen.out}:")
+    for folder, use in USES.items():
+        print(f"  {folder:<26} {use}")
+    return 0
+
+
+USES: Final[Mapping[str, str]] = {
+    "grafana/dashboards": "boards: the folder that grafana/provisioning/dashboards names",
+    "grafana/provisioning": "mount at /etc/grafana/provisioning; adapt the URLs of the data sources",
+    "prometheus/rules": "add to rule_files of prometheus.yml",
+    "alertmanager": "receivers post to the URLs in the files that it names",
+    "runbooks": "serve where alerts link to: --runbooks",
+}
+
+
+def _files(data: Traversable, values: templates.Values, language: str) -> Iterator[tuple[str, str]]:
+    table, pages = _translation(data, language)
+    service = values["namespace"]
+    for name, template in _texts(data / "boards"):
+        yield f"grafana/dashboards/{service}-{name}", templates.board(template, values, table)
+    for name, template in _texts(data / "rules"):
+        yield f"prometheus/rules/{name.replace('service', str(service))}", templates.rules(template, values, table)
+    for name, template in _texts(data / "provisioning"):
+        yield f"grafana/provisioning/{name.removesuffix('.yaml')}/{service}.yaml", templates.filled(template, values)
+    yield "alertmanager/alertmanager.yml", (data / "alertmanager.yml").read_text(encoding="utf-8")
+    for name, template in _texts(data / "runbooks"):
+        yield f"runbooks/{name}", templates.filled(pages.get(name, template), values)
+
+
+def _texts(folder: Traversable) -> Iterator[tuple[str, str]]:
+    found = sorted(folder.iterdir(), key=lambda entry: entry.name) if folder.is_dir() else []
+    yield from ((entry.name, entry.read_text(encoding="utf-8")) for entry in found if entry.is_file())
+
+
+def _translation(data: Traversable, language: str) -> tuple[templates.Table, Mapping[str, str]]:
+    """The table of texts and the runbooks of a language; both empty for English, the language of the templates."""
+    if language == ENGLISH:
+        return {}, {}
+    folder = data / "languages"
+    table = folder / f"{language}.json"
+    if not re.fullmatch(r"\w+", language) or not table.is_file():
+        known = [ENGLISH, *(name.removesuffix(".json") for name, _ in _texts(folder))]
+        raise _UsageError(f"--language {language} is not available; there is {', '.join(known)}")
+    texts: dict[str, str] = json.loads(table.read_text(encoding="utf-8"))
+    return texts, dict(_texts(folder / language))
+
+
+def _values(chosen: argparse.Namespace, data: Traversable) -> templates.Values:
+    if not _NAMESPACE.fullmatch(chosen.namespace):
+        raise _UsageError(f"--namespace {chosen.namespace} is not a prefix of metrics, such as shop or my_shop")
+    namespace, grafana = chosen.namespace, chosen.grafana.rstrip("/")
+    names = {
+        "namespace": namespace,
+        "title": chosen.title or namespace.replace("_", " ").title(),
+        "job": chosen.job or f"{namespace}-backend",
+        "frontend_job": f"{namespace}-frontend",
+        "jobs": f"{namespace}-.+" if chosen.job is None else chosen.job,
+        "grafana": grafana,
+        "runbooks": (chosen.runbooks or f"{grafana}/public/runbooks").rstrip("/"),
+    }
+    for name, value in names.items():
+        if not value.isprintable() or set(value) & set("\"'\\"):
+            raise _UsageError(f"--{name} {value} contains a quote, a backslash or a control character")
+    defaults = json.loads((data / "parameters.json").read_text(encoding="utf-8"))
+    return {**defaults, **dict(_settings(chosen.set, defaults)), **names}
+
+
+def _settings(given: Sequence[str], defaults: Mapping[str, Any]) -> Iterator[tuple[str, str | float]]:
+    for one in given:
+        name, _, value = one.partition("=")
+        if name not in defaults:
+            raise _UsageError(f"--set {one}: there is no {name}; known are {', '.join(sorted(defaults))}")
+        if isinstance(defaults[name], str):
+            if not _PATTERN.fullmatch(value):
+                raise _UsageError(f"--set {one}: not a pattern of paths, such as {defaults[name]}")
+            yield name, value
+            continue
+        try:
+            yield name, float(value)
+        except ValueError:
+            raise _UsageError(f"--set {one}: not a number, such as {defaults[name]:g}") from None

@@ -1,0 +1,1 @@
+"""The folder that `dev` puts on PYTHONPATH: its `sitecustomize` configures telemetry when Python starts."""

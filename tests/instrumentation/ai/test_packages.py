@@ -1,0 +1,90 @@
+"""The SDKs of OpenAI, Google and Anthropic with their instrumentations, in one environment, against a local server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testkit.environments import environment as made_with
+from testkit.processes import ROOT, environment
+from tests.instrumentation.ai import provider
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
+
+PRICE = {"input": 1, "output": 10}
+PRICES = {
+    "currency": "USD",
+    "prices": {
+        "openai": {"gpt-5-mini": PRICE},
+        "gcp.gemini": {"gemini-3-flash": PRICE},
+        "anthropic": {"claude-haiku-5": PRICE},
+    },
+}
+COST = (provider.IN * 1 + provider.OUT * 10) / 1e6  # of a call
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What one run of calls.py has recorded, with the extras of the package as pip resolves them."""
+    extras = f"blogauto_otel[openai,google-genai,anthropic] @ file://{ROOT}"
+    python = made_with("ai", extras, "openai>=3,<4", "google-genai>=2,<3", "anthropic>=2,<3")
+    prices = tmp_path_factory.mktemp("prices") / "prices.json"
+    prices.write_text(json.dumps(PRICES))
+    with provider.running() as url:
+        command = [str(python), str(Path(__file__).with_name("calls.py")), url, str(prices)]
+        variables = environment(PYTHONPATH=str(ROOT))
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RECORDED "))
+    found: dict[str, Any] = json.loads(line.removeprefix("RECORDED "))
+    return found
+
+
+def points(recorded: dict[str, Any], name: str, **wanted: str) -> list[dict[str, Any]]:
+    labels = {key.replace("__", "."): value for key, value in wanted.items()}
+    return [one for one in recorded["points"] if one["name"] == name and labels.items() <= one["attributes"].items()]
+
+
+def test_all_three_are_switched_on_and_no_call_fails(recorded: dict[str, Any]) -> None:
+    assert recorded["failures"] == {}
+    assert recorded["clients"].startswith("on (anthropic, google-genai, openai")
+
+
+def test_each_call_has_a_span_with_its_tokens(recorded: dict[str, Any]) -> None:
+    spans = [span for span in recorded["spans"] if "gen_ai.usage.input_tokens" in span["attributes"]]
+    by_model = [span["attributes"]["gen_ai.request.model"] for span in spans if span["scope"] != "blogauto_otel.ai"]
+    assert by_model.count("gpt-5-mini") == 5
+    assert by_model.count("gemini-3-flash") == 1
+    assert by_model.count("claude-haiku-5") == 1
+
+
+def test_tokens_and_cost_are_measured_once_a_call(recorded: dict[str, Any]) -> None:
+    """Sync, with tools, streamed and async are four calls by the instrumentation; the fifth is wrapped in `ai_call`."""
+    for name, model, calls in (
+        ("openai", "gpt-5-mini", 5),
+        ("gcp.gemini", "gemini-3-flash", 1),
+        ("anthropic", "claude-haiku-5", 1),
+    ):
+        labels = {"gen_ai__provider__name": name, "gen_ai__request__model": model}
+        tokens = points(recorded, "gen_ai.client.token.usage", **labels)
+        given = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "input")
+        written = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "output")
+        assert (given, written) == (calls * provider.IN, calls * provider.OUT), name
+        (cost,) = points(recorded, "blogauto.ai.cost", provider=name, model=model)
+        assert cost["sum"] == pytest.approx(calls * COST)
+    assert points(recorded, "blogauto.ai.unpriced_calls") == []
+
+
+def test_a_rate_limit_and_a_refusal_are_counted_by_their_error(recorded: dict[str, Any]) -> None:
+    """The retry of the SDK is within one call."""
+    durations = points(recorded, "gen_ai.client.operation.duration", gen_ai__provider__name="openai")
+    errors = {one["attributes"]["error.type"]: one["count"] for one in durations if "error.type" in one["attributes"]}
+    assert errors == {"openai.RateLimitError": 1, "openai.BadRequestError": 1}
+
+
+def test_prompts_and_answers_do_not_leave(recorded: dict[str, Any]) -> None:
+    assert "must not leave" not in json.dumps(recorded)
