@@ -123,7 +123,7 @@ def configure(
     Raises:
         ConfigurationError: only with `strict`: a setting that cannot be used, or a package it needs that is missing.
 
-    Example:
+    Examples:
         >>> telemetry = configure(service_name="shop-backend", namespace="shop", traces_exporter="none",
         ...                       metrics_exporter="none", logs_exporter="none", console="off")
         >>> telemetry.status().service

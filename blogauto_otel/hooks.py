@@ -23,7 +23,7 @@ class Hooks:
         sql_statement: called with the span of a statement, the statement as it was executed, and whether its parameters
             were given apart from it. The statement may contain literal values: `db.query.text` does not.
 
-    Example:
+    Examples:
         >>> hooks = Hooks(server_request=lambda span, scope: span.set_attribute("shop.port", scope["server"][1]))
     """
 

@@ -99,7 +99,7 @@ def bind(**values: object) -> None:
     that is not text, number or truth value is bound as its text. At most 32 names, 1024 characters each; what exceeds
     that is left out and logged. Nothing is propagated to other requests or other services.
 
-    Example:
+    Examples:
         >>> bind(user_id=42)
         >>> bound()["user.id"]
         42
