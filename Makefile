@@ -88,6 +88,10 @@ docs: $(VENV)/.installed ## regenerate the generated pages and the golden teleme
 	$(BIN)/python -m tools.metrics_table
 	$(BIN)/python -m tools.module_table
 
+.PHONY: site
+site: $(VENV)/.installed ## build the documentation as a site into build/site; fails on a broken link
+	$(BIN)/python -m tools.site
+
 .PHONY: clean
 clean: ## remove what the targets created here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -10,7 +10,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 STRICT: Final = ("--strict",)
-# Material announces another generator at each build; the version of MkDocs is bounded in pyproject.toml.
+# Material announces its successor at each build: docs/decisions/0080 has considered it.
 QUIET: Final = {"NO_MKDOCS_2_WARNING": "true"}
 
 
