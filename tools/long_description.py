@@ -11,7 +11,7 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 PICTURES: Final = (".png", ".svg")
 
 
-class LongDescription(MetadataHookInterface):
+class LongDescription(MetadataHookInterface):  # type: ignore[misc,unused-ignore]  # hatchling may be absent
     """Sets `readme` when the package is built (`[tool.hatch.metadata.hooks.custom]` in pyproject.toml)."""
 
     def update(self, metadata: dict[str, Any]) -> None:

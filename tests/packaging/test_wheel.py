@@ -44,6 +44,20 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     }
 
 
+def test_the_long_description_has_absolute_links_to_files_of_the_repository(wheel: Path) -> None:
+    """An index shows it without the files beside it. The address is that of `[project.urls]`."""
+    files = zipfile.ZipFile(wheel)
+    (name,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+    text = files.read(name).decode().partition("\n\n")[2]
+    links = re.findall(r"\]\((?!#)([^)]+)\)", text)
+    urls = pyproject()["project"]["urls"]
+    ours = [link.removeprefix(urls["Repository"]) for link in links if link.startswith(urls["Repository"])]
+    assert len(ours) > 20
+    assert [link for link in links if "://" not in link] == []
+    assert [link for link in ours if not (ROOT / re.sub(r"^/(?:blob|raw)/main/|#.*$", "", link)).exists()] == []
+    assert {url.startswith(urls["Repository"]) for url in urls.values()} == {True}
+
+
 IMPORT = """
 import sys, threading
 before = set(sys.modules)

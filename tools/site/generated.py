@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BOARDS: Final = ROOT / "collector" / "backends" / "grafana" / "dashboards"
-MODULES: Final = (
-    "blogauto_otel",
-    "blogauto_otel.api",
-    "blogauto_otel.api.metrics",
-    "blogauto_otel.testing",
-    "blogauto_otel.errors",
-    "blogauto_otel.hooks",
-)
+OPERATION: Final = "blogauto_otel.api.operation.operation"  # griffe takes its name for the module's
+# The pages of the reference, with what each shows beside the public names of its module.
+MODULES: Final[Mapping[str, tuple[str, ...]]] = {
+    "blogauto_otel": (OPERATION,),
+    "blogauto_otel.api": (OPERATION,),
+    "blogauto_otel.api.metrics": ("blogauto_otel.api.business", "blogauto_otel.api.security"),
+    "blogauto_otel.testing": (),
+    "blogauto_otel.errors": (),
+    "blogauto_otel.hooks": (),
+}
 
 
 def pages() -> Mapping[str, str]:
     """Markdown by the path of the page below docs/."""
-    return {**{f"reference/{name}.md": _module(name) for name in MODULES}, "boards.md": _boards()}
+    reference = {f"reference/{name}.md": _module(name, further) for name, further in MODULES.items()}
+    return {**reference, "boards.md": _boards()}
 
 
-def _module(name: str) -> str:
-    return f"---\ntitle: {name}\n---\n\n# `{name}`\n\n::: {name}\n    options:\n      show_root_heading: false\n"
+def _module(name: str, further: Iterable[str]) -> str:
+    head = f"---\ntitle: {name}\n---\n\n# `{name}`\n\n::: {name}\n    options:\n      show_root_heading: false\n"
+    options = "    options:\n      show_root_full_path: false\n"
+    return "\n".join([head, *(f"::: {part}\n{options}" for part in further)])
 
 
 def _boards() -> str:

@@ -37,7 +37,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that exist only in the site, and resolve the patterns of the navigation."""
     for path, content in generated.pages().items():
         files.append(File.generated(config, path, content=content))
-    pages = sorted(file.src_uri for file in files.documentation_pages())
+    pages = sorted((file.src_uri for file in files.documentation_pages()), key=lambda path: path.removesuffix(".md"))
     named = set(_names(config.nav))
     config.nav = _resolved(config.nav, pages, named)
     return files
@@ -48,11 +48,10 @@ def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) 
     return markdown.for_site(text, f"docs/{page.file.src_uri}")
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
-    """The language of a Korean page, for browsers and screen readers."""
-    if page.file.src_uri.endswith(KOREAN):
-        return output.replace('<html lang="en"', '<html lang="ko"', 1)
-    return output
+def on_page_context(context: Any, page: Page, config: MkDocsConfig, nav: Any) -> Any:  # noqa: ARG001
+    """The language of a page: for browsers and screen readers, and of the theme's own words."""
+    config.theme["language"] = "ko" if page.file.src_uri.endswith(KOREAN) else "en"
+    return context
 
 
 def _names(nav: Any) -> Iterable[str]:

@@ -11,6 +11,7 @@ from tools.site import repository
 LINK: Final = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)\s]+)")
 ITEM: Final = re.compile(r"(?:[-*+]|\d{1,3}[.)]) +(?=\S)")
 FENCE: Final = re.compile(r"`{3,}|~{3,}")
+IMAGE: Final = re.compile(r'<img src="([^"]+)" width="(\d+)" alt="([^"]*)">')
 INDENT: Final = 4  # of Python-Markdown's lists; CommonMark indents by the width of the item's marker
 
 
@@ -21,6 +22,7 @@ def for_site(text: str, page: str) -> str:
         text: Markdown of the page.
         page: its path in the repository.
     """
+    text = IMAGE.sub(r'![\3](\1){ width="\2" }', text)  # MkDocs checks and rewrites links of Markdown only
     return indented(LINK.sub(lambda found: _link(found[1], page), text))
 
 
@@ -35,7 +37,7 @@ def _link(link: str, page: str) -> str:
 
 
 def indented(text: str) -> str:
-    """Text in which the content of a list item stands four columns to the right of its list, and lists begin a block."""
+    """The text with a blank line before each list, and the content of items four columns to the right of it."""
     lines: list[str] = []
     items: list[int] = []  # the column where the content of each open item begins
     fence = ""
@@ -50,7 +52,7 @@ def indented(text: str) -> str:
             items.pop()
         extra = max(column - (items[-1] if items else 0), 0)
         item = None if fence or extra >= INDENT else ITEM.match(body)
-        if item and not in_list and lines and lines[-1]:
+        if item and lines and lines[-1] and (not in_list or FENCE.match(lines[-1].strip())):
             lines.append("")
         lines.append(" " * (INDENT * len(items) + extra) + body)
         if item:
