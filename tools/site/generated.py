@@ -9,6 +9,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BOARDS: Final = ROOT / "collector" / "backends" / "grafana" / "dashboards"
+INTRODUCTION: Final = "`Settings` has a field for each argument of `configure()`: [settings](../settings.md).\n"
 OPERATION: Final = "blogauto_otel.api.operation.operation"  # griffe takes its name for the module's
 # The pages of the reference, with what each shows beside the public names of its module.
 MODULES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -28,7 +29,8 @@ def pages() -> Mapping[str, str]:
 
 
 def _module(name: str, further: Iterable[str]) -> str:
-    head = f"---\ntitle: {name}\n---\n\n# `{name}`\n\n::: {name}\n    options:\n      show_root_heading: false\n"
+    said = f"{INTRODUCTION}\n" if name == "blogauto_otel" else ""
+    head = f"---\ntitle: {name}\n---\n\n# `{name}`\n\n{said}::: {name}\n    options:\n      show_root_heading: false\n"
     options = "    options:\n      show_root_full_path: false\n"
     return "\n".join([head, *(f"::: {part}\n{options}" for part in further)])
 

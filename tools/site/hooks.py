@@ -6,6 +6,7 @@ are in `generated.py`.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -23,6 +24,9 @@ if str(ROOT) not in sys.path:
 from tools.site import generated, markdown, repository  # noqa: E402
 
 KOREAN: Final = ".ko.md"
+CELL: Final = re.compile(r"<td.*?</td>", re.DOTALL)
+CODE: Final = re.compile(r"(?<=<code>)[^<]{12,}(?=</code>)")
+SEPARATOR: Final = re.compile(r"(?<=[_.,/={])(?=\w)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -46,6 +50,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(text: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
     """Links and lists of the forge's Markdown as MkDocs reads them."""
     return markdown.for_site(text, f"docs/{page.file.src_uri}")
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Names in tables break at their separators, so that columns stay narrow."""
+
+    def broken(code: re.Match[str]) -> str:
+        return SEPARATOR.sub("<wbr>", code[0])
+
+    return CELL.sub(lambda cell: CODE.sub(broken, cell[0]), html)
 
 
 def on_page_context(context: Any, page: Page, config: MkDocsConfig, nav: Any) -> Any:  # noqa: ARG001
