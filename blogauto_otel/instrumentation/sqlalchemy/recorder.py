@@ -41,6 +41,7 @@ class Recorder:
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self.redactor = context.redactor
+        self.meter_provider = context.meter_provider
         self._root_spans = settings.sql_root_spans
         self._every_exemplar = settings.exemplar_filter == "always_on"
         self._max_text = max(settings.span_attribute_length, _MIN_TEXT)
