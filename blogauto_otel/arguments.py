@@ -111,6 +111,9 @@ class SettingsArguments(TypedDict, total=False):
     requests: Instrumentation | None
     sqlalchemy: Instrumentation | None
     sql_root_spans: bool | str | None
+    repeated_queries: int | str | None
+    slow_query_seconds: float | str | None
+    sql_source: bool | str | None
     logging: bool | str | None
     system_metrics: bool | str | None
     clients: bool | str | None

@@ -9,25 +9,34 @@
     ├── MalformedError (ValueError)                    bytes that are not a Protocol Buffers message
     ├── DamagedError (ValueError)                      bytes that are not a spool file
     ├── NewerVersionError (ValueError)                 a spool file of a newer version of this package
-    └── UnsafeError (OSError)                          a spool directory that cannot be trusted
+    ├── UnsafeError (OSError)                          a spool directory that cannot be trusted
+    ├── UsageError (ValueError)                        an argument of a command that cannot be used
+    ├── FilterError (ValueError)                       a word of the inspector's query language
+    ├── PlanError (LookupError)                        a statement that has no query plan
+    └── BadRequestError (ValueError)                   a body that is not an OTLP export request
 
 Only the first two are raised into the application, and only by `configure(strict=True)`. `MisuseError` is logged, and
-raised where a test asks for it. The others are caught where the export or the spool meets them.
+raised where a test asks for it. The others are caught where the export, the spool, the commands or the inspector meet
+them.
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "BadRequestError",
     "BlogautoOtelError",
     "ConfigurationError",
     "DamagedError",
     "DeadlineError",
+    "FilterError",
     "MalformedError",
     "MissingDependencyError",
     "MisuseError",
     "NewerVersionError",
     "NotInstalledError",
+    "PlanError",
     "UnsafeError",
+    "UsageError",
 ]
 
 
@@ -73,3 +82,19 @@ class NewerVersionError(BlogautoOtelError, ValueError):
 
 class UnsafeError(BlogautoOtelError, OSError):
     """A spool directory that belongs to another user, or is not a directory: it is neither read nor written."""
+
+
+class UsageError(BlogautoOtelError, ValueError):
+    """An argument of a command that cannot be used; the message says what to write instead."""
+
+
+class FilterError(BlogautoOtelError, ValueError):
+    """A word of the inspector's query language that cannot be understood; the message names it and what is expected."""
+
+
+class PlanError(BlogautoOtelError, LookupError):
+    """A statement has no query plan; the message says why and what to do."""
+
+
+class BadRequestError(BlogautoOtelError, ValueError):
+    """A body that the inspector cannot read as an OTLP export request."""

@@ -7,7 +7,7 @@ from types import MappingProxyType, ModuleType
 from typing import Final
 
 from blogauto_otel import semconv
-from blogauto_otel.api import ai, business, conventions, security
+from blogauto_otel.api import ai, business, conventions, security, statements
 from blogauto_otel.api.instruments import Instrument
 from blogauto_otel.api.metric_spec import (
     DEFAULT_MAX_VALUES,
@@ -142,15 +142,6 @@ _EVENT_LOOP: Final = MetricSpec(
     boundaries=_EVENT_LOOP_SECONDS,
 )
 
-_REPEATED_QUERIES: Final = MetricSpec(
-    name="db.repeated_queries",
-    kind=Kind.COUNTER,
-    unit="{query}",
-    description="Statements that one request executed repeatedly (N+1 queries), by route template.",
-    domain="database",
-    attributes={"route": _ENDPOINT},
-)
-
 
 def _declared_in(*modules: ModuleType) -> tuple[MetricSpec, ...]:
     """Those that application code records: their declarations are functions with types, in the order of the file."""
@@ -164,8 +155,7 @@ CATALOGUE: Final[tuple[MetricSpec, ...]] = (
     *_declared_in(business, security),
     operation_duration.spec,
     operation_errors.spec,
-    _REPEATED_QUERIES,
-    *_declared_in(ai),
+    *_declared_in(statements, ai),
     *conventions.METRICS,
 )
 

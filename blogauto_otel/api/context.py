@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from opentelemetry import trace
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guarded, log_once
 from blogauto_otel.api.text import safe_text
+
+if TYPE_CHECKING:
+    from blogauto_otel.api.statements import StatementCounts
 
 MAX_BOUND: Final = 32
 MAX_VALUE_LENGTH: Final = 1024
@@ -43,7 +46,7 @@ class RequestScope(Scope):
     of it in copies of its context, where a bind would be lost.
     """
 
-    __slots__ = ("_values", "has_ended", "id")
+    __slots__ = ("_values", "has_ended", "id", "statements")
 
     is_request = True
 
@@ -51,6 +54,7 @@ class RequestScope(Scope):
         self._values: dict[str, Value] | None = None
         self.has_ended = False
         self.secret_path = None
+        self.statements: StatementCounts | None = None  # from the first SQL statement on
         self.id = request_id
         self.outside = outside
 

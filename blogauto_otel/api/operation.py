@@ -22,6 +22,7 @@ from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._otel import span_in
 from blogauto_otel._process import register
 from blogauto_otel.api.instruments import AtMost, counter, histogram
+from blogauto_otel.api.statements import StatementCounts, report
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +31,7 @@ MAX_NAMES: Final = 1000  # of operations with their outcome, for which what reco
 
 _SECONDS: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
-_CURRENT: Final = "blogauto-operation"  # in the context: the name of the innermost operation
+_CURRENT: Final = "blogauto-operation"  # in the context: the innermost operation
 
 OperationName = Annotated[str, AtMost(100)]
 Outcome = Literal["success", "error", "cancelled"]
@@ -48,8 +49,13 @@ def operation_errors(*, operation: OperationName, type: Annotated[str, AtMost(50
 
 def current_operation() -> str | None:
     """The name of the innermost operation under way; None outside of any."""
-    name = otel_context.get_value(_CURRENT)
-    return name if isinstance(name, str) else None
+    run = current_run(get_current())
+    return None if run is None else run.name
+
+
+def current_run(context: Context) -> _Run | None:
+    """The innermost operation under way in a context."""
+    return cast("_Run | None", context.get(_CURRENT))
 
 
 @overload
@@ -138,13 +144,14 @@ class Operation:
 class _Run:
     """One execution of an operation, from its span's start to its end."""
 
-    __slots__ = ("_has_span", "_name", "_started", "_token", "span")
+    __slots__ = ("_has_span", "_started", "_token", "name", "span", "statements")
 
     def __init__(
         self, name: str, attributes: dict[str, AttributeValue], *, is_current: bool = True, needs_span: bool = False
     ) -> None:
-        self._name = name
+        self.name = name
         self._token: Any = None
+        self.statements: StatementCounts | None = None  # those outside of a request
         current = span_in(get_current())
         provider = trace.get_tracer_provider()
         # Below a span of ours that is not sampled none is, and this one stands for the operation.
@@ -165,25 +172,28 @@ class _Run:
     ) -> None:
         self.span = trace.INVALID_SPAN
         with guard("starting an operation"):
-            self.span = _tracer(provider).start_span(safe_text(self._name, 200), attributes=attributes)
+            self.span = _tracer(provider).start_span(safe_text(self.name, 200), attributes=attributes)
             if is_current:
                 self._enter(trace.set_span_in_context(self.span))
 
     def _enter(self, context: Context) -> None:
-        self._token = otel_context.attach(otel_context.set_value(_CURRENT, self._name, context))
+        self._token = otel_context.attach(otel_context.set_value(_CURRENT, self, context))
 
     def finish(self, error: BaseException | None) -> None:
         seconds = time.perf_counter() - self._started
         outcome: Outcome = "success" if error is None else "error" if isinstance(error, Exception) else "cancelled"
         # Before the span is left, so that the measurement's exemplar points at it.
         try:
-            record = _state.durations.get((self._name, outcome)) or _duration_of(self._name, outcome)
+            record = _state.durations.get((self.name, outcome)) or _duration_of(self.name, outcome)
             record(seconds)
         except BaseException as broken:  # a name that is no text
             if not swallow("measuring an operation", broken):
                 raise
         if outcome == "error" and error is not None:
             self._record_error(error)
+        if self.statements is not None and self.statements.is_remarkable:
+            with guard("reporting repeated statements"):
+                self.span.set_attributes(report(self.statements, self.name))
         if self._token is not None:
             _detach(self._token)
         if self._has_span or error is not None:  # of the span that stands for it, the exception remembers the end
@@ -192,7 +202,7 @@ class _Run:
 
     def _record_error(self, error: BaseException) -> None:
         with guard("measuring an operation"):
-            operation_errors.add(operation=self._name, type=class_name(type(error)))
+            operation_errors.add(operation=self.name, type=class_name(type(error)))
         with guard("recording an operation's exception"):
             if self.span.is_recording():
                 self.span.set_attribute("error.type", type_name(type(error)))

@@ -17,16 +17,13 @@ from typing import Any, Final
 
 from blogauto_otel.cli import templates
 from blogauto_otel.cli.common import Commands, many
+from blogauto_otel.errors import UsageError
 
 FOLDER: Final = "monitoring_files"
 ENGLISH: Final = "en"
 
 _NAMESPACE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _PATTERN: Final = re.compile(r"[\w./*+?|()\[\]{}-]+")  # of endpoints: nothing that would end a string of PromQL or JSON
-
-
-class _UsageError(Exception):
-    """What is wrong with an argument."""
 
 
 def add_to(commands: Commands) -> None:
@@ -52,7 +49,7 @@ def write_files(chosen: argparse.Namespace) -> int:
     data = resources.files(__package__) / FOLDER
     try:
         files = dict(_files(data, _values(chosen, data), chosen.language))
-    except _UsageError as error:
+    except UsageError as error:
         print(f"blogauto-otel monitoring: {error}", file=sys.stderr)
         return 1
     for name, text in files.items():
@@ -101,14 +98,14 @@ def _translation(data: Traversable, language: str) -> tuple[templates.Table, Map
     table = folder / f"{language}.json"
     if not re.fullmatch(r"\w+", language) or not table.is_file():
         known = [ENGLISH, *(name.removesuffix(".json") for name, _ in _texts(folder))]
-        raise _UsageError(f"--language {language} is not available; there is {', '.join(known)}")
+        raise UsageError(f"--language {language} is not available; there is {', '.join(known)}")
     texts: dict[str, str] = json.loads(table.read_text(encoding="utf-8"))
     return texts, dict(_texts(folder / language))
 
 
 def _values(chosen: argparse.Namespace, data: Traversable) -> templates.Values:
     if not _NAMESPACE.fullmatch(chosen.namespace):
-        raise _UsageError(f"--namespace {chosen.namespace} is not a prefix of metrics, such as shop or my_shop")
+        raise UsageError(f"--namespace {chosen.namespace} is not a prefix of metrics, such as shop or my_shop")
     namespace, grafana = chosen.namespace, chosen.grafana.rstrip("/")
     names = {
         "namespace": namespace,
@@ -121,7 +118,7 @@ def _values(chosen: argparse.Namespace, data: Traversable) -> templates.Values:
     }
     for name, value in names.items():
         if not value.isprintable() or set(value) & set("\"'\\"):
-            raise _UsageError(f"--{name} {value} contains a quote, a backslash or a control character")
+            raise UsageError(f"--{name} {value} contains a quote, a backslash or a control character")
     defaults = json.loads((data / "parameters.json").read_text(encoding="utf-8"))
     return {**defaults, **dict(_settings(chosen.set, defaults)), **names}
 
@@ -130,13 +127,13 @@ def _settings(given: Sequence[str], defaults: Mapping[str, Any]) -> Iterator[tup
     for one in given:
         name, _, value = one.partition("=")
         if name not in defaults:
-            raise _UsageError(f"--set {one}: there is no {name}; known are {', '.join(sorted(defaults))}")
+            raise UsageError(f"--set {one}: there is no {name}; known are {', '.join(sorted(defaults))}")
         if isinstance(defaults[name], str):
             if not _PATTERN.fullmatch(value):
-                raise _UsageError(f"--set {one}: not a pattern of paths, such as {defaults[name]}")
+                raise UsageError(f"--set {one}: not a pattern of paths, such as {defaults[name]}")
             yield name, value
             continue
         try:
             yield name, float(value)
         except ValueError:
-            raise _UsageError(f"--set {one}: not a number, such as {defaults[name]:g}") from None
+            raise UsageError(f"--set {one}: not a number, such as {defaults[name]:g}") from None

@@ -36,6 +36,7 @@ _DEVELOPMENT: Final = {
     "OTEL_METRIC_EXPORT_INTERVAL": "2000",
     "BLOGAUTO_OTEL_ENVIRONMENT": "development",
     "BLOGAUTO_OTEL_SAMPLE_RATE": "1",
+    "BLOGAUTO_OTEL_SQL_SOURCE": "true",
     "BLOGAUTO_OTEL_SPOOL_DIR": "off",  # nothing of development waits on disk for another day
 }
 _FORWARDED: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")

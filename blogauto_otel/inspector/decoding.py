@@ -23,6 +23,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from blogauto_otel.errors import BadRequestError
 from blogauto_otel.inspector import points, rows
 from blogauto_otel.inspector.store import Store
 
@@ -40,10 +41,6 @@ RESPONSES: Final[Mapping[str, Callable[[], Message]]] = {
     "metrics": ExportMetricsServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
-
-
-class BadRequestError(ValueError):
-    """The body is not an export request."""
 
 
 def decode(signal: str, body: bytes, *, media_type: str, encoding: str) -> Message:

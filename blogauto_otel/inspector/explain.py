@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
 
+from blogauto_otel.errors import PlanError
 from blogauto_otel.inspector import is_installed
 
 SYSTEMS: Final = {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql"}
@@ -23,10 +24,6 @@ _TOKEN: Final = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|::"
     r"|(?P<number>\$\d+)|%\((?P<percent>\w+)\)s|(?<![\w:]):(?P<colon>[A-Za-z_]\w*)|(?P<mark>%s|\?)"
 )
-
-
-class ExplainError(Exception):
-    """There is no plan; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +46,17 @@ class Explainer:
         """The plan, as text.
 
         Raises:
-            ExplainError: the database, the statement or its parameters do not allow it.
+            PlanError: the database, the statement or its parameters do not allow it.
         """
         if self.url is None:
-            raise ExplainError("no database: start with --database URL, or set BLOGAUTO_DEV_DATABASE_URL")
+            raise PlanError("no database: start with --database URL, or set BLOGAUTO_DEV_DATABASE_URL")
         if self.system is None:
-            raise ExplainError("only SQLite and PostgreSQL explain statements here")
+            raise PlanError("only SQLite and PostgreSQL explain statements here")
         if system != self.system:
-            raise ExplainError(f"a statement of {system}, and the database of --database is {self.system}")
+            raise PlanError(f"a statement of {system}, and the database of --database is {self.system}")
         refusal = _refusal(text)
         if refusal is not None:
-            raise ExplainError(refusal)
+            raise PlanError(refusal)
         return _sqlite(self.url, text) if self.system == "sqlite" else _postgresql(self.url, text)
 
 
@@ -89,7 +86,7 @@ def placeholders(text: str, form: Callable[[int], str]) -> tuple[str, int]:
 def _sqlite(url: str, text: str) -> str:
     path = urllib.parse.unquote(url.partition(":///")[2].partition("?")[0])
     if not path or path == ":memory:":
-        raise ExplainError("a database in memory belongs to the process of the application: use a file")
+        raise PlanError("a database in memory belongs to the process of the application: use a file")
     statement, count = placeholders(text, lambda number: f"?{number}")
     try:
         with contextlib.closing(
@@ -97,7 +94,7 @@ def _sqlite(url: str, text: str) -> str:
         ) as database:
             found = database.execute(f"EXPLAIN QUERY PLAN {statement}", (None,) * count).fetchall()
     except sqlite3.Error as error:
-        raise ExplainError(f"SQLite: {error}") from error
+        raise PlanError(f"SQLite: {error}") from error
     depths: dict[int, int] = {0: -1}
     lines = []
     for row, parent, _, detail in found:
@@ -124,14 +121,14 @@ def _postgresql(url: str, text: str) -> str:
                 cursor.execute(line)
             return "\n".join(str(row[0]) for row in cursor.fetchall())
     except driver.Error as error:
-        raise ExplainError(f"PostgreSQL: {str(error).strip()}") from error
+        raise PlanError(f"PostgreSQL: {str(error).strip()}") from error
 
 
 def _driver() -> Any:
     for name in DRIVERS:
         if is_installed(name):
             return import_module(f"{name}.dbapi" if name == "pg8000" else name)
-    raise ExplainError(f"no driver for PostgreSQL: install one of {', '.join(DRIVERS)} beside blogauto_otel")
+    raise PlanError(f"no driver for PostgreSQL: install one of {', '.join(DRIVERS)} beside blogauto_otel")
 
 
 def _connect(driver: Any, url: str) -> Any:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from blogauto_otel.errors import FilterError
+
 _WORD: Final = re.compile(r"^(?P<name>[a-z]+)(?P<operator>>=|<=|!=|[:=<>])(?P<value>.*)$")
 _DURATION: Final = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -15,10 +17,6 @@ SLOW_SECONDS: Final = 1.0  # from which a request is `is:slow`
 
 # Least SeverityNumber of OTLP by the name of the level.
 LEVELS: Final = {"TRACE": 1, "DEBUG": 5, "INFO": 9, "WARN": 13, "WARNING": 13, "ERROR": 17, "FATAL": 21, "CRITICAL": 21}
-
-
-class FilterError(ValueError):
-    """A word that cannot be understood; the message names it and what is expected."""
 
 
 class Condition(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from blogauto_otel.errors import BadRequestError
 from blogauto_otel.inspector import decoding
 from blogauto_otel.inspector.ingest import Ingest
 
@@ -37,7 +38,7 @@ def _handlers(ingest: Ingest, signal: str, service: str) -> Any:
     async def export(body: bytes, context: Any) -> bytes:
         try:
             message = decoding.decode(signal, body, media_type=decoding.PROTOBUF, encoding="")
-        except decoding.BadRequestError as error:
+        except BadRequestError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         if not ingest.put(signal, message, len(body)):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the queue is full")

@@ -10,8 +10,8 @@ from typing import Any, Final
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
+from blogauto_otel.errors import FilterError
 from blogauto_otel.inspector import metrics, queries, services, sql_text, tree
-from blogauto_otel.inspector.filters import FilterError
 from blogauto_otel.inspector.security import HOSTS
 from blogauto_otel.inspector.server import Inspector
 

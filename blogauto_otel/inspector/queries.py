@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
+from blogauto_otel.errors import FilterError
 from blogauto_otel.inspector import filters, shapes, sql_text
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.requests import REPEATED
@@ -67,7 +68,7 @@ def _after(cursor: str | None, column: str, row: str = "id") -> filters.Conditio
         return filters.Condition("1")
     found = re.fullmatch(r"(\d{1,19})-(\d{1,19})", cursor)
     if not found:
-        raise filters.FilterError(f"before={cursor}: expected the `next` of an earlier answer")
+        raise FilterError(f"before={cursor}: expected the `next` of an earlier answer")
     return filters.Condition(f"({column}, {row}) < (?, ?)", (int(found[1]), int(found[2])))
 
 

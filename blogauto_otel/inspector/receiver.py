@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from blogauto_otel.errors import BadRequestError
 from blogauto_otel.inspector import decoding
 from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.security import HOSTS
@@ -47,7 +48,7 @@ class Receiver:
             message = decoding.decode(
                 signal, body, media_type=media_type, encoding=headers.get("content-encoding", "").strip().lower()
             )
-        except decoding.BadRequestError as error:
+        except BadRequestError as error:
             return PlainTextResponse(f"{error}\n", 400)
         if not self._ingest.put(signal, message, len(body)):
             return PlainTextResponse("the queue is full\n", 503, headers={"Retry-After": str(RETRY_SECONDS)})

@@ -37,7 +37,7 @@ class Statement(NamedTuple):
     text: str
 
 
-class Error(NamedTuple):
+class ExceptionRow(NamedTuple):
     """An exception on a span or a log record."""
 
     fingerprint: str
@@ -65,7 +65,7 @@ class SpanRow(NamedTuple):
     name: str
     scope: str
     payload: bytes
-    errors: tuple[Error, ...]
+    errors: tuple[ExceptionRow, ...]
 
 
 class LogRow(NamedTuple):
@@ -80,7 +80,7 @@ class LogRow(NamedTuple):
     event: str
     body: str
     payload: bytes
-    errors: tuple[Error, ...]
+    errors: tuple[ExceptionRow, ...]
 
 
 def resource(message: Any) -> Resource:
@@ -188,17 +188,19 @@ def source_of(found: Mapping[str, Any]) -> str | None:
     return f"{path}:{line}" if path and line else path
 
 
-def _span_errors(span: Any, owner: Resource) -> Iterator[Error]:
+def _span_errors(span: Any, owner: Resource) -> Iterator[ExceptionRow]:
     for event in span.events:
         if event.name == "exception":
             yield _error({pair.key: pair.value for pair in event.attributes}, owner, _integer(event.time_unix_nano))
 
 
-def _error(found: Mapping[str, Any], owner: Resource, time: int) -> Error:
+def _error(found: Mapping[str, Any], owner: Resource, time: int) -> ExceptionRow:
     kind = _first(found, "exception.type") or "error"
     message = (_first(found, "exception.message") or "")[:MAX_MESSAGE]
     stacktrace = (_first(found, "exception.stacktrace") or "")[-MAX_STACKTRACE:]
-    return Error(fingerprint(owner.service, kind, message, stacktrace), owner.service, kind, message, stacktrace, time)
+    return ExceptionRow(
+        fingerprint(owner.service, kind, message, stacktrace), owner.service, kind, message, stacktrace, time
+    )
 
 
 _FRAME: Final = re.compile(r'^\s*File "([^"\n]+)", line \d+, in (\S+)', re.MULTILINE)

@@ -17,10 +17,10 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from blogauto_otel.errors import FilterError, PlanError
 from blogauto_otel.inspector import metrics, queries, services
 from blogauto_otel.inspector.command import Command
-from blogauto_otel.inspector.explain import Explainer, ExplainError
-from blogauto_otel.inspector.filters import FilterError
+from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.mcp_endpoint import PATH, McpEndpoint
 from blogauto_otel.inspector.security import Guard
@@ -185,7 +185,7 @@ def _plan(inspector: Inspector, trace_id: bytes, span_id: bytes) -> dict[str, st
         return {"error": "this span has no statement"}
     try:
         return {"plan": inspector.explainer.plan(*found[0])}
-    except ExplainError as error:
+    except PlanError as error:
         return {"error": str(error)}
 
 

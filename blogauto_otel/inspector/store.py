@@ -20,7 +20,7 @@ from blogauto_otel.inspector.identifiers import Identifiers
 from blogauto_otel.inspector.points import PointRow
 from blogauto_otel.inspector.reporting import EVENT
 from blogauto_otel.inspector.requests import Requests
-from blogauto_otel.inspector.rows import Error, LogRow, SpanRow
+from blogauto_otel.inspector.rows import ExceptionRow, LogRow, SpanRow
 
 MAX_BYTES: Final = 256 * 2**20
 MAX_SPANS: Final = 50_000
@@ -183,7 +183,7 @@ class Store:
         return int((pages - free) * size)
 
     def _add_errors(
-        self, write: sqlite3.Cursor, errors: Iterable[Error], trace: int | None, trace_id: bytes | None
+        self, write: sqlite3.Cursor, errors: Iterable[ExceptionRow], trace: int | None, trace_id: bytes | None
     ) -> None:
         for error in errors:
             write.execute(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from blogauto_otel.inspector.explain import Explainer, ExplainError, placeholders
+from blogauto_otel.errors import PlanError
+from blogauto_otel.inspector.explain import Explainer, placeholders
 from testkit.ports import free_port
 from testkit.processes import Process
 from testkit.sending import traces
@@ -80,18 +81,18 @@ def test_statements_are_planned_and_not_executed(database: Path, text: str) -> N
     ],
 )
 def test_what_has_no_plan_is_refused_with_the_reason(database: Path, text: str, reason: str) -> None:
-    with pytest.raises(ExplainError, match=reason):
+    with pytest.raises(PlanError, match=reason):
         Explainer(url(database)).plan("sqlite", text)
 
 
 def test_without_a_database_the_way_out_is_named() -> None:
-    with pytest.raises(ExplainError, match="--database URL"):
+    with pytest.raises(PlanError, match="--database URL"):
         Explainer().plan("sqlite", "SELECT 1")
-    with pytest.raises(ExplainError, match="only SQLite and PostgreSQL"):
+    with pytest.raises(PlanError, match="only SQLite and PostgreSQL"):
         Explainer("mysql://h/d").plan("mysql", "SELECT 1")
-    with pytest.raises(ExplainError, match="in memory"):
+    with pytest.raises(PlanError, match="in memory"):
         Explainer("sqlite://").plan("sqlite", "SELECT 1")
-    with pytest.raises(ExplainError, match="unable to open"):
+    with pytest.raises(PlanError, match="unable to open"):
         Explainer("sqlite:////nowhere/x.db").plan("sqlite", "SELECT 1")
     assert not Explainer().can_explain("sqlite", "SELECT 1")
     assert not Explainer("sqlite:///x.db").can_explain("postgresql", "SELECT 1")
@@ -170,8 +171,8 @@ def test_a_generic_plan_of_postgresql(postgresql: str) -> None:
         assert "Index Cond: (id = $1)" in explainer.plan("postgresql", text)
     assert "Seq Scan on posts" in explainer.plan("postgresql", "SELECT * FROM posts WHERE author LIKE %s")
     assert "Insert on posts" in explainer.plan("postgresql", "INSERT INTO posts VALUES (%s, %s)")
-    with pytest.raises(ExplainError, match="does not exist"):
+    with pytest.raises(PlanError, match="does not exist"):
         explainer.plan("postgresql", "SELECT * FROM missing")
-    with pytest.raises(ExplainError, match="more than one"):
+    with pytest.raises(PlanError, match="more than one"):
         explainer.plan("postgresql", "SELECT 1; DROP TABLE posts")
     assert "rows=" in explainer.plan("postgresql", "SELECT * FROM posts")  # which is still there

@@ -8,9 +8,9 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_DELTA as DELTA
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from blogauto_otel.errors import FilterError
 from blogauto_otel.inspector import metrics, queries, services
 from blogauto_otel.inspector.explain import Explainer
-from blogauto_otel.inspector.filters import FilterError
 from blogauto_otel.inspector.store import Store
 from testkit import sending
 from testkit.sending import CLIENT, ERROR, logs, record, span, traces

@@ -215,6 +215,7 @@ def test_the_block_has_its_own_configuration(telemetry):
     assert shop.telemetry_handle.status().service == "shop"
     names = [metric.name for metric in telemetry.metrics]
     assert len(names) == len(set(names))
+    assert {"shop.cpu.usage", "process.thread.count"} <= set(names)
 
 def test_the_next_test_is_as_before(telemetry):
     client.get("/articles/1")

@@ -23,7 +23,7 @@ from opentelemetry.trace import (
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
-from blogauto_otel.api import catalogue
+from blogauto_otel.api import catalogue, statements
 from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 from blogauto_otel.instrumentation import Context, Report
@@ -215,7 +215,7 @@ class ServerInstrumentation:
             if not swallow("leaving a request", error):
                 raise
 
-    def finish(self, request: Request) -> None:
+    def finish(self, request: Request) -> None:  # noqa: C901 - flat, because a call costs as much as ten lines
         """End the span and record the metrics of a request; only the first call does it."""
         if request.finished:
             return
@@ -223,6 +223,8 @@ class ServerInstrumentation:
         request.classify()
         exemplar = request.span
         try:
+            if request.statements is not None and request.statements.is_remarkable:
+                request.add_attributes(statements.report(request.statements, request.template or semconv.UNMATCHED))
             if request.recording:
                 if request.is_own_span:
                     self._finish_span(request)

@@ -89,6 +89,7 @@ class Request(RequestScope, RouteTracker):
         self.outside = found.outside  # a pipelined request starts in the context of the request before it
         self._values = self.secret_path = None  # its path, if that has a secret in it; known at its end
         self.has_ended = False
+        self.statements = None
 
         self.span: Span = INVALID_SPAN
         self.sampled = False  # its span will be exported
@@ -342,6 +343,7 @@ class Request(RequestScope, RouteTracker):
         self.headers = _NO_HEADERS
         self.outer_scope = _NOTHING_BOUND
         self.outer_variables = ()
+        self.statements = None
         self.mount = self.route = self.on_response = self.response_headers = None
 
 

@@ -68,10 +68,13 @@ def _instrument(context: Context, version: str) -> Report:
     problem = patches.changed_method(base) if base is not None else None
     if problem:
         return Report(NAME, State.WRONG_VERSION, f"SQLAlchemy {version}: {problem}")
-    recorder.state.active = active = recorder.Recorder(context)
-    pools.observe_connections(
-        context.meter_provider.get_meter(semconv.SCOPE_SQL), lambda: recorder.state.active is active
-    )
+    recorder.state.active = recorder.Recorder(context)
+    provider = context.meter_provider
+
+    def is_active() -> bool:  # by the provider, which keeps the first callback when it is instrumented again
+        return recorder.state.active is not None and recorder.state.active.meter_provider is provider
+
+    pools.observe_connections(provider.get_meter(semconv.SCOPE_SQL), is_active)
     if base is not None:
         patches.install(base)
     else:

@@ -47,6 +47,7 @@ class Statement:
     template: SpanTemplate
     point: Attributes
     duration: Bound
+    text: str  # without literals
 
 
 class Database:
@@ -79,11 +80,12 @@ class Database:
             point["db.operation.name"] = batch + query.operation
         if query.collection:
             point["db.collection.name"] = query.collection
-        span = {**point, "db.query.text": redacted if whole else redacted[: self._max_text - 3] + "..."}
+        shown = redacted if whole else redacted[: self._max_text - 3] + "..."
+        span = {**point, "db.query.text": shown}
         if query.summary:
             span["db.query.summary"] = batch + query.summary
         name = batch + query.summary if query.summary else str(point["db.system.name"])
-        return Statement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point))
+        return Statement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point), shown)
 
 
 def database_attributes(engine: Engine, redactor: Redactor) -> Attributes:

@@ -16,7 +16,9 @@ from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard
 from blogauto_otel._otel import span_in
 from blogauto_otel._suppression import has_no_suppression, is_suppressed
-from blogauto_otel.api.context import bound
+from blogauto_otel.api.context import bound, current_scope
+from blogauto_otel.api.operation import current_run
+from blogauto_otel.api.statements import StatementCounts, find_source
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database, Statement
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
@@ -39,11 +41,14 @@ class Recorder:
     def __init__(self, context: Context) -> None:
         settings = context.settings
         self.redactor = context.redactor
+        self.meter_provider = context.meter_provider
         self._root_spans = settings.sql_root_spans
         self._every_exemplar = settings.exemplar_filter == "always_on"
         self._max_text = max(settings.span_attribute_length, _MIN_TEXT)
         # By the id of a dialect, as long as it exists: asking a `WeakKeyDictionary` takes six calls.
         self._databases: dict[int, tuple[weakref.ref[Dialect], Database]] = {}
+        self._repeated, self._slow = settings.repeated_queries, settings.slow_query_seconds
+        self._has_source = settings.sql_source
         self._tracer = context.tracer_provider.get_tracer(semconv.SCOPE_SQL)
         self._own_tracer = own_tracer(self._tracer)
         self._hook = context.hooks.sql_statement if context.hooks else None
@@ -82,7 +87,17 @@ class Recorder:
             statement.duration.record_sampled(elapsed, parent[0], parent[1])
         else:
             statement.duration.record(elapsed, context if self._every_exemplar else None)
+        if self._repeated or self._slow:
+            scope = current_scope()
+            counted: Any = scope if scope.is_request else current_run(context)
+            if counted is not None:
+                counts = counted.statements
+                if counts is None:
+                    counts = counted.statements = StatementCounts()
+                counts.add(statement.text, elapsed, self._repeated, self._slow)
         if sampled or self._root_spans:
+            if self._has_source:
+                further = {**(further or {}), **_source_attributes()}
             call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
             self._span(statement.template, context, elapsed, further, error, call_hook)
 
@@ -145,6 +160,11 @@ class Recorder:
         with guard("calling the hook for SQL statements"):
             if self._hook is not None:
                 self._hook(span, text, parameters_given)
+
+
+def _source_attributes() -> Attributes:
+    source = find_source()
+    return {} if source is None else {"code.file.path": source.path, "code.line.number": source.line}
 
 
 def is_sampled(span: Any) -> bool:
