@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 from blogauto_otel import (
     _global_providers,
     _guard,
+    _messages,
     _otel,
     _process,
     api,
@@ -142,6 +143,7 @@ def _build(former: Telemetry | None, given: _Given, arguments: Mapping[str, Any]
     redaction.redact_own_log()
     if loaded.settings.internal_log_level is not None:
         _guard.set_level(loaded.settings.internal_log_level)
+    _messages.set_language(loaded.settings.language)
     for problem in loaded.problems:
         log_once(f"setting {problem}", "%s", problem)
     telemetry = Telemetry(loaded.settings, _try_compose(loaded.settings, given), loaded.problems)

@@ -11,6 +11,7 @@ from blogauto_otel.config import (
     ConsoleStream,
     HistogramAggregation,
     Instrumentation,
+    Language,
     Protocol,
     SentryProfiles,
     SentryTraces,
@@ -31,6 +32,7 @@ class SettingsArguments(TypedDict, total=False):
     sdk_disabled: bool | str | None
     config_file: str | None
     internal_log_level: str | None
+    language: Language | None
     under_test: UnderTest | None
     traces_exporter: Sequence[str] | None
     metrics_exporter: Sequence[str] | None
