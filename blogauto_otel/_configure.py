@@ -18,6 +18,7 @@ from blogauto_otel import (
     _gc_freeze,
     _global_providers,
     _guard,
+    _messages,
     _otel,
     _process,
     api,
@@ -154,6 +155,7 @@ def _build(former: Telemetry | None, given: _Given, arguments: Mapping[str, Any]
     redaction.redact_own_log()
     if loaded.settings.internal_log_level is not None:
         _guard.set_level(loaded.settings.internal_log_level)
+    _messages.set_language(loaded.settings.language)
     for problem in loaded.problems:
         log_once(f"setting {problem}", "%s", problem)
     given = given._replace(views=(*given.views, *build_views(loaded.views)))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import Final, ParamSpec, TypeVar
 
+from blogauto_otel import _messages
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -146,6 +148,8 @@ def log_once(
 ) -> bool:
     """Log `message` unless one of the same `key` was logged within the last minute; True when it was logged now.
 
+    The message, and arguments that are texts of the table in `_messages`, are logged in the language of the log lines.
+
     Never raises: a broken handler or a closed stream of the application must not turn our message into its failure.
     """
     now = time.monotonic()
@@ -159,7 +163,8 @@ def log_once(
             logged_at.popitem(last=False)  # the oldest, in one step
         logged_at[key] = now
     try:
-        logger.log(level, message, *args, exc_info=error)
+        texts = (_messages.log_text(one) if isinstance(one, str) else one for one in args)
+        logger.log(level, _messages.log_text(message), *texts, exc_info=error)
     except BaseException as broken:  # a handler of the application
         if not is_foreign(broken):
             raise

@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
-from blogauto_otel import _guard
+from blogauto_otel import _guard, _messages
 from blogauto_otel._guard import guard
 
 T = TypeVar("T")
@@ -61,6 +61,7 @@ def register(state: T, phase: Phase = Phase.STATE) -> T:
 
 
 register(_guard.state)  # the first of all: the calls below are guarded
+register(_messages.state)
 
 
 def is_ending() -> bool:

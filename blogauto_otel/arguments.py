@@ -11,6 +11,7 @@ from blogauto_otel.config import (
     ConsoleStream,
     HistogramAggregation,
     Instrumentation,
+    Language,
     Protocol,
     SentryProfiles,
     SentryTraces,
@@ -32,6 +33,7 @@ class SettingsArguments(TypedDict, total=False):
     config_file: str | None
     internal_log_level: str | None
     gc_freeze: bool | str | None
+    language: Language | None
     under_test: UnderTest | None
     traces_exporter: Sequence[str] | None
     metrics_exporter: Sequence[str] | None

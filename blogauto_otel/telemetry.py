@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel import _guard, api, integrations, redaction, resource
 from blogauto_otel._global_providers import SIGNALS
 from blogauto_otel._guard import guard
+from blogauto_otel._messages import log_text
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.export.stats import ExportStats
@@ -86,7 +87,8 @@ def _reports_text(reports: Sequence[Report], has_detail: HasDetail) -> str:
 
     on = ", ".join(report.name + detail(report) for report in reports if report.state is State.ON)
     rest = ", ".join(f"{one.name} {one.state.value}{detail(one)}" for one in reports if one.state is not State.ON)
-    return f"on: {on or 'nothing'}" + (f"; not: {rest}" if rest else "")
+    head = log_text("on: %s") % (on or log_text("nothing"))
+    return head + (log_text("; not: %s") % rest if rest else "")
 
 
 def _destinations_text(destinations: Mapping[str, str]) -> str:
@@ -94,7 +96,9 @@ def _destinations_text(destinations: Mapping[str, str]) -> str:
     signals_of: dict[str, list[str]] = {}
     for signal, destination in destinations.items():
         signals_of.setdefault(destination.removesuffix(f"/v1/{signal}"), []).append(signal)
-    return ", ".join(f"{', '.join(names)} to {destination}" for destination, names in signals_of.items())
+    return ", ".join(
+        log_text("%s to %s") % (", ".join(names), destination) for destination, names in signals_of.items()
+    )
 
 
 def _in_brackets(detail: str) -> str:

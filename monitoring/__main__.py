@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from monitoring.languages import ENGLISH, LANGUAGES
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
@@ -22,15 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_chosen(chosen)
 
 
-def generate(_: argparse.Namespace) -> int:
-    """Write every generated file of this repository."""
+def generate(chosen: argparse.Namespace) -> int:
+    """Write every generated file of this repository, or those of the stack in one language."""
     from monitoring.generate import ROOT, stale, write
-    from monitoring.package_files import repository_files
+    from monitoring.repository_files import files_in, repository_files
 
-    files = repository_files()
+    files = repository_files() if chosen.language is None else files_in(chosen.language)
     for path in write(files, ROOT):
         print(f"wrote {path.relative_to(ROOT)}")
-    for path in stale(files, ROOT):
+    for path in stale(repository_files(), ROOT):
         path.unlink()
         print(f"removed {path.relative_to(ROOT)}")
     print(f"{len(files)} generated files are up to date")
@@ -48,7 +50,7 @@ def render(chosen: argparse.Namespace) -> int:
     """Render every board to a picture; needs node, npm and Chromium."""
     from monitoring.render.boards import render_boards
 
-    return render_boards(chosen.out)
+    return render_boards(chosen.out, chosen.language, chosen.board)
 
 
 def drill(chosen: argparse.Namespace) -> int:
@@ -62,8 +64,14 @@ def _nothing(_: argparse.ArgumentParser) -> None:
     """No options."""
 
 
+def _one_language(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--language", choices=LANGUAGES, help="write only the files of this language; default: all")
+
+
 def _pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", default=Path("docs/images"), type=Path, help="a folder; default: docs/images")
+    command.add_argument("--language", choices=LANGUAGES, default=ENGLISH, help="of the boards; default: en")
+    command.add_argument("--board", action="append", metavar="NAME", help="only this one, such as api; default: all")
 
 
 def _alert(command: argparse.ArgumentParser) -> None:
@@ -74,7 +82,7 @@ def _alert(command: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Final[dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]]] = {
-    "generate": (generate, _nothing),
+    "generate": (generate, _one_language),
     "report": (report, _nothing),
     "render": (render, _pictures),
     "drill": (drill, _alert),

@@ -9,6 +9,7 @@ from typing import Final
 
 from monitoring.alertmanager import configuration
 from monitoring.boards.all import boards
+from monitoring.languages import ENGLISH
 from monitoring.parameters import Service
 from monitoring.rule_files import rule_files
 from monitoring.rules.write import rule_file
@@ -16,6 +17,9 @@ from monitoring.runbooks import runbooks
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 BACKENDS: Final = "collector/backends"
+RULES: Final = f"{BACKENDS}/prometheus/rules"
+DASHBOARDS: Final = f"{BACKENDS}/grafana/dashboards"
+RUNBOOKS: Final = "docs/runbooks"
 
 
 def rules(service: Service) -> Mapping[str, str]:
@@ -24,15 +28,15 @@ def rules(service: Service) -> Mapping[str, str]:
 
 
 def generated_files(service: Service) -> Mapping[str, str]:
-    """Every generated file by its path in the repository."""
+    """Every English file by its path in the repository."""
     return {
-        **_below(f"{BACKENDS}/prometheus/rules", rules(service)),
+        **_below(f"{RULES}/{ENGLISH}", rules(service)),
         **_below(
-            f"{BACKENDS}/grafana/dashboards",
+            f"{DASHBOARDS}/{ENGLISH}",
             {f"{uid}.json": json.dumps(board, indent=1) + "\n" for uid, board in boards(service).items()},
         ),
         f"{BACKENDS}/alertmanager/alertmanager.yml": configuration(),
-        **_below("docs/runbooks", runbooks(service, rule_files(service))),
+        **_below(RUNBOOKS, runbooks(service, rule_files(service))),
     }
 
 

@@ -65,7 +65,7 @@ __all__ = [
 COLLECTOR = build.ROOT / "collector"
 BACKENDS = COLLECTOR / "backends"
 TEST_KEY = "0123456789abcdef0123456789abcdef"
-SHIPPED_RULES = (str(BACKENDS / "prometheus" / "rules" / "*.yml"),)
+SHIPPED_RULES = (str(BACKENDS / "prometheus" / "rules" / "en" / "*.yml"),)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from blogauto_otel.cli import check, dev, doctor, monitoring, redact, sentry, settings, spool
+from blogauto_otel.cli.common import message
 
 COMMANDS: Final = (dev, settings, check, doctor, spool, redact, sentry, monitoring)
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blogauto-otel",
-        description="Show settings, test delivery, inspect what waits on disk, and run a local page.",
+        description=message("Show settings, test delivery, inspect what waits on disk, and run a local page."),
     )
     parser.add_argument("--version", action="version", version=f"blogauto-otel {_version()}")
     parser.set_defaults(run=None)
@@ -47,4 +48,4 @@ def _version() -> str:
     try:
         return version("blogauto_otel")
     except PackageNotFoundError:  # run from a checkout that is not installed
-        return "of an uninstalled checkout"
+        return message("of an uninstalled checkout")

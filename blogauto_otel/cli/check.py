@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from blogauto_otel.cli.common import Commands, add_service, line
+from blogauto_otel.cli.common import Commands, add_service, line, message
 
 if TYPE_CHECKING:
     from blogauto_otel.telemetry import Telemetry
@@ -20,9 +20,10 @@ FLUSH_SECONDS: Final = 10.0
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "check", help="send a span, metrics and a log record, and report whether the Collector accepted them"
+        "check",
+        help=message("send a span, metrics and a log record, and report whether the Collector accepted them"),
     )
-    parser.add_argument("--json", action="store_true", help="print the full report as JSON")
+    parser.add_argument("--json", action="store_true", help=message("print the full report as JSON"))
     add_service(parser)
     parser.set_defaults(run=check_delivery)
 
@@ -33,7 +34,7 @@ def check_delivery(chosen: argparse.Namespace) -> int:
     sent = {signal: figures for signal, figures in facts["delivery"].items() if figures["accepted"]}
     accepted = bool(sent) and all(map(is_accepted, sent.values())) and not facts["substitutes"]
     print(json.dumps(facts, indent=2, default=str) if chosen.json else "\n".join(_lines(facts)))
-    print("accepted" if accepted else "not accepted", file=sys.stderr)
+    print(message("accepted") if accepted else message("not accepted"), file=sys.stderr)
     return 0 if accepted else 1
 
 
@@ -69,7 +70,7 @@ def _problems(telemetry: Telemetry) -> list[str]:
     from blogauto_otel.export import endpoints
 
     missing = None if telemetry.settings.sdk_disabled else endpoints.missing_for_protocol(telemetry.settings)
-    return [f"{missing}; http/protobuf was used instead"] if missing else []
+    return [message("{missing}; http/protobuf was used instead", missing=missing)] if missing else []
 
 
 def is_accepted(figures: Mapping[str, Any]) -> bool:
@@ -82,11 +83,11 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     for signal, place in facts["destinations"].items():
         figures = facts["delivery"].get(signal)
         if not figures or not figures["accepted"]:
-            yield line(signal, f"{place}: nothing sent")
+            yield line(signal, message("{place}: nothing sent", place=place))
         elif is_accepted(figures):
-            yield line(signal, f"{place}: accepted")
+            yield line(signal, message("{place}: accepted", place=place))
         else:
-            why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"
-            yield line(signal, f"{place}: not accepted: {why}")
+            why = figures["last_error"] or ", ".join(figures["dropped"]) or message("no answer")
+            yield line(signal, message("{place}: not accepted: {why}", place=place, why=why))
     for problem in facts["problems"]:
         yield f"! {problem}"

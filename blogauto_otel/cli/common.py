@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, TypeAlias
 
-from blogauto_otel import config, redaction
+from blogauto_otel import _messages, config, redaction
 
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -14,9 +16,25 @@ else:
     Commands = object
 
 
+def message(english: str, **values: object) -> str:
+    """A text in the language of the user, with its values; English where the output cannot show Korean."""
+    text = _messages.command_text(english, os.environ)
+    return (text if _can_be_shown(text) else english).format(**values)
+
+
+def _can_be_shown(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
 def add_service(parser: argparse.ArgumentParser) -> None:
     """Add `--service`, for applications that set their name in `configure()` and not in a variable."""
-    parser.add_argument("--service", metavar="NAME", help="name of the service, as in `configure(service_name=...)`")
+    parser.add_argument(
+        "--service", metavar="NAME", help=message("name of the service, as in `configure(service_name=...)`")
+    )
 
 
 def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loaded:
@@ -30,12 +48,13 @@ def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loa
 
 def line(name: str, text: str) -> str:
     """A name and its figure, indented."""
-    return f"  {name:<12} {text}"
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in name)  # two columns each
+    return f"  {name:<{12 - wide}} {text}"
 
 
 def many(count: int, noun: str) -> str:
     """`1 file`, `2 files`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return message(f"{{count}} {noun}{'' if count == 1 else 's'}", count=count)
 
 
 def size(count: float) -> str:
@@ -47,5 +66,5 @@ def duration(seconds: float) -> str:
     """A duration in hours, minutes or seconds."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return message(f"{{count}} {unit}", count=f"{seconds / length:.0f}")
+    return message("{count} s", count=f"{seconds:.0f}")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from blogauto_otel.cli import templates
-from blogauto_otel.cli.common import Commands, many
+from blogauto_otel.cli.common import Commands, many, message
 from blogauto_otel.errors import UsageError
 
 FOLDER: Final = "monitoring_files"
@@ -26,21 +26,30 @@ _NAMESPACE: Final = re.compile(r"[a-z][a-z0-9_]*")
 _PATTERN: Final = re.compile(r"[\w./*+?|()\[\]{}-]+")  # of endpoints: nothing that would end a string of PromQL or JSON
 
 
+OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "--namespace": ("BLOGAUTO_OTEL_NAMESPACE of the service, such as shop", {"required": True}),
+    "--out": ("a folder; files in it are replaced", {"required": True, "type": Path, "metavar": "DIR"}),
+    "--language": ("of boards, alerts and runbooks; default: en", {"default": ENGLISH}),
+    "--title": ("name on the boards; default: the namespace", {}),
+    "--job": ("OTEL_SERVICE_NAME of the service; default: NAMESPACE-backend", {}),
+    "--grafana": ("for links in alerts", {"default": "http://localhost:3000", "metavar": "URL"}),
+    "--runbooks": ("where runbooks/ is served; default: GRAFANA/public/runbooks", {"metavar": "URL"}),
+    "--set": (
+        "another threshold, such as p95_seconds=1.5",
+        {"action": "append", "default": [], "metavar": "NAME=VALUE"},
+    ),
+}
+
+
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "monitoring", help="write boards, alert rules and provisioning files for a service", description=__doc__
+        "monitoring",
+        help=message("write boards, alert rules and provisioning files for a service"),
+        description=__doc__,
     )
-    parser.add_argument("--namespace", required=True, help="BLOGAUTO_OTEL_NAMESPACE of the service, such as shop")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="a folder; files in it are replaced")
-    parser.add_argument("--language", default=ENGLISH, help="of boards, alerts and runbooks; default: en")
-    parser.add_argument("--title", help="name on the boards; default: the namespace")
-    parser.add_argument("--job", help="OTEL_SERVICE_NAME of the service; default: NAMESPACE-backend")
-    parser.add_argument("--grafana", default="http://localhost:3000", metavar="URL", help="for links in alerts")
-    parser.add_argument("--runbooks", metavar="URL", help="where runbooks/ is served; default: GRAFANA/public/runbooks")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another threshold, such as p95_seconds=1.5"
-    )
+    for name, (text, options) in OPTIONS.items():
+        parser.add_argument(name, help=message(text), **options)
     parser.set_defaults(run=write_files)
 
 
@@ -56,9 +65,9 @@ def write_files(chosen: argparse.Namespace) -> int:
         path = chosen.out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    print(f"{many(len(files), 'file')} written to {chosen.out}:")
+    print(message("{files} written to {folder}:", files=many(len(files), "file"), folder=chosen.out))
     for folder, use in USES.items():
-        print(f"  {folder:<26} {use}")
+        print(f"  {folder:<26} {message(use)}")
     return 0
 
 
@@ -98,14 +107,16 @@ def _translation(data: Traversable, language: str) -> tuple[templates.Table, Map
     table = folder / f"{language}.json"
     if not re.fullmatch(r"\w+", language) or not table.is_file():
         known = [ENGLISH, *(name.removesuffix(".json") for name, _ in _texts(folder))]
-        raise UsageError(f"--language {language} is not available; there is {', '.join(known)}")
+        problem = "--language {language} is not available; there is {known}"
+        raise UsageError(message(problem, language=language, known=", ".join(known)))
     texts: dict[str, str] = json.loads(table.read_text(encoding="utf-8"))
     return texts, dict(_texts(folder / language))
 
 
 def _values(chosen: argparse.Namespace, data: Traversable) -> templates.Values:
     if not _NAMESPACE.fullmatch(chosen.namespace):
-        raise UsageError(f"--namespace {chosen.namespace} is not a prefix of metrics, such as shop or my_shop")
+        problem = "--namespace {namespace} is not a prefix of metrics, such as shop or my_shop"
+        raise UsageError(message(problem, namespace=chosen.namespace))
     namespace, grafana = chosen.namespace, chosen.grafana.rstrip("/")
     names = {
         "namespace": namespace,
@@ -118,7 +129,8 @@ def _values(chosen: argparse.Namespace, data: Traversable) -> templates.Values:
     }
     for name, value in names.items():
         if not value.isprintable() or set(value) & set("\"'\\"):
-            raise UsageError(f"--{name} {value} contains a quote, a backslash or a control character")
+            problem = "--{name} {value} contains a quote, a backslash or a control character"
+            raise UsageError(message(problem, name=name, value=value))
     defaults = json.loads((data / "parameters.json").read_text(encoding="utf-8"))
     return {**defaults, **dict(_settings(chosen.set, defaults)), **names}
 
@@ -127,13 +139,16 @@ def _settings(given: Sequence[str], defaults: Mapping[str, Any]) -> Iterator[tup
     for one in given:
         name, _, value = one.partition("=")
         if name not in defaults:
-            raise UsageError(f"--set {one}: there is no {name}; known are {', '.join(sorted(defaults))}")
+            problem = "--set {given}: there is no {name}; known are {known}"
+            raise UsageError(message(problem, given=one, name=name, known=", ".join(sorted(defaults))))
         if isinstance(defaults[name], str):
             if not _PATTERN.fullmatch(value):
-                raise UsageError(f"--set {one}: not a pattern of paths, such as {defaults[name]}")
+                problem = "--set {given}: not a pattern of paths, such as {default}"
+                raise UsageError(message(problem, given=one, default=defaults[name]))
             yield name, value
             continue
         try:
             yield name, float(value)
         except ValueError:
-            raise UsageError(f"--set {one}: not a number, such as {defaults[name]:g}") from None
+            problem = "--set {given}: not a number, such as {default:g}"
+            raise UsageError(message(problem, given=one, default=defaults[name])) from None

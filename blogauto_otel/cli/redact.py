@@ -6,12 +6,14 @@ import argparse
 import sys
 
 from blogauto_otel import redaction
-from blogauto_otel.cli.common import Commands, read_settings
+from blogauto_otel.cli.common import Commands, message, read_settings
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("redact", help="show what would be redacted in a text (arguments, or standard input)")
+    parser = commands.add_parser(
+        "redact", help=message("show what would be redacted in a text (arguments, or standard input)")
+    )
     parser.add_argument("text", nargs="*")
     parser.set_defaults(run=show_redaction)
 

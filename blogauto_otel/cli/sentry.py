@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from blogauto_otel.cli.common import Commands, read_settings
+from blogauto_otel.cli.common import Commands, message, read_settings
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "sentry", help="print the variables of collector/export-sentry.yaml, derived from SENTRY_DSN, as lines for .env"
+        "sentry",
+        help=message("print the variables of collector/export-sentry.yaml, derived from SENTRY_DSN, as lines for .env"),
     )
     parser.set_defaults(run=print_sentry_variables)
 
@@ -23,7 +24,7 @@ def print_sentry_variables(chosen: argparse.Namespace) -> int:
 
     loaded = read_settings(chosen)
     if loaded.settings.sentry_dsn is None:
-        print("SENTRY_DSN is not set", file=sys.stderr)
+        print(message("SENTRY_DSN is not set"), file=sys.stderr)
         return 1
     destination = otlp_destination(loaded.settings.sentry_dsn)
     print(f"SENTRY_OTLP_ENDPOINT={destination.endpoint}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from blogauto_otel import config, redaction
-from blogauto_otel.cli.common import Commands, add_service, read_settings
+from blogauto_otel.cli.common import Commands, add_service, message, read_settings
 from blogauto_otel.config import Option, Settings, parsers
 
 HEAD: Final = """\
@@ -22,7 +22,7 @@ UNITS: Final = {"ms": "milliseconds", "s": "seconds", "By": "bytes"}
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
-    parser = commands.add_parser("settings", help="print the effective settings, secrets masked")
+    parser = commands.add_parser("settings", help=message("print the effective settings, secrets masked"))
     add_service(parser)
     parser.set_defaults(run=print_settings)
 
@@ -31,7 +31,7 @@ def print_settings(chosen: argparse.Namespace) -> int:
     """Print every setting with its value, and the problems of the environment."""
     loaded = read_settings(chosen)
     redact = redaction.build_redactor(loaded.settings).text
-    print(HEAD)
+    print(message(HEAD))
     for part in _destinations(loaded.settings):
         print(redact(part))
     section = ""
@@ -49,19 +49,20 @@ def _destinations(settings: Settings) -> Iterator[str]:
     """The effective endpoint of each signal."""
     from blogauto_otel.export import endpoints
 
-    yield "# --- Where each signal goes ---"
+    yield message("# --- Where each signal goes ---")
     if settings.sdk_disabled:
-        yield "# nowhere: OTEL_SDK_DISABLED"
+        yield message("# nowhere: OTEL_SDK_DISABLED")
         return
     logging.disable()  # a missing package is printed below
     settings = dataclasses.replace(settings, strict=False)
     missing = endpoints.missing_for_protocol(settings)
     for export in endpoints.export_configs(settings):
-        facts = f"timeout {export.destination.timeout:g} s{', gzip' if export.destination.gzip else ''}"
+        timeout = message("timeout {seconds:g} s", seconds=export.destination.timeout)
+        facts = f"{timeout}{', gzip' if export.destination.gzip else ''}"
         protocol = endpoints.protocol_of(settings, export.signal)
         yield f"# {export.signal.value:<8} {export.endpoint} ({protocol}, {facts})"
     if missing:
-        yield f"# {missing}; using http/protobuf"
+        yield message("# {missing}; using http/protobuf", missing=missing)
 
 
 def _description(option: Option) -> str:

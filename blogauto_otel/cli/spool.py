@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from blogauto_otel.cli.common import Commands, add_service, duration, line, many, read_settings, size
+from blogauto_otel.cli.common import Commands, add_service, duration, line, many, message, read_settings, size
 from blogauto_otel.config import Settings
 
 
@@ -18,9 +18,11 @@ def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "spool",
-        help="show the telemetry on disk that could not be sent, by service; claims, changes and sends nothing",
+        help=message(
+            "show the telemetry on disk that could not be sent, by service; claims, changes and sends nothing"
+        ),
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help=message("print JSON"))
     add_service(parser)
     parser.set_defaults(run=show_spool)
 
@@ -30,7 +32,7 @@ def show_spool(chosen: argparse.Namespace) -> int:
     settings = read_settings(chosen, under_test="export").settings  # under a test runner too
     reason = _why_off(settings)
     if reason:
-        print(json.dumps({"off": reason, "services": []}) if chosen.json else f"off: {reason}")
+        print(json.dumps({"off": reason, "services": []}) if chosen.json else message("off: {reason}", reason=reason))
         return 0
     found, failed = [], False
     for directory in _directories(settings, chosen.service):
@@ -38,7 +40,8 @@ def show_spool(chosen: argparse.Namespace) -> int:
             found.append(_look(directory, settings))
         except OSError as error:
             failed = True
-            print(f"{directory} cannot be read: {error.strerror}", file=sys.stderr)
+            problem = message("{directory} cannot be read: {reason}", directory=directory, reason=error.strerror)
+            print(problem, file=sys.stderr)
     if chosen.json:
         print(json.dumps({"services": found}, indent=2))
     elif found:
@@ -51,9 +54,9 @@ def _why_off(settings: Settings) -> str | None:
 
     missing = location.missing_on_this_system()
     if missing is not None:
-        return f"this system has no {missing}; what cannot be sent waits in memory alone"
+        return message("this system has no {missing}; what cannot be sent waits in memory alone", missing=missing)
     if not location.is_wanted(settings):
-        return "what cannot be sent waits in memory alone"
+        return message("what cannot be sent waits in memory alone")
     return None
 
 
@@ -85,19 +88,26 @@ def _look(directory: Path, settings: Settings) -> dict[str, Any]:
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     limits = facts["limits"]
     yield facts["directory"]
-    yield line(
-        "limits",
-        f"{size(limits['bytes'])}, {many(limits['files'], 'file')}, {duration(limits['age'])}"
-        f" ({duration(limits['age_of_metrics'])} for metrics)",
-    )
+    text = message(
+        "{size}, {files}, {age} ({age_of_metrics} for metrics)",
+        size=size(limits["bytes"]), files=many(limits["files"], "file"),
+        age=duration(limits["age"]), age_of_metrics=duration(limits["age_of_metrics"]),
+    )  # fmt: skip
+    yield line(message("limits"), text)
     for signal, stored in facts["signals"].items():
-        amount = f"{many(stored['files'], 'file')}, {size(stored['bytes'])}, {many(stored['items'], 'item')}"
-        yield line(
-            signal, f"{amount}, the oldest for {duration(stored['oldest_age'])}" if stored["files"] else "nothing"
-        )
+        yield line(signal, _stored(stored) if stored["files"] else message("nothing"))
     for state, files in facts["states"].items():
         if files or state == "waiting":
-            yield line(state, many(files, "file"))
+            yield line(message(state), many(files, "file"))
     for owner in facts["holders"]:
-        state = "has claimed" if owner["alive"] else "has ended; the next process takes back its"
-        yield f"process {owner['pid']} {state} {many(owner['files'], 'file')}"
+        claimed = "process {pid} has claimed {files}"
+        ended = "process {pid} has ended; the next process takes back its {files}"
+        yield message(claimed if owner["alive"] else ended, pid=owner["pid"], files=many(owner["files"], "file"))
+
+
+def _stored(stored: Mapping[str, Any]) -> str:
+    return message(
+        "{files}, {size}, {items}, the oldest for {age}",
+        files=many(stored["files"], "file"), size=size(stored["bytes"]), items=many(stored["items"], "item"),
+        age=duration(stored["oldest_age"]),
+    )  # fmt: skip

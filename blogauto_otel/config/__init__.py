@@ -1,5 +1,6 @@
 """Settings: what the user decided by arguments of `configure()` and by environment variables."""
 
+from blogauto_otel._messages import Language
 from blogauto_otel.config.loading import Environment, Loaded, load, read, warn_or_raise
 from blogauto_otel.config.settings import (
     MASK,
@@ -31,6 +32,7 @@ __all__ = [
     "Environment",
     "HistogramAggregation",
     "Instrumentation",
+    "Language",
     "Loaded",
     "Option",
     "Protocol",

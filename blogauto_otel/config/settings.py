@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
+from blogauto_otel._messages import Language
 from blogauto_otel.config.parsers import (
     Parser,
     any_of,
@@ -120,6 +121,7 @@ class Settings:
     config_file: str | None = option("OTEL_CONFIG_FILE", text, None, "Declarative configuration file (YAML with the extra `config`, or JSON). It replaces the `OTEL_*` variables of the specification; see below.", section=SERVICE)
     internal_log_level: str | None = option("OTEL_LOG_LEVEL", one_of(Literal["trace", "debug", "info", "warn", "error", "fatal"]), None, "Least severity of the log lines of `blogauto_otel` and of the OpenTelemetry SDK about themselves. Unset: as the application configures logging.", section=SERVICE)
     gc_freeze: bool = option(PREFIX + "GC_FREEZE", flag, True, "Call `gc.collect()` and `gc.freeze()` once when the application has started: full garbage collections during requests then pass over the objects of start-up.", section=SERVICE)
+    language: Language = option(PREFIX + "LANGUAGE", one_of(Language), "en", "Language of the most important log lines: `en`, `ko`, or `auto`, which is that of the process's locale. The commands of `blogauto-otel` follow the locale unless it is set.", section=SERVICE)
     under_test: UnderTest = option(PREFIX + "UNDER_TEST", one_of(UnderTest), "quiet", "Behaviour under pytest and `python -m unittest`: `quiet` exports a signal only when an endpoint or exporter is set for it, and prints only when the console is set; `export` behaves as elsewhere.", section=SERVICE)
     strict: bool = option(PREFIX + "STRICT", flag, False, "Raise `ConfigurationError` from `configure()` for a problem that otherwise costs a warning.", section=SERVICE)
 

@@ -14,7 +14,7 @@ from blogauto_otel.otlp import drop_reasons
 from blogauto_otel.otlp.signal import Signal
 
 WHAT_TO_DO: Final = (
-    "start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_{TRACES,METRICS,LOGS}_EXPORTER=none"
+    "; start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_{TRACES,METRICS,LOGS}_EXPORTER=none"
 )
 
 
@@ -44,7 +44,7 @@ class OutageLog:
             f"away {receiver} {result.reason}",
             "cannot deliver %s to %s, keeping what waits and trying again: %s%s",
             signal.value if result.answered else "telemetry", receiver, result.message,
-            "" if result.answered else f"; {WHAT_TO_DO}",
+            "" if result.answered else WHAT_TO_DO,
         ):  # fmt: skip
             outage.logged.add(result.reason)
 

@@ -35,7 +35,7 @@ def _prometheus_rule_evaluation_failures() -> AlertDefinition:
         ),
         Trigger(
             "add a rule with a many-to-many match in its own file, and remove the file afterwards",
-            command="printf 'groups: [{name: broken, rules: [{record: broken, expr: \"up * on () up\"}]}]' > collector/backends/prometheus/rules/broken.yml",
+            command="printf 'groups: [{name: broken, rules: [{record: broken, expr: \"up * on () up\"}]}]' > collector/backends/prometheus/rules/en/broken.yml",
         ),
         _PROMETHEUS_RULE_EVALUATION_FAILURES_TESTS,
     )

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from monitoring.boards.all import boards
+from monitoring.generate import DASHBOARDS
+from monitoring.languages import ENGLISH
 from monitoring.lint.boards import Board, panels
 from monitoring.node import packages
-from monitoring.parameters import BLOGAUTO
+from monitoring.repository_files import files_in
 from monitoring.verification.day import BEGIN, END, RecordedTraffic, record_day
 from monitoring.verification.panels import run_queries, step
 from monitoring.verification.replay import LogLine
@@ -30,8 +31,14 @@ MOST_EXEMPLARS: Final = 60
 GAP: Final = 120  # seconds without a result, after which the next is a new mark
 
 
-def render_boards(out: Path) -> int:
-    """Record traffic, run every query, and write one PNG for each board; 1 when a panel could not be drawn."""
+def render_boards(out: Path, language: str = ENGLISH, only: Sequence[str] | None = None) -> int:
+    """Record traffic, run every query, and write one PNG for each board; 1 when a panel could not be drawn.
+
+    Args:
+        out: the folder of the pictures.
+        language: of the boards; a picture in another language than English is called `board-api.ko.png`.
+        only: names of boards, such as `api`; without it, all.
+    """
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         print("Chromium is not installed (Debian: apt-get install chromium).", file=sys.stderr)
@@ -43,9 +50,19 @@ def render_boards(out: Path) -> int:
         (work / "recording").mkdir()
         traffic = record_day(work / "recording")
         with prometheus_with(traffic, work / "store") as prometheus:
-            pages = {uid: _page_data(board, traffic, prometheus) for uid, board in boards(BLOGAUTO).items()}
-        failed = [uid for uid, data in pages.items() if not _picture(uid, data, script, browser, work, out)]
+            pages = {
+                uid: _page_data(board, traffic, prometheus)
+                for uid, board in _boards(language).items()
+                if only is None or uid.split("-", 1)[1] in only
+            }
+        suffix = "" if language == ENGLISH else f".{language}"
+        failed = [uid for uid, data in pages.items() if not _picture(uid + suffix, data, script, browser, work, out)]
     return 1 if failed else 0
+
+
+def _boards(language: str) -> Mapping[str, Board]:
+    files = {Path(path): text for path, text in files_in(language).items() if path.startswith(DASHBOARDS)}
+    return {path.stem: json.loads(text) for path, text in files.items()}
 
 
 def _bundle(work: Path) -> str:

@@ -14,8 +14,8 @@ from monitoring.lint import logql
 from monitoring.lint import rules as rule_lint
 from monitoring.lint.queries import expanded
 from monitoring.metrics import known_metrics
-from monitoring.package_files import repository_files
 from monitoring.parameters import BLOGAUTO
+from monitoring.repository_files import repository_files
 from monitoring.rule_files import rule_files
 from monitoring.rules.model import RuleFile
 from monitoring.runbooks import fenced, runbooks

@@ -310,7 +310,9 @@ def test_one_interval_everywhere(services: dict[str, dict[str, Any]]) -> None:
 def test_the_boards_are_mounted_where_grafana_reads_them(services: dict[str, dict[str, Any]]) -> None:
     path = ROOT / "collector" / "backends" / "grafana" / "provisioning" / "dashboards" / "blogauto.yaml"
     (provider,) = yaml.safe_load(path.read_text())["providers"]
-    assert host_path(services["grafana"], provider["options"]["path"]) == ROOT / "collector/backends/grafana/dashboards"
+    assert host_path(services["grafana"], provider["options"]["path"]) == (
+        ROOT / "collector/backends/grafana/dashboards/en"
+    )
 
 
 # --- the Collector of the compose file -----------------------------------------------------------------------------

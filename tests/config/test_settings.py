@@ -30,6 +30,7 @@ READ: dict[str, tuple[str, object]] = {
     "config_file": (MINIMAL_FILE, MINIMAL_FILE),
     "sdk_disabled": ("true", True),
     "under_test": ("export", "export"),
+    "language": ("KO", "ko"),
     "strict": ("TRUE", True),
     "traces_exporter": ("console,otlp,console", ("console", "otlp")),
     "metrics_exporter": ("none", ()),

@@ -242,8 +242,8 @@ def outside_blocks(text: str) -> str:
 
 
 def links_of(text: str) -> set[str]:
-    """The links of a page; those to Korean pages as the English ones."""
-    found = {link.replace(".ko.md", ".md") for link in re.findall(r"\]\((?!#)([^)]+)\)", text)}
+    """The links of a page; those to Korean pages and pictures as the English ones."""
+    found = {link.replace(".ko.", ".") for link in re.findall(r"\]\((?!#)([^)]+)\)", text)}
     return {link for link in found if not link.startswith("#")}
 
 

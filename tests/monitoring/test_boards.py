@@ -11,6 +11,7 @@ import yaml
 from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
 from blogauto_otel.config import default_of
 from monitoring.generate import ROOT
+from monitoring.languages import LANGUAGES
 from monitoring.lint import boards as lint
 from monitoring.lint.rules import recorded_labels
 from monitoring.metrics import known_metrics
@@ -212,10 +213,11 @@ def test_boards_are_provisioned_read_only_and_the_overview_is_home() -> None:
     (provider,) = yaml.safe_load((PROVISIONING / "dashboards" / "blogauto.yaml").read_text())["providers"]
     assert (provider["allowUiUpdates"], provider["disableDeletion"], provider["folder"]) == (False, True, "BlogAuto")
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
-    mounts = {target: source for source, target, *_ in (volume.split(":") for volume in compose["volumes"])}
-    assert mounts[provider["options"]["path"]] == "./collector/backends/grafana/dashboards"
+    target = provider["options"]["path"]
+    assert f"./collector/backends/grafana/dashboards/${{MONITORING_LANGUAGE:-en}}:{target}:ro" in compose["volumes"]
     home = compose["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    assert (ROOT / "collector/backends/grafana/dashboards" / home.rsplit("/", 1)[1]).is_file()
+    for language in LANGUAGES:
+        assert (ROOT / "collector/backends/grafana/dashboards" / language / home.rsplit("/", 1)[1]).is_file()
 
 
 def test_grafana_serves_the_runbooks_that_alerts_link_to() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.generate import ROOT, generated_files, stale
-from monitoring.parameters import BLOGAUTO
+from monitoring.generate import ROOT, stale
+from monitoring.repository_files import repository_files
 
 
 def test_every_file_in_a_generated_folder_is_generated() -> None:
-    assert stale(generated_files(BLOGAUTO), ROOT) == []
+    assert stale(repository_files(), ROOT) == []
 
 
 def test_a_board_survives_grafanas_own_types(boards: Mapping[str, dict[str, Any]]) -> None:

@@ -17,8 +17,9 @@ import yaml
 from blogauto_otel.cli import main, templates
 from monitoring.boards.all import boards as built
 from monitoring.generate import ROOT, rules
-from monitoring.package_files import FOLDER, repository_files
+from monitoring.package_files import FOLDER
 from monitoring.parameters import BLOGAUTO, Service, Thresholds
+from monitoring.repository_files import repository_files
 from monitoring.rule_files import rule_files
 from monitoring.runbooks import runbooks
 from monitoring.verification import promtool
@@ -112,7 +113,7 @@ def test_promtool_and_amtool_accept_the_files(tmp_path: Path, programs: Programs
     ("arguments", "message"),
     [
         (["--namespace", "My Shop"], "--namespace My Shop is not a prefix of metrics"),
-        (["--language", "xx"], "--language xx is not available; there is en"),
+        (["--language", "xx"], "--language xx is not available; there is en, ko"),
         (["--set", "p95=1"], "there is no p95; known are ai_budget_burn"),
         (["--set", "p95_seconds=fast"], "not a number, such as 2"),
         (["--set", 'content_endpoints="}'], "not a pattern of paths"),
