@@ -105,7 +105,7 @@ def _rule(alert: Alert, service: Service) -> str:
 def _trigger(name: str) -> str:
     trigger = triggers()[name]
     lines = []
-    if trigger.traffic:
+    if trigger.traffic and not trigger.command:
         lines.append(
             f"Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), send {trigger.how}:"
         )
@@ -115,9 +115,10 @@ def _trigger(name: str) -> str:
     else:
         lines.append(f"{trigger.how[0].upper()}{trigger.how[1:]}:")
         lines.append(f"```sh\n{trigger.command}\n```")
-    if trigger.drill and not trigger.threshold:
+    if trigger.drill and not (trigger.threshold and trigger.command):
+        limit = ", the limit lowered" if trigger.threshold else ""
         lines.append(
-            "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
+            f"Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60{limit}."
         )
         lines.append(f"```sh\npython -m monitoring drill {name}\n```")
     return "\n\n".join(lines)
