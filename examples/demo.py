@@ -16,13 +16,16 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from examples import findings, traffic
+from examples import ai_usage, findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from testkit.processes import get
 from testkit.receiver import Receiver, Span
 
 GENERATE: Final = "/api/content/generate"
+ROUNDS: Final = 10  # of normal traffic
+# Topic and provider of every article that `visits` generates.
+ARTICLES: Final = (*traffic.subjects(ROUNDS), (traffic.slow_topic(), "openai"))
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0"
 
 # The lines of /metrics to show: the first with each of these prefixes.
@@ -45,7 +48,7 @@ def visits(terminal: Terminal, base_url: str) -> None:
     """Send every kind of traffic, one after the other."""
     several: Mapping[str, Callable[[str], traffic.Statuses]] = {
         **traffic.KINDS,
-        "normal": lambda url: traffic.normal(url, rounds=10),
+        "normal": lambda url: traffic.normal(url, rounds=ROUNDS),
     }
     for kind in (
         "normal",
@@ -76,6 +79,17 @@ def requests(terminal: Terminal, receiver: Receiver) -> None:
         p95 = findings.quantile(0.95, point.bounds, point.buckets)
         rows.append((endpoint, method, duration(p95), traffic.said(statuses[endpoint, method])))
     terminal.table(rows, right=(2,))
+
+
+def ai_used(receiver: Receiver) -> Mapping[str, ai_usage.Usage]:
+    """Tokens and cost by model, from the metrics."""
+    used: defaultdict[str, ai_usage.Usage] = defaultdict(ai_usage.Usage)
+    for point in receiver.points("gen_ai.client.token.usage"):
+        kind = {point.attributes["gen_ai.token.type"]: int(point.sum or 0)}
+        used[point.attributes["gen_ai.request.model"]] += ai_usage.Usage(**kind)
+    for point in receiver.points("blogauto.ai.cost"):
+        used[point.attributes["model"]] += ai_usage.Usage(cost=float(point.value or 0))
+    return used
 
 
 def trace(terminal: Terminal, receiver: Receiver, root: Span) -> None:
@@ -141,7 +155,7 @@ def summary(terminal: Terminal, delivered: Mapping[str, Any], arrived: Mapping[s
 
 
 def run(terminal: Terminal, receiver: Receiver, tmp: Path) -> bool:
-    """Show everything; True when all that was sent arrived."""
+    """Show everything; True when all that was sent arrived, and the cost is what it should be."""
     terminal.heading("Starting")
     with terminal.step("example blog") as words:
         blog: Blog = start_blog(tmp=tmp, otlp_endpoint=receiver.url)
@@ -156,6 +170,8 @@ def run(terminal: Terminal, receiver: Receiver, tmp: Path) -> bool:
             words.append(f"exit status {blog.stop()}")
     terminal.heading("Requests, from the metrics")
     requests(terminal, receiver)
+    terminal.heading("AI usage, from the metrics, and computed by hand from the words")
+    equal = ai_usage.compare(terminal, ai_used(receiver), ai_usage.by_hand(ARTICLES), articles=len(ARTICLES))
     terminal.heading("A failed request: its trace, and its log records")
     trace(terminal, receiver, server_span(receiver, lambda span: span.status == "ERROR"))
     terminal.heading("A slow request")
@@ -163,7 +179,7 @@ def run(terminal: Terminal, receiver: Receiver, tmp: Path) -> bool:
     terminal.heading(f"Of {blog.url}/metrics")
     exposition(terminal, page)
     terminal.heading("Summary")
-    return summary(terminal, blog.delivered(), received(receiver))
+    return summary(terminal, blog.delivered(), received(receiver)) and equal
 
 
 def main() -> int:

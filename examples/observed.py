@@ -13,6 +13,7 @@ from typing import Any
 from testkit.ports import LOOPBACK, free_port
 from testkit.processes import Process
 
+PRICES = Path(__file__).parent / "blog" / "prices.json"
 SECOND = "1000"  # OpenTelemetry's intervals are in milliseconds
 
 
@@ -35,6 +36,7 @@ def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blo
         "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{tmp / 'blog.db'}",
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp_endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": SECOND,
+        "BLOGAUTO_OTEL_AI_PRICES": str(PRICES),
     }
     delivered = tmp / "delivered.json"
     command = [sys.executable, "-m", "examples.observed", str(port), str(delivered)]

@@ -14,13 +14,13 @@ import tempfile
 import time
 import urllib.parse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from examples import demo, findings, traffic
+from examples import ai_usage, demo, findings, traffic
 from examples.observed import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from stack import build
@@ -30,6 +30,8 @@ from testkit.processes import StackError, eventually
 
 DURATION: Final = "blogauto_api_request_duration_seconds_bucket"
 P95: Final = f"histogram_quantile(0.95, sum({DURATION}) by (endpoint, le))"  # since the start: too early for rate()
+TOKENS: Final = "sum by (gen_ai_request_model, gen_ai_token_type) (gen_ai_client_token_usage_sum)"
+COST: Final = "sum by (model) (blogauto_ai_cost_total)"
 SLOW: Final = 2.0  # seconds
 
 
@@ -80,6 +82,17 @@ def requests(terminal: Terminal, stack: Stack) -> None:
         known = duration(p95[endpoint]) if endpoint in p95 else ""
         rows.append((endpoint, method, known, traffic.said(statuses[endpoint, method])))
     terminal.table(rows, right=(2,))
+
+
+def ai_used(stack: Stack) -> Mapping[str, ai_usage.Usage]:
+    """Tokens and cost by model as Prometheus has them."""
+    used: defaultdict[str, ai_usage.Usage] = defaultdict(ai_usage.Usage)
+    for sample in stack.prometheus.query(TOKENS):
+        kind = {sample.labels["gen_ai_token_type"]: int(sample.value)}
+        used[sample.labels["gen_ai_request_model"]] += ai_usage.Usage(**kind)
+    for sample in stack.prometheus.query(COST):
+        used[sample.labels["model"]] += ai_usage.Usage(cost=sample.value)
+    return used
 
 
 def followed(stack: Stack) -> Found:
@@ -155,6 +168,9 @@ def run(terminal: Terminal, tmp: Path, *, kept: bool) -> None:
             found = followed(running.stack)
         terminal.heading("Requests, from Prometheus")
         requests(terminal, running.stack)
+        terminal.heading("AI usage, from Prometheus, and computed by hand from the words")
+        terminal.line(f"  {TOKENS}\n  {COST}\n")
+        ai_usage.compare(terminal, ai_used(running.stack), ai_usage.by_hand(demo.ARTICLES), articles=len(demo.ARTICLES))
         terminal.heading("One slow request, one trace id, three places")
         one_trace_id(terminal, found)
         terminal.heading("To look further")

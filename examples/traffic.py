@@ -13,7 +13,7 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
@@ -80,12 +80,15 @@ class Visitor:
         return int(answer["content_id"]) if answer else 0
 
 
+def subjects(rounds: int) -> Sequence[tuple[str, str]]:
+    """Topic and provider of each article of a writer's session."""
+    return [(TOPICS[number % len(TOPICS)], ("openai", "gemini")[number % 2]) for number in range(rounds)]
+
+
 def normal(base_url: str, *, rounds: int = 1) -> Statuses:
     """A writer's session: everything works."""
     with Visitor(base_url).log_in() as writer:
-        for number in range(rounds):
-            topic = TOPICS[number % len(TOPICS)]
-            provider = ("openai", "gemini")[number % 2]
+        for number, (topic, provider) in enumerate(subjects(rounds)):
             writer.ask("POST", "/api/keywords/analyze", {"text": f"Everybody talks about {topic} these days"})
             writer.ask("POST", "/api/titles/generate", {"keyword": topic})
             content_id = writer.save(writer.write(topic, provider=provider))
@@ -106,11 +109,16 @@ def lost(base_url: str, *, count: int = 3) -> Statuses:
         return visitor.statuses
 
 
+def slow_topic(seconds: float = 2.2) -> str:
+    """The topic of an article that takes so long."""
+    return f"a long story [wait {seconds}]"
+
+
 def slow(base_url: str, *, count: int = 1, seconds: float = 2.2) -> Statuses:
     """Articles that the AI provider generates slowly."""
     with Visitor(base_url).log_in() as writer:
         for _ in range(count):
-            writer.write(f"a long story [wait {seconds}]")
+            writer.write(slow_topic(seconds))
         return writer.statuses
 
 
@@ -124,6 +132,14 @@ def content_failures(base_url: str, *, count: int = 5) -> Statuses:
     with Visitor(base_url).log_in() as writer:
         for _ in range(count):
             writer.write("an unlucky subject [fail]")
+        return writer.statuses
+
+
+def ai_limits(base_url: str, *, count: int = 8) -> Statuses:
+    """Articles that the AI provider refuses for the rate of calls: it answers 429, and the blog 502."""
+    with Visitor(base_url).log_in() as writer:
+        for _ in range(count):
+            writer.write("a popular subject [limit]")
         return writer.statuses
 
 
@@ -193,6 +209,7 @@ KINDS: Final[Mapping[str, Callable[[str], Statuses]]] = {
         slow,
         failing,
         content_failures,
+        ai_limits,
         bugs,
         wordpress_failures,
         api_key_failures,

@@ -174,7 +174,7 @@ class Drill:
             by_traffic = {name: triggers()[name] for name in self._names if triggers()[name].traffic}
             wanted = {name: trigger for name, trigger in by_traffic.items() if trigger.drill_phase == phase}
             with ExitStack() as clients:
-                for kind in [kind for trigger in wanted.values() for kind in trigger.traffic]:
+                for kind in dict.fromkeys(kind for trigger in wanted.values() for kind in trigger.traffic):
                     for _ in range(SLOW_CLIENTS if kind == "slow" else 1):
                         clients.enter_context(_traffic(blog.url, kind))
                 self._wait(webhook, list(wanted), "firing")

@@ -131,7 +131,7 @@ def _trigger(name: str, translate: Translate) -> str:
     trigger = triggers()[name]
     how = translate(trigger.how)
     lines = []
-    if trigger.traffic:
+    if trigger.traffic and not trigger.command:
         example = (
             "Against a running example (`make stack-demo` or `docker compose --profile demo up -d`), send {requests}:"
         )
@@ -142,9 +142,10 @@ def _trigger(name: str, translate: Translate) -> str:
     else:
         lines.append(f"{how[0].upper()}{how[1:]}:")
         lines.append(f"```sh\n{trigger.command}\n```")
-    if trigger.drill and not trigger.threshold:
+    if trigger.drill and not (trigger.threshold and trigger.command):
         drill = "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
-        lines.append(translate(drill))
+        lowered = "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60, the limit lowered."
+        lines.append(translate(lowered if trigger.threshold else drill))
         lines.append(f"```sh\npython -m monitoring drill {name}\n```")
     return "\n\n".join(lines)
 

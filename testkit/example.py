@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples import traffic
-from testkit.processes import ROOT, Process, running
+from examples.observed import PRICES
+from testkit.processes import Process, running
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -39,7 +40,7 @@ def example(folder: Path, endpoint: str, *, port: int, launcher: bool = False, *
     log = folder / f"blog-{port}.log"
     variables = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        "BLOGAUTO_OTEL_AI_PRICES": str(ROOT / "examples" / "blog" / "prices.json"),
+        "BLOGAUTO_OTEL_AI_PRICES": str(PRICES),
         "BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{folder / f'blog-{port}.db'}",
         **variables,
     }

@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PICTURE: Final = ROOT / "docs" / "images" / "demo.svg"
 
 # The sections that are drawn, by the beginning of their headings.
-SECTIONS: Final = ("Requests, from the metrics", "A failed request", "Summary")
+SECTIONS: Final = ("Requests, from the metrics", "AI usage", "A failed request", "Summary")
 CUT: Final = 110  # characters of a line
 
 CELL_WIDTH: Final = 8.0

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 MODELS: Final = {"openai": ("gpt-5-mini", "text_completion"), "gemini": ("gemini-3-flash", "generate_content")}
 
 
+TIMEOUT: Final = httpx.Timeout(10.0, read=60.0)  # seconds: a model may take long to answer, not to be reached
+
+
 class OutsideError(Exception):
     """An external service failed; the message says which and how."""
 
@@ -73,7 +76,7 @@ async def connected(settings: BlogSettings) -> AsyncIterator[Outside]:
             simulated = stack.enter_context(simulators.running())
             logger.info("simulating services at %s", simulated)
             ai_url, wordpress_url = ai_url or simulated, wordpress_url or simulated
-        async with httpx.AsyncClient(timeout=10.0) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
             yield Outside(client, ai_url=ai_url, wordpress_url=wordpress_url)
 
 

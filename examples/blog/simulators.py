@@ -1,7 +1,7 @@
 """Simulators of the external services, an AI provider and WordPress sites, over real HTTP.
 
 Directives in the text make them fail, so that a demo can cause faults without code in the application: `[fail]` makes
-them respond with 503, `[wait 2.5]` after 2.5 seconds.
+them respond with 503, `[limit]` with 429, `[wait 2.5]` after 2.5 seconds.
 
 Standalone: `python -m examples.blog.simulators 8100`. The standard library's server does not affect the event loop and
 uvicorn's loggers of the application's process.
@@ -14,13 +14,23 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-LONGEST_WAIT: Final = 30.0  # seconds
+LONGEST_WAIT: Final = 40.0  # seconds
 KEY_PREFIX: Final = "key-"  # format of a valid key
+REFUSALS: Final = {
+    "[fail]": (503, {"error": "overloaded"}),
+    "[limit]": (429, {"error": "too many requests"}),
+}
+
+PARAGRAPH: Final = """\
+{topic}: most people decide by the price, and notice a year later what they overlooked. Write down what you need first,
+how often you need it, and what you can do without. Then compare three offers by the same list, and ask somebody who
+bought one of them a year ago. Read the reviews with two or three stars: they name the faults that matter, and those
+that do not. Whatever you choose, keep the receipt, and compare again before you renew or replace it."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -30,8 +40,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         time.sleep(_wait(text))
-        if "[fail]" in text:
-            self._answer(503, {"error": "overloaded"})
+        refusal = next((answer for directive, answer in REFUSALS.items() if directive in text), None)
+        if refusal is not None:
+            self._answer(*refusal)
         elif self.path.endswith("/completions"):
             self._answer(200, _completion(self.path.split("/")[1], json.loads(text)))
         elif self.path.endswith("/wp-json/wp/v2/posts"):
@@ -42,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, {"error": "no such service"})
 
-    def _answer(self, status: int, body: dict[str, object]) -> None:
+    def _answer(self, status: int, body: Mapping[str, object]) -> None:
         payload = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -67,24 +78,30 @@ def _wait(text: str) -> float:
 
 
 def _completion(provider: str, asked: dict[str, str]) -> dict[str, object]:
-    """The text, with the usage as the provider states it: a token a word."""
+    """The text, with the usage as the provider states it."""
     prompt, model = asked["prompt"], asked["model"]
-    article = _article(prompt)
-    given, written = len(prompt.split()), len(article.split())
+    text = article(prompt)
+    given, written = tokens(prompt), tokens(text)
     if provider == "gemini":
         usage = {"promptTokenCount": given, "candidatesTokenCount": written}
         reasons = [{"finishReason": "STOP"}]
-        return {"text": article, "modelVersion": model, "usageMetadata": usage, "candidates": reasons}
+        return {"text": text, "modelVersion": model, "usageMetadata": usage, "candidates": reasons}
     return {
-        "text": article,
+        "text": text,
         "model": f"{model}-2026-08-07",
         "usage": {"prompt_tokens": given, "completion_tokens": written},
         "choices": [{"finish_reason": "stop"}],
     }
 
 
-def _article(prompt: str) -> str:
-    return f"{prompt}. What everybody should know, in three short paragraphs."
+def article(topic: str) -> str:
+    """What the provider writes: three short paragraphs."""
+    return "\n\n".join([PARAGRAPH.format(topic=topic)] * 3)
+
+
+def tokens(text: str) -> int:
+    """The tokens of a text: one for each word."""
+    return len(text.split())
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def _ai_provider_errors(service: Service) -> AlertDefinition:
             board="ai",
             comment="By provider: one that fails among several calls for another provider. A first failure counts whole.",
         ),
-        Trigger("requests for articles that the AI provider rejects", ("content_failures",)),
+        Trigger("requests for articles that the AI provider rejects", ("content_failures",), drill=True, drill_phase=2),
         _AI_PROVIDER_ERRORS_TESTS,
     )
 
@@ -143,8 +143,10 @@ def _ai_provider_rate_limited(service: Service) -> AlertDefinition:
             board="ai",
         ),
         Trigger(
-            "lower the rate limit of the provider's account or of a test key, and generate articles",
-            command="python -m examples.traffic http://localhost:8000 normal --seconds 900",
+            "requests for articles that the AI provider refuses for their rate",
+            ("ai_limits",),
+            drill=True,
+            drill_phase=2,
         ),
         _AI_PROVIDER_RATE_LIMITED_TESTS,
     )
@@ -217,7 +219,13 @@ def _ai_latency(service: Service) -> AlertDefinition:
             board="ai",
             comment="By model: a large one takes longer than a small one at any time.",
         ),
-        Trigger("requests for articles while the AI provider is slow", ("slow",)),
+        Trigger(
+            "run the drill, which lowers the limit below two seconds instead of waiting half a minute for each call",
+            ("slow",),
+            command="python -m monitoring drill AiLatency",
+            drill=True,
+            threshold=("ai_p95_seconds", 1, 1e6),
+        ),
         _AI_LATENCY_TESTS,
     )
 
@@ -294,8 +302,12 @@ def _ai_cost_budget(service: Service) -> AlertDefinition:
             comment="The day shows that it matters, the last hour that it continues: the alert ends an hour after the spending.",
         ),
         Trigger(
-            "set a small budget (`ai_monthly_budget` in monitoring/parameters.py), generate the rules, and generate articles",
-            command="python -m monitoring generate\npython -m examples.traffic http://localhost:8000 normal --seconds 3600",
+            "run the drill, which lowers the budget instead of spending it",
+            ("normal",),
+            command="python -m monitoring drill AiCostBudget",
+            drill=True,
+            drill_phase=2,  # the articles of a slow provider come alone
+            threshold=("ai_monthly_budget", 1e-3, 1e6),
         ),
         _AI_COST_BUDGET_TESTS,
     )

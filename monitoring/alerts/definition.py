@@ -14,11 +14,11 @@ BOARDS_URL: Final = "http://localhost:3001/d"
 
 @dataclass(frozen=True)
 class Trigger:
-    """How to make an alert fire on the example: by traffic, or by a command. The runbook prints it.
+    """How to make an alert fire on the example: by traffic, or by a command. The runbook prints the command where there is one.
 
-    `how` completes "send ..." when there is traffic, and is a sentence otherwise. An alert with `drill=True` can be tried by
-    `python -m monitoring drill`. `threshold` is for what cannot be caused safely, such as a full disk: a field of
-    `Thresholds`, a value that every machine exceeds, and one that none does.
+    `how` completes "send ..." without a command, and is a sentence otherwise. An alert with `drill=True` can be tried by
+    `python -m monitoring drill`. `threshold` is for what cannot be caused safely or in a
+    minute, such as a full disk: a field of `Thresholds`, a value that every machine exceeds, and one that none does.
     """
 
     how: str

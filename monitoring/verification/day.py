@@ -22,8 +22,8 @@ from typing import Final
 
 from monitoring.metrics import known_metrics, sdk_metric
 from monitoring.parameters import BLOGAUTO, SCRAPE_INTERVAL
-from monitoring.verification.ai_usage import with_ai_usage
-from monitoring.verification.replay import Exemplar, Key, LogLine, Measured, measure
+from monitoring.verification.not_measured import with_not_measured
+from monitoring.verification.replay import EXPORTS, Exemplar, Key, LogLine, Measured, measure
 
 END: Final = int(datetime(2026, 11, 3, 20, 30, tzinfo=timezone.utc).timestamp())
 BEGIN: Final = END - 86400
@@ -104,6 +104,7 @@ RATES: Final[Mapping[str, Callable[[int], float]]] = {
     "lost": lambda when: 0.2 + 0.4 * load(when),
     "slow": lambda when: 1.6 * during(SLOW, when),
     "content_failures": lambda when: 0.9 * during(SLOW, when) + rarely(when),
+    "ai_limits": lambda when: 0.5 * during(SLOW, when) + rarely(when),
     "api_key_failures": lambda when: 1.6 * during(SLOW, when) + rarely(when),
     "bugs": lambda when: 5.0 * during(RELEASE, when) + 0.02 * load(when),
     "wordpress_failures": lambda when: 1.4 * during(RELEASE, when) + rarely(when),
@@ -111,6 +112,7 @@ RATES: Final[Mapping[str, Callable[[int], float]]] = {
     "failed_logins": lambda when: 4.0 * during(ATTACK, when) + 0.03 * load(when),
     "attacks": lambda when: 1.2 * during(ATTACK, when),
     "rate_limited": lambda when: 0.3 * during(ATTACK, when),
+    EXPORTS: lambda _: 60 / SCRAPE_INTERVAL,
 }
 
 
@@ -138,7 +140,7 @@ def arrivals(kind: str) -> Arrivals:
 
 def compose(measured: Measured) -> RecordedTraffic:
     """The day from what was measured."""
-    measured = with_ai_usage(measured)
+    measured = with_not_measured(measured)
     arrived = {kind: arrivals(kind) for kind in measured.added}
     composer = _Composer(measured, arrived)
     return RecordedTraffic(

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from monitoring.lint.boards import Board, Panel, targets
 from monitoring.lint.queries import MACROS, expanded
+from monitoring.parameters import SCRAPE_INTERVAL
 from monitoring.verification.day import BEGIN, END
 from monitoring.verification.store import seconds
 from stack.processes import Prometheus, get
@@ -42,9 +43,8 @@ class QueryResult:
     problems: tuple[str, ...]
 
 
-# Seconds between two points, and the window of a rate, as Grafana chooses them for a day on a panel of a third of a screen.
-STEP: Final = 180
-RATE_INTERVAL: Final = "240s"
+# Seconds between two points, as Grafana chooses them for a day on a panel of a third of a screen.
+STEP: Final = 240
 
 
 def run_queries(prometheus: Prometheus, boards: Mapping[str, Board]) -> Iterator[QueryResult]:
@@ -76,7 +76,12 @@ def begin_of(panel: Panel) -> int:
 
 def _run(prometheus: Prometheus, uid: str, panel: Panel, target: Mapping[str, Any]) -> QueryResult:
     begin = begin_of(panel)
-    expr = expanded(target["expr"], {**MACROS, "$__rate_interval": RATE_INTERVAL, "$__range": f"{END - begin}s"})
+    windows = {
+        "$__interval": f"{step(panel)}s",
+        "$__rate_interval": f"{step(panel) + SCRAPE_INTERVAL}s",  # as Grafana computes it
+        "$__range": f"{END - begin}s",
+    }
+    expr = expanded(target["expr"], {**MACROS, **windows})
     if target.get("instant"):
         path, parameters = "query", {"query": expr, "time": END}
     else:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from examples import traffic
-from monitoring.metrics import known_metrics
+from examples.observed import PRICES
+from monitoring.metrics import known_metrics, sdk_metric
 from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB
 from stack.build import ROOT
 from stack.processes import LOOPBACK, Process, Stack, eventually, free_port, get
@@ -34,9 +35,10 @@ Send = Callable[[str], traffic.Statuses]
 KINDS: Final[Mapping[str, Send]] = {
     "normal": partial(traffic.normal, rounds=2),
     "lost": partial(traffic.lost, count=1),
-    "slow": traffic.slow,
+    "slow": partial(traffic.slow, seconds=32),  # longer than the limits of all alerts about slow answers
     "bugs": traffic.bugs,
     "content_failures": partial(traffic.content_failures, count=1),
+    "ai_limits": partial(traffic.ai_limits, count=1),
     "api_key_failures": partial(traffic.api_key_failures, count=2),
     "wordpress_failures": partial(traffic.wordpress_failures, count=1),
     "blocking": traffic.blocking,
@@ -44,6 +46,8 @@ KINDS: Final[Mapping[str, Send]] = {
     "attacks": traffic.attacks,
     "rate_limited": traffic.rate_limited,
 }
+EXPORTS: Final = "exports"  # a kind without requests: one export of the metrics
+QUIET: Final = 3.0  # seconds, of which every tenth has an export
 SETTLE: Final = 0.5  # seconds after the last request was counted: several intervals of the metric export
 
 
@@ -93,6 +97,7 @@ def example(folder: Path, endpoint: str, *, port: int, **variables: str) -> Iter
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": "100",
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
+        "BLOGAUTO_OTEL_AI_PRICES": str(PRICES),
         "PYTHONPATH": str(ROOT),
         **variables,
     }
@@ -123,7 +128,8 @@ def measure(folder: Path) -> Measured:
         recorder = _Recorder(stack, blog, loki)
         recorder.send(KINDS["normal"])  # creates what every session needs
         present = recorder.scrape()[0]
-        return Measured(present, {name: recorder.added(send) for name, send in KINDS.items()})
+        added = {name: recorder.added(send) for name, send in KINDS.items()}
+        return Measured(present, {**added, EXPORTS: recorder.exports()})
 
 
 class _Recorder:
@@ -149,13 +155,22 @@ class _Recorder:
         counters = {
             key: value - before.get(key, 0.0)
             for key, value in after.items()
-            if _is_counter(key) and value > before.get(key, 0.0)
+            if _is_counter(key) and not _is_of_exports(key) and value > before.get(key, 0.0)
         }
         return Added(
             counters,
             [exemplar for exemplar in exemplars if exemplar.trace_id not in seen],
             [_line(record) for record in list(self._loki.logs)[self._logs :]],
         )
+
+    def exports(self) -> Added:
+        """What each export of the metrics adds to the counters of the telemetry itself, whatever is requested."""
+        before, _ = self.scrape()
+        time.sleep(QUIET)
+        after, _ = self.scrape()
+        grown = {key: after[key] - before.get(key, 0.0) for key in after if _is_counter(key) and _is_of_exports(key)}
+        count = sum(amount for (name, _), amount in grown.items() if name == sdk_metric("export.requests"))
+        return Added({key: amount / count for key, amount in grown.items()})
 
     def scrape(self) -> tuple[dict[Key, float], list[Exemplar]]:
         """Every series that Prometheus would scrape now, and the exemplars."""
@@ -192,6 +207,11 @@ _KNOWN_METRICS: Final = known_metrics(BLOGAUTO)
 
 def _is_counter(key: Key) -> bool:
     return key[0] in _KNOWN_METRICS and _KNOWN_METRICS[key[0]].type == "counter"
+
+
+def _is_of_exports(key: Key) -> bool:
+    """Whether it counts metrics on their way: those grow with the time, not with the requests."""
+    return ("signal", "metrics") in key[1] or "metric_points" in key[0]
 
 
 def _key(name: str, labels: Mapping[str, str]) -> Key:

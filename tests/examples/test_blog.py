@@ -20,6 +20,7 @@ from examples.blog.database import DEMO_USER
 from examples.blog.protection import BLOCKED_FOR, REJECTIONS_UNTIL_BLOCKED, WINDOW, Protection
 from examples.blog.settings import BlogSettings
 from examples.blog.simulators import KEY_PREFIX
+from examples.observed import PRICES
 from testkit.example import example
 from testkit.ports import free_port
 from testkit.processes import running
@@ -31,6 +32,7 @@ EXPECTED = {
     "slow": {200: 2},
     "failing": {200: 2, 500: 1, 502: 1},
     "content_failures": {200: 1, 502: 5},
+    "ai_limits": {200: 1, 502: 8},
     "bugs": {200: 1, 500: 1},
     "wordpress_failures": {200: 1, 201: 1, 502: 5},
     "api_key_failures": {200: 1, 400: 3, 502: 3},
@@ -65,7 +67,7 @@ def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def telemetry() -> Iterator[Captured]:
-    with capture_telemetry() as captured:
+    with capture_telemetry(ai_prices=str(PRICES)) as captured:
         yield captured
 
 
@@ -84,11 +86,12 @@ def test_each_kind_of_traffic_is_answered_as_it_says(blog: str, kind: str) -> No
     assert traffic.KINDS[kind](blog) == Counter(EXPECTED[kind])
 
 
-# The example has no websockets, no N+1 queries, and calls its AI provider over plain HTTP.
+# The example has no websockets, no N+1 queries, no streamed answers, and a price for each of its models.
 NOT_EMITTED = {
     "websockets.open",
     "db.repeated_queries",
-    *(metric.name for metric in CATALOGUE if metric.domain == "ai"),
+    "gen_ai.client.operation.time_to_first_chunk",
+    "ai.unpriced_calls",
 }
 
 

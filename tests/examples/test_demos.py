@@ -29,6 +29,15 @@ def section(output: str, title: str) -> str:
     return rest.partition("\n── ")[0]
 
 
+def assert_the_cost_is_that_of_the_words(text: str) -> None:
+    rows = re.findall(r"^  (\S+) +(telemetry|by hand) +(\d+) +(\d+) +([\d.]+)$", text, re.MULTILINE)
+    told, computed = ([(row[0], *row[2:]) for row in rows if row[1] == source] for source in ("telemetry", "by hand"))
+    assert told == computed
+    assert {row[0] for row in told} == {"gpt-5-mini", "gemini-3-flash"}
+    assert all(float(row[-1]) > 0 for row in told)
+    assert re.search(r"^  equal; 11 articles, 0\.000\d+ USD each", text, re.MULTILINE)
+
+
 @pytest.mark.slow
 def test_the_demo_shows_what_arrived_and_that_nothing_is_missing() -> None:
     began = time.monotonic()
@@ -39,6 +48,7 @@ def test_the_demo_shows_what_arrived_and_that_nothing_is_missing() -> None:
     requests = section(output, "Requests")
     assert re.search(r"/api/content/generate +POST +[\d.]+ m?s +\d+ x 200, 1 x 502", requests)
     assert re.search(r"unmatched +GET", requests)
+    assert_the_cost_is_that_of_the_words(section(output, "AI usage"))
     failed = section(output, "A failed request")
     trace_id = re.search(r"trace ([0-9a-f]{32})", failed)
     assert trace_id
@@ -67,4 +77,5 @@ def test_the_stack_demo_follows_one_trace_id_through_three_programs() -> None:
     assert ids.keys() == {"Prometheus", "Jaeger", "log file"}
     assert len(set(ids.values())) == 1
     assert re.search(r"/api/content/generate +POST +[\d.]+ m?s +\d+ x 200", section(ended.stdout, "Requests"))
+    assert_the_cost_is_that_of_the_words(section(ended.stdout, "AI usage"))
     assert f"/api/v3/traces/{ids['Jaeger']}" in section(ended.stdout, "To look further")

@@ -178,7 +178,7 @@ def _rules(run: Run, url: str) -> Result:
         )
     if not rules:
         return warning(
-            "alerts", "no alert rule is loaded", "add the files of collector/backends/prometheus/rules to rule_files"
+            "alerts", "no alert rule is loaded", "add the files of collector/backends/prometheus/rules/en to rule_files"
         )
     return ok("alerts", f"{len(rules)} rules")
 
