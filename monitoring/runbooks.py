@@ -116,9 +116,8 @@ def _trigger(name: str) -> str:
         lines.append(f"{trigger.how[0].upper()}{trigger.how[1:]}:")
         lines.append(f"```sh\n{trigger.command}\n```")
     if trigger.drill and not (trigger.threshold and trigger.command):
-        limit = ", the limit lowered" if trigger.threshold else ""
         lines.append(
-            f"Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60{limit}."
+            "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
         )
         lines.append(f"```sh\npython -m monitoring drill {name}\n```")
     return "\n\n".join(lines)
