@@ -407,7 +407,7 @@ class Stack:
         backend: `host:port` of the application, scraped as job `blogauto-backend`; None omits the job.
         interval: Scrape and evaluation interval; the shipped value is 15 s.
         alertmanager: Start it too; a path is its configuration.
-        rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules.
+        rules: Rule files or globs; shipped are those of collector/backends/prometheus/rules/en.
         targets: Further targets by their compose name, e.g. `{"redis-exporter:9121": "127.0.0.1:9121"}`.
         env: Further variables for the Collector.
         metrics_token: Sent by Prometheus to the backend.

@@ -17,6 +17,7 @@ import yaml
 from blogauto_otel.cli import main, templates
 from monitoring.boards.all import boards as built
 from monitoring.generate import ROOT, rules
+from monitoring.languages import LANGUAGES
 from monitoring.package_files import FOLDER
 from monitoring.parameters import BLOGAUTO, Service, Thresholds
 from monitoring.repository_files import repository_files
@@ -102,8 +103,9 @@ def test_the_provisioning_files_and_alertmanager_are_yaml(tmp_path: Path) -> Non
 
 
 @pytest.mark.stack
-def test_promtool_and_amtool_accept_the_files(tmp_path: Path, programs: Programs) -> None:
-    write(tmp_path)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_promtool_and_amtool_accept_the_files(language: str, tmp_path: Path, programs: Programs) -> None:
+    write(tmp_path, "--language", language)
     promtool.check_rules(programs.promtool, sorted((tmp_path / "prometheus/rules").glob("*.yml")))
     command = [str(programs.amtool), "check-config", str(tmp_path / "alertmanager/alertmanager.yml")]
     assert subprocess.run(command, capture_output=True).returncode == 0

@@ -39,12 +39,12 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def shipped(tmp_path: Path) -> Path:
-    """The configuration laid out as the container sees it."""
+@pytest.fixture(params=["en", "ko"])
+def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The configuration laid out as the container sees it, with the rules of each MONITORING_LANGUAGE."""
     files = BACKENDS / "prometheus"
     (tmp_path / "prometheus.yml").write_text((files / "prometheus.yml").read_text())
-    (tmp_path / "rules").symlink_to(files / "rules")
+    (tmp_path / "rules").symlink_to(files / "rules" / request.param)
     write_metrics_token(tmp_path)
     return tmp_path
 
