@@ -144,8 +144,7 @@ def _trigger(name: str, translate: Translate) -> str:
         lines.append(f"```sh\n{trigger.command}\n```")
     if trigger.drill and not (trigger.threshold and trigger.command):
         drill = "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60."
-        lowered = "Or run the drill, which takes a minute: real programs on this machine, every duration divided by 60, the limit lowered."
-        lines.append(translate(lowered if trigger.threshold else drill))
+        lines.append(translate(drill))
         lines.append(f"```sh\npython -m monitoring drill {name}\n```")
     return "\n\n".join(lines)
 

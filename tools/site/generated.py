@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-BOARDS: Final = ROOT / "collector" / "backends" / "grafana" / "dashboards"
+BOARDS: Final = ROOT / "collector" / "backends" / "grafana" / "dashboards" / "en"
 INTRODUCTION: Final = "`Settings` has a field for each argument of `configure()`: [settings](../settings.md).\n"
 OPERATION: Final = "blogauto_otel.api.operation.operation"  # griffe takes its name for the module's
 # The pages of the reference, with what each shows beside the public names of its module.
