@@ -225,9 +225,9 @@ def capture_telemetry(**settings: Unpack[SettingsArguments]) -> Iterator[Capture
     """
     arguments: SettingsArguments = {**_IN_MEMORY, **settings}
     former = _configure.set_aside()
-    handle = _configure.configure(**arguments)
-    _captures.collect_from(handle)
     try:
+        handle = _configure.configure(**arguments)
+        _captures.collect_from(handle)
         with _capturing(Captured(handle)) as captured:
             try:
                 yield captured
