@@ -11,10 +11,10 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import variables
 from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words

@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.config.parsers import (
     Parser,
     any_of,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign, logger
 from blogauto_otel.config import Settings, load
 from blogauto_otel.redaction.keys import MARKER

@@ -12,9 +12,9 @@ import datetime as dt
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.cards import CARD as CARD_NUMBER
 from blogauto_otel.redaction.cards import is_card

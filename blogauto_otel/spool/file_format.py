@@ -6,9 +6,10 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.errors import DamagedError, NewerVersionError
 from blogauto_otel.otlp.signal import Signal
 

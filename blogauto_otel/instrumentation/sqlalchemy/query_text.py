@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import dropwhile
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.redaction.sql import double_quoted
 
 # The semantic conventions' limit of db.query.summary; it is cut between targets.

@@ -9,11 +9,11 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricsData
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import swallow
 from blogauto_otel._threads import start_thread
 from blogauto_otel.instrumentation.server.peers import Peers
