@@ -1,38 +1,21 @@
-"""What patches of libraries need: import hooks, methods that are replaced and restored, frames that stay unnoticed."""
+"""What patches of libraries need: methods that are replaced and restored, frames that stay unnoticed."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, Final, TypeVar, cast
 
-from blogauto_otel._guard import guard, log_once
+from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.import_hooks import when_imported
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
 
 _LOGGING_FILE: Final = logging.addLevelName.__code__.co_filename
 _NO_SOURCE: Final = 1_000_000  # beyond the end of that file: a traceback shows no line of it for ours
-
-
-def when_imported(name: str, call: Callable[[ModuleType], object]) -> None:
-    """Call with the module: now if it is imported, else right after it is.
-
-    wrapt has the hook for that, and OpenTelemetry's instrumentation base brings wrapt. Without it, only what is
-    imported already can be instrumented.
-    """
-    try:
-        from wrapt import register_post_import_hook
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package may raise when it is imported
-        log_once("no import hooks", "wrapt does not import (%r): libraries imported later are not instrumented", error)
-        module = sys.modules.get(name)
-        if module is not None:
-            call(module)
-        return
-    register_post_import_hook(call, name)
 
 
 class MethodPatch:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, guarded, log_once
 from blogauto_otel.instrumentation import Context, Report, State, conventions
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
 from blogauto_otel.sdk import private
 
