@@ -21,7 +21,15 @@ else:
 
 __all__ = ["dataclass"]
 
-_ABSENT: Final = object()
+
+class _Absent:
+    """The default, in a signature, of a field whose value is made by a function."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+_ABSENT: Final = _Absent()
 
 
 def _process(cls: Any, *, frozen: bool = False, eq: bool = True, kw_only: bool = False) -> Any:
@@ -62,7 +70,7 @@ def _build_init(cls: Any, *, is_frozen: bool) -> Any:
     exec("\n".join([f"def __init__({listed}):", *body]), names)  # noqa: S102 - of the names of fields
     init = names.pop("__init__")
     init.__qualname__ = f"{cls.__qualname__}.__init__"
-    init.__annotations__ = annotations
+    init.__annotations__ = {**annotations, "return": None}
     return init
 
 

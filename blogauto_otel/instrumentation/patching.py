@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, Final, TypeVar, cast
@@ -16,6 +17,19 @@ F = TypeVar("F", bound=Function)
 
 _LOGGING_FILE: Final = logging.addLevelName.__code__.co_filename
 _NO_SOURCE: Final = 1_000_000  # beyond the end of that file: a traceback shows no line of it for ours
+
+
+def version_of(package: str) -> str | None:
+    """The version of a package, from its module where that is imported: reading metadata takes a millisecond."""
+    imported = getattr(sys.modules.get(package), "__version__", None)
+    if imported is not None:
+        return str(imported)
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 class MethodPatch:
