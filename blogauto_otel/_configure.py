@@ -270,8 +270,8 @@ def _try_compose(settings: Settings, given: _Given) -> Parts | None:
 def _compose(settings: Settings, given: _Given) -> Parts:
     redactor = redaction.build_redactor(settings)
     redaction.redact_own_log(redactor)
-    own = resource.build_resource(settings)
-    delivery = build_delivery(settings, own)
+    own = resource.build_resource(settings, redactor=redactor)
+    delivery = build_delivery(settings, own, redactor=redactor)
     common: _Common = {"delivery": delivery, "redactor": redactor}
     tracing = install(
         "traces", lambda: build_tracer_provider(settings, own, processors=given.span_processors, **common), settings

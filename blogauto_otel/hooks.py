@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from blogauto_otel._dataclass import dataclass
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
+
 UNITS: Final[Mapping[str, str]] = {
     "d": "days",
     "h": "hours",
@@ -49,8 +51,8 @@ PER_UNITS: Final[Mapping[str, str]] = {
     "y": "year",
 }
 
-_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9:]+")
-_NOT_IN_LABELS: Final = re.compile(r"[^a-zA-Z0-9]+")
+_NOT_IN_NAMES: Final = lazy_pattern(r"[^a-zA-Z0-9:]+")
+_NOT_IN_LABELS: Final = lazy_pattern(r"[^a-zA-Z0-9]+")
 
 
 @functools.lru_cache(maxsize=4096)

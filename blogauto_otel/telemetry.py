@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import _guard, api, integrations, redaction, resource
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._global_providers import SIGNALS
 from blogauto_otel._guard import guard
 from blogauto_otel._messages import log_text

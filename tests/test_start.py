@@ -17,6 +17,8 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 NEEDLESS = {
+    "blogauto_otel.api.ai_prices": "the settings name a price table",
+    "blogauto_otel.integrations.prometheus.text": "a scrape comes",
     "difflib": "a name is misspelt",
     "fastapi": "the application imports it",
     "google.protobuf": "never: our own encoder",
@@ -24,14 +26,17 @@ NEEDLESS = {
     "gzip": "a scrape asks for it",
     "http.client": "never: our own client",
     "httpx": "the application imports it",
+    "logging.config": "the application configures logging with it",
     "multiprocessing": "the application imports it",
     "packaging": "an instrumented client library is imported",
     "psutil": "a detector of processes is chosen",
     "redis": "the application imports it",
     "requests": "the application imports it",
     "sentry_sdk": "a DSN is set",
+    "socketserver": "`logging.config` is imported",
     "sqlalchemy": "the application imports it",
     "urllib.request": "never: our own client",
+    "wrapt": "an instrumented client library is imported",
     "yaml": "a configuration file is named",
 }
 

@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
@@ -25,11 +25,13 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.api import conventions
-from blogauto_otel.api.ai_prices import PriceTable
 from blogauto_otel.api.ai_usage import AiResponse, read_response
 from blogauto_otel.api.instruments import AtMost, counter
 from blogauto_otel.api.operation import current_operation
 from blogauto_otel.api.text import description, type_name
+
+if TYPE_CHECKING:
+    from blogauto_otel.api.ai_prices import PriceTable
 
 Provider = Annotated[str, AtMost(20)]
 Model = Annotated[str, AtMost(50)]

@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+
+from blogauto_otel._dataclass import dataclass
 
 MILLION: Final = 1_000_000
 MAX_FILE: Final = 2**20  # bytes

@@ -19,13 +19,14 @@ from opentelemetry.semconv.attributes import code_attributes, exception_attribut
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from blogauto_otel._guard import swallow
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.api.records import read
 from blogauto_otel.api.text import MAX_TEXT, bounded, safe_text
 
 # Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_UNSAFE_BUT_LINES: Final = re.compile(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
-_NOT_ASCII: Final = re.compile("[^\x00-\x7e]")
+_UNSAFE: Final = lazy_pattern("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE_BUT_LINES: Final = lazy_pattern(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
+_NOT_ASCII: Final = lazy_pattern("[^\x00-\x7e]")
 
 _MAX_VALUE: Final = MAX_TEXT // 2
 _MAX_NAME: Final = 256

@@ -21,13 +21,13 @@ import math
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
 
 from opentelemetry.context import get_current
 from opentelemetry.metrics import Meter, MeterProvider
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import guard, is_foreign, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._process import register

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
 from blogauto_otel import semconv
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.prometheus_names import label_name, metric_name
 
 # In place of a value that is not allowed or exceeds the number of values, so that totals stay right.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.config.files import Substitution, read_file
 from blogauto_otel.config.nodes import (
     COMPOSITE,

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.errors import ConfigurationError, MissingDependencyError
 
 MAX_BYTES: Final = 1_048_576

@@ -11,11 +11,12 @@ import re
 import sys
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.config import variables
 from blogauto_otel.config.parsers import Parser, comma_patterns, number, pairs, pattern, patterns, text, words
 from blogauto_otel.config.settings import (
@@ -169,7 +170,7 @@ class _Reading:
 # --- endpoints -------------------------------------------------------------------------------------------------------
 
 _SIGNALS: Final = ("traces", "metrics", "logs")
-_SIGNAL_PATH: Final = re.compile(r"/v1/(?:traces|metrics|logs)/?$")
+_SIGNAL_PATH: Final = lazy_pattern(r"/v1/(?:traces|metrics|logs)/?$")
 
 
 def _without_signal_path(values: dict[str, Any]) -> Iterable[str]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast, get_args
 
+from blogauto_otel._lazy_pattern import lazy_pattern
+
 try:
     from re import _parser as _regex_parser  # type: ignore[attr-defined]
 except ImportError:  # Python 3.10
@@ -127,7 +129,7 @@ def pairs(raw: str) -> Mapping[str, str]:
 
 
 # Text up to a comma; a comma inside of a quoted value does not count.
-_PAIR: Final = re.compile(r'(?:[^,="]*=[ \t]*"[^"]*"[ \t]*(?=,|$))|[^,]+')
+_PAIR: Final = lazy_pattern(r'(?:[^,="]*=[ \t]*"[^"]*"[ \t]*(?=,|$))|[^,]+')
 
 
 def _unquoted(value: str) -> str:
@@ -159,7 +161,7 @@ def endpoint_url(raw: str) -> str:
     return value
 
 
-_HOST_AND_PORT: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d+", re.ASCII)
+_HOST_AND_PORT: Final = lazy_pattern(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):\d+", re.ASCII)
 
 
 def _is_url(value: str) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
+from blogauto_otel._dataclass import dataclass
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._messages import Language
 from blogauto_otel.config.parsers import (
     Parser,
@@ -339,7 +340,7 @@ def _masked(field: dataclasses.Field[Any], value: object) -> object:
 
 
 # A coarse match: the redactor is in a layer above. A value masked by mistake can be read in the environment.
-_SECRET_KEY: Final = re.compile("pass|pwd|secret|token|key|credential|auth|cookie|dsn", re.IGNORECASE)
+_SECRET_KEY: Final = lazy_pattern("pass|pwd|secret|token|key|credential|auth|cookie|dsn", re.IGNORECASE)
 
 
 def without_credentials(value: Any) -> Any:

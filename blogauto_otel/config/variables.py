@@ -6,12 +6,12 @@ https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 from types import MappingProxyType
 from typing import Final
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.config.settings import FIELDS, OTHER_VARIABLES, PREFIX, option_of
 
 # Variables of the settings table, each with the field that reads it.
@@ -119,7 +119,7 @@ def misspelt(environ: Iterable[str]) -> list[str]:
 
 
 # Each instrumentation of contrib has its own.
-_MANY: Final = re.compile(r"OTEL_PYTHON_[A-Z0-9_]+_EXCLUDED_URLS")
+_MANY: Final = lazy_pattern(r"OTEL_PYTHON_[A-Z0-9_]+_EXCLUDED_URLS")
 
 
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "", cutoff: float = 0.6) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Final
+
+from blogauto_otel._dataclass import dataclass
 
 INSTRUMENT_TYPES: Final = (
     "counter",

@@ -8,12 +8,12 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 from blogauto_otel.config import Settings, option_of, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 from urllib.parse import urlsplit
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 from blogauto_otel.export.transport import ExportResult
 from blogauto_otel.otlp import drop_reasons

@@ -359,10 +359,13 @@ def _log_missing_system_support(settings: Settings) -> None:
         )
 
 
-def build_delivery(settings: Settings, resource: Resource, *, timing: Timing | None = None) -> Delivery:
+def build_delivery(
+    settings: Settings, resource: Resource, *, redactor: Redactor | None = None, timing: Timing | None = None
+) -> Delivery:
     """Build delivery from the settings. Starts no thread: the worker starts with the first item.
 
     Raises:
         ConfigurationError: only when `strict` is set: the protocol needs a package that is missing.
     """
-    return Delivery(settings, export_configs(settings), resource, build_redactor(settings), timing or Timing())
+    redactor = redactor or build_redactor(settings)
+    return Delivery(settings, export_configs(settings), resource, redactor, timing or Timing())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._clock import clock
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.otlp import drop_reasons
 
 if TYPE_CHECKING:

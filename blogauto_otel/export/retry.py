@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.export.transport import RETRY_AFTER_MIN, ExportResult
 
 _random: Final = random.SystemRandom()  # not seeded by the application, so that its processes retry at different times

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from blogauto_otel._clock import clock
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 from blogauto_otel._locks import ExclusiveLock
 from blogauto_otel.export.outage_log import DropLog

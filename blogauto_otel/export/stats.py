@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.export.queue import Queue
 from blogauto_otel.otlp.signal import Signal
 

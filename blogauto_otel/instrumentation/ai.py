@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import util
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
 from opentelemetry.metrics import Histogram, Meter, MeterProvider
@@ -17,10 +17,12 @@ from opentelemetry.trace import TracerProvider
 
 from blogauto_otel._guard import guard
 from blogauto_otel.api import ai, conventions
-from blogauto_otel.api.ai_prices import PriceTable, read_prices
 from blogauto_otel.api.text import type_name
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State
+
+if TYPE_CHECKING:
+    from blogauto_otel.api.ai_prices import PriceTable
 
 NAME: Final = "ai"
 
@@ -40,6 +42,8 @@ def instrument(context: Context) -> Report:
     settings = context.settings
     prices: PriceTable | None = None
     if settings.ai_prices is not None:
+        from blogauto_otel.api.ai_prices import read_prices  # only where there is a table
+
         try:
             prices = read_prices(Path(settings.ai_prices), settings.ai_currency)
         except ValueError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.instrumentation import Context, Report, State, ai, client_hooks, conventions
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

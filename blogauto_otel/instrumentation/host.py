@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 
 
@@ -197,7 +197,7 @@ def _after(text: str, word: str) -> int | None:
 def text_of(path: Path) -> str:
     """The content of a file of the kernel; empty where it has no such file."""
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ""
 

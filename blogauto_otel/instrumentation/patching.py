@@ -1,4 +1,4 @@
-"""What patches of libraries need: import hooks, methods that are replaced and restored, frames that stay unnoticed."""
+"""What patches of libraries need: methods that are replaced and restored, frames that stay unnoticed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, Final, TypeVar, cast
 
-from blogauto_otel._guard import guard, log_once
+from blogauto_otel._guard import guard
+from blogauto_otel.instrumentation.import_hooks import when_imported
 
 Function = Callable[..., Any]
 F = TypeVar("F", bound=Function)
@@ -18,21 +19,17 @@ _LOGGING_FILE: Final = logging.addLevelName.__code__.co_filename
 _NO_SOURCE: Final = 1_000_000  # beyond the end of that file: a traceback shows no line of it for ours
 
 
-def when_imported(name: str, call: Callable[[ModuleType], object]) -> None:
-    """Call with the module: now if it is imported, else right after it is.
+def version_of(package: str) -> str | None:
+    """The version of a package, from its module where that is imported: reading metadata takes a millisecond."""
+    imported = getattr(sys.modules.get(package), "__version__", None)
+    if imported is not None:
+        return str(imported)
+    from importlib import metadata
 
-    wrapt has the hook for that, and OpenTelemetry's instrumentation base brings wrapt. Without it, only what is
-    imported already can be instrumented.
-    """
     try:
-        from wrapt import register_post_import_hook
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a package may raise when it is imported
-        log_once("no import hooks", "wrapt does not import (%r): libraries imported later are not instrumented", error)
-        module = sys.modules.get(name)
-        if module is not None:
-            call(module)
-        return
-    register_post_import_hook(call, name)
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 class MethodPatch:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from blogauto_otel import _process
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel._process import register
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
 
 Callback = Callable[[], object]
 

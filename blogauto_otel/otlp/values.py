@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint

@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign, logger
 from blogauto_otel.config import Settings, load
 from blogauto_otel.redaction.keys import MARKER
@@ -97,13 +97,15 @@ def _findings(where: str, before: object, after: object) -> Iterator[Finding]:
 class _LogFilter(logging.Filter):
     """Redacts a record before any handler sees it, the text of its exception included."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor | None) -> None:
         super().__init__()
         self._redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record in place; it always passes."""
         try:
+            if self._redactor is None:  # the settings are not read yet; few processes log anything then
+                self._redactor = Redactor()
             record.msg, record.args = self._redactor.text(record.getMessage()), None
             if record.exc_info:
                 text = record.exc_text or logging.Formatter().formatException(record.exc_info)
@@ -119,4 +121,4 @@ def redact_own_log(redactor: Redactor | None = None) -> None:
     """Redact what this package logs, because an error of ours may quote a URL with a password in it."""
     for old in [known for known in logger.filters if isinstance(known, _LogFilter)]:
         logger.removeFilter(old)
-    logger.addFilter(_LogFilter(redactor or Redactor()))
+    logger.addFilter(_LogFilter(redactor))

@@ -10,11 +10,10 @@ import base64
 import binascii
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.cards import CARD as CARD_NUMBER
 from blogauto_otel.redaction.cards import is_card
@@ -100,6 +99,8 @@ def _is_application_password(secret: str) -> bool:
 
 def _has_birthday(number: str) -> bool:
     """A resident registration number begins with a date; its check digit has meant nothing since October 2020."""
+    import unicodedata  # where birthdays are looked for
+
     digits = re.sub("[^0-9]", "", unicodedata.normalize("NFKC", number))
     century = "19" if digits[6] in "1256" else "20"
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -13,6 +12,7 @@ from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.unstable import LoggerProvider

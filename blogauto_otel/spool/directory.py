@@ -7,10 +7,10 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._threads import without_signal
 from blogauto_otel.errors import UnsafeError
 from blogauto_otel.otlp.drop_reasons import SPOOL_FULL

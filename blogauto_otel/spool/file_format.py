@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.errors import DamagedError, NewerVersionError
 from blogauto_otel.otlp.signal import Signal
 
@@ -93,7 +94,7 @@ _READERS: Final[Mapping[int, Callable[[bytes, int], StoredRequest]]] = {1: _read
 
 # Calendar time, boot id, uptime, pid, serial number; items; signal; and, while a process works on the file, its owner.
 # The order by name is the order by age.
-_NAME: Final = re.compile(
+_NAME: Final = lazy_pattern(
     r"(?P<stem>(?P<wall>\d{20})-(?P<boot>[0-9a-f]{8})-(?P<up>\d{1,15})-\d{1,10}-\d{6,12})"
     r"-(?P<items>\d{1,9})\.(?P<signal>traces|metrics|logs)"
     r"(?:\.(?P<state>claim|tmp|bad)(?:-(?P<owner>[0-9a-f-]{1,80}))?)?"

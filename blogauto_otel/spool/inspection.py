@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.directory import MAX_FILES, SpoolFile, spool_file

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.config import Settings
 from blogauto_otel.otlp.signal import Signal
 
@@ -21,7 +22,7 @@ from blogauto_otel.otlp.signal import Signal
 _NEEDS: Final = ("geteuid", "fchmod", "fstatvfs", "O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK")
 
 _MAX_SERVICE, _MAX_ENVIRONMENT = 70, 20  # characters of a directory's name; a hash stands for the rest
-_HASHES: Final = re.compile(r"(-[0-9a-f]{8})?(\+[0-9a-f]{8})?$")
+_HASHES: Final = lazy_pattern(r"(-[0-9a-f]{8})?(\+[0-9a-f]{8})?$")
 
 
 def missing_on_this_system() -> str | None:

@@ -12,10 +12,10 @@ import itertools
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
 from blogauto_otel.errors import DamagedError, NewerVersionError
 from blogauto_otel.otlp.drop_reasons import SPOOL_DAMAGED, SPOOL_EXPIRED

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final, Protocol
 
 from blogauto_otel._clock import clock
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.errors import DeadlineError, MalformedError
 from blogauto_otel.otlp import protobuf
 

@@ -8,10 +8,10 @@ import socket
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from blogauto_otel._clock import clock
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
     ExportResult,

@@ -7,12 +7,14 @@ structlog and loguru pass it when they are joined to the standard library; the s
 from __future__ import annotations
 
 import logging
-import logging.config
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel._guard import guard
 from blogauto_otel.instrumentation import Context, Report, State
+from blogauto_otel.instrumentation.import_hooks import when_imported
 from blogauto_otel.instrumentation.logging import correlation, hook, levels
 from blogauto_otel.instrumentation.logging.bridge import Bridge, RecordCallback, on_record, unwatch_records
 from blogauto_otel.instrumentation.logging.export import severity_of
@@ -48,7 +50,8 @@ _LEVELS: Final[Mapping[str | None, int]] = {
     "critical": logging.CRITICAL,
 }
 
-_original_handle_existing: Final = getattr(logging.config, "_handle_existing_loggers", None)
+_CONFIG: Final = "logging.config"
+_HANDLE_EXISTING: Final = "_handle_existing_loggers"
 
 
 def instrument(context: Context) -> Report:
@@ -63,8 +66,7 @@ def instrument(context: Context) -> Report:
     if made.exporter is None and made.console is None:
         return Report("logging", State.OFF, "by BLOGAUTO_OTEL_LOGGING and BLOGAUTO_OTEL_CONSOLE")
     hook.install(made)
-    if _original_handle_existing is not None:
-        logging.config._handle_existing_loggers = _handle_existing  # type: ignore[attr-defined]
+    when_imported(_CONFIG, _keep_servers_enabled)
     _enable()
     levels.lower(_LEVELS.get(settings.log_level, logging.WARNING))
     _enable_access_log()
@@ -81,16 +83,28 @@ def uninstrument() -> None:
     hook.uninstall()
     correlation.uninstrument()
     levels.restore()
-    if getattr(logging.config, "_handle_existing_loggers", None) is _handle_existing:
-        logging.config._handle_existing_loggers = _original_handle_existing  # type: ignore[attr-defined]
+    config = sys.modules.get(_CONFIG)
+    ours = getattr(config, _HANDLE_EXISTING, None)
+    if isinstance(ours, _KeepingServers):
+        setattr(config, _HANDLE_EXISTING, ours.original)
 
 
-def _handle_existing(*args: Any, **kwargs: Any) -> None:
-    """Replaces the function by which `dictConfig` and `fileConfig` disable the loggers that they do not name."""
-    if _original_handle_existing is not None:
-        _original_handle_existing(*args, **kwargs)
-    if hook.is_active():
-        _enable()
+class _KeepingServers:
+    """The function by which `dictConfig` and `fileConfig` disable the loggers that they do not name; not those."""
+
+    def __init__(self, original: Callable[..., object]) -> None:
+        self.original = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self.original(*args, **kwargs)
+        if hook.is_active():
+            _enable()
+
+
+def _keep_servers_enabled(config: ModuleType) -> None:
+    original = getattr(config, _HANDLE_EXISTING, None)
+    if hook.is_active() and original is not None and not isinstance(original, _KeepingServers):
+        setattr(config, _HANDLE_EXISTING, _KeepingServers(original))
 
 
 def _enable() -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from blogauto_otel._guard import swallow
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.api.formatting import Redact
 from blogauto_otel.api.text import stacktrace
 from blogauto_otel.instrumentation.patching import count_as_logging
@@ -21,7 +21,7 @@ from blogauto_otel.instrumentation.patching import count_as_logging
 UNREADABLE: Final = "[redacted:unreadable]"
 _REPLACED: Final = "_blogauto_otel_replaced"  # on a handler: its own `emit` and `format`
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
-_ANSI: Final = re.compile(r"\x1b\[[0-9;:]*[A-Za-z]")
+_ANSI: Final = lazy_pattern(r"\x1b\[[0-9;:]*[A-Za-z]")
 
 
 def attach(handler: logging.Handler, redact: Redact) -> bool:

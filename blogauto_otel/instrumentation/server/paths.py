@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from blogauto_otel._guard import guard, swallow
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.api.context import SCOPE
 from blogauto_otel.api.text import safe_text
@@ -32,7 +32,7 @@ SERVER_LOGGERS: Final = (
     "_granian",
 )
 
-_PARAMETER: Final = re.compile(r"\{([^{}:]+)")
+_PARAMETER: Final = lazy_pattern(r"\{([^{}:]+)")
 MAX_CACHED: Final = 1024
 
 # Fields of a record that are not made of the application's text.

@@ -5,14 +5,14 @@ Without a framework's resolver a template comes from the scope: `scope["path_tem
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from blogauto_otel import _process
 from blogauto_otel._guard import swallow
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.instrumentation.server.types import Scope
 
-_CONVERTER: Final = re.compile(r"(?<=[^{}/]):[^{}/]*(?=\})")  # `{id:int}`
+_CONVERTER: Final = lazy_pattern(r"(?<=[^{}/]):[^{}/]*(?=\})")  # `{id:int}`
 
 
 class RouteTracker:

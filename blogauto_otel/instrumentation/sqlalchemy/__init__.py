@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib import metadata, util
+from importlib import util
 from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard, guarded, log_once
 from blogauto_otel.instrumentation import Context, Report, State, conventions
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
+from blogauto_otel.instrumentation.patching import version_of
 from blogauto_otel.instrumentation.sqlalchemy import patches, pools, recorder
 from blogauto_otel.sdk import private
 
@@ -40,9 +41,10 @@ def instrument(context: Context) -> Report:
     """Record every statement from now on; SQLAlchemy is patched when the application imports it."""
     if context.settings.sqlalchemy == "off":
         return Report(NAME, State.OFF, "by BLOGAUTO_OTEL_SQLALCHEMY")
-    if "sqlalchemy" not in sys.modules and util.find_spec("sqlalchemy") is None:
+    is_there = "sqlalchemy" in sys.modules or util.find_spec("sqlalchemy") is not None
+    version = version_of("sqlalchemy") if is_there else None
+    if version is None:
         return Report(NAME, State.MISSING, "SQLAlchemy is not installed")
-    version = _version()
     if context.settings.sqlalchemy == "contrib":
         refusal = _switch_contrib_on(context)
         if refusal is None:
@@ -80,11 +82,6 @@ def _instrument(context: Context, version: str) -> Report:
     else:
         _patch_when_imported()
     return Report(NAME, State.ON, f"SQLAlchemy {version}")
-
-
-def _version() -> str:
-    imported = getattr(sys.modules.get("sqlalchemy"), "__version__", None)
-    return str(imported or metadata.version("sqlalchemy"))
 
 
 def _patch_when_imported() -> None:

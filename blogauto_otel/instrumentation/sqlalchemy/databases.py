@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
 from blogauto_otel.otlp.spans import SpanTemplate

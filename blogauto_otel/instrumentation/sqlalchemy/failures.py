@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import guard
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.api.text import module_name, safe_text, type_name
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
 
@@ -16,7 +17,7 @@ MAX_MESSAGE: Final = 256
 
 # The ways in which databases quote a value in a message. A quoted value may contain quotes, so it ends at the last one
 # of the line; one that was cut has none.
-_QUOTED_VALUES: Final = re.compile(
+_QUOTED_VALUES: Final = lazy_pattern(
     r"""
     (?<!\w)'(?:.*'(?!\w)|.*\Z)
     | (?:(?<=value\ )|(?<=:\ ))"(?:.*"|.*\Z)
@@ -25,7 +26,7 @@ _QUOTED_VALUES: Final = re.compile(
     re.VERBOSE,
 )
 # SQLSTATE, or a number as Oracle writes it.
-_CODE: Final = re.compile(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
+_CODE: Final = lazy_pattern(r"[A-Z0-9]{5}|[A-Z]{3}-\d+")
 
 
 def error_attributes(error: BaseException) -> Attributes:

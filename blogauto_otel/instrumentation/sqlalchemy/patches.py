@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel import _process
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel.instrumentation.patching import hide_from_find_caller
 from blogauto_otel.instrumentation.sqlalchemy import pools, recorder

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import dropwhile
 from typing import Final
 
+from blogauto_otel._dataclass import dataclass
+from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.sql import double_quoted
 
 # The semantic conventions' limit of db.query.summary; it is cut between targets.
@@ -145,9 +147,9 @@ class QuerySummary:
 
 
 _PART: Final = r'(?:"[^"]*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)|[^\W\d][\w$#]*)'
-_WORDS: Final = re.compile(rf"{_PART}(?:\s?\.\s?{_PART})*|[(),;]")
-_PLAIN_NAME: Final = re.compile(r"[\w$#.]+")
-_OPERATION: Final = re.compile(r"[A-Z]{2,20}")
+_WORDS: Final = lazy_pattern(rf"{_PART}(?:\s?\.\s?{_PART})*|[(),;]")
+_PLAIN_NAME: Final = lazy_pattern(r"[\w$#.]+")
+_OPERATION: Final = lazy_pattern(r"[A-Z]{2,20}")
 
 _VERBS: Final = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"})
 _NOT_A_VERB_AFTER: Final = frozenset(

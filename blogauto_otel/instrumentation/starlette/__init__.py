@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import metadata, util
+from importlib import util
 
 from blogauto_otel.instrumentation import Context
+from blogauto_otel.instrumentation.patching import version_of
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.routes import use_resolver
 from blogauto_otel.instrumentation.starlette import other_telemetry, patches
@@ -60,7 +61,6 @@ def uninstrument() -> None:
 
 def _versions() -> Iterator[str]:
     for name in ("FastAPI", "Starlette"):
-        try:
-            yield f"{name} {metadata.version(name.lower())}"
-        except metadata.PackageNotFoundError:
-            continue
+        version = version_of(name.lower())
+        if version is not None:
+            yield f"{name} {version}"

@@ -11,14 +11,14 @@ import functools
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
 from blogauto_otel import _process
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel.api.context import SCOPE
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.server.middleware import wrap_asgi_call
 from blogauto_otel.instrumentation.server.request import Request, current

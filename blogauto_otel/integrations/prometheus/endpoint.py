@@ -9,16 +9,14 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import MetricsData
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import swallow
 from blogauto_otel._threads import start_thread
 from blogauto_otel.instrumentation.server.peers import Peers
-from blogauto_otel.integrations.prometheus import text
-from blogauto_otel.integrations.prometheus.families import families_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -91,6 +89,8 @@ class MetricsEndpoint:
                 return UNAUTHORIZED
             if scope["method"] not in {"GET", "HEAD"}:
                 return METHOD_NOT_ALLOWED
+            from blogauto_otel.integrations.prometheus import text  # at the first scrape
+
             wanted = text.chosen_format(headers.get(b"accept", ""))
             return await self._renderings.of(wanted, text.accepts_gzip(headers.get(b"accept-encoding", "")))
         except (asyncio.TimeoutError, TimeoutError):
@@ -111,6 +111,9 @@ class MetricsEndpoint:
         return is_right and scheme.lower() == "bearer"
 
     def _render(self, content_type: str, compress: bool) -> ScrapeResponse:
+        from blogauto_otel.integrations.prometheus import text
+        from blogauto_otel.integrations.prometheus.families import families_of
+
         body = text.render(families_of(self._collect()), content_type)
         if not compress:
             return ScrapeResponse(200, body, content_type)

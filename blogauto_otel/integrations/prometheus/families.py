@@ -7,7 +7,7 @@ import math
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from opentelemetry.sdk.metrics import Exemplar
@@ -22,6 +22,7 @@ from opentelemetry.sdk.metrics.export import (
     Sum,
 )
 
+from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.prometheus_names import label_name, metric_name
 

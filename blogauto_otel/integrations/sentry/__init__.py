@@ -25,7 +25,7 @@ from blogauto_otel._guard import guard
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.instrumentation import Context, Report, State
-from blogauto_otel.instrumentation.patching import when_imported
+from blogauto_otel.instrumentation.import_hooks import when_imported
 
 if TYPE_CHECKING:
     from blogauto_otel.integrations.sentry.linking import SentryLink

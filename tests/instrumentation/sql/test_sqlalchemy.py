@@ -767,10 +767,10 @@ def test_without_sqlalchemy_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_sqlalchemy_too_old_or_too_new_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlalchemy, "_version", lambda: "1.4.54")
+    monkeypatch.setattr(sqlalchemy, "version_of", lambda _: "1.4.54")
     report = sqlalchemy.instrument(Recording().context)
     assert (report.state, report.detail) == (State.WRONG_VERSION, "SQLAlchemy 1.4.54; 2.0 or later is needed")
-    monkeypatch.setattr(sqlalchemy, "_version", lambda: "3.0.0")
+    monkeypatch.setattr(sqlalchemy, "version_of", lambda _: "3.0.0")
     monkeypatch.setitem(sys.modules, "sqlalchemy.engine.base", ModuleType("changed"))
     report = sqlalchemy.instrument(Recording().context)
     assert report.state is State.WRONG_VERSION
