@@ -22,7 +22,7 @@ from blogauto_otel.errors import NotInstalledError
 from blogauto_otel.redaction import Redactor, build_redactor
 
 INSTANCE_ID: Final = "service.instance.id"
-
+POD_UID: Final = "k8s.pod.uid"
 
 DETECTOR_SECONDS: Final = 2.0  # for all detectors together
 _GROUP: Final = "opentelemetry_resource_detector"
@@ -41,7 +41,8 @@ def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> R
         redactor: Redacts the user's attributes; by default the one that the settings describe.
     """
     redactor = build_redactor(settings) if redactor is None else redactor
-    given = {**_from_detectors(settings), INSTANCE_ID: str(uuid.uuid4()), **settings.resource_attributes}
+    found = {**_from_detectors(settings), **settings.resource_attributes}
+    given = {INSTANCE_ID: _instance_id(found), **found}
     own = {key: redactor.value(key, value) for key, value in given.items()}
     redaction = {} if settings.redact else {semconv.REDACTION: "off"}
     return _resource({**_detected(), **own, **redaction, **_decided(settings)})
@@ -77,11 +78,19 @@ def _from_detectors(settings: Settings) -> Mapping[str, Any]:
 def child_resource(resource: Resource, settings: Settings) -> Resource:
     """Describe a forked child, whose time series need a `service.instance.id` of their own.
 
-    The process id is appended to an id of the user; a generated id is replaced.
+    The process id is appended to an id of the user; any other id is generated again.
     """
     own = settings.resource_attributes.get(INSTANCE_ID)
-    instance = f"{own}-{os.getpid()}" if own else str(uuid.uuid4())
+    instance = f"{own}-{os.getpid()}" if own else _instance_id(resource.attributes)
     return _resource({**resource.attributes, "process.pid": os.getpid(), INSTANCE_ID: instance})
+
+
+def _instance_id(attributes: Mapping[str, Any]) -> str:
+    """The pod's uid in Kubernetes, with the process id unless this is the container's first process; else a random id."""
+    pod = attributes.get(POD_UID)
+    if not pod:
+        return str(uuid.uuid4())
+    return str(pod) if os.getpid() == 1 else f"{pod}-{os.getpid()}"
 
 
 def _resource(attributes: Mapping[str, Any]) -> Resource:

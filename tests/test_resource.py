@@ -110,6 +110,29 @@ def test_children_of_a_named_instance_carry_its_name_and_their_process_id() -> N
     assert os.read(read, 200).decode() == f"pod-7-{pid} {pid}"
 
 
+POD = "8f0d7a4e-3c1b-4a55-9d0a-1f6f1c9f2a11"
+
+
+def test_in_a_pod_the_first_process_of_the_container_is_the_pod_and_others_add_their_process_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_pod = f"k8s.pod.uid={POD}"
+    assert described(OTEL_RESOURCE_ATTRIBUTES=in_pod)["service.instance.id"] == f"{POD}-{os.getpid()}"
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert described(OTEL_RESOURCE_ATTRIBUTES=in_pod)["service.instance.id"] == POD
+    named = described(OTEL_RESOURCE_ATTRIBUTES=f"{in_pod},service.instance.id=shop-0")
+    assert named["service.instance.id"] == "shop-0", "what the user says wins"
+
+
+def test_a_forked_child_in_a_pod_adds_its_process_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(resource_attributes={"k8s.pod.uid": POD})
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent = resource.build_resource(settings)
+    monkeypatch.setattr(os, "getpid", lambda: 42)
+    child = resource.child_resource(parent, settings)
+    assert (parent.attributes["service.instance.id"], child.attributes["service.instance.id"]) == (POD, f"{POD}-42")
+
+
 @pytest.mark.quiet_guard
 def test_a_host_without_a_name_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> str:
