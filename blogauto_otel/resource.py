@@ -86,7 +86,7 @@ def child_resource(resource: Resource, settings: Settings) -> Resource:
 
 
 def _instance_id(attributes: Mapping[str, Any]) -> str:
-    """The pod's uid in Kubernetes, with the process id unless this is the container's first process; else a random id."""
+    """In Kubernetes the pod's uid, to which all but a container's first process add their process id; else a random id."""
     pod = attributes.get(POD_UID)
     if not pod:
         return str(uuid.uuid4())

@@ -67,7 +67,12 @@ def helm(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str
     with tempfile.TemporaryDirectory() as home:
         environment = {"HOME": home, "PATH": "/usr/bin:/bin", "KUBECONFIG": "/dev/null"}
         done = subprocess.run(
-            [program, *arguments], env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+            [program, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     if check and done.returncode:
         raise RuntimeError(done.stderr or done.stdout)

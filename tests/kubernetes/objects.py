@@ -13,7 +13,12 @@ from tools import kubernetes
 
 Object = dict[str, Any]
 EXAMPLE = kubernetes.FOLDER / "example-app.yaml"
-EVERYTHING = ("sampler.enabled=true", "podMonitor.enabled=true", "instrumentation.enabled=true", "instrumentation.image=init:1")
+EVERYTHING = (
+    "sampler.enabled=true",
+    "podMonitor.enabled=true",
+    "instrumentation.enabled=true",
+    "instrumentation.image=init:1",
+)
 
 
 def documents(*texts: str) -> list[Object]:
@@ -47,7 +52,9 @@ def pods(objects: Iterable[Object]) -> Iterator[tuple[str, Object]]:
             yield one["metadata"]["name"], one["spec"]["template"]
 
 
-def environment(container: Object, fields: Mapping[str, str], secrets: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    container: Object, fields: Mapping[str, str], secrets: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The variables of a container as the kubelet sets them.
 
     Args:

@@ -26,7 +26,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "everything": EVERYTHING,
     "a secret for TLS and tokens": ("gatewaySecret=otel-gateway",),
 }
-# The parts of two custom resources that the chart uses, by their published definitions: no schema of Kubernetes has them.
+# The parts of two custom resources that the chart uses, by their definitions: Kubernetes has no schemas of them.
 OWN = {"type": "object", "additionalProperties": False}
 CUSTOM: dict[str, dict[str, Any]] = {
     "PodMonitor": {
@@ -141,11 +141,18 @@ def test_each_collector_loads_the_files_of_this_repository_unchanged() -> None:
         for name, text in data.items():
             original = (build.ROOT / "collector" / name).read_bytes()
             assert hashlib.sha256(text.encode()).digest() == hashlib.sha256(original).digest(), name
-        arguments = next(template for name, template in pods(objects) if name == f"otel-{tier}")["spec"]["containers"][0]["args"]
+        arguments = next(template for name, template in pods(objects) if name == f"otel-{tier}")["spec"]["containers"][
+            0
+        ]["args"]
         loaded = re.findall(r"--config=file:/etc/otelcol/(\S+)", " ".join(arguments))
         assert loaded[0] == "base.yaml", "a later file wins"
         assert set(loaded) == set(data)
         assert len(yaml.safe_dump(data)) < 1_000_000, "a ConfigMap holds one MiB"
+
+
+def test_only_a_tier_that_redacts_gets_the_key() -> None:
+    keys = {name: "hmac-key" in str(template) for name, template in pods(chart(*EVERYTHING))}
+    assert keys == {"otel-agent": True, "otel-gateway": False, "otel-sampler": False}
 
 
 def test_a_changed_collector_file_starts_the_pods_again(tmp_path: Path) -> None:
@@ -210,7 +217,9 @@ def test_with_kafka_gateways_write_to_it_and_samplers_read_from_it(tmp_path: Pat
     shutil.copytree(kubernetes.CHART, with_kafka)
     for name in ("tier-kafka-out", "tier-kafka-in"):
         (with_kafka / "files" / f"{name}.yaml").write_text("service: {}\n")
-    templates = dict(pods(chart(*KAFKA, "kafka.env[0].name=BROKERS", "kafka.env[0].value=kafka:9092", folder=with_kafka)))
+    templates = dict(
+        pods(chart(*KAFKA, "kafka.env[0].name=BROKERS", "kafka.env[0].value=kafka:9092", folder=with_kafka))
+    )
     words = {name: " ".join(one["spec"]["containers"][0]["args"]) for name, one in templates.items()}
     assert re.findall(r"/etc/otelcol/(\S+)\.yaml", words["otel-gateway"]) == ["base", "tier-kafka-out"]
     assert "tier-kafka-in" in words["otel-sampler"]

@@ -35,7 +35,9 @@ def start(tier: str, tmp: Path, *settings: str, env: Mapping[str, str] | None = 
         (folder / name).write_text(text)
     ports = {name: free_port() for name in COLLECTOR_PORTS}
     given = environment(container, {}, {"hmac-key": TEST_KEY})
-    local = {name: value for name, value in collector_environment(tmp, ports).items() if name in given or "PORT" in name}
+    local = {
+        name: value for name, value in collector_environment(tmp, ports).items() if name in given or "PORT" in name
+    }
     command = [str(executable("otelcol")), *(word.replace("/etc/otelcol", str(folder)) for word in container["args"])]
     return Collector(command, ports=ports, env={**given, **local, **(env or {})}, tmp=tmp)
 

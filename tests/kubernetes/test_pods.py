@@ -34,7 +34,12 @@ def variables(folder: Path, endpoint: str) -> dict[str, str]:
     """Of the manifest, with folders and the address of this machine."""
     given = environment(pod()["containers"][0], FIELDS)
     database = {"BLOG_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'blog.db'}"}
-    return {**given, **database, "BLOGAUTO_OTEL_SPOOL_DIR": str(folder / "spool"), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    return {
+        **given,
+        **database,
+        "BLOGAUTO_OTEL_SPOOL_DIR": str(folder / "spool"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+    }
 
 
 def command(port: int) -> list[str]:
@@ -58,7 +63,7 @@ def test_telemetry_says_which_pod_it_is_from(tmp_path: Path) -> None:
     with Receiver() as receiver, container(tmp_path, receiver.url) as child:
         serve_one_request(child)
         child.terminate()
-        resource = receiver.wait_for(lambda found: found.resources and found.resources[0])
+        resource = receiver.wait_for(lambda found: found.resources)[0]
         assert resource["service.name"] == "blog"
         assert resource["k8s.pod.name"] == "blog-5b6f9d7c4-x2vqz"
         assert resource["k8s.pod.uid"] == UID

@@ -68,12 +68,17 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
     - {name: OTELCOL_LISTEN_HOST, value: {{ $values.listenHost | quote }}}
     - {name: OTELCOL_STORAGE_DIR, value: /var/lib/otelcol/queue}
     - {name: GOMEMLIMIT, value: {{ $tier.goMemLimit | quote }}}
+    {{- if has "process-redact" (include "otel.overlays" . | fromYamlArray) }}
     - {name: REDACTION_HMAC_KEY, valueFrom: {secretKeyRef: {name: {{ $values.redaction.existingSecret | quote }}, key: {{ $values.redaction.key | quote }}}}}
+    {{- end }}
+    {{- if eq .tier "agent" }}
     - {name: OTELCOL_NEXT_ENDPOINT, value: {{ printf "dns:///%s.%s.svc:4317" (include "otel.name" (dict "root" .root "tier" "gateway")) .root.Release.Namespace | quote }}}
+    {{- else }}
     - {name: SAMPLER_HOST, value: {{ printf "%s.%s.svc" (include "otel.name" (dict "root" .root "tier" "sampler")) .root.Release.Namespace | quote }}}
     - {name: JAEGER_OTLP_ENDPOINT, value: {{ $values.backends.jaeger | quote }}}
     - {name: PROMETHEUS_OTLP_ENDPOINT, value: {{ $values.backends.prometheus | quote }}}
     - {name: LOKI_OTLP_ENDPOINT, value: {{ $values.backends.loki | quote }}}
+    {{- end }}
     {{- if eq .tier "sampler" }}
     - {name: OTELCOL_SAMPLING_PERCENT, value: {{ $values.sampler.percent | quote }}}
     - {name: OTELCOL_SAMPLING_WAIT, value: {{ $values.sampler.wait | quote }}}
