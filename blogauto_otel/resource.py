@@ -86,7 +86,7 @@ def child_resource(resource: Resource, settings: Settings) -> Resource:
 
 
 def _instance_id(attributes: Mapping[str, Any]) -> str:
-    """In Kubernetes the pod's uid, to which all but a container's first process add their process id; else a random id."""
+    """In Kubernetes the pod's uid, with the process id unless that is 1; elsewhere a random id."""
     pod = attributes.get(POD_UID)
     if not pod:
         return str(uuid.uuid4())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -242,3 +243,20 @@ def test_values_that_cannot_work_are_refused_with_a_way_out(tmp_path: Path) -> N
     assert "there is no files/tier-kafka-out.yaml" in refusal(*KAFKA, folder=without)
     assert "kafka.enabled needs sampler.enabled" in refusal("kafka.enabled=true")
     assert "deploy/kubernetes/Dockerfile" in refusal("instrumentation.enabled=true")
+    assert "there is no files/export-jeager.yaml" in refusal("gateway.tracesOverlay=export-jeager")
+
+
+@pytest.mark.parametrize("setting", ["sampler.enable=true", "gateway.autoscaling.cpu=200", "backends.loki=loki:3100"])
+def test_a_misspelt_value_is_an_error(setting: str) -> None:
+    assert setting.partition("=")[0].rpartition(".")[2] in refusal(setting)
+
+
+def test_each_value_of_the_chart_is_in_its_schema_and_on_the_page() -> None:
+    values = yaml.safe_load((kubernetes.CHART / "values.yaml").read_text())
+    schema = json.loads((kubernetes.CHART / "values.schema.json").read_text())["properties"]
+    assert set(schema) == {*values, "global"}
+    for name, inner in values.items():
+        if isinstance(inner, dict):
+            assert set(schema[name]["properties"]) == set(inner), name
+    page = (build.ROOT / "docs" / "kubernetes.md").read_text()
+    assert [name for name in values if f"`{name}" not in page] == []
