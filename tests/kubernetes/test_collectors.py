@@ -20,6 +20,7 @@ from stack.processes import (
     start_collector,
 )
 from testkit import sending
+from testkit.processes import python, running
 from tests.kubernetes.objects import chart, environment, pick, pods
 
 pytestmark = pytest.mark.stack
@@ -86,3 +87,28 @@ def test_what_a_gateway_has_acknowledged_survives_its_end(tmp_path: Path) -> Non
             gateway.start()
             gateway.wait_ready()
             eventually(receiving.spans, lambda found: [span.name for span in found] == ["survivor"])
+
+
+APPLICATION = """
+import blogauto_otel
+from opentelemetry import trace
+telemetry = blogauto_otel.configure(console="off", strict=True)
+with trace.get_tracer("application").start_as_current_span("recorded while no gateway was there"):
+    pass
+telemetry.shutdown()
+"""
+IDLE = "import time, blogauto_otel; telemetry = blogauto_otel.configure(console='off'); time.sleep(60)"
+
+
+def test_what_an_agent_rejects_is_on_the_applications_volume_and_arrives_later(tmp_path: Path) -> None:
+    """Two containers of a pod, one after the other; the gateway comes in between."""
+    port = free_port()
+    with start("agent", tmp_path / "agent", env={"OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:{port}"}) as agent:
+        pod = {"OTEL_EXPORTER_OTLP_ENDPOINT": agent.endpoint, "BLOGAUTO_OTEL_SPOOL_DIR": str(tmp_path / "spool")}
+        with running(python("-c", APPLICATION), tmp_path / "first.log", **pod) as first:
+            assert first.wait() == 0
+        assert agent.total("otelcol_exporter_sent_spans_total") == 0
+        gateway = start_collector(("export-file",), tmp=tmp_path / "gateway", env={"OTELCOL_GRPC_PORT": str(port)})
+        with gateway, running(python("-c", IDLE), tmp_path / "second.log", **pod):
+            arrived = eventually(gateway.spans, bool)
+    assert [span.name for span in arrived] == ["recorded while no gateway was there"]
