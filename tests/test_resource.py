@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from blogauto_otel import config, plugins, resource
 from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError, NotInstalledError
+from testkit.processes import ROOT, environment, python
 
 
 def described(**environ: str) -> dict[str, object]:
@@ -131,6 +133,23 @@ def test_a_forked_child_in_a_pod_adds_its_process_id(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "getpid", lambda: 42)
     child = resource.child_resource(parent, settings)
     assert (parent.attributes["service.instance.id"], child.attributes["service.instance.id"]) == (POD, f"{POD}-42")
+
+
+def test_workers_that_a_server_spawns_with_one_environment_have_ids_of_their_own() -> None:
+    """As uvicorn's `--workers` does; the OpenTelemetry Operator sets one id for the container."""
+    script = (
+        "import multiprocessing; from tests.test_resource import instance_and_pid\n"
+        "worker = multiprocessing.get_context('spawn').Pool(1).apply(instance_and_pid)\n"
+        "print(worker, instance_and_pid())"
+    )
+    env = environment(OTEL_RESOURCE_ATTRIBUTES="service.instance.id=shop.blog-1.app")
+    done = subprocess.run(python("-c", script), env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    worker, worker_pid, parent, _ = done.stdout.split()
+    assert (worker, parent) == (f"shop.blog-1.app-{worker_pid}", "shop.blog-1.app")
+
+
+def instance_and_pid() -> str:
+    return f"{described(**os.environ)['service.instance.id']} {os.getpid()}"
 
 
 @pytest.mark.quiet_guard
