@@ -105,10 +105,10 @@ def test_what_an_agent_rejects_is_on_the_applications_volume_and_arrives_later(t
     port = free_port()
     with start("agent", tmp_path / "agent", env={"OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:{port}"}) as agent:
         pod = {"OTEL_EXPORTER_OTLP_ENDPOINT": agent.endpoint, "BLOGAUTO_OTEL_SPOOL_DIR": str(tmp_path / "spool")}
-        with running(python("-c", APPLICATION), tmp_path / "first.log", **pod) as first:
+        with running(python("-c", APPLICATION), tmp_path / "first.log", port=0, **pod) as first:
             assert first.wait() == 0
         assert agent.total("otelcol_exporter_sent_spans_total") == 0
         gateway = start_collector(("export-file",), tmp=tmp_path / "gateway", env={"OTELCOL_GRPC_PORT": str(port)})
-        with gateway, running(python("-c", IDLE), tmp_path / "second.log", **pod):
+        with gateway, running(python("-c", IDLE), tmp_path / "second.log", port=0, **pod):
             arrived = eventually(gateway.spans, bool)
     assert [span.name for span in arrived] == ["recorded while no gateway was there"]
