@@ -206,11 +206,37 @@ def test_each_tier_accepts_only_the_tier_before_it() -> None:
         assert "namespaceSelector" not in sender, "of this namespace"
 
 
-def test_with_samplers_gateways_send_each_trace_to_one_of_them() -> None:
-    for settings, overlay in (((), "export-jaeger"), (("sampler.enabled=true",), "tier-agent")):
-        (container,) = dict(pods(chart(*settings)))["otel-gateway"]["spec"]["containers"]
-        loaded = set(re.findall(r"/etc/otelcol/(\S+)\.yaml", " ".join(container["args"])))
-        assert loaded == {"base", overlay, "export-prometheus-otlp", "export-loki"}
+def loaded(template: Object) -> list[str]:
+    """The files that a Collector loads, in their order."""
+    return re.findall(r"/etc/otelcol/(\S+)\.yaml", " ".join(template["spec"]["containers"][0]["args"]))
+
+
+def variables(template: Object) -> dict[str, Any]:
+    """The variables of a Collector."""
+    return {one["name"]: one.get("value") for one in template["spec"]["containers"][0]["env"]}
+
+
+def test_samplers_get_the_traces_that_gateways_export_without_them() -> None:
+    without, with_samplers = dict(pods(chart())), dict(pods(chart("sampler.enabled=true")))
+    assert "export-jaeger" in loaded(without["otel-gateway"])
+    assert "export-jaeger" not in loaded(with_samplers["otel-gateway"])
+    assert "SAMPLER_HOST" in "".join(texts(with_samplers["otel-gateway"]))
+    assert loaded(with_samplers["otel-sampler"])[:2] == ["base", "process-sampling"]
+    assert "export-jaeger" in loaded(with_samplers["otel-sampler"])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_an_agent_sends_to_the_gateways(variant: str) -> None:
+    """A gateway that sends to gateways would send in circles."""
+    senders = {
+        name for name, template in pods(chart(*VARIANTS[variant])) if "OTELCOL_NEXT_" in "".join(texts(template))
+    }
+    assert senders == {"otel-agent"}
+
+
+def texts(template: Object) -> list[str]:
+    """The files that a Collector loads, as they are."""
+    return [(build.ROOT / "collector" / f"{name}.yaml").read_text() for name in loaded(template)]
 
 
 def test_with_kafka_gateways_write_to_it_and_samplers_read_from_it(tmp_path: Path) -> None:
@@ -218,15 +244,15 @@ def test_with_kafka_gateways_write_to_it_and_samplers_read_from_it(tmp_path: Pat
     shutil.copytree(kubernetes.CHART, with_kafka)
     for name in ("tier-kafka-out", "tier-kafka-in"):
         (with_kafka / "files" / f"{name}.yaml").write_text("service: {}\n")
-    templates = dict(
-        pods(chart(*KAFKA, "kafka.env[0].name=BROKERS", "kafka.env[0].value=kafka:9092", folder=with_kafka))
-    )
-    words = {name: " ".join(one["spec"]["containers"][0]["args"]) for name, one in templates.items()}
-    assert re.findall(r"/etc/otelcol/(\S+)\.yaml", words["otel-gateway"]) == ["base", "tier-kafka-out"]
-    assert "tier-kafka-in" in words["otel-sampler"]
-    assert "export-prometheus-otlp" in words["otel-sampler"], "every signal comes out of Kafka there"
-    assert "kafka" not in words["otel-agent"]
-    assert {"name": "BROKERS", "value": "kafka:9092"} in templates["otel-gateway"]["spec"]["containers"][0]["env"]
+    objects = chart(*KAFKA, "kafka.brokers=kafka:9093", "kafka.port=9093", folder=with_kafka)
+    templates = dict(pods(objects))
+    assert loaded(templates["otel-gateway"]) == ["base", "tier-kafka-out"]
+    assert loaded(templates["otel-sampler"])[:2] == ["base", "tier-kafka-in"]
+    assert "export-prometheus-otlp" in loaded(templates["otel-sampler"]), "every signal comes out of Kafka there"
+    brokers = {name: variables(template).get("KAFKA_BROKERS") for name, template in templates.items()}
+    assert brokers == {"otel-agent": None, "otel-gateway": "kafka:9093", "otel-sampler": "kafka:9093"}
+    for name in ("otel-gateway", "otel-sampler"):
+        assert {"protocol": "TCP", "port": 9093} in pick(objects, "NetworkPolicy", name)["spec"]["egress"][-1]["ports"]
 
 
 def refusal(*settings: str, folder: Path = kubernetes.CHART) -> str:
@@ -243,7 +269,7 @@ def test_values_that_cannot_work_are_refused_with_a_way_out(tmp_path: Path) -> N
     assert "there is no files/tier-kafka-out.yaml" in refusal(*KAFKA, folder=without)
     assert "kafka.enabled needs sampler.enabled" in refusal("kafka.enabled=true")
     assert "deploy/kubernetes/Dockerfile" in refusal("instrumentation.enabled=true")
-    assert "there is no files/export-jeager.yaml" in refusal("gateway.tracesOverlay=export-jeager")
+    assert "there is no files/export-jeager.yaml" in refusal("gateway.overlays={export-jeager}")
 
 
 @pytest.mark.parametrize("setting", ["sampler.enable=true", "gateway.autoscaling.cpu=200", "backends.loki=loki:3100"])

@@ -20,18 +20,12 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{- define "otel.overlays" -}}
 {{- $values := .root.Values -}}
 {{- if and $values.kafka.enabled (not $values.sampler.enabled) }}{{ fail "kafka.enabled needs sampler.enabled: samplers read from Kafka" }}{{ end -}}
-{{- $overlays := (index $values .tier).overlays -}}
-{{- if eq .tier "gateway" -}}
-  {{- if $values.kafka.enabled -}}
-    {{- $overlays = list $values.kafka.outOverlay -}}
-  {{- else if $values.sampler.enabled -}}
-    {{- $overlays = prepend $overlays $values.gateway.samplersOverlay -}}
-  {{- else -}}
-    {{- $overlays = prepend $overlays $values.gateway.tracesOverlay -}}
-  {{- end -}}
-{{- end -}}
-{{- if and (eq .tier "sampler") $values.kafka.enabled -}}
-  {{- $overlays = concat (list $values.kafka.inOverlay) $overlays $values.gateway.overlays -}}
+{{- $tier := index $values .tier -}}
+{{- $overlays := $tier.overlays -}}
+{{- if and $values.kafka.enabled (ne .tier "agent") -}}
+  {{- $overlays = $tier.overlaysWithKafka -}}
+{{- else if and $values.sampler.enabled (eq .tier "gateway") -}}
+  {{- $overlays = $tier.overlaysWithSamplers -}}
 {{- end -}}
 {{- toYaml $overlays -}}
 {{- end -}}
@@ -83,7 +77,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
     - {name: OTELCOL_SAMPLING_PERCENT, value: {{ $values.sampler.percent | quote }}}
     - {name: OTELCOL_SAMPLING_WAIT, value: {{ $values.sampler.wait | quote }}}
     {{- end }}
-    {{- if $values.kafka.enabled }}
+    {{- if and $values.kafka.enabled (ne .tier "agent") }}
+    - {name: KAFKA_BROKERS, value: {{ $values.kafka.brokers | quote }}}
     {{- with $values.kafka.env }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
