@@ -42,11 +42,25 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "RUN ./install.sh . /out" in DOCKERFILE
     folder = tmp_path_factory.mktemp("image")
     source = tmp_path_factory.mktemp("source")
-    for name in re.findall(r"^COPY ([\w. /]+?) \./", DOCKERFILE, re.MULTILINE)[0].split():
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "blogauto_otel", source / "blogauto_otel", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, target in copied():
+        copy(ROOT / name, source / target)
     subprocess.run([str(SCRIPT), str(source), str(folder)], check=True, env={**environment(), "PYTHON": sys.executable})
     return folder
+
+
+def copied() -> list[tuple[str, str]]:
+    """What the Dockerfile copies from the checkout, and where to."""
+    lines = re.findall(r"^COPY (?!--from)(.+) (\S+)$", DOCKERFILE, re.MULTILINE)
+    return [(name, target) for names, target in lines for name in names.split()]
+
+
+def copy(path: Path, target: Path) -> None:
+    """As the Dockerfile's COPY: the content of a folder, or a file."""
+    if path.is_dir():
+        shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    else:
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
 
 
 def inject(image: Path, pod: Path, *, platform: str = "glibc", existing: str = "") -> dict[str, str]:
@@ -137,3 +151,10 @@ def test_the_instrumentation_names_the_agents_service_by_http() -> None:
     service = pick(rendered, "Service", "otel-agent")
     assert instrumentation["spec"]["exporter"]["endpoint"] == "http://otel-agent.observability.svc:4318"
     assert {"port": 4318}.items() <= next(one for one in service["spec"]["ports"] if one["name"] == "otlp-http").items()
+
+
+def test_the_image_copies_files_that_dockerignore_admits() -> None:
+    admitted = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for name, _ in copied():
+        assert (ROOT / name).exists(), name
+        assert {name, name.split("/")[0]} & {*admitted}, name
