@@ -68,6 +68,10 @@ boards: $(VENV)/.installed ## generate and verify boards, rules and runbooks (pi
 page: ## build the page of blogauto-otel dev from its sources (Node 20; pictures: python -m tools.inspector_pictures)
 	cd inspector-page && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent types && npm run --silent build
 
+.PHONY: chart
+chart: $(VENV)/.installed ## copy collector/ into the Helm chart, and render it as plain files (Go 1.26; builds Helm once)
+	$(BIN)/python -m tools.kubernetes
+
 .PHONY: bench
 bench: $(VENV)/.installed ## measure request, SQL, log, import and exit costs as ratios to stock OpenTelemetry
 	$(BIN)/python -m benchmarks

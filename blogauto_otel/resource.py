@@ -22,7 +22,8 @@ from blogauto_otel.errors import NotInstalledError
 from blogauto_otel.redaction import Redactor, build_redactor
 
 INSTANCE_ID: Final = "service.instance.id"
-
+POD_UID: Final = "k8s.pod.uid"
+_SPAWNED: Final = "--multiprocessing-fork"  # an argument of the processes that `multiprocessing` spawns
 
 DETECTOR_SECONDS: Final = 2.0  # for all detectors together
 _GROUP: Final = "opentelemetry_resource_detector"
@@ -41,7 +42,8 @@ def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> R
         redactor: Redacts the user's attributes; by default the one that the settings describe.
     """
     redactor = build_redactor(settings) if redactor is None else redactor
-    given = {**_from_detectors(settings), INSTANCE_ID: str(uuid.uuid4()), **settings.resource_attributes}
+    found = {**_from_detectors(settings), **settings.resource_attributes}
+    given = {**found, INSTANCE_ID: _instance_id(found)}
     own = {key: redactor.value(key, value) for key, value in given.items()}
     redaction = {} if settings.redact else {semconv.REDACTION: "off"}
     return _resource({**_detected(), **own, **redaction, **_decided(settings)})
@@ -77,11 +79,26 @@ def _from_detectors(settings: Settings) -> Mapping[str, Any]:
 def child_resource(resource: Resource, settings: Settings) -> Resource:
     """Describe a forked child, whose time series need a `service.instance.id` of their own.
 
-    The process id is appended to an id of the user; a generated id is replaced.
+    The process id is appended to an id of the user; any other id is generated again.
     """
     own = settings.resource_attributes.get(INSTANCE_ID)
-    instance = f"{own}-{os.getpid()}" if own else str(uuid.uuid4())
+    generated = {key: value for key, value in resource.attributes.items() if key != INSTANCE_ID}
+    instance = f"{own}-{os.getpid()}" if own else _instance_id(generated)
     return _resource({**resource.attributes, "process.pid": os.getpid(), INSTANCE_ID: instance})
+
+
+def _instance_id(attributes: Mapping[str, Any]) -> str:
+    """The id that the attributes have, else in Kubernetes the pod's uid, else a random id.
+
+    A process id follows where several processes would have one id: in workers that a server spawns, which inherit the
+    user's id by the environment, and in all processes of a container but the first, which have the uid of one pod.
+    """
+    own, pod = attributes.get(INSTANCE_ID), attributes.get(POD_UID)
+    if own:
+        return f"{own}-{os.getpid()}" if _SPAWNED in sys.orig_argv else str(own)
+    if pod:
+        return str(pod) if os.getpid() == 1 else f"{pod}-{os.getpid()}"
+    return str(uuid.uuid4())
 
 
 def _resource(attributes: Mapping[str, Any]) -> Resource:

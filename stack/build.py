@@ -171,6 +171,15 @@ COMPOSE_CONFIG = Program(
     cold_minutes="1",
 )
 
+# Renders and checks the chart of deploy/kubernetes/ in the tests.
+HELM = Program(
+    name="helm",
+    version="4.3.1",
+    source=Module("helm.sh/helm/v4@v4.3.1", "h1:UndCoLe9UPmNoL7IvWzaUXveL7T5t/ijoorEmgJdI9g="),
+    packages={"helm": "./cmd/helm"},
+    cold_minutes="4",
+)
+
 
 def cache_root() -> Path:
     """The folder of the built programs: `BLOGAUTO_OTEL_STACK_CACHE`, else the user's cache directory."""
@@ -376,8 +385,8 @@ def _locked(target: Path) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the named programs (all by default); 1 with one message on failure."""
-    # With Docker instead of Go, `docker compose config` replaces the last.
-    programs = [*PROGRAMS, *([COMPOSE_CONFIG] if go_problem() is None else [])]
+    # With Docker instead of Go, `docker compose config` replaces COMPOSE_CONFIG; Helm is on PATH or missing.
+    programs = [*PROGRAMS, *([COMPOSE_CONFIG, HELM] if go_problem() is None else [])]
     known = {program.name: program for program in programs}
     parser = argparse.ArgumentParser(description="Build the real programs of the stack into a cache.")
     parser.add_argument("program", nargs="*", help=f"by default all: {', '.join(known)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from blogauto_otel import config, plugins, resource
 from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError, NotInstalledError
+from testkit.processes import ROOT, environment, python
 
 
 def described(**environ: str) -> dict[str, object]:
@@ -108,6 +110,46 @@ def test_children_of_a_named_instance_carry_its_name_and_their_process_id() -> N
         os._exit(0)
     os.waitpid(pid, 0)
     assert os.read(read, 200).decode() == f"pod-7-{pid} {pid}"
+
+
+POD = "8f0d7a4e-3c1b-4a55-9d0a-1f6f1c9f2a11"
+
+
+def test_in_a_pod_the_first_process_of_the_container_is_the_pod_and_others_add_their_process_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_pod = f"k8s.pod.uid={POD}"
+    assert described(OTEL_RESOURCE_ATTRIBUTES=in_pod)["service.instance.id"] == f"{POD}-{os.getpid()}"
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    assert described(OTEL_RESOURCE_ATTRIBUTES=in_pod)["service.instance.id"] == POD
+    named = described(OTEL_RESOURCE_ATTRIBUTES=f"{in_pod},service.instance.id=shop-0")
+    assert named["service.instance.id"] == "shop-0", "what the user says wins"
+
+
+def test_a_forked_child_in_a_pod_adds_its_process_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(resource_attributes={"k8s.pod.uid": POD})
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent = resource.build_resource(settings)
+    monkeypatch.setattr(os, "getpid", lambda: 42)
+    child = resource.child_resource(parent, settings)
+    assert (parent.attributes["service.instance.id"], child.attributes["service.instance.id"]) == (POD, f"{POD}-42")
+
+
+def test_workers_that_a_server_spawns_with_one_environment_have_ids_of_their_own() -> None:
+    """As uvicorn's `--workers` does; the OpenTelemetry Operator sets one id for the container."""
+    script = (
+        "import multiprocessing; from tests.test_resource import instance_and_pid\n"
+        "worker = multiprocessing.get_context('spawn').Pool(1).apply(instance_and_pid)\n"
+        "print(worker, instance_and_pid())"
+    )
+    env = environment(OTEL_RESOURCE_ATTRIBUTES="service.instance.id=shop.blog-1.app")
+    done = subprocess.run(python("-c", script), env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    worker, worker_pid, parent, _ = done.stdout.split()
+    assert (worker, parent) == (f"shop.blog-1.app-{worker_pid}", "shop.blog-1.app")
+
+
+def instance_and_pid() -> str:
+    return f"{described(**os.environ)['service.instance.id']} {os.getpid()}"
 
 
 @pytest.mark.quiet_guard
