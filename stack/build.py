@@ -329,7 +329,7 @@ def _download(program: Program, source: Jars, work: Path, report: Report) -> Non
         )
     report(f"downloading with Maven (about {program.cold_minutes} min)")
     library = work / "bin" / "lib"
-    pom = shutil.copy(source.folder / "pom.xml", work)
+    pom = str(shutil.copy(source.folder / "pom.xml", work))
     command = ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={library}"]
     _run(program.name, [*command, "-DincludeScope=runtime"], work, os.environ)
     compare(library, source.folder / "jars.sha256")
