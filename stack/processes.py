@@ -182,7 +182,7 @@ def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> 
         "PROMETHEUS_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
         "SENTRY_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/1/integration/otlp",
         "SENTRY_PUBLIC_KEY": "public",
-        "GATEWAY_OTLP_ENDPOINT": f"{LOOPBACK}:9",
+        "OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:9",
         "KAFKA_BROKERS": f"{LOOPBACK}:9",
         "SAMPLER_HOST": LOOPBACK,
         "SAMPLER_PORT": "9",

@@ -41,7 +41,7 @@ def sender(gateway: Collector, folder: Path, tmp: Path, overlay: str = "tier-age
     """A Collector with everything that it needs to send to `gateway`, except for the changes."""
     port = str(gateway.ports["GRPC"])
     env = {
-        "GATEWAY_OTLP_ENDPOINT": f"127.0.0.1:{port}",
+        "OTELCOL_NEXT_ENDPOINT": f"127.0.0.1:{port}",
         "SAMPLER_PORT": port,
         "TIER_INSECURE": "false",
         "TIER_CA_FILE": str(folder / "authority.pem"),
