@@ -72,3 +72,11 @@ def test_a_collector_that_reads_with_a_new_group_gets_all_that_is_stored(
     env = {"KAFKA_BROKERS": topology.brokers[0].address, "KAFKA_GROUP": "second"}
     with start_collector(("tier-kafka-in", "export-file"), tmp=tmp_path, env=env) as second:
         eventually(lambda: items_of(second).contains(result.sent), timeout=90.0, what="all items in a second group")
+
+
+def test_a_gateway_takes_over_the_partitions_of_one_that_is_gone(topology: Topology, result: Result) -> None:
+    """The last test: the second gateway is not started again."""
+    topology.gateways[1].kill()
+    with Sender(topology.agent.endpoint) as sender:
+        eventually(lambda: len(sender.sent.spans) > 200)
+    eventually(lambda: topology.missing(sender.sent), lambda missing: not any(missing), timeout=120.0)
