@@ -66,12 +66,34 @@ def test_a_record_that_is_no_otlp_is_counted_and_delays_nothing(
     assert any("unmarshal" in gateway.output for gateway in topology.gateways), "and it is logged"
 
 
+def test_the_lag_of_each_partition_is_a_metric(topology: Topology, result: Result) -> None:
+    lags = [
+        sample
+        for gateway in topology.gateways
+        for sample in gateway.figures()
+        if sample.labels["__name__"] == "otelcol_kafka_receiver_offset_lag_ratio"
+    ]
+    assert {sample.labels["topic"] for sample in lags} == {"otlp_spans", "otlp_metrics", "otlp_logs"}
+    assert all(sample.value <= 1 for sample in lags), "everything has been read"
+
+
 def test_a_collector_that_reads_with_a_new_group_gets_all_that_is_stored(
     topology: Topology, result: Result, tmp_path: Path
 ) -> None:
     env = {"KAFKA_BROKERS": topology.brokers[0].address, "KAFKA_GROUP": "second"}
     with start_collector(("tier-kafka-in", "export-file"), tmp=tmp_path, env=env) as second:
         eventually(lambda: items_of(second).contains(result.sent), timeout=90.0, what="all items in a second group")
+
+
+def test_what_is_stored_in_kafka_is_compressed(topology: Topology, result: Result) -> None:
+    spans = [sending.span(attributes=sending.SERVER_ATTRIBUTES) for _ in range(500)]
+    assert sending.post(topology.agent.endpoint, sending.traces(spans)) == 200
+    name = "otelcol_kafka_exporter_bytes_total"
+    stored = eventually(lambda: topology.agent.total(name, topic="otlp_spans", compression_codec="zstd"))
+    plain = topology.agent.total(
+        "otelcol_kafka_exporter_bytes_uncompressed_bytes_total", topic="otlp_spans", compression_codec="zstd"
+    )
+    assert stored < plain / 2
 
 
 def test_a_gateway_takes_over_the_partitions_of_one_that_is_gone(topology: Topology, result: Result) -> None:
