@@ -28,7 +28,7 @@ stack-demo: $(VENV)/.installed ## the same through the Collector, Prometheus and
 	$(BIN)/python -m examples.stack_demo $(ARGS)
 
 .PHONY: stack
-stack: ## build the Collector, Prometheus, Alertmanager and Jaeger (Go 1.26; minutes, once)
+stack: ## build the Collector, Prometheus, Alertmanager, Jaeger (Go 1.26) and a Kafka broker (Java 17, Maven): minutes, once
 	$(PYTHON) stack/build.py
 
 .PHONY: check
@@ -79,6 +79,10 @@ bench: $(VENV)/.installed ## measure request, SQL, log, import and exit costs as
 .PHONY: soak
 soak: $(VENV)/.installed ## run 20 minutes of load while the Collector fails, workers restart, children fork (ARGS="--minutes 1" to try)
 	$(BIN)/python -m benchmarks soak $(ARGS)
+
+.PHONY: scale
+scale: $(VENV)/.installed ## agent, Kafka, gateways and samplers on this machine: sent = received through kills (Java 17, Maven)
+	$(BIN)/python -m tests.scale $(ARGS)
 
 .PHONY: redaction-rates
 redaction-rates: $(VENV)/.installed ## how many secrets are missed and how many clean texts are cut (ARGS="--collector --list")

@@ -1,4 +1,4 @@
-"""Build the real programs: Collector, Prometheus, Alertmanager and Jaeger, once, from Go modules into a cache.
+"""Build the real programs once into a cache: Collector, Prometheus, Alertmanager, Jaeger (Go), a Kafka broker (Maven).
 
 `python stack/build.py` builds what is missing and prints where it is. Each program is keyed by the hash of its manifest
 (sources or module checksum, pins, edits, flags): a changed pin causes a rebuild. Concurrent runs are safe. Without Go,
@@ -29,6 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = ROOT / "docker-compose.yml"
 MINIMUM_GO = (1, 26)
+MINIMUM_JAVA = 17
 Report = Callable[[str], None]
 
 
@@ -57,13 +58,20 @@ class Module:
 
 
 @dataclass(frozen=True)
+class Jars:
+    """Published Java archives that one script runs: the dependencies of a pom.xml, compared with jars.sha256."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Program:
     """A program: its sources and executables."""
 
     name: str
     version: str
-    source: Path | Module
-    packages: Mapping[str, str]  # executable -> Go package
+    source: Path | Module | Jars
+    packages: Mapping[str, str]  # executable -> Go package; of Jars: script -> file in their folder
     service: str = ""  # of docker-compose.yml, whose image holds the same program
     in_image: Mapping[str, str] = field(default_factory=dict)  # executable -> path in that image
     tags: str = ""
@@ -179,6 +187,14 @@ HELM = Program(
     packages={"helm": "./cmd/helm"},
     cold_minutes="4",
 )
+# Only tests of the Kafka overlays need it: no service of docker-compose.yml is a broker.
+KAFKA = Program(
+    name="kafka",
+    version="4.1.1",
+    source=Jars(ROOT / "stack" / "kafka"),
+    packages={"kafka": "kafka.sh"},
+    cold_minutes="1",
+)
 
 
 def cache_root() -> Path:
@@ -193,12 +209,12 @@ def cache_root() -> Path:
 def manifest_hash(program: Program) -> str:
     """Twelve hex digits over everything that determines the executables, except the Go release."""
     source = program.source
-    folder = source if isinstance(source, Path) else source.pins
+    folder = source if isinstance(source, Path) else source.folder if isinstance(source, Jars) else source.pins
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()) if folder else ():
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     fixed = (
-        () if isinstance(source, Path) else (source.path, source.checksum, source.edits, sorted(source.added.items()))
+        (source.path, source.checksum, source.edits, sorted(source.added.items())) if isinstance(source, Module) else ()
     )
     digest.update(repr((sorted(program.packages.items()), program.tags, fixed)).encode())
     digest.update(f"{platform.system()} {platform.machine()}".encode())
@@ -248,6 +264,9 @@ def _provision(program: Program, target: Path, report: Report) -> str:
 
 
 def _obtain(program: Program, work: Path, report: Report) -> str:
+    if isinstance(program.source, Jars):
+        _download(program, program.source, work, report)
+        return "downloaded"
     problem = go_problem()
     if problem is None:
         report(f"building with Go (about {program.cold_minutes} min when the module cache is cold)")
@@ -275,6 +294,20 @@ def go_problem() -> str | None:
     return None
 
 
+def java_problem() -> str | None:
+    """Why the jars cannot be had or run here, or None."""
+    if shutil.which("mvn") is None:
+        return "Maven is not installed"
+    try:
+        said = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr
+    except (OSError, subprocess.CalledProcessError):
+        return "Java is not installed"
+    match = re.search(r'version "(\d+)', said)
+    if match is None or int(match[1]) < MINIMUM_JAVA:
+        return f"Java is too old ({said.splitlines()[0]})"
+    return None
+
+
 def docker_serves() -> bool:
     """Whether a Docker engine answers, and its Linux programs run on this machine."""
     if platform.system() != "Linux" or shutil.which("docker") is None:
@@ -284,15 +317,46 @@ def docker_serves() -> bool:
 
 def _build(program: Program, work: Path) -> None:
     module = work / "module"
-    if isinstance(program.source, Path):
-        shutil.copytree(program.source, module)
-    else:
+    if isinstance(program.source, Module):
         _prepare(program.name, program.source, module)
+    elif isinstance(program.source, Path):
+        shutil.copytree(program.source, module)
     command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"]
     if program.tags:
         command += ["-tags", program.tags]
     for executable, package in program.packages.items():
         _go(program.name, [*command, "-o", str(work / "bin" / executable), package], module)
+
+
+def _download(program: Program, source: Jars, work: Path, report: Report) -> None:
+    problem = java_problem()
+    if problem is not None:
+        raise BuildError(
+            f"The real {program.name} is needed and {problem}. Install Java {MINIMUM_JAVA} or newer and Maven "
+            "(Debian: openjdk-17-jre-headless, maven), and run this again."
+        )
+    report(f"downloading with Maven (about {program.cold_minutes} min)")
+    library = work / "bin" / "lib"
+    pom = str(shutil.copy(source.folder / "pom.xml", work))
+    command = ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={library}"]
+    _run(program.name, [*command, "-DincludeScope=runtime"], work, os.environ)
+    compare(library, source.folder / "jars.sha256")
+    for script, file in program.packages.items():
+        shutil.copy(source.folder / file, work / "bin" / script)
+        (work / "bin" / script).chmod(0o755)
+
+
+def compare(library: Path, sums: Path) -> None:
+    """Check that a folder holds exactly the files of a list as `sha256sum` prints it.
+
+    Raises:
+        BuildError: a file is missing, additional or different.
+    """
+    wanted = {(name, digest) for digest, name in map(str.split, sums.read_text().splitlines())}
+    found = {(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in library.glob("*")}
+    if found != wanted:
+        names = ", ".join(sorted({name for name, _digest in found ^ wanted}))
+        raise BuildError(f"Downloaded files are not those of {sums}: {names}. They were not kept.")
 
 
 def _prepare(program: str, source: Module, target: Path) -> None:
@@ -325,7 +389,10 @@ def apply(edit: Edit, path: Path) -> None:
 
 
 def _go(program: str, command: Sequence[str], where: Path) -> str:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    return _run(program, command, where, {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
+
+
+def _run(program: str, command: Sequence[str], where: Path, environment: Mapping[str, str]) -> str:
     done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return done.stdout
@@ -336,12 +403,12 @@ def _go(program: str, command: Sequence[str], where: Path) -> str:
 
 def _cause(output: str) -> str:
     lines = [line for line in output.strip().splitlines() if not line.startswith("go: downloading")] or [
-        "go said nothing"
+        "it said nothing"
     ]
     unreachable = re.search(r"dial tcp|no such host|i/o timeout|40[34]|410 Gone|unexpected EOF|TLS handshake", output)
     if unreachable:
-        return f"a Go module could not be had ({lines[-1].strip()}): check the network and GOPROXY, then run this again"
-    return f"go could not build it ({lines[-1].strip()})"
+        return f"a module could not be had ({lines[-1].strip()}): check the network and GOPROXY, then run this again"
+    return f"it could not be built ({lines[-1].strip()})"
 
 
 def _copy_from_image(program: Program, work: Path) -> None:
@@ -387,10 +454,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build the named programs (all by default); 1 with one message on failure."""
     # With Docker instead of Go, `docker compose config` replaces COMPOSE_CONFIG; Helm is on PATH or missing.
     programs = [*PROGRAMS, *([COMPOSE_CONFIG, HELM] if go_problem() is None else [])]
-    known = {program.name: program for program in programs}
+    known = {program.name: program for program in (*programs, KAFKA)}
+    by_default = [name for name in known if name != KAFKA.name or java_problem() is None]
     parser = argparse.ArgumentParser(description="Build the real programs of the stack into a cache.")
-    parser.add_argument("program", nargs="*", help=f"by default all: {', '.join(known)}")
-    chosen = parser.parse_args(arguments).program or list(known)
+    parser.add_argument("program", nargs="*", help=f"of {', '.join(known)}; by default all, kafka only where Java is")
+    chosen = parser.parse_args(arguments).program or by_default
     if not known.keys() >= set(chosen):
         parser.error(f"unknown program; choose from {', '.join(known)}")
     try:

@@ -13,6 +13,7 @@ are independent: each reserves its own ports and keeps its data in its own folde
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "Exemplar",
     "Jaeger",
+    "Kafka",
     "LogRecord",
     "Process",
     "Programs",
@@ -58,6 +60,7 @@ __all__ = [
     "start_alertmanager",
     "start_collector",
     "start_jaeger",
+    "start_kafka",
     "start_prometheus",
     "write_metrics_token",
 ]
@@ -100,7 +103,7 @@ def executable(name: str) -> Path:
     Raises:
         stack.build.BuildError: one message that says what the machine must have.
     """
-    programs = [program for program in build.PROGRAMS if name in program.packages]
+    programs = [program for program in (*build.PROGRAMS, build.KAFKA) if name in program.packages]
     quiet = not build.missing(programs)
     return build.ensure(programs, (lambda _line: None) if quiet else _report)[name]
 
@@ -180,6 +183,7 @@ def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> 
         "SENTRY_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/1/integration/otlp",
         "SENTRY_PUBLIC_KEY": "public",
         "OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:9",
+        "KAFKA_BROKERS": f"{LOOPBACK}:9",
         "SAMPLER_HOST": LOOPBACK,
         "SAMPLER_PORT": "9",
         **{f"OTELCOL_{name}_PORT": str(port) for name, port in (ports or {}).items()},
@@ -397,6 +401,61 @@ def start_alertmanager(config: Path | None = None, *, tmp: Path, port: int | Non
     ]
     url = f"http://{LOOPBACK}:{port}"
     return Alertmanager("alertmanager", command, ready_url=f"{url}/-/ready", log=tmp / "alertmanager.log", url=url)
+
+
+class Kafka(Process):
+    """A running broker, which is also a controller of its cluster."""
+
+    @property
+    def address(self) -> str:
+        """Host and port for the Collector's KAFKA_BROKERS."""
+        return self.url.removeprefix("tcp://")
+
+
+KAFKA_CLUSTER = "4L6g3nShT-eMCtK--X86sw"  # any 16 bytes in base64; the brokers of a cluster share them
+
+
+def start_kafka(*, tmp: Path, brokers: int = 1, settings: Mapping[str, str] | None = None) -> list[Kafka]:
+    """Start a cluster of brokers in KRaft mode, with data under `tmp`; a topic is created at its first use.
+
+    With three brokers or more each partition has three copies, of which two must have stored a record.
+    The caller enters each broker. A broker takes 5 to 30 s to start, and about 300 MB of memory.
+    """
+    ports = [(free_port(), free_port()) for _ in range(brokers)]
+    copies = 3 if brokers >= 3 else 1
+    cluster = {
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": ",".join(f"{n}@{LOOPBACK}:{port}" for n, (_, port) in enumerate(ports, start=1)),
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "num.partitions": "4",
+        "default.replication.factor": str(copies),
+        "min.insync.replicas": str(min(2, copies)),
+        "offsets.topic.replication.factor": str(copies),
+        "offsets.topic.num.partitions": "3",
+        "transaction.state.log.replication.factor": str(copies),
+        "transaction.state.log.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "message.max.bytes": str(16 * 1024 * 1024),
+        **(settings or {}),
+    }
+    return [_broker(tmp / f"kafka-{n}", {**cluster, "node.id": str(n)}, *pair) for n, pair in enumerate(ports, start=1)]
+
+
+def _broker(folder: Path, properties: Mapping[str, str], port: int, controller: int) -> Kafka:
+    own = {
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "log.dirs": str(folder / "data"),
+    }
+    file = folder / "server.properties"
+    folder.mkdir(parents=True)
+    file.write_text("".join(f"{name}={value}\n" for name, value in {**properties, **own}.items()))
+    kafka = str(executable("kafka"))
+    format_data = [kafka, "kafka.tools.StorageTool", "format", "-t", KAFKA_CLUSTER, "-c", str(file)]
+    subprocess.run(format_data, check=True, capture_output=True)
+    command = [kafka, "kafka.Kafka", str(file)]
+    return Kafka("kafka", command, ready_url="tcp:", log=folder / "kafka.log", url=f"tcp://{LOOPBACK}:{port}")
 
 
 class Stack:

@@ -19,6 +19,13 @@ if ! command -v chromium >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
 fi
 command -v chromium >/dev/null || missing+=("chromium: for the tests of the inspector's page; apt-get install chromium")
+# The Kafka broker of tests/scale: the same.
+if ! { command -v java && command -v mvn; } >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends openjdk-17-jre-headless maven >/dev/null
+fi
+java=$(java -version 2>&1 | sed -nE 's/.*version "([0-9.]+).*/\1/p')
+at_least 17 "$java" || missing+=("Java 17 or newer (found: ${java:-none}): for the Kafka broker; apt-get install openjdk-17-jre-headless")
+command -v mvn >/dev/null || missing+=("Maven: downloads the Kafka broker; apt-get install maven")
 command -v openssl >/dev/null || missing+=("openssl: for certificates of the TLS tests")
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -27,4 +34,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     printf 'make demo and make check need none of these.\n' >&2
     exit 1
 fi
-printf 'Go %s, Node %s, chromium, openssl: found\n' "${go:-(Docker instead)}" "$node"
+printf 'Go %s, Node %s, Java %s, Maven, chromium, openssl: found\n' "${go:-(Docker instead)}" "$node" "$java"

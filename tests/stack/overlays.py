@@ -11,6 +11,7 @@ OVERLAYS = (
     "receive-fluentd",
     "receive-token",
     "receive-tls",
+    "receive-mtls",
     "export-jaeger",
     "export-loki",
     "export-prometheus-pull",
@@ -20,9 +21,13 @@ OVERLAYS = (
     "export-debug",
     "export-file",
     "tier-agent",
+    "tier-gateway",
+    "tier-kafka-out",
+    "tier-kafka-in",
 )
 
-SECURED = ("receive-token", "receive-tls")  # with these a sender needs more than an address: test_programs_secured.py
+# With these a sender needs more than an address: test_programs_secured.py, tests/scale
+SECURED = ("receive-token", "receive-tls", "receive-mtls")
 
 COMPOSE = ("process-redact", "receive-fluentd", "export-jaeger", "export-prometheus-pull", "export-loki")
 
@@ -42,7 +47,10 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     ),
     "container output only": ("process-redact", "receive-fluentd", "export-loki"),
     "an agent without a disk": ("process-redact", "export-collector"),
-    "first of two tiers": ("process-redact", "tier-agent"),
+    "beside the application": ("process-redact", "tier-agent"),
+    "into Kafka": ("process-redact", "tier-kafka-out"),
+    "out of Kafka, to the samplers": ("tier-kafka-in", "tier-gateway"),
+    "a gateway without Kafka": ("process-redact", "tier-gateway"),
     "the tests": SHIPPED_OVERLAYS,
     "everything": tuple(name for name in OVERLAYS if name not in SECURED),
 }

@@ -125,7 +125,7 @@ def test_a_failed_build_leaves_nothing_that_looks_built(
 ) -> None:
     install(bin_folder, "go", FAKE_GO)
     monkeypatch.setenv("FAKE_FAILURE", "main.go:3:1: syntax error")
-    with pytest.raises(build.BuildError, match=r"thing: go could not build it \(main.go:3:1: syntax error\)"):
+    with pytest.raises(build.BuildError, match=r"thing: it could not be built \(main.go:3:1: syntax error\)"):
         build.ensure([program(tmp_path)], lambda _: None)
     assert build.missing([program(tmp_path)])
     assert {path.name for path in build.cache_root().iterdir() if not path.name.endswith(".lock")} == {"thing.log"}
@@ -138,7 +138,7 @@ def test_a_module_that_cannot_be_downloaded_is_reported(
 ) -> None:
     install(bin_folder, "go", FAKE_GO)
     monkeypatch.setenv("FAKE_FAILURE", "main.go:5:2: example.org/x@v1.0.0: dial tcp: lookup example.org: no such host")
-    with pytest.raises(build.BuildError, match=r"a Go module could not be had .* check the network and GOPROXY"):
+    with pytest.raises(build.BuildError, match=r"a module could not be had .* check the network and GOPROXY"):
         build.ensure([program(tmp_path)], lambda _: None)
 
 
@@ -190,6 +190,58 @@ def test_without_go_the_programs_come_out_of_the_pinned_images(
     assert built["tool"].read_text() == "from container-1:/bin/tool\n"
     assert calls(tmp_path, "create") == [f"create {build.image_of('prometheus')}"]
     assert calls(tmp_path, "rm") == ["rm container-1"]
+
+
+# Answers like Maven: writes one file where the dependencies go.
+FAKE_MAVEN = """#!/bin/sh
+for argument in "$@"; do case "$argument" in -DoutputDirectory=*) folder="${argument#*=}";; esac; done
+mkdir -p "$folder" && printf content > "$folder/thing.jar"
+"""
+CONTENT = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"  # sha256 of `content`
+FAKE_JAVA = """#!/bin/sh
+echo 'openjdk version "'"${FAKE_JAVA_VERSION:-17.0.15}"'"' >&2
+"""
+
+
+def jars(tmp_path: Path, *, sums: str = f"{CONTENT}  thing.jar\n") -> build.Program:
+    folder = tmp_path / "jars"
+    folder.mkdir(exist_ok=True)
+    for name, text in {"pom.xml": "<project/>", "jars.sha256": sums, "thing.sh": "#!/bin/sh\n"}.items():
+        (folder / name).write_text(text)
+    return build.Program(name="thing", version="1", source=build.Jars(folder), packages={"thing": "thing.sh"})
+
+
+def test_jars_are_downloaded_and_compared_and_run_by_a_script(bin_folder: Path, tmp_path: Path) -> None:
+    install(bin_folder, "mvn", FAKE_MAVEN)
+    install(bin_folder, "java", FAKE_JAVA)
+    script = build.ensure([jars(tmp_path)], lambda _: None)["thing"]
+    assert os.access(script, os.X_OK)
+    assert (script.parent / "lib" / "thing.jar").read_text() == "content"
+
+
+@pytest.mark.parametrize("sums", [f"{'0' * 64}  thing.jar\n", "", f"{CONTENT}  thing.jar\n{CONTENT}  other.jar\n"])
+def test_other_jars_than_those_of_the_list_are_not_kept(bin_folder: Path, tmp_path: Path, sums: str) -> None:
+    install(bin_folder, "mvn", FAKE_MAVEN)
+    install(bin_folder, "java", FAKE_JAVA)
+    wanted = jars(tmp_path, sums=sums)
+    with pytest.raises(
+        build.BuildError, match=r"are not those of .*jars\.sha256: (thing|other)\.jar\. They were not kept"
+    ):
+        build.ensure([wanted], lambda _: None)
+    assert build.missing([wanted])
+
+
+def test_without_a_usable_java_one_message_says_what_is_needed(
+    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{bin_folder}:{_tools(tmp_path)}")
+    with pytest.raises(build.BuildError, match=r"Maven is not installed\. Install Java 17 or newer and Maven"):
+        build.ensure([jars(tmp_path)], lambda _: None)
+    install(bin_folder, "mvn", FAKE_MAVEN)
+    install(bin_folder, "java", FAKE_JAVA)
+    monkeypatch.setenv("FAKE_JAVA_VERSION", "11.0.2")
+    with pytest.raises(build.BuildError, match=r'Java is too old \(openjdk version "11'):
+        build.ensure([jars(tmp_path)], lambda _: None)
 
 
 def _tools(tmp_path: Path) -> Path:

@@ -41,6 +41,20 @@ def test_every_variable_is_in_the_table_with_its_default() -> None:
     assert listed == used
 
 
+def test_queue_sizes_follow_from_the_assumptions() -> None:
+    section = README.split("\n### Queue sizes\n", 1)[1].split("\n### ", 1)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    columns = [[int(cell.replace(",", "")) for cell in column] for column in list(zip(*rows[2:], strict=True))[1:]]
+    sizes = []
+    for rate, outage, size_of_item, queue_size, disk in columns:
+        assert queue_size == rate * outage
+        assert disk == 3 * queue_size * size_of_item / 1_000_000
+        sizes.append(queue_size)
+    variables = table("Variables")
+    names = ("OTELCOL_AGENT_QUEUE_ITEMS", "OTELCOL_GATEWAY_QUEUE_ITEMS", "OTELCOL_KAFKA_QUEUE_ITEMS")
+    assert [int(variables[name][0].strip("`")) for name in names] == [sizes[0], sizes[1], sizes[1]]
+
+
 def test_the_overlays_that_compose_loads_are_named() -> None:
     (sentence,) = re.findall(r"docker-compose\.yml loads (.*)\.", README)
     assert set(re.findall(r"`([\w-]+)`", sentence)) == set(COMPOSE)

@@ -78,8 +78,8 @@ def test_requests_are_counted_from_all_spans_before_sampling(tmp_path: Path) -> 
 def test_two_tiers_bring_every_span_of_a_trace_to_the_same_sampler(tmp_path: Path) -> None:
     with start_collector(("export-file",), tmp=tmp_path / "sampler") as sampler:
         environment = {"SAMPLER_HOST": "127.0.0.1", "SAMPLER_PORT": str(sampler.ports["GRPC"])}
-        with start_collector(("tier-agent",), tmp=tmp_path / "agent", env=environment) as agent:
+        with start_collector(("tier-gateway",), tmp=tmp_path / "gateway", env=environment) as gateway:
             spans = [sending.span() for _ in range(20)]
-            assert sending.post(agent.endpoint, sending.traces(spans)) == 200
+            assert sending.post(gateway.endpoint, sending.traces(spans)) == 200
             arrived = eventually(sampler.spans, lambda found: len(found) == 20)
     assert {span.trace_id for span in arrived} == {span.trace_id.hex() for span in spans}

@@ -13,7 +13,7 @@ import yaml
 from stack.processes import BACKENDS, COLLECTOR, Collector, collector_arguments, executable, start_collector
 from testkit.certificates import make
 from testkit.processes import python
-from tests.stack.overlays import OVERLAYS, SECURED
+from tests.stack.overlays import OVERLAYS
 
 pytestmark = pytest.mark.stack
 
@@ -56,7 +56,7 @@ def secured(folder: Path) -> Iterator[Collector]:
         "OTELCOL_TLS_CERT_FILE": str(folder / "server.pem"),
         "OTELCOL_TLS_KEY_FILE": str(folder / "server.key"),
     }
-    with start_collector((*SECURED, "export-file"), tmp=folder, env=env) as collector:
+    with start_collector(("receive-token", "receive-tls", "export-file"), tmp=folder, env=env) as collector:
         yield collector
 
 
