@@ -79,7 +79,7 @@ _LOG: Final = {
 
 # The command line, with `{}`.
 _COMMANDS: Final = {
-    "Show settings, test delivery and inspect what waits on disk.": "설정을 보고, 전송을 시험하고, 디스크에 대기 중인 텔레메트리를 확인합니다.",
+    "Show settings, test delivery, inspect what waits on disk, and run a local page.": "설정을 출력하고, 전송을 시험하고, 디스크에 대기 중인 데이터를 살펴보고, 로컬 페이지를 실행합니다.",
     "of an uninstalled checkout": "(설치되지 않은 저장소)",
     "name of the service, as in `configure(service_name=...)`": "서비스 이름. `configure(service_name=...)`과 같은 값",
     "send a span, metrics and a log record, and report whether the Collector accepted them": "스팬, 메트릭, 로그를 하나씩 보내고 Collector가 받았는지 확인합니다",

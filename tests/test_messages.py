@@ -145,8 +145,8 @@ NOT_PROSE = {
 
 
 def commands() -> list[Path]:
-    """The modules of the commands; those in folders of their own are not translated yet."""
-    return [path for path in sorted((PACKAGE / "cli").glob("*.py")) if path.name != "templates.py"]
+    """The modules of the commands; `dev`, for developers, and those in folders of their own are not translated yet."""
+    return [path for path in sorted((PACKAGE / "cli").glob("*.py")) if path.name not in ("dev.py", "templates.py")]
 
 
 def command_texts() -> Iterator[str]:
