@@ -41,6 +41,7 @@ class World:
         return {
             "--app": self.app,
             "--path": PATH,
+            "--header": "Authorization: Bearer nobody",
             "--collector-metrics": metrics,
             "--jaeger": self.stack.jaeger.url,
             "--prometheus": self.stack.prometheus.url,
@@ -124,7 +125,7 @@ def whole_stack(folder: Path) -> Iterator[World]:
                 folder,
                 stack.collector.endpoint,
                 port=port,
-                BLOGAUTO_OTEL_METRIC_INTERVAL="1000",
+                OTEL_METRIC_EXPORT_INTERVAL="1000",
                 OTEL_BSP_SCHEDULE_DELAY="200",
             )
         )
@@ -320,7 +321,7 @@ def full_queue(world: World) -> Change:
 def _fill(url: str, collector: Collector) -> bool:
     for _ in range(5):
         get(url)
-    return collector.total("otelcol_exporter_queue_size") >= 18
+    return collector.total("otelcol_exporter_enqueue_failed_spans_total") > 0
 
 
 Scenario = Callable[[World], Change]

@@ -49,6 +49,14 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("--app", type=web_url, metavar="URL", help="the application, such as http://localhost:8000")
     parser.add_argument("--path", default="/", help="route of the request to it; one that is traced (default: /)")
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="NAME:VALUE",
+        help="of that request, such as a login",
+    )
     for name, text in _URLS.items():
         parser.add_argument(name, type=web_url, metavar="URL", help=text)
     parser.add_argument("--sentry-dsn", metavar="DSN", help="Sentry's DSN; by default SENTRY_DSN")
@@ -56,6 +64,13 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_service(parser)
     parser.set_defaults(run=diagnose)
+
+
+def _header(value: str) -> tuple[str, str]:
+    name, colon, rest = value.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(value)
+    return name.strip(), rest.strip()
 
 
 def diagnose(chosen: argparse.Namespace) -> int:

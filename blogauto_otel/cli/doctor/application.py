@@ -20,6 +20,7 @@ def answers(run: Run) -> Iterator[Result]:
         return
     url = base + run.options.path
     headers = {"traceparent": f"00-{run.trace_id}-{secrets.token_hex(8)}-01", "User-Agent": "blogauto-otel doctor"}
+    headers.update(run.options.header)
     answer = fetch(url, timeout=run.seconds(10.0), headers=headers)
     if answer.status == 0:
         run.traced = False

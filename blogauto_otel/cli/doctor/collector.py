@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 3.0
 FULL: Final = 0.9  # of a queue
+HALF: Final = 0.5  # from there on it is full for a batch that did not find room
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _PORTS: Final = "4318 for http/protobuf, 4317 for grpc"
 
@@ -206,15 +207,20 @@ def own_metrics(run: Run) -> Iterator[Result]:
     samples = [
         (name, labels, float(value)) for name, labels, value in _SAMPLE.findall(answer.body.decode("utf-8", "replace"))
     ]
-    sizes = {labels: value for name, labels, value in samples if name == "otelcol_exporter_queue_size"}
-    capacities = {labels: value for name, labels, value in samples if name == "otelcol_exporter_queue_capacity"}
-    full = [labels for labels, value in sizes.items() if capacities.get(labels) and value >= FULL * capacities[labels]]
+    sizes, capacities, failed = (
+        _by_exporter(samples, name)
+        for name in ("exporter_queue_size", "exporter_queue_capacity", r"exporter_enqueue_failed_\w+?(_total)?")
+    )
+    full = [
+        exporter
+        for exporter, size in sizes.items()
+        if size >= (HALF if failed.get(exporter) else FULL) * capacities.get(exporter, size + 1)
+    ]
     refused = sum(value for name, _, value in samples if re.fullmatch(r"otelcol_receiver_refused_\w+?(_total)?", name))
     if full:
-        which = ", ".join(sorted(match[1] for labels in full if (match := re.search(r'exporter="([^"]*)"', labels))))
         yield broken(
             "collector queues",
-            f"the queue of {which} is full",
+            f"the queue of {', '.join(sorted(full))} is full",
             "start the backend that this exporter sends to, or enlarge the queue",
         )
     elif refused:
@@ -225,3 +231,12 @@ def own_metrics(run: Run) -> Iterator[Result]:
         )
     else:
         yield ok("collector queues", f"{len(sizes)} queues, none full")
+
+
+def _by_exporter(samples: Sequence[tuple[str, str, float]], name: str) -> Mapping[str, float]:
+    found: dict[str, float] = {}
+    for metric, labels, value in samples:
+        exporter = re.search(r'exporter="([^"]*)"', labels)
+        if exporter is not None and re.fullmatch(f"otelcol_{name}", metric):
+            found[exporter[1]] = found.get(exporter[1], 0.0) + value
+    return found
