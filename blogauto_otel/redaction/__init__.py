@@ -43,7 +43,8 @@ def build_redactor(settings: Settings) -> Redactor:
     """The redactor that the settings describe."""
     longest = max(MAX_TEXT, settings.max_attribute_length, settings.max_span_attribute_length or 0)
     return Redactor(
-        keys=(*settings.redact_keys, *(() if settings.ai_content else AI_CONTENT)),
+        keys=settings.redact_keys,
+        beginnings=() if settings.ai_content else AI_CONTENT,
         patterns=[re.compile(pattern) for pattern in settings.redact_patterns],
         personal=settings.redact_personal,
         max_text=max(longest, settings.max_log_attribute_length or 0),

@@ -123,6 +123,8 @@ URL_KEYS: Final = frozenset(
         "http.response.header.location",
     )
 )
+CONTENT: Final = "ai-content"  # the kind of prompts and answers
+
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 
 _WORD: Final = lazy_pattern(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+[0-9]?|[A-Z]+[0-9]?|[0-9]+|[^\W0-9A-Za-z_]+")
@@ -142,12 +144,14 @@ class Keys:
 
     Args:
         own: Further names; a key is secret if it contains all words of one of them in a row.
+        beginnings: Beginnings of attribute names whose values do not leave, secret or not.
     """
 
     MAX_REMEMBERED: Final = 4_096
     MAX_LENGTH: Final = 256
 
-    def __init__(self, own: Iterable[str] = ()) -> None:
+    def __init__(self, own: Iterable[str] = (), beginnings: Iterable[str] = ()) -> None:
+        self._beginnings = tuple(beginnings)
         self._own = tuple(words for words in map(words_of, own) if words)
         self._triggers = (*TRIGGERS, *(words[0] for words in self._own))
         self._remembered: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
@@ -180,6 +184,8 @@ class Keys:
 
     def _find(self, key: str) -> tuple[str | None, str | None]:
         """The kind of secret that it names anywhere, and in a URL."""
+        if key.startswith(self._beginnings):
+            return CONTENT, CONTENT
         if not (self.may_be_in(key) or has_any(key.lower(), PARAMETER_TRIGGERS)):
             return None, None
         if self._own:

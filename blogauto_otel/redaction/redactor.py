@@ -61,6 +61,7 @@ class Redactor:
 
     Args:
         keys: Further names whose values are secrets; `order id` also covers `orderId`, `order_id` and `my.order-id`.
+        beginnings: Beginnings of attribute names whose values do not leave (prompts and answers).
         patterns: Further expressions; a group named `secret` limits what is replaced. Each is applied to one line, at
             most 1024 characters at a time, because it may need quadratic time.
         personal: Personal data to replace as well: any of `email`, `phone`, `rrn`.
@@ -72,13 +73,14 @@ class Redactor:
         self,
         *,
         keys: Iterable[str] = (),
+        beginnings: Iterable[str] = (),
         patterns: Iterable[re.Pattern[str]] = (),
         personal: Iterable[str] = (),
         max_text: int = MAX_TEXT,
         enabled: bool = True,
     ) -> None:
         self.enabled = enabled
-        self._keys = Keys(keys)
+        self._keys = Keys(keys, beginnings)
         self._patterns = tuple(patterns)
         self._max_text = max_text
         self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)

@@ -12,7 +12,9 @@ import pytest
 from blogauto_otel import ai_call, operation
 from blogauto_otel.api.ai_prices import read_prices
 from blogauto_otel.api.ai_usage import AiResponse, read_response
+from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError
+from blogauto_otel.redaction import build_redactor
 from blogauto_otel.testing import Captured, capture_telemetry
 
 OPENAI = {
@@ -221,3 +223,17 @@ def test_a_currency_without_a_rate_is_a_problem(prices: str) -> None:
     assert read_prices(Path(prices)).price("openai", "gpt-5-2026-01-01") == read_prices(Path(prices)).price(
         "openai", "gpt-5"
     )
+
+
+def test_prompts_that_a_library_records_do_not_leave_unless_the_setting_says_so() -> None:
+    attributes = {
+        "gen_ai.prompt.0.content": "tell me",
+        "gen_ai.input.messages": "tell me",
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.request.model": "m",
+    }
+    redacted: Any = build_redactor(Settings()).value("", attributes)
+    assert redacted["gen_ai.prompt.0.content"] == redacted["gen_ai.input.messages"] == "[redacted:ai-content]"
+    assert redacted["gen_ai.usage.input_tokens"] == 3
+    assert redacted["gen_ai.request.model"] == "m"
+    assert build_redactor(Settings(ai_content=True)).value("", attributes) == attributes
