@@ -14,18 +14,22 @@ fi
 node=$(node --version 2>/dev/null | tr -d v)
 at_least 20 "$node" || missing+=("Node 20 or newer with npm (found: ${node:-none}): LogQL is parsed with Grafana's own grammar, and the inspector's page is built")
 command -v npm >/dev/null || missing+=("npm")
-# CI starts on clean machines: there this script installs the browser itself.
-if ! command -v chromium >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium >/dev/null
-fi
-command -v chromium >/dev/null || missing+=("chromium: for the tests of the inspector's page; apt-get install chromium")
-# The Kafka broker of tests/scale: the same.
-if ! { command -v java && command -v mvn; } >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends openjdk-17-jre-headless maven >/dev/null
-fi
+# CI starts on clean machines: there this script installs what Debian has.
+provide() { # PROGRAM PACKAGE...
+    local program="$1"
+    shift
+    if ! command -v "$program" >/dev/null && [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@" >/dev/null
+    fi
+    command -v "$program" >/dev/null
+}
+
+provide chromium chromium || missing+=("chromium: for the tests of the inspector's page; apt-get install chromium")
+provide redis-server redis-server || missing+=("redis-server: for the tests of task queues; apt-get install redis-server")
+provide java openjdk-17-jre-headless
+provide mvn maven || missing+=("Maven: downloads the Kafka broker; apt-get install maven")
 java=$(java -version 2>&1 | sed -nE 's/.*version "([0-9.]+).*/\1/p')
 at_least 17 "$java" || missing+=("Java 17 or newer (found: ${java:-none}): for the Kafka broker; apt-get install openjdk-17-jre-headless")
-command -v mvn >/dev/null || missing+=("Maven: downloads the Kafka broker; apt-get install maven")
 command -v openssl >/dev/null || missing+=("openssl: for certificates of the TLS tests")
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -34,4 +38,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     printf 'make demo and make check need none of these.\n' >&2
     exit 1
 fi
-printf 'Go %s, Node %s, Java %s, Maven, chromium, openssl: found\n' "${go:-(Docker instead)}" "$node" "$java"
+printf 'Go %s, Node %s, Java %s, Maven, chromium, redis-server, openssl: found\n' "${go:-(Docker instead)}" "$node" "$java"
