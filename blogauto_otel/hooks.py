@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import field
+from dataclasses import dataclass, field  # the standard one: the reference of the site reads its parameters
 from typing import TYPE_CHECKING, Any
-
-from blogauto_otel._dataclass import dataclass
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
