@@ -67,14 +67,26 @@ def test_the_collector_starts_with_it_without_a_warning(overlays: tuple[str, ...
     assert [line for line in troubles if "127.0.0.1:9" not in json.dumps(line)] == []
 
 
-@pytest.mark.parametrize("overlays", COMBINATIONS.values(), ids=COMBINATIONS)
+def one_of_each() -> tuple[Any, Any, Any]:
+    return (
+        sending.traces([sending.span()]),
+        sending.metrics([sending.counter("things", 1)]),
+        sending.logs([sending.record("hello")]),
+    )
+
+
+def test_a_collector_without_a_queue_refuses_while_the_next_one_is_away(tmp_path: Path) -> None:
+    with start_collector(("export-collector",), tmp=tmp_path) as collector:
+        assert [sending.post(collector.endpoint, message) for message in one_of_each()] == [503, 503, 503]
+
+
+QUEUED = {name: overlays for name, overlays in COMBINATIONS.items() if "export-collector" not in overlays}
+
+
+@pytest.mark.parametrize("overlays", QUEUED.values(), ids=QUEUED)
 def test_the_collector_takes_every_signal_with_it(overlays: tuple[str, ...], tmp_path: Path) -> None:
     with start_collector(overlays, tmp=tmp_path) as collector:
-        for message in (
-            sending.traces([sending.span()]),
-            sending.metrics([sending.counter("things", 1)]),
-            sending.logs([sending.record("hello")]),
-        ):
+        for message in one_of_each():
             assert sending.post(collector.endpoint, message) == 200
         assert collector.total("otelcol_receiver_accepted_spans_total") == 1
         assert collector.total("otelcol_receiver_accepted_metric_points_total") == 1
