@@ -79,7 +79,7 @@ LOWEST = "sentry-sdk==2.48.0"
 
 
 # Without those of the extra `dev`: the tests' servers use an option of a later uvicorn.
-SERVICE = tuple(one for one in OLDEST if not one.startswith(("uvicorn", "mcp", "sqlparse")))
+SERVICE = (*(one for one in OLDEST if not one.startswith(("uvicorn", "mcp", "sqlparse"))), "uvicorn[standard]>=0.35")
 
 
 @pytest.mark.slow
