@@ -27,7 +27,7 @@ pytestmark = pytest.mark.stack
 
 
 def start(tier: str, tmp: Path, *settings: str, env: Mapping[str, str] | None = None) -> Collector:
-    """The Collector of one tier, with its ports, its folder and its neighbours on this machine."""
+    """The Collector of one tier, with its ports, its folder and the addresses of the next tier."""
     objects = chart(*settings)
     (container,) = dict(pods(objects))[f"otel-{tier}"]["spec"]["containers"]
     folder = tmp / "etc"
