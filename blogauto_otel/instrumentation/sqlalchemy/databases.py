@@ -11,7 +11,8 @@ from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel._dataclass import dataclass
 from blogauto_otel._memo import BoundedMemo
-from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
+from blogauto_otel.instrumentation.sqlalchemy.query_summary import summarize
+from blogauto_otel.instrumentation.sqlalchemy.query_text import without_values
 from blogauto_otel.otlp.spans import SpanTemplate
 
 if TYPE_CHECKING:
