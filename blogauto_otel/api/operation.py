@@ -21,7 +21,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._otel import span_in
 from blogauto_otel._process import register
-from blogauto_otel.api.instruments import AtMost, counter, histogram
+from blogauto_otel.api.declarations import AtMost, counter, histogram
 from blogauto_otel.api.statements import StatementCounts, report
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Annotated, Any, Final, NamedTuple
 
 from blogauto_otel._guard import guard, log_once
-from blogauto_otel.api.instruments import AtMost, counter
+from blogauto_otel.api.declarations import AtMost, counter
 
 REPEATED: Final = "blogauto.db.repeated"
 REPEATED_STATEMENT: Final = "blogauto.db.repeated.statement"
