@@ -14,7 +14,7 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import delivering, enqueue, names, wait_for, workers
+from tests.export.delivery import delivering, enqueue, names, wait_for, workers
 
 CHILD = Resource({"service.name": "shop", "service.instance.id": "child"})
 

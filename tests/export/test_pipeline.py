@@ -28,7 +28,7 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.requests import wait_until
-from tests.export.deliveries import (
+from tests.export.delivery import (
     QUICK_RETRIES,
     SCOPE,
     a_span,
@@ -496,7 +496,7 @@ def source(*counts: int) -> Any:
         from opentelemetry.sdk.metrics.export import Metric, NumberDataPoint, Sum
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-        from tests.export.deliveries import ENCODER
+        from tests.export.delivery import ENCODER
         from tests.otlp import otlp_strategies as shapes
 
         metric = Metric("calls", "", "", Sum([NumberDataPoint({}, 1, 2, next(calls))], 2, True))  # type: ignore[arg-type]

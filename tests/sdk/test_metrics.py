@@ -17,8 +17,8 @@ from blogauto_otel.sdk.histogram import bind
 from testkit.forking import in_child
 from testkit.ports import free_port
 from testkit.receiver import Receiver, status
-from tests.export.deliveries import wait_for, workers
-from tests.sdk.providing import Providers, locks_of, providing
+from tests.export.delivery import wait_for, workers
+from tests.sdk.providers import Providers, locks_of, providing
 
 OVERFLOW = {"otel.metric.overflow": True}
 

@@ -12,7 +12,7 @@ import pytest
 from blogauto_otel.spool.file_format import MAGIC, encode
 from blogauto_otel.spool.ownership import end_owner
 from blogauto_otel.spool.store import ClaimedSegment
-from tests.spool.stores import Crash, Mortal, Store, a_request, free_files, item, items
+from tests.spool.failing_disk import Crash, Mortal, Store, a_request, free_files, item, items
 
 BUDGET = 400  # bytes: four files of one item
 

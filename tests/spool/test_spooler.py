@@ -29,10 +29,10 @@ from blogauto_otel.spool.file_format import StoredRequest
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, quick_timing, wait_for, without_threads
+from tests.export.delivery import SCOPE, a_span, delivering, enqueue, names, quick_timing, wait_for, without_threads
 from tests.export.peers import refusing
 from tests.export.test_fork import CHILD
-from tests.spool.stores import contents, free_files
+from tests.spool.failing_disk import contents, free_files
 
 Deliver = Callable[..., AbstractContextManager[Delivery]]
 

@@ -25,8 +25,8 @@ from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.disk import Disk
 from blogauto_otel.spool.file_format import MAGIC, Name, StoredRequest, encode, parse
 from blogauto_otel.spool.store import MAX_DAMAGED, Spool
-from tests.spool.damages import DAMAGES, GONE
-from tests.spool.stores import Crash, ManualClock, Store, a_request, free_files, items
+from tests.spool.damaged_files import DAMAGES, DELETED
+from tests.spool.failing_disk import Crash, ManualClock, Store, a_request, free_files, items
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_quarantined_and_counted_and_the_rest_is_delivered(dir
     assert store.drain() == [made[0], made[2]]
     assert (store.spool.quarantined, store.losses()) == (1, {"spool_damaged": 1})
     left = [path for path in directory.iterdir() if not path.name.startswith(".")]
-    assert [path.suffix for path in left] == ([] if damage in GONE else [".bad"])
+    assert [path.suffix for path in left] == ([] if damage in DELETED else [".bad"])
     assert store.drain() == []
     assert store.spool.quarantined == 1
 
