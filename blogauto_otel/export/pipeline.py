@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from blogauto_otel import semconv
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.config import Settings
+from blogauto_otel.export.build import build_exporter, build_spooler
 from blogauto_otel.export.endpoints import ExportConfig, export_configs
-from blogauto_otel.export.metric_exporter import MetricExporter, MetricSource
-from blogauto_otel.export.outage_log import DropLog, OutageLog
-from blogauto_otel.export.queue import Queue
-from blogauto_otel.export.receiver import Receiver
+from blogauto_otel.export.metric_exporter import MetricSource
+from blogauto_otel.export.outage_log import OutageLog
 from blogauto_otel.export.retry import Timing
-from blogauto_otel.export.signal_exporter import BatchConfig, EncodedResource, SignalExporter
+from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.stats import ExportStats, SignalStats
 from blogauto_otel.export.worker import Worker, run_each, suppress_instrumentation
 from blogauto_otel.otlp import drop_reasons
-from blogauto_otel.otlp.encoder import encode_resource
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.redaction import Redactor, build_redactor
-from blogauto_otel.spool import location
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
-    from blogauto_otel.export.spooler import Spooler
 
 THREAD_NAME: Final = "blogauto-otel-delivery"
 
 _MAX_SLEEP: Final = 60.0  # seconds
 _MIN_SLEEP: Final = 0.02  # an exporter that a flush uses looks due
 _REQUEUE_SECONDS: Final = 0.25  # after the deadline of a flush, to return what was in flight
-_WATERMARK: Final = 0.5  # of the bounds of a queue; above it items go to disk, if there is a spool
-_REQUEST_FRAME: Final = 64  # bytes, at most, of tags and lengths around the resource and one item
 
 
 class Delivery:
@@ -66,48 +58,17 @@ class Delivery:
         self._sender = Worker(THREAD_NAME, self._run_once, "delivering telemetry")
         outages = OutageLog()
         self._exporters: dict[Signal, SignalExporter] = {
-            config.signal: self._build_exporter(config, resource, outages) for config in self._configs
+            config.signal: build_exporter(
+                config, self._settings, resource, self._redactor, self._timing, outages, self._sources
+            )
+            for config in self._configs
         }
         self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}
-        self._spooler = self._build_spooler()
+        self._spooler = build_spooler(self._settings, self._exporters, self._sender.wake, self._timing.spool)
         if self._closed:
+            for queue in self._queues.values():
+                queue.close()
             self._stop()
-
-    def _build_exporter(self, config: ExportConfig, resource: Resource, outages: OutageLog) -> SignalExporter:
-        settings, signal = self._settings, config.signal
-        sent = encode_resource(resource, self._redactor)
-        # Metrics are not marked as redelivered: a resource attribute would create new series.
-        stored = sent if signal is Signal.METRICS else encode_resource(_redelivered(resource), self._redactor)
-        queue = Queue(
-            max_items=config.queue_items,
-            max_bytes=settings.queue_bytes,
-            max_item=min(settings.max_request_bytes - len(sent) - _REQUEST_FRAME, settings.queue_bytes),
-            wake_items=config.batch_items,
-            wake_bytes=settings.max_request_bytes,
-            watermark=_WATERMARK if location.is_wanted(settings) else 1.0,
-        )
-        if self._closed:
-            queue.close()
-        parts = (
-            signal,
-            Receiver(signal, config.endpoint, config.transport(), self._timing.retry, outages),
-            queue,
-            BatchConfig(config.delay, config.batch_items, settings.max_request_bytes, config.destination.timeout),
-            EncodedResource(sent, stored),
-            DropLog(signal, self._timing.drops_over),
-        )
-        if signal is not Signal.METRICS:
-            return SignalExporter(*parts)
-        is_cumulative = settings.metrics_temporality == "cumulative"
-        return MetricExporter(*parts, sources=self._sources, latest_only=is_cumulative)
-
-    def _build_spooler(self) -> Spooler | None:
-        if not location.is_wanted(self._settings):
-            _log_missing_system_support(self._settings)
-            return None
-        from blogauto_otel.export.spooler import build_spooler
-
-        return build_spooler(self._settings, self._exporters, wake_sender=self._sender.wake, timing=self._timing.spool)
 
     # -- called by the application's threads
 
@@ -308,7 +269,7 @@ class Delivery:
     def after_fork_in_child(self, resource: Resource) -> None:
         """Start empty: items, locks and connections of the parent stay with the parent."""
         for exporter in self._exporters.values():
-            exporter.receiver.transport.after_fork_in_child()
+            exporter.client.transport.after_fork_in_child()
         if self._spooler is not None:
             self._spooler.after_fork_in_child()
         self._build(resource)
@@ -340,23 +301,6 @@ def _log_lost(counts: Mapping[Signal, int], but: str = "") -> None:
 
 def _describe(counts: Mapping[Signal, int]) -> str:
     return ", ".join(f"{count} {signal.value}" for signal, count in counts.items() if count)
-
-
-def _redelivered(resource: Resource) -> Resource:
-    from opentelemetry.sdk.resources import Resource
-
-    return Resource({**resource.attributes, semconv.REDELIVERED: True}, resource.schema_url)
-
-
-def _log_missing_system_support(settings: Settings) -> None:
-    missing = location.missing_on_this_system()
-    if missing is not None and settings.spool_dir != "off":
-        log_once(
-            "no spool here",
-            "no spool on this system, which has no %s: what cannot be sent waits in memory alone",
-            missing,
-            level=logging.INFO if settings.spool_dir is None else logging.WARNING,
-        )
 
 
 def build_delivery(

@@ -65,7 +65,7 @@ class RetryPolicy:
         return replace(state, reachable=True, failures=0, retry_at=0.0)
 
     def backoff(self, state: ReceiverState, result: ExportResult, now: float) -> float:
-        """Seconds until the next request: the receiver's own wish, or exponential with jitter."""
+        """Seconds until the next request: what the receiver asked for, or exponential with jitter."""
         if result.retry_after is not None:
             return result.retry_after
         longest = self.max_backoff_answered if result.answered else self.max_backoff_unreachable

@@ -7,18 +7,16 @@ and a receiver that hangs does not block the disk.
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once
-from blogauto_otel._locks import ExclusiveLock
-from blogauto_otel.config import Settings
+from blogauto_otel._threads import ExclusiveLock
 from blogauto_otel.export.retry import SpoolTiming
 from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.signal_spool import Retries, SignalSpool
@@ -163,13 +161,13 @@ class Spooler:
 
     def _write_due(self, signal: SignalSpool) -> None:
         now, exporter = clock.monotonic(), signal.exporter
-        is_failing = exporter.receiver.state.is_failing
+        is_failing = exporter.client.state.is_failing
         if signal.was_failing and not is_failing:
             self._scan_at = min(self._scan_at, now + _random.uniform(0.0, self._timing.jitter))
         signal.was_failing = is_failing
         if exporter.seconds_until_spool(now) <= 0:
             self._store(signal, in_flight=exporter.seconds_until_overdue(now) <= 0 and not exporter.latest_only)
-        if signal.is_outdated or not (exporter.receiver.state.is_failing or exporter.latest_only):
+        if signal.is_outdated or not (exporter.client.state.is_failing or exporter.latest_only):
             self._close_segment(signal)
 
     def _store(self, signal: SignalSpool, *, in_flight: bool) -> None:
@@ -308,26 +306,3 @@ def _has_free_files(directory: Path) -> bool:
         return any(file.name.state == FREE for file in inspection.list_files(directory))
     except OSError:
         return False
-
-
-def build_spooler(
-    settings: Settings,
-    exporters: Mapping[Signal, SignalExporter],
-    *,
-    wake_sender: Callable[[], None],
-    timing: SpoolTiming,
-) -> Spooler:
-    """Build the spooler of the exporters, and connect it with them."""
-    drained = frozenset(signal for signal in exporters if "otlp" in getattr(settings, f"{signal.value}_exporter"))
-    spooler = Spooler(
-        exporters.values(),
-        partial(location.candidates, settings, os.environ.copy()),
-        SpoolLimits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync),
-        drained=drained,
-        wake_sender=wake_sender,
-        timing=timing,
-    )
-    for exporter in exporters.values():
-        exporter.receiver.on_connectivity_change = spooler.worker.wake
-        exporter.replay.on_replayed = spooler.on_replayed
-    return spooler

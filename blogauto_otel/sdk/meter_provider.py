@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import log_once, swallow
-from blogauto_otel._locks import ExclusiveLock
+from blogauto_otel._threads import ExclusiveLock
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.pipeline import Delivery
