@@ -1,6 +1,7 @@
 """OpenTelemetry API names whose place may change, imported in this one module; all others import them from here.
 
-The SDK's logs are imported in `sdk/unstable.py`, because importing them costs what the SDK costs.
+Each private name has a public substitute, which is used where OpenTelemetry has renamed it. The logs of the SDK are
+imported in `sdk/unstable.py`, because that costs what the SDK costs; its private members are in `sdk/private.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from operator import methodcaller
 from typing import Any, Final
 
 from opentelemetry import _logs as logs_api
+from opentelemetry import context as context_api
 from opentelemetry._logs import (
     Logger,
     LoggerProvider,
@@ -25,6 +27,8 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import get_current_span
 
 __all__ = [
+    "SUPPRESS_HTTP_KEY",
+    "SUPPRESS_KEY",
     "LogRecord",
     "Logger",
     "LoggerProvider",
@@ -66,6 +70,12 @@ def _span_getter() -> Callable[[Context], Any]:
 
 
 span_in: Final = _span_getter()
+
+# The keys of a context in which instrumentation is suppressed; the defaults are the names from which they are made.
+SUPPRESS_KEY: Final[str] = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+SUPPRESS_HTTP_KEY: Final[str] = getattr(
+    context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
+)
 
 
 def entry_points(*, group: str, name: str | None = None) -> Iterable[EntryPoint]:
