@@ -282,7 +282,7 @@ class AttributeEncoder:
         return cut
 
     def _append_number(self, parts: list[bytes], key: str, value: float) -> bool:
-        """Append an attribute whose value needs no look; False when its key or its size need one."""
+        """Append an attribute whose value needs no redaction; False when its key or its size does."""
         head = self._heads.get(key)
         if head is None:
             head = self._number_head(key)
@@ -338,7 +338,7 @@ class AttributeEncoder:
         if len(of_key) >= CACHED_OF_KEY:
             self._count -= len(of_key)
             of_key.clear()
-        if self._count >= CACHED_VALUES:  # by dozens of keys with many values each: none of them is a client's
+        if self._count >= CACHED_VALUES:  # dozens of keys have many values: a client controls few keys
             self._values.clear()
             self._count = 0
             return
@@ -356,7 +356,7 @@ class AttributeEncoder:
 
 
 class NameEncoder:
-    """NameEncoder as one encoded field: redacted, bounded, and remembered, for they repeat."""
+    """Encodes names as one field each: redacted, bounded and cached, because they repeat."""
 
     __slots__ = ("_cache", "_redactor", "_tag")
 

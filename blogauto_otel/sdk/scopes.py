@@ -41,7 +41,7 @@ def _redact(redactor: ValueRedactor, given: object, longest: int | None) -> obje
 
 
 class NameLimit:
-    """The first `limit` names of a kind: an application that makes up names must not fill its memory."""
+    """The first `limit` names of a kind: an application that generates names must not fill its memory."""
 
     __slots__ = ("_kind", "_known", "_limit")
 

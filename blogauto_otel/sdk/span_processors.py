@@ -156,7 +156,7 @@ class SpanProcessors:
         self.ending: tuple[_Ended, ...] = ()
         self.ended: tuple[_Ended, ...] = ()
         self.span_class: type[RecordingSpan] = RecordingSpan
-        # What exports a span that has ended, and what else puts attributes on it; None where somebody else gets spans.
+        # What exports an ended span, and what else puts attributes on it; None where another processor gets spans.
         self.direct: tuple[ExportingSpanProcessor, tuple[Callable[[], Mapping[str, Any]], ...]] | None = None
 
     def add_span_processor(self, span_processor: Any) -> None:
