@@ -41,7 +41,7 @@ class ExportClient:
         self.busy_since = 0.0  # when the current request, or the preparation of it, began
         self._signal = signal
         self._outages = outages
-        self._flush_gave_up_at = float("-inf")  # not in `state`: a flush sets it while another thread sends
+        self._flush_failed_at = float("-inf")  # not in `state`: a flush sets it while another thread sends
 
     def send(self, body: bytes, deadline: float) -> ExportResult:
         """Send a request. `record` must follow, once its items are safe."""
@@ -85,11 +85,11 @@ class ExportClient:
     def flush_timeout(self, deadline: float) -> float:
         """Seconds that a flush waits for an answer."""
         now = clock.monotonic()
-        return self.policy.flush_timeout(self.state, now=now, deadline=deadline, gave_up_at=self._flush_gave_up_at)
+        return self.policy.flush_timeout(self.state, now=now, deadline=deadline, flush_failed_at=self._flush_failed_at)
 
-    def give_up_flush(self) -> None:
+    def record_failed_flush(self) -> None:
         """Remember that a flush found no receiver; the next one waits for a shorter time."""
-        self._flush_gave_up_at = clock.monotonic()
+        self._flush_failed_at = clock.monotonic()
 
     def delay_replay(self) -> None:
         """Remember that the receiver refused a stored request for a reason that may be fixed."""

@@ -74,11 +74,11 @@ class RetryPolicy:
         backoff = min(longest, self.first_backoff * self.backoff_factor ** min(state.failures - 1, 30))
         return backoff * _random.uniform(0.5, 1.0)
 
-    def flush_timeout(self, state: ReceiverState, *, now: float, deadline: float, gave_up_at: float) -> float:
-        """Seconds that a flush waits for an answer, when the last flush without a receiver gave up at that time."""
+    def flush_timeout(self, state: ReceiverState, *, now: float, deadline: float, flush_failed_at: float) -> float:
+        """Seconds that a flush waits for an answer, when the last flush without a receiver failed at that time."""
         if state.reachable:
             return max(self.flush_connect_timeout, (deadline - now) / 2)
-        again = now - gave_up_at < self.flush_again_within
+        again = now - flush_failed_at < self.flush_again_within
         return self.flush_connect_timeout_again if again else self.flush_connect_timeout
 
     def spool_at(self, state: ReceiverState, due: float) -> float:

@@ -139,7 +139,7 @@ class SignalExporter:
             if self._sending.acquire(timeout=max(0.0, until - clock.monotonic())):
                 return True
         if clock.monotonic() - waited_for >= allowance:
-            client.give_up_flush()
+            client.record_failed_flush()
             client.transport.abort()
             if self._sending.acquire(timeout=_ABORT_TIMEOUT):  # its items are in the queue again
                 self._sending.release()
@@ -166,7 +166,7 @@ class SignalExporter:
                 continue
             unanswered += not result.answered
             if unanswered and (not was_reachable or result.reason == TIMEOUT or unanswered == _MAX_UNANSWERED):
-                self.client.give_up_flush()
+                self.client.record_failed_flush()
                 return False
             if self.client.state.retry_at >= deadline:
                 return False
