@@ -24,7 +24,7 @@ from blogauto_otel.otlp import drop_reasons
 if TYPE_CHECKING:
     from blogauto_otel.export.stats import SpoolStats
 
-NAME: Final = "selfmetrics"
+NAME: Final = "sdk_metrics"
 
 # How to read each metric of a signal.
 _BY_METRIC: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxyType(
