@@ -13,7 +13,7 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel.otlp.values import NO_REDACTION, ValueRedactor
+from blogauto_otel.otlp.plain_values import NO_REDACTION, ValueRedactor
 from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.scopes import NameLimit, redact_arguments
 from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit

@@ -17,8 +17,8 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.log_records import LogRecordEncoder
+from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.direct_logs import DirectExport

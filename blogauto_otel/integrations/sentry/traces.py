@@ -11,7 +11,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import TextLimits
+from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.redaction import Redactor
 from blogauto_otel.sdk.span_processors import ExportingSpanProcessor
 
