@@ -220,6 +220,16 @@ def test_a_file_larger_than_the_limit_is_refused_and_drops_no_other(directory: P
     assert store.drain() == made
 
 
+def test_a_file_that_is_too_large_to_be_read_is_dropped_before_good_ones(directory: Path) -> None:
+    """It is no older than they are: a limit that it alone exceeds would cost them all."""
+    store = Store(directory)
+    made = fill(store, 1, 2, 3)
+    os.truncate(free_files(directory)[-1], 2**30)
+    made += fill(store, 4)
+    assert (store.losses(), store.spool.quarantined) == ({"spool_damaged": 1}, 1)
+    assert store.drain() == [made[0], made[1], made[3]]
+
+
 def test_a_directory_of_too_many_files_drops_the_oldest(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(directory_module, "MAX_FILES", 10)
     store = Store(directory)
