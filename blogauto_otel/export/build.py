@@ -79,7 +79,12 @@ def build_exporter(
 
 
 def build_spooler(
-    settings: Settings, exporters: Mapping[Signal, SignalExporter], wake_sender: Callable[[], None], timing: SpoolTiming
+    settings: Settings,
+    exporters: Mapping[Signal, SignalExporter],
+    *,
+    wake_sender: Callable[[], None],
+    is_sending: Callable[[], bool],
+    timing: SpoolTiming,
 ) -> Spooler | None:
     """Build the spooler, and connect it with the exporters; None where the settings or the system have no spool."""
     if not location.is_wanted(settings):
@@ -95,6 +100,7 @@ def build_spooler(
         SpoolLimits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync),
         drained=drained,
         wake_sender=wake_sender,
+        is_sending=is_sending,
         timing=timing,
     )
     for exporter in exporters.values():

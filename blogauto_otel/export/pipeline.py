@@ -24,6 +24,7 @@ from blogauto_otel.redaction import Redactor, build_redactor
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
 
+    from blogauto_otel.export.spooler import Spooler
 
 THREAD_NAME: Final = "blogauto-otel-delivery"
 
@@ -56,6 +57,7 @@ class Delivery:
         """Build everything that a process must not share with its parent."""
         self._stopping = self._closed
         self._sender = Worker(THREAD_NAME, self._run_once, "delivering telemetry")
+        self._is_sending = False  # or collecting metrics: either may take long
         outages = OutageLog()
         self._exporters: dict[Signal, SignalExporter] = {
             config.signal: build_exporter(
@@ -64,7 +66,13 @@ class Delivery:
             for config in self._configs
         }
         self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}
-        self._spooler = build_spooler(self._settings, self._exporters, self._sender.wake, self._timing.spool)
+        self._spooler = build_spooler(
+            self._settings,
+            self._exporters,
+            wake_sender=self._sender.wake,
+            is_sending=lambda: self._is_sending,
+            timing=self._timing.spool,
+        )
         if self._closed:
             for queue in self._queues.values():
                 queue.close()
@@ -110,14 +118,12 @@ class Delivery:
         self._sources.append(collect)
 
     def start(self) -> None:
-        """Start the threads, unless they run. The first item starts them too; a process with metrics only has none."""
+        """Start the worker, unless it runs. The first item starts it too; a process with metrics only has none."""
         self._sender.start()
-        if self._spooler is not None:
-            self._spooler.worker.start()
 
     def _wake_up(self) -> None:
         self._sender.wake()
-        if self._spooler is not None:
+        if self._spooler is not None and self._spooler.worker.running:
             self._spooler.worker.wake()
 
     def _stop(self) -> None:
@@ -133,6 +139,8 @@ class Delivery:
         is_dropping = self._log_drops()
         now = clock.monotonic()
         soonest = min(exporter.due_in(now) for exporter in self._exporters.values())
+        if self._spooler is not None and not self._spooler.worker.running:
+            soonest = min(soonest, self._start_spooler_when_due(self._spooler, now))
         watch = is_dropping or any(len(queue) for queue in self._queues.values())
         return max(_MIN_SLEEP, min(soonest, self._timing.watch if watch else _MAX_SLEEP))
 
@@ -140,12 +148,29 @@ class Delivery:
         """Log when dropping begins, and when it is over; True while items of any signal are being dropped."""
         return sum(exporter.log_drops() for exporter in self._exporters.values()) > 0  # each, not up to the first
 
+    def _start_spooler_when_due(self, spooler: Spooler, now: float) -> float:
+        due_in = spooler.due_in(now)
+        if due_in > 0:
+            return due_in
+        spooler.worker.start()
+        return _MAX_SLEEP
+
     def _send_due(self) -> None:
         busy = True
         while busy and not self._stopping:
             # One request of each signal in turn: many items of one do not delay the others.
             due = [exporter for exporter in self._exporters.values() if exporter.due_in(clock.monotonic()) <= 0]
-            busy = sum(exporter.send_due() for exporter in due) > 0
+            busy = bool(due) and self._send(due)
+
+    def _send(self, due: Sequence[SignalExporter]) -> bool:
+        """Send what is due of these; a request and a metric callback may hang, and the spooler must run meanwhile."""
+        self._is_sending = True
+        try:
+            if self._spooler is not None:
+                self._spooler.worker.start()
+            return sum(exporter.send_due() for exporter in due) > 0
+        finally:
+            self._is_sending = False
 
     # -- flush and end
 
@@ -160,7 +185,7 @@ class Delivery:
         """
         deadline = clock.monotonic() + max(timeout, 0.0)
         failed = self._flush(deadline, last=False)
-        if failed and self._spooler is not None and not self._spooler.worker.running:
+        if failed and self._spooler is not None and not self._sender.running:
             self._store(self._spooler.store_all, deadline)  # without a thread there is no better time
         self._log_drops()  # the worker may not run again
         return not failed

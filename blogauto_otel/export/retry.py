@@ -99,6 +99,7 @@ class SpoolTiming:
     jitter: float = 1.0  # at most; processes that recover together start to drain at different times
     retry_after_error: float = 30.0  # before a disk that failed is used again
     replay_bytes_per_second: int = 2_000_000  # a bound, so that stored requests do not flood the receiver
+    linger: float = 3.0  # without items in memory, after which the thread ends: starting one costs more than a wait
 
 
 @dataclass(frozen=True)
