@@ -151,6 +151,15 @@ def bugs(base_url: str, *, count: int = 1) -> Statuses:
         return writer.statuses
 
 
+def repeated_queries(base_url: str, *, articles: int = 10) -> Statuses:
+    """The page of what is published: one SQL statement for each article (N+1 queries)."""
+    with Visitor(base_url).log_in() as writer:
+        for number in range(articles):
+            writer.save({"title": f"Note {number}", "body": "It is not published."})
+        writer.ask("GET", "/api/wordpress/published")
+        return writer.statuses
+
+
 def wordpress_failures(base_url: str, *, count: int = 5) -> Statuses:
     """Articles that the WordPress site rejects."""
     with Visitor(base_url).log_in() as writer:
@@ -211,6 +220,7 @@ KINDS: Final[Mapping[str, Callable[[str], Statuses]]] = {
         content_failures,
         ai_limits,
         bugs,
+        repeated_queries,
         wordpress_failures,
         api_key_failures,
         blocking,

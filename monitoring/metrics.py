@@ -31,10 +31,10 @@ def _metric(name: str, kind: str, *labels: str) -> Metric:
     return Metric(name, kind, frozenset(labels) | TARGET_LABELS)
 
 
-# As Collector 0.161 exports them on port 8888.
+# As Collector 0.161 exports them on port 8888; `tier` is a label of the scrape configuration, where there are several.
 COLLECTOR: Final = (
     *(
-        _metric(f"otelcol_receiver_{what}_{signal}_total", "counter", "receiver", "transport")
+        _metric(f"otelcol_receiver_{what}_{signal}_total", "counter", "receiver", "transport", "tier")
         for what in ("accepted", "refused", "failed")
         for signal in COLLECTOR_SIGNALS
     ),
@@ -48,6 +48,19 @@ COLLECTOR: Final = (
     _metric("otelcol_process_memory_rss_bytes", "gauge"),
     _metric("otelcol_process_cpu_seconds_total", "counter"),
     _metric("otelcol_process_uptime_seconds_total", "counter"),
+    # Of tier-kafka-in, tier-kafka-out and tier-gateway. Where the name ends in _ratio, the value is a count all the same.
+    *(
+        _metric(f"otelcol_kafka_receiver_unmarshal_failed_{signal}_total", "counter", "topic", "partition")
+        for signal in COLLECTOR_SIGNALS
+    ),
+    _metric("otelcol_kafka_receiver_offset_lag_ratio", "gauge", "topic", "partition"),
+    _metric("otelcol_kafka_receiver_current_offset_ratio", "gauge", "topic", "partition"),
+    _metric("otelcol_kafka_receiver_records_total", "counter", "topic", "partition", "node_id", "outcome"),
+    _metric(
+        "otelcol_kafka_exporter_records_total", "counter", "topic", "partition", "node_id", "outcome", "server_address"
+    ),
+    _metric("otelcol_loadbalancer_backend_outcome_total", "counter", "endpoint", "success"),
+    _metric("otelcol_loadbalancer_num_backends", "gauge", "resolver"),
 )
 
 OTHERS: Final = (

@@ -28,6 +28,10 @@ class Thresholds:
     disk_percent: float = 85
     restarts: float = 2  # in fifteen minutes
     queue_ratio: float = 0.8
+    kafka_lag_seconds: float = 300  # to read what waits, at the present rate
+    shard_failure_ratio: float = 0.5  # of the requests of gateways to one Collector
+    shard_skew: float = 1.8  # times the mean of the tier
+    minimum_shard_items: float = 10  # a second, of one signal and Collector; with fewer, skew is chance
     spool_ratio: float = 0.5
     spool_seconds: float = 900
     pool_ratio: float = 0.9  # connections in use, of those that the pool may open

@@ -105,9 +105,9 @@ class AiCall:
     # --- what the application tells ------------------------------------------------------------------------------
 
     def response(self, response: object) -> None:
-        """Read tokens, model, id and finish reasons out of the provider's JSON response."""
+        """Read tokens, model, id and finish reasons out of the provider's JSON response, or of each streamed part."""
         with guard("reading the response of an AI call"):
-            self._facts = read_response(self._provider, response)
+            self._facts = self._facts.updated(read_response(self._provider, response))
 
     def usage(self, *, input: int, output: int = 0, cached: int = 0, model: str | None = None) -> None:  # noqa: A002 - the conventions' word
         """State the tokens, where no response in JSON has them.

@@ -22,9 +22,21 @@ class AiResponse:
     id: str | None = None
     finish_reasons: tuple[str, ...] = ()
 
+    def updated(self, later: AiResponse) -> AiResponse:
+        """With what a later part of the stream says: providers count up, so the last figures are those of the whole."""
+        return AiResponse(
+            input_tokens=self.input_tokens if later.input_tokens is None else later.input_tokens,
+            output_tokens=self.output_tokens if later.output_tokens is None else later.output_tokens,
+            cached_input_tokens=later.cached_input_tokens or self.cached_input_tokens,
+            model=later.model or self.model,
+            id=later.id or self.id,
+            finish_reasons=later.finish_reasons or self.finish_reasons,
+        )
+
 
 def openai(response: Mapping[str, Any]) -> AiResponse:
     """OpenAI's chat completions, responses and embeddings, and providers that are compatible (Grok, DeepSeek)."""
+    response = _map(response.get("response")) or response  # of an event of the streamed Responses API
     usage = _map(response.get("usage"))
     details = _map(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
     return AiResponse(
@@ -53,18 +65,19 @@ def gemini(response: Mapping[str, Any]) -> AiResponse:
 
 
 def anthropic(response: Mapping[str, Any]) -> AiResponse:
-    """Anthropic's messages, whose `input_tokens` are those that its cache does not have."""
-    usage = _map(response.get("usage"))
+    """Anthropic's messages and events; `input_tokens` are those that its cache does not have."""
+    message = _map(response.get("message")) or response
+    usage = _map(message.get("usage"))
     fresh = _number(usage.get("input_tokens"))
     cached = _number(usage.get("cache_read_input_tokens")) or 0
     written = _number(usage.get("cache_creation_input_tokens")) or 0
-    reason = _text(response.get("stop_reason"))
+    reason = _text(message.get("stop_reason")) or _text(_map(response.get("delta")).get("stop_reason"))
     return AiResponse(
         input_tokens=None if fresh is None else fresh + cached + written,
         output_tokens=_number(usage.get("output_tokens")),
         cached_input_tokens=cached,
-        model=_text(response.get("model")),
-        id=_text(response.get("id")),
+        model=_text(message.get("model")),
+        id=_text(message.get("id")),
         finish_reasons=(reason,) if reason else (),
     )
 

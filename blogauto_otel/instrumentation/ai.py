@@ -6,9 +6,11 @@ the application wraps in `ai_call` must not be measured twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from importlib import util
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
@@ -16,6 +18,7 @@ from opentelemetry.metrics import Histogram, Meter, MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from blogauto_otel._guard import guard
+from blogauto_otel._process import register
 from blogauto_otel.api import ai, conventions
 from blogauto_otel.api.text import type_name
 from blogauto_otel.config import warn_or_raise
@@ -57,6 +60,7 @@ def instrument(context: Context) -> Report:
 def uninstrument() -> None:
     """Count no cost any more."""
     ai.use(prices=None, content=False)
+    _streams.reset()
 
 
 def _described(prices: PriceTable) -> str:
@@ -89,6 +93,54 @@ def _traces_itself() -> bool:
         return util.find_spec("anthropic._tracing") is not None
     except (ImportError, ValueError):
         return False
+
+
+def count_streamed_tokens_once(name: str) -> None:
+    """Correct an instrumentation that was switched on: `anthropic` 0.62 adds the output tokens of a stream's events up.
+
+    Each event counts from the beginning. Another version that does not add up, or has no such function, stays as it is.
+    """
+    if name == "anthropic":
+        with guard("correcting the tokens of Anthropic's streams"):
+            _streams.correct(sys.modules[_STREAMING])
+
+
+_STREAMING: Final = "opentelemetry.instrumentation.anthropic.streaming"
+_PROCESS: Final = "_process_response_item"
+
+
+class _Streams:
+    """The function of the instrumentation that reads the events of a stream, replaced and restored."""
+
+    def __init__(self) -> None:
+        self._before: Callable[[Any, Any], None] | None = None
+        self._module: ModuleType | None = None
+
+    def correct(self, module: ModuleType) -> None:
+        process = getattr(module, _PROCESS, None)
+        if process is None or self._before is not None:
+            return
+
+        def process_once(item: Any, complete_response: Any) -> None:
+            with guard("reading an event of an AI stream"):
+                if (
+                    item.type == "message_delta"
+                    and item.usage
+                    and "output_tokens" in complete_response.get("usage", {})
+                ):
+                    complete_response["usage"]["output_tokens"] = 0
+            process(item, complete_response)
+
+        self._module, self._before = module, process
+        setattr(module, _PROCESS, process_once)
+
+    def reset(self) -> None:
+        if self._module is not None:
+            setattr(self._module, _PROCESS, self._before)
+        self._module = self._before = None
+
+
+_streams: Final = register(_Streams())
 
 
 class AiMeterProvider(MeterProvider):

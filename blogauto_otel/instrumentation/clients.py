@@ -292,6 +292,7 @@ def _load(point: EntryPoint, context: Context) -> Report:
         logger_provider=context.logger_provider,
         **client_hooks.arguments(point.name, context),
     )
+    ai.count_streamed_tokens_once(point.name)
     _state.instrumentors.append(instrumentor)
     return Report(point.name, State.ON)
 

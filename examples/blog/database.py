@@ -11,14 +11,14 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import ForeignKey
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.schema import CreateTable
 
 DEMO_USER = "writer@example.com"
 
 
-class Base(DeclarativeBase):
+class Base(AsyncAttrs, DeclarativeBase):
     pass
 
 
@@ -42,6 +42,7 @@ class Article(Base):
     title: Mapped[str]
     body: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=lambda: datetime.now(timezone.utc))
+    publications: Mapped[list[Publication]] = relationship()
 
 
 class Publication(Base):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Annotated, Any, Final
 
 import httpx
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 MODELS: Final = {"openai": ("gpt-5-mini", "text_completion"), "gemini": ("gemini-3-flash", "generate_content")}
 
 
+EVENT: Final = "data: "
 TIMEOUT: Final = httpx.Timeout(10.0, read=60.0)  # seconds: a model may take long to answer, not to be reached
 
 
@@ -37,12 +39,16 @@ class Outside:
         self._wordpress_url = wordpress_url
 
     async def write(self, prompt: str, *, provider: str) -> str:
-        """The text that the AI provider generates."""
+        """The text that the AI provider generates, and streams."""
         model, operation = MODELS[provider]
+        url = f"{self._ai_url}/{provider}/v1/completions"
+        texts: list[str] = []
         with ai_call(provider, model=model, operation=operation) as call:
-            answer = await self._post(f"{self._ai_url}/{provider}/v1/completions", {"model": model, "prompt": prompt})
-            call.response(answer)
-        return str(answer["text"])
+            async for part in self._streamed(url, {"model": model, "prompt": prompt}):
+                call.first_chunk()
+                call.response(part)  # the last parts say how many tokens it were
+                texts.append(part.get("text", ""))
+        return "".join(texts)
 
     async def key_is_valid(self, key: str, *, service: str) -> bool:
         """Whether the service accepts the key."""
@@ -56,15 +62,30 @@ class Outside:
         return str(answer["link"])
 
     async def _post(self, url: str, body: dict[str, str]) -> dict[str, Any]:
-        try:
+        with _explained(url):
             response = await self._client.post(url, json=body)
             response.raise_for_status()
-        except httpx.HTTPStatusError as error:
-            raise OutsideError(f"{url} answered {error.response.status_code}") from error
-        except httpx.HTTPError as error:
-            raise OutsideError(f"{url} cannot be reached: {type(error).__name__}") from error
         found: dict[str, Any] = response.json()
         return found
+
+    async def _streamed(self, url: str, body: dict[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The parts of an answer, which are server-sent events."""
+        with _explained(url):
+            async with self._client.stream("POST", url, json={**body, "stream": True}) as response:
+                response.raise_for_status()
+                async for line in response.aiter_lines():
+                    if line.startswith(EVENT):
+                        yield json.loads(line.removeprefix(EVENT))
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        raise OutsideError(f"{url} answered {error.response.status_code}") from error
+    except httpx.HTTPError as error:
+        raise OutsideError(f"{url} cannot be reached: {type(error).__name__}") from error
 
 
 @asynccontextmanager

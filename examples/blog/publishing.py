@@ -6,6 +6,7 @@ import logging
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
+from sqlalchemy import select
 
 from blogauto_otel import metrics, operation
 from examples.blog.accounts import CurrentUser
@@ -42,3 +43,20 @@ async def publish(wish: PublishWish, user: CurrentUser, services: Services, sess
     metrics.business.wordpress_posts_published.add(status="success")
     logger.info("published article %d", article.id, extra={"site": wish.site})
     return Published(url=url)
+
+
+class Links(BaseModel):
+    title: str
+    urls: list[str]
+
+
+@router.get("/api/wordpress/published")
+async def published(user: CurrentUser, session: Session, limit: int = 20) -> list[Links]:
+    articles = await session.scalars(
+        select(Article).where(Article.user_id == user.id).order_by(Article.id.desc()).limit(limit)
+    )
+    # The example's slow page: a statement for each article, where `selectinload(Article.publications)` needs one.
+    return [
+        Links(title=article.title, urls=[one.url for one in await article.awaitable_attrs.publications])
+        for article in articles
+    ]

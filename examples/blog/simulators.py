@@ -1,7 +1,7 @@
 """Simulators of the external services, an AI provider and WordPress sites, over real HTTP.
 
 Directives in the text make them fail, so that a demo can cause faults without code in the application: `[fail]` makes
-them respond with 503, `[limit]` with 429, `[wait 2.5]` after 2.5 seconds.
+them respond with 503, `[limit]` with 429, `[wait 2.5]` takes them 2.5 seconds: an article half of it until it begins.
 
 Standalone: `python -m examples.blog.simulators 8100`. The standard library's server does not affect the event loop and
 uvicorn's loggers of the application's process.
@@ -14,7 +14,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -39,12 +39,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        time.sleep(_wait(text))
+        is_streamed = self.path.endswith("/completions")
+        time.sleep(_wait(text) / 2 if is_streamed else _wait(text))
         refusal = next((answer for directive, answer in REFUSALS.items() if directive in text), None)
         if refusal is not None:
             self._answer(*refusal)
-        elif self.path.endswith("/completions"):
-            self._answer(200, _completion(self.path.split("/")[1], json.loads(text)))
+        elif is_streamed:
+            self._stream(_completion(self.path.split("/")[1], json.loads(text)), pause=_wait(text) / 2)
         elif self.path.endswith("/wp-json/wp/v2/posts"):
             site = self.path.split("/")[1]
             self._answer(201, {"link": f"https://{site}/?p={abs(hash(text)) % 10_000}"})
@@ -60,6 +61,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
+
+    def _stream(self, parts: Iterable[Mapping[str, object]], *, pause: float) -> None:
+        """Server-sent events: the first at once, the others after the pause."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number, part in enumerate(parts):
+            if number == 1:
+                self.wfile.flush()
+                time.sleep(pause)
+            event = f"data: {json.dumps(part)}\n\n".encode()
+            self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
         """Log nothing: only the application logs."""
@@ -77,21 +92,18 @@ def _wait(text: str) -> float:
     return min(float(direction[1]), LONGEST_WAIT) if direction else 0.0
 
 
-def _completion(provider: str, asked: dict[str, str]) -> dict[str, object]:
-    """The text, with the usage as the provider states it."""
+def _completion(provider: str, asked: dict[str, str]) -> Iterator[Mapping[str, object]]:
+    """The parts of the text, and at the end the usage as the provider states it."""
     prompt, model = asked["prompt"], asked["model"]
     text = article(prompt)
     given, written = tokens(prompt), tokens(text)
+    yield from ({"text": paragraph} for paragraph in text.splitlines(keepends=True))
     if provider == "gemini":
         usage = {"promptTokenCount": given, "candidatesTokenCount": written}
-        reasons = [{"finishReason": "STOP"}]
-        return {"text": text, "modelVersion": model, "usageMetadata": usage, "candidates": reasons}
-    return {
-        "text": text,
-        "model": f"{model}-2026-08-07",
-        "usage": {"prompt_tokens": given, "completion_tokens": written},
-        "choices": [{"finish_reason": "stop"}],
-    }
+        yield {"modelVersion": model, "usageMetadata": usage, "candidates": [{"finishReason": "STOP"}]}
+        return
+    yield {"model": f"{model}-2026-08-07", "choices": [{"finish_reason": "stop"}]}
+    yield {"usage": {"prompt_tokens": given, "completion_tokens": written}}
 
 
 def article(topic: str) -> str:

@@ -16,6 +16,7 @@ from monitoring.alerts.host import host_alerts
 from monitoring.alerts.prometheus import prometheus_alerts
 from monitoring.alerts.requests import request_alerts
 from monitoring.alerts.sdk import sdk_alerts
+from monitoring.alerts.tiers import tier_alerts
 from monitoring.parameters import BLOGAUTO, Service
 
 Groups = Mapping[str, tuple[Callable[[Service], tuple[AlertDefinition, ...]], ...]]
@@ -29,7 +30,7 @@ APPLICATION: Final[Groups] = {
     "host": (host_alerts,),
     "availability": (availability_alerts,),
 }
-TELEMETRY: Final[Groups] = {"alerts": (collector_alerts, sdk_alerts, prometheus_alerts)}
+TELEMETRY: Final[Groups] = {"alerts": (collector_alerts, tier_alerts, sdk_alerts, prometheus_alerts)}
 
 
 def all_alerts(service: Service = BLOGAUTO) -> tuple[AlertDefinition, ...]:

@@ -32,6 +32,11 @@ PROVIDER, MODEL, OPERATION, TYPE = (
     "gen_ai_operation_name",
     "gen_ai_token_type",
 )
+# What the spans of the calls have that one series measures, whatever their operation is.
+_OF_SERIES = " ".join(
+    f"{attribute}=${{__field.labels.{label}}}"
+    for attribute, label in (("gen_ai.operation.name", OPERATION), ("gen_ai.request.model", MODEL))
+)
 FAILED = 'error_type!=""'
 LIMITED = f'error_type=~"{RATE_LIMITED}"'
 
@@ -293,13 +298,15 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, 
 
 
 def _slowest(context: BoardContext) -> tuple[PlacedPanel, ...]:
-    traces = traces_link("Slowest AI calls in Jaeger", tags="gen_ai.operation.name=chat", minDuration="5s")
+    traces = traces_link("Slowest of these calls in Jaeger", tags=_OF_SERIES, minDuration="5s")
+    p95 = context.quantile_of(DURATION, 0.95, by=[MODEL, OPERATION])
     return (
         timeseries_panel(
-            "p95 by model",
-            "95th percentile of the duration by model. A diamond is one call: click it to open its trace.",
+            "p95 by model and operation",
+            "95th percentile of the duration by model and operation. A diamond is one call: click it to open its trace."
+            " A click on a line finds the slowest traces of its model and operation.",
             "seconds",
-            [Query(f"topk(10, {context.quantile_of(DURATION, 0.95, by=[MODEL])})", f"{{{{{MODEL}}}}}", exemplars=True)],
+            [Query(f"topk(10, {p95})", f"{{{{{MODEL}}}}} {{{{{OPERATION}}}}}", exemplars=True)],
             alert=context.threshold("AiLatency"),
             links=(traces,),
             calcs=("mean", "max"),

@@ -17,7 +17,16 @@ from monitoring.boards.layout import (
 )
 from monitoring.metrics import COLLECTOR_SIGNALS, sdk_metric
 from monitoring.parameters import ALERTMANAGER_JOB, COLLECTOR_JOB, PROMETHEUS_JOB
-from monitoring.rules.recorded import LOST, REFUSED, SENT
+from monitoring.rules.recorded import (
+    KAFKA_LAG,
+    KAFKA_READ,
+    KAFKA_SKIPPED,
+    KAFKA_WRITTEN,
+    LOST,
+    REFUSED,
+    SENT,
+    SHARD_LOAD,
+)
 
 
 def telemetry(context: BoardContext) -> dict[str, object]:
@@ -32,6 +41,7 @@ def telemetry(context: BoardContext) -> dict[str, object]:
             Row("SDK in the application", _sdk(context)),
             Row("Spool on disk", _spool(), collapsed=True),
             Row("Collector", _collector(context)),
+            Row("Collectors in tiers, and Kafka between them", _tiers(context), collapsed=True),
             Row("Prometheus and Alertmanager", _backends(context), collapsed=True),
             Row("Logs", (_logs(),)),
         ),
@@ -293,11 +303,12 @@ def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
         ),
         timeseries_panel(
             "Lost or refused",
-            "Items in five minutes: refused by a receiver, refused by a backend, or dropped by a full queue.",
+            "Items in five minutes: refused by a receiver, refused by a backend, dropped by a full queue, or skipped in Kafka.",
             "count",
             [
                 Query(f"sum by (exporter, cause) ({LOST}) > 0", "{{exporter}}: {{cause}}"),
                 Query(f"sum by (signal) ({REFUSED}) > 0", "refused by the receiver: {{signal}}"),
+                Query(f"sum by (topic) ({KAFKA_SKIPPED}) > 0", "skipped in {{topic}}"),
             ],
             decimals=0,
             calcs=("max",),
@@ -324,6 +335,74 @@ def _collector(context: BoardContext) -> tuple[PlacedPanel, ...]:
             [Query(f"max by (instance) (otelcol_process_memory_rss_bytes{job})", "{{instance}}")],
             calcs=("lastNotNull", "max"),
             width=12,
+        ),
+    )
+
+
+def _tiers(context: BoardContext) -> tuple[PlacedPanel, ...]:
+    job = f'{{job="{COLLECTOR_JOB}"}}'
+    outcomes = 'sum by (endpoint) (rate(otelcol_loadbalancer_backend_outcome_total{job="%s",success=~"%s"}[%s]))'
+    failed, asked = (outcomes % (COLLECTOR_JOB, success, INTERVAL) for success in ("false", "true|false"))
+    by_tier = "by (tier, signal)"
+    return (
+        timeseries_panel(
+            "Waiting in Kafka",
+            "Records that are written and not read yet, by topic. Rising: readers are too slow, or gone.",
+            "count",
+            [Query(f"sum by (topic) ({KAFKA_LAG}{job})", "{{topic}}")],
+            decimals=0,
+            calcs=("lastNotNull", "max"),
+        ),
+        timeseries_panel(
+            "Written to and read from Kafka",
+            "Records per second by topic. Only written: KafkaTopicNotRead pages.",
+            "per second",
+            [
+                Query(f"sum by (topic) ({KAFKA_WRITTEN}{job})", "{{topic}} written"),
+                Query(f"sum by (topic) ({KAFKA_READ}{job})", "{{topic}} read"),
+            ],
+            calcs=("mean", "lastNotNull"),
+        ),
+        timeseries_panel(
+            "Time to read what waits",
+            "What waits in a topic, divided by what is read each second. A gap: nothing is read.",
+            "seconds",
+            [Query(f"sum by (topic) ({KAFKA_LAG}{job}) / (sum by (topic) ({KAFKA_READ}{job}) > 0)", "{{topic}}")],
+            alert=context.threshold("KafkaConsumerLag"),
+            calcs=("lastNotNull", "max"),
+        ),
+        bar_gauge_panel(
+            "Busiest partitions, 1 h",
+            "Records read in an hour from the busiest partitions. One far above the others: a key has too many records.",
+            "count",
+            Query(
+                f"sort_desc(topk(10, round(sum by (topic, partition) (increase(otelcol_kafka_receiver_records_total{job}[1h])))))",
+                "{{topic}} {{partition}}",
+            ),
+            decimals=0,
+        ),
+        timeseries_panel(
+            "Busiest instance of each tier",
+            "Items that the busiest gateway or sampler receives, divided by the mean of its tier. 1: all receive equally much.",
+            "number",
+            [
+                Query(
+                    f"max {by_tier} ({SHARD_LOAD}{job}) / (avg {by_tier} ({SHARD_LOAD}{job}) > 0)",
+                    "{{tier}}: {{signal}}",
+                )
+            ],
+            alert=context.threshold("OtelCollectorShardSkew"),
+            decimals=1,
+            calcs=("lastNotNull", "max"),
+        ),
+        timeseries_panel(
+            "Failing requests to Collectors behind gateways",
+            "Ratio of failed requests of all gateways by the Collector that they are for. 100 %: it is down.",
+            "ratio",
+            [Query(f"{failed} / ({asked} > 0)", "{{endpoint}}")],
+            alert=context.threshold("OtelCollectorShardFailing"),
+            maximum=1,
+            calcs=("lastNotNull", "max"),
         ),
     )
 

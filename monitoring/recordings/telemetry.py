@@ -7,7 +7,18 @@ from typing import Final
 from monitoring.metrics import COLLECTOR_SIGNALS, sdk_metric
 from monitoring.promql import increase_from_zero
 from monitoring.rules.model import RecordingRule
-from monitoring.rules.recorded import DROPPED, LOST, QUEUED, REFUSED, SENT
+from monitoring.rules.recorded import (
+    DROPPED,
+    KAFKA_LAG,
+    KAFKA_READ,
+    KAFKA_SKIPPED,
+    KAFKA_WRITTEN,
+    LOST,
+    QUEUED,
+    REFUSED,
+    SENT,
+    SHARD_LOAD,
+)
 
 # Always exported while a Collector runs: distinguishes a new counter from a new Collector.
 COLLECTOR_ALIVE: Final = "otelcol_process_uptime_seconds_total"
@@ -34,10 +45,42 @@ def telemetry_recordings() -> tuple[RecordingRule, ...]:
             )
             for signal in COLLECTOR_SIGNALS
         ),
+        *tier_recordings(),
         RecordingRule(QUEUED, "sum by (job, exporter) (otelcol_exporter_queue_size)"),
         RecordingRule(
             DROPPED,
             f"sum by (job, signal, reason) {increase_from_zero(sdk_metric('items.dropped'), '5m', always_present='target_info')}",
+        ),
+    )
+
+
+# Tiers whose instances should receive equally much; an agent receives what its host sends.
+SHARED_TIERS: Final = "gateway|sampler"
+
+
+def tier_recordings() -> tuple[RecordingRule, ...]:
+    """About Kafka, and about the Collectors among which load is divided."""
+    partition = "job, topic, partition"
+    offset = "otelcol_kafka_receiver_current_offset_ratio"
+    # A Collector that has given a partition away still exports the last lag: the reader is the one that is furthest.
+    reader = f"{offset} == on ({partition}) group_left () max by ({partition}) ({offset})"
+    lag = f"max by ({partition}) (otelcol_kafka_receiver_offset_lag_ratio and on (instance, {partition}) ({reader}))"
+    written = 'otelcol_kafka_exporter_records_total{outcome="success"}'
+    return (
+        RecordingRule(KAFKA_LAG, f"sum by (job, topic) ({lag})"),
+        RecordingRule(KAFKA_READ, "sum by (job, topic) (rate(otelcol_kafka_receiver_records_total[5m]))"),
+        RecordingRule(KAFKA_WRITTEN, f"sum by (job, topic) (rate({written}[5m]))"),
+        *(
+            _lost(KAFKA_SKIPPED, "job, topic", f"otelcol_kafka_receiver_unmarshal_failed_{signal}_total", signal=signal)
+            for signal in COLLECTOR_SIGNALS
+        ),
+        *(
+            RecordingRule(
+                SHARD_LOAD,
+                f'sum by (job, tier, instance) (rate(otelcol_receiver_accepted_{signal}_total{{tier=~"{SHARED_TIERS}"}}[5m]))',
+                {"signal": signal},
+            )
+            for signal in COLLECTOR_SIGNALS
         ),
     )
 

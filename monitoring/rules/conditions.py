@@ -43,10 +43,12 @@ class And:
     """All parts must be true. The first gives the alert its value and labels; the others are guards."""
 
     parts: tuple[Condition, ...]
+    on: str = ""  # the labels that must be equal; all of them by default
 
     def __str__(self) -> str:
         """PromQL."""
-        return " and ".join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
+        operator = f" and on ({self.on}) " if self.on else " and "
+        return operator.join(f"({part})" if isinstance(part, Or) else str(part) for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ def mutants(condition: Condition) -> Iterator[tuple[str, Condition]]:
     if isinstance(condition, Comparison):
         yield from _wrong_comparisons(condition)
     elif isinstance(condition, (And, Or)):
-        kind = type(condition)
         for index, part in enumerate(condition.parts):
             others = (*condition.parts[:index], *condition.parts[index + 1 :])
-            yield f"without '{part}'", others[0] if len(others) == 1 else kind(others)
+            yield f"without '{part}'", others[0] if len(others) == 1 else replace(condition, parts=others)
             for name, changed in mutants(part):
-                yield name, kind((*condition.parts[:index], changed, *condition.parts[index + 1 :]))
+                yield (
+                    name,
+                    replace(condition, parts=(*condition.parts[:index], changed, *condition.parts[index + 1 :])),
+                )
 
 
 def _wrong_comparisons(condition: Comparison) -> Iterator[tuple[str, Condition]]:

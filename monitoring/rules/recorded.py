@@ -11,6 +11,11 @@ REFUSED: Final = "job_signal:otelcol_refused_items:increase5m"
 LOST: Final = "job_exporter_signal:otelcol_lost_items:increase5m"
 SENT: Final = "job_exporter_signal:otelcol_sent_items:rate5m"
 QUEUED: Final = "job_exporter:otelcol_exporter_queue_size:sum"
+KAFKA_LAG: Final = "job_topic:otelcol_kafka_waiting_records:sum"
+KAFKA_READ: Final = "job_topic:otelcol_kafka_read_records:rate5m"
+KAFKA_WRITTEN: Final = "job_topic:otelcol_kafka_written_records:rate5m"
+KAFKA_SKIPPED: Final = "job_topic_signal:otelcol_kafka_skipped_records:increase5m"
+SHARD_LOAD: Final = "job_tier_instance_signal:otelcol_accepted_items:rate5m"
 DROPPED: Final = "job_signal_reason:blogauto_otel_items_dropped:increase5m"
 
 

@@ -22,7 +22,6 @@ from typing import Final
 
 from monitoring.metrics import known_metrics, sdk_metric
 from monitoring.parameters import BLOGAUTO, SCRAPE_INTERVAL
-from monitoring.verification.not_measured import with_not_measured
 from monitoring.verification.replay import EXPORTS, Exemplar, Key, LogLine, Measured, measure
 
 END: Final = int(datetime(2026, 11, 3, 20, 30, tzinfo=timezone.utc).timestamp())
@@ -107,6 +106,7 @@ RATES: Final[Mapping[str, Callable[[int], float]]] = {
     "ai_limits": lambda when: 0.5 * during(SLOW, when) + rarely(when),
     "api_key_failures": lambda when: 1.6 * during(SLOW, when) + rarely(when),
     "bugs": lambda when: 5.0 * during(RELEASE, when) + 0.02 * load(when),
+    "repeated_queries": lambda when: 2.0 * during(RELEASE, when) + 0.1 * load(when),
     "wordpress_failures": lambda when: 1.4 * during(RELEASE, when) + rarely(when),
     "blocking": lambda when: 28.0 * during(RELEASE, when),
     "failed_logins": lambda when: 4.0 * during(ATTACK, when) + 0.03 * load(when),
@@ -140,7 +140,6 @@ def arrivals(kind: str) -> Arrivals:
 
 def compose(measured: Measured) -> RecordedTraffic:
     """The day from what was measured."""
-    measured = with_not_measured(measured)
     arrived = {kind: arrivals(kind) for kind in measured.added}
     composer = _Composer(measured, arrived)
     return RecordedTraffic(

@@ -18,7 +18,7 @@ from monitoring.verification.day import BEGIN, END
 from monitoring.verification.store import seconds
 from stack.processes import Prometheus, get
 
-# Panels about failures that the recorded traffic does not have.
+# Panels about failures and tiers that the recorded traffic does not have; tests/monitoring/test_tiers.py has the tiers.
 MAY_BE_EMPTY: Final = frozenset(
     {
         "Dropped",
@@ -28,6 +28,12 @@ MAY_BE_EMPTY: Final = frozenset(
         "annotation Starts",
         "Calls without a price, 24 h",
         "Errors by class",
+        "Waiting in Kafka",
+        "Written to and read from Kafka",
+        "Time to read what waits (dashed: limit 5 min)",
+        "Busiest partitions, 1 h",
+        "Busiest instance of each tier (dashed: limit 1.8)",
+        "Failing requests to Collectors behind gateways (dashed: limit 50 %)",
     }
 )
 

@@ -37,6 +37,7 @@ KINDS: Final[Mapping[str, Send]] = {
     "lost": partial(traffic.lost, count=1),
     "slow": partial(traffic.slow, seconds=32),  # longer than the limits of all alerts about slow answers
     "bugs": traffic.bugs,
+    "repeated_queries": traffic.repeated_queries,
     "content_failures": partial(traffic.content_failures, count=1),
     "ai_limits": partial(traffic.ai_limits, count=1),
     "api_key_failures": partial(traffic.api_key_failures, count=2),

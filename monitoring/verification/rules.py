@@ -30,6 +30,9 @@ RECORDING_MUTATIONS: Final = (
     ("histogram_quantile(0.95", "histogram_quantile(0.9", "another quantile"),
     ("sum by (job) (rate(", "max by (job) (rate(", "errors of several endpoints do not add up"),
     ("max by (job)", "min by (job)", "the oldest process instead of the newest"),
+    ("group_left () max by", "group_left () min by", "the lag of the former reader counts"),
+    ('outcome="success"', 'outcome=~".*"', "what Kafka did not take counts as written"),
+    ('tier=~"gateway|sampler"', 'tier=~".*"', "agents should receive equally much"),
 )
 
 # The service's name in test files; the SDK's metrics about itself have the same name in every service.

@@ -58,6 +58,58 @@ def test_the_facts_of_a_response_are_read_by_provider(provider: str, response: o
     assert read_response(provider, response) == facts
 
 
+STREAMS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "chat completions": (
+        "openai",
+        [
+            {"id": "c1", "model": "gpt-5-mini", "choices": [{"delta": {"content": "he"}, "finish_reason": None}]},
+            {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 20}},
+        ],
+    ),
+    "responses": (
+        "openai",
+        [
+            {"type": "response.created", "response": {"id": "c1", "model": "gpt-5-mini", "usage": None}},
+            {"type": "response.output_text.delta", "delta": "he"},
+            {"type": "response.completed", "response": {"usage": {"input_tokens": 100, "output_tokens": 20}}},
+        ],
+    ),
+    "gemini": (
+        "gemini",
+        [
+            {"responseId": "c1", "usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 3}},
+            {"candidates": [{"finishReason": "STOP"}]},
+            {"usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 20}},
+        ],
+    ),
+    "anthropic": (
+        "anthropic",
+        [
+            {"type": "message_start", "message": {"id": "c1", "usage": {"input_tokens": 100, "output_tokens": 2}}},
+            {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "he"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 20}},
+            {"type": "message_stop"},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_parts_of_a_stream_make_one_call(stream: str) -> None:
+    provider, parts = STREAMS[stream]
+    with capture_telemetry() as telemetry, ai_call(provider, model="any") as call:
+        for part in parts:
+            call.first_chunk()
+            call.response(part)
+    tokens = measured(telemetry, "gen_ai.client.token.usage")
+    assert {kind: total for kind, (total, _) in tokens.items()} == {"input": 100, "output": 20}
+    attributes = dict(telemetry.span("chat any").attributes or {})
+    assert attributes["gen_ai.response.id"] == "c1"
+    assert (attributes["gen_ai.usage.input_tokens"], attributes["gen_ai.usage.output_tokens"]) == (100, 20)
+    assert "gen_ai.response.time_to_first_chunk" in attributes
+
+
 @pytest.fixture
 def prices(tmp_path: Path) -> str:
     path = tmp_path / "prices.json"

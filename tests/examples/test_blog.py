@@ -34,6 +34,7 @@ EXPECTED = {
     "content_failures": {200: 1, 502: 5},
     "ai_limits": {200: 1, 502: 8},
     "bugs": {200: 1, 500: 1},
+    "repeated_queries": {200: 2, 201: 10},
     "wordpress_failures": {200: 1, 201: 1, 502: 5},
     "api_key_failures": {200: 1, 400: 3, 502: 3},
     "blocking": {200: 1},
@@ -86,17 +87,12 @@ def test_each_kind_of_traffic_is_answered_as_it_says(blog: str, kind: str) -> No
     assert traffic.KINDS[kind](blog) == Counter(EXPECTED[kind])
 
 
-# The example has no websockets, no N+1 queries, no streamed answers, and a price for each of its models.
-NOT_EMITTED = {
-    "websockets.open",
-    "db.repeated_queries",
-    "gen_ai.client.operation.time_to_first_chunk",
-    "ai.unpriced_calls",
-}
+# The example has no websockets, and a price for each of its models.
+NOT_EMITTED = {"websockets.open", "ai.unpriced_calls"}
 
 
 def test_the_example_emits_every_domain_metric(blog: str, telemetry: Captured) -> None:
-    for kind in ("normal", "wordpress_failures", "failed_logins", "attacks", "rate_limited"):
+    for kind in ("normal", "repeated_queries", "wordpress_failures", "failed_logins", "attacks", "rate_limited"):
         traffic.KINDS[kind](blog)
     wanted = {metric.otel_name("blogauto") for metric in CATALOGUE if metric.name not in NOT_EMITTED}
     assert {name for name in wanted if not telemetry.points(name)} == set()
@@ -106,6 +102,7 @@ def test_the_example_emits_every_domain_metric(blog: str, telemetry: Captured) -
     }
     assert telemetry.points("blogauto.rate_limit.rejected") == {(("endpoint", "/api/titles/generate"),): 20}
     assert telemetry.points("blogauto.blocked_ips_total") == {(): 1}
+    assert telemetry.points("blogauto.db.repeated_queries") == {(("route", "/api/wordpress/published"),): 11}
     assert telemetry.points("blogauto.security.events") == {
         (("type", "auth_failure"),): 5,
         (("type", "suspicious_pattern"),): 3,

@@ -57,7 +57,9 @@ def test_the_demo_shows_what_arrived_and_that_nothing_is_missing() -> None:
     assert re.search(r"└─ HTTP POST http://127\.0\.0\.1:\d+/openai/v1/completions  → 503", failed)
     assert "no article: http://127.0.0.1" in failed
     assert f"{trace_id[1][:8]}…" in failed
-    assert re.search(r"HTTP POST .*2\.\d\d s", section(output, "A slow request"))
+    slow = section(output, "A slow request")
+    assert re.search(r"text_completion gpt-5-mini .*2\.\d\d s", slow)  # until the last part of the stream
+    assert re.search(r"HTTP POST .*1\.\d\d s", slow)  # until the first
     assert "# {" in section(output, "Of http://127.0.0.1"), "an exemplar"
     summary = section(output, "Summary")
     assert "sent = received" in summary

@@ -92,13 +92,31 @@ def test_lint_finds(fault: str, boards: Boards, files: tuple[RuleFile, RuleFile]
     assert any(message in problem for problem in found), found
 
 
+TIERS = (
+    "Waiting in Kafka",
+    "Written to and read from Kafka",
+    "Time to read what waits",
+    "Busiest partitions",
+    "Busiest instance of each tier",
+    "Failing requests to Collectors behind gateways",
+)
+
 # The panels that the contract promises, by the beginning of their titles.
 PROMISED = {
     "overview": ("CPU", "Memory", "Disk", "Requests", "Response time", "Failing", "Business events", "WordPress posts"),
     "api": ("Distribution of response times", "p95 by endpoint", "Status codes", "Throughput by endpoint"),
     "security": ("Rejections by endpoint", "Blocked addresses", "Suspicious patterns", "Failed logins"),
     "business": ("By hour", "By day", "Success rate", "API keys by service"),
-    "telemetry": ("Waiting in memory", "Waiting on disk", "Files on disk", "Refused", "Lost", "Dropped", "Queues"),
+    "telemetry": (
+        "Waiting in memory",
+        "Waiting on disk",
+        "Files on disk",
+        "Refused",
+        "Lost",
+        "Dropped",
+        "Queues",
+        *TIERS,
+    ),
 }
 
 
@@ -160,7 +178,11 @@ def test_an_endpoint_without_traffic_has_a_dash_instead_of_a_zero(boards: Boards
 
 def test_rarely_needed_rows_of_the_telemetry_board_are_collapsed(boards: Boards) -> None:
     rows = {row["title"]: row["collapsed"] for row in boards["blogauto-telemetry"]["panels"] if row["type"] == "row"}
-    assert [title for title, collapsed in rows.items() if collapsed] == ["Spool on disk", "Prometheus and Alertmanager"]
+    assert [title for title, collapsed in rows.items() if collapsed] == [
+        "Spool on disk",
+        "Collectors in tiers, and Kafka between them",
+        "Prometheus and Alertmanager",
+    ]
 
 
 def test_latency_carries_exemplars_from_raw_buckets(boards: Boards) -> None:

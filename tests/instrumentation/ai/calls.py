@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import json
 import os
 import sys
+import traceback
+from collections.abc import Iterable
 from typing import Any
 
 url, prices = sys.argv[1:]
@@ -20,46 +23,94 @@ import blogauto_otel  # noqa: E402
 from blogauto_otel import ai_call  # noqa: E402
 from blogauto_otel.testing import capture_telemetry  # noqa: E402
 
-PROMPT = [{"role": "user", "content": "a prompt that must not leave"}]
+PROMPT = "a prompt that must not leave"
+MESSAGES = [{"role": "user", "content": PROMPT}]
+SCHEMA = {"type": "object", "properties": {}}
+
+
+# Each provider is called in the same ways: plain, with a tool, streamed, asynchronous, streamed asynchronously, refused
+# (400), limited (429, which the SDK retries once), and within `ai_call`, which measures it alone.
 
 
 def openai_calls() -> None:
     import openai
 
     client = openai.OpenAI(base_url=f"{url}/openai/v1", api_key="key", max_retries=1)
-    client.chat.completions.create(model="gpt-5-mini", messages=PROMPT)
-    tool = {"type": "function", "function": {"name": "lookup", "parameters": {"type": "object", "properties": {}}}}
-    client.chat.completions.create(model="gpt-5-mini", messages=PROMPT, tools=[tool])
-    options = {"include_usage": True}
-    for _ in client.chat.completions.create(model="gpt-5-mini", messages=PROMPT, stream=True, stream_options=options):
-        pass
-    with contextlib.suppress(openai.RateLimitError):
-        client.chat.completions.create(model="limited", messages=PROMPT)
+    ask = functools.partial(client.chat.completions.create, model="gpt-5-mini", messages=MESSAGES)
+    streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    ask()
+    ask(tools=[{"type": "function", "function": {"name": "lookup", "parameters": SCHEMA}}])
+    consume(ask(**streamed))
     with contextlib.suppress(openai.BadRequestError):
-        client.chat.completions.create(model="refused", messages=PROMPT)
-    with ai_call("openai", model="gpt-5-mini") as call:  # around the instrumented SDK: measured once
-        answer = client.chat.completions.create(model="gpt-5-mini", messages=PROMPT)
-        call.response(answer.model_dump())
+        ask(model="refused")
+    with contextlib.suppress(openai.RateLimitError):
+        ask(model="limited")
+    with ai_call("openai", model="gpt-5-mini") as call:
+        call.response(ask().model_dump())
 
     async def asynchronous() -> None:
         other = openai.AsyncOpenAI(base_url=f"{url}/openai/v1", api_key="key")
-        await other.chat.completions.create(model="gpt-5-mini", messages=PROMPT)
+        await other.chat.completions.create(model="gpt-5-mini", messages=MESSAGES)
+        async for _ in await other.chat.completions.create(model="gpt-5-mini", messages=MESSAGES, **streamed):
+            pass
 
     asyncio.run(asynchronous())
 
 
 def google_calls() -> None:
     genai = importlib.import_module("google.genai")
+    errors = importlib.import_module("google.genai.errors")
 
-    client = genai.Client(api_key="key", http_options={"base_url": f"{url}/gemini"})
-    client.models.generate_content(model="gemini-3-flash", contents="a prompt that must not leave")
+    retries = {"attempts": 2, "initial_delay": 0.01}
+    client = genai.Client(api_key="key", http_options={"base_url": f"{url}/gemini", "retry_options": retries})
+    ask = functools.partial(client.models.generate_content, model="gemini-3-flash", contents=PROMPT)
+    ask()
+    ask(config={"tools": [{"function_declarations": [{"name": "lookup"}]}]})
+    consume(client.models.generate_content_stream(model="gemini-3-flash", contents=PROMPT))
+    for model in ("refused", "limited"):
+        with contextlib.suppress(errors.ClientError):
+            ask(model=model)
+    with ai_call("gemini", model="gemini-3-flash", operation="generate_content") as call:
+        call.response(ask().model_dump(by_alias=True))
+
+    async def asynchronous() -> None:
+        await client.aio.models.generate_content(model="gemini-3-flash", contents=PROMPT)
+        async for _ in await client.aio.models.generate_content_stream(model="gemini-3-flash", contents=PROMPT):
+            pass
+
+    asyncio.run(asynchronous())
 
 
 def anthropic_calls() -> None:
     import anthropic
 
-    client = anthropic.Anthropic(base_url=f"{url}/anthropic", api_key="key", max_retries=0)
-    client.messages.create(model="claude-haiku-5", max_tokens=10, messages=PROMPT)
+    client = anthropic.Anthropic(base_url=f"{url}/anthropic", api_key="key", max_retries=1)
+    asked: dict[str, Any] = {"model": "claude-haiku-5", "max_tokens": 10, "messages": MESSAGES}
+    ask = functools.partial(client.messages.create, **asked)
+    ask()
+    ask(tools=[{"name": "lookup", "input_schema": SCHEMA}])
+    consume(ask(stream=True))
+    with client.messages.stream(**asked) as stream:  # the SDK's other way to stream
+        consume(stream)
+    with contextlib.suppress(anthropic.BadRequestError):
+        ask(model="refused")
+    with contextlib.suppress(anthropic.RateLimitError):
+        ask(model="limited")
+    with ai_call("anthropic", model="claude-haiku-5") as call:
+        call.response(ask().model_dump())
+
+    async def asynchronous() -> None:
+        other = anthropic.AsyncAnthropic(base_url=f"{url}/anthropic", api_key="key")
+        await other.messages.create(**asked)
+        async for _ in await other.messages.create(**asked, stream=True):
+            pass
+
+    asyncio.run(asynchronous())
+
+
+def consume(stream: Iterable[object]) -> None:
+    for _ in stream:
+        pass
 
 
 def main() -> dict[str, Any]:
@@ -68,8 +119,8 @@ def main() -> dict[str, Any]:
         for calls in (openai_calls, google_calls, anthropic_calls):
             try:
                 calls()
-            except Exception as error:
-                failures[calls.__name__] = repr(error)
+            except Exception:
+                failures[calls.__name__] = traceback.format_exc()
         status = blogauto_otel.configure().status().as_dict()["instrumentation"]
     return {
         "failures": failures,

@@ -54,36 +54,54 @@ def test_all_three_are_switched_on_and_no_call_fails(recorded: dict[str, Any]) -
     assert recorded["clients"].startswith("on (anthropic, google-genai, openai")
 
 
-def test_each_call_has_a_span_with_its_tokens(recorded: dict[str, Any]) -> None:
-    spans = [span for span in recorded["spans"] if "gen_ai.usage.input_tokens" in span["attributes"]]
-    by_model = [span["attributes"]["gen_ai.request.model"] for span in spans if span["scope"] != "blogauto_otel.ai"]
-    assert by_model.count("gpt-5-mini") == 5
-    assert by_model.count("gemini-3-flash") == 1
-    assert by_model.count("claude-haiku-5") == 1
+# Provider: model, calls that succeed, and both errors by the names that the instrumentation gives them. The calls are
+# plain, with a tool, streamed, asynchronous, streamed asynchronously and in `ai_call`; Anthropic streams in two ways.
+PROVIDERS = {
+    "openai": ("gpt-5-mini", 6, {"openai.BadRequestError", "openai.RateLimitError"}),
+    "gcp.gemini": ("gemini-3-flash", 6, {"400", "429"}),
+    "anthropic": ("claude-haiku-5", 7, {"BadRequestError", "RateLimitError"}),
+}
 
 
-def test_tokens_and_cost_are_measured_once_a_call(recorded: dict[str, Any]) -> None:
-    """Sync, with tools, streamed and async are four calls by the instrumentation; the fifth is wrapped in `ai_call`."""
-    for name, model, calls in (
-        ("openai", "gpt-5-mini", 5),
-        ("gcp.gemini", "gemini-3-flash", 1),
-        ("anthropic", "claude-haiku-5", 1),
-    ):
-        labels = {"gen_ai__provider__name": name, "gen_ai__request__model": model}
-        tokens = points(recorded, "gen_ai.client.token.usage", **labels)
-        given = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "input")
-        written = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "output")
-        assert (given, written) == (calls * provider.IN, calls * provider.OUT), name
-        (cost,) = points(recorded, "blogauto.ai.cost", provider=name, model=model)
-        assert cost["sum"] == pytest.approx(calls * COST)
+@pytest.mark.parametrize("provider_name", PROVIDERS)
+def test_each_call_has_a_span_with_its_tokens(recorded: dict[str, Any], provider_name: str) -> None:
+    model, calls, _ = PROVIDERS[provider_name]
+    spans = [
+        span
+        for span in recorded["spans"]
+        if span["attributes"].get("gen_ai.request.model") == model
+        and span["attributes"].get("gen_ai.usage.input_tokens") == provider.IN
+        and span["attributes"].get("gen_ai.usage.output_tokens") == provider.OUT
+    ]
+    assert sum(span["scope"] == "blogauto_otel.ai" for span in spans) == 1
+    assert len([span for span in spans if span["scope"] != "blogauto_otel.ai"]) == calls
+
+
+@pytest.mark.parametrize("provider_name", PROVIDERS)
+def test_tokens_and_cost_are_measured_once_a_call(recorded: dict[str, Any], provider_name: str) -> None:
+    model, calls, _ = PROVIDERS[provider_name]
+    labels = {"gen_ai__provider__name": provider_name, "gen_ai__request__model": model}
+    tokens = points(recorded, "gen_ai.client.token.usage", **labels)
+    given = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "input")
+    written = sum(one["sum"] for one in tokens if one["attributes"]["gen_ai.token.type"] == "output")
+    assert (given, written) == (calls * provider.IN, calls * provider.OUT)
+    costs = points(recorded, "blogauto.ai.cost", provider=provider_name, model=model)
+    assert sum(cost["sum"] for cost in costs) == pytest.approx(calls * COST)
+    durations = points(recorded, "gen_ai.client.operation.duration", **labels)
+    assert sum(one["count"] for one in durations if "error.type" not in one["attributes"]) == calls
+
+
+def test_every_model_has_a_price(recorded: dict[str, Any]) -> None:
     assert points(recorded, "blogauto.ai.unpriced_calls") == []
 
 
-def test_a_rate_limit_and_a_refusal_are_counted_by_their_error(recorded: dict[str, Any]) -> None:
+@pytest.mark.parametrize("provider_name", PROVIDERS)
+def test_a_rate_limit_and_a_refusal_are_counted_by_their_error(recorded: dict[str, Any], provider_name: str) -> None:
     """The retry of the SDK is within one call."""
-    durations = points(recorded, "gen_ai.client.operation.duration", gen_ai__provider__name="openai")
-    errors = {one["attributes"]["error.type"]: one["count"] for one in durations if "error.type" in one["attributes"]}
-    assert errors == {"openai.RateLimitError": 1, "openai.BadRequestError": 1}
+    durations = points(recorded, "gen_ai.client.operation.duration", gen_ai__provider__name=provider_name)
+    errors = [one for one in durations if "error.type" in one["attributes"]]
+    assert {one["attributes"]["error.type"] for one in errors} == PROVIDERS[provider_name][2]
+    assert sum(one["count"] for one in errors) == 2
 
 
 def test_prompts_and_answers_do_not_leave(recorded: dict[str, Any]) -> None:
