@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from blogauto_otel.export.worker import NO_WORK, Worker
-from tests.export.deliveries import wait_for
+from tests.export.delivery import wait_for
 
 NAME = "worker-under-test"
 
