@@ -62,7 +62,6 @@ HEADERS = [
     (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"),
     (b"accept", b"application/json"),
     (b"accept-encoding", b"gzip, br"),
-    (b"x-request-id", b"4f6c1c1e"),
     (b"x-forwarded-for", b"203.0.113.7"),
 ]
 
@@ -84,11 +83,11 @@ async def requests(app: Any, number: int) -> None:
 
     async def send(message: Any) -> None: ...
 
-    for _ in range(number):
+    for count in range(number):  # the request id and the client's port differ, as they do on a server
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "server": ("10.0.0.5", 8000),
-            "client": ("203.0.113.7", 51234), "scheme": "http", "method": "GET", "root_path": "", "path": "/api/status",
-            "raw_path": b"/api/status", "query_string": b"", "headers": HEADERS, "state": {},
+            "client": ("203.0.113.7", 32768 + count), "scheme": "http", "method": "GET", "root_path": "",
+            "path": "/api/status", "raw_path": b"/api/status", "query_string": b"", "headers": HEADERS, "state": {},
         }  # fmt: skip
         await app(scope, receive, send)
 

@@ -123,7 +123,7 @@ class AttributeEncoder:
     Each key has a cache of its own, so that values which a client makes up evict none but their own.
     """
 
-    __slots__ = ("_count", "_heads", "_limits", "_names", "_redactor", "_tag", "_values")
+    __slots__ = ("_count", "_heads", "_keys", "_limits", "_redactor", "_tag", "_text_heads", "_values")
 
     def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
@@ -131,7 +131,8 @@ class AttributeEncoder:
         self._limits = limits
         self._values: _Cache[str, _Cache[Any, bytes | None]] = _Cache(_NOTHING)
         self._count = 0  # of them all
-        self._names: BoundedMemo[str, str] = BoundedMemo(CACHED_VALUES)
+        self._keys: BoundedMemo[str, bytes] = BoundedMemo(CACHED_VALUES)
+        self._text_heads: BoundedMemo[tuple[str, int], bytes] = BoundedMemo(CACHED_NAMES)
         self._heads: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
 
     def append(self, parts: list[bytes], attributes: Mapping[str, Any] | None) -> bool:
@@ -171,7 +172,7 @@ class AttributeEncoder:
     def _number_head(self, key: str) -> bytes:
         """The encoded key of numbers that may leave; empty for the name of a secret, which hides its numbers too."""
         may_leave = key and len(key) < CACHED_LENGTH and self._redactor.value(key, 0) == 0
-        head = message(_KEY, utf8(self._name(key)[:MAX_KEY])) if may_leave else b""
+        head = self._key(key) if may_leave else b""
         return self._heads.remember(key, head) if len(key) < CACHED_LENGTH else head
 
     def flag(self, key: str) -> bytes:
@@ -197,9 +198,12 @@ class AttributeEncoder:
             original = plain.convert(value)
             cut = plain.cut
         redacted = self._redactor.value(key, original)
-        encoded = message(self._tag, key_value(self._name(key), redacted, limit))
+        if redacted is not value or type(value) is not str:
+            parts.append(message(self._tag, self._key(key) + message(_VALUE, any_value(redacted, limit, key))))
+            return cut
+        encoded = self._text(key, value)
         parts.append(encoded)
-        if redacted is original and type(value) is str and len(encoded) < CACHED_LENGTH:
+        if len(encoded) < CACHED_LENGTH:
             self._remember(key, value, encoded)
         return cut
 
@@ -217,14 +221,27 @@ class AttributeEncoder:
         self._count += 1
         of_key[value] = encoded
 
-    def _name(self, key: str) -> str:
-        """The redacted name, cached."""
-        name = self._names.get(key)
-        if name is None:
-            name = self._redactor.text(key)
+    def _key(self, key: str) -> bytes:
+        """The redacted name, encoded; cached."""
+        found = self._keys.get(key)
+        if found is None:
+            found = message(_KEY, utf8(self._redactor.text(key)[:MAX_KEY]))
             if len(key) < CACHED_LENGTH:
-                self._names.remember(key, name)
-        return name
+                self._keys.remember(key, found)
+        return found
+
+    def _text(self, key: str, value: str) -> bytes:
+        """The attribute of a text that may leave as it is."""
+        data = utf8(value)
+        head = self._text_heads.get((key, len(data)))
+        return (self._text_head(key, len(data)) if head is None else head) + data
+
+    def _text_head(self, key: str, size: int) -> bytes:
+        """What stands before the `size` bytes of a text; cached."""
+        name, text = self._key(key), _STRING + varint(size)
+        value = _VALUE + varint(len(text) + size) + text
+        head = self._tag + varint(len(name) + len(value) + size) + name + value
+        return self._text_heads.remember((key, size), head) if len(key) < CACHED_LENGTH else head
 
 
 class NameEncoder:

@@ -52,6 +52,9 @@ _PARAMETER: Final = lazy_pattern(
 )
 _FLAG: Final = lazy_pattern(r"--?[\w-]{1,80}")
 _ESCAPE: Final = lazy_pattern("%[0-9A-Fa-f]{2}")
+# An id, as libraries make them at random: no rule of ours finds a secret in one, and each has its own.
+_ID: Final = lazy_pattern("[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID_LENGTH: Final = 36
 # A percent-encoded segment of a path, or name or value of a parameter.
 _ENCODED: Final = lazy_pattern(r"(?<![^\s/?&;,=#\"'<>])[^\s/?&;,=#\"'<>%]*%[^\s/?&;,=#\"'<>]*")
 
@@ -83,6 +86,7 @@ class Redactor:
         self._keys = Keys(keys, beginnings)
         self._patterns = tuple(patterns)
         self._max_text = max_text
+        self._knows_ids = not self._patterns and max_text >= _ID_LENGTH
         self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)
         self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
         self._groups = _in_groups(self._rules)
@@ -142,7 +146,7 @@ class Redactor:
         """Redact, and remember short texts without secrets: most attributes repeat earlier values."""
         if len(value) > MAX_REMEMBERED_LENGTH:
             return self._redacted(value, longest)
-        if value in self._known_clean:
+        if value in self._known_clean or (self._knows_ids and _ID.fullmatch(value)):
             return value
         cleaned = self._redacted(value, longest)
         if cleaned is value:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from blogauto_otel import _guard, config
@@ -683,6 +683,25 @@ class TestOwnLog:
         redact_own_log(Redactor(keys=["iban"]))
         _guard.logger.warning("iban=DE12")
         assert "DE12" not in caplog.text
+
+
+@given(st.one_of(*(st.text(digits, min_size=32, max_size=32) for digits in ("0123456789abcdef", "0123456789"))))
+@example("4111111111111111aaaaaaaaaaaaaaaa")
+@example("a4111111111111111aaaaaaaaaaaaaaa")
+@example("aaaaaaaa4111111111111111aaaaaaaa")
+@example("4b1d" + "0" * 28)
+def test_no_rule_finds_a_secret_in_a_random_id(digits: str) -> None:
+    uuid = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    for redactor in (REDACTOR, Redactor(personal=("email", "phone", "rrn"))):
+        for value in (digits, uuid):
+            assert redactor.text(value) == value, "which looks for secrets"
+            assert redactor.value("request.id", value) is value, "which does not, because each request has another"
+
+
+def test_a_random_id_under_the_name_of_a_secret_goes_and_so_does_one_that_the_application_names() -> None:
+    value = "0123456789abcdef0123456789abcdef"
+    assert REDACTOR.value("api_key", value) != value
+    assert Redactor(patterns=[re.compile("[0-9a-f]{32}")]).value("request.id", value) != value
 
 
 def test_surrogates_and_controls_pass() -> None:
