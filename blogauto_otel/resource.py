@@ -30,7 +30,9 @@ _GROUP: Final = "opentelemetry_resource_detector"
 _OURS: Final = "otel"  # the SDK's detector of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, which the settings hold
 
 
-def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> Resource:
+def build_resource(
+    settings: Settings, *, redactor: Redactor | None = None, detector_seconds: float = DETECTOR_SECONDS
+) -> Resource:
     """Describe this process.
 
     Settings win over `OTEL_RESOURCE_ATTRIBUTES`, which wins over detected attributes. The resource has no schema URL,
@@ -40,16 +42,17 @@ def build_resource(settings: Settings, *, redactor: Redactor | None = None) -> R
     Args:
         settings: The settings; `config.load` has resolved `OTEL_SERVICE_NAME` against `OTEL_RESOURCE_ATTRIBUTES`.
         redactor: Redacts the user's attributes; by default the one that the settings describe.
+        detector_seconds: For all detectors together.
     """
     redactor = build_redactor(settings) if redactor is None else redactor
-    found = {**_from_detectors(settings), **settings.resource_attributes}
+    found = {**_from_detectors(settings, detector_seconds), **settings.resource_attributes}
     given = {**found, INSTANCE_ID: _instance_id(found)}
     own = {key: redactor.value(key, value) for key, value in given.items()}
     redaction = {} if settings.redact else {semconv.REDACTION: "off"}
     return _resource({**_detected(), **own, **redaction, **_decided(settings)})
 
 
-def _from_detectors(settings: Settings) -> Mapping[str, Any]:
+def _from_detectors(settings: Settings, seconds: float) -> Mapping[str, Any]:
     """The attributes that the named detectors find in time; each runs in a thread, because it may ask the network."""
     names = settings.resource_detectors
     names = tuple(name for name in (plugins.installed(_GROUP) if "*" in names else names) if name != _OURS)
@@ -64,14 +67,14 @@ def _from_detectors(settings: Settings) -> Mapping[str, Any]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
             problems[name] = f"it failed with {type(error).__name__}"
 
-    deadline = time.monotonic() + DETECTOR_SECONDS
+    deadline = time.monotonic() + seconds
     threads = [start_thread(detect, "blogauto-otel-detector", name) for name in names]
     for thread in threads:
         if thread is not None:
             thread.join(max(0.0, deadline - time.monotonic()))
     for name in names:
         if name not in found:
-            reason = problems.get(name, f"it did not finish within {DETECTOR_SECONDS:g} s")
+            reason = problems.get(name, f"it did not finish within {seconds:g} s")
             warn_or_raise(settings, f"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS={name!r}: {reason}; using the others")
     return {key: value for name in names for key, value in found.get(name, {}).items()}
 

@@ -49,18 +49,18 @@ def _of(topic: str, provider: str, model: str) -> Usage:
     return Usage(given, written, (given * price["input"] + written * price["output"]) / MILLION)
 
 
-def compare(terminal: Terminal, told: Mapping[str, Usage], computed: Mapping[str, Usage], *, articles: int) -> bool:
+def compare(terminal: Terminal, reported: Mapping[str, Usage], computed: Mapping[str, Usage], *, articles: int) -> bool:
     """A table of what the telemetry tells and what was computed by hand; True when both are equal."""
     currency = json.loads(PRICES.read_text())["currency"]
     rows = [("model", "from", "input tokens", "output tokens", f"cost, {currency}")]
-    for model in sorted({*told, *computed}):
-        for source, usage in (("telemetry", told), ("by hand", computed)):
+    for model in sorted({*reported, *computed}):
+        for source, usage in (("telemetry", reported), ("by hand", computed)):
             one = usage.get(model, Usage())
             rows.append((model, source, str(one.input), str(one.output), f"{one.cost:.6f}"))
     terminal.table(rows, right=(2, 3, 4))
-    equal = _rounded(told) == _rounded(computed)
+    equal = _rounded(reported) == _rounded(computed)
     verdict = terminal.paint("equal", "green") if equal else terminal.paint("not equal", "red")
-    cost = sum(one.cost for one in told.values())
+    cost = sum(one.cost for one in reported.values())
     terminal.line(f"\n  {verdict}; {articles} articles, {cost / articles:.6f} {currency} each")
     return equal
 

@@ -198,7 +198,6 @@ class TestDetectors:
     def test_one_that_fails_hangs_or_is_not_installed_is_named_and_costs_nothing_else(
         self,
         detectors: dict[str, Callable[[], Resource]],
-        monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         released = threading.Event()
@@ -210,9 +209,9 @@ class TestDetectors:
         def fail() -> Resource:
             raise SystemExit
 
-        monkeypatch.setattr(resource, "DETECTOR_SECONDS", 0.2)
         detectors.update(fine=lambda: Resource({"found": "yes"}), broken=fail, slow=hang)
-        attributes = described(OTEL_EXPERIMENTAL_RESOURCE_DETECTORS="fine,broken,slow,missing")
+        settings = config.load({"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "fine,broken,slow,missing"}).settings
+        attributes = resource.build_resource(settings, detector_seconds=0.2).attributes
         released.set()
         assert attributes["found"] == "yes"
         for words in ("'broken': it failed with SystemExit", "'slow': it did not finish", "'missing' is not installed"):

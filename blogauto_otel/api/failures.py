@@ -93,9 +93,9 @@ def _is_of_another_trace(known: Failure, span_context: SpanContext) -> bool:
 
 def failure_of(error: object) -> Failure | None:
     """What is known of an exception."""
-    beside = _state.failures.get(id(error))
-    if beside is not None and beside[0]() is error:
-        return beside[1]
+    found = _state.failures.get(id(error))
+    if found is not None and found[0]() is error:
+        return found[1]
     try:
         found = error.__dict__.get(_ATTRIBUTE)
     except BaseException as broken:  # no exception, or a class that overrides attribute access

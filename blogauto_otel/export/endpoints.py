@@ -9,7 +9,6 @@ import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,9 +20,6 @@ from blogauto_otel.export.transport import Destination, Transport
 from blogauto_otel.export.transport.http import HttpTransport
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.location import is_loopback
-
-# The specification's defaults.
-DEFAULT_ENDPOINTS: Final = MappingProxyType({"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"})
 
 _METRIC_ITEMS: Final = 100_000  # metrics of one collection
 
@@ -62,22 +58,25 @@ def export_configs(settings: Settings) -> tuple[ExportConfig, ...]:
 
 def missing_for_protocol(settings: Settings) -> MissingDependencyError | None:
     """The package that the protocols of the settings need and that is not installed."""
-    wanted_by = next((variable for variable in map(partial(_grpc_variable, settings), Signal) if variable), None)
-    if wanted_by is not None and importlib.util.find_spec("grpc") is None:
-        return MissingDependencyError(f"{wanted_by}=grpc", "grpcio", extra="grpc")
+    for signal in Signal:
+        name = _protocol_setting(settings, signal)
+        protocol: str = getattr(settings, name)
+        package = PROTOCOLS[protocol].package
+        if package is not None and not package.is_installed:
+            return MissingDependencyError(f"{option_of(name).variable}={protocol}", package.name, extra=package.extra)
     return None
 
 
-def _grpc_variable(settings: Settings, signal: Signal) -> str | None:
-    """The variable that chooses gRPC for the signal, if one does."""
-    name = f"{signal.value}_protocol" if _signal_setting(settings, signal, "protocol") else "protocol"
-    return option_of(name).variable if getattr(settings, name) == "grpc" else None
+def _protocol_setting(settings: Settings, signal: Signal) -> str:
+    """The name of the setting that chooses the protocol of a signal."""
+    return f"{signal.value}_protocol" if _signal_setting(settings, signal, "protocol") else "protocol"
 
 
 def protocol_of(settings: Settings, signal: Signal) -> str:
-    """The protocol of a signal: `http/protobuf` where gRPC is wanted and its package is missing."""
-    wants_grpc = _grpc_variable(settings, signal) is not None
-    return "grpc" if wants_grpc and importlib.util.find_spec("grpc") is not None else "http/protobuf"
+    """The protocol of a signal: `http/protobuf` where the package of the chosen one is missing."""
+    protocol: str = getattr(settings, _protocol_setting(settings, signal))
+    package = PROTOCOLS[protocol].package
+    return protocol if package is None or package.is_installed else "http/protobuf"
 
 
 def _export_config(signal: Signal, settings: Settings) -> ExportConfig:
@@ -88,7 +87,7 @@ def _export_config(signal: Signal, settings: Settings) -> ExportConfig:
         signal=signal,
         endpoint=_display_name(signal, settings, destination),
         destination=destination,
-        transport=partial(_TRANSPORTS[protocol], signal, destination),
+        transport=partial(PROTOCOLS[protocol].transport, signal, destination),
         delay=delay,
         batch_items=batch_items,
         queue_items=queue_items,
@@ -131,11 +130,11 @@ def _signal_setting(settings: Settings, signal: Signal, name: str) -> Any:
 
 def _url(signal: Signal, settings: Settings, protocol: str) -> str:
     own: str | None = _signal_setting(settings, signal, "endpoint")
-    url = own or settings.endpoint or DEFAULT_ENDPOINTS[protocol]
+    url = own or settings.endpoint or PROTOCOLS[protocol].default_endpoint
     if "://" not in url:  # `host:port`, legal for gRPC
         insecure = _signal_setting(settings, signal, "insecure")
         url = f"http://{url}" if (settings.insecure if insecure is None else insecure) else f"https://{url}"
-    if protocol == "grpc" or own:
+    if own or not PROTOCOLS[protocol].has_paths:
         return url
     return f"{url.rstrip('/')}/v1/{signal.value}"
 
@@ -150,7 +149,37 @@ def _grpc(signal: Signal, destination: Destination) -> Transport:
     return GrpcTransport(signal, destination)
 
 
-_TRANSPORTS: Final[Mapping[str, Callable[[Signal, Destination], Transport]]] = {"http/protobuf": _http, "grpc": _grpc}
+@dataclass(frozen=True)
+class RequiredPackage:
+    """What a protocol needs beside this package: a module, the package that has it, and our extra that installs it."""
+
+    module: str
+    name: str
+    extra: str
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the module can be found."""
+        return importlib.util.find_spec(self.module) is not None
+
+
+@dataclass(frozen=True)
+class OtlpProtocol:
+    """One protocol of OTLP: its transport, and the specification's default endpoint."""
+
+    transport: Callable[[Signal, Destination], Transport]
+    default_endpoint: str
+    has_paths: bool = True  # `/v1/traces` and its siblings are added to a base URL
+    package: RequiredPackage | None = None
+
+
+# By the name in OTEL_EXPORTER_OTLP_PROTOCOL; `config.settings.Protocol` has the same names.
+PROTOCOLS: Final[dict[str, OtlpProtocol]] = {
+    "http/protobuf": OtlpProtocol(_http, "http://localhost:4318"),
+    "grpc": OtlpProtocol(
+        _grpc, "http://localhost:4317", has_paths=False, package=RequiredPackage("grpc", "grpcio", extra="grpc")
+    ),
+}
 
 
 def _display_name(signal: Signal, settings: Settings, destination: Destination) -> str:

@@ -9,7 +9,6 @@ from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.plain_values import (
     MAX_KEY,
-    SLACK,
     UNSERIALISABLE,
     Plain,
     TextLimits,
@@ -50,7 +49,6 @@ MAX_NAME: Final = 1024  # characters of a name, a description or a unit
 
 ITEM: Final = tag(2, LENGTH)  # an item in ScopeSpans, ScopeLogs and ScopeMetrics
 
-_LONGEST_KEY: Final = MAX_KEY + SLACK  # characters, before redaction
 _MAX_U64: Final = 2**64 - 1
 
 
@@ -181,8 +179,7 @@ class AttributeEncoder:
 
     def _append_new(self, parts: list[bytes], key: object, value: object) -> bool:
         try:
-            name = key if type(key) is str and len(key) <= _LONGEST_KEY else key_text(key)
-            return self._append_safely(parts, name, value)
+            return self._append_safely(parts, key_text(key), value)
         except BaseException as error:
             if not swallow("encoding an attribute", error):
                 raise

@@ -16,11 +16,11 @@ from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.testing import capture_telemetry
 
 
-@pytest.mark.parametrize("door", ["standard library", "OpenTelemetry"])
-def test_a_map_leaves_as_a_map_without_its_secrets(door: str) -> None:
+@pytest.mark.parametrize("interface", ["standard library", "OpenTelemetry"])
+def test_a_map_leaves_as_a_map_without_its_secrets(interface: str) -> None:
     body: dict[str, Any] = {"order": 7, "password": "hunter2", "items": ["a", {"b": True}]}
     with capture_telemetry() as telemetry:
-        if door == "OpenTelemetry":
+        if interface == "OpenTelemetry":
             _logs.get_logger("shop").emit(body=body)
         else:
             logging.getLogger("shop").warning(body)

@@ -13,14 +13,14 @@ from tests.doctor.scenarios import BROKEN, Change, run_doctor, title, whole_stac
 def main(chosen: Sequence[str] = ()) -> int:
     """Print the table, or the lines of the chosen scenarios; 0 when each run names its hop."""
     wrong = 0
-    with tempfile.TemporaryDirectory() as folder, whole_stack(Path(folder)) as world:
+    with tempfile.TemporaryDirectory() as folder, whole_stack(Path(folder)) as deployment:
         print("| what is broken | the hop that is named | fix |\n| --- | --- | --- |")
-        healthy = run_doctor(world, Change())
+        healthy = run_doctor(deployment, Change())
         print(f"| nothing | {healthy.first_broken or 'none'} | |", flush=True)
         for scenario, expected, _ in BROKEN:
             if chosen and title(scenario) not in chosen:
                 continue
-            report = run_doctor(world, scenario(world))
+            report = run_doctor(deployment, scenario(deployment))
             wrong += report.first_broken != expected
             print(f"| {title(scenario)} | {report.first_broken} | {report.document['fix']} |", flush=True)
     print(f"{wrong} wrong", file=sys.stderr)

@@ -26,7 +26,7 @@ SERVICE: Final = "blogauto-backend"
 
 
 @dataclass
-class World:
+class Deployment:
     """A stack under the example, and servers that speak the API contracts of Loki, Grafana and Sentry."""
 
     folder: Path
@@ -99,12 +99,12 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def run_doctor(world: World, change: Change, *more: str) -> Report:
+def run_doctor(deployment: Deployment, change: Change, *more: str) -> Report:
     """Run the command as a process, as JSON."""
-    options = {**world.addresses(), **change.options}
+    options = {**deployment.addresses(), **change.options}
     given = [part for name, value in options.items() if value is not None for part in (name, value)]
     start = python("-c", _MAIN, str(change.in_container))
-    variables = environment(**{**world.variables(), **change.variables})
+    variables = environment(**{**deployment.variables(), **change.variables})
     done = subprocess.run(
         [*start, "doctor", "--json", *given, *more], env=variables, capture_output=True, text=True, timeout=90
     )
@@ -115,7 +115,7 @@ def run_doctor(world: World, change: Change, *more: str) -> Report:
 
 
 @contextmanager
-def whole_stack(folder: Path) -> Iterator[World]:
+def whole_stack(folder: Path) -> Iterator[Deployment]:
     """Collector, Prometheus and Jaeger, and the example with its traces and metrics in them."""
     with ExitStack() as ending:
         port = free_port()
@@ -130,7 +130,7 @@ def whole_stack(folder: Path) -> Iterator[World]:
             )
         )
         others = ending.enter_context(answering(_backend))
-        yield World(folder, stack, app.url, others, ending)
+        yield Deployment(folder, stack, app.url, others, ending)
 
 
 Respond = Callable[[BaseHTTPRequestHandler], tuple[int, object, Mapping[str, str]]]
@@ -191,128 +191,132 @@ def endpoint(url: str) -> Change:
     return Change({"OTEL_EXPORTER_OTLP_ENDPOINT": url})
 
 
-def wrong_port(_: World) -> Change:
+def wrong_port(_: Deployment) -> Change:
     return endpoint(f"http://{LOOPBACK}:{free_port()}")
 
 
-def unknown_host(_: World) -> Change:
+def unknown_host(_: Deployment) -> Change:
     return endpoint("http://otel-collector.invalid:4318")
 
 
-def localhost_in_a_container(_: World) -> Change:
+def localhost_in_a_container(_: Deployment) -> Change:
     return Change({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://localhost:{free_port()}"}, in_container=True)
 
 
-def grpc_port(world: World) -> Change:
-    return endpoint(world.stack.collector.grpc_endpoint)
+def grpc_port(deployment: Deployment) -> Change:
+    return endpoint(deployment.stack.collector.grpc_endpoint)
 
 
-def tls_to_plain(world: World) -> Change:
-    return endpoint(world.stack.collector.endpoint.replace("http://", "https://"))
+def tls_to_plain(deployment: Deployment) -> Change:
+    return endpoint(deployment.stack.collector.endpoint.replace("http://", "https://"))
 
 
-def wrong_path(world: World) -> Change:
-    return endpoint(world.stack.collector.endpoint + "/otlp")
+def wrong_path(deployment: Deployment) -> Change:
+    return endpoint(deployment.stack.collector.endpoint + "/otlp")
 
 
-def refused_token(world: World) -> Change:
-    folder = world.sub("token")
+def refused_token(deployment: Deployment) -> Change:
+    folder = deployment.sub("token")
     (folder / "token").write_text("right")
     env = {"OTELCOL_TOKEN_FILE": str(folder / "token")}
-    collector = world.ending.enter_context(start_collector(("receive-token", "export-file"), tmp=folder, env=env))
+    collector = deployment.ending.enter_context(start_collector(("receive-token", "export-file"), tmp=folder, env=env))
     return Change(
         {**endpoint(collector.endpoint).variables, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20wrong"}
     )
 
 
-def clock_an_hour_off(world: World) -> Change:
+def clock_an_hour_off(deployment: Deployment) -> Change:
     def behind(_: BaseHTTPRequestHandler) -> tuple[int, object, Mapping[str, str]]:
         return 200, {}, {"Date": formatdate(time() - 3600, usegmt=True)}
 
-    return endpoint(world.ending.enter_context(answering(behind)))
+    return endpoint(deployment.ending.enter_context(answering(behind)))
 
 
-def sampling_0(_: World) -> Change:
+def sampling_0(_: Deployment) -> Change:
     return Change({"OTEL_TRACES_SAMPLER": "always_off"})
 
 
-def unusable_variable(_: World) -> Change:
+def unusable_variable(_: Deployment) -> Change:
     return Change({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"})
 
 
-def unwritable_spool(_: World) -> Change:
+def unwritable_spool(_: Deployment) -> Change:
     return Change({"BLOGAUTO_OTEL_SPOOL_DIR": "/dev/null/spool"})
 
 
-def disabled(_: World) -> Change:
+def disabled(_: Deployment) -> Change:
     return Change({"OTEL_SDK_DISABLED": "true"})
 
 
-def application_down(_: World) -> Change:
+def application_down(_: Deployment) -> Change:
     return Change(options={"--app": f"http://{LOOPBACK}:{free_port()}"})
 
 
 @contextmanager
-def _served(world: World, app: str, **variables: str) -> Iterator[str]:
+def _served(deployment: Deployment, app: str, **variables: str) -> Iterator[str]:
     port = free_port()
-    log = world.folder / f"app-{port}.log"
+    log = deployment.folder / f"app-{port}.log"
     with running(uvicorn(app)(port), log, port=port, **variables) as child:
         child.wait_until_it_answers("/")
         yield f"http://{LOOPBACK}:{port}"
 
 
-def launcher_missing(world: World) -> Change:
+def launcher_missing(deployment: Deployment) -> Change:
     """The application without our call, and without the launcher."""
-    return Change(options={"--app": world.ending.enter_context(_served(world, "tests.doctor.apps:bare"))})
+    return Change(options={"--app": deployment.ending.enter_context(_served(deployment, "tests.doctor.apps:bare"))})
 
 
-def two_instrumentations(world: World) -> Change:
+def two_instrumentations(deployment: Deployment) -> Change:
     """A middleware of the application makes a server span of its own within ours."""
-    variables = {**world.variables(), "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    url = world.ending.enter_context(_served(world, "tests.doctor.apps:doubled", **variables))
+    variables = {**deployment.variables(), "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    url = deployment.ending.enter_context(_served(deployment, "tests.doctor.apps:doubled", **variables))
     return Change(options={"--app": url, "--path": "/"})
 
 
-def _without_exporter(world: World) -> Collector:
+def _without_exporter(deployment: Deployment) -> Collector:
     pipeline = "traces/nop: {receivers: [forward/traces_kept], exporters: [nop]}"
     extra = f"yaml:{{exporters: {{nop: {{}}}}, service: {{pipelines: {{{pipeline}}}}}}}"
-    return world.ending.enter_context(start_collector(("export-file",), tmp=world.sub("silent"), extra=[extra]))
+    return deployment.ending.enter_context(
+        start_collector(("export-file",), tmp=deployment.sub("silent"), extra=[extra])
+    )
 
 
-def collector_without_exporter(world: World) -> Change:
+def collector_without_exporter(deployment: Deployment) -> Change:
     """It accepts traces, and passes them on to no Jaeger."""
-    collector = _without_exporter(world)
+    collector = _without_exporter(deployment)
     variables = {
         **endpoint(collector.endpoint).variables,
         "OTEL_SERVICE_NAME": SERVICE,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
-    url = world.ending.enter_context(_served(world, "tests.doctor.apps:configured", **variables))
+    url = deployment.ending.enter_context(_served(deployment, "tests.doctor.apps:configured", **variables))
     return Change(endpoint(collector.endpoint).variables, {"--app": url, "--path": "/", "--collector-metrics": None})
 
 
-def jaeger_down(_: World) -> Change:
+def jaeger_down(_: Deployment) -> Change:
     return Change(options={"--jaeger": f"http://{LOOPBACK}:{free_port()}"})
 
 
-def prometheus_not_scraping(world: World) -> Change:
+def prometheus_not_scraping(deployment: Deployment) -> Change:
     """It scrapes itself only."""
-    prometheus = world.ending.enter_context(start_prometheus(tmp=world.sub("alone")))
+    prometheus = deployment.ending.enter_context(start_prometheus(tmp=deployment.sub("alone")))
     prometheus.wait_for("up")
     return Change(options={"--prometheus": prometheus.url})
 
 
-def full_queue(world: World) -> Change:
+def full_queue(deployment: Deployment) -> Change:
     """Jaeger is away, and the queue for it holds twenty spans."""
     queue = "queue_size: 20, num_consumers: 1, batch: {flush_timeout: 200ms, min_size: 1, max_size: 1}"
     extra = f"yaml:{{exporters: {{otlp_grpc/jaeger: {{sending_queue: {{{queue}}}}}}}}}"
-    collector = world.ending.enter_context(start_collector(("export-jaeger",), tmp=world.sub("full"), extra=[extra]))
+    collector = deployment.ending.enter_context(
+        start_collector(("export-jaeger",), tmp=deployment.sub("full"), extra=[extra])
+    )
     variables = {
         **endpoint(collector.endpoint).variables,
         "OTEL_SERVICE_NAME": SERVICE,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
-    url = world.ending.enter_context(_served(world, "tests.doctor.apps:configured", **variables))
+    url = deployment.ending.enter_context(_served(deployment, "tests.doctor.apps:configured", **variables))
     eventually(partial(_fill, url, collector), timeout=60)
     metrics = f"http://{LOOPBACK}:{collector.ports['METRICS']}/metrics"
     return Change(options={"--collector-metrics": metrics})
@@ -324,7 +328,7 @@ def _fill(url: str, collector: Collector) -> bool:
     return collector.total("otelcol_exporter_enqueue_failed_spans_total") > 0
 
 
-Scenario = Callable[[World], Change]
+Scenario = Callable[[Deployment], Change]
 
 # Each with the hop that the command must name, and a word of the fix.
 BROKEN: Final[Sequence[tuple[Scenario, str, str]]] = (

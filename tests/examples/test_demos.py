@@ -31,10 +31,12 @@ def section(output: str, title: str) -> str:
 
 def assert_the_cost_is_that_of_the_words(text: str) -> None:
     rows = re.findall(r"^  (\S+) +(telemetry|by hand) +(\d+) +(\d+) +([\d.]+)$", text, re.MULTILINE)
-    told, computed = ([(row[0], *row[2:]) for row in rows if row[1] == source] for source in ("telemetry", "by hand"))
-    assert told == computed
-    assert {row[0] for row in told} == {"gpt-5-mini", "gemini-3-flash"}
-    assert all(float(row[-1]) > 0 for row in told)
+    reported, computed = (
+        [(row[0], *row[2:]) for row in rows if row[1] == source] for source in ("telemetry", "by hand")
+    )
+    assert reported == computed
+    assert {row[0] for row in reported} == {"gpt-5-mini", "gemini-3-flash"}
+    assert all(float(row[-1]) > 0 for row in reported)
     assert re.search(r"^  equal; 11 articles, 0\.000\d+ USD each", text, re.MULTILINE)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from blogauto_otel import config
 from blogauto_otel.errors import ConfigurationError
-from blogauto_otel.export.endpoints import ExportConfig, export_configs
+from blogauto_otel.export.endpoints import PROTOCOLS, ExportConfig, OtlpProtocol, export_configs
 from blogauto_otel.export.transport.grpc import GrpcTransport
 from blogauto_otel.export.transport.http import HttpTransport
 from blogauto_otel.otlp.signal import Signal
@@ -130,3 +130,16 @@ class TestPerSignal:
         assert loaded.settings.endpoint is None
         assert "http/protobuf" in loaded.problems[0]
         assert config.load({}, traces_endpoint="collector:4317", traces_protocol="grpc").problems == ()
+
+
+def test_every_protocol_of_the_settings_has_its_row() -> None:
+    assert set(get_args(config.Protocol)) == set(PROTOCOLS)
+
+
+def test_a_protocol_is_one_row_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = OtlpProtocol(lambda _, destination: HttpTransport(destination), "http://localhost:9999", has_paths=False)
+    monkeypatch.setitem(PROTOCOLS, "grpc", row)
+    exported = by_signal(protocol="grpc", logs_protocol="http/protobuf")
+    assert isinstance(exported[Signal.TRACES].transport(), HttpTransport)
+    assert exported[Signal.TRACES].destination.url == "http://localhost:9999"
+    assert exported[Signal.LOGS].destination.url == "http://localhost:4318/v1/logs"

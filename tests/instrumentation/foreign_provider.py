@@ -1,6 +1,6 @@
 """A program: our instrumentation under a tracer provider of somebody else; prints what arrived there, as JSON.
 
-python -m tests.instrumentation.foreign_provider "the SDK"|"nobody but the API"|logfire
+python -m tests.instrumentation.foreign_provider "the SDK"|"the API alone"|logfire
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ class ApiTracerProvider(trace.TracerProvider):
         return ApiTracer(self.__provider.get_tracer(*args, **kwargs))
 
 
-def install(whose: str) -> None:
+def install(provider_of: str) -> None:
     """Install the provider."""
-    if whose == "logfire":
+    if provider_of == "logfire":
         import logfire
 
         logfire.configure(
@@ -102,11 +102,11 @@ def install(whose: str) -> None:
         return
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider if whose == "the SDK" else ApiTracerProvider(provider))
+    trace.set_tracer_provider(provider if provider_of == "the SDK" else ApiTracerProvider(provider))
 
 
-def main(whose: str) -> None:
-    install(whose)
+def main(provider_of: str) -> None:
+    install(provider_of)
     telemetry = blogauto_otel.configure(
         service_name="shop", metrics_exporter="none", logs_exporter="none", console="off", sample_rate=1.0
     )

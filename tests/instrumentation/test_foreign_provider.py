@@ -14,12 +14,12 @@ from testkit.environments import environment
 from testkit.processes import ROOT
 from testkit.processes import environment as variables
 
-WHOSE = ("the SDK", "nobody but the API")
+PROVIDERS = ("the SDK", "the API alone")
 
 
-def observed(python: str | Path, whose: str) -> dict[str, Any]:
+def observed(python: str | Path, provider_of: str) -> dict[str, Any]:
     """What a request, a statement, an operation and a failure look like to the provider."""
-    command = [str(python), "-m", "tests.instrumentation.foreign_provider", whose]
+    command = [str(python), "-m", "tests.instrumentation.foreign_provider", provider_of]
     done = subprocess.run(command, cwd=ROOT, env=variables(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -40,9 +40,9 @@ def is_whole(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whose", WHOSE)
-def test_our_spans_arrive_at_a_provider_of(whose: str) -> None:
-    is_whole(observed(sys.executable, whose))
+@pytest.mark.parametrize("provider_of", PROVIDERS)
+def test_our_spans_arrive_at_a_provider_of(provider_of: str) -> None:
+    is_whole(observed(sys.executable, provider_of))
 
 
 @pytest.mark.long

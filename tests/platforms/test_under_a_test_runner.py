@@ -16,14 +16,14 @@ PYTEST = {"PYTEST_VERSION": "9.0.0"}
 
 # The receiver stands where a developer's Collector would: at the default endpoint.
 PROJECT = """
-import logging, unittest
-from types import MappingProxyType
+import dataclasses, logging, unittest
 
 import blogauto_otel
 from blogauto_otel.export import endpoints
 from opentelemetry import trace
 
-endpoints.DEFAULT_ENDPOINTS = MappingProxyType({"http/protobuf": "RECEIVER"})
+default = endpoints.PROTOCOLS["http/protobuf"]
+endpoints.PROTOCOLS["http/protobuf"] = dataclasses.replace(default, default_endpoint="RECEIVER")
 telemetry = blogauto_otel.configure(service_name="shop")
 
 

@@ -23,7 +23,7 @@ def sent(sink: EnvelopeReceiver) -> bytes:
     "attachment",
     [
         {"bytes": f"user=alice\npassword=hunter2hunter\nkey {SECRET}\n".encode(), "filename": "settings.txt"},
-        {"bytes": b"innocent", "filename": f"{SECRET}.txt"},
+        {"bytes": b"harmless", "filename": f"{SECRET}.txt"},
         {"bytes": ("line\n" * 20_000 + f"key {SECRET}\n").encode(), "filename": "long.log"},
     ],
     ids=["text", "name", "long"],

@@ -24,15 +24,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Collect = Callable[[], MetricsData | None]
 
-TIMEOUT: Final = 15.0  # seconds; Prometheus' own is 10
 POLL_INTERVAL: Final = 0.005  # seconds, under an event loop other than asyncio's
-
-# A client that scrapes without pause is delayed, because rendering competes with the event loop.
-BURST: Final = 0.25  # seconds of CPU time that are not delayed
-MAX_CPU_SHARE: Final = 0.005  # of rendering, beyond the burst
-CHEAP: Final = 0.015  # seconds of CPU time; a rendering below that is not counted
-MAX_DELAY: Final = 5.0  # seconds; Prometheus' scrape interval is 15
 PLAIN: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class ScrapeTiming:
+    """The delays of scrapes, in seconds. A client that scrapes without pause is delayed: rendering takes the GIL."""
+
+    timeout: float = 15.0  # Prometheus' own is 10
+    burst: float = 0.25  # of CPU time, not delayed
+    max_cpu_share: float = 0.005  # of rendering, beyond the burst
+    cheap: float = 0.015  # of CPU time; a rendering below that is not counted
+    max_delay: float = 5.0  # Prometheus' scrape interval is 15
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,21 @@ class MetricsEndpoint:
         collect: the reader's `collect_now`; called in one thread of ours at a time.
         token: the token that a scrape must send as `Authorization: Bearer ...`.
         peers: the clients that may read without a token; None for all.
+        timing: how long a scrape may take, and how soon the next may follow.
     """
 
-    def __init__(self, collect: Collect, token: str | None = None, peers: Peers | None = None) -> None:
+    def __init__(
+        self,
+        collect: Collect,
+        token: str | None = None,
+        peers: Peers | None = None,
+        *,
+        timing: ScrapeTiming | None = None,
+    ) -> None:
         self._collect = collect
         self._peers = peers
         self._token = token.encode() if token else None
-        self._renderings = _Renderings(self._render)
+        self._renderings = _Renderings(self._render, timing or ScrapeTiming())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application; every error of it is a response."""
@@ -128,12 +140,13 @@ class MetricsEndpoint:
 class _Renderings:
     """Renderings in flight; a request in the meantime waits for that rendering, and too frequent ones are delayed."""
 
-    def __init__(self, render: Callable[[str, bool], ScrapeResponse]) -> None:
+    def __init__(self, render: Callable[[str, bool], ScrapeResponse], timing: ScrapeTiming) -> None:
         self._render = render
+        self._timeout = timing.timeout
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._in_flight: dict[tuple[str, bool], concurrent.futures.Future[ScrapeResponse]] = {}
-        self._cost = _Cost()
+        self._cost = _Cost(timing)
 
     async def of(self, content_type: str, compress: bool) -> ScrapeResponse:
         wait = self._cost.wait()
@@ -142,7 +155,7 @@ class _Renderings:
         if wait > 0:
             await asyncio.sleep(wait)
         future = self._join((content_type, compress))
-        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), TIMEOUT)
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._timeout)
 
     async def _of_any_loop(self, content_type: str, compress: bool, wait: float) -> ScrapeResponse:
         """The same under trio, which a thread can wake only by trio's own token: the result is polled."""
@@ -150,7 +163,7 @@ class _Renderings:
 
         await anyio.sleep(wait)
         future = self._join((content_type, compress))
-        with anyio.fail_after(TIMEOUT):
+        with anyio.fail_after(self._timeout):
             while not future.done():  # noqa: ASYNC110 - anyio 3 has no event that a foreign thread may set
                 await anyio.sleep(POLL_INTERVAL)
         return future.result()
@@ -186,24 +199,25 @@ class _Renderings:
 class _Cost:
     """The CPU time of renderings, less the share that is allowed since."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: ScrapeTiming) -> None:
+        self._timing = timing
         self._spent = self._last = 0.0  # seconds of work: of all, and of the last
         self._at = time.monotonic()  # its end
 
     def add(self, seconds: float) -> None:
         """Count a rendering that has just ended."""
-        if seconds < CHEAP:
+        if seconds < self._timing.cheap:
             return
         now = time.monotonic()
-        self._spent = max(0.0, self._spent - (now - self._at) * MAX_CPU_SHARE) + seconds
+        self._spent = max(0.0, self._spent - (now - self._at) * self._timing.max_cpu_share) + seconds
         self._last, self._at = seconds, now
 
     def wait(self) -> float:
         """Seconds until the next rendering may start."""
-        since = time.monotonic() - self._at
-        if self._spent - since * MAX_CPU_SHARE <= BURST:
+        timing, since = self._timing, time.monotonic() - self._at
+        if self._spent - since * timing.max_cpu_share <= timing.burst:
             return 0.0
-        return min(MAX_DELAY, self._last / MAX_CPU_SHARE) - since
+        return min(timing.max_delay, self._last / timing.max_cpu_share) - since
 
 
 def _is_asyncio() -> bool:

@@ -72,11 +72,11 @@ def test_messages_arguments_extras_and_exceptions_are_printed_without_secrets(
     log.warning("signing in with password=%s", SECRET)
     log.warning({"event": "paid", "password": SECRET})
     log.warning("extra", extra={"password": SECRET})
-    log.warning("innocent %s", "words")
+    log.warning("harmless %s", "words")
     fail()
     printed = capsys.readouterr().err
     assert SECRET not in printed
-    for word in ("signing in", "extra", "innocent words", "failed", "ValueError"):
+    for word in ("signing in", "extra", "harmless words", "failed", "ValueError"):
         assert word in printed
     assert exported.bodies[0] == f"signing in with password={SECRET}"  # as it goes to the exporter, which redacts
     if make is TheirJson:

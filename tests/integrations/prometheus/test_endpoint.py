@@ -20,7 +20,8 @@ from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel import _guard
 from blogauto_otel.instrumentation import Report, State
-from blogauto_otel.integrations.prometheus import MetricsEndpoint, endpoint
+from blogauto_otel.integrations.prometheus import MetricsEndpoint
+from blogauto_otel.integrations.prometheus.endpoint import ScrapeTiming
 from blogauto_otel.redaction import Redactor
 from blogauto_otel.sdk.meter_provider import CollectingReader
 from blogauto_otel.sdk.series import limit_series
@@ -64,8 +65,7 @@ async def test_get_answers_with_the_metrics() -> None:
     assert response.headers["content-length"] == str(len(response.content))
 
 
-async def test_a_client_that_scrapes_without_pause_is_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "MAX_DELAY", 1.2)
+async def test_a_client_that_scrapes_without_pause_is_delayed() -> None:
     source = Source()
     collect = source.collect
 
@@ -75,19 +75,19 @@ async def test_a_client_that_scrapes_without_pause_is_delayed(monkeypatch: pytes
             pass
         return collect()
 
-    asking = MetricsEndpoint(work)
+    app = MetricsEndpoint(work, timing=ScrapeTiming(max_delay=1.2))
     for _ in range(3):  # the burst
         began = time.perf_counter()
-        await fetch(asking)
+        await fetch(app)
         assert time.perf_counter() - began < 1.0
     began = time.perf_counter()
-    answers = await asyncio.gather(*(fetch(asking) for _ in range(10)))
+    answers = await asyncio.gather(*(fetch(app) for _ in range(10)))
     assert time.perf_counter() - began > 1.2
     assert {answer.status_code for answer in answers} == {200}
     assert source.asked == 4
     await asyncio.sleep(1.2)  # as Prometheus does, for longer
     began = time.perf_counter()
-    await fetch(asking)
+    await fetch(app)
     assert time.perf_counter() - began < 1.0
 
 
@@ -249,9 +249,8 @@ class TestFaults:
         source.error = None
         assert (await fetch(app)).status_code == 200
 
-    async def test_a_reader_that_hangs_is_an_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "TIMEOUT", 0.1)
-        response = await fetch(MetricsEndpoint(Source(delay=0.5).collect))
+    async def test_a_reader_that_hangs_is_an_answer(self) -> None:
+        response = await fetch(MetricsEndpoint(Source(delay=0.5).collect, timing=ScrapeTiming(timeout=0.1)))
         assert response.status_code == 503
 
     async def test_without_threads_it_answers_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,9 +400,8 @@ class TestInAnApplication:
         with capture_telemetry():
             assert anyio.run(both, backend=backend) == (200, 200)
 
-    def test_a_collection_that_takes_too_long_is_503_under_trio_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(endpoint, "TIMEOUT", 0.05)
-        app = MetricsEndpoint(Source(delay=0.5).collect)
+    def test_a_collection_that_takes_too_long_is_503_under_trio_too(self) -> None:
+        app = MetricsEndpoint(Source(delay=0.5).collect, timing=ScrapeTiming(timeout=0.05))
         assert anyio.run(fetch, app, backend="trio").status_code == 503
 
     def test_a_client_that_scrapes_without_pause_is_delayed_under_trio_too(
