@@ -66,23 +66,24 @@ class Delivery:
         self._sender = Worker(THREAD_NAME, self._run_once, "delivering telemetry")
         self._is_sending = False  # or collecting metrics: either may take long
         outages = OutageLog()
+        sent, stored = (encode_resource(each, self._redactor) for each in (resource, _redelivered(resource)))
         self._exporters: dict[Signal, SignalExporter] = {
-            config.signal: self._build_exporter(config, resource, outages) for config in self._configs
+            config.signal: self._build_exporter(config, EncodedResource(sent, stored), outages)
+            for config in self._configs
         }
         self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}
         self._spooler = self._build_spooler()
         if self._closed:
             self._stop()
 
-    def _build_exporter(self, config: ExportConfig, resource: Resource, outages: OutageLog) -> SignalExporter:
+    def _build_exporter(self, config: ExportConfig, resource: EncodedResource, outages: OutageLog) -> SignalExporter:
         settings, signal = self._settings, config.signal
-        sent = encode_resource(resource, self._redactor)
-        # Metrics are not marked as redelivered: a resource attribute would create new series.
-        stored = sent if signal is Signal.METRICS else encode_resource(_redelivered(resource), self._redactor)
+        if signal is Signal.METRICS:  # not marked as redelivered: a resource attribute would create new series
+            resource = EncodedResource(resource.sent, resource.sent)
         queue = Queue(
             max_items=config.queue_items,
             max_bytes=settings.queue_bytes,
-            max_item=min(settings.max_request_bytes - len(sent) - _REQUEST_FRAME, settings.queue_bytes),
+            max_item=min(settings.max_request_bytes - len(resource.sent) - _REQUEST_FRAME, settings.queue_bytes),
             wake_items=config.batch_items,
             wake_bytes=settings.max_request_bytes,
             watermark=_WATERMARK if location.is_wanted(settings) else 1.0,
@@ -94,7 +95,7 @@ class Delivery:
             Receiver(signal, config.endpoint, config.transport(), self._timing.retry, outages),
             queue,
             BatchConfig(config.delay, config.batch_items, settings.max_request_bytes, config.destination.timeout),
-            EncodedResource(sent, stored),
+            resource,
             DropLog(signal, self._timing.drops_over),
         )
         if signal is not Signal.METRICS:
