@@ -20,6 +20,7 @@ from benchmarks import results
 from benchmarks.table import print_table
 
 BEFORE = "import fastapi, sqlalchemy, logging, json, resource, sys, threading, time"
+IDLE_SECONDS = 6.0  # from the set-up until the threads are counted: its own log lines have been sent by then
 
 OURS = """
 import blogauto_otel
@@ -47,10 +48,18 @@ def used():
     usage = resource.getrusage(resource.RUSAGE_SELF)
     with open("/proc/self/statm") as statm:
         pages = int(statm.read().split()[1])
-    return (usage.ru_utime + usage.ru_stime) * 1000, pages * 4096 / 2**20, len(sys.modules), threading.active_count()
+    return (usage.ru_utime + usage.ru_stime) * 1000, pages * 4096 / 2**20, len(sys.modules)
 first = used()
 {setup}
 print(json.dumps([b - a for a, b in zip(first, used())]))
+import os; os._exit(0)
+"""
+
+IDLE = """
+{before}
+{setup}
+time.sleep({seconds})
+print(json.dumps(threading.active_count() - 1))
 import os; os._exit(0)
 """
 
@@ -68,9 +77,15 @@ print(json.dumps(time.time()))
 
 
 def cost(setup: str) -> list[float]:
-    """CPU milliseconds, MiB, modules and threads added by the set-up."""
+    """CPU milliseconds, MiB and modules added by the set-up."""
     script = COST.format(before=BEFORE, setup=setup.format(endpoint="http://127.0.0.1:9"))
     return list(map(float, _last_line(script)))
+
+
+def idle_threads(setup: str, endpoint: str) -> int:
+    """Threads of a process that has nothing to send."""
+    script = IDLE.format(before=BEFORE, setup=setup.format(endpoint=endpoint), seconds=IDLE_SECONDS)
+    return int(_last_line(script))
 
 
 def exit_seconds(setup: str, endpoint: str, spans: int = 100) -> float:
@@ -118,17 +133,18 @@ def main(runs: int = 5) -> None:
     for setup in (OURS, STOCK):
         cost(setup)  # the first run compiles
     ours, stock = median(lambda: cost(OURS), runs), median(lambda: cost(STOCK), runs)
-    print_table(
-        f"import + configure, after `import fastapi, sqlalchemy`; medians of {runs}",
-        ("", "CPU ms", "MiB", "modules", "threads"),
-        [
-            ("stock, three signals, OTLP/HTTP", *(f"{value:.1f}" for value in stock)),
-            ("blogauto_otel", *(f"{value:.1f}" for value in ours)),
-            ("ratio", *(f"{a / b:.2f}" if b else "-" for a, b in zip(ours, stock, strict=True))),
-        ],
-    )
     rows, ratios = [], {"cpu": ours[0] / stock[0], "memory": ours[1] / stock[1]}
     with Receiver() as receiver:
+        threads = [idle_threads(setup, receiver.url) for setup in (STOCK, OURS)]
+        print_table(
+            f"import + configure, after `import fastapi, sqlalchemy`; medians of {runs}",
+            ("", "CPU ms", "MiB", "modules", "idle threads"),
+            [
+                ("stock, three signals, OTLP/HTTP", *(f"{value:.1f}" for value in stock), str(threads[0])),
+                ("blogauto_otel", *(f"{value:.1f}" for value in ours), str(threads[1])),
+                ("ratio", *(f"{a / b:.2f}" for a, b in zip(ours, stock, strict=True)), ""),
+            ],
+        )
         for name, endpoint in (("healthy", receiver.url), ("refused", refused()), ("silent", silent())):
             ours_s = statistics.median(exit_seconds(OURS, endpoint) for _ in range(3))
             stock_s = exit_seconds(STOCK, endpoint)

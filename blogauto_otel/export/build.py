@@ -32,11 +32,15 @@ _WATERMARK: Final = 0.5  # of the bounds of a queue; above it items go to disk, 
 _REQUEST_FRAME: Final = 64  # bytes, at most, of tags and lengths around the resource and one item
 
 
+def encode_resources(resource: Resource, redactor: Redactor) -> EncodedResource:
+    """Encode the resource without its secrets, once for all signals: as it is sent, and as it is stored on disk."""
+    return EncodedResource(encode_resource(resource, redactor), encode_resource(_redelivered(resource), redactor))
+
+
 def build_exporter(
     config: ExportConfig,
     settings: Settings,
-    resource: Resource,
-    redactor: Redactor,
+    resource: EncodedResource,
     timing: Timing,
     outages: OutageLog,
     sources: Sequence[MetricSource],
@@ -46,20 +50,18 @@ def build_exporter(
     Args:
         config: where the signal goes, and in which batches.
         settings: the bounds of queues and requests.
-        resource: encoded once, and sent with each request.
-        redactor: replaces secrets in the resource.
+        resource: sent with each request.
         timing: the retry policy, and how long drops must be over to be logged as over.
         outages: the log of outages that all signals share.
         sources: what collects metrics; it may grow later.
     """
     signal = config.signal
-    sent = encode_resource(resource, redactor)
-    # Metrics are not marked as redelivered: a resource attribute would create new series.
-    stored = sent if signal is Signal.METRICS else encode_resource(_redelivered(resource), redactor)
+    if signal is Signal.METRICS:  # not marked as redelivered: a resource attribute would create new series
+        resource = EncodedResource(resource.sent, resource.sent)
     queue = Queue(
         max_items=config.queue_items,
         max_bytes=settings.queue_bytes,
-        max_item=min(settings.max_request_bytes - len(sent) - _REQUEST_FRAME, settings.queue_bytes),
+        max_item=min(settings.max_request_bytes - len(resource.sent) - _REQUEST_FRAME, settings.queue_bytes),
         wake_items=config.batch_items,
         wake_bytes=settings.max_request_bytes,
         watermark=_WATERMARK if location.is_wanted(settings) else 1.0,
@@ -69,7 +71,7 @@ def build_exporter(
         ExportClient(signal, config.endpoint, config.transport(), timing.retry, outages),
         queue,
         BatchConfig(config.delay, config.batch_items, settings.max_request_bytes, config.destination.timeout),
-        EncodedResource(sent, stored),
+        resource,
         DropLog(signal, timing.drops_over),
     )
     if signal is not Signal.METRICS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.config import Settings
-from blogauto_otel.export.build import build_exporter, build_spooler
+from blogauto_otel.export.build import build_exporter, build_spooler, encode_resources
 from blogauto_otel.export.endpoints import ExportConfig, export_configs
 from blogauto_otel.export.metric_exporter import MetricSource
 from blogauto_otel.export.outage_log import OutageLog
@@ -59,10 +59,9 @@ class Delivery:
         self._sender = Worker(THREAD_NAME, self._run_once, "delivering telemetry")
         self._is_sending = False  # or collecting metrics: either may take long
         outages = OutageLog()
+        encoded = encode_resources(resource, self._redactor)
         self._exporters: dict[Signal, SignalExporter] = {
-            config.signal: build_exporter(
-                config, self._settings, resource, self._redactor, self._timing, outages, self._sources
-            )
+            config.signal: build_exporter(config, self._settings, encoded, self._timing, outages, self._sources)
             for config in self._configs
         }
         self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}

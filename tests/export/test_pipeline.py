@@ -258,6 +258,7 @@ def test_a_full_queue_drops_the_oldest_counts_them_and_logs_it_once(
         receiver.start()
         wait_for(lambda: figures(delivery).sent == 100, timeout=20.0)
         enqueue(delivery, ["after"])
+        receiver.wait_for(lambda r: "after" in names(r))
         wait_for(lambda: "no longer lost" in caplog.text)
         stats = figures(delivery)
     *delivered, last = names(receiver)
