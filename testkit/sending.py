@@ -29,6 +29,8 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from testkit.processes import TIMEOUT
+
 Message = ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest
 Attributes = Mapping[str, Any]
 
@@ -60,7 +62,7 @@ SERVER_ATTRIBUTES: Attributes = {
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def post(endpoint: str, message: Message, *, timeout: float = 10.0) -> int:
+def post(endpoint: str, message: Message, *, timeout: float = TIMEOUT) -> int:
     """Send one request; the status of the response, 0 without one."""
     request = urllib.request.Request(
         endpoint + PATHS[type(message)],

@@ -11,7 +11,7 @@ import pytest
 
 from testkit import certificates
 from testkit.processes import environment, python
-from testkit.receiver import Receiver
+from testkit.receiver import Answer, Receiver, decode_logs, decode_spans, ok, silence
 from tests.export.peers import GrpcReceiver
 
 SCRIPT = """
@@ -21,15 +21,17 @@ from opentelemetry import metrics, trace
 
 telemetry = blogauto_otel.configure(console="off", spool_dir="off", system_metrics=False)
 with trace.get_tracer("shop").start_as_current_span("sell") as span:
-    span.add_event("packed", {"first": 1, "second": 2})
+    span.add_event("packed", {{"first": 1, "second": 2}})
+    span.add_link(span.get_span_context(), {{"first": 1, "second": 2}})
     span.set_attribute("customer", "a long name")
-    logging.getLogger("shop").warning("a long body of a record", extra={"customer": "a long name"})
+    logging.getLogger("shop").warning("a long body of a record", extra={{"customer": "a long name"}})
 orders = metrics.get_meter("shop").create_counter("orders")
 seconds = metrics.get_meter("shop").create_histogram("seconds")
 for amount in (2, 3):
     orders.add(amount)
     seconds.record(amount)
-    assert telemetry.force_flush(20.0), telemetry.status().as_dict()
+    telemetry.force_flush(20.0)
+{more}
 telemetry.shutdown()
 """
 
@@ -38,11 +40,13 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def sell(tmp_path: Path) -> Run:
-    """Run the script with these variables."""
+    """Run the script, with further lines, and with these variables."""
 
-    def run(**variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*more: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env = environment(XDG_STATE_HOME=str(tmp_path), **variables)
-        done = subprocess.run(python("-c", SCRIPT), capture_output=True, text=True, env=env, timeout=120)
+        done = subprocess.run(
+            python("-c", SCRIPT.format(more="\n".join(more))), capture_output=True, text=True, env=env, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         return done
 
@@ -134,6 +138,89 @@ class TestExport:
         for request in receiver.requests:
             assert (request.headers["x-api-key"], request.headers["tenant"]) == ("a,b=", "7")
 
+    @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+    def test_each_signal_has_a_compression_of_its_own(self, sell: Run, receiver: Receiver, signal: str) -> None:
+        own = {f"OTEL_EXPORTER_OTLP_{signal.upper()}_COMPRESSION": "none"}
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_COMPRESSION="gzip", **own)
+        plain = {request.path for request in receiver.requests if "content-encoding" not in request.headers}
+        assert plain == {f"/v1/{signal}"}
+        assert paths(receiver) > plain
+
+    @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
+    def test_each_signal_has_a_timeout_of_its_own(self, sell: Run, receiver: Receiver, signal: str) -> None:
+        unanswered = [f"/v1/{signal}"]
+
+        def answer(path: str) -> Answer:
+            if path in unanswered:
+                unanswered.remove(path)
+                return silence()
+            return ok()
+
+        receiver.answer(answer)
+        own = {f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT": "300"}
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_TIMEOUT="15000", **own)
+        first, again, *_ = (request.time for request in receiver.requests if request.path == f"/v1/{signal}")
+        assert 0.3 <= again - first < 10.0
+
+    def test_batches_of_spans_and_log_records_have_limits(self, sell: Run, receiver: Receiver) -> None:
+        sell(
+            "for number in range(10):",
+            "    with trace.get_tracer('shop').start_as_current_span('sell'):",
+            "        logging.getLogger('shop').warning('sold')",
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_BSP_MAX_EXPORT_BATCH_SIZE="4",
+            OTEL_BLRP_MAX_EXPORT_BATCH_SIZE="3",
+        )
+        spans, records = (
+            [len(list(decode(request.payload))) for request in receiver.requests if request.path == path]
+            for path, decode in (("/v1/traces", decode_spans), ("/v1/logs", decode_logs))
+        )
+        assert (max(spans), sum(spans)) == (4, 11)
+        assert (max(records), sum(records) >= 11) == (3, True)
+
+
+class TestClients:
+    """Read by contrib's client instrumentations, which are instrumented by `configure()`."""
+
+    CALL = """
+import http.server, threading, httpx, requests
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.send_header("x-shop", "seoul")
+        self.end_headers()
+    def log_message(self, *args):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for client in (httpx, requests):
+    client.get(f"http://127.0.0.1:{server.server_port}/stock", headers={"x-order": "7"})
+"""
+
+    def clients(self, receiver: Receiver) -> list[Any]:
+        return [span for span in receiver.spans if span.kind == "CLIENT"]
+
+    def test_urls_of_one_library_are_excluded(self, sell: Run, receiver: Receiver) -> None:
+        for library in ("HTTPX", "REQUESTS"):
+            receiver.clear()
+            excluded = {f"OTEL_PYTHON_{library}_EXCLUDED_URLS": "stock"}
+            sell(self.CALL, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, **excluded)
+            [span] = self.clients(receiver)
+            assert library.lower() not in span.scope
+
+    def test_headers_are_captured(self, sell: Run, receiver: Receiver) -> None:
+        sell(
+            self.CALL,
+            OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+            OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST="x-order",
+            OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_RESPONSE="x-shop",
+        )
+        spans = self.clients(receiver)
+        assert len(spans) == 2
+        for span in spans:
+            assert list(span.attributes["http.request.header.x_order"]) == ["7"], span.attributes
+            assert list(span.attributes["http.response.header.x_shop"]) == ["seoul"], span.attributes
+
 
 class TestLimits:
     def test_a_limit_of_0_is_a_limit(self, sell: Run, receiver: Receiver) -> None:
@@ -159,8 +246,13 @@ class TestLimits:
     def test_attributes_of_events_have_a_limit_of_their_own(self, sell: Run, receiver: Receiver) -> None:
         sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT="1")
         [span] = receiver.spans
-        assert len(span.events[0].attributes) == 1
+        assert (len(span.events[0].attributes), len(span.links[0].attributes)) == (1, 2)
         assert "customer" in span.attributes
+
+    def test_so_have_attributes_of_links(self, sell: Run, receiver: Receiver) -> None:
+        sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_LINK_ATTRIBUTE_COUNT_LIMIT="1")
+        [span] = receiver.spans
+        assert (len(span.events[0].attributes), len(span.links[0].attributes)) == (2, 1)
 
 
 def record_of(receiver: Receiver) -> Any:

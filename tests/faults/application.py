@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import logging
 import os
@@ -61,10 +63,28 @@ def run_action(name: str, arguments: str = "{}") -> Any:
     return actions.ACTIONS[name](**json.loads(arguments))
 
 
+@app.get("/streams")
+async def streams(times: int) -> None:
+    """Leave asynchronous generators in the middle of their operation; the event loop closes them in other contexts."""
+
+    async def items() -> AsyncIterator[int]:
+        with blogauto_otel.operation("stream"):
+            yield 1
+            yield 2
+
+    async def first() -> int:
+        async for item in items():
+            return item
+        return 0
+
+    for _ in range(times):
+        await asyncio.create_task(first())
+    gc.collect()
+    await asyncio.sleep(0.1)
+
+
 @app.get("/wait")
 async def wait(seconds: float) -> list[str]:
-    import asyncio
-
     await asyncio.sleep(seconds)
     return [f"{trace.get_current_span().get_span_context().span_id:016x}"]
 

@@ -161,6 +161,16 @@ def memory_and_disk_full(harness: Harness) -> None:
             assert set(dropped) <= {"queue_full", "spool_full"}
 
 
+def abandoned_generators(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
+        service.hit(LOAD)
+        service.get("/streams?times=50")
+        receiver.wait_for(lambda r: sum(span.name == "stream" for span in r.spans) == 50)
+        assert not service.lines_with("detach")
+        service.end()
+        assert receiver.total("blogauto.operation.duration", {"operation": "stream", "outcome": "cancelled"}) == 50
+
+
 def base_exceptions(harness: Harness) -> None:
     with Receiver() as receiver, harness.service(receiver, OTEL_METRIC_EXPORT_INTERVAL="500") as service:
         service.run_action("callbacks_that_exit")

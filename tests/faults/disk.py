@@ -223,6 +223,20 @@ def _lost_without_any_directory(harness: Harness) -> None:
         assert service.lost()["traces"].keys() == {"shutdown"}
 
 
+def no_file_locks(harness: Harness) -> None:
+    """Two workers store and deliver without the locks that decide which of them drains."""
+    with Receiver() as receiver:
+        receiver.stop()
+        how: Variables = {"ACTIONS_BEFORE": "no_file_locks"}
+        with harness.service(receiver, server=servers.GUNICORN, with_control=False, keep_alive=False, **how) as service:
+            service.hit(LOAD)
+            wait_until(lambda: harness.spooled("claim") or harness.spooled(), 30.0)
+            receiver.start()
+            all_arrive(service, receiver, within=60.0)
+            wait_until(lambda: not harness.spooled(), 60.0)  # before the workers end
+        assert 1 <= len(service.lines_with("file system without locks")) <= 2  # one a process
+
+
 # --- damaged files ----------------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,25 @@ def clock_changes(harness: Harness) -> None:
         assert 0.0 < min(lasted) < max(lasted) < 30.0
 
 
+def frozen_clocks(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver) as service:
+        service.run_action("freeze_clocks")
+        service.hit(LOAD)
+        all_arrive(service, receiver, within=30.0)
+        receiver.stop()
+        service.hit(LOAD)
+        wait_until(lambda: harness.spooled("claim") or harness.spooled(), 30.0)
+        receiver.start()
+        all_arrive(service, receiver, within=60.0)
+
+
+def no_poll(harness: Harness) -> None:
+    with Receiver() as receiver, harness.service(receiver, ACTIONS_BEFORE="no_poll") as service:
+        service.hit(LOAD)
+        all_arrive(service, receiver)
+        assert receiver.connections <= 3  # one by signal: they are reused
+
+
 def several_addresses(harness: Harness) -> None:
     """The first address of the Collector's name is unreachable; then another server has its port for a while."""
     with Receiver() as receiver:

@@ -254,6 +254,12 @@ DATA = (
         "the call returns, and the rest of the item is delivered",
     ),
     Row(
+        95,
+        data.abandoned_generators,
+        "asynchronous generators that are abandoned within an operation",
+        "each ends its operation as cancelled; nothing is printed",
+    ),
+    Row(
         54,
         data.streamed_response_after_sized,
         "a streamed response after one with a known size",
@@ -273,6 +279,12 @@ DISK = (
         disk.damaged_files,
         "files truncated, altered, empty, foreign, too large (1 GiB); links, pipes, sockets",
         "quarantined or deleted, counted; all other files delivered once",
+    ),
+    Row(
+        92,
+        disk.no_file_locks,
+        "a file system without locks (`flock` fails with ENOLCK), two workers",
+        "stored and delivered; logged once a process",
     ),
     Row(
         57,
@@ -365,6 +377,18 @@ ENVIRONMENT = (
         environment.clock_changes,
         "the clock set one hour back, two days ahead, to 1970",
         "timers continue, nothing expires, no request has a negative duration",
+    ),
+    Row(
+        93,
+        environment.frozen_clocks,
+        "freezegun stops the application's clocks; the Collector is away for a while",
+        "delivered, also from disk",
+    ),
+    Row(
+        94,
+        environment.no_poll,
+        "`select.poll` is missing, as after eventlet's monkey patching",
+        "delivered over connections that are reused",
     ),
     Row(
         72,

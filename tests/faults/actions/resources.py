@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
+import select
 import socket
 import sys
 import threading
@@ -13,6 +15,8 @@ import time
 import zlib
 from collections.abc import Callable
 from typing import Any
+
+import freezegun
 
 import blogauto_otel
 from blogauto_otel._clock import clock
@@ -120,6 +124,28 @@ def fill_output_disk() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 1)
     os.dup2(full, 2)
+
+
+@action
+def no_poll() -> None:
+    """`select.poll` is missing, as after eventlet's monkey patching and on Windows."""
+    del select.poll
+
+
+@action
+def no_file_locks() -> None:
+    """The file system has no locks, as NFS without its lock daemon."""
+
+    def refuse(descriptor: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    fcntl.flock = refuse
+
+
+@action
+def freeze_clocks() -> None:
+    """freezegun stops every clock that Python code reads; the event loop keeps its own."""
+    freezegun.freeze_time("2020-01-01", real_asyncio=True).start()
 
 
 @action
