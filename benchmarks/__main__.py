@@ -12,7 +12,20 @@ import sys
 from benchmarks import results
 
 # The request path first.
-BENCHMARKS = ("requests", "sql", "logs", "spans", "encode", "redaction", "process", "sentry", "journey", "inspector")
+BENCHMARKS = (
+    "requests",
+    "sql",
+    "logs",
+    "spans",
+    "encode",
+    "redaction",
+    "process",
+    "sentry",
+    "journey",
+    "inspector",
+    "fixture",
+    "statements",
+)
 ON_REQUEST = ("load", "soak")
 
 

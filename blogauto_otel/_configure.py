@@ -59,6 +59,7 @@ class _State:
         self.lock = threading.RLock()
         self.telemetry: Telemetry | None = None
         self.on_successor: Callable[[Telemetry], None] | None = None  # while the handle is provisional
+        self.holds_next = False
 
     def on_lifespan_startup(self) -> None:
         """Start the worker, then freeze what start-up left."""
@@ -86,6 +87,7 @@ class _State:
     def reset(self) -> None:
         """Give the API its proxy providers back."""
         self.telemetry = self.on_successor = None
+        self.holds_next = False
         api.detach()
         _global_providers.uninstall()
 
@@ -138,6 +140,9 @@ def configure(
         given = _Given(span_processors, log_processors, views, hooks)
         telemetry, notes = _build(former, given, {**settings, "strict": strict})
         _state.telemetry, _state.on_successor = telemetry, None
+        if _state.holds_next:
+            _state.holds_next = False
+            telemetry._hold()
     if on_successor is not None:
         on_successor(telemetry)
     _hook_into_process()
@@ -178,8 +183,16 @@ def reset() -> None:
     _process.reset()
 
 
+def hold_next() -> None:
+    """Let the next handle send nothing until it is released, not even what `configure` logs."""
+    _state.holds_next = True
+
+
 def make_provisional(on_successor: Callable[[Telemetry], None]) -> None:
-    """Let the next `configure` replace the handle, and call `on_successor` with the new one; only tests do it."""
+    """Let the next `configure` replace the handle, and call `on_successor` with the new one.
+
+    Only tests do it, and `blogauto-otel dev` for applications that may or may not call `configure`.
+    """
     _state.on_successor = on_successor
 
 

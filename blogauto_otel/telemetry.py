@@ -229,6 +229,21 @@ class Telemetry:
         if self._parts is not None and successor._parts is not None:
             self._parts.delivery.continue_in(successor._parts.delivery)
 
+    def _hold(self) -> None:
+        """Send nothing yet, because `configure` may be called again, with another service name."""
+        if self._parts is not None:
+            self._parts.delivery.hold()
+
+    def _release(self) -> None:
+        if self._parts is not None:
+            self._parts.delivery.release()
+
+    def _end_delivery(self, timeout: float) -> None:
+        """Send what is queued and stop, when a successor is in force; integrations are the successor's."""
+        self._closed = True
+        if self._parts is not None:
+            self._parts.delivery.shutdown(timeout)
+
     # --- the process serves, forks and ends --------------------------------------------------------------------------
 
     def _start(self) -> None:

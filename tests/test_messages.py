@@ -135,8 +135,39 @@ def test_every_translation_is_used() -> None:
     assert sorted(set(KOREAN) - used - FIGURES - STATES) == []
 
 
-# Sentences that stay English: descriptions of the options (docs/settings.md has them), and formats.
+# Sentences that stay English: descriptions of the options (docs/settings.md has them), names of hops, and formats.
 NOT_PROSE = {
+    *(
+        f"{module}.py: {hop}"
+        for module, hops in {
+            "application": ("metrics page",),
+            "backends": ("prometheus targets",),
+            "server": ("collector queues",),
+            "collector": ("collector ", "collector queues", "delivery "),
+        }.items()
+        for hop in hops
+    ),
+    "application.py: Bearer ",
+    "application.py: blogauto-otel doctor",
+    "backends.py: Bearer ",
+    "backends.py: Sentry sentry_version=7, sentry_client=blogauto-otel-doctor/1, sentry_key=",
+    "backends.py: blogauto-otel doctor",
+    "collector.py: 4318 for http/protobuf, 4317 for grpc",
+    "collector.py: HTTPS server",  # of an answer of Go
+    "dev.py:   blogauto-otel ",
+    "dev.py:  (--port ",
+    "dev.py: blogauto-otel dev:",
+    "dev.py: blogauto-otel dev: ",
+    *(f"dev.py: inspector {thread}" for thread in ("agent", "silence", "terminal")),
+    "dev.py: pip install 'blogauto_otel[dev]'",
+    "dev.py: dev -- uvicorn main:app --reload",
+    "dev.py: dev --mcp -- uvicorn main:app",
+    "local.py: , OpenTelemetry API ",
+    "local.py:  beside ",
+    "local.py:  with SDK ",
+    "local.py: Python ",
+    "local.py: pip install 'blogauto_otel[",
+    "local.py: pip install opentelemetry-api opentelemetry-sdk",
     "settings.py: In ",
     "__init__.py: blogauto-otel ",
     "check.py: blogauto-otel check",  # the name of a span
@@ -145,8 +176,9 @@ NOT_PROSE = {
 
 
 def commands() -> list[Path]:
-    """The modules of the commands; `dev`, for developers, and those in folders of their own are not translated yet."""
-    return [path for path in sorted((PACKAGE / "cli").glob("*.py")) if path.name not in ("dev.py", "templates.py")]
+    """The modules of the commands."""
+    folder = PACKAGE / "cli"
+    return [path for path in (*folder.glob("*.py"), *folder.glob("doctor/*.py")) if path.name != "templates.py"]
 
 
 def command_texts() -> Iterator[str]:

@@ -48,8 +48,13 @@ def read_settings(chosen: argparse.Namespace, **arguments: object) -> config.Loa
 
 def line(name: str, text: str) -> str:
     """A name and its figure, indented."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in name)  # two columns each
-    return f"  {name:<{12 - wide}} {text}"
+    return f"  {padded(name, 12)} {text}"
+
+
+def padded(text: str, columns: int) -> str:
+    """The text with spaces up to so many columns of a terminal, where Korean characters take two."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return f"{text:<{columns - wide}}"
 
 
 def many(count: int, noun: str) -> str:

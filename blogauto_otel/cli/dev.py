@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from blogauto_otel.cli.common import Commands
+from blogauto_otel.cli.common import Commands, message
 
 if TYPE_CHECKING:
     from blogauto_otel.inspector.command import Command
@@ -25,33 +25,61 @@ KEEP: Final = Path(".blogauto-otel")
 DATABASE: Final = "BLOGAUTO_DEV_DATABASE_URL"
 SILENCE_SECONDS: Final = 20.0  # without any telemetry, after which one line says so
 
-EPILOG: Final = """\
-examples:
-  blogauto-otel dev -- uvicorn main:app --reload    run the application and show its telemetry
-  blogauto-otel dev                                 only receive, from services that already run
-  blogauto-otel dev --mcp -- uvicorn main:app       the same for an agent, on standard input and output
-"""
+EXAMPLES: Final = (
+    "dev -- uvicorn main:app --reload",
+    "dev",
+    "dev --mcp -- uvicorn main:app",
+)
+
+
+def _epilog() -> str:
+    meanings = (
+        message("run the application and show its telemetry"),
+        message("only receive, from services that already run"),
+        message("the same for an agent, on standard input and output"),
+    )
+    lines = [f"  blogauto-otel {example:<34} {text}" for example, text in zip(EXAMPLES, meanings, strict=True)]
+    return "\n".join((message("examples:"), *lines))
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "dev", help="run a command and show its telemetry in a local page", epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter, usage="blogauto-otel dev [options] [-- COMMAND ...]",
+        "dev", help=message("run a command and show its telemetry in a local page"), epilog=_epilog(),
+        usage=message("blogauto-otel dev [options] [-- COMMAND ...]"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--port", type=_port, metavar="N", help="port of the page (default: 4320, or a free one)")
     parser.add_argument(
-        "--keep", nargs="?", type=Path, const=KEEP, metavar="DIR", help=f"keep what arrives in DIR (default: {KEEP})"
+        "--port", type=_port, metavar="N", help=message("port of the page (default: 4320, or a free one)")
     )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
-    parser.add_argument("--terminal", action="store_true", help="print each request as a tree instead of the address")
-    parser.add_argument("--mcp", action="store_true", help="answer an agent by MCP on standard input and output")
+    parser.add_argument(
+        "--keep",
+        nargs="?",
+        type=Path,
+        const=KEEP,
+        metavar="DIR",
+        help=message("keep what arrives in DIR (default: {default})", default=KEEP),
+    )
+    parser.add_argument("--open", action="store_true", help=message("open the page in the browser"))
+    parser.add_argument("--terminal", action="store_true", help=message("print each request as a tree"))
+    parser.add_argument(
+        "--mcp", action="store_true", help=message("answer an agent by MCP on standard input and output")
+    )
     parser.add_argument(
         "--database", metavar="URL", default=os.environ.get(DATABASE),
-        help=f"database whose query plans the page shows, SQLite or PostgreSQL (default: {DATABASE})",
+        help=message(
+            "database whose query plans the page shows, SQLite or PostgreSQL (default: {default})", default=DATABASE
+        ),
     )  # fmt: skip
-    parser.add_argument("--max-spans", type=_positive, metavar="N", help="spans kept (default: 50000)")
-    parser.add_argument("--max-bytes", type=_positive, metavar="N", help="bytes kept (default: 268435456, 256 MiB)")
+    parser.add_argument(
+        "--max-spans", type=_positive, metavar="N", help=message("spans kept (default: {default})", default=50_000)
+    )
+    parser.add_argument(
+        "--max-bytes",
+        type=_positive,
+        metavar="N",
+        help=message("bytes kept (default: {default})", default="268435456, 256 MiB"),
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
@@ -59,14 +87,14 @@ def add_to(commands: Commands) -> None:
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text}: expected a port, 0 to 65535")
+        raise argparse.ArgumentTypeError(message("{given}: expected a port, 0 to 65535", given=text))
     return number
 
 
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
+        raise argparse.ArgumentTypeError(message("{given}: expected a number above 0", given=text))
     return number
 
 
@@ -87,7 +115,7 @@ def run(chosen: argparse.Namespace) -> int:
     try:
         inspector = _inspector(chosen, command)
     except (OSError, sqlite3.Error) as error:
-        return _fail(f"{chosen.keep} cannot be used: {error}")
+        return _fail(message("{folder} cannot be used: {error}", folder=chosen.keep, error=error))
     try:
         with running(inspector, port=chosen.port, folder=chosen.keep, standard_ports=command is None) as served:
             return _serve(chosen, served, command)
@@ -104,9 +132,9 @@ def _problem(chosen: argparse.Namespace) -> str | None:
 
     missing = missing_distributions()
     if missing:
-        return f"{', '.join(missing)} is missing: {INSTALL}"
+        return message("{packages} is missing: {install}", packages=", ".join(missing), install=INSTALL)
     if chosen.mcp and find_spec("mcp") is None:
-        return f"mcp is missing: {INSTALL}"
+        return message("{packages} is missing: {install}", packages="mcp", install=INSTALL)
     return None
 
 
@@ -150,8 +178,12 @@ def _serve(chosen: argparse.Namespace, served: Running, command: Command | None)
 def _announce(chosen: argparse.Namespace, served: Running, command: Command | None) -> None:
     """One line: where the page is, and where services that already run send to."""
     inspector = served.inspector
-    grpc = f" and {inspector.grpc_endpoint} (gRPC)" if inspector.grpc_endpoint else ""
-    sources = f"; OTLP at {inspector.http_endpoint}{grpc}" if command is None else ""
+    sources = ""
+    if command is None and inspector.grpc_endpoint:
+        where = {"http": inspector.http_endpoint, "grpc": inspector.grpc_endpoint}
+        sources = message("; OTLP at {http} and {grpc} (gRPC)", **where)
+    elif command is None:
+        sources = message("; OTLP at {http}", http=inspector.http_endpoint)
     print(f"blogauto-otel dev: {served.address}{sources}", file=sys.stderr, flush=True)
     if chosen.open:
         import webbrowser
@@ -205,7 +237,10 @@ def _report_silence(inspector: Inspector) -> None:
     time.sleep(SILENCE_SECONDS)
     if inspector.ingest.last_arrival is None and not inspector.is_stopping:
         print(
-            "blogauto-otel dev: no telemetry has arrived yet. Is blogauto_otel installed in the Python of the command,"
-            " and does the application set no endpoint in its code?",
+            "blogauto-otel dev:",
+            message(
+                "no telemetry has arrived yet. Is blogauto_otel installed in the Python of the command, and does the"
+                " application set no endpoint in its code?"
+            ),
             file=sys.stderr,
         )

@@ -30,6 +30,7 @@ THREAD_NAME: Final = "blogauto-otel-delivery"
 
 _MAX_SLEEP: Final = 60.0  # seconds
 _MIN_SLEEP: Final = 0.02  # an exporter that a flush uses looks due
+_PASSED_ITEMS: Final = 512  # passed to a successor at a time
 _REQUEUE_SECONDS: Final = 0.25  # after the deadline of a flush, to return what was in flight
 
 
@@ -50,6 +51,7 @@ class Delivery:
         self._timing = timing
         self._sources: list[MetricSource] = []
         self._closed = False
+        self._is_held = False
         self._successor: Delivery | None = None
         self._build(resource)
 
@@ -105,8 +107,28 @@ class Delivery:
         return True
 
     def continue_in(self, successor: Delivery) -> None:
-        """Pass later items on: a tracer that was created before telemetry was configured again is still used."""
+        """Pass later items on: a tracer that was created before telemetry was configured again is still used.
+
+        What is held becomes the successor's as well; this delivery then has nothing left to send.
+        """
         self._successor = successor
+        if self._is_held:
+            self._closed = True
+            self._stop()
+            for signal, queue in self._queues.items():
+                while (batch := queue.take(_PASSED_ITEMS, self._settings.queue_bytes)) is not None:
+                    for scope, item in zip(batch.scopes, batch.items, strict=True):
+                        successor.enqueue(signal, scope, item)
+                    queue.ack(batch)
+
+    def hold(self) -> None:
+        """Send nothing until `release`, a flush or the end: a successor with another resource may send it instead."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Send what was held."""
+        self._is_held = False
+        self._wake_up()
 
     def lost(self, signal: Signal, reason: str, count: int = 1) -> None:
         """Count items that were lost before they could be enqueued."""
@@ -134,6 +156,8 @@ class Delivery:
 
     def _run_once(self) -> float:
         """Send what is due; returns the seconds until there is more."""
+        if self._is_held:
+            return _MAX_SLEEP
         self._send_due()
         is_dropping = self._log_drops()
         now = clock.monotonic()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final
 
+from blogauto_otel._messages import command_text
 from blogauto_otel.inspector import queries, tree
 from blogauto_otel.inspector.server import Inspector
 
@@ -57,7 +59,9 @@ class Printer:
             style = _RED if is_error else "" if line.startswith(" ") else _BOLD
             self._write(f"{self._styled(line, style)}\n")
         for group in trace["repeated"]:
-            text = f"repeated x{group['count']}: {tree.short(group['text'])}\n  {group['hint']}"
+            repeated = command_text("repeated x{count}: {statement}", os.environ)
+            text = repeated.format(count=group["count"], statement=tree.short(group["text"]))
+            text += f"\n  {command_text(group['hint'], os.environ)}"
             self._write(f"{self._styled(text, _RED)}\n")
 
     def _styled(self, text: str, style: str) -> str:

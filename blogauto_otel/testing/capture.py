@@ -251,5 +251,5 @@ def capture_configured() -> Iterator[Captured]:
         handle = _configure.configure(**_IN_MEMORY)
         _configure.make_provisional(_captures.collect_from)
     _captures.collect_from(handle)
-    with _capturing(Captured(handle, deltas.collected(handle))) as captured:
+    with _capturing(Captured(handle, deltas.baseline(handle))) as captured:
         yield captured

@@ -26,6 +26,14 @@ def collected(handle: Telemetry) -> tuple[Metric, ...]:
     )
 
 
+def baseline(handle: Telemetry) -> tuple[Metric, ...]:
+    """What a test starts from: as `collected`, without the metrics about our own delivery. Each test pays for it."""
+    from blogauto_otel.instrumentation import sdk_metrics
+
+    with sdk_metrics.paused():
+        return collected(handle)
+
+
 def since(before: Sequence[Metric], after: Sequence[Metric]) -> tuple[Metric, ...]:
     """The metrics of `after`, less what `before` had counted; gauges as they are."""
     if not before:

@@ -132,8 +132,29 @@ def test_an_application_that_configures_itself_keeps_its_own_configuration(tmp_p
         assert (found["service"], found["statements"], found["spans"]) == ("configured", 3, 4)
         eventually(lambda: running_dev.client.get("/api/logs").json()["logs"], timeout=10)
         services = {one["service"] for one in running_dev.client.get("/api/logs").json()["logs"]}
-        assert "configured" in services
+        assert services == {"configured"}
         assert eventually(lambda: reported_status(running_dev, "configured"), timeout=15)["service"] == "configured"
+        assert len(instances(running_dev)) == 1
+
+
+def instances(running_dev: Dev) -> list[tuple[str, str]]:
+    """The service and id of each instance that has sent anything."""
+    status = running_dev.client.get("/api/status").json()
+    return [(one["service"], one["instance"]) for one in status["instrumentation"]]
+
+
+def test_an_application_that_configures_itself_late_is_one_instance(tmp_path: Path) -> None:
+    """What was recorded while it was imported becomes that of its own handle."""
+    slow = CONFIGURED.replace(
+        "import blogauto_otel\n", "import logging, time, blogauto_otel\nlogging.warning('early'); time.sleep(4)\n"
+    )
+    with dev(tmp_path, app=slow) as running_dev:
+        running_dev.visit("/posts/1")
+        assert eventually(running_dev.requests, timeout=10)[0]["service"] == "configured"
+        early = eventually(lambda: running_dev.client.get("/api/logs?q=early").json()["logs"], timeout=10)
+        assert [one["service"] for one in early] == ["configured"]
+        eventually(lambda: reported_status(running_dev, "configured"), timeout=15)
+        assert len(instances(running_dev)) == 1
 
 
 def test_reload_goes_on_under_it(tmp_path: Path) -> None:
@@ -146,8 +167,7 @@ def test_reload_goes_on_under_it(tmp_path: Path) -> None:
         (tmp_path / "shop" / "main.py").write_text(PLAIN.replace('"version": 1', '"version": 2'))
         eventually(lambda: running_dev.visit("/posts/2").json(), lambda found: found == {"version": 2}, timeout=30)
         eventually(lambda: running_dev.requests("statements:2"), timeout=10)
-        status = running_dev.client.get("/api/status").json()
-        assert len(status["instrumentation"]) >= 2  # the worker before and after
+        assert len(instances(running_dev)) == 2  # the worker before and after, not the process that watches files
 
 
 # --- its end ----------------------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from blogauto_otel import redaction
-from blogauto_otel.cli.common import Commands, add_service
+from blogauto_otel.cli.common import Commands, add_service, message, padded
 from blogauto_otel.cli.doctor import application, backends, collector, local
 from blogauto_otel.cli.doctor.hop import HopState, Result, Run, warning
+from blogauto_otel.cli.doctor.server import OPTIONS, HopEndError
 from blogauto_otel.cli.doctor.web import web_url
 from blogauto_otel.config import read
 
@@ -21,6 +22,7 @@ HOPS: Final[Sequence[Callable[[Run], Iterator[Result]]]] = (
     local.settings,
     local.sampling,
     local.versions,
+    local.instrumentations,
     local.spool,
     collector.reach,
     collector.own_metrics,
@@ -33,35 +35,50 @@ HOPS: Final[Sequence[Callable[[Run], Iterator[Result]]]] = (
     backends.grafana,
 )
 
-_URLS: Final = {
-    "--collector-metrics": "page of the Collector's own metrics, such as http://localhost:8888/metrics",
-    "--jaeger": "Jaeger's query service, such as http://localhost:16686",
-    "--prometheus": "Prometheus, such as http://localhost:9090",
-    "--loki": "Loki, such as http://localhost:3100",
-    "--grafana": "Grafana, such as http://localhost:3000 (GRAFANA_TOKEN)",
-}
+
+def _urls() -> dict[str, str]:
+    return {
+        "--collector-metrics": message("page of the Collector's own metrics"),
+        "--jaeger": message("Jaeger's query service"),
+        "--prometheus": message("Prometheus"),
+        "--loki": message("Loki"),
+        "--grafana": message("Grafana; with the variable GRAFANA_TOKEN, where it wants one"),
+    }
 
 
 def add_to(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "doctor", help="follow telemetry from the application to the backends, and name the first broken hop"
+        "doctor",
+        help=message("follow telemetry from the application to the backends, and name the first broken hop"),
     )
-    parser.add_argument("--app", type=web_url, metavar="URL", help="the application, such as http://localhost:8000")
-    parser.add_argument("--path", default="/", help="route of the request to it; one that is traced (default: /)")
+    parser.add_argument(
+        "--app", type=web_url, metavar="URL", help=message("the application, such as http://localhost:8000")
+    )
+    parser.add_argument(
+        "--path", default="/", help=message("route of the request to it; one that is traced (default: /)")
+    )
     parser.add_argument(
         "--header",
         action="append",
         default=[],
         type=_header,
         metavar="NAME:VALUE",
-        help="of that request, such as a login",
+        help=message("of that request, such as a login"),
     )
-    for name, text in _URLS.items():
-        parser.add_argument(name, type=web_url, metavar="URL", help=text)
-    parser.add_argument("--sentry-dsn", metavar="DSN", help="Sentry's DSN; by default SENTRY_DSN")
-    parser.add_argument("--sentry-org", metavar="SLUG", help="organization, to read the event back (SENTRY_AUTH_TOKEN)")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    examples = dict(OPTIONS.values())
+    for name, text in _urls().items():
+        parser.add_argument(
+            name,
+            type=web_url,
+            metavar="URL",
+            help=message("{what}, such as {example}", what=text, example=examples[name]),
+        )
+    parser.add_argument("--sentry-dsn", metavar="DSN", help=message("Sentry's DSN; by default SENTRY_DSN"))
+    parser.add_argument(
+        "--sentry-org", metavar="SLUG", help=message("organization, to read the event back (SENTRY_AUTH_TOKEN)")
+    )
+    parser.add_argument("--json", action="store_true", help=message("print the full report as JSON"))
     add_service(parser)
     parser.set_defaults(run=diagnose)
 
@@ -87,7 +104,8 @@ def diagnose(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print(_report(run, results, first))
     else:
-        print(f"\nbroken: {first.hop}. {first.fix}" if first else "\nnothing is broken")
+        print()
+        print(message("broken: {hop}. {fix}", hop=first.hop, fix=first.fix) if first else message("nothing is broken"))
     return 1 if first else 0
 
 
@@ -95,16 +113,28 @@ def _results(run: Run) -> Iterator[Result]:
     for hop in HOPS:
         try:
             yield from hop(run)
+        except HopEndError as end:
+            yield end.result
         except Exception as error:  # noqa: BLE001 - the other hops still tell something
             module, name = hop.__module__.rpartition(".")[2], hop.__name__
             yield warning(
-                f"{module} {name}", f"not understood: {type(error).__name__}: {error}", "report this as a bug"
+                f"{module} {name}",
+                message("not understood: {error}", error=f"{type(error).__name__}: {error}"),
+                message("report this as a bug"),
             )
 
 
 def _line(result: Result) -> str:
-    text = f"{result.state.value:<12} {result.hop:<20} {result.detail}"
-    return f"{text}\n{'':<12} {'':<20} fix: {result.fix}" if result.fix else text
+    text = f"{padded(_state(result.state), 12)} {result.hop:<20} {result.detail}"
+    return f"{text}\n{'':<12} {'':<20} {message('fix: {fix}', fix=result.fix)}" if result.fix else text
+
+
+def _state(state: HopState) -> str:
+    states = {
+        HopState.OK: message("ok"), HopState.BROKEN: message("broken"), HopState.WARNING: message("warning"),
+        HopState.NOT_CHECKED: message("not checked"),
+    }  # fmt: skip
+    return states[state]
 
 
 def _report(run: Run, results: Sequence[Result], first: Result | None) -> str:

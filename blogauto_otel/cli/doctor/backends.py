@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked, ok, warning
-from blogauto_otel.cli.doctor.web import Answer, fetch
+from blogauto_otel.cli.common import message
+from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
+from blogauto_otel.cli.doctor.server import address, ask, ask_backend, clock, unreachable
+from blogauto_otel.cli.doctor.web import fetch
 
 T = TypeVar("T")
 
@@ -28,32 +30,24 @@ def _eventually(run: Run, ask: Callable[[], T | None]) -> T | None:
         time.sleep(_EVERY)
 
 
-def _unreachable(hop: str, url: str, answer: Answer, option: str) -> Result:
-    return broken(hop, f"{url}: {answer.error or f'{answer.status} {answer.text}'}", f"start it, or correct {option}")
-
-
 # --- Jaeger ----------------------------------------------------------------------------------------------------------
 
 
 def jaeger(run: Run) -> Iterator[Result]:
     """The trace of the request, with its SQL, once."""
-    url = run.options.jaeger
-    if url is None:
-        yield not_checked("jaeger", "pass --jaeger http://localhost:16686")
-        return
-    reached = fetch(f"{url}/api/services", timeout=run.seconds(3.0))
-    if reached.status != 200:
-        yield _unreachable("jaeger", url, reached, "--jaeger")
-        return
+    ask_backend(run, "jaeger", "/api/services")
     if not run.traced:
-        yield not_checked("jaeger", "it answers; there is no request to look for")
+        yield not_checked("jaeger", message("it answers; there is no request to look for"))
         return
-    trace = _eventually(run, lambda: _trace(run, url))
+    trace = _eventually(run, lambda: _trace(run, address(run, "jaeger")))
     if trace is None:
         yield broken(
             "jaeger",
-            f"trace {run.trace_id} is not there",
-            "the application or the Collector does not pass traces on: check the application's endpoint and sampling, and the exporters of the Collector's traces pipeline",
+            message("trace {id} is not there", id=run.trace_id),
+            message(
+                "the application or the Collector does not pass traces on: check the application's endpoint and"
+                " sampling, and the exporters of the Collector's traces pipeline"
+            ),
         )
         return
     yield from _examined(run, trace)
@@ -85,18 +79,17 @@ def _examined(run: Run, trace: Mapping[str, Any]) -> Iterator[Result]:
     if doubled:
         yield broken(
             "trace",
-            f"two instrumentations make a server span each: {', '.join(doubled[0])}",
-            "remove the other one, or let it make the spans: BLOGAUTO_OTEL_REQUESTS=off",
+            message("two instrumentations make a server span each: {scopes}", scopes=", ".join(doubled[0])),
+            message("remove the other one, or let it make the spans: BLOGAUTO_OTEL_REQUESTS=off"),
         )
         return
     statements = sum("db.system.name" in tag or "db.system" in tag for tag in tags)
     process = trace["processes"][servers[0]["processID"]] if servers else {"tags": []}
     instance = next((tag["value"] for tag in process["tags"] if tag["key"] == "service.instance.id"), "unknown")
-    yield ok("jaeger", f"trace {trace['traceID']}: {len(spans)} spans, {statements} statements, by instance {instance}")
+    found = {"id": trace["traceID"], "spans": len(spans), "statements": statements, "instance": instance}
+    yield ok("jaeger", message("trace {id}: {spans} spans, {statements} statements, by instance {instance}", **found))
     started = min(span["startTime"] for span in spans) / 1e6
-    difference = clock_difference("clock", "the application", started - run.answered_at)
-    if difference is not None:
-        yield difference
+    yield from clock(message("the application"), started, run.answered_at)
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------
@@ -104,35 +97,26 @@ def _examined(run: Run, trace: Mapping[str, Any]) -> Iterator[Result]:
 
 def prometheus(run: Run) -> Iterator[Result]:
     """Targets, clock, the series of requests with exemplars, and alert rules."""
-    url = run.options.prometheus
-    if url is None:
-        yield not_checked("prometheus", "pass --prometheus http://localhost:9090")
-        return
-    targets = fetch(f"{url}/api/v1/targets?state=active", timeout=run.seconds(3.0))
-    if targets.status != 200:
-        yield _unreachable("prometheus", url, targets, "--prometheus")
-        return
-    yield from _targets(targets.json()["data"]["activeTargets"])
+    targets = ask_backend(run, "prometheus", "/api/v1/targets?state=active")
+    url = address(run, "prometheus")
+    yield _targets(targets.json()["data"]["activeTargets"])
     now = _query(run, url, "time()")
-    difference = None if now is None else clock_difference("clock", "Prometheus", float(now[1]) - time.time())
-    if difference is not None:
-        yield difference
+    yield from clock("Prometheus", None if now is None else float(now[1]), time.time())
     yield from _series(run, url)
     yield _rules(run, url)
 
 
-def _targets(targets: list[Mapping[str, Any]]) -> Iterator[Result]:
+def _targets(targets: list[Mapping[str, Any]]) -> Result:
     down = [
         f"{target['scrapePool']} ({target.get('lastError', '')})" for target in targets if target["health"] == "down"
     ]
     if down:
-        yield broken(
+        return broken(
             "prometheus targets",
-            f"down: {', '.join(down)}",
-            "start the target, or correct its address in prometheus.yml",
+            message("down: {targets}", targets=", ".join(down)),
+            message("start the target, or correct its address in prometheus.yml"),
         )
-    else:
-        yield ok("prometheus targets", f"{len(targets)} up")
+    return ok("prometheus targets", message("{count} up", count=len(targets)))
 
 
 def _query(run: Run, url: str, promql: str) -> Any:
@@ -147,21 +131,24 @@ def _series(run: Run, url: str) -> Iterator[Result]:
     if not found:
         yield broken(
             "prometheus",
-            f"it has no {selector}",
-            "Prometheus scrapes neither the Collector nor the application: add the target, or the exporter of the Collector's metrics pipeline",
+            message("it has no {series}", series=selector),
+            message(
+                "Prometheus scrapes neither the Collector nor the application: add the target, or the exporter of the"
+                " Collector's metrics pipeline"
+            ),
         )
         return
-    yield ok("prometheus", f"{len(found)} series of {name}")
+    yield ok("prometheus", message("{count} series of {name}", count=len(found), name=name))
     bucket = f"{run.settings.namespace}_api_request_duration_seconds_bucket"
     asked = urlencode({"query": bucket, "start": time.time() - 3600, "end": time.time() + 60})
     document = fetch(f"{url}/api/v1/query_exemplars?{asked}", timeout=run.seconds(3.0)).json()
     if isinstance(document, dict) and document.get("data"):
-        yield ok("exemplars", f"on {len(document['data'])} series")
+        yield ok("exemplars", message("on {count} series", count=len(document["data"])))
     else:
         yield warning(
             "exemplars",
-            "none within an hour",
-            "start Prometheus with --enable-feature=exemplar-storage; unsampled requests have none",
+            message("none within an hour"),
+            message("start Prometheus with --enable-feature=exemplar-storage; unsampled requests have none"),
         )
 
 
@@ -173,14 +160,16 @@ def _rules(run: Run, url: str) -> Result:
     if failing:
         return broken(
             "alerts",
-            f"rules that cannot be evaluated: {', '.join(failing)}",
-            "look at lastError on the page /alerts of Prometheus",
+            message("rules that cannot be evaluated: {rules}", rules=", ".join(failing)),
+            message("look at lastError on the page /alerts of Prometheus"),
         )
     if not rules:
         return warning(
-            "alerts", "no alert rule is loaded", "add the files of collector/backends/prometheus/rules/en to rule_files"
+            "alerts",
+            message("no alert rule is loaded"),
+            message("add the files of collector/backends/prometheus/rules/en to rule_files"),
         )
-    return ok("alerts", f"{len(rules)} rules")
+    return ok("alerts", message("{count} rules", count=len(rules)))
 
 
 # --- Loki, Grafana, Sentry -------------------------------------------------------------------------------------------
@@ -188,53 +177,49 @@ def _rules(run: Run, url: str) -> Result:
 
 def loki(run: Run) -> Iterator[Result]:
     """Log records of the request's trace."""
-    url = run.options.loki
-    if url is None:
-        yield not_checked("loki", "pass --loki http://localhost:3100")
+    ask_backend(run, "loki", "/loki/api/v1/labels")
+    if not run.answered_at:
+        yield not_checked("loki", message("it answers; there is no request to look for"))
         return
-    ready = fetch(f"{url}/loki/api/v1/labels", timeout=run.seconds(3.0))
-    if ready.status != 200:
-        yield _unreachable("loki", url, ready, "--loki")
-    elif not run.answered_at:
-        yield not_checked("loki", "it answers; there is no request to look for")
+    query = f'{{service_name="{run.settings.service_name}"}} | trace_id="{run.trace_id}"'
+    asked = f"{address(run, 'loki')}/loki/api/v1/query_range?{urlencode({'query': query, 'limit': 1})}"
+    found = _eventually(
+        run, lambda: (fetch(asked, timeout=run.seconds(3.0)).json() or {}).get("data", {}).get("result") or None
+    )
+    if found:
+        yield ok("loki", message("a record of trace {id}", id=run.trace_id))
     else:
-        query = f'{{service_name="{run.settings.service_name}"}} | trace_id="{run.trace_id}"'
-        asked = f"{url}/loki/api/v1/query_range?{urlencode({'query': query, 'limit': 1})}"
-        found = _eventually(
-            run, lambda: (fetch(asked, timeout=run.seconds(3.0)).json() or {}).get("data", {}).get("result") or None
-        )
-        yield (
-            ok("loki", f"a record of trace {run.trace_id}")
-            if found
-            else warning(
-                "loki",
-                f"no record of trace {run.trace_id}",
-                "choose --path with a route that logs; else check the exporters of the Collector's logs pipeline",
-            )
+        yield warning(
+            "loki",
+            message("no record of trace {id}", id=run.trace_id),
+            message("choose --path with a route that logs; else check the exporters of the Collector's logs pipeline"),
         )
 
 
 def grafana(run: Run) -> Iterator[Result]:
     """The boards; with GRAFANA_TOKEN, where Grafana wants one."""
-    url = run.options.grafana
-    if url is None:
-        yield not_checked("grafana", "pass --grafana http://localhost:3000")
-        return
     token = os.environ.get("GRAFANA_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    answer = fetch(f"{url}/api/search?type=dash-db&limit=500", timeout=run.seconds(3.0), headers=headers)
+    answer = ask(run, "grafana", "/api/search?type=dash-db&limit=500", headers=headers)
+    url = address(run, "grafana")
     if answer.status in (401, 403):
-        yield warning("grafana", f"{url} answers {answer.status}", "set GRAFANA_TOKEN to a service account token")
-    elif answer.status != 200:
-        yield _unreachable("grafana", url, answer, "--grafana")
+        yield warning(
+            "grafana",
+            message("{url} answers {status}", url=url, status=answer.status),
+            message("set GRAFANA_TOKEN to a service account token"),
+        )
+        return
+    if answer.status != 200:
+        yield unreachable("grafana", url, answer)
+        return
+    boards = [board["uid"] for board in answer.json() or () if str(board.get("uid", "")).startswith("blogauto-")]
+    if boards:
+        yield ok("grafana", message("{count} boards", count=len(boards)))
     else:
-        boards = [board["uid"] for board in answer.json() or () if str(board.get("uid", "")).startswith("blogauto-")]
-        yield (
-            ok("grafana", f"{len(boards)} boards")
-            if boards
-            else broken(
-                "grafana", "it has no blogauto-* board", "provision collector/backends/grafana, see collector/README.md"
-            )
+        yield broken(
+            "grafana",
+            message("it has no blogauto-* board"),
+            message("provision collector/backends/grafana, see collector/README.md"),
         )
 
 
@@ -242,7 +227,7 @@ def sentry(run: Run) -> Iterator[Result]:
     """An event of this command in the request's trace, by the DSN; read back with SENTRY_AUTH_TOKEN."""
     dsn = run.options.sentry_dsn or os.environ.get("SENTRY_DSN")
     if not dsn:
-        yield not_checked("sentry", "pass --sentry-dsn, or set SENTRY_DSN")
+        yield not_checked("sentry", message("pass --sentry-dsn, or set SENTRY_DSN"))
         return
     parts = urlsplit(dsn)
     base, _, project = parts.path.rpartition("/")
@@ -260,26 +245,29 @@ def sentry(run: Run) -> Iterator[Result]:
         yield broken(
             "sentry",
             f"{host}: {answer.error or f'{answer.status} {answer.text}'}",
-            "correct the DSN; 401 and 403 mean that its key or project is wrong",
+            message("correct the DSN; 401 and 403 mean that its key or project is wrong"),
         )
         return
     token, organization = os.environ.get("SENTRY_AUTH_TOKEN"), run.options.sentry_org
     if not token or not organization:
         yield ok(
             "sentry",
-            f"accepted an event of trace {run.trace_id}; with SENTRY_AUTH_TOKEN and --sentry-org it is read back",
+            message(
+                "accepted an event of trace {id}; with SENTRY_AUTH_TOKEN and --sentry-org it is read back",
+                id=run.trace_id,
+            ),
         )
         return
     read = f"{host}/api/0/projects/{quote(organization)}/{quote(project)}/events/{run.trace_id}/"
     headers = {"Authorization": f"Bearer {token}"}
     stored = _eventually(run, lambda: fetch(read, timeout=run.seconds(3.0), headers=headers).status == 200 or None)
     yield (
-        ok("sentry", f"has the event of trace {run.trace_id}")
+        ok("sentry", message("has the event of trace {id}", id=run.trace_id))
         if stored
         else broken(
             "sentry",
-            f"it accepted event {run.trace_id} and does not show it",
-            "check quotas and inbound filters of the project, and the token's scope (event:read)",
+            message("it accepted event {id} and does not show it", id=run.trace_id),
+            message("check quotas and inbound filters of the project, and the token's scope (event:read)"),
         )
     )
 

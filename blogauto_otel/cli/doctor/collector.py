@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from blogauto_otel.cli import check
-from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked, ok, warning
+from blogauto_otel.cli.common import message
+from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
+from blogauto_otel.cli.doctor.server import ask_backend, clock
 from blogauto_otel.cli.doctor.web import Answer, fetch
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def reach(run: Run) -> Iterator[Result]:
     from blogauto_otel.export import endpoints
 
     if run.settings.sdk_disabled:
-        yield not_checked("collector", "OTEL_SDK_DISABLED is set")
+        yield not_checked("collector", message("OTEL_SDK_DISABLED is set"))
         return
     configs = [
         config
@@ -51,11 +53,11 @@ def reach(run: Run) -> Iterator[Result]:
             is_reached = is_reached and not result.fix
         is_reached = is_reached and reached[address]
     if not configs:
-        yield not_checked("collector", "no signal is exported by OTLP")
+        yield not_checked("collector", message("no signal is exported by OTLP"))
     elif is_reached:
         yield from _deliver(run)
     else:
-        yield not_checked("delivery", "the Collector is not reached")
+        yield not_checked("delivery", message("the Collector is not reached"))
 
 
 def _is_grpc(run: Run, config: ExportConfig) -> bool:
@@ -74,11 +76,13 @@ def _connect(run: Run, config: ExportConfig, scheme: str, host: str, port: int) 
     except OSError as error:
         yield broken(
             "name",
-            f"{host} cannot be resolved: {error}",
-            "correct the host of OTEL_EXPORTER_OTLP_ENDPOINT; between containers it is the name of the service",
+            message("{host} cannot be resolved: {error}", host=host, error=error),
+            message(
+                "correct the host of OTEL_EXPORTER_OTLP_ENDPOINT; between containers it is the name of the service"
+            ),
         )
         return
-    yield ok("name", f"{host} is {', '.join(sorted(addresses))}")
+    yield ok("name", message("{host} is {addresses}", host=host, addresses=", ".join(sorted(addresses))))
     try:
         connection = socket.create_connection((host, port), timeout=run.seconds(CONNECT_SECONDS))
     except OSError as error:
@@ -92,8 +96,11 @@ def _connect(run: Run, config: ExportConfig, scheme: str, host: str, port: int) 
 
 def _connection_fix(host: str) -> str:
     if host in _LOOPBACK and is_in_container():
-        return "inside a container localhost is the container itself: set OTEL_EXPORTER_OTLP_ENDPOINT to the Collector's service, such as http://otel-collector:4318"
-    return f"start the Collector, or correct the port of OTEL_EXPORTER_OTLP_ENDPOINT ({_PORTS})"
+        return message(
+            "inside a container localhost is the container itself: set OTEL_EXPORTER_OTLP_ENDPOINT to the Collector's"
+            " service, such as http://otel-collector:4318"
+        )
+    return message("start the Collector, or correct the port of OTEL_EXPORTER_OTLP_ENDPOINT ({ports})", ports=_PORTS)
 
 
 def is_in_container(root: Path = Path("/")) -> bool:
@@ -115,13 +122,13 @@ def _handshake(run: Run, config: ExportConfig, connection: socket.socket, host: 
         return broken(
             "tls",
             f"{where}: {error.verify_message}",
-            "set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it",
+            message("set OTEL_EXPORTER_OTLP_CERTIFICATE to the file of the authority that signed it"),
         )
     except (OSError, ValueError) as error:
         return broken(
             "tls",
-            f"{where} does not speak TLS: {error}",
-            "write http:// in OTEL_EXPORTER_OTLP_ENDPOINT, or switch TLS on in the Collector's receiver",
+            message("{where} does not speak TLS: {error}", where=where, error=error),
+            message("write http:// in OTEL_EXPORTER_OTLP_ENDPOINT, or switch TLS on in the Collector's receiver"),
         )
 
 
@@ -134,10 +141,7 @@ def _ask(run: Run, config: ExportConfig) -> Iterator[Result]:
     if answer.status == 0:
         yield _no_answer(hop, answer, destination.url)
         return
-    if answer.date is not None:
-        difference = clock_difference("clock", "the Collector", answer.date - time.time())
-        if difference is not None:
-            yield difference
+    yield from clock(message("the Collector"), answer.date, time.time())
     yield _result_of(hop, answer, destination.url)
 
 
@@ -145,29 +149,38 @@ def _no_answer(hop: str, answer: Answer, url: str) -> Result:
     if re.search("BadStatusLine|RemoteDisconnected|ConnectionReset|IncompleteRead|UnknownProtocol", answer.error):
         return broken(
             hop,
-            f"{url} does not answer HTTP/1.1: {answer.error}",
-            "this is a gRPC port: use the port of OTLP over HTTP (4318), or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+            message("{url} does not answer HTTP/1.1: {error}", url=url, error=answer.error),
+            message(
+                "this is a gRPC port: use the port of OTLP over HTTP (4318), or set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
+            ),
         )
-    return broken(hop, f"{url}: {answer.error}", "look at the Collector's log")
+    return broken(hop, f"{url}: {answer.error}", message("look at the Collector's log"))
 
 
-_FIXES: Final = {
-    401: "set the token in OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20...",
-    403: "use a token that may write this signal (OTEL_EXPORTER_OTLP_HEADERS)",
-    404: "correct the path: OTEL_EXPORTER_OTLP_ENDPOINT is the base URL, /v1/traces is added; or the Collector has no pipeline for this signal",
-    405: "correct the path of OTEL_EXPORTER_OTLP_ENDPOINT: this is not an OTLP receiver",
-    429: "the Collector refuses for now: look at its queues and its memory limit",
-    503: "the Collector refuses for now: look at its queues, its memory limit and its backends",
-}
+def _fix(status: int) -> str:
+    fixes = {
+        401: message("set the token in OTEL_EXPORTER_OTLP_HEADERS=Authorization=Bearer%20..."),
+        403: message("use a token that may write this signal (OTEL_EXPORTER_OTLP_HEADERS)"),
+        404: message(
+            "correct the path: OTEL_EXPORTER_OTLP_ENDPOINT is the base URL, /v1/traces is added; or the Collector has"
+            " no pipeline for this signal"
+        ),
+        405: message("correct the path of OTEL_EXPORTER_OTLP_ENDPOINT: this is not an OTLP receiver"),
+        429: message("the Collector refuses for now: look at its queues and its memory limit"),
+        503: message("the Collector refuses for now: look at its queues, its memory limit and its backends"),
+    }
+    return fixes.get(status, message("look at the Collector's log"))
 
 
 def _result_of(hop: str, answer: Answer, url: str) -> Result:
     if 200 <= answer.status < 300:
         return ok(hop, url)
     if answer.status == 400 and "HTTPS server" in answer.text:
-        return broken(hop, f"{url} expects TLS", "write https:// in OTEL_EXPORTER_OTLP_ENDPOINT")
-    fix = _FIXES.get(answer.status, "look at the Collector's log")
-    return broken(hop, f"{url} answers {answer.status} {answer.text}", fix)
+        return broken(
+            hop, message("{url} expects TLS", url=url), message("write https:// in OTEL_EXPORTER_OTLP_ENDPOINT")
+        )
+    found = message("{url} answers {status}", url=url, status=f"{answer.status} {answer.text}")
+    return broken(hop, found, _fix(answer.status))
 
 
 def _deliver(run: Run) -> Iterator[Result]:
@@ -177,10 +190,10 @@ def _deliver(run: Run) -> Iterator[Result]:
         if figures["accepted"]:
             hop = f"delivery {signal}"
             if check.is_accepted(figures):
-                yield ok(hop, "accepted")
+                yield ok(hop, message("accepted"))
             else:
-                why = figures["last_error"] or ", ".join(figures["dropped"]) or "no answer"
-                yield broken(hop, f"not accepted: {why}", "look at the Collector's log")
+                why = figures["last_error"] or ", ".join(figures["dropped"]) or message("no answer")
+                yield broken(hop, message("not accepted: {why}", why=why), message("look at the Collector's log"))
     for problem in facts["problems"]:
         yield warning("delivery", problem)
 
@@ -192,18 +205,7 @@ _SAMPLE: Final = re.compile(r"^(\w+)(?:\{([^}]*)\})?\s+(\S+)", re.MULTILINE)
 
 def own_metrics(run: Run) -> Iterator[Result]:
     """Queues of the Collector's exporters, and what it has refused."""
-    url = run.options.collector_metrics
-    if url is None:
-        yield not_checked("collector queues", "pass --collector-metrics http://otel-collector:8888/metrics")
-        return
-    answer = fetch(url, timeout=run.seconds(3.0))
-    if answer.status != 200:
-        yield broken(
-            "collector queues",
-            f"{url}: {answer.error or answer.status}",
-            "correct --collector-metrics, or open the port of its metrics",
-        )
-        return
+    answer = ask_backend(run, "collector queues", "")
     samples = [
         (name, labels, float(value)) for name, labels, value in _SAMPLE.findall(answer.body.decode("utf-8", "replace"))
     ]
@@ -220,17 +222,17 @@ def own_metrics(run: Run) -> Iterator[Result]:
     if full:
         yield broken(
             "collector queues",
-            f"the queue of {', '.join(sorted(full))} is full",
-            "start the backend that this exporter sends to, or enlarge the queue",
+            message("the queue of {exporters} is full", exporters=", ".join(sorted(full))),
+            message("start the backend that this exporter sends to, or enlarge the queue"),
         )
     elif refused:
         yield warning(
             "collector queues",
-            f"{refused:.0f} items refused since the Collector's start",
-            "look at its memory limit and its backends",
+            message("{count} items refused since the Collector's start", count=f"{refused:.0f}"),
+            message("look at its memory limit and its backends"),
         )
     else:
-        yield ok("collector queues", f"{len(sizes)} queues, none full")
+        yield ok("collector queues", message("{count} queues, none full", count=len(sizes)))
 
 
 def _by_exporter(samples: Sequence[tuple[str, str, float]], name: str) -> Mapping[str, float]:

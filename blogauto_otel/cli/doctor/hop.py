@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from blogauto_otel.cli.common import message
 from blogauto_otel.config import Settings
 
 TOTAL_SECONDS: Final = 30.0
@@ -65,7 +66,7 @@ class Run:
     trace_id: str = field(default_factory=lambda: secrets.token_hex(16))
     request_id: str | None = None  # of the answer of the application
     answered_at: float = 0.0  # when the application answered, as Unix time; 0: it did not
-    traced: bool = True  # whether the request can be in a backend for traces
+    traced: bool = False  # whether the request can be in a backend for traces
 
     def seconds(self, most: float) -> float:
         """At most `most` seconds, and no more than are left of the whole run."""
@@ -80,9 +81,11 @@ def clock_difference(hop: str, whose: str, seconds: float) -> Result | None:
     """A result when another clock differs too much from that of this machine; `seconds` is theirs less ours."""
     if abs(seconds) <= MAX_CLOCK_DIFFERENCE:
         return None
-    direction = "ahead of" if seconds > 0 else "behind"
+    found = {"whose": whose, "seconds": f"{abs(seconds):.0f}"}
     return broken(
         hop,
-        f"the clock of {whose} is {abs(seconds):.0f} s {direction} that of this machine",
-        "synchronise both clocks (NTP): spans and samples with a wrong time are not found, or refused",
+        message("the clock of {whose} is {seconds} s ahead of that of this machine", **found)
+        if seconds > 0
+        else message("the clock of {whose} is {seconds} s behind that of this machine", **found),
+        message("synchronise both clocks (NTP): spans and samples with a wrong time are not found, or refused"),
     )

@@ -8,10 +8,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from blogauto_otel.cli.common import size
+from blogauto_otel.cli.common import message, size
 from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
 from blogauto_otel.spool import location
 
@@ -23,11 +24,13 @@ def settings(run: Run) -> Iterator[Result]:
     found = run.settings
     who = f"{found.service_name} ({found.environment})"
     if found.sdk_disabled:
-        yield broken("settings", f"{who}: OTEL_SDK_DISABLED is set", "remove OTEL_SDK_DISABLED")
+        yield broken("settings", f"{who}: {message('OTEL_SDK_DISABLED is set')}", message("remove OTEL_SDK_DISABLED"))
     elif not (found.traces_exporter or found.metrics_exporter or found.logs_exporter):
-        yield broken("settings", f"{who}: no signal has an exporter", "remove OTEL_*_EXPORTER=none")
+        yield broken(
+            "settings", f"{who}: {message('no signal has an exporter')}", message("remove OTEL_*_EXPORTER=none")
+        )
     elif run.problems:
-        yield broken("settings", f"{who}: {'; '.join(run.problems)}", "correct the variables that are named")
+        yield broken("settings", f"{who}: {'; '.join(run.problems)}", message("correct the variables that are named"))
     else:
         yield ok("settings", who)
 
@@ -39,10 +42,15 @@ def sampling(run: Run) -> Iterator[Result]:
         rate = found.sample_rate
         if rate == 0:
             yield broken(
-                "sampling", "BLOGAUTO_OTEL_SAMPLE_RATE is 0: no trace is exported", "set it to 0.1, or remove it"
+                "sampling",
+                message("BLOGAUTO_OTEL_SAMPLE_RATE is 0: no trace is exported"),
+                message("set it to 0.1, or remove it"),
             )
         else:
-            yield ok("sampling", "by environment" if rate is None else f"{rate:g} of the traces")
+            yield ok(
+                "sampling",
+                message("by environment") if rate is None else message("{rate} of the traces", rate=f"{rate:g}"),
+            )
         return
     never = found.sampler.endswith("always_off") or (
         "ratio" in found.sampler and re.fullmatch(r"0*\.?0*", found.sampler_arg or "1") is not None
@@ -50,7 +58,9 @@ def sampling(run: Run) -> Iterator[Result]:
     text = f"OTEL_TRACES_SAMPLER={found.sampler} {found.sampler_arg or ''}".rstrip()
     if never:
         yield broken(
-            "sampling", f"{text}: no trace is exported", "remove it, or choose parentbased_traceidratio with 0.1"
+            "sampling",
+            message("{text}: no trace is exported", text=text),
+            message("remove it, or choose parentbased_traceidratio with 0.1"),
         )
     else:
         yield ok("sampling", text)
@@ -77,10 +87,39 @@ def versions(run: Run) -> Iterator[Result]:  # noqa: ARG001 - every hop takes th
     if _series(api) != _series(sdk) or other:
         pair = f"API {api} with SDK {sdk}" if _series(api) != _series(sdk) else f"{', '.join(other)} beside {base}"
         yield warning(
-            "versions", f"{text}; of different releases: {pair}", "pip install --upgrade all opentelemetry-* together"
+            "versions",
+            message("{versions}; of different releases: {pair}", versions=text, pair=pair),
+            message("pip install --upgrade all opentelemetry-* together"),
         )
     else:
         yield ok("versions", text)
+
+
+def instrumentations(run: Run) -> Iterator[Result]:  # noqa: ARG001 - every hop takes the run
+    """Installed libraries without an instrumentation, and instrumentations beside ours."""
+    from blogauto_otel.instrumentation import clients
+
+    points = {point.name for point in metadata.entry_points(group=clients.GROUP)}
+    missing = [name for name, point in clients.EXPECTED.items() if point not in points and _is_installed(name)]
+    beside = ", ".join(sorted(points & set(clients.REPLACED)))
+    if missing:
+        extras = sorted({clients.EXTRAS.get(name, name) for name in missing})
+        yield warning(
+            "instrumentations",
+            message("installed without an instrumentation: {libraries}", libraries=", ".join(missing)),
+            f"pip install 'blogauto_otel[{','.join(extras)}]'",
+        )
+    elif beside:
+        yield ok("instrumentations", message("complete; not used beside those of blogauto_otel: {names}", names=beside))
+    else:
+        yield ok("instrumentations", message("complete"))
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def _series(version: str) -> tuple[str, ...]:
@@ -91,7 +130,7 @@ def _series(version: str) -> tuple[str, ...]:
 def spool(run: Run) -> Iterator[Result]:
     """Whether undelivered telemetry can be stored."""
     if not location.is_wanted(run.settings):
-        yield not_checked("spool", "off")
+        yield not_checked("spool", message("off"))
         return
     candidates = location.candidates(run.settings, os.environ)
     usable = next((path for path in candidates if _is_writable(path)), None)
@@ -99,14 +138,16 @@ def spool(run: Run) -> Iterator[Result]:
         tried = ", ".join(str(path) for path in candidates)
         yield broken(
             "spool",
-            f"no directory is writable: {tried}",
-            "set BLOGAUTO_OTEL_SPOOL_DIR to a writable directory, or to off",
+            message("no directory is writable: {tried}", tried=tried),
+            message("set BLOGAUTO_OTEL_SPOOL_DIR to a writable directory, or to off"),
         )
         return
     free = shutil.disk_usage(_existing(usable)).free
     if free < SMALLEST_SPACE:
         yield broken(
-            "spool", f"{usable}: {size(free)} free", "free disk space, or set BLOGAUTO_OTEL_SPOOL_DIR elsewhere"
+            "spool",
+            message("{directory}: {size} free", directory=usable, size=size(free)),
+            message("free disk space, or set BLOGAUTO_OTEL_SPOOL_DIR elsewhere"),
         )
     else:
         yield ok("spool", str(usable))

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-REPLACED_SECONDS = 1.0  # for what was recorded before the application's own call
+REPLACED_SECONDS = 1.0  # to send what was recorded before a call that comes after the application has started
 
 
 def _import_the_next() -> None:
@@ -31,21 +31,19 @@ def _import_the_next() -> None:
 
 
 def _configure() -> None:
+    """Configure now, and send nothing until it is known that the application does not do it: it is one instance."""
     blogauto_otel: Any = import_module("blogauto_otel")  # the front door, which is above this layer
+    provisional: Any = import_module("blogauto_otel._configure")
     reporter = import_module("blogauto_otel.inspector.reporting").Reporter()
+    provisional.hold_next()
     first = blogauto_otel.configure(**_name())
-    reporter.report(first)
-    original = blogauto_otel.configure
 
-    def configure(**arguments: Any) -> Any:
-        blogauto_otel.configure = original
-        if not first.is_shut_down:
-            first.shutdown(REPLACED_SECONDS)
-        telemetry = original(**arguments)
+    def replaced(telemetry: Any) -> None:
         reporter.report(telemetry)
-        return telemetry
+        first._end_delivery(REPLACED_SECONDS)
 
-    blogauto_otel.configure = configure
+    provisional.make_provisional(replaced)
+    reporter.report(first, is_provisional=True)
 
 
 def _name() -> dict[str, Any]:
