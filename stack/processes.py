@@ -180,6 +180,8 @@ def collector_environment(tmp: Path, ports: Mapping[str, int] | None = None) -> 
         "JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:9",
         "LOKI_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/otlp",
         "PROMETHEUS_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
+        "PROMETHEUS_SHARD_1_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
+        "PROMETHEUS_SHARD_2_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/v1/otlp",
         "SENTRY_OTLP_ENDPOINT": f"http://{LOOPBACK}:9/api/1/integration/otlp",
         "SENTRY_PUBLIC_KEY": "public",
         "OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:9",

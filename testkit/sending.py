@@ -62,12 +62,12 @@ SERVER_ATTRIBUTES: Attributes = {
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def post(endpoint: str, message: Message, *, timeout: float = TIMEOUT) -> int:
+def post(endpoint: str, message: Message, *, timeout: float = TIMEOUT, headers: Mapping[str, str] | None = None) -> int:
     """Send one request; the status of the response, 0 without one."""
     request = urllib.request.Request(
         endpoint + PATHS[type(message)],
         data=message.SerializeToString(),
-        headers={"Content-Type": "application/x-protobuf"},
+        headers={"Content-Type": "application/x-protobuf", **(headers or {})},
     )
     try:
         with _opener.open(request, timeout=timeout) as answer:

@@ -26,6 +26,7 @@ provide() { # PROGRAM PACKAGE...
 
 provide chromium chromium || missing+=("chromium: for the tests of the inspector's page; apt-get install chromium")
 provide redis-server redis-server || missing+=("redis-server: for the tests of task queues; apt-get install redis-server")
+provide nginx nginx-light || missing+=("nginx: for the tests of rate limits; apt-get install nginx-light")
 provide java openjdk-17-jre-headless
 provide mvn maven || missing+=("Maven: downloads the Kafka broker; apt-get install maven")
 java=$(java -version 2>&1 | sed -nE 's/.*version "([0-9.]+).*/\1/p')
@@ -38,4 +39,4 @@ if [ ${#missing[@]} -gt 0 ]; then
     printf 'make demo and make check need none of these.\n' >&2
     exit 1
 fi
-printf 'Go %s, Node %s, Java %s, Maven, chromium, redis-server, openssl: found\n' "${go:-(Docker instead)}" "$node" "$java"
+printf 'Go %s, Node %s, Java %s, Maven, chromium, redis-server, nginx, openssl: found\n' "${go:-(Docker instead)}" "$node" "$java"

@@ -12,10 +12,12 @@ OVERLAYS = (
     "receive-token",
     "receive-tls",
     "receive-mtls",
+    "receive-tenants",
     "export-jaeger",
     "export-loki",
     "export-prometheus-pull",
     "export-prometheus-otlp",
+    "export-prometheus-shards",
     "export-sentry",
     "export-collector",
     "export-debug",
@@ -27,7 +29,7 @@ OVERLAYS = (
 )
 
 # With these a sender needs more than an address: test_programs_secured.py, tests/scale
-SECURED = ("receive-token", "receive-tls", "receive-mtls")
+SECURED = ("receive-token", "receive-tls", "receive-mtls", "receive-tenants")
 
 COMPOSE = ("process-redact", "receive-fluentd", "export-jaeger", "export-prometheus-pull", "export-loki")
 
@@ -37,6 +39,7 @@ COMBINATIONS: dict[str, tuple[str, ...]] = {
     "docker-compose.yml": COMPOSE,
     "docker-compose.yml with Sentry": (*COMPOSE, "export-sentry"),
     "several Collectors": ("process-redact", "export-jaeger", "export-prometheus-otlp", "export-loki"),
+    "metrics in two Prometheus servers": ("process-redact", "export-jaeger", "export-prometheus-shards", "export-loki"),
     "a service that sends every span": (
         "process-redact",
         "process-sampling",

@@ -31,12 +31,12 @@ def test_an_overlay_reads_and_needs_what_the_table_says() -> None:
     for name, (_adds, reads, needs) in table("Overlays").items():
         text = (COLLECTOR / name).read_text()
         assert all(f"forward/{stage}" in text for stage in re.findall(r"`(\w+_(?:all|kept))`", reads)), name
-        assert all(f"${{env:{variable}" in text for variable in re.findall(r"`([A-Z_]+)`", needs)), name
+        assert all(f"${{env:{variable}" in text for variable in re.findall(r"`([A-Z0-9_]+)`", needs)), name
 
 
 def test_every_variable_is_in_the_table_with_its_default() -> None:
     files = "".join(path.read_text() for path in COLLECTOR.glob("*.yaml"))
-    used = dict(re.findall(r"\$\{env:([A-Z_]+)(?::-([^}]*))?\}", files))
+    used = dict(re.findall(r"\$\{env:([A-Z0-9_]+)(?::-([^}]*))?\}", files))
     listed = {name: cells[0].strip("`") for name, cells in table("Variables").items()}
     assert listed == used
 

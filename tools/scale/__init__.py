@@ -1,0 +1,1 @@
+"""Planning for many Collectors: a simulation of agents, and sizes from measured costs."""
