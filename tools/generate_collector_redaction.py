@@ -20,7 +20,8 @@ from blogauto_otel import semconv
 from blogauto_otel.redaction import keys
 from blogauto_otel.redaction.database_errors import WORDINGS
 from blogauto_otel.redaction.issuers import ISSUERS
-from blogauto_otel.redaction.patterns import PATTERNS, TOKENS, Pattern
+from blogauto_otel.redaction.pattern import Pattern
+from blogauto_otel.redaction.patterns import PATTERNS, TOKENS
 
 PATH: Final = Path(__file__).resolve().parent.parent / "collector" / "process-redact.yaml"
 _LOOKAROUND: Final = re.compile(r"\(\?(?:<?[=!])")
