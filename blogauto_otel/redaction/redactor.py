@@ -31,7 +31,14 @@ from blogauto_otel.redaction.replacement import (
     statement_literals,
 )
 from blogauto_otel.redaction.structures import StructureLimits, are_flat_headers, as_key, name_beside
-from blogauto_otel.redaction.values import RANDOM_KEY, is_harmless, is_no_secret, is_random_key, may_be_random_key
+from blogauto_otel.redaction.values import (
+    RANDOM_KEY,
+    SHORTEST_KEY,
+    is_harmless,
+    is_no_secret,
+    is_random_key,
+    may_be_random_key,
+)
 
 # Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
@@ -109,7 +116,9 @@ class Redactor:
         """
         if not self.enabled:
             return value
-        if type(value) is str and self._keys.kind(key) is None and not may_be_random_key(key):
+        if type(value) is str and self._keys.kind(key) is None:
+            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
+                return replace_value(value, RANDOM_KEY)
             return self._string(key, value)
         return self._value(key, value, StructureLimits(self._max_text))
 
@@ -124,7 +133,7 @@ class Redactor:
         if kind is not None:
             return replace_value(value, kind)
         if type(value) is str:
-            if may_be_random_key(key) and is_random_key(value):
+            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
                 return replace_value(value, RANDOM_KEY)
             return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):

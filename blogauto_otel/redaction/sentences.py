@@ -42,17 +42,18 @@ SENTENCES: Final = (
     # Your temporary password is x1y2z3. Password for bob: "x1y2z3"
     Sentence("password", ("assword ",),
              rf"(?P<keep>\bpassword (?:(?:for|of) \S{{1,64}}? )?(?:is|was):? [\"'`]?){_FREE}",
-             rf"(assword (?:for \S{{1,64}} )?(?:is|was):? [\"'`]?){_MIXED}"),
+             r"(assword (?:for \S{1,64} )?(?:is|was):? [\"'`]?)"
+             r"(?:[A-Za-z]{4,}[0-9!@#$^*]|[A-Za-z]*[0-9]+[A-Za-z])[A-Za-z0-9!@#$^*+]*"),
     # set password x1y2z3 for bob; a .netrc; the table of a command line
     Sentence("password", ("assword ",),
              rf"(?P<keep>\bpassword\s{{0,40}}[|\s]\s{{0,40}}){_MIXED}(?![\w./:=(])",
-             r"(assword\s{0,40}[|\s]\s{0,40})[A-Za-z]*[0-9]+[A-Za-z]+[0-9][A-Za-z0-9]{3,}"),
+             r"(assword\s{0,40}[|\s]\s{0,40})(?:[0-9]+[A-Za-z]{4}|[A-Za-z]+[0-9]+[A-Za-z][A-Za-z0-9]{2})[A-Za-z0-9]*"),
     # password changed from 'x' to 'y'
     *(
         Sentence("password", ("assword ",),
                  rf"(?P<keep>\bpassword(?: \w{{1,20}}){{0,3}}? {first}(?:from|to) [\"'])[^\"'\r\n]+",
                  rf"(assword(?: \w{{1,20}}){{0,3}} {first}(?:from|to) [\"'])[^\"'\r\n]+", is_sure=True)
-        for first in ("", r"from [\"'][^\"'\r\n]{1,128}[\"'] ")
+        for first in (r"from [\"'][^\"'\r\n]{1,128}[\"'] ", "")
     ),
     Sentence("token", ("code is",),
              rf"(?P<keep>\b(?:{_ONE_TIME}) code is:? ){_CODE}\b",
@@ -63,7 +64,7 @@ SENTENCES: Final = (
     # Korean, with the particle of the subject
     Sentence("password", tuple(_KOREAN.split("|")),
              rf"(?P<keep>(?:{_KOREAN})(?:는|은|가|이|를|을)? [\"'\[]?){_FREE}",
-             rf"((?:{_KOREAN})(?:는|은|가|이|를|을)? [\"'\[]?){_MIXED}"),
+             rf"((?:{_KOREAN})(?:는|은|가|이|를|을)? [\"'\[]?)(?:[A-Za-z0-9!@#$%^*+_-]{{8,}}|{_MIXED})"),
     Sentence("token", ("인증", "보안", "번호"),
              rf"(?P<keep>(?:{_KOREAN_CODE})(?:는|은|가|이)? ?[\"'\[]?){_CODE}(?![0-9A-Za-z가-힣-])",
              rf"((?:{_KOREAN_CODE})(?:는|은|가|이)? ?[\"'\[]?){_CODE}\b", is_sure=True),

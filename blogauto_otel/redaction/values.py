@@ -82,6 +82,7 @@ def is_settings(value: str) -> bool:
 
 # `STRIPE_KEY=a1B2...`, `code=a1B2...`: these names mean many things, and only some of their values are random.
 _RANDOM_KEY: Final = lazy_pattern(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=[^0-9]*[0-9])[A-Za-z0-9_-]{20,200}={0,2}")
+SHORTEST_KEY: Final = 20  # characters
 RANDOM_KEY: Final = "api-key"  # its kind
 _RANDOM_SPELLINGS: Final = ("key", "Key", "KEY", "ode", "ODE")
 _OTHER_KEYS: Final = frozenset(

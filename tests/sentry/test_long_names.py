@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from opentelemetry import trace
@@ -56,7 +56,7 @@ def test_the_name_of_a_logger(link: Link) -> None:
 
 
 @pytest.mark.parametrize("console", ["json", "text"])
-def test_a_line_of_the_console(console: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_line_of_the_console(console: Literal["json", "text"], capfd: pytest.CaptureFixture[str]) -> None:
     """In JSON the class has an entry of its own; in both, the traceback with it ends at the limit of tracebacks."""
     with capture_telemetry(console=console):
         try:
