@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Final, ParamSpec, TypeVar
 
 from blogauto_otel import _messages
+from blogauto_otel._class_names import class_name
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,7 +84,7 @@ def swallow(where: str, error: BaseException) -> bool:
         state.swallowed.setdefault(where, 0)
         state.swallowed[where] += 1  # no call in between: a finalizer may fail at the same place
     log_once(
-        f"swallowed {where} {type(error).__name__}",
+        f"swallowed {where} {class_name(type(error))}",
         "%s failed; the application is not affected, some telemetry may be missing",
         where,
         level=logging.WARNING,

@@ -22,13 +22,14 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.api import conventions
 from blogauto_otel.api.ai_usage import AiResponse, read_response
 from blogauto_otel.api.declarations import AtMost, counter
 from blogauto_otel.api.operation import current_operation
-from blogauto_otel.api.text import description, type_name
+from blogauto_otel.api.text import description
 
 if TYPE_CHECKING:
     from blogauto_otel.api.ai_prices import PriceTable

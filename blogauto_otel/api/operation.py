@@ -17,13 +17,14 @@ from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
+from blogauto_otel._class_names import class_name, type_name
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._otel import span_in
 from blogauto_otel._process import register
 from blogauto_otel.api.declarations import AtMost, counter, histogram
 from blogauto_otel.api.statements import StatementCounts, report
-from blogauto_otel.api.text import class_name, description, safe_text, type_name
+from blogauto_otel.api.text import description, safe_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,9 +13,10 @@ from typing import Any, Final
 from opentelemetry.semconv.attributes import code_attributes, exception_attributes
 
 from blogauto_otel import semconv
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.api.context import bound
-from blogauto_otel.api.text import bounded, plain, safe_text, stacktrace, type_name
+from blogauto_otel.api.text import bounded, plain, safe_text, stacktrace
 from blogauto_otel.otlp.log_records import FIELDS, NOT_EXTRA, NOT_EXTRA_PREFIXES
 
 MAX_BODY: Final = 32_768

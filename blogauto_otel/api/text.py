@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from blogauto_otel._class_names import class_name, type_name
 from blogauto_otel._guard import is_foreign
 
 # Twice what leaves by default: a secret that is cut before it is redacted is not recognised.
@@ -16,7 +17,6 @@ MAX_FRAMES: Final = 50
 MAX_DESCRIPTION: Final = 1_024
 MAX_ITEMS: Final = 1_000
 MAX_DEPTH: Final = 4
-MAX_CLASS_NAME: Final = 256
 _INT64: Final = 2**63
 
 
@@ -69,31 +69,6 @@ def _first(items: Iterable[Any], left: list[int]) -> Iterator[Any]:
         if left[0] < 0:
             return
         yield item
-
-
-# Read past the metaclass, which may compute them in a way of its own.
-_name_of: Final = type.__dict__["__name__"].__get__
-_qualified_name_of: Final = type.__dict__["__qualname__"].__get__
-_module_of: Final = type.__dict__["__module__"].__get__
-
-
-def class_name(kind: type[object]) -> str:
-    """`__name__` of any class, cut to length, because an application may generate classes."""
-    name: str = _name_of(kind)
-    return name[:MAX_CLASS_NAME]
-
-
-def module_name(kind: type[object]) -> str:
-    """`__module__`; empty when the class has put something else there."""
-    module = _module_of(kind)
-    return module if type(module) is str else ""
-
-
-def type_name(kind: type[object]) -> str:
-    """A class as `exception.type` and `error.type` have it: `json.decoder.JSONDecodeError`, but `ValueError`."""
-    name: str = _qualified_name_of(kind)
-    module = module_name(kind)
-    return (name if module in ("builtins", "") else f"{module}.{name}")[:MAX_CLASS_NAME]
 
 
 def description(error: BaseException) -> str:

@@ -17,10 +17,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.metrics import Histogram, Meter, MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import guard
 from blogauto_otel._process import register
 from blogauto_otel.api import ai, conventions
-from blogauto_otel.api.text import type_name
 from blogauto_otel.config import warn_or_raise
 from blogauto_otel.instrumentation import Context, Report, State
 

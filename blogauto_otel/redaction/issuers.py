@@ -196,9 +196,18 @@ _CANDIDATE: Final = lazy_pattern(
     r"[_.~AVGKJ-](?=[A-Za-z0-9+/]|(?<=[.~])[_-])(?:(?<=[_-])(?=[a-z]{0,30}[0-9A-Z]|[a-z]{30})(?=[A-Za-z0-9_+/=-]{10})"
     r"|(?<=[.~])(?=[A-Za-z0-9_-]{10})(?=[a-z]{0,30}[0-9A-Z])|(?<=[AVGKJ])[A-Za-z0-9+/]{10})"
 )
-_OTHERS: Final = tuple(  # prefixes that `_CANDIDATE` does not find: no separator, no capital letter
-    (prefix, lazy_pattern(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
-    for prefix in ("dapi", "cio", "oy2", "4b1d")
+# `refresh token a1B2...`: a random word of 20 characters after the name of a secret.
+AFTER_NAME: Final = lazy_pattern(
+    r"(?P<keep>\b(?i:token|secret|api[ _-]?key|session(?: id)?)[ \t]{1,8}[\"']?)"
+    r"(?=[^A-Z\s]{0,64}[A-Z])(?=[^a-z\s]{0,64}[a-z])(?=[^0-9\s]{0,64}[0-9])[A-Za-z0-9_-]{20,}"
+)
+NAMES_BEFORE: Final = ("oken ", "OKEN ", "ecret ", "ey ", "EY ", "ession ", "ion id ")
+_OTHERS: Final = (  # what `_CANDIDATE` does not find: no separator, no capital letter
+    *(
+        (prefix, lazy_pattern(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
+        for prefix in ("dapi", "cio", "oy2", "4b1d")
+    ),
+    *((name, AFTER_NAME) for name in NAMES_BEFORE),
 )
 # Tokens of Discord bots have no prefix, but a format: the first part is the bot's number in base64.
 _DISCORD: Final = lazy_pattern(r"[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w-])", re.ASCII)

@@ -15,8 +15,8 @@ Table = Mapping[str, tuple[str, ...]]
 # A key is split into words: `dbPassword`, `DB-PASSWORD` and `db.password` are the same two words. A key names a secret
 # if it has one of these words ...
 WORDS: Final[Table] = {
-    "password": ("pwd", "pw", "pswd", "psw", "pword", "비번"),
-    "secret": ("secret", "secrets"),
+    "password": ("pwd", "pw", "pswd", "psw", "pword", "psk", "비번"),
+    "secret": ("secret", "secrets", "시크릿"),
     "token": ("jwt", "bearer", "csrf", "xsrf", "otp", "totp"),
     "authorization": ("authorization",),
     "cookie": ("cookie", "cookies"),
@@ -37,11 +37,15 @@ ANYWHERE: Final[Table] = {
 # ... or one of its words ends in one of these, as in `accesstoken` ...
 ENDINGS: Final[Table] = {
     "secret": ("secret",),
-    "token": ("token", "토큰"),
+    "token": ("token", "토큰", "인증번호", "인증코드", "보안코드"),
     "cookie": ("cookie",),
     "session": ("sessionid", "sessid"),
     "credentials": ("credential", "credentials"),
-    "api-key": ("apikey", "accesskey", "secretkey", "privatekey", "accountkey"),
+    "api-key": (
+        "apikey", "accesskey", "secretkey", "privatekey", "accountkey", "servicekey",
+        "시크릿키", "비밀키", "개인키", "인증키", "서비스키",
+        "액세스키", "접근키", "암호키",
+    ),
     "password": ("암호", "storepass", "keypass"),
     "card": ("creditcard", "cardnumber", "카드번호"),
     "connection-string": ("connectionstring",),
@@ -53,10 +57,12 @@ PAIRS: Final[Table] = {
         "api key", "access key", "private key", "signing key", "encryption key", "account key", "auth key",
         "shared key", "master key", "ssh key", "license key", "hmac key", "decryption key", "fernet key", "aes key",
         "subscription key", "functions key", "session key", "secure key", "nonce key", "in key", "admin key", "app key",
+        "service key", "api 키", "액세스 키", "비밀 키", "시크릿 키", "인증 키", "서비스 키",
     ),
     "token": (
         "auth tokens", "access tokens", "refresh tokens", "auth code", "code verifier",
         "recovery code", "backup code", "verification code", "security code", "mfa code", "fa code", "sms code",
+        "인증 번호", "인증 코드", "보안 코드",
     ),
     "connection-string": ("connection string", "conn string", "conn str"),
     "card": ("credit card", "debit card", "card number", "card no"),
@@ -80,14 +86,21 @@ PARAMETER_TRIGGERS: Final = ("sig", "assertion", "ticket", "saml", "state", "non
 
 # Not if its last word describes the secret: `token_count`, `password_changed_at` ...
 HARMLESS: Final = frozenset((
-    "age", "algorithm", "at", "attempts", "backend", "bucket", "budget", "changed", "class", "consent", "cost", "count",
-    "created", "deleted", "description", "domain", "duration", "enabled", "endpoint", "engine", "error", "errors",
-    "exception", "expired", "expires", "expiry", "failed", "failure", "failures", "field", "file", "hasher", "hashers",
-    "httponly", "in", "index", "invalid", "kind", "length", "limit", "max", "message", "method", "min", "missing",
-    "mode", "ms", "name", "names", "path", "policy", "prefix", "present", "provider", "rate", "removed", "requested",
-    "required", "rotated", "samesite", "seconds", "secure", "size", "state", "status", "stored", "strength", "timeout",
-    "total", "ttl", "type", "types", "updated", "uri", "url", "usage", "used", "valid", "version", "warning",
-    "만료", "변경", "불일치", "오류", "실패", "동의",
+    "affinity", "age", "alg", "algorithm", "algorithms", "arn", "at", "attempts", "audience", "backend", "bits",
+    "bucket", "budget", "changed", "class", "consent", "cost", "count", "created", "days", "deleted", "description",
+    "domain", "driver", "duration", "enabled", "endpoint", "engine", "error", "errors", "exception", "expired",
+    "expires", "expiry", "factory", "failed", "failure", "failures", "field", "file", "format", "handler", "hasher",
+    "hashers", "hint", "host", "hours", "httponly", "in", "index", "interval", "invalid", "issuer", "iterations",
+    "kind", "label", "length", "lifetime", "limit", "location", "lock", "manager", "max", "message", "method",
+    "middleware", "min", "minutes", "missing", "mode", "module", "ms", "name", "names", "options", "owner", "parser",
+    "path", "placeholder", "policy", "prefix", "present", "prompt", "provider", "rate", "region", "removed",
+    "requested", "required", "role", "rotated", "rotation", "rounds", "rule", "rules", "samesite", "scheme", "scope",
+    "scopes", "score", "seconds", "secure", "service", "size", "source", "state", "status", "storage", "store",
+    "stored", "strength", "template", "timeout", "total", "ttl", "type", "types", "updated", "uri", "url", "usage",
+    "used", "valid", "validator", "validators", "version", "warning", "동의", "만료", "변경", "불일치", "실패", "오류",
+    "expire", "flow", "ref", "reference", "refs", "throttle",
+    # of source files in a trace: TokenFilter.java:42
+    "cs", "go", "java", "js", "jsx", "kt", "php", "py", "rb", "rs", "ts", "tsx",
 ))
 # ... or its last two words mean a position in a list, a token of a language, or the name of a header.
 HARMLESS_PAIRS: Final = frozenset((
@@ -96,7 +109,7 @@ HARMLESS_PAIRS: Final = frozenset((
     "unexpected token", "expected token", "near token", "stop token", "bos token", "eos token", "pad token",
     "unk token",
     "special token", "start token", "end token", "mask token", "token id", "card id", "account id", "key header",
-    "token header", "credential id", "credentials id",
+    "token header", "credential id", "credentials id", "pull secrets", "pull secret",
 ))
 # Two words with a blank between them are one name only if the second is one of these.
 CONTINUING: Final = frozenset((
@@ -106,9 +119,9 @@ CONTINUING: Final = frozenset((
 _ENDS_OF_HARMLESS_PAIRS: Final = frozenset(pair.partition(" ")[2] for pair in HARMLESS_PAIRS)
 # Texts of which every name above contains one, except the Korean names: for the prefilter.
 TRIGGERS: Final = (
-    "pass", "pw", "psw", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt", "bearer",
-    "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
-    "salt", "jumin", "alien", "foreigner",
+    "pass", "pw", "psw", "psk", "secret", "token", "key", "auth", "cookie", "sess", "sid", "cred", "dsn", "jwt",
+    "bearer", "srf", "otp", "ssn", "rrn", "cvv", "cvc", "card", "conn", "account", "resident", "social", "code", "pin",
+    "salt", "jumin", "registration",
 )
 # fmt: on
 # Attributes that hold a URL, and the query of one.
@@ -279,7 +292,7 @@ def _by_endings(words: tuple[str, ...]) -> str | None:
 
 
 def _by_pairs(words: tuple[str, ...]) -> str | None:
-    singular = (*words[:-1], "key") if words[-1] == "keys" else words
+    singular = (*words[:-1], words[-1][:-1]) if words[-1] in ("keys", "codes") else words
     for pair in itertools.pairwise(singular):
         if pair in _WORD_PAIRS:
             return _WORD_PAIRS[pair]

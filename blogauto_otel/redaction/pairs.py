@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.keys import MARKER
-from blogauto_otel.redaction.values import is_code, is_message, is_no_secret
+from blogauto_otel.redaction.values import is_code, is_message, is_no_secret, is_settings
 
 MAX_BRACKETS: Final = 256
 
@@ -66,6 +66,13 @@ _NAME_BACKWARDS: Final = lazy_pattern(
     r"(?:m[0-9;]{0,8}\[\x1b)?\s{0,8}\]?(?:(?:[\"'`]\\*){1,2}|;touq&|;(?:43|93)#&|[27]200u\\+|\*{1,2})?"
     r"([\w.\-]+(?: [\w.\-]+)?)"
 )
+_ARN: Final = lazy_pattern(r":[\w:-]{1,80}:nra(?!\w)")  # backwards
+# https://app.example.org/password/reset/TOKEN, and Django's /reset/USER/TOKEN/
+_LINK: Final = lazy_pattern(
+    r"/(?:password|reset|verify|confirm|activate|magic)[\w-]{0,24}/(?:[a-z-]{2,12}/)?(?:[A-Za-z0-9]{1,8}/)?"
+    r"(?=[A-Za-z_-]{0,64}[0-9])(?=[\w-]{20})"
+)
+_END_OF_SEGMENT: Final = lazy_pattern(r"[^\w-]|\Z")
 _DONE: Final = lazy_pattern(rf"(?:{MARKER.pattern})+" + r"(?![^\s,;&\"'<>)\]}\\])")
 _OPENER: Final = lazy_pattern(rf"[bruf]?(\"{{3}}|'{{3}}|{_QUOTE})")
 _QUOTED: Final = {quote: lazy_pattern(rf"[^{quote}\\]*(?:\\.[^{quote}\\]*)*", re.DOTALL) for quote in "\"'`"}
@@ -116,8 +123,10 @@ def names_in(text: str) -> Find:
         if before is None:
             return Named("", start, end)
         name_start = length - before.end()
-        # `POST /oauth/token: 200` is a path, not a name.
-        is_path = text[start] == ":" and text[name_start - 1 : name_start] == "/"
+        # `POST /oauth/token: 200` is a path, not a name, and `arn:aws:...:secret:app/db` is the name of a resource.
+        is_path = text[start] == ":" and (
+            text[name_start - 1 : name_start] == "/" or _ARN.match(backwards, length - name_start) is not None
+        )
         is_ours = text.endswith("[redacted:", 0, name_start)
         name = "" if is_path or is_ours else before[1][::-1]
         if text.endswith("\x1b[", 0, name_start):  # the color's own number and letter
@@ -127,64 +136,19 @@ def names_in(text: str) -> Find:
     return find
 
 
-def flags_in(text: str) -> Find:
-    """Find options of a command line that are followed by a word."""
+def _each(
+    expression: re.Pattern[str], end: re.Pattern[str] | None = None, *, name: str = "", closes: bool = False
+) -> Callable[[str], Find]:
+    """A finder of what an expression finds; the name is its first group, unless it always is the same."""
 
-    def find(position: int) -> Named | None:
-        flag = _FLAG.search(text, position)
-        return None if flag is None else Named(flag[1], flag.start(), flag.end())
+    def finder(text: str) -> Find:
+        def find(position: int) -> Named | None:
+            found = expression.search(text, position)
+            return None if found is None else Named(name or found[1], found.start(), found.end(), end, closes)
 
-    return find
+        return find
 
-
-def fields_in(text: str) -> Find:
-    """Find the fields of a multipart form."""
-
-    def find(position: int) -> Named | None:
-        field = _FIELD.search(text, position)
-        return None if field is None else Named(field[1], field.start(), field.end(), _END_OF_FIELD)
-
-    return find
-
-
-def elements_in(text: str) -> Find:
-    """Find XML elements that contain text."""
-
-    def find(position: int) -> Named | None:
-        element = _ELEMENT.search(text, position)
-        return None if element is None else Named(element[1], element.start(), element.end(), _END_OF_ELEMENT)
-
-    return find
-
-
-def pairs_in(text: str) -> Find:
-    """Find pairs in brackets, as headers and the items of a map are printed."""
-
-    def find(position: int) -> Named | None:
-        pair = _PAIR.search(text, position)
-        return None if pair is None else Named(pair[1], pair.start(), pair.end(), closes=True)
-
-    return find
-
-
-def entries_in(text: str) -> Find:
-    """Find values in an entry of their own, after the entry with their name."""
-
-    def find(position: int) -> Named | None:
-        entry = _ENTRY.search(text, position)
-        return None if entry is None else Named(entry[1], entry.start(), entry.end())
-
-    return find
-
-
-def entries_backwards_in(text: str) -> Find:
-    """Find values in an entry of their own, before the entry with their name."""
-
-    def find(position: int) -> Named | None:
-        entry = _ENTRY_BACKWARDS.search(text, position)
-        return None if entry is None else Named(entry[1], entry.start(), entry.end())
-
-    return find
+    return finder
 
 
 def _without_brackets(location: str) -> str:
@@ -202,19 +166,23 @@ def invalid_inputs_in(text: str) -> Find:
     return find
 
 
+pairs_in: Final = _each(_PAIR, closes=True)
+entries_in: Final = _each(_ENTRY)
+links_in: Final = _each(_LINK, _END_OF_SEGMENT, name="token")
 # A piece of text without which a finder finds nothing, and the finder.
 FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
-    ("; name=", fields_in),
+    ("; name=", _each(_FIELD, _END_OF_FIELD)),
     ("input", invalid_inputs_in),
-    ("-", flags_in),
-    ("</", elements_in),
+    ("-", _each(_FLAG)),
+    ("</", _each(_ELEMENT, _END_OF_ELEMENT)),
     ("',", pairs_in),
     ('",', pairs_in),
     ("value", entries_in),
     ("Value", entries_in),
     ("'v'", entries_in),
     ('"v"', entries_in),
-    ("value", entries_backwards_in),
+    ("value", _each(_ENTRY_BACKWARDS)),
+    *((beginning, links_in) for beginning in ("/password", "/reset", "/verify", "/confirm", "/activate", "/magic")),
     ("", names_in),
 )
 
@@ -235,9 +203,9 @@ def span_of_value(text: str, named: Named, kind: str) -> tuple[int, int]:
         found = named.end.search(text, start)
         end = found.start() if found else len(text)
     value = text[start:end]
-    if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name):
+    if not value.strip() or is_no_secret(value) or _is_placeholder(value, named.name) or is_settings(value):
         return start, start
-    if named.sign >= 0 and is_message(text, start, end, is_quoted=start > named.value_start):
+    if named.sign >= 0 and is_message(text, start, end, sign=text[named.sign], is_quoted=start > named.value_start):
         return start, start
     if to_end_of_line and _is_status(value):
         return start, start
@@ -261,12 +229,15 @@ def _is_status(value: str) -> bool:
 
 
 def _is_same_name(text: str, named: Named) -> bool:
-    """Whether the value is the name itself, as in `this.token = token;`."""
-    if _sign(text, named) != " = ":
+    """Whether the value is the name itself, as in `this.token = token;` and `volume "app-secret" : secret "x"`."""
+    endings = _AFTER_SAME_NAME.get(_sign(text, named))
+    if endings is None:
         return False
-    last = re.split("[ .]", named.name)[-1]
-    after = named.value_start + len(last)
-    return text.startswith(last, named.value_start) and text[after : after + 1] in (";", "")
+    last = re.split("[ .-]", named.name)[-1]
+    return text.startswith(last, named.value_start) and text.startswith(endings, named.value_start + len(last))
+
+
+_AFTER_SAME_NAME: Final = {" = ": (";", "\n"), ":": (' "', " '")}
 
 
 def _is_count(value: str, name: str, kind: str) -> bool:

@@ -1,6 +1,6 @@
 """Patterns of secrets that need no name: credentials, key material, webhooks, cards, personal data.
 
-Tokens with a prefix are in `issuers`, values quoted by databases in `database_errors`. Every expression is linear in the
+Tokens with a prefix are in `issuers`, values quoted by databases in `database_errors`, prose in `sentences`. Every expression is linear in the
 text: no repetition inside a repetition, and every repetition that may begin anywhere is bounded.
 """
 
@@ -10,58 +10,18 @@ import base64
 import binascii
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from blogauto_otel._dataclass import dataclass
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.cards import CARD as CARD_NUMBER
 from blogauto_otel.redaction.cards import is_card
 from blogauto_otel.redaction.database_errors import EXPRESSIONS
+from blogauto_otel.redaction.issuers import AFTER_NAME, NAMES_BEFORE
+from blogauto_otel.redaction.pattern import Pattern
 from blogauto_otel.redaction.prefilter import may_hold_card, may_hold_groups
+from blogauto_otel.redaction.sentences import SENTENCES, is_given_in_words
 from blogauto_otel.redaction.values import is_no_secret
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """One kind of secret in a text.
-
-    Attributes:
-        kind: Its name in the marker.
-        triggers: Pieces of text without one of which the expression cannot match.
-        expression: The group `keep` stays, the rest of the match is replaced.
-        is_secret: A further test of the text that would be replaced.
-        overlaps: A match that fails `is_secret` may contain the beginning of another.
-        needs: A piece of text that must be present besides one of the triggers.
-        may_hold: A cheap test of the whole text, for triggers that nearly every text contains.
-        re2: The same for the Collector, with the group `keep` as its first; RE2 has no lookaround. Empty where the
-            expression works in RE2 too; None where RE2 cannot express it.
-    """
-
-    kind: str
-    triggers: tuple[str, ...]
-    expression: re.Pattern[str]
-    is_secret: Callable[[str], bool] | None = None
-    overlaps: bool = False
-    needs: str = ""
-    may_hold: Callable[[str], bool] | None = None
-    re2: str | None = ""
-
-    @property
-    def is_prefiltered(self) -> bool:
-        """Whether its triggers are rare enough to be looked for in every text."""
-        return not ({"://", "", " "} & set(self.triggers))
-
-    def may_match(self, text: str) -> bool:
-        """The cheap test that runs before the expression."""
-        if self.needs not in text:
-            return False
-        if self.may_hold is not None:
-            return self.may_hold(text)
-        for trigger in self.triggers:  # noqa: SIM110 - any() costs three times as much
-            if trigger in text:
-                return True
-        return False
 
 
 def _is_no_word(secret: str) -> bool:
@@ -81,6 +41,10 @@ def _is_basic(secret: str) -> bool:
 
 def _is_given(secret: str) -> bool:
     return not is_no_secret(secret)
+
+
+def _is_given_in_words(secret: str) -> bool:
+    return not is_no_secret(secret) and is_given_in_words(secret)
 
 
 def _is_user_with_secret(secret: str) -> bool:
@@ -168,6 +132,10 @@ _TOKENS: Final = (
             _flags(_BEARER, flags=re.IGNORECASE), _is_no_word, re2="|".join(rf"({word}\s{{1,4}})[\w.~+/=-]{{16,}}" for word in ("Bearer", "bearer", "BEARER"))),
     Pattern("credentials", ("asic", "ASIC"),
             _flags(_BASIC, flags=re.IGNORECASE), _is_basic, re2="|".join(rf"({word}\s{{1,4}})[\w+/]{{16,}}={{0,2}}" for word in ("Basic", "basic", "BASIC"))),
+    Pattern("token", ("oauth:",), _flags(r"(?P<keep>(?<!\w)oauth:)[a-z0-9]{30}(?!\w)"), re2=r"(\boauth:)[a-z0-9]{30}"),  # Twitch
+    Pattern("credentials", ("AUTH PLAIN ", "AUTH LOGIN ", "AUTH XOAUTH2 "), _flags(
+        r"(?P<keep>\bAUTH (?:PLAIN|LOGIN|XOAUTH2) )[A-Za-z0-9+/]{8,}={0,2}",
+    )),
     Pattern("token", ("akaoAK ",), _flags(r"(?P<keep>\bKakaoAK )[0-9a-f]{32}")),
     # The secret of an AWS key has no prefix of its own: it is found by the key beside it.
     Pattern("aws-key", ("AKIA", "ASIA", "ABIA", "ACCA", "A3T"), lazy_pattern(
@@ -189,6 +157,8 @@ _TOKENS: Final = (
 )
 # The test of `issuers` covers these: no other test runs before them.
 TOKENS: Final = (
+    Pattern("token", NAMES_BEFORE, AFTER_NAME,
+            re2=r"(?i)(\b(?:token|secret|api[ _-]?key|session(?: id)?)[ \t]{1,8}[\"']?)[A-Za-z0-9_-]{32,}"),
     Pattern("jwt", ("eyJ",), _flags(r"(?<![A-Za-z0-9])(?:sk\.)?eyJ[\w-]{10,}(?:\.[\w-]*){0,4}"),
             re2=r"eyJ[\w-]{10,}(?:\.[\w-]*){0,4}"),
     # A JWT that was encoded once more.
@@ -202,11 +172,12 @@ TOKENS: Final = (
 _CREDENTIALS: Final = (
     Pattern("credentials", ("://",), lazy_pattern(r"(?<=://)[^\s/?#\"'<>]+(?=@)"), _is_user_with_secret, needs="@",
             re2=r"(://)(?:[^\s/?#\"'<>:@]*:[^\s/?#\"'<>]+|[0-9a-f]{32})@"),
-    # A database's password may hold an unescaped slash; in http that would be a path.
-    Pattern("credentials", ("://",), lazy_pattern(
-        r"(?P<keep>\b(?!http)[a-z][a-z0-9+.]{1,20}://)[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}(?=@)", re.IGNORECASE,
+    # A database's password may hold an unescaped slash; in http that would be a path. A URL that cannot be parsed often
+    # lacks a slash.
+    Pattern("credentials", (":/",), lazy_pattern(
+        r"(?P<keep>\b(?!http)[a-z][a-z0-9+.]{1,20}:/{1,3})[^\s@\"'<>:\[]{0,96}:[^\s@\"'<>]{1,96}(?=@)", re.IGNORECASE,
     ), needs="@", re2="|".join(
-        rf"({scheme}[a-z0-9+.]{{0,20}}://)[^\s@\"'<>:\[]{{0,96}}:[^\s@\"'<>]{{1,96}}@"
+        rf"({scheme}[a-z0-9+.]{{0,20}}:/{{1,3}})[^\s@\"'<>:\[]{{0,96}}:[^\s@\"'<>]{{1,96}}@"
         for scheme in ("postgres", "mysql", "mariadb", "redis", "amqp", "mongodb")
     )),
     # CREATE ROLE app PASSWORD 'x', Invalid password "x"
@@ -223,7 +194,7 @@ _CREDENTIALS: Final = (
     ), _is_given, re2="|".join(rf"({words} \")[^\"\s:][^\"\r\n]*" for words in ("assword", "PI key", "pi key"))),
     # Options of one letter have a meaning only for certain commands.
     *(Pattern("password", _options("p"), lazy_pattern(
-        r"(?P<keep>s(?<!\ws)shpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|-(?<![\w-]-)p(?=[^\s\"',]))[^\s\"',]+",
+        r"(?P<keep>s(?<!\ws)shpass[\"']?,? [\"']?-p[\"']?,? ?[\"']?|-(?<![\w-]-)p[\"']?(?=[^\s\"',]))[^\s\"',]+",
     ), needs=command, re2=rf"({command}[^\n]{{0,200}}?[\s\"']-p[\"']?,? ?[\"']?)[^\s\"',]+") for command in ("sshpass", "mysql", "mariadb")),
     Pattern("password", (*_options("a"), *_options("w"), *_options("p")), lazy_pattern(
         r"(?P<keep>(?:r(?<!\wr)edis-cli|l(?<!\wl)dap\w{1,12}|d(?<!\wd)ocker login|p(?<!\wp)odman login|h(?<!\wh)elm registry login)\b"
@@ -289,6 +260,16 @@ PATTERNS: Final = (
     *_TOKENS,
     *(Pattern("sql-values", (trigger,), expression) for trigger, expression in EXPRESSIONS),
     *_WEBHOOKS,
+    *(
+        Pattern(
+            one.kind,
+            one.triggers,
+            lazy_pattern(one.expression, re.IGNORECASE),
+            _is_given if one.is_sure else _is_given_in_words,
+            re2=one.re2,
+        )
+        for one in SENTENCES
+    ),
 )
 CARD: Final = Pattern("card-number", ("",), CARD_NUMBER, is_card, overlaps=True, may_hold=may_hold_card)
 # Six groups of four, and further groups of four before and after, which look the same.

@@ -14,7 +14,8 @@ from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
 from blogauto_otel.redaction.keys import MARKER, QUERY_KEYS, URL_KEYS, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
-from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS, Pattern
+from blogauto_otel.redaction.pattern import Pattern
+from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS
 from blogauto_otel.redaction.prefilter import Prefilter, may_hold_long
 from blogauto_otel.redaction.replacement import (
     MAX_CANDIDATES,
@@ -30,7 +31,14 @@ from blogauto_otel.redaction.replacement import (
     statement_literals,
 )
 from blogauto_otel.redaction.structures import StructureLimits, are_flat_headers, as_key, name_beside
-from blogauto_otel.redaction.values import is_harmless, is_no_secret
+from blogauto_otel.redaction.values import (
+    RANDOM_KEY,
+    SHORTEST_KEY,
+    is_harmless,
+    is_no_secret,
+    is_random_key,
+    may_be_random_key,
+)
 
 # Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
@@ -113,6 +121,8 @@ class Redactor:
         if not self.enabled:
             return value
         if type(value) is str and self._keys.kind(key) is None:
+            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
+                return replace_value(value, RANDOM_KEY)
             return self._string(key, value)
         return self._value(key, value, StructureLimits(self._max_text))
 
@@ -127,6 +137,8 @@ class Redactor:
         if kind is not None:
             return replace_value(value, kind)
         if type(value) is str:
+            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
+                return replace_value(value, RANDOM_KEY)
             return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
@@ -269,9 +281,7 @@ class Redactor:
 
     def _may_match(self, value: str) -> bool:
         """Whether a pattern can match: the test that every text goes through."""
-        return (
-            may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and "://" in value)
-        )
+        return may_hold_long(value, may_hold_token) or self._prefilter.search(value) or ("@" in value and ":/" in value)
 
     def _matched(self, text: str) -> str:
         if may_hold_token(text):  # first: the rest of a token may match another pattern
@@ -328,11 +338,11 @@ class Redactor:
                 yield named.start, len(text), REST
                 return
             kind = self._keys.kind(named.name)
-            if kind is None:
+            if kind is None and not may_be_random_key(named.name):
                 continue
-            start, end = span_of_value(text, named, kind)
-            if start < end:
-                yield start, end, kind
+            start, end = span_of_value(text, named, kind or RANDOM_KEY)
+            if start < end and (kind is not None or is_random_key(text[start:end])):
+                yield start, end, kind or RANDOM_KEY
                 position = end
 
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.keys import MARKER
-from blogauto_otel.redaction.patterns import Pattern
+from blogauto_otel.redaction.pattern import Pattern
 from blogauto_otel.redaction.sql import literals
 from blogauto_otel.redaction.values import is_no_secret
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from blogauto_otel._lazy_pattern import lazy_pattern
-from blogauto_otel.redaction.keys import MARKER
+from blogauto_otel.redaction.keys import HARMLESS, MARKER, words_of
 
 # No value, a placeholder, a value that is masked already, or one word about a value.
 _NO_SECRET: Final = lazy_pattern(
@@ -21,15 +21,17 @@ _NO_SECRET: Final = lazy_pattern(
 )
 _PUNCTUATION: Final = lazy_pattern(r"[!-/:-@\]^`{-~]{1,2}")
 
-# `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`
+# `password: must be at least 8 characters`, `secret: not found`, `비밀번호: 8자 이상이어야 합니다`; a message is not in
+# capitals, and only a colon introduces one.
 _PHRASE: Final = (
     r"(?:must|is|isn't|has|have|cannot|can't|should|shouldn't|may not|do not|does not|doesn't|was|were|required|missing"
     r"|invalid|expired|incorrect|too|not|field|this (?:field|value)|value|string|input should|ensure|at least|please"
     r"|only|signature|the (?:password|token|secret|value|access))\b"
 )
 _MESSAGE: Final = lazy_pattern(
-    rf"(?:{_PHRASE}[ .!,][^\r\n]|[0-9]{{1,2}}자 |[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )", re.IGNORECASE
+    rf"(?:(?![A-Z]{{2}})(?i:{_PHRASE})[ .!,]+[^\W0-9_]|[0-9]{{1,2}}자|[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )"
 )
+_INTRODUCES_MESSAGE: Final = ":\uff1a"
 _QUOTED_MESSAGE: Final = lazy_pattern(rf"{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
 _LIST_OF_MESSAGES: Final = lazy_pattern(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
 
@@ -37,7 +39,7 @@ _LIST_OF_MESSAGES: Final = lazy_pattern(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]
 _TYPE: Final = lazy_pattern(
     r"(?:(?:typing\.)?Optional\[)?(?:str|bytes|int|string|text|Any|Token|SecretStr|SecretBytes|StrictStr)\]?"
     r"(?: ?\| ?None)?"
-    r"(?: ?= ?(?:None|\.{3}|(?:pydantic\.)?Field\([^\"'\r\n()]{0,80}\)))?(?=[,;)\]\r\n]|\Z)"
+    r"(?: ?= ?(?:None|\.{3}|[A-Za-z_][\w.]{0,60}\([^\"'\r\n()]{0,80}\)))?(?=[,;)\]\r\n]|\Z)"
 )
 # `password = request.form.get("password")`, `token = create_token(user)`, `secret = settings.secret_key`
 _CODE: Final = lazy_pattern(
@@ -54,15 +56,66 @@ def is_no_secret(value: str) -> bool:
     return not value or _NO_SECRET.fullmatch(value) is not None or MARKER.fullmatch(value) is not None
 
 
-def is_message(text: str, start: int, end: int, *, is_quoted: bool) -> bool:
-    """Whether the text there is a message about a secret."""
+def is_message(text: str, start: int, end: int, *, sign: str, is_quoted: bool) -> bool:
+    """Whether the text behind a sign is a message about a secret."""
     if _PUNCTUATION.fullmatch(text, start, end) is not None:
         return True
     if is_quoted:
         return _QUOTED_MESSAGE.fullmatch(text, start, end) is not None
     if text.startswith("[", start):
         return _LIST_OF_MESSAGES.match(text, start) is not None
-    return _MESSAGE.match(text, start) is not None
+    return sign in _INTRODUCES_MESSAGE and _MESSAGE.match(text, start) is not None
+
+
+# `jwt: {algorithm: HS256, expires_in: 30m}`, `{"path": "token", "expirationSeconds": 3607}`
+_MAP: Final = lazy_pattern(r"\{[^\[\]()\r\n]{1,512}\}")
+_MAP_NAME: Final = lazy_pattern(r"([\w.-]{1,80})\\?[\"']?\s?[:=](?!\s?\{)")
+
+
+def is_settings(value: str) -> bool:
+    """Whether the value is a map of settings of a secret, none of which is the secret."""
+    if _MAP.fullmatch(value) is None:
+        return False
+    names = [words_of(name) for name in _MAP_NAME.findall(value)]
+    return bool(names) and all(words and words[-1] in HARMLESS for words in names)
+
+
+# `STRIPE_KEY=a1B2...`, `code=a1B2...`: these names mean many things, and only some of their values are random.
+_RANDOM_KEY: Final = lazy_pattern(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=[^0-9]*[0-9])[A-Za-z0-9_-]{20,200}={0,2}")
+SHORTEST_KEY: Final = 20  # characters
+RANDOM_KEY: Final = "api-key"  # its kind
+_RANDOM_SPELLINGS: Final = ("key", "Key", "KEY", "ode", "ODE")
+_OTHER_KEYS: Final = frozenset(
+    (
+        "public",
+        "primary",
+        "foreign",
+        "sort",
+        "cache",
+        "partition",
+        "routing",
+        "idempotency",
+        "dedup",
+        "s3",
+        "object",
+        "row",
+    )
+)
+
+
+def may_be_random_key(name: str) -> bool:
+    """Whether a name ends in `key` or `code` and says nothing else about it."""
+    if name[-3:] not in _RANDOM_SPELLINGS:
+        return False
+    words = words_of(name)
+    if words[-1:] == ("code",):
+        return True
+    return len(words) > 1 and words[-1] == "key" and words[-2] not in _OTHER_KEYS
+
+
+def is_random_key(value: str) -> bool:
+    """Whether the value looks like a random one."""
+    return _RANDOM_KEY.fullmatch(value) is not None
 
 
 def is_code(text: str, sign: str, start: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 
+from blogauto_otel._class_names import class_name, type_name
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.otlp.plain_values import NO_REDACTION, Plain
 
@@ -78,7 +79,7 @@ _NAMES: Final = frozenset({str})
 def exception_attributes(error: BaseException) -> dict[str, Any]:
     """The attributes that the SDK gives an exception, for one that it cannot read."""
     return {
-        "exception.type": type(error).__qualname__,
+        "exception.type": type_name(type(error)),
         "exception.message": to_plain(error),
         "exception.stacktrace": _stacktrace(error),
     }
@@ -86,7 +87,7 @@ def exception_attributes(error: BaseException) -> dict[str, Any]:
 
 def description(error: BaseException | None) -> str:
     """The description that the SDK gives the status of a span that ended in the exception."""
-    return f"{type(error).__name__}: {to_plain(error)}"
+    return f"{class_name(type(error))}: {to_plain(error)}"
 
 
 def _stacktrace(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import is_foreign, log_once, swallow
 from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.otlp.values import key_text
@@ -376,9 +377,8 @@ class RecordingSpan(SpanData, trace.Span):
 
 def _recorded(error: BaseException, *, escaped: bool) -> dict[str, Any]:
     """https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/, as the SDK has it."""
-    module, name = type(error).__module__, type(error).__qualname__
     return {
-        "exception.type": f"{module}.{name}" if module and module != "builtins" else name,
+        "exception.type": type_name(type(error)),
         "exception.message": str(error),
         "exception.stacktrace": "".join(traceback.format_exception(error)),
         "exception.escaped": str(escaped),

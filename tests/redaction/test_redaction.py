@@ -235,6 +235,95 @@ def test_known_clean_text_comes_back_as_the_same_object(text: str) -> None:
     assert REDACTOR.text(text) is text
 
 
+class TestValuesThatLookLikeMessages:
+    """A message about a secret stays; a value does not become one because words follow it."""
+
+    @pytest.mark.parametrize(
+        "word", ["STRING", "VALUE", "FIELD", "MISSING7", "Must2", "TOO", "ONLY", "string", "value"]
+    )
+    @pytest.mark.parametrize("rest", ["2", "is wrong", "not accepted for user 42", ", try again"])
+    def test_no_message_follows_an_equals_sign(self, word: str, rest: str) -> None:
+        cleaned = REDACTOR.text(f"password={word} {rest}")
+        assert cleaned == f"password=[redacted:password] {rest}"
+
+    @pytest.mark.parametrize("value", ["STRING 2", "VALUE is wrong", "FIELD must be kept", "string 2", "value 17"])
+    def test_no_message_is_in_capitals_or_goes_on_with_a_number(self, value: str) -> None:
+        word, _, rest = value.partition(" ")
+        assert REDACTOR.text(f"secret: {word} {rest}") == f"secret: [redacted:secret] {rest}"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "password: must be at least 8 characters",
+            "password: Must contain a digit",
+            "secret: value is required",
+            "token: not found, try again",
+            "비밀번호: 8자 이상이어야 합니다",
+            '{"password": "String should have at least 8 characters"}',
+            "jwt: {algorithm: HS256, expires_in: 30m}",
+            "serviceAccountToken: {path: token, expirationSeconds: 3607}",
+            'volume "app-secret" : secret "app-secret" not found',
+            "arn:aws:secretsmanager:ap-northeast-2:123456789012:secret:app/db-AbCdEf",
+            "at com.example.TokenFilter.doFilter(TokenFilter.java:42)",
+        ],
+    )
+    def test_messages_and_settings_stay(self, text: str) -> None:
+        assert REDACTOR.text(text) is text
+
+    def test_one_secret_among_settings_makes_the_map_a_secret(self) -> None:
+        assert "c4n4ry" not in REDACTOR.text("jwt: {algorithm: HS256, key: c4n4ry}")
+        assert "c4n4ry" not in REDACTOR.text('"password": {"type": "x", "value": "c4n4ry"}')
+
+
+class TestProse:
+    """Secrets without a sign before them: the value must look like one, because people write about passwords."""
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("your password is hunter2!", "your password is [redacted:password]"),
+            ("set password aB3dE5f for bob", "set password [redacted:password] for bob"),
+            ("| password | aB3dE5f |", "| password | [redacted:password] |"),
+            ("임시 비밀번호는 aB3dE5fG 입니다", "임시 비밀번호는 [redacted:password] 입니다"),
+            ("Your verification code is 123456.", "Your verification code is [redacted:token]."),
+            ("인증번호 [123456]를 입력", "인증번호 [[redacted:token]]를 입력"),
+            ('"AUTH" "default" "x"', '"AUTH" "default" "[redacted:password]"'),
+            (
+                "password changed from 'a' to 'b'",
+                "password changed from '[redacted:password]' to '[redacted:password]'",
+            ),
+            ("refresh token aB3dE5fGaB3dE5fGaB3d reused", "refresh token [redacted:token] reused"),
+            (
+                "mail sent: https://app.test/password/reset/aB3dE5fGaB3dE5fGaB3d?x=1",
+                "mail sent: https://app.test/password/reset/[redacted:token]?x=1",
+            ),
+            ("STRIPE_KEY=aB3dE5fGaB3dE5fGaB3d", "STRIPE_KEY=[redacted:api-key]"),
+        ],
+    )
+    def test_secrets(self, text: str, expected: str) -> None:
+        assert REDACTOR.text(text) == expected
+        assert REDACTOR.text(expected) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "password is incorrect",
+            "password is base64encoded",
+            "the password is SHA256 hashed",
+            "password field2 of form",
+            "password PasswordResetForm",
+            "비밀번호가 NULL입니다",
+            "status code is 404",
+            "인증번호 6자리를 입력하세요",
+            "token 550e8400-e29b-41d4-a716-446655440000 revoked",
+            "cache_key=aB3dE5fGaB3dE5fGaB3d",
+            "GET /password/reset 200",
+        ],
+    )
+    def test_prose(self, text: str) -> None:
+        assert REDACTOR.text(text) is text
+
+
 def test_what_was_found_is_named_and_the_rest_stays() -> None:
     assert REDACTOR.text("GET /x?token=abc&page=2 by bob") == "GET /x?token=[redacted:token]&page=2 by bob"
     assert REDACTOR.text('{"password": "a b", "age": 5}') == '{"password": "[redacted:password]", "age": 5}'
@@ -615,7 +704,8 @@ def test_any_structure_is_taken_and_comes_back_clean(value: object) -> None:
 )
 def test_any_password_of_letters_and_digits_goes(key: str, sign: str, secret: str) -> None:
     text = f"{secret} 2"
-    if not is_no_secret(secret) and not is_message(text, 0, len(secret), is_quoted=False):
+    is_quoted = sign[-1] in "\"'"
+    if not is_no_secret(secret) and not is_message(text, 0, len(secret), sign=sign.strip()[0], is_quoted=is_quoted):
         expected = re.escape(f"1 {key}{sign}") + r"\[redacted:[a-z-]+\]( 2)?"
         assert re.fullmatch(expected, REDACTOR.text(f"1 {key}{sign}{secret} 2"))
 

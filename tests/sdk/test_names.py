@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blogauto_otel.api.text import class_name, type_name
+from blogauto_otel._class_names import class_name, type_name
 from testkit.forking import in_child
 from testkit.receiver import Receiver
 from tests.sdk.providers import Providers, providing

@@ -98,8 +98,9 @@ def test_the_collector_takes_every_signal_with_it(overlays: tuple[str, ...], tmp
 )
 def test_redaction_is_in_force_in_every_combination_that_names_it(overlays: tuple[str, ...], tmp_path: Path) -> None:
     found = stages(merged(overlays, tmp_path))
-    assert found["traces/others"] == found["logs/others"] == ["filter/others", "transform/redact", "redaction"]
-    assert found["metrics/others"] == ["filter/others", "redaction"]
+    redaction = ["redaction/names", "redaction"]
+    assert found["traces/others"] == found["logs/others"] == ["filter/others", "transform/redact", *redaction]
+    assert found["metrics/others"] == ["filter/others", *redaction]
     assert found["traces/own"] == found["metrics/own"] == found["logs/own"] == ["filter/own"]
 
 

@@ -14,8 +14,8 @@ from blogauto_otel.config import load
 from blogauto_otel.resource import build_resource
 from stack.processes import Collector, eventually, start_collector
 from testkit import sending
-from tests.redaction.corpus.collector import cost_in, of_the_collector
-from tests.redaction.corpus.rates import of_the_package
+from tests.redaction.corpus.collector import cost_in, redacted_in
+from tests.redaction.corpus.rates import CORPUS, HELD_OUT, MOST_CUT, MOST_MISSED, measure_each, of_the_package
 
 pytestmark = pytest.mark.stack
 
@@ -137,6 +137,17 @@ def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:
     assert arrived[2].body["event"] == "login"
 
 
+@pytest.mark.parametrize("value", ["4096", "hunter", "/run/x", "db.example.org", "python-httpx/0.28.1", "page=2"])
+def test_a_name_of_a_secret_is_enough_whatever_its_value_looks_like(collector: Collector, value: str) -> None:
+    """Values that look ordinary skip the expressions for values, and not those for names."""
+    before = len(collector.spans())
+    sent = sending.span("named", attributes={"password": value, "note": value, "body": {"pin": value}})
+    assert sending.post(collector.endpoint, sending.traces([sent])) == 200
+    arrived = eventually(collector.spans, lambda found: len(found) == before + 1)[-1]
+    assert arrived.attributes["note"] == value
+    assert len(arrived.attributes["password"]) == 64
+
+
 def test_no_secret_leaves_on_a_metric(collector: Collector) -> None:
     metric = sending.counter("blogauto_things", 1, {**ATTRIBUTES, "endpoint": "/api/keywords"})
     assert sending.post(collector.endpoint, sending.metrics([metric], {**sending.BLOG, **ATTRIBUTES})) == 200
@@ -183,7 +194,7 @@ def test_data_of_ours_costs_the_collector_little(tmp_path: Path) -> None:
     cost = cost_in(tmp_path, spans=4000)
     print(f"Collector: {cost}")
     assert cost.ours <= 3 * cost.without + 20e-6
-    assert cost.other <= 100 * cost.without
+    assert cost.other <= 12 * cost.without + 20e-6
 
 
 def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tmp_path: Path) -> None:
@@ -204,8 +215,9 @@ def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tm
 
 
 def test_the_collector_catches_what_the_package_catches(tmp_path: Path) -> None:
-    """The same corpus through both; without check digits and lookaround the Collector does a little worse."""
-    found = of_the_collector(tmp_path)
-    print(f"package:   {of_the_package()}\nCollector: {found}")
-    assert found.miss_rate <= 0.08
-    assert found.false_positive_rate <= 0.10
+    """The same texts through both, within the same bounds."""
+    found = measure_each(lambda texts: redacted_in(tmp_path, texts), CORPUS, HELD_OUT)
+    for corpus, rates in zip((CORPUS, HELD_OUT), found, strict=True):
+        print(f"package:   {of_the_package(corpus)}\nCollector: {rates}")
+        assert rates.miss_rate <= MOST_MISSED, rates.missed
+        assert rates.false_positive_rate <= MOST_CUT, rates.cut

@@ -22,7 +22,8 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel import semconv
-from blogauto_otel.api.text import description, safe_text, stacktrace, type_name
+from blogauto_otel._class_names import type_name
+from blogauto_otel.api.text import description, safe_text, stacktrace
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.server.request import Request
 from blogauto_otel.otlp.spans import SpanEvent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from blogauto_otel._class_names import class_name, module_name, type_name
 from blogauto_otel._guard import guard
-from blogauto_otel.api.text import class_name, module_name, type_name
 
 _CLIENT_ERRORS: Final = frozenset({"ClientDisconnect", "WebSocketDisconnect"})
 _GROUPS: Final = frozenset({"ExceptionGroup", "BaseExceptionGroup"})  # by name: Python 3.10 has them from a package

@@ -21,11 +21,12 @@ from opentelemetry.trace import (
 )
 
 from blogauto_otel import _process, semconv
+from blogauto_otel._class_names import class_name, type_name
 from blogauto_otel._guard import guard, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.api import catalogue, statements
 from blogauto_otel.api.failures import record_failure
-from blogauto_otel.api.text import class_name, description, safe_text, type_name
+from blogauto_otel.api.text import description, safe_text
 from blogauto_otel.instrumentation import Context, Report
 from blogauto_otel.instrumentation.server import attributes, hooks, paths
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan, DeferredSpans

@@ -18,11 +18,11 @@ from opentelemetry.context import Context as OtelContext
 from opentelemetry.trace import INVALID_SPAN, Link, Span
 
 from blogauto_otel import semconv
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import guard, swallow
 from blogauto_otel._otel import attach_context, current_context
 from blogauto_otel.api.context import SCOPE, RequestScope, bind
 from blogauto_otel.api.context import Scope as BoundScope
-from blogauto_otel.api.text import type_name
 from blogauto_otel.instrumentation.server import request_context
 from blogauto_otel.instrumentation.server.exceptions import error_type, is_cancellation, is_client_disconnect
 from blogauto_otel.instrumentation.server.headers import REQUEST_ID, WELL_FORMED

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from blogauto_otel._class_names import module_name, type_name
 from blogauto_otel._guard import guard
 from blogauto_otel._lazy_pattern import lazy_pattern
-from blogauto_otel.api.text import module_name, safe_text, type_name
+from blogauto_otel.api.text import safe_text
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes
 
 if TYPE_CHECKING:

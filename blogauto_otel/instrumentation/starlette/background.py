@@ -15,9 +15,10 @@ from opentelemetry.semconv.attributes.code_attributes import CODE_FUNCTION_NAME
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, set_span_in_context
 
 from blogauto_otel import semconv
+from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import guard
 from blogauto_otel.api.failures import record_failure
-from blogauto_otel.api.text import description, type_name
+from blogauto_otel.api.text import description
 from blogauto_otel.instrumentation.server import attributes, hooks
 from blogauto_otel.instrumentation.server.deferred import ERROR, DeferredSpan
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation

@@ -16,11 +16,12 @@ from opentelemetry.trace import Span, SpanContext, get_current_span
 from sentry_sdk import utils
 from sentry_sdk.integrations.logging import EventHandler
 
+from blogauto_otel._class_names import class_name
 from blogauto_otel._guard import guard, guarded, is_foreign, log_once
 from blogauto_otel.api.context import bound
 from blogauto_otel.api.failures import record_failure
 from blogauto_otel.api.records import read
-from blogauto_otel.api.text import class_name, safe_text
+from blogauto_otel.api.text import safe_text
 from blogauto_otel.instrumentation.server import reported
 from blogauto_otel.instrumentation.server.request import current
 from blogauto_otel.integrations.sentry import threads

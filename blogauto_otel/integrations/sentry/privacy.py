@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sentry_sdk.envelope import PayloadRef
 
+from blogauto_otel._class_names import MAX_CLASS_NAME
 from blogauto_otel._guard import guard
 from blogauto_otel.redaction import Redactor
 
@@ -47,6 +48,7 @@ def redact_event(event: MutableMapping[str, Any], redactor: Redactor) -> Mutable
     """Replace secrets wherever an event may contain them; the event is changed and returned."""
     for key in event.keys() - _UNCHANGED:
         event[key] = redactor.value(key, event[key])
+    _shorten_names(event, "logger")
     contexts = event.get("contexts")
     if isinstance(contexts, MutableMapping):
         for key in contexts.keys() - _UNCHANGED_CONTEXTS:
@@ -88,12 +90,20 @@ def _redact_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
     stacktrace = part.pop("stacktrace", None)
     for key, value in part.items():
         part[key] = redactor.value(key, value)
+    _shorten_names(part, "type", "module")
     if not isinstance(stacktrace, MutableMapping):
         return
     frames = stacktrace.get("frames")
     if isinstance(frames, list):
         stacktrace["frames"] = [redactor.value("", _without_requests(frame)) for frame in frames]
     part["stacktrace"] = stacktrace
+
+
+def _shorten_names(part: MutableMapping[str, Any], *names: str) -> None:
+    """Names of classes, modules and loggers, which an application may make up, are cut to length."""
+    for name in names:
+        if isinstance(part.get(name), str):
+            part[name] = part[name][:MAX_CLASS_NAME]
 
 
 def _without_requests(frame: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The rates of the Collector's own stage: the corpus goes through the real program, as log bodies and as attributes."""
+"""The Collector's own stage: texts through the real program, and what it costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any, Final
 from blogauto_otel import semconv
 from stack.processes import eventually, start_collector
 from testkit import sending
-from tests.redaction.corpus.rates import CORPUS, Corpus, Rates, measure
 
 BATCH = 100
 OURS: Final = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
@@ -22,11 +21,6 @@ TYPICAL: Final = {
     "net.peer.name": "api.example.org",
     "http.request.body.size": 1234,
 }
-
-
-def of_the_collector(folder: Path, corpus: Corpus = CORPUS) -> Rates:
-    """The rates of a Collector that has `process-redact`."""
-    return measure(lambda texts: redacted_in(folder, texts), corpus)
 
 
 def through_the_collector(texts: Sequence[str]) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """Texts that no rule was written from: lines of other programs' logs, dumps, traces and messages in two languages.
 
-They were written without reading the rules, and their rates are printed on their own. A rate here that is much worse
-than that of the corpus says that the rules fit the corpus, not the field.
+They were written before their rates were known, and their rates are printed on their own. The first measure missed
+29 % and cut 12 %, where the corpus said 0.4 % and 0 %: rules fit the texts that they were written with. Add new texts
+here before a rule is changed, and never a rule for one text.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SECRETS: Final = (
     'INFO:     (\'10.0.0.1\', 50000) - "WebSocket /ws/rooms/5?token=«<w32>»" [accepted]',
     '10.0.0.9 - bob [25/Nov/2026:12:00:00 +0000] "GET /api/me?access_token=«<w40>» HTTP/1.1" 200 512 "https://app.example.org/cb?code=«<u40>»" "curl/8.5.0"',
     '2026/11/25 12:00:00 [error] 31#31: *1042 upstream timed out (110: Connection timed out), client: 10.0.0.9, request: "GET /reset-password?token=«<w32>» HTTP/1.1", host: "example.org"',
-    "send_request_headers.started request=<Request [b'GET']> headers [(b'Host', b'x'), (b'Authorization', b'Bearer «<w40>»')]", "send: b'GET /x HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Basic «<w24>=»\\r\\n\\r\\n'",
+    "send_request_headers.started request=<Request [b'GET']> headers [(b'Host', b'x'), (b'Authorization', b'Bearer «<w40>»')]", "send: b'GET /x HTTP/1.1\\r\\nHost: x\\r\\nAuthorization: Basic «<w20>Og==»\\r\\n\\r\\n'",
     'https://api.example.org:443 "GET /v1/me?apiKey=«<x32>»&lang=ko HTTP/1.1" 200 512', "INFO sqlalchemy.engine.Engine [generated in 0.00012s] ('bob@example.org', '«$2b$12$<w53>»')",
     "ArgumentError: Could not parse SQLAlchemy URL from given URL string 'postgres:/app:«<w12>»@db/blog'", "[2026-11-25 12:00:00,123: INFO/MainProcess] Connected to amqp://app:«<w16>»@mq:5672//",
     "Task app.mail.send[<uuid>] received args: ('bob@example.org',) kwargs: {'smtp_password': '«<w14>»', 'retries': 3}", "kombu.exceptions.OperationalError: Error 111 connecting to redis://:«<w16>»@cache:6379/0. Connection refused.",
@@ -77,16 +78,35 @@ CLEAN: Final = (
     "토큰 갱신 성공 (user=42)", "비밀번호 재설정 메일을 보냈습니다: bob@example.org", "비밀번호는 영문, 숫자를 포함해야 합니다", "세션이 만료되었습니다. 다시 로그인해 주세요.", "인증번호가 일치하지 않습니다 (3회 남음)", "API 키 3개를 불러왔습니다", "키워드 분석 중: 여름 휴가지 추천 (12/40)",
     "암호화 방식: AES-256-GCM", "토큰 사용량: 1,024개", "카드 결제 승인: 주문 20261125-000123", "쿠키 레시피 발행 완료 (post_id=991)", "계정 잠김: 비밀번호 5회 오류",
 )
+# Written after the rules had been mended for the first, and before the rates of these were known.
+LATER_SECRETS: Final = (
+    "gunicorn --env DB_PASS=«<w12>» app:app", "[supervisord] environment=APP_SECRET=\"«<w24>»\",APP_ENV=\"prod\"", "SENTRY_DSN=https://«<x32>»@o1.ingest.sentry.io/42", "flower --basic-auth=admin:«<w12>»",
+    "celery -b amqp://app:«<w12>»@mq// worker", "pg_dump postgresql://app:«<w12>»@db/blog > blog.sql", "ERROR 1045 (28000): login with password=«<w10>» refused", "ansible_ssh_pass: «<w12>»", "ansible_become_password=«<w12>»",
+    'terraform: password = "«<w16>»" -> (sensitive value)', '"Authorization": ["Bearer «<w40>»"]', "> Authorization: Bearer «<w40>»", "< set-cookie: session=«<w40>»; HttpOnly", "proxy_set_header Authorization \"Basic «<w20>Og==»\";",
+    "oauth callback: code=«<u40>» state=«<u22>»", "POST /api/login {'email': 'a@b.org', 'password': '«<w10>»'} -> 401", "User.objects.create_user('bob', password='«<w10>»')", "bcrypt.checkpw(b'«<w10>»', hashed)", "SMTPAuthenticationError: AUTH PLAIN «<w24>=»",
+    "wp-config: define('DB_PASSWORD', \"«<w12>»\")", "api.key=«<w32>»", "X-API-KEY «<w32>»", "jwtSecret: «<w32>»", '{"token":{"access":"«<w40>»","refresh":"«<w40>»"}}', "refresh token «<w40>» reused", "session id «<w32>» not found",
+    "WEBHOOK_URL=https://hooks.slack.com/services/«T<Z8>/B<Z8>/<w24>»", "GET /invoices/5.pdf?X-Amz-Credential=AKIA&X-Amz-Signature=«<x64>»", "비밀번호가 «<w10>» 로 변경되었습니다", "관리자 패스워드: «<w10>»", "인증키=«<w32>»&pageNo=1", "계정: bob 비번: «<w8>»",
+    "로그인 토큰=«<w40>» 만료 예정", "OTP 번호는 «<d6>» 입니다", '{"message": "로그인 실패", "request": {"pw": "«<w10>»"}}', "MinIO root credentials: admin:«<w16>»", "GOOGLE_APPLICATION_CREDENTIALS_JSON={\"private_key\": \"«-----BEGIN PRIVATE KEY-----<w64>»", "password is «hunter2»!",
+)
+LATER_CLEAN: Final = (
+    "INFO:     Waiting for application startup.", "INFO:     Shutting down", '127.0.0.1:50000 - "OPTIONS /api/auth/login HTTP/1.1" 200', "uvicorn.error: Exception in ASGI application", "[notice] 1#1: using the \"epoll\" event method", '2026/11/25 12:00:00 [warn] 31#31: *5 an upstream response is buffered to a temporary file /var/cache/nginx/proxy_temp/1/00/0000000001, request: "GET /api/keys/export HTTP/2.0"',
+    "INFO sqlalchemy.engine.Engine COMMIT", "INFO sqlalchemy.engine.Engine UPDATE users SET password_hash=%(password_hash)s WHERE users.id = %(users_id)s", "sqlalchemy.exc.TimeoutError: QueuePool limit reached", "StaleDataError: UPDATE statement on table 'tokens' expected to update 1 row(s); 0 were matched.",
+    "celery.beat: Scheduler: Sending due task purge-expired-tokens (app.tasks.purge_tokens)", "Task app.tasks.send_password_reset[<uuid>] retry: Retry in 60s", "kombu.exceptions.OperationalError: [Errno 111] Connection refused", "WARNING: Running pip as the 'root' user", "DeprecationWarning: 'passlib' is deprecated",
+    "ValueError: Unknown password hash algorithm", "KeyError: 'SECRET_KEY'", "    token: str = Depends(oauth2_scheme)", "    return await call_next(request)", "oauth2_scheme = OAuth2PasswordBearer(tokenUrl=\"token\")", "  at TokenService.refresh(TokenService.kt:88)", "github.com/org/app/auth.(*Token).Verify(0xc000123456, {0x1, 0x2})", "goroutine 42 [running]:", "thread 'main' panicked at src/token.rs:42:5",
+    "auth: {type: oauth2, flow: authorization_code}", "sessions: {driver: redis, lifetime: 120}", "token_lifetime: 15m", "cookie: {name: sid, path: /, secure: true}", "SESSION_DRIVER=redis", "passwords: {users: {expire: 60, throttle: 60}}", "keycloak: realm=blog client=api", "JWT_ALGORITHM=RS256", "REFRESH_TOKEN_EXPIRE_DAYS=30", "api_key_header_name: X-API-Key",
+    "password confirmation does not match", "Password reset for user 42 expired", "secret rotation finished in 3.2s", "token bucket refilled: 100", "PIN entry failed 3 times", "cookie banner accepted", "access token issued for client blog (scope=read write)", "cache hit for key posts:42:ko", "Auth service responded in 120 ms",
+    "비밀번호 정책: 최소 8자, 특수문자 포함", "비밀번호는 90일마다 변경하세요", "토큰 만료 시간: 30분", "세션 12개 정리", "쿠키 설정을 저장했습니다", "카드 번호 형식이 올바르지 않습니다", "인증번호 6자리를 입력하세요", "암호 강도: 보통", "키 회전 완료: 3건", "OTP 인증 실패 (2회)", "API 키: 없음",
+)
 # fmt: on
 
 
 def held_out_secrets() -> Iterator[Sample]:
     """Samples with secrets."""
-    for description in SECRETS:
+    for description in (*SECRETS, *LATER_SECRETS):
         yield generate(description)
 
 
 def held_out_clean() -> Iterator[Sample]:
     """Samples without a secret."""
-    for description in CLEAN:
+    for description in (*CLEAN, *LATER_CLEAN):
         yield generate(description)
