@@ -55,7 +55,15 @@ COLLECTOR: Final = (
     ),
     _metric("otelcol_kafka_receiver_offset_lag_ratio", "gauge", "topic", "partition"),
     _metric("otelcol_kafka_receiver_current_offset_ratio", "gauge", "topic", "partition"),
-    _metric("otelcol_kafka_receiver_records_total", "counter", "topic", "partition", "node_id", "outcome"),
+    _metric(
+        "otelcol_kafka_receiver_records_total",
+        "counter",
+        "topic",
+        "partition",
+        "node_id",
+        "outcome",
+        "compression_codec",
+    ),
     _metric(
         "otelcol_kafka_exporter_records_total", "counter", "topic", "partition", "node_id", "outcome", "server_address"
     ),
