@@ -169,6 +169,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def waited_seconds(pid: int) -> float:
+    """Seconds that the threads of the process were ready to run and had no processor: others took it."""
+    found = [path.read_text().split()[1] for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(map(int, found)) / 1e9
+
+
 def memory(pid: int, name: str) -> float:
     found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found
@@ -198,14 +204,15 @@ def measure(child: Process) -> None:
     quiet = [visible_after(reader, receiver) for _ in range(5)]
     reader.times.clear()
     thread = threading.Thread(target=load.run)
-    cpu, began = cpu_seconds(child.pid), time.monotonic()
+    cpu, waited, began = cpu_seconds(child.pid), waited_seconds(child.pid), time.monotonic()
     thread.start()
     during: list[float] = []
     watcher = threading.Thread(target=lambda: during.extend(_watch(thread, page, token, receiver)))
     watcher.start()
     reader.run(thread)
     watcher.join()
-    share = (cpu_seconds(child.pid) - cpu) / (time.monotonic() - began)
+    cpu, waited = cpu_seconds(child.pid) - cpu, waited_seconds(child.pid) - waited
+    elapsed = time.monotonic() - began
     ended = time.monotonic()
     expected = RATE * SECONDS + (len(quiet) + len(during)) * BATCH
     store = eventually(lambda: reader.get("/api/status")["store"], lambda found: _received(found) >= expected)
@@ -220,7 +227,8 @@ def measure(child: Process) -> None:
             ["spans sent / received / dropped", f"{sent} / {received} / {store['dropped']}"],
             ["requests refused, sender late", f"{load.refused}, {load.late:.2f} s"],
             ["all stored after the last request", f"{behind:.1f} s"],
-            ["CPU of the process", f"{share:.0%} of a core"],
+            ["CPU of the process", f"{cpu / elapsed:.0%} of a core"],
+            ["ready without a processor, in all threads", f"{waited / elapsed:.0%} of the time"],
             ["memory: at start / now / peak", " / ".join(f"{found:.0f}" for found in used) + " MiB"],
             ["store", f"{store['spans']} spans, {store['bytes'] / 2**20:.0f} MiB"],
             [f"visible after, quiet (goal: {GOAL_SECONDS:g} s)", f"{statistics.median(quiet):.2f} s"],

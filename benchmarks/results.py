@@ -25,7 +25,7 @@ ROWS: Final = (
     ("a log record", "logs", "{least:.2f} to {greatest:.2f}"),
     ("process start, and its memory", "process", "{cpu:.2f}, and {memory:.2f}"),
     (
-        "process exit while the Collector is away",
+        "process exit while the Collector is unavailable",
         "process",
         "{exit seconds:.1f} s instead of {exit seconds of stock:.1f} s",
     ),

@@ -13,7 +13,7 @@ from types import BuiltinFunctionType
 from typing import Any, Final
 
 
-class _Clock:
+class _UnfrozenClock:
     """The real clocks of the process."""
 
     __slots__ = ("monotonic", "time", "time_ns")
@@ -32,4 +32,4 @@ def _real(name: str, substitute: str, clock_id: str) -> Any:
     return partial(getattr(time, substitute), getattr(time, clock_id))
 
 
-clock: Final = _Clock()
+clock: Final = _UnfrozenClock()

@@ -184,7 +184,7 @@ def make_provisional(on_successor: Callable[[Telemetry], None]) -> None:
 
 
 class SetAside(NamedTuple):
-    """A handle that was taken out of the process, and whom to tell its successor."""
+    """A handle that was taken out of the process, and the callback that receives its successor."""
 
     telemetry: Telemetry
     on_successor: Callable[[Telemetry], None] | None

@@ -11,13 +11,13 @@ from blogauto_otel.config import load
 from blogauto_otel.errors import ConfigurationError
 
 
-class Telemetry:
+class NoopTelemetry:
     """A handle without telemetry: every call succeeds and does nothing."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
-    def __enter__(self) -> Telemetry:  # noqa: PYI034 - Self is not in typing before Python 3.11
+    def __enter__(self) -> NoopTelemetry:  # noqa: PYI034 - Self is not in typing before Python 3.11
         return self
 
     def __exit__(
@@ -44,7 +44,7 @@ class Unavailable:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def __call__(self, *, strict: bool | None = None, **_: Any) -> Telemetry:
+    def __call__(self, *, strict: bool | None = None, **_: Any) -> NoopTelemetry:
         """Log the reason once; with `strict`, raise it.
 
         Raises:
@@ -54,4 +54,4 @@ class Unavailable:
         if load(os.environ).settings.strict if strict is None else strict:
             raise ConfigurationError(reason) from self._error
         log_once("no sdk", "%s; the application runs without telemetry", reason, error=self._error)
-        return Telemetry(reason)
+        return NoopTelemetry(reason)

@@ -1,18 +1,21 @@
 """OpenTelemetry API names whose place may change, imported in this one module; all others import them from here.
 
-The SDK's logs are imported in `sdk/unstable.py`, because importing them costs what the SDK costs.
+Each private name has a public substitute, which is used where OpenTelemetry has renamed it. The logs of the SDK are
+imported in `sdk/unstable.py`, because that costs what the SDK costs; its private members are in `sdk/private.py`.
 """
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import importlib.metadata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from operator import methodcaller
 from typing import Any, Final
 
 from opentelemetry import _logs as logs_api
+from opentelemetry import context as context_api
 from opentelemetry._logs import (
     Logger,
     LoggerProvider,
@@ -25,6 +28,8 @@ from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import get_current_span
 
 __all__ = [
+    "SUPPRESS_HTTP_KEY",
+    "SUPPRESS_KEY",
     "LogRecord",
     "Logger",
     "LoggerProvider",
@@ -67,13 +72,28 @@ def _span_getter() -> Callable[[Context], Any]:
 
 span_in: Final = _span_getter()
 
+# The keys of a context in which instrumentation is suppressed; the defaults are the names from which they are made.
+SUPPRESS_KEY: Final[str] = getattr(context_api, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
+SUPPRESS_HTTP_KEY: Final[str] = getattr(
+    context_api, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"
+)
 
-def entry_points(*, group: str, name: str | None = None) -> Iterable[EntryPoint]:
-    """The entry points of a group; OpenTelemetry caches them for the process."""
-    selection: dict[str, Any] = {"group": group} if name is None else {"group": group, "name": name}
-    try:
-        from opentelemetry.util._importlib_metadata import entry_points as cached
-    except ImportError:
-        cached = importlib.metadata.entry_points  # type: ignore[assignment]
-    found: Any = cached(**selection)
-    return tuple(found)
+
+def entry_points(*, group: str, name: str | None = None) -> tuple[EntryPoint, ...]:
+    """The entry points of a group of OpenTelemetry (`opentelemetry_...`), which are read once."""
+    return tuple(point for point in _registered() if point.group == group and name in (None, point.name))
+
+
+@functools.cache
+def _registered() -> tuple[EntryPoint, ...]:
+    """`importlib.metadata.entry_points` parses those of every installed package, for three times as long."""
+    found: dict[tuple[str, str, str], EntryPoint] = {}
+    for distribution in importlib.metadata.distributions():
+        if _GROUPS in (distribution.read_text("entry_points.txt") or ""):
+            for point in distribution.entry_points:
+                if point.group.startswith(_GROUPS):
+                    found.setdefault((point.group, point.name, point.value), point)  # the first on the path is imported
+    return tuple(found.values())
+
+
+_GROUPS: Final = "opentelemetry_"

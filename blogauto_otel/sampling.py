@@ -208,12 +208,12 @@ class RouteTable(Generic[T]):
 
     def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
         self._exact: dict[str, T] = {}
-        self._patterns: list[tuple[_Pattern, T]] = []
+        self._patterns: list[tuple[_RoutePattern, T]] = []
         for route, value in entries:
             if not re.search(r"[{*]", route) and not self._patterns:
                 self._exact.setdefault(route, value)  # a plain path before any pattern has precedence over them
             else:
-                self._patterns.append((_Pattern(route), value))
+                self._patterns.append((_RoutePattern(route), value))
         self._cache: BoundedMemo[str, T | None] = BoundedMemo(self.MAX_CACHED)
 
     def __len__(self) -> int:
@@ -231,7 +231,7 @@ class RouteTable(Generic[T]):
         return found if len(path) > self.MAX_CACHED_LENGTH else self._cache.remember(path, found)
 
 
-class _Pattern:
+class _RoutePattern:
     """A route template, compared segment by segment, so that no path causes backtracking."""
 
     def __init__(self, route: str) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from blogauto_otel.api.ai import PROVIDERS
 from examples.blog.outside import MODELS
 from examples.blog.simulators import article, tokens
-from examples.observed import PRICES
+from examples.blog_process import PRICES
 from examples.terminal import Terminal
 
 MILLION: Final = 1_000_000

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from examples import ai_usage, findings, traffic
-from examples.observed import Blog, start_blog
+from examples import ai_usage, analysis, traffic
+from examples.blog_process import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from testkit.processes import get
 from testkit.receiver import Receiver, Span
@@ -76,7 +76,7 @@ def requests(terminal: Terminal, receiver: Receiver) -> None:
     for endpoint, method in sorted(statuses):
         labels = {"endpoint": endpoint, "method": method}
         point = receiver.point("blogauto.api.request.duration", labels)
-        p95 = findings.quantile(0.95, point.bounds, point.buckets)
+        p95 = analysis.quantile(0.95, point.bounds, point.buckets)
         rows.append((endpoint, method, duration(p95), traffic.said(statuses[endpoint, method])))
     terminal.table(rows, right=(2,))
 
@@ -96,7 +96,7 @@ def trace(terminal: Terminal, receiver: Receiver, root: Span) -> None:
     """The tree of a request's spans, and the log lines that carry its trace id."""
     terminal.line(f"  trace {terminal.paint(root.trace_id, 'yellow')}")
     spans = [span for span in receiver.spans if span.trace_id == root.trace_id]
-    terminal.trace([findings.node(span, parent_id=span.parent_id) for span in spans])
+    terminal.trace([analysis.node(span, parent_id=span.parent_id) for span in spans])
     records = [record for record in receiver.logs if record.trace_id == root.trace_id]
     for record in sorted(records, key=lambda record: record.time):
         text = fitted(f"  {record.severity:<7} {record.scope}: {record.body}", 96).rstrip()

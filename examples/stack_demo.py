@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from examples import ai_usage, demo, findings, traffic
-from examples.observed import Blog, start_blog
+from examples import ai_usage, analysis, demo, traffic
+from examples.blog_process import Blog, start_blog
 from examples.terminal import Terminal, duration, fitted
 from stack import build
 from stack.processes import LogRecord, Span, Stack, ensure_programs
@@ -122,7 +122,7 @@ def one_trace_id(terminal: Terminal, found: Found) -> None:
     terminal.line(f"  Jaeger      {trace_id}  {len(found.spans)} spans")
     terminal.line(f"  log file    {trace_id}  {len(found.records)} records")
     terminal.line()
-    terminal.trace([findings.node(span, parent_id=span.parent_span_id) for span in found.spans])
+    terminal.trace([analysis.node(span, parent_id=span.parent_span_id) for span in found.spans])
     for record in found.records:
         terminal.line(fitted(f"  {record.severity_text:<7} {record.scope}: {record.body}", 110).rstrip())
 

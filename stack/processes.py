@@ -28,7 +28,7 @@ import yaml
 from typing_extensions import Self
 
 from stack import build
-from stack.answers import Event, Exemplar, LogRecord, Sample, Span, logs_of, read_exposition, spans_of, total
+from stack.responses import Event, Exemplar, LogRecord, Sample, Span, logs_of, read_exposition, spans_of, total
 from testkit.ports import LOOPBACK, free_port
 from testkit.processes import Process, StackError, eventually, get
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples import traffic
-from examples.observed import PRICES
+from examples.blog_process import PRICES
 from testkit.processes import Process, running
 
 SCRIPTS = Path(sys.executable).parent

@@ -20,7 +20,7 @@ from testkit.recording import Recording
 LOCAL = ("127.0.0.1", 50_000)
 PUBLIC = ("203.0.113.7", 50_000)
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,16 +90,16 @@ async def client_of(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client that calls the application in this process."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=client, **options)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as asking:
-        yield asking
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        yield http
 
 
 async def ask(
     app: Any, path: str, method: str = "GET", client: tuple[str, int] | None = LOCAL, **options: Any
 ) -> httpx.Response:
     """One request in this process."""
-    async with client_of(app, client) as asking:
-        return await asking.request(method, path, **options)
+    async with client_of(app, client) as http:
+        return await http.request(method, path, **options)
 
 
 @contextlib.contextmanager
@@ -128,13 +128,13 @@ def _serving(config: uvicorn.Config) -> Iterator[uvicorn.Server]:
         yield server
     finally:
         server.should_exit = True
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive(), "uvicorn does not end"
 
 
-def wait_until(condition: Any, patience: float = PATIENCE) -> None:
+def wait_until(condition: Any, timeout: float = TIMEOUT) -> None:
     """Wait until the condition is true, or fail."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "it did not become true"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Threads that receive no signals, and work in other threads that causes none."""
+"""Threads that receive no signals, work in other threads that causes none, and the lock that refuses its own thread."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from blogauto_otel import _threads
-from blogauto_otel._threads import signals_blocked, start_thread, without_signal
+from blogauto_otel._threads import ExclusiveLock, signals_blocked, start_thread, without_signal
 
 FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS}
 NOT_TO_BE_BLOCKED = {signal.SIGKILL, signal.SIGSTOP}
@@ -120,3 +121,44 @@ with without_signal("SIGPIPE"):
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert (run.returncode, run.stdout) == (0, "broken\n"), run.stderr
+
+
+def taken_elsewhere(lock: ExclusiveLock, **how: Any) -> bool:
+    """Whether another thread gets the lock; it gives it back."""
+    results: list[bool] = []
+
+    def take() -> None:
+        results.append(lock.acquire(**how))
+        if results[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def test_the_owning_thread_is_refused_without_waiting() -> None:
+    lock = ExclusiveLock()
+    assert lock.acquire()
+    assert not lock.acquire()
+    assert not lock.acquire(timeout=3600.0)
+    assert not lock.acquire(blocking=False)
+
+
+def test_one_release_frees_it_however_often_it_was_refused() -> None:
+    lock = ExclusiveLock()
+    assert lock.acquire()
+    assert not lock.acquire()
+    lock.release()
+    assert taken_elsewhere(lock)
+    assert lock.acquire()
+
+
+def test_another_thread_waits_for_it() -> None:
+    lock = ExclusiveLock()
+    assert lock.acquire()
+    assert not taken_elsewhere(lock, timeout=0.01)
+    assert not taken_elsewhere(lock, blocking=False)
+    lock.release()
+    assert taken_elsewhere(lock, timeout=10.0)

@@ -15,8 +15,8 @@ from typing import Final
 
 from examples import traffic
 from monitoring.verification.replay import example
-from stack.answers import Span
 from stack.processes import LOOPBACK, Stack, eventually, free_port, get
+from stack.responses import Span
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PICTURE: Final = ROOT / "docs" / "images" / "trace.svg"

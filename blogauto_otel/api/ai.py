@@ -26,7 +26,7 @@ from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.api import conventions
 from blogauto_otel.api.ai_usage import AiResponse, read_response
-from blogauto_otel.api.instruments import AtMost, counter
+from blogauto_otel.api.declarations import AtMost, counter
 from blogauto_otel.api.operation import current_operation
 from blogauto_otel.api.text import description, type_name
 

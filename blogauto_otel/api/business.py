@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from blogauto_otel.api.instruments import AtMost, counter
+from blogauto_otel.api.declarations import AtMost, counter
 
 
 @counter("keywords.analyzed", unit="{keyword}", domain="business")

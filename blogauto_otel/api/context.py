@@ -90,7 +90,7 @@ class _Opening:
 
 _opening: Final = _process.register(_Opening())
 _EMPTY: Final = Scope({})
-# The one variable of ours. Beside it stands OpenTelemetry's own, for everybody else.
+# The only context variable of this package; OpenTelemetry's own context is separate.
 SCOPE: Final[ContextVar[Scope]] = ContextVar("blogauto_otel_scope", default=_EMPTY)
 RequestToken: TypeAlias = Token[Scope]
 

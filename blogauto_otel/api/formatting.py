@@ -23,7 +23,7 @@ from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.api.records import read
 from blogauto_otel.api.text import MAX_TEXT, bounded, safe_text
 
-# Controls, line separators, direction marks and lone surrogates: what breaks lines, terminals, eyes or the encoder.
+# Controls, line separators, direction marks and lone surrogates: what misleads terminals or readers.
 _UNSAFE: Final = lazy_pattern("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _UNSAFE_BUT_LINES: Final = lazy_pattern(_UNSAFE.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 _NOT_ASCII: Final = lazy_pattern("[^\x00-\x7e]")
@@ -148,7 +148,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _shortened(key: str, value: Any) -> Any:
-    """Long text loses its end after what is secret in it has gone: half a secret looks like none."""
+    """Text is redacted before it is cut: half a secret matches no pattern."""
     if type(value) is not str or len(value) <= _MAX_VALUE or key in _STACKTRACES:
         return value
     return value[:_MAX_VALUE]

@@ -1,14 +1,7 @@
-"""Typed instruments: a function's signature declares the attributes, its docstring describes, and mypy checks calls.
+"""Typed instruments: what application code measures with, checked when it is measured.
 
-    @counter("orders.placed", unit="{order}")
-    def orders_placed(*, channel: Literal["web", "app"], country: Annotated[str, AtMost(50)]) -> None:
-        \"\"\"Orders accepted by the shop.\"\"\"
-
-    orders_placed.add(channel="web", country="KR")      # one
-    orders_placed.add(3, channel="app", country="DE")   # three
-
-What mypy did not check is checked when it is measured: a wrong name, value or amount never raises. It is counted and
-logged once, and the measurement is recorded under `_OTHER` where that is possible, so that totals stay right.
+What mypy did not check is checked here: a wrong name, value or amount never raises. It is counted and logged once, and
+the measurement is recorded under `_OTHER` where that is possible, so that totals stay right.
 """
 
 from __future__ import annotations
@@ -19,15 +12,12 @@ import inspect
 import itertools
 import math
 import sys
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 
 from opentelemetry.context import get_current
 from opentelemetry.metrics import Meter, MeterProvider
 
-from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import guard, is_foreign, log_once, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._process import register
@@ -45,13 +35,6 @@ MAX_ZEROES: Final = 100
 MAX_LABEL_LENGTH: Final = 200
 MAX_KNOWN: Final = 4000  # attribute sets whose labels are remembered
 _INT64: Final = 2**63
-
-
-@dataclass(frozen=True)
-class AtMost:
-    """How many different values an open attribute may take: `country: Annotated[str, AtMost(50)]`."""
-
-    values: int
 
 
 class Instrument(Generic[P]):
@@ -107,7 +90,7 @@ class Instrument(Generic[P]):
             self._misused(f"lacks its attribute {name!r}")
             return OTHER_VALUE
         try:
-            label = _text(value)
+            label = label_text(value)
         except BaseException as error:
             if not is_foreign(error):
                 raise
@@ -218,91 +201,7 @@ class Histogram(Instrument[P]):
         self._measure(value, args, attributes)
 
 
-# --- declaring -------------------------------------------------------------------------------------------------------
-
-
-def counter(name: str, *, unit: str, domain: str = "application") -> Callable[[Callable[P, None]], Counter[P]]:
-    """Declare a counter: a function whose keyword parameters are its attributes and whose docstring describes it.
-
-    Args:
-        name: dotted, without the namespace: `orders.placed` becomes `blogauto.orders.placed`, in Prometheus
-            `blogauto_orders_placed_total`.
-        unit: what is counted, in braces (`{order}`), or `s`, `By`.
-        domain: which part of the application it belongs to; for readers of `spec.domain`.
-
-    An attribute is `Literal["a", "b"]`, an `Enum`, `bool` (all closed: they begin at 0), `str` (at most 100 different
-    values) or `Annotated[str, AtMost(n)]`. Measurements before `configure()` are not recorded.
-    """
-
-    def declare(declaration: Callable[P, None]) -> Counter[P]:
-        return _declared(Counter(_spec(declaration, name, Kind.COUNTER, unit, domain)))
-
-    return declare
-
-
-def up_down_counter(
-    name: str, *, unit: str, domain: str = "application"
-) -> Callable[[Callable[P, None]], UpDownCounter[P]]:
-    """Declare an up-down counter, in the way of `counter`."""
-
-    def declare(declaration: Callable[P, None]) -> UpDownCounter[P]:
-        return _declared(UpDownCounter(_spec(declaration, name, Kind.UP_DOWN_COUNTER, unit, domain)))
-
-    return declare
-
-
-def gauge(name: str, *, unit: str, domain: str = "application") -> Callable[[Callable[P, None]], Gauge[P]]:
-    """Declare a gauge, in the way of `counter`."""
-
-    def declare(declaration: Callable[P, None]) -> Gauge[P]:
-        return _declared(Gauge(_spec(declaration, name, Kind.GAUGE, unit, domain)))
-
-    return declare
-
-
-def histogram(
-    name: str, *, unit: str, boundaries: tuple[float, ...], domain: str = "application"
-) -> Callable[[Callable[P, None]], Histogram[P]]:
-    """Declare a histogram, in the way of `counter`; `boundaries` are its bucket edges, ascending, in `unit`."""
-    edges = tuple(float(edge) for edge in boundaries)
-
-    def declare(declaration: Callable[P, None]) -> Histogram[P]:
-        return _declared(Histogram(_spec(declaration, name, Kind.HISTOGRAM, unit, domain, edges)))
-
-    return declare
-
-
-def _spec(
-    declaration: Callable[..., None], name: str, kind: Kind, unit: str, domain: str, edges: tuple[float, ...] = ()
-) -> MetricSpec:
-    description = inspect.getdoc(declaration) or ""
-    attributes = MappingProxyType(dict(_attributes_of(declaration)))
-    return MetricSpec(name, kind, unit, description.partition("\n\n")[0], domain, attributes, edges)
-
-
-def _attributes_of(declaration: Callable[..., None]) -> Iterator[tuple[str, AttributeSpec]]:
-    hints: dict[str, Any] = {}
-    with guard(f"reading the declaration of {declaration.__name__}"):
-        hints = typing.get_type_hints(declaration, include_extras=True)
-    for name in inspect.signature(declaration).parameters:
-        yield name, _attribute(hints.get(name, str))
-
-
-def _attribute(hint: Any) -> AttributeSpec:
-    if typing.get_origin(hint) is Literal:
-        return AttributeSpec(tuple(map(_text, typing.get_args(hint))))
-    if typing.get_origin(hint) is Annotated:
-        limits = [extra.values for extra in hint.__metadata__ if isinstance(extra, AtMost)]
-        inner = _attribute(hint.__origin__)
-        return AttributeSpec(max_values=limits[0]) if limits and not inner.closed else inner
-    if hint is bool:
-        return AttributeSpec(("true", "false"))
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return AttributeSpec(tuple(_text(member) for member in hint))
-    return AttributeSpec()
-
-
-def _text(value: object) -> str:
+def label_text(value: object) -> str:
     """A label's text: always a string, because `200` and `"200"` would be two series with one name."""
     if isinstance(value, enum.Enum):
         value = value.value
@@ -372,7 +271,7 @@ class _State:
 _state: Final = register(_State())
 
 
-def _declared(instrument: _AnyInstrument) -> _AnyInstrument:
+def add_declaration(instrument: _AnyInstrument) -> _AnyInstrument:
     """Keep the declaration for a later provider, and create the instrument if there is one.
 
     In this order no lock is needed: the second of the two, `attach` or the declaration, sees the first.

@@ -21,7 +21,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel._otel import span_in
 from blogauto_otel._process import register
-from blogauto_otel.api.instruments import AtMost, counter, histogram
+from blogauto_otel.api.declarations import AtMost, counter, histogram
 from blogauto_otel.api.statements import StatementCounts, report
 from blogauto_otel.api.text import class_name, description, safe_text, type_name
 
@@ -53,9 +53,9 @@ def current_operation() -> str | None:
     return None if run is None else run.name
 
 
-def current_run(context: Context) -> _Run | None:
+def current_run(context: Context) -> _OperationRun | None:
     """The innermost operation under way in a context."""
-    return cast("_Run | None", context.get(_CURRENT))
+    return cast("_OperationRun | None", context.get(_CURRENT))
 
 
 @overload
@@ -103,11 +103,11 @@ class Operation:
     def __init__(self, name: str, /, **attributes: AttributeValue) -> None:
         self._name = name
         self._attributes = attributes
-        self._runs: list[_Run] = []
+        self._runs: list[_OperationRun] = []
 
     def __enter__(self) -> Span:
         # The span of a second run tells the two apart at their ends.
-        run = _Run(self._name, self._attributes, needs_span=bool(self._runs))
+        run = _OperationRun(self._name, self._attributes, needs_span=bool(self._runs))
         self._runs.append(run)
         return run.span
 
@@ -116,7 +116,7 @@ class Operation:
     ) -> None:
         self._pop().finish(error)
 
-    def _pop(self) -> _Run:
+    def _pop(self) -> _OperationRun:
         """The run that ends: of several under way at once, in other tasks or threads, the one whose span is current."""
         runs = self._runs
         if len(runs) > 1:
@@ -141,7 +141,7 @@ class Operation:
         return cast("F", functools.wraps(function)(wrap(function, self._name, self._attributes)))
 
 
-class _Run:
+class _OperationRun:
     """One execution of an operation, from its span's start to its end."""
 
     __slots__ = ("_has_span", "_started", "_token", "name", "span", "statements")
@@ -154,7 +154,7 @@ class _Run:
         self.statements: StatementCounts | None = None  # those outside of a request
         current = span_in(get_current())
         provider = trace.get_tracer_provider()
-        # Below a span of ours that is not sampled none is, and this one stands for the operation.
+        # Below an unsampled span of ours no span is sampled: the operation starts none, and uses that one.
         self._has_span = (
             needs_span
             or getattr(current, "is_sampled", None) is not False
@@ -196,7 +196,7 @@ class _Run:
                 self.span.set_attributes(report(self.statements, self.name))
         if self._token is not None:
             _detach(self._token)
-        if self._has_span or error is not None:  # of the span that stands for it, the exception remembers the end
+        if self._has_span or error is not None:  # an exception ends a span that is not its own, too
             with guard("ending an operation"):
                 self.span.end()
 
@@ -221,7 +221,7 @@ def _detach(token: Any) -> None:
 
 def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        run = _Run(name, attributes)
+        run = _OperationRun(name, attributes)
         try:
             result = await function(*args, **kwargs)
         except BaseException as error:
@@ -235,7 +235,7 @@ def _around_coroutine(function: Any, name: str, attributes: dict[str, AttributeV
 
 def _around_function(function: Any, name: str, attributes: dict[str, AttributeValue]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        run = _Run(name, attributes)
+        run = _OperationRun(name, attributes)
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
@@ -253,7 +253,7 @@ class _DetachedRun:
     __slots__ = ("_run",)
 
     def __init__(self, name: str, attributes: dict[str, AttributeValue]) -> None:
-        self._run = _Run(name, attributes, is_current=False)
+        self._run = _OperationRun(name, attributes, is_current=False)
 
     def __enter__(self) -> None:
         return None

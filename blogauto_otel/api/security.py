@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from blogauto_otel.api.instruments import AtMost, counter, gauge
+from blogauto_otel.api.declarations import AtMost, counter, gauge
 
 
 @counter("rate_limit.rejected", unit="{request}", domain="security")

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Annotated, Any, Final, NamedTuple
 
 from blogauto_otel._guard import guard, log_once
-from blogauto_otel.api.instruments import AtMost, counter
+from blogauto_otel.api.declarations import AtMost, counter
 
 REPEATED: Final = "blogauto.db.repeated"
 REPEATED_STATEMENT: Final = "blogauto.db.repeated.statement"
@@ -110,7 +110,7 @@ def report(found: StatementCounts, route: str) -> Mapping[str, Any]:
             repeated_queries.add(count, route=route)
             log_once(
                 f"repeated {route}", "%s executed one SQL statement %d times: %s%s. %s",
-                route, count, found.repeated, f" (at {found.source})" if found.source else "", _way_out(found.source),
+                route, count, found.repeated, f" (at {found.source})" if found.source else "", _advice(found.source),
             )  # fmt: skip
         if found.slow:
             log_once(f"slow statement {route}", "%s executed a slow SQL statement: %s", route, found.slowest)
@@ -118,7 +118,7 @@ def report(found: StatementCounts, route: str) -> Mapping[str, Any]:
     return {}
 
 
-def _way_out(source: Source | None) -> str:
+def _advice(source: Source | None) -> str:
     if source is not None and source.is_lazy_load:
         return "It loads related rows one by one: add selectinload() or joinedload() to the query"
     return "Read all rows with one statement, or load related rows with selectinload() or joinedload()"

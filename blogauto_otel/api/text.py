@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from blogauto_otel._guard import is_foreign
 
-# Twice what leaves by default: half a secret, cut off before it was looked at, looks like none.
+# Twice what leaves by default: a secret that is cut before it is redacted is not recognised.
 MAX_TEXT: Final = 8_192
 MAX_STACKTRACE: Final = 16_384
 MAX_FRAMES: Final = 50
@@ -32,7 +32,7 @@ def safe_text(value: object, limit: int = MAX_TEXT) -> str:
 
 
 def plain(value: object) -> Any:
-    """What OTLP and JSON can say: text, numbers, truth values, lists and dicts of them; all else becomes its text.
+    """What OTLP and JSON represent: text, numbers, truth values, lists and dicts of them; all else becomes its text.
 
     Of a structure, at most 1000 items and four levels are kept.
     """
@@ -57,7 +57,7 @@ def _plain(value: object, depth: int, left: list[int]) -> Any:
         if isinstance(value, Mapping):
             return {safe_text(key): _plain(item, depth - 1, left) for key, item in _first(value.items(), left)}
         return [_plain(item, depth - 1, left) for item in _first(value, left)]
-    except BaseException as error:  # a lazy sequence whose database is gone
+    except BaseException as error:  # a lazy sequence whose database is not available
         if not is_foreign(error):
             raise
         return f"<{class_name(kind)} unreadable: {class_name(type(error))}>"
@@ -116,7 +116,7 @@ def _frames(trace: TracebackType | None) -> str:
     """The frames alone."""
     try:
         return "Traceback (most recent call last):\n" + "".join(traceback.format_tb(trace, limit=-MAX_FRAMES))
-    except BaseException as broken:  # a loader of the application that has no source to give
+    except BaseException as broken:  # a loader of the application without source text
         if not is_foreign(broken):
             raise
         return ""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         status: int = chosen.run(chosen)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status

@@ -201,7 +201,7 @@ def _wait_for_signal() -> int:
 
 
 def _report_silence(inspector: Inspector) -> None:
-    """Say once that nothing arrives, and what to do."""
+    """Report once that nothing arrives, and what to do."""
     time.sleep(SILENCE_SECONDS)
     if inspector.ingest.last_arrival is None and not inspector.is_stopping:
         print(

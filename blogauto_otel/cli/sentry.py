@@ -20,7 +20,7 @@ def add_to(commands: Commands) -> None:
 def print_sentry_variables(chosen: argparse.Namespace) -> int:
     """Print the variables of the Collector's overlay, so that no shell has to parse a DSN."""
     from blogauto_otel.integrations.sentry.dsn import otlp_destination
-    from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+    from blogauto_otel.integrations.sentry.traces import SentryTraceRatio
 
     loaded = read_settings(chosen)
     if loaded.settings.sentry_dsn is None:
@@ -29,5 +29,5 @@ def print_sentry_variables(chosen: argparse.Namespace) -> int:
     destination = otlp_destination(loaded.settings.sentry_dsn)
     print(f"SENTRY_OTLP_ENDPOINT={destination.endpoint}")
     print(f"SENTRY_PUBLIC_KEY={destination.public_key}")
-    print(f"SENTRY_TRACES_BELOW={TraceIdRatio(loaded.settings.sentry_traces_rate).below_in_hex}")
+    print(f"SENTRY_TRACES_BELOW={SentryTraceRatio(loaded.settings.sentry_traces_rate).below_in_hex}")
     return 0

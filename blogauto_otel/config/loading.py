@@ -209,7 +209,7 @@ def _is_grpc(values: Mapping[str, Any], signal: str) -> bool:
 
 
 def _test_runner(source: Environment) -> str | None:
-    """The test runner of this process or of its parent; unittest leaves no mark in the environment."""
+    """The test runner of this process or of its parent; unittest sets no variable."""
     if "PYTEST_VERSION" in source:
         return "pytest"
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
@@ -221,7 +221,7 @@ def _quieten(values: dict[str, Any], runner: str | None) -> tuple[str, ...]:
     if runner is None or values.get("under_test", "quiet") != "quiet":
         return ()
     values.setdefault("console", "off")
-    values.setdefault("gc_freeze", False)  # a frozen cycle of one test would live through all the others
+    values.setdefault("gc_freeze", False)  # a reference cycle of one test would be frozen during all others
     silent = [
         signal
         for signal in _SIGNALS

@@ -30,10 +30,10 @@ class MetricExporter(SignalExporter):
         if not self.latest_only:
             return super().seconds_until_overdue(now)
         oldest = self.queue.oldest
-        return float("inf") if oldest is None else self.receiver.policy.spool_at(self.receiver.state, oldest) - now
+        return float("inf") if oldest is None else self.client.policy.spool_at(self.client.state, oldest) - now
 
     def _batch_due_in(self, now: float) -> float:
-        to_send = self.receiver.state.retry_at - now if len(self.queue) else float("inf")
+        to_send = self.client.state.retry_at - now if len(self.queue) else float("inf")
         return min(to_send, self._collect_at - now) if self._sources else to_send
 
     def needs_flush(self) -> bool:
@@ -59,7 +59,7 @@ class MetricExporter(SignalExporter):
 def _collect_from(source: MetricSource) -> Sequence[tuple[bytes, bytes]]:
     try:
         return source()
-    except SystemExit as error:  # callbacks are foreign code, and it did not mean our thread
+    except SystemExit as error:  # callbacks are the application's code; what they raise must not end this thread
         log_once("metrics exit", "a metric callback raised %r; its metrics are missing", error)
     except BaseException as error:
         if not swallow("collecting metrics", error):

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from blogauto_otel import semconv
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once, swallow
 from blogauto_otel.config import Settings
+from blogauto_otel.export.build import build_exporter, build_spooler
 from blogauto_otel.export.endpoints import ExportConfig, export_configs
-from blogauto_otel.export.metric_exporter import MetricExporter, MetricSource
-from blogauto_otel.export.outage_log import DropLog, OutageLog
-from blogauto_otel.export.queue import Queue
-from blogauto_otel.export.receiver import Receiver
+from blogauto_otel.export.metric_exporter import MetricSource
+from blogauto_otel.export.outage_log import OutageLog
 from blogauto_otel.export.retry import Timing
-from blogauto_otel.export.signal_exporter import BatchConfig, EncodedResource, SignalExporter
+from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.stats import ExportStats, SignalStats
 from blogauto_otel.export.worker import Worker, run_each, suppress_instrumentation
 from blogauto_otel.otlp import drop_reasons
-from blogauto_otel.otlp.encoder import encode_resource
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.redaction import Redactor, build_redactor
-from blogauto_otel.spool import location
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -36,8 +31,6 @@ THREAD_NAME: Final = "blogauto-otel-delivery"
 _MAX_SLEEP: Final = 60.0  # seconds
 _MIN_SLEEP: Final = 0.02  # an exporter that a flush uses looks due
 _REQUEUE_SECONDS: Final = 0.25  # after the deadline of a flush, to return what was in flight
-_WATERMARK: Final = 0.5  # of the bounds of a queue; above it items go to disk, if there is a spool
-_REQUEST_FRAME: Final = 64  # bytes, at most, of tags and lengths around the resource and one item
 
 
 class Delivery:
@@ -64,50 +57,26 @@ class Delivery:
         """Build everything that a process must not share with its parent."""
         self._stopping = self._closed
         self._sender = Worker(THREAD_NAME, self._run_once, "delivering telemetry")
+        self._is_sending = False  # or collecting metrics: either may take long
         outages = OutageLog()
         self._exporters: dict[Signal, SignalExporter] = {
-            config.signal: self._build_exporter(config, resource, outages) for config in self._configs
+            config.signal: build_exporter(
+                config, self._settings, resource, self._redactor, self._timing, outages, self._sources
+            )
+            for config in self._configs
         }
         self._queues = {signal: exporter.queue for signal, exporter in self._exporters.items()}
-        self._spooler = self._build_spooler()
+        self._spooler = build_spooler(
+            self._settings,
+            self._exporters,
+            wake_sender=self._sender.wake,
+            is_sending=lambda: self._is_sending,
+            timing=self._timing.spool,
+        )
         if self._closed:
+            for queue in self._queues.values():
+                queue.close()
             self._stop()
-
-    def _build_exporter(self, config: ExportConfig, resource: Resource, outages: OutageLog) -> SignalExporter:
-        settings, signal = self._settings, config.signal
-        sent = encode_resource(resource, self._redactor)
-        # Metrics are not marked as redelivered: a resource attribute would create new series.
-        stored = sent if signal is Signal.METRICS else encode_resource(_redelivered(resource), self._redactor)
-        queue = Queue(
-            max_items=config.queue_items,
-            max_bytes=settings.queue_bytes,
-            max_item=min(settings.max_request_bytes - len(sent) - _REQUEST_FRAME, settings.queue_bytes),
-            wake_items=config.batch_items,
-            wake_bytes=settings.max_request_bytes,
-            watermark=_WATERMARK if location.is_wanted(settings) else 1.0,
-        )
-        if self._closed:
-            queue.close()
-        parts = (
-            signal,
-            Receiver(signal, config.endpoint, config.transport(), self._timing.retry, outages),
-            queue,
-            BatchConfig(config.delay, config.batch_items, settings.max_request_bytes, config.destination.timeout),
-            EncodedResource(sent, stored),
-            DropLog(signal, self._timing.drops_over),
-        )
-        if signal is not Signal.METRICS:
-            return SignalExporter(*parts)
-        is_cumulative = settings.metrics_temporality == "cumulative"
-        return MetricExporter(*parts, sources=self._sources, latest_only=is_cumulative)
-
-    def _build_spooler(self) -> Spooler | None:
-        if not location.is_wanted(self._settings):
-            _log_missing_system_support(self._settings)
-            return None
-        from blogauto_otel.export.spooler import build_spooler
-
-        return build_spooler(self._settings, self._exporters, wake_sender=self._sender.wake, timing=self._timing.spool)
 
     # -- called by the application's threads
 
@@ -149,14 +118,12 @@ class Delivery:
         self._sources.append(collect)
 
     def start(self) -> None:
-        """Start the threads, unless they run. The first item starts them too; a process with metrics only has none."""
+        """Start the worker, unless it runs. The first item starts it too; a process with metrics only has none."""
         self._sender.start()
-        if self._spooler is not None:
-            self._spooler.worker.start()
 
     def _wake_up(self) -> None:
         self._sender.wake()
-        if self._spooler is not None:
+        if self._spooler is not None and self._spooler.worker.running:
             self._spooler.worker.wake()
 
     def _stop(self) -> None:
@@ -172,6 +139,8 @@ class Delivery:
         is_dropping = self._log_drops()
         now = clock.monotonic()
         soonest = min(exporter.due_in(now) for exporter in self._exporters.values())
+        if self._spooler is not None and not self._spooler.worker.running:
+            soonest = min(soonest, self._start_spooler_when_due(self._spooler, now))
         watch = is_dropping or any(len(queue) for queue in self._queues.values())
         return max(_MIN_SLEEP, min(soonest, self._timing.watch if watch else _MAX_SLEEP))
 
@@ -179,12 +148,29 @@ class Delivery:
         """Log when dropping begins, and when it is over; True while items of any signal are being dropped."""
         return sum(exporter.log_drops() for exporter in self._exporters.values()) > 0  # each, not up to the first
 
+    def _start_spooler_when_due(self, spooler: Spooler, now: float) -> float:
+        due_in = spooler.due_in(now)
+        if due_in > 0:
+            return due_in
+        spooler.worker.start()
+        return _MAX_SLEEP
+
     def _send_due(self) -> None:
         busy = True
         while busy and not self._stopping:
             # One request of each signal in turn: many items of one do not delay the others.
             due = [exporter for exporter in self._exporters.values() if exporter.due_in(clock.monotonic()) <= 0]
-            busy = sum(exporter.send_due() for exporter in due) > 0
+            busy = bool(due) and self._send(due)
+
+    def _send(self, due: Sequence[SignalExporter]) -> bool:
+        """Send what is due of these; a request and a metric callback may hang, and the spooler must run meanwhile."""
+        self._is_sending = True
+        try:
+            if self._spooler is not None:
+                self._spooler.worker.start()
+            return sum(exporter.send_due() for exporter in due) > 0
+        finally:
+            self._is_sending = False
 
     # -- flush and end
 
@@ -199,7 +185,7 @@ class Delivery:
         """
         deadline = clock.monotonic() + max(timeout, 0.0)
         failed = self._flush(deadline, last=False)
-        if failed and self._spooler is not None and not self._spooler.worker.running:
+        if failed and self._spooler is not None and not self._sender.running:
             self._store(self._spooler.store_all, deadline)  # without a thread there is no better time
         self._log_drops()  # the worker may not run again
         return not failed
@@ -308,7 +294,7 @@ class Delivery:
     def after_fork_in_child(self, resource: Resource) -> None:
         """Start empty: items, locks and connections of the parent stay with the parent."""
         for exporter in self._exporters.values():
-            exporter.receiver.transport.after_fork_in_child()
+            exporter.client.transport.after_fork_in_child()
         if self._spooler is not None:
             self._spooler.after_fork_in_child()
         self._build(resource)
@@ -340,23 +326,6 @@ def _log_lost(counts: Mapping[Signal, int], but: str = "") -> None:
 
 def _describe(counts: Mapping[Signal, int]) -> str:
     return ", ".join(f"{count} {signal.value}" for signal, count in counts.items() if count)
-
-
-def _redelivered(resource: Resource) -> Resource:
-    from opentelemetry.sdk.resources import Resource
-
-    return Resource({**resource.attributes, semconv.REDELIVERED: True}, resource.schema_url)
-
-
-def _log_missing_system_support(settings: Settings) -> None:
-    missing = location.missing_on_this_system()
-    if missing is not None and settings.spool_dir != "off":
-        log_once(
-            "no spool here",
-            "no spool on this system, which has no %s: what cannot be sent waits in memory alone",
-            missing,
-            level=logging.INFO if settings.spool_dir is None else logging.WARNING,
-        )
 
 
 def build_delivery(

@@ -65,7 +65,7 @@ class RetryPolicy:
         return replace(state, reachable=True, failures=0, retry_at=0.0)
 
     def backoff(self, state: ReceiverState, result: ExportResult, now: float) -> float:
-        """Seconds until the next request: the receiver's own wish, or exponential with jitter."""
+        """Seconds until the next request: what the receiver asked for, or exponential with jitter."""
         if result.retry_after is not None:
             return result.retry_after
         longest = self.max_backoff_answered if result.answered else self.max_backoff_unreachable
@@ -74,11 +74,11 @@ class RetryPolicy:
         backoff = min(longest, self.first_backoff * self.backoff_factor ** min(state.failures - 1, 30))
         return backoff * _random.uniform(0.5, 1.0)
 
-    def flush_timeout(self, state: ReceiverState, *, now: float, deadline: float, gave_up_at: float) -> float:
-        """Seconds that a flush waits for an answer, when the last flush without a receiver gave up at that time."""
+    def flush_timeout(self, state: ReceiverState, *, now: float, deadline: float, flush_failed_at: float) -> float:
+        """Seconds that a flush waits for an answer, when the last flush without a receiver failed at that time."""
         if state.reachable:
             return max(self.flush_connect_timeout, (deadline - now) / 2)
-        again = now - gave_up_at < self.flush_again_within
+        again = now - flush_failed_at < self.flush_again_within
         return self.flush_connect_timeout_again if again else self.flush_connect_timeout
 
     def spool_at(self, state: ReceiverState, due: float) -> float:
@@ -99,6 +99,7 @@ class SpoolTiming:
     jitter: float = 1.0  # at most; processes that recover together start to drain at different times
     retry_after_error: float = 30.0  # before a disk that failed is used again
     replay_bytes_per_second: int = 2_000_000  # a bound, so that stored requests do not flood the receiver
+    linger: float = 3.0  # without items in memory, after which the thread ends: starting one costs more than a wait
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Final
 from blogauto_otel._clock import clock
 from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import log_once
-from blogauto_otel._locks import ExclusiveLock
+from blogauto_otel._threads import ExclusiveLock
+from blogauto_otel.export.client import ExportClient, Replay
 from blogauto_otel.export.outage_log import DropLog
 from blogauto_otel.export.queue import Batch, Queue, group_by_scope
-from blogauto_otel.export.receiver import Receiver, Replay
 from blogauto_otel.export.stats import SignalStats
 from blogauto_otel.export.transport import TIMEOUT, ExportResult, ExportStatus
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
@@ -51,7 +51,7 @@ class SignalExporter:
     def __init__(
         self,
         signal: Signal,
-        receiver: Receiver,
+        client: ExportClient,
         queue: Queue,
         config: BatchConfig,
         resource: EncodedResource,
@@ -59,8 +59,8 @@ class SignalExporter:
     ) -> None:
         self.signal = signal
         self.queue = queue
-        self.receiver = receiver
-        self.replay = Replay(signal, receiver, queue)
+        self.client = client
+        self.replay = Replay(signal, client, queue)
         self._config = config
         self._resource = resource
         self._drop_log = drop_log
@@ -71,7 +71,7 @@ class SignalExporter:
 
     def due_in(self, now: float) -> float:
         """Seconds until something is to be sent; infinite when nothing waits."""
-        replay_in = max(0.0, self.receiver.state.retry_at - now) if self.replay else float("inf")
+        replay_in = max(0.0, self.client.state.retry_at - now) if self.replay else float("inf")
         return min(self._batch_due_in(now), replay_in)
 
     def _batch_due_in(self, now: float) -> float:
@@ -79,19 +79,19 @@ class SignalExporter:
         if oldest is None:
             return float("inf")
         full = len(self.queue) >= self._config.items or self.queue.bytes >= self._config.bytes
-        return max((now if full else oldest + self._config.delay), self.receiver.state.retry_at) - now
+        return max((now if full else oldest + self._config.delay), self.client.state.retry_at) - now
 
     def send_due(self) -> bool:
         """Send one batch and one stored request, if they are due; True when more may be sent at once."""
         if self._flushes or not self._sending.acquire(blocking=False):
             return False  # a flush sends, or waits to
         try:
-            self.receiver.busy_since = clock.monotonic()
+            self.client.busy_since = clock.monotonic()
             self.collect()
             sent = None
             if self._batch_due_in(clock.monotonic()) <= 0:
                 sent = self._send_batch(clock.monotonic() + self._config.timeout)
-            if self.replay and self.receiver.state.retry_at <= clock.monotonic():
+            if self.replay and self.client.state.retry_at <= clock.monotonic():
                 self.replay.send(clock.monotonic() + self._config.timeout)
             return sent is not None and sent[1].status is not ExportStatus.RETRY
         finally:
@@ -102,7 +102,7 @@ class SignalExporter:
 
     def log_drops(self) -> bool:
         """Log when dropping begins, and when it is over; True while items are being dropped."""
-        available = not self.receiver.state.is_failing
+        available = not self.client.state.is_failing
         return self._drop_log.update(self.queue.dropped, clock.monotonic(), receiver_available=available)
 
     # -- flush
@@ -131,31 +131,31 @@ class SignalExporter:
 
     def _acquire_sending(self, deadline: float) -> bool:
         """Wait for the thread that sends. A request that hangs is aborted, and counts as the attempt."""
-        receiver = self.receiver
+        client = self.client
         waited_for, allowance = -1.0, 0.0
-        while receiver.busy_since != waited_for:  # another request has begun: the thread makes progress
-            waited_for, allowance = receiver.busy_since, max(allowance, receiver.flush_timeout(deadline))
+        while client.busy_since != waited_for:  # another request has begun: the thread makes progress
+            waited_for, allowance = client.busy_since, max(allowance, client.flush_timeout(deadline))
             until = min(deadline, waited_for + allowance)
             if self._sending.acquire(timeout=max(0.0, until - clock.monotonic())):
                 return True
         if clock.monotonic() - waited_for >= allowance:
-            receiver.give_up_flush()
-            receiver.transport.abort()
+            client.record_failed_flush()
+            client.transport.abort()
             if self._sending.acquire(timeout=_ABORT_TIMEOUT):  # its items are in the queue again
                 self._sending.release()
         return False
 
     def _flush(self, deadline: float, accepted: int, *, last: bool) -> bool:
-        self.receiver.busy_since = clock.monotonic()
+        self.client.busy_since = clock.monotonic()
         self.collect(now=True)
-        state = self.receiver.state
+        state = self.client.state
         if not last and state.is_failing and state.reachable and state.retry_at > deadline:
             return False
         remaining = len(self.queue) - self._arrived_since(accepted)
         unanswered, allowance = 0, 0.0
         while remaining > 0:
-            was_reachable = self.receiver.state.reachable
-            allowance = max(allowance, self.receiver.flush_timeout(deadline))  # it may have answered since
+            was_reachable = self.client.state.reachable
+            allowance = max(allowance, self.client.flush_timeout(deadline))  # it may have answered since
             now = clock.monotonic()
             sent = self._send_batch(min(deadline, now + allowance, now + self._config.timeout))
             if sent is None:
@@ -166,11 +166,11 @@ class SignalExporter:
                 continue
             unanswered += not result.answered
             if unanswered and (not was_reachable or result.reason == TIMEOUT or unanswered == _MAX_UNANSWERED):
-                self.receiver.give_up_flush()
+                self.client.record_failed_flush()
                 return False
-            if self.receiver.state.retry_at >= deadline:
+            if self.client.state.retry_at >= deadline:
                 return False
-            time.sleep(max(0.0, self.receiver.state.retry_at - clock.monotonic()))
+            time.sleep(max(0.0, self.client.state.retry_at - clock.monotonic()))
         return True
 
     def _arrived_since(self, accepted: int) -> int:
@@ -180,10 +180,10 @@ class SignalExporter:
     def close(self) -> None:
         """Close the connection, or abort the request that uses it."""
         if self._sending.acquire(blocking=False):
-            self.receiver.transport.close()
+            self.client.transport.close()
             self._sending.release()
         else:
-            self.receiver.transport.abort()
+            self.client.transport.abort()
 
     # -- one request
 
@@ -193,7 +193,7 @@ class SignalExporter:
         if batch is None:
             return None
         try:
-            result = self.receiver.send(_request(self._resource.sent, batch), deadline)
+            result = self.client.send(_request(self._resource.sent, batch), deadline)
         except BaseException:
             self._requeue(batch)
             raise
@@ -201,23 +201,23 @@ class SignalExporter:
         return len(batch), result
 
     def _on_delivered(self, batch: Batch, result: ExportResult) -> None:
-        self.receiver.record(result)
+        self.client.record(result)
         if self._ack(batch):
-            self.receiver.counters.sent += len(batch) - self.receiver.count_rejected(len(batch), result, self.queue)
+            self.client.counters.sent += len(batch) - self.client.count_rejected(len(batch), result, self.queue)
 
     def _on_refused(self, batch: Batch, result: ExportResult) -> None:
-        self.receiver.record(result)
+        self.client.record(result)
         if self._ack(batch):
             self.queue.count(result.reason, len(batch))
         log_once(
             f"refused {self.signal.value} {result.reason}",
             "%s refuses %s, which are lost: %s",
-            self.receiver.endpoint, self.signal.value, result.message,
+            self.client.endpoint, self.signal.value, result.message,
         )  # fmt: skip
 
     def _on_retry(self, batch: Batch, result: ExportResult) -> None:
         self._requeue(batch)
-        self.receiver.record(result)
+        self.client.record(result)
 
     def _ack(self, batch: Batch) -> bool:
         acked = self.queue.ack(batch)
@@ -227,7 +227,7 @@ class SignalExporter:
 
     def _requeue(self, batch: Batch) -> None:
         if not self.queue.requeue(batch) and batch.copy is not None and not batch.is_counted:
-            self.receiver.counters.add_spooled(len(batch))
+            self.client.counters.add_spooled(len(batch))
             self.replay.on_replayed(batch.copy, False)
 
     # -- the spooler
@@ -235,7 +235,7 @@ class SignalExporter:
     @property
     def sent(self) -> int:
         """Items that the receiver accepted."""
-        return self.receiver.counters.sent
+        return self.client.counters.sent
 
     def seconds_until_spool(self, now: float) -> float:
         """Seconds until items should be stored on disk; infinite when there are none."""
@@ -246,7 +246,7 @@ class SignalExporter:
         oldest = self.queue.oldest_in_memory_only
         if oldest is None:
             return float("inf")
-        return self.receiver.policy.spool_at(self.receiver.state, oldest + self._config.delay) - now
+        return self.client.policy.spool_at(self.client.state, oldest + self._config.delay) - now
 
     def take(self, max_bytes: int) -> Batch | None:
         """Items to be stored; `ack_stored` or the queue's `requeue` must follow."""
@@ -259,12 +259,12 @@ class SignalExporter:
     def ack_stored(self, batch: Batch) -> None:
         """Acknowledge a batch that is on disk."""
         if self.queue.ack(batch):
-            self.receiver.counters.add_spooled(len(batch))
+            self.client.counters.add_spooled(len(batch))
 
     def release_copies(self) -> None:
         """Release every batch in flight that has a copy on disk, and the stored request that is to be sent."""
         for batch in self.queue.ack_copied():
-            self.receiver.counters.add_spooled(len(batch))
+            self.client.counters.add_spooled(len(batch))
             if batch.copy is not None:
                 self.replay.on_replayed(batch.copy, False)
         self.replay.return_all()
@@ -273,7 +273,7 @@ class SignalExporter:
 
     def stats(self) -> SignalStats:
         """The statistics of this signal."""
-        return self.receiver.counters.snapshot(self.queue, clock.monotonic())
+        return self.client.counters.snapshot(self.queue, clock.monotonic())
 
 
 def _request(resource: bytes, batch: Batch) -> bytes:

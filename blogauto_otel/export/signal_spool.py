@@ -55,6 +55,11 @@ class SignalSpool:
         own_segment = self.segment is not None and not self.has_older_files and not self.exporter.latest_only
         return bool(self.files) or own_segment
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether items are in memory only, a segment is written, or there is anything to replay."""
+        return bool(self.exporter.queue.unacknowledged or self.segment is not None or self.files)
+
     def claim_next(self, spool: Spool) -> ClaimedSegment | None:
         """Claim the oldest file; without files, take the segment that is being extended."""
         if self.files:

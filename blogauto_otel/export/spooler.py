@@ -1,29 +1,28 @@
 """The spooler: stores on disk what waits in memory for too long, and replays it when the receiver is available.
 
 It does all work on the disk in a thread of its own: a disk that hangs blocks neither the application nor the sender,
-and a receiver that hangs does not block the disk.
+and a receiver that hangs does not block the disk. The thread ends when no items are in memory and nothing can be
+replayed. The sender starts it again before it sends, and when a scan of the directory is due.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once
-from blogauto_otel._locks import ExclusiveLock
-from blogauto_otel.config import Settings
+from blogauto_otel._threads import ExclusiveLock
 from blogauto_otel.export.retry import SpoolTiming
 from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.signal_spool import Retries, SignalSpool
 from blogauto_otel.export.stats import SpoolStats
-from blogauto_otel.export.worker import Worker
+from blogauto_otel.export.worker import NO_WORK, Worker
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool import location
 from blogauto_otel.spool.directory import SpoolLimits
@@ -42,7 +41,7 @@ _random: Final = random.SystemRandom()
 
 
 class Spooler:
-    """Moves batches between memory and disk. Starts no thread before the first item."""
+    """Moves batches between memory and disk."""
 
     def __init__(
         self,
@@ -52,9 +51,10 @@ class Spooler:
         *,
         drained: frozenset[Signal],
         wake_sender: Callable[[], None],
+        is_sending: Callable[[], bool],
         timing: SpoolTiming,
     ) -> None:
-        self.worker = Worker(THREAD_NAME, self.run_once, "keeping telemetry on disk")
+        self.worker = Worker(THREAD_NAME, self.run_once, "keeping telemetry on disk", on_end=wake_sender)
         self._signals = {
             exporter.signal: SignalSpool(exporter, limits, self._scan_when_sendable) for exporter in exporters
         }
@@ -63,6 +63,8 @@ class Spooler:
         self._timing = timing
         self._drained = drained
         self._wake_sender = wake_sender
+        self._is_sending = is_sending
+        self._needed_at = float("-inf")  # monotonic; when there was something that this thread must watch
         self._working = ExclusiveLock()  # held by the user of the spool: the thread, or a flush
         self._opened: Spool | None = None
         self._replayed: deque[tuple[ClaimedSegment, bool]] = deque()
@@ -113,6 +115,10 @@ class Spooler:
         finally:
             self._working.release()
 
+    def due_in(self, now: float) -> float:
+        """Seconds until the thread has to run when it has ended; uses no disk, and never blocks."""
+        return max(self._scan_at, self._scanning.next_at) - now
+
     def _work(self) -> None:
         """A write that fails does not delay a read, nor one signal another."""
         self._retry(self._cleaning, self._clean_up)
@@ -140,6 +146,15 @@ class Spooler:
         return True
 
     def _sleep(self, now: float) -> float:
+        """Seconds until there is more to do; `NO_WORK` when the sender can be the one who waits for it."""
+        if self._is_sending() or self._replayed or any(signal.is_in_use for signal in self._signals.values()):
+            self._needed_at = now
+        lingers = self._needed_at + self._timing.linger - now
+        if lingers <= 0 < self.due_in(now):
+            return NO_WORK
+        return max(_MIN_SLEEP, min(self._due_in(now), lingers if lingers > 0 else NO_WORK))
+
+    def _due_in(self, now: float) -> float:
         signals = self._signals.values()
         times = [max(self._scan_at, self._scanning.next_at) - now]
         times += [self._cleaning.next_at - now] if self._replayed else []
@@ -149,7 +164,7 @@ class Spooler:
             for each in signals
             if each.has_next
         ]
-        return max(_MIN_SLEEP, min(times))
+        return min(times)
 
     def _count_error(self, error: Exception) -> None:
         self._errors += 1
@@ -163,13 +178,13 @@ class Spooler:
 
     def _write_due(self, signal: SignalSpool) -> None:
         now, exporter = clock.monotonic(), signal.exporter
-        is_failing = exporter.receiver.state.is_failing
+        is_failing = exporter.client.state.is_failing
         if signal.was_failing and not is_failing:
             self._scan_at = min(self._scan_at, now + _random.uniform(0.0, self._timing.jitter))
         signal.was_failing = is_failing
         if exporter.seconds_until_spool(now) <= 0:
             self._store(signal, in_flight=exporter.seconds_until_overdue(now) <= 0 and not exporter.latest_only)
-        if signal.is_outdated or not (exporter.receiver.state.is_failing or exporter.latest_only):
+        if signal.is_outdated or not (exporter.client.state.is_failing or exporter.latest_only):
             self._close_segment(signal)
 
     def _store(self, signal: SignalSpool, *, in_flight: bool) -> None:
@@ -308,26 +323,3 @@ def _has_free_files(directory: Path) -> bool:
         return any(file.name.state == FREE for file in inspection.list_files(directory))
     except OSError:
         return False
-
-
-def build_spooler(
-    settings: Settings,
-    exporters: Mapping[Signal, SignalExporter],
-    *,
-    wake_sender: Callable[[], None],
-    timing: SpoolTiming,
-) -> Spooler:
-    """Build the spooler of the exporters, and connect it with them."""
-    drained = frozenset(signal for signal in exporters if "otlp" in getattr(settings, f"{signal.value}_exporter"))
-    spooler = Spooler(
-        exporters.values(),
-        partial(location.candidates, settings, os.environ.copy()),
-        SpoolLimits(settings.spool_bytes, settings.spool_age, settings.max_request_bytes, settings.spool_fsync),
-        drained=drained,
-        wake_sender=wake_sender,
-        timing=timing,
-    )
-    for exporter in exporters.values():
-        exporter.receiver.on_connectivity_change = spooler.worker.wake
-        exporter.replay.on_replayed = spooler.on_replayed
-    return spooler

@@ -127,7 +127,7 @@ class Tools:
         except FilterError as error:
             return f"bad query: {error}"
         rows = [
-            f"{one['method'] or ''} {one['route']} p95 {one['p95']:.1f} ms, p50 {one['p50']:.1f} ms,"
+            f"{one['method'] or ''} {one['route'] or '(no route)'} p95 {one['p95']:.1f} ms, p50 {one['p50']:.1f} ms,"
             f" {one['count']} requests, {one['errors']} errors, {one['statements_mean']:g} SQL each [{one['service']}]"
             f" slowest {one['slowest_trace_id']}".strip()
             for one in found

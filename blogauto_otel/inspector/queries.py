@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from itertools import chain
 from typing import Any, Final
 
 from blogauto_otel.errors import FilterError
@@ -157,12 +158,13 @@ def endpoints(store: Store, since: str | None = None) -> dict[str, Any]:
     """
     earliest = int((time.time() - filters.seconds(since)) * 1e9) if since else 0
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
-    for service, method, route, name, *facts in store.read(
-        "SELECT service, method, route, name, duration, is_error, statements, start, trace_id FROM requests"
+    for service, method, route, kind, name, *facts in store.read(
+        "SELECT service, method, route, kind, name, duration, is_error, statements, start, trace_id FROM requests"
         " WHERE start >= ?",
         (earliest,),
     ):
-        groups[service, method, route or name].append(facts)
+        # A request that no route answered is named by its method alone, which is no route.
+        groups[service, method, route or (None if kind == "http" else name)].append(facts)
     found = [_endpoint(key, group) for key, group in groups.items()]
     return {"endpoints": sorted(found, key=lambda one: -one["p95"])}
 
@@ -209,24 +211,29 @@ def errors(store: Store) -> dict[str, Any]:
     return {"errors": sorted(found.values(), key=lambda one: -one["last"])}
 
 
+# One row for the executions of a statement from one line of code; where and how long as arrays of JSON, because other
+# threads may take the interpreter at each row that is fetched. `trace` and `span_id` are those of the longest one.
+_STATEMENTS: Final = """
+SELECT resource, statement, source, json_group_array(duration), json_group_array(trace), SUM(is_error), MAX(duration),
+    trace, span_id
+FROM spans WHERE statement IS NOT NULL AND spans.id >= ? AND spans.id < ? GROUP BY resource, statement, source
+"""
+
+
 def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
     """Statements by their text, those that took the longest in all first."""
-    groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
+    rows = list(store.read_spans(_STATEMENTS))
     with store.reading():
-        for row in store.read(
-            "SELECT resource, statement, duration, trace, is_error, source, span_id FROM spans"
-            " WHERE statement IS NOT NULL"
-        ):
-            groups[row[:2]].append(row[2:])
-        texts = {row[0]: row[1:] for row in store.read("SELECT id, system, summary, text FROM statements")}
         names = dict(store.read("SELECT id, service FROM resources"))
+        texts = {row[0]: row[1:] for row in store.read("SELECT id, system, summary, text FROM statements")}
         traces = dict(store.read("SELECT id, trace_id FROM traces"))
-    by_service: dict[tuple[str, int], list[Any]] = defaultdict(list)
-    for (resource, statement), group in groups.items():
-        by_service[names[resource], statement] += group
+    groups: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    for resource, statement, *facts in rows:
+        if resource in names and statement in texts:  # else it was deleted meanwhile
+            groups[names[resource], statement].append(facts)
     found = [
         _statement(service, texts[statement], group, traces, explainer)
-        for (service, statement), group in by_service.items()
+        for (service, statement), group in groups.items()
     ]
     return {"statements": sorted(found, key=lambda one: -one["total"])}
 
@@ -234,19 +241,21 @@ def statements(store: Store, explainer: Explainer) -> dict[str, Any]:
 def _statement(
     service: str, texts: Sequence[str], group: Sequence[Any], traces: Mapping[int, bytes], explainer: Explainer
 ) -> dict[str, Any]:
-    durations, where, failed, sources, _ = zip(*group, strict=True)
-    slowest = max(group, key=itemgetter(0))
-    ordered = sorted(durations)
+    sources, durations, where, failed, longest, trace, span_id = zip(*group, strict=True)
+    ordered = sorted(chain.from_iterable(map(json.loads, durations)))
+    counts = Counter(chain.from_iterable(map(json.loads, where)))
+    slowest = longest.index(ordered[-1])
+    by_source: Counter[str] = Counter()
+    for source, packed in zip(sources, durations, strict=True):
+        if source:
+            by_source[source] += len(json.loads(packed))
     return {
-        "service": service, "system": texts[0], "summary": texts[1], "text": texts[2], "count": len(group),
+        "service": service, "system": texts[0], "summary": texts[1], "text": texts[2], "count": len(ordered),
         "formatted": sql_text.formatted(texts[2], texts[0]),
-        "total": milliseconds(sum(durations)), "p50": percentile(ordered, 0.5), "p95": percentile(ordered, 0.95),
+        "total": milliseconds(sum(ordered)), "p50": percentile(ordered, 0.5), "p95": percentile(ordered, 0.95),
         "max": milliseconds(ordered[-1]), "errors": sum(failed),
-        "repeated_in": sum(count >= REPEATED for count in Counter(where).values()),
-        "sources": [
-            {"source": source, "count": count}
-            for source, count in Counter(filter(None, sources)).most_common(MAX_SOURCES)
-        ],
-        "slowest_trace_id": traces[slowest[1]].hex(), "slowest_span_id": slowest[4].hex(),
+        "repeated_in": sum(count >= REPEATED for count in counts.values()),
+        "sources": [{"source": source, "count": count} for source, count in by_source.most_common(MAX_SOURCES)],
+        "slowest_trace_id": traces.get(trace[slowest], b"").hex(), "slowest_span_id": span_id[slowest].hex(),
         "can_explain": explainer.can_explain(texts[0], texts[2]),
     }  # fmt: skip

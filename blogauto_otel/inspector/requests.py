@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -16,12 +16,14 @@ from blogauto_otel.inspector.rows import CLIENT, CONSUMER, SERVER
 OPEN_SECONDS: Final = 10.0  # a span whose parent did not arrive within this time counts as one that has none
 REPEATED: Final = 10  # executions of one statement in one request, from which it counts as repeated
 REPEATED_ATTRIBUTE: Final = "blogauto.db.repeated"
+LONG_TRACE, LONG_SECONDS = 1_000, 1.0  # spans of a trace that is summarised at most once in so long
+_TRACES: Final = 200  # summarised with one query each for their spans, log records and rows
 
 
-@dataclass
-class _Node:
-    """A span of the trace, as far as it matters here."""
+class _Node(NamedTuple):
+    """A span, as far as it matters here."""
 
+    trace: int
     id: int
     span_id: bytes
     parent_id: bytes
@@ -42,7 +44,7 @@ class _Below:
     spans: int = 0
     client_calls: int = 0
     logs: int = 0
-    statements: Counter[int] = field(default_factory=Counter)
+    statements: dict[int, int] = field(default_factory=dict)  # executions of each
 
 
 class Requests:
@@ -52,6 +54,7 @@ class Requests:
         self._database = database
         self._changed: set[int] = set()
         self._open: dict[int, int] = {}  # traces without a request, and since when
+        self._long: dict[int, int] = {}  # long traces, and when they were summarised
 
     def touch(self, trace: int) -> None:
         """Note that a trace has changed."""
@@ -65,79 +68,108 @@ class Requests:
         """All traces are deleted."""
         self._changed.clear()
         self._open.clear()
+        self._long.clear()
 
     def forget_until(self, last: int) -> None:
         """Traces up to this one are deleted."""
         self._changed = {trace for trace in self._changed if trace > last}
         self._open = {trace: since for trace, since in self._open.items() if trace > last}
+        self._long = {trace: moment for trace, moment in self._long.items() if trace > last}
 
     def refresh(self, now: int) -> None:
-        """Summarise the traces that changed, and those whose first span does not arrive any more."""
-        changed, self._changed = self._changed, set()
+        """Summarise the traces that changed, and those whose first span does not arrive any more.
+
+        A long trace is summarised once in `LONG_SECONDS`: to read all its spans again costs as much as it has spans.
+        """
         overdue = {trace for trace, since in self._open.items() if now - since > OPEN_SECONDS * 1e9}
-        for trace in changed | overdue:
-            has_request = self._summarise(trace, is_complete=trace in overdue)
-            if has_request or trace in overdue:
+        chosen = sorted(self._changed | overdue)
+        for first in range(0, len(chosen), _TRACES):
+            self._summarise(chosen[first : first + _TRACES], overdue, now)
+
+    def _summarise(self, traces: Iterable[int], overdue: Container[int], now: int) -> None:
+        traces = list(self._due(traces, now))
+        nodes = self._nodes(traces)
+        logs = self._logs(traces)
+        found: list[tuple[_Node, _Below]] = []
+        for trace in traces:
+            self._changed.discard(trace)
+            spans = nodes.get(trace, [])
+            below = _below(spans, _owners(spans, is_complete=trace in overdue), logs.get(trace, ()))
+            found += [(node, below[node.id]) for node in spans if node.id in below]
+            if below or not spans or trace in overdue:
                 self._open.pop(trace, None)
             else:
                 self._open.setdefault(trace, now)
+        self._replace(traces, found)
 
-    def _summarise(self, trace: int, *, is_complete: bool) -> bool:
-        nodes = self._nodes(trace)
-        owners = _owners(nodes, is_complete=is_complete)
-        below = self._below(trace, nodes, owners)
-        self._database.execute("DELETE FROM requests WHERE trace = ?", (trace,))
-        for node in nodes:
-            if node.id in below:
-                self._insert(trace, node, below[node.id])
-        return bool(below) or not nodes
+    def _due(self, traces: Iterable[int], now: int) -> Iterator[int]:
+        """The traces without the long ones that were summarised a moment ago."""
+        long = {
+            trace
+            for (trace,) in self._database.execute(
+                "SELECT id FROM traces WHERE id IN (SELECT value FROM json_each(?)) AND spans > ?",
+                (json.dumps(traces), LONG_TRACE),
+            )
+        }
+        for trace in traces:
+            if trace in long:
+                if now - self._long.get(trace, 0) < LONG_SECONDS * 1e9:
+                    continue
+                self._long[trace] = now
+            yield trace
 
-    def _nodes(self, trace: int) -> list[_Node]:
-        found = self._database.execute(
-            "SELECT spans.id, span_id, parent_id, service, kind, start, duration, is_error, statement, name, scope"
-            " FROM spans JOIN resources ON resources.id = spans.resource WHERE trace = ? ORDER BY start, spans.id",
-            (trace,),
-        )
-        return [_Node(*row) for row in found]
-
-    def _below(self, trace: int, nodes: Iterable[_Node], owners: Mapping[bytes, int]) -> dict[int, _Below]:
-        below = {owner: _Below() for owner in owners.values()}
-        for node in nodes:
-            owner = owners.get(node.span_id)
-            if owner is None:
-                continue
-            below[owner].spans += 1
-            if node.statement is not None:
-                below[owner].statements[node.statement] += 1
-            elif node.kind == CLIENT and node.id != owner:
-                below[owner].client_calls += 1
-        first = next(iter(below), None)
-        for span_id, count in self._database.execute(
-            "SELECT span_id, COUNT(*) FROM logs WHERE trace = ? GROUP BY span_id", (trace,)
+    def _nodes(self, traces: Sequence[int]) -> dict[int, list[_Node]]:
+        found: dict[int, list[_Node]] = {}
+        for row in self._database.execute(
+            "SELECT trace, spans.id, span_id, parent_id, service, kind, start, duration, is_error, statement, name,"
+            " scope FROM spans JOIN resources ON resources.id = spans.resource"
+            " WHERE trace IN (SELECT value FROM json_each(?)) ORDER BY trace, start, spans.id",
+            (json.dumps(traces),),
         ):
-            owner = owners.get(span_id or b"", first)
-            if owner is not None:
-                below[owner].logs += count
-        return below
+            found.setdefault(row[0], []).append(_Node._make(row))
+        return found
 
-    def _insert(self, trace: int, node: _Node, below: _Below) -> None:
-        row = self._database.execute(
-            "SELECT trace_id, payload FROM spans JOIN traces ON traces.id = trace WHERE spans.id = ?", (node.id,)
-        ).fetchone()
-        found = values.attributes(Span.FromString(row[1]).attributes)
+    def _logs(self, traces: Sequence[int]) -> dict[int, list[tuple[bytes, int]]]:
+        """By trace: spans, and the number of log records of each."""
+        found: dict[int, list[tuple[bytes, int]]] = {}
+        for trace, span_id, count in self._database.execute(
+            "SELECT trace, span_id, COUNT(*) FROM logs WHERE trace IN (SELECT value FROM json_each(?))"
+            " GROUP BY trace, span_id",
+            (json.dumps(traces),),
+        ):
+            found.setdefault(trace, []).append((span_id or b"", count))
+        return found
+
+    def _replace(self, traces: Sequence[int], found: Sequence[tuple[_Node, _Below]]) -> None:
+        """The rows of these traces by those of what was found."""
+        spans = {
+            row[0]: row[1:]
+            for row in self._database.execute(
+                "SELECT spans.id, trace_id, payload FROM spans JOIN traces ON traces.id = trace"
+                " WHERE spans.id IN (SELECT value FROM json_each(?))",
+                (json.dumps([node.id for node, _ in found]),),
+            )
+        }
+        self._database.execute(
+            "DELETE FROM requests WHERE trace IN (SELECT value FROM json_each(?))", (json.dumps(traces),)
+        )
+        self._database.executemany(
+            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [self._row(node, below, *spans[node.id]) for node, below in found],
+        )
+
+    def _row(self, node: _Node, below: _Below, trace_id: bytes, payload: bytes) -> tuple[Any, ...]:
+        found = values.attributes(Span.FromString(payload).attributes)
         status = _status(found)
         most = max(below.statements.values(), default=0)
         repeated = max(most if most >= REPEATED else 0, _whole(found.get(REPEATED_ATTRIBUTE)) or 0)
         is_error = node.is_error or (status or 0) >= 500
-        self._database.execute(
-            "INSERT OR REPLACE INTO requests VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                node.id, trace, row[0], node.span_id, node.service, kind_of(node.kind, found, node.scope),
-                _text(found, "http.request.method", "http.method"), _text(found, "http.route"), node.name,
-                _text(found, "url.path", "http.target"), node.start, node.duration, status, is_error,
-                self._error_type(trace, found) if is_error else None, sum(below.statements.values()), repeated,
-                below.logs, below.spans, below.client_calls,
-            ),
+        return (
+            node.id, node.trace, trace_id, node.span_id, node.service, kind_of(node.kind, found, node.scope),
+            _text(found, "http.request.method", "http.method"), _text(found, "http.route"), node.name,
+            _text(found, "url.path", "http.target"), node.start, node.duration, status, is_error,
+            self._error_type(node.trace, found) if is_error else None, sum(below.statements.values()), repeated,
+            below.logs, below.spans, below.client_calls,
         )  # fmt: skip
 
     def _error_type(self, trace: int, found: Mapping[str, Any]) -> str | None:
@@ -147,6 +179,27 @@ class Requests:
             return named
         row = self._database.execute("SELECT type FROM errors WHERE trace = ? ORDER BY id LIMIT 1", (trace,)).fetchone()
         return row[0] if row else named
+
+
+def _below(nodes: Iterable[_Node], owners: Mapping[bytes, int], logs: Iterable[tuple[bytes, int]]) -> dict[int, _Below]:
+    """By the id of a request: what happened in it."""
+    below = {owner: _Below() for owner in owners.values()}
+    for node in nodes:
+        owner = owners.get(node.span_id)
+        if owner is None:
+            continue
+        found = below[owner]
+        found.spans += 1
+        if node.statement is not None:
+            found.statements[node.statement] = found.statements.get(node.statement, 0) + 1
+        elif node.kind == CLIENT and node.id != owner:
+            found.client_calls += 1
+    first = next(iter(below), None)
+    for span_id, count in logs:
+        owner = owners.get(span_id, first)
+        if owner is not None:
+            below[owner].logs += count
+    return below
 
 
 def _owners(nodes: Iterable[_Node], *, is_complete: bool) -> dict[bytes, int]:

@@ -49,7 +49,7 @@ class ExceptionRow(NamedTuple):
 
 
 class SpanRow(NamedTuple):
-    """A span; `payload` is the message."""
+    """A span; `payload` is the message, `peer` the other end of a call and `peer_kind` what that is."""
 
     trace_id: bytes
     span_id: bytes
@@ -61,6 +61,7 @@ class SpanRow(NamedTuple):
     is_error: bool
     statement: Statement | None
     peer: str | None
+    peer_kind: str | None
     source: str | None
     name: str
     scope: str
@@ -119,25 +120,52 @@ def logs(message: Any) -> Iterator[LogRow]:
                 yield _log(record, owner, scoped.scope.name)
 
 
+# What the columns of a span hold, by attribute: the names of the conventions, and their former ones.
+_FACTS: Final[Mapping[str, str]] = {
+    "db.query.text": "statement", "db.statement": "statement",
+    "db.query.summary": "summary",
+    "db.system.name": "database", "db.system": "database",
+    "db.namespace": "namespace", "db.name": "namespace",
+    "messaging.system": "messaging", "messaging.destination.name": "destination",
+    "server.address": "address", "net.peer.name": "address", "peer.service": "address",
+    "server.port": "port", "net.peer.port": "port",
+    "code.file.path": "file", "code.filepath": "file",
+    "code.line.number": "line", "code.lineno": "line",
+}  # fmt: skip
+
+
 def _span(span: Any, owner: Resource, scope: str) -> SpanRow:
-    found = {pair.key: pair.value for pair in span.attributes}
+    start = _integer(span.start_time_unix_nano)
+    facts = _facts(span.attributes)
+    peer = _peer(facts) if span.kind in (CLIENT, PRODUCER) else None
     return SpanRow(
         span.trace_id,
         span.span_id,
         span.parent_span_id,
         owner,
         span.kind,
-        _integer(span.start_time_unix_nano),
-        max(0, _integer(span.end_time_unix_nano) - _integer(span.start_time_unix_nano)),
+        start,
+        max(0, _integer(span.end_time_unix_nano) - start),
         span.status.code == ERROR,
-        _statement(found, span.name),
-        _peer(found) if span.kind in (CLIENT, PRODUCER) else None,
-        source_of(found),
+        _statement(facts, span.name),
+        peer,
+        _peer_kind(facts, span.kind) if peer else None,
+        _source(facts),
         span.name,
         scope,
         span.SerializeToString(),
-        tuple(_span_errors(span, owner)),
+        tuple(_span_errors(span, owner)) if span.events else (),
     )
+
+
+def _facts(pairs: Any) -> dict[str, str]:
+    """The texts of the attributes in `_FACTS`; each value that is read costs as much as a column of the row."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        fact = _FACTS.get(pair.key)
+        if fact is not None and fact not in found:
+            found[fact] = pair.value.string_value or values.text(values.value(pair.value))
+    return found
 
 
 def _integer(unsigned: int) -> int:
@@ -156,13 +184,11 @@ def _first(found: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def _statement(found: Mapping[str, Any], name: str) -> Statement | None:
-    text = _first(found, "db.query.text", "db.statement")
-    if text is None:
+def _statement(facts: Mapping[str, str], name: str) -> Statement | None:
+    text = facts.get("statement")
+    if not text:
         return None
-    system = _first(found, "db.system.name", "db.system") or "other_sql"
-    summary = _first(found, "db.query.summary") or name
-    return _known_statement(system, summary, text)
+    return _known_statement(facts.get("database") or "other_sql", facts.get("summary") or name, text)
 
 
 @lru_cache(maxsize=1024)
@@ -170,21 +196,26 @@ def _known_statement(system: str, summary: str, text: str) -> Statement:
     return Statement(digest(system, text), system, summary, text)
 
 
-def _peer(found: Mapping[str, Any]) -> str | None:
+def _peer(facts: Mapping[str, str]) -> str | None:
     """The other end of a client span: a database, a host, a queue."""
-    system = _first(found, "db.system.name", "db.system", "messaging.system")
-    if system is not None:
-        name = _first(found, "db.namespace", "db.name", "messaging.destination.name", "server.address")
+    system = facts.get("database") or facts.get("messaging")
+    address, port = facts.get("address"), facts.get("port")
+    if system:
+        name = facts.get("namespace") or facts.get("destination") or address
         return f"{system} {name}" if name else system
-    address = _first(found, "server.address", "net.peer.name", "peer.service")
-    port = _first(found, "server.port", "net.peer.port")
     return f"{address}:{port}" if address and port else address
 
 
-def source_of(found: Mapping[str, Any]) -> str | None:
+def _peer_kind(facts: Mapping[str, str], kind: int) -> str:
+    """`database`, `messaging` or `http`; a connect or commit has no statement, and is a call to a database too."""
+    if "database" in facts:
+        return "database"
+    return "messaging" if "messaging" in facts or kind == PRODUCER else "http"
+
+
+def _source(facts: Mapping[str, str]) -> str | None:
     """`file:line` of the code that emitted, where the attributes of the conventions say so."""
-    path = _first(found, "code.file.path", "code.filepath")
-    line = _first(found, "code.line.number", "code.lineno")
+    path, line = facts.get("file"), facts.get("line")
     return f"{path}:{line}" if path and line else path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1  # of the tables; a kept file of another version is not read
+VERSION: Final = 2  # of the tables; a kept file of another version is not read
 
 # A trace, a resource and a statement are one row each; their rows elsewhere hold an integer. `payload` is the item as
 # protobuf: the columns beside it are what queries filter, group and sort by. Times are Unix nanoseconds. Ids that
@@ -21,8 +21,8 @@ CREATE TABLE IF NOT EXISTS traces (
 CREATE TABLE IF NOT EXISTS spans (
     id INTEGER PRIMARY KEY AUTOINCREMENT, trace INTEGER NOT NULL, span_id BLOB NOT NULL, parent_id BLOB NOT NULL,
     resource INTEGER NOT NULL, kind INTEGER NOT NULL, start INTEGER NOT NULL, duration INTEGER NOT NULL,
-    is_error INTEGER NOT NULL, statement INTEGER, peer TEXT, source TEXT, name TEXT NOT NULL, scope TEXT NOT NULL,
-    payload BLOB NOT NULL);
+    is_error INTEGER NOT NULL, statement INTEGER, peer TEXT, peer_kind TEXT, source TEXT,
+    name TEXT NOT NULL, scope TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS spans_of_trace ON spans (trace, span_id);
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, trace INTEGER NOT NULL, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,

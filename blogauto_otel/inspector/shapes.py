@@ -101,10 +101,3 @@ def exception(found: Mapping[str, Any]) -> dict[str, str] | None:
     if "exception.type" not in found and "exception.message" not in found:
         return None
     return {name: values.text(found.get(f"exception.{name}") or "") for name in ("type", "message", "stacktrace")}
-
-
-def source(found: Mapping[str, Any]) -> str | None:
-    """`file:line` of the attributes of a span."""
-    path = found.get("code.file.path", found.get("code.filepath"))
-    line = found.get("code.line.number", found.get("code.lineno"))
-    return f"{path}:{line}" if path and line else path

@@ -31,6 +31,14 @@ _SHARE_KEPT: Final = 0.9  # after an eviction; it then runs once in several batc
 _MAX_TRACE_SPANS: Final = 10_000  # of one trace, so that it cannot take the place of all others
 _MAX_STATUSES: Final = 100  # processes
 _POINTS_PER_SPAN: Final = 2  # the limits of logs and points follow that of spans
+_ROWS: Final = 50  # of one INSERT; SQLite before 3.32 takes 999 values in one statement
+_PART: Final = 5_000  # spans that one query reads while others wait
+
+_INSERT_SPANS: Final = (
+    "INSERT INTO spans (trace, span_id, parent_id, resource, kind, start, duration, is_error, statement, peer,"
+    " peer_kind, source, name, scope, payload) VALUES "
+)
+_SPAN: Final = f"({', '.join('?' * 15)})"
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Store:
         self.dropped = 0
         self.statuses: dict[tuple[str, str], Any] = {}  # by service and instance
         self._lock = threading.RLock()
+        self._next = threading.Lock()  # held by the one that gets `_lock` next
         self._database = _open(folder)
         self._ids = Identifiers(self._database)
         self._cumulative = Cumulative()
@@ -67,31 +76,49 @@ class Store:
 
     def add_spans(self, rows: Iterable[SpanRow]) -> None:
         """Store spans; those beyond the limit of one trace are counted as dropped."""
+        rows = list(rows)  # before the lock is taken: readers need not wait for the decoding
         with self._writing() as write:
-            for row in rows:
-                self._add_span(write, row)
+            fitting = self._fitting(write, [(self._ids.trace(row.trace_id), row) for row in rows])
+            for first in range(0, len(fitting), _ROWS):
+                self._insert_spans(write, fitting[first : first + _ROWS])
+            self.dropped += len(rows) - len(fitting)
+            self._counts["spans"] += len(fitting)
+            for trace, row in fitting:
+                if row.errors:
+                    self._add_errors(write, row.errors, trace, row.trace_id)
+                self._requests.touch(trace)
             self._evict()
 
-    def _add_span(self, write: sqlite3.Cursor, row: SpanRow) -> None:
-        trace = self._ids.trace(row.trace_id)
-        write.execute("UPDATE traces SET spans = spans + 1 WHERE id = ? AND spans < ?", (trace, _MAX_TRACE_SPANS))
-        if not write.rowcount:
-            self.dropped += 1
-            return
-        resource = self._ids.resource(row.resource)
-        statement = self._ids.statement(row.statement) if row.statement else None
-        write.execute(
-            "INSERT INTO spans (trace, span_id, parent_id, resource, kind, start, duration, is_error, statement, peer,"
-            " source, name, scope, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (trace, row.span_id, row.parent_id, resource, row.kind, row.start, row.duration, row.is_error, statement,
-             row.peer, row.source, row.name, row.scope, row.payload),
-        )  # fmt: skip
-        self._counts["spans"] += 1
-        self._add_errors(write, row.errors, trace, row.trace_id)
-        self._requests.touch(trace)
+    def _fitting(self, write: sqlite3.Cursor, spans: Sequence[tuple[int, SpanRow]]) -> list[tuple[int, SpanRow]]:
+        """The spans for which their traces have room, counted in the traces."""
+        numbers = json.dumps(list({trace for trace, _ in spans}))
+        stored = dict(
+            write.execute("SELECT id, spans FROM traces WHERE id IN (SELECT value FROM json_each(?))", (numbers,))
+        )
+        fitting = []
+        for trace, row in spans:
+            if stored[trace] < _MAX_TRACE_SPANS:
+                stored[trace] += 1
+                fitting.append((trace, row))
+        write.executemany(
+            "UPDATE traces SET spans = ? WHERE id = ?", [(count, trace) for trace, count in stored.items()]
+        )
+        return fitting
+
+    def _insert_spans(self, write: sqlite3.Cursor, spans: Sequence[tuple[int, SpanRow]]) -> None:
+        """One statement for many rows: other threads may take the interpreter at each statement, not at each row."""
+        columns: list[Any] = []
+        for trace, row in spans:
+            columns += (
+                trace, row.span_id, row.parent_id, self._ids.resource(row.resource), row.kind, row.start,
+                row.duration, row.is_error, self._ids.statement(row.statement) if row.statement else None,
+                row.peer, row.peer_kind, row.source, row.name, row.scope, row.payload,
+            )  # fmt: skip
+        write.execute(_INSERT_SPANS + ", ".join([_SPAN] * len(spans)), columns)
 
     def add_logs(self, rows: Iterable[LogRow]) -> None:
         """Store log records."""
+        rows = list(rows)
         with self._writing() as write:
             for row in rows:
                 if row.event == EVENT:
@@ -121,6 +148,7 @@ class Store:
 
     def add_points(self, rows: Iterable[PointRow]) -> None:
         """Store data points; those of delta temporality are summed, so that every series is cumulative."""
+        rows = list(rows)
         with self._writing() as write:
             for row in rows:
                 series = self._ids.series(row)
@@ -163,10 +191,23 @@ class Store:
         with self._lock:
             return self._database.execute(query, parameters).fetchall()
 
+    def read_spans(self, query: str) -> Iterator[Any]:
+        """The rows of a query over all spans, part by part, so that what arrives meanwhile need not wait for the end.
+
+        Args:
+            query: has the condition `spans.id >= ? AND spans.id < ?`; groups come once a part.
+        """
+        with self.reading():
+            first, last = self.read("SELECT COALESCE(MIN(id), 0), COALESCE(MAX(id), -1) FROM spans")[0]
+        for start in range(first, last + 1, _PART):
+            with self.reading():
+                rows = self.read(query, (start, start + _PART))
+            yield from rows
+
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """A block whose queries see one state."""
-        with self._lock:
+        """A block whose queries see one state. No such block may stand in another one."""
+        with self._turn():
             yield
 
     def counts(self) -> dict[str, int]:
@@ -253,8 +294,18 @@ class Store:
     # --- transactions
 
     @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A block with the lock; a thread that takes it again and again lets the next one in between."""
+        with self._next:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock:
+        with self._turn():
             cursor = self._database.cursor()
             cursor.execute("BEGIN")
             try:

@@ -72,10 +72,10 @@ def _start_in_running_loop() -> None:
             return
         if _state.histogram is not None and loop not in _state.loops:
             _state.loops.add(loop)
-            _Timer(loop, _state.histogram).set()
+            _LagTimer(loop, _state.histogram).set()
 
 
-class _Timer:
+class _LagTimer:
     """Measures one loop into one histogram until that is replaced."""
 
     __slots__ = ("_context", "_due", "_histogram", "_loop")

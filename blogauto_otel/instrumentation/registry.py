@@ -71,7 +71,7 @@ INSTRUMENTATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "ai": "blogauto_otel.instrumentation.ai",
         "clients": "blogauto_otel.instrumentation.clients",
         "system": "blogauto_otel.instrumentation.system",
-        "selfmetrics": "blogauto_otel.instrumentation.sdk_metrics",
+        "sdk_metrics": "blogauto_otel.instrumentation.sdk_metrics",
     }
 )
 

@@ -24,7 +24,7 @@ from blogauto_otel.otlp import drop_reasons
 if TYPE_CHECKING:
     from blogauto_otel.export.stats import SpoolStats
 
-NAME: Final = "selfmetrics"
+NAME: Final = "sdk_metrics"
 
 # How to read each metric of a signal.
 _BY_METRIC: Final[Mapping[str, Callable[[SignalStats], float]]] = MappingProxyType(
@@ -70,7 +70,7 @@ _REASONS_FROM_START: Final = (
 _NOT_DROPPED: Final = frozenset((drop_reasons.SUPERSEDED, drop_reasons.WITHHELD))
 
 
-class Figures(NamedTuple):
+class SignalFigures(NamedTuple):
     """The metrics of one signal: those that it has, by name, and its dropped items by reason."""
 
     values: Mapping[str, float]
@@ -83,7 +83,7 @@ class _State:
     def __init__(self) -> None:
         self.context: Context | None = None
         self.start_time = time.time()
-        self.other_signals: dict[str, Callable[[], Figures]] = {}
+        self.other_signals: dict[str, Callable[[], SignalFigures]] = {}
 
     def after_fork_in_child(self) -> None:
         """The child is a process of its own."""
@@ -97,14 +97,14 @@ class _State:
 _state: Final = register(_State())
 
 
-def report_also(signal: str, read: Callable[[], Figures]) -> None:
+def report_also(signal: str, read: Callable[[], SignalFigures]) -> None:
     """Report the metrics of another signal beside those of delivery; a metric that `read` leaves out has no series."""
     _state.other_signals[signal] = read
 
 
-def figures_of(stats: SignalStats) -> Figures:
+def figures_of(stats: SignalStats) -> SignalFigures:
     """The metrics of a signal that delivery exports."""
-    return Figures({name: figure(stats) for name, figure in _BY_METRIC.items()}, stats.dropped)
+    return SignalFigures({name: figure(stats) for name, figure in _BY_METRIC.items()}, stats.dropped)
 
 
 def report_no_longer(signal: str) -> None:

@@ -7,16 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import swallow
+from blogauto_otel.otlp.plain_values import TextLimits, ValueRedactor
 from blogauto_otel.otlp.protobuf import DOUBLE, FIXED64, LENGTH, U64, VARINT, message, tag, varint, zigzag
-from blogauto_otel.otlp.values import (
-    ITEM,
-    AttributeEncoder,
-    NameEncoder,
-    TextLimits,
-    ValueRedactor,
-    append_count,
-    nanoseconds,
-)
+from blogauto_otel.otlp.values import ITEM, AttributeEncoder, NameEncoder, append_count, nanoseconds
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric

@@ -11,18 +11,10 @@ from typing import TYPE_CHECKING, Final
 from blogauto_otel._guard import swallow
 from blogauto_otel.otlp.data_points import PointEncoder
 from blogauto_otel.otlp.log_records import LogRecordEncoder
+from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor, key_text
 from blogauto_otel.otlp.protobuf import LENGTH, message, tag
 from blogauto_otel.otlp.spans import SpanEncoder, span_data
-from blogauto_otel.otlp.values import (
-    ITEM,
-    MAX_NAME,
-    NO_REDACTION,
-    AttributeEncoder,
-    TextLimits,
-    ValueRedactor,
-    key_text,
-    utf8,
-)
+from blogauto_otel.otlp.values import ITEM, MAX_NAME, AttributeEncoder, utf8
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData

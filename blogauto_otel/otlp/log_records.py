@@ -13,20 +13,9 @@ from opentelemetry.semconv.attributes import code_attributes
 
 from blogauto_otel import semconv
 from blogauto_otel._memo import BoundedMemo
+from blogauto_otel.otlp.plain_values import Plain, TextLimits, ValueRedactor, shorten
 from blogauto_otel.otlp.protobuf import LENGTH, SMALL, VARINT, message, tag, varint
-from blogauto_otel.otlp.values import (
-    ITEM,
-    AttributeEncoder,
-    Plain,
-    TextLimits,
-    ValueRedactor,
-    any_value,
-    append_count,
-    copied,
-    nanoseconds,
-    shorten,
-    utf8,
-)
+from blogauto_otel.otlp.values import ITEM, AttributeEncoder, any_value, append_count, copied, nanoseconds, utf8
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext

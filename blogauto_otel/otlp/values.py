@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
-from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._memo import BoundedMemo
+from blogauto_otel.otlp.plain_values import (
+    MAX_KEY,
+    SLACK,
+    UNSERIALISABLE,
+    Plain,
+    TextLimits,
+    ValueRedactor,
+    key_text,
+    shorten,
+)
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
+
+__all__ = [
+    "ITEM",
+    "MAX_NAME",
+    "AttributeEncoder",
+    "NameEncoder",
+    "Plain",
+    "TextLimits",
+    "ValueRedactor",
+    "any_value",
+    "append_count",
+    "copied",
+    "key_text",
+    "key_value",
+    "nanoseconds",
+    "shorten",
+    "utf8",
+]
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-UNSERIALISABLE: Final = "<unserialisable>"
-STACKTRACE: Final = "exception.stacktrace"
-
-MAX_DEPTH: Final = 8  # of nested lists and maps
-MAX_NODES: Final = 1000  # values inside one value
-MAX_KEY: Final = 256  # characters
-MAX_BITS: Final = 4096  # of a whole number that is written as text: the conversion takes quadratic time
-
-# Text is redacted before it is cut, together with this many characters after the cut: half a secret matches no pattern.
-SLACK: Final = 4096
 
 # Short values repeat (methods, routes, ports): their encoding is cached, within these bounds.
 CACHED_VALUES: Final = 4096
@@ -35,63 +50,8 @@ MAX_NAME: Final = 1024  # characters of a name, a description or a unit
 
 ITEM: Final = tag(2, LENGTH)  # an item in ScopeSpans, ScopeLogs and ScopeMetrics
 
+_LONGEST_KEY: Final = MAX_KEY + SLACK  # characters, before redaction
 _MAX_U64: Final = 2**64 - 1
-
-
-class ValueRedactor(Protocol):
-    """The interface of `blogauto_otel.redaction.Redactor` that encoding uses."""
-
-    def text(self, value: str) -> str:
-        """Replace secrets in free text; the same object when there are none."""
-
-    def value(self, key: str, value: object) -> object:
-        """Replace a secret by its key, or secrets inside the value; the same object when there are none.
-
-        Whether a number is replaced depends on its key alone.
-        """
-
-
-class _NoRedaction:
-    def text(self, value: str) -> str:
-        return value
-
-    def value(self, key: str, value: object) -> object:  # noqa: ARG002 - the interface
-        return value
-
-
-# For names that libraries give themselves, and for values that are redacted later.
-NO_REDACTION: Final = _NoRedaction()
-
-
-@dataclass(frozen=True)
-class TextLimits:
-    """Maximum lengths of texts, in characters."""
-
-    attribute: int = 4096
-    stacktrace: int = 16_384
-    text: int = 4096  # of what is no attribute: bodies, status descriptions
-
-    @classmethod
-    def of_attributes(cls, length: int) -> TextLimits:
-        """The given limit for attribute values; stack traces and other text have at least their default."""
-        return cls(attribute=length, stacktrace=max(length, cls.stacktrace), text=max(length, cls.text))
-
-    def for_key(self, key: str) -> int:
-        """The limit for the value of this attribute."""
-        return self.stacktrace if key == STACKTRACE else self.attribute
-
-
-def shorten(text: str, limit: int, *, key: str = "") -> str:
-    """The first `limit` characters; of a stack trace the beginning and, mostly, the end, which names the error."""
-    if len(text) <= limit:
-        return text
-    if key != STACKTRACE:
-        return text[:limit]
-    gap = f"... {len(text) - limit} characters cut ...\n"
-    # Whole lines only: half a secret matches no pattern.
-    head = text.rfind("\n", 0, limit // 4) + 1
-    tail = text.find("\n", len(text) - (limit - head - len(gap))) + 1
-    return text[:head] + gap + text[tail:] if head and tail else text[:limit]
 
 
 def utf8(text: str) -> bytes:
@@ -101,95 +61,6 @@ def utf8(text: str) -> bytes:
     except UnicodeEncodeError:
         return text.encode("utf-8", "backslashreplace")
 
-
-class Plain:
-    """Converts a value to text, numbers, bytes, lists and dicts of bounded size; `cut`: it was shortened."""
-
-    __slots__ = ("_key", "_limit", "_nodes", "_redactor", "cut")
-
-    def __init__(self, redactor: ValueRedactor, limit: int, key: str = "") -> None:
-        self._redactor = redactor
-        self._limit = limit
-        self._key = key
-        self._nodes = 0
-        self.cut = False
-
-    def convert(self, value: Any, depth: int = 0) -> object:
-        """The plain value; `<unserialisable>` for a value that cannot be read or is nested too deep."""
-        self._nodes += 1
-        if depth > MAX_DEPTH:
-            self.cut = True
-            return UNSERIALISABLE
-        try:
-            return self._convert(value, depth)
-        except BaseException as error:  # `__str__`, `__iter__` and the like may raise anything
-            if not is_foreign(error):
-                raise
-            return UNSERIALISABLE
-
-    def _convert(self, value: Any, depth: int) -> object:
-        if value is None or value is True or value is False:
-            return value
-        if isinstance(value, str):
-            return self.text(str.__str__(value))
-        if isinstance(value, int):
-            return _number(int.__int__(value))
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, (bytes, bytearray, memoryview)):
-            return self._bytes(value)
-        if isinstance(value, Mapping):
-            pairs = self._bounded(value.items())
-            return {key_text(key): self.convert(item, depth + 1) for key, item in pairs}
-        if isinstance(value, (Sequence, AbstractSet)):
-            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # field names may mark secrets
-                return self._convert(value._asdict(), depth)
-            return [self.convert(item, depth + 1) for item in self._bounded(value)]
-        return self.text(str(value))
-
-    def text(self, value: str) -> str:
-        """The text, cut to the limit plus the slack that redaction needs."""
-        if len(value) <= self._limit:
-            return value
-        self.cut = True
-        return shorten(value, self._limit + (0 if self._key == STACKTRACE else SLACK), key=self._key)
-
-    def _bytes(self, value: bytes | bytearray | memoryview) -> bytes | str:
-        content = bytes(value[: self._limit + SLACK])
-        self.cut |= len(content) > self._limit
-        try:
-            text = content.decode()
-        except UnicodeDecodeError:
-            return content[: self._limit]
-        redacted = self._redactor.text(text)  # bytes may hold secrets too
-        return content[: self._limit] if redacted is text else redacted
-
-    def _bounded(self, items: Iterable[Any]) -> Iterator[Any]:
-        for item in items:
-            if self._nodes >= MAX_NODES:
-                self.cut = True
-                return
-            yield item
-
-
-def key_text(key: object) -> str:
-    """A key as text, cut to the limit plus the slack that redaction needs."""
-    try:
-        text = str.__str__(key) if isinstance(key, str) else str(key)
-    except BaseException as error:
-        if not is_foreign(error):
-            raise
-        return UNSERIALISABLE
-    return text[: MAX_KEY + SLACK]
-
-
-def _number(value: int) -> int | str:
-    if -(2**63) <= value < 2**63:
-        return value
-    return str(value) if value.bit_length() <= MAX_BITS else UNSERIALISABLE
-
-
-# --- AnyValue, KeyValue -----------------------------------------------------------------------------------------------
 
 _STRING: Final = tag(1, LENGTH)
 _BOOL: Final = (b"\x10\x00", b"\x10\x01")
@@ -210,7 +81,7 @@ def any_value(value: Any, limit: int, key: str = "") -> bytes:
     """An AnyValue, without tag and length, of a plain value."""
     kind = type(value)
     if kind is str:
-        return message(_STRING, utf8(shorten(value, limit, key=key)))
+        return message(_STRING, utf8(value if len(value) <= limit else shorten(value, limit, key=key)))
     if kind is bool:
         return _BOOL[value]
     if kind is int:
@@ -282,7 +153,7 @@ class AttributeEncoder:
         return cut
 
     def _append_number(self, parts: list[bytes], key: str, value: float) -> bool:
-        """Append an attribute whose value needs no look; False when its key or its size need one."""
+        """Append an attribute whose value needs no redaction; False when its key or its size does."""
         head = self._heads.get(key)
         if head is None:
             head = self._number_head(key)
@@ -309,7 +180,8 @@ class AttributeEncoder:
 
     def _append_new(self, parts: list[bytes], key: object, value: object) -> bool:
         try:
-            return self._append_safely(parts, key_text(key), value)
+            name = key if type(key) is str and len(key) <= _LONGEST_KEY else key_text(key)
+            return self._append_safely(parts, name, value)
         except BaseException as error:
             if not swallow("encoding an attribute", error):
                 raise
@@ -338,7 +210,7 @@ class AttributeEncoder:
         if len(of_key) >= CACHED_OF_KEY:
             self._count -= len(of_key)
             of_key.clear()
-        if self._count >= CACHED_VALUES:  # by dozens of keys with many values each: none of them is a client's
+        if self._count >= CACHED_VALUES:  # dozens of keys have many values: a client controls few keys
             self._values.clear()
             self._count = 0
             return
@@ -356,7 +228,7 @@ class AttributeEncoder:
 
 
 class NameEncoder:
-    """NameEncoder as one encoded field: redacted, bounded, and remembered, for they repeat."""
+    """Encodes names as one field each: redacted, bounded and cached, because they repeat."""
 
     __slots__ = ("_cache", "_redactor", "_tag")
 

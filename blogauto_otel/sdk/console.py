@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from blogauto_otel._guard import guarded
-from blogauto_otel.otlp.values import ValueRedactor
+from blogauto_otel.otlp.plain_values import ValueRedactor
 
 # The fields of the SDK's JSON with values of the application, of any shape.
 _FREE: Final = frozenset(("attributes", "filtered_attributes", "body"))

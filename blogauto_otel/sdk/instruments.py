@@ -13,12 +13,12 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Meter
 
 from blogauto_otel._guard import is_foreign, log_once, swallow
-from blogauto_otel.otlp.values import NO_REDACTION, ValueRedactor
+from blogauto_otel.otlp.plain_values import NO_REDACTION, ValueRedactor
 from blogauto_otel.sdk.plain import to_plain_attributes
 from blogauto_otel.sdk.scopes import NameLimit, redact_arguments
 from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit
 
-MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that makes up names must not fill its memory
+MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that generates names must not fill its memory
 _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: a second request for its name returns the same one
 
 

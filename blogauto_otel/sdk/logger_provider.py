@@ -17,8 +17,8 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.log_records import LogRecordEncoder
+from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.direct_logs import DirectExport
@@ -31,7 +31,6 @@ from blogauto_otel.sdk.unstable import (
     LogRecordProcessor,
     ReadableLogRecord,
     ReadWriteLogRecord,
-    SynchronousMultiLogRecordProcessor,
 )
 
 
@@ -125,7 +124,7 @@ class TolerantLogger(Logger):
         if isinstance(record, ReadWriteLogRecord):
             return record
         limits: Any = self.limits
-        return ReadWriteLogRecord(record, self.resource, self._instrumentation_scope, limits=limits)
+        return ReadWriteLogRecord(record, self.resource, private.scope_of_logger(self), limits=limits)
 
     def _emit_plain(self, record: LogRecord | None, given: Mapping[str, Any]) -> None:
         with guard("emitting a log record"):
@@ -141,14 +140,14 @@ class TolerantLogger(Logger):
 _EXCEPTION: Final = "exception"
 
 
-class BlogautoLoggerProvider(private.ToldOfLoggerConfigs, private.WithoutForkHandler, LoggerProvider):
+class BlogautoLoggerProvider(private.LoggerConfigListener, private.WithoutForkHandler, LoggerProvider):
     """The SDK's logger provider, with tolerant loggers and guarded processors.
 
     `direct` exports records without the SDK's objects, as long as nobody else gets the records.
     """
 
     def __init__(self, *, redactor: ValueRedactor = NO_REDACTION, limits: LogRecordLimits, **options: Any) -> None:
-        self.processors = SynchronousMultiLogRecordProcessor()  # type: ignore[no-untyped-call]
+        self.processors = private.multi_log_processor()
         if _HAS_LIMITS:
             options["log_record_limits"] = limits
         super().__init__(multi_log_record_processor=self.processors, shutdown_on_exit=False, **options)

@@ -28,12 +28,12 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._guard import log_once, swallow
-from blogauto_otel._locks import ExclusiveLock
+from blogauto_otel._threads import ExclusiveLock
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import MissingDependencyError
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
+from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.sdk import private, self_test, series
 from blogauto_otel.sdk.histograms import Histograms
 from blogauto_otel.sdk.instruments import MAX_INSTRUMENTS, TolerantMeter

@@ -10,7 +10,7 @@ from typing import Any, Final
 from opentelemetry.attributes import BoundedAttributes
 
 from blogauto_otel._guard import is_foreign
-from blogauto_otel.otlp.values import NO_REDACTION, Plain
+from blogauto_otel.otlp.plain_values import NO_REDACTION, Plain
 
 _LONGEST: Final = 65_536  # characters; the encoder cuts to the limits of the settings
 MAX_FRAMES: Final = 50

@@ -1,7 +1,6 @@
 """Every private member of OpenTelemetry that the package uses, each behind a function that says what it does.
 
-A private member may be renamed or may change its meaning in any release. `self_test.py` tests them at start, and says
-what happens without them.
+Any release may rename one, or change its meaning: `self_test.py` tests them at start. `_otel.py` has those of the API.
 """
 
 from __future__ import annotations
@@ -12,42 +11,26 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from opentelemetry.metrics import ObservableGauge
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import DefaultAggregation
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, SeriesRules, is_full
 from blogauto_otel._process import register
 
 
-class _State:
-    """Which features differ from what this package knows, and how."""
+class _Results(dict[str, str]):
+    """What differs from what this package knows, by feature; empty where the test of the feature succeeded."""
 
-    def __init__(self) -> None:
-        self.results: dict[str, str] = {}  # by feature: what differs, or empty
-
-    def reset(self) -> None:
-        self.results = {}
+    reset = dict.clear
 
 
-_state: Final = register(_State())
+results: Final = register(_Results())
 
-
-def results() -> dict[str, str]:
-    """What differs, by feature; empty where the test of the feature succeeded."""
-    return _state.results
-
-
-def report(feature: str, reason: str) -> None:
-    """Note that a feature takes the public way."""
-    _state.results[feature] = reason
-
-
-# --- locks -----------------------------------------------------------------------------------------------------------
 
 LOCKS: Final = (_thread.LockType, type(threading.RLock()))
 
@@ -75,10 +58,10 @@ def make_reentrant(*owners: Any) -> None:
     """
     without = replace_locks(threading.RLock(), *owners)
     if without and len(without) == len(owners):  # before 1.41 some have none, and need none
-        report("locks", f"{', '.join(without)} has no lock")
+        results["locks"] = f"{', '.join(without)} has no lock"
 
 
-# --- spans -----------------------------------------------------------------------------------------------------------
+# --- providers, processors and loggers -------------------------------------------------------------------------------
 
 
 class EndingSpanProcessor:
@@ -96,9 +79,6 @@ def forward_ending(processor: Any, span: Any) -> None:
     hook = getattr(processor, "_on_ending", None)
     if hook is not None:
         hook(span)
-
-
-# --- forks -----------------------------------------------------------------------------------------------------------
 
 
 class WithoutForkHandler:
@@ -119,11 +99,13 @@ def set_meter_resource(provider: Any, resource: Resource) -> None:
     provider._sdk_config.resource = resource
 
 
-# --- loggers ---------------------------------------------------------------------------------------------------------
+def meter_resource(provider: Any) -> Any:
+    """The resource of a meter provider."""
+    return provider._sdk_config.resource
 
 
-class ToldOfLoggerConfigs:
-    """A logger provider that is told when other loggers are enabled than before."""
+class LoggerConfigListener:
+    """A logger provider whose `on_logger_configs` runs when loggers have been enabled or disabled."""
 
     def on_logger_configs(self) -> None:
         """Called after the change."""
@@ -145,6 +127,15 @@ def scope_of_logger(logger: Any) -> Any:
     if is_enabled is not None and not is_enabled():  # before 1.41, each emits
         return None
     return getattr(logger, "_instrumentation_scope", None)
+
+
+_MULTI_PROCESSOR: Final = "SynchronousMultiLogRecordProcessor"
+
+
+def multi_log_processor() -> Any:
+    """A processor of log records that calls each of several others."""
+    public = _find("opentelemetry.sdk._logs", _MULTI_PROCESSOR)
+    return (public or _find("opentelemetry.sdk._logs._internal", _MULTI_PROCESSOR))()  # before 1.41 only there
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -207,25 +198,6 @@ class _LastingValue(_LastValue or object):  # type: ignore[misc]
 
 
 OVERFLOW_KEY: Final = series_key(OVERFLOW_ATTRIBUTES)
-
-
-class SeriesRules(Protocol):
-    """What limits the series of a provider."""
-
-    limit: int
-    is_idle: bool
-
-    def redact(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """The attributes of a new series, without secrets."""
-
-    def overflowed(self, metric: str) -> None:
-        """Called for each new series beyond the limit."""
-
-    def first_measurement(self) -> None:
-        """Called at the first measurement that is not zero, while `is_idle`."""
-
-    def reservoir(self, reservoir: Any, boundaries: Sequence[float]) -> Any:
-        """What stores the exemplars of a series, in the place of the SDK's reservoir."""
 
 
 class _LimitedMatch(_Match or object):  # type: ignore[misc]
@@ -337,7 +309,7 @@ def hide_instrument(provider: Any, readers: Iterable[Any], instrument: Any) -> N
         provider._measurement_consumer._reader_storages[reader]._instrument_view_instrument_matches[instrument] = []
 
 
-# --- the API's providers ---------------------------------------------------------------------------------------------
+# --- the API's providers, and contrib --------------------------------------------------------------------------------
 
 # Where the API keeps each provider, and what it calls it there.
 API_GLOBALS: Final[Mapping[str, tuple[str, str]]] = {
@@ -353,13 +325,11 @@ def uninstall_provider(signal: str) -> None:
     holder = sys.modules[module]
     once = getattr(holder, f"{name}_SET_ONCE", None)
     if once is None or not hasattr(holder, name):
-        report("providers", f"{module} has no {name}")
+        results["providers"] = f"{module} has no {name}"
         return
     setattr(holder, name, None)
     setattr(holder, f"{name}_SET_ONCE", type(once)())
 
-
-# --- contrib ---------------------------------------------------------------------------------------------------------
 
 CONVENTION_MODULE: Final = "opentelemetry.instrumentation._semconv"
 CONVENTION_METHOD: Final = "_get_opentelemetry_stability_opt_in_mode"
@@ -369,7 +339,7 @@ def convention_chooser() -> Any:
     """The class whose `CONVENTION_METHOD` says which semantic conventions an instrumentation emits."""
     chooser = _find(CONVENTION_MODULE, "_OpenTelemetrySemanticConventionStability")
     if not hasattr(chooser, CONVENTION_METHOD):
-        report("conventions", f"no {CONVENTION_METHOD}")
+        results["conventions"] = f"no {CONVENTION_METHOD}"
         return None
     return chooser
 

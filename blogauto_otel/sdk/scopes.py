@@ -10,7 +10,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from blogauto_otel._guard import log_once
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.otlp.encoder import encode_scope
-from blogauto_otel.otlp.values import ValueRedactor
+from blogauto_otel.otlp.plain_values import ValueRedactor
 
 MAX_SCOPES: Final = 1_000  # names of tracers, of loggers and of meters, each
 MAX_NAME: Final = 256  # characters; instrument names end at 255
@@ -41,7 +41,7 @@ def _redact(redactor: ValueRedactor, given: object, longest: int | None) -> obje
 
 
 class NameLimit:
-    """The first `limit` names of a kind: an application that makes up names must not fill its memory."""
+    """The first `limit` names of a kind: an application that generates names must not fill its memory."""
 
     __slots__ = ("_kind", "_known", "_limit")
 

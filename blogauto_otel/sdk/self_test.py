@@ -11,7 +11,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 
-from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES
+from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, SeriesRules
 from blogauto_otel._dataclass import dataclass
 from blogauto_otel._guard import is_foreign
 from blogauto_otel.sdk import private
@@ -58,10 +58,11 @@ def _test_resource() -> None:
     for owner in owners:
         private.set_resource(owner, resource)
         _require(owner.resource is resource, f"{type(owner).__name__}._resource")
-    _require(hasattr(meters._sdk_config, "resource"), "MeterProvider._sdk_config")
+    private.set_meter_resource(meters, resource)
+    _require(private.meter_resource(meters) is resource, "MeterProvider._sdk_config")
 
 
-def _measured(rules: private.SeriesRules | None) -> tuple[Any, Any, InMemoryMetricReader]:
+def _measured(rules: SeriesRules | None) -> tuple[Any, Any, InMemoryMetricReader]:
     reader = InMemoryMetricReader()
     provider = MeterProvider((reader,), Resource({}), shutdown_on_exit=False)
     if rules is not None:
@@ -193,8 +194,8 @@ FEATURES: Final[Mapping[str, Feature]] = {
 
 
 def works(feature: str) -> bool:
-    """Whether the private members of a feature are as this package knows them; tested at the first question."""
-    results = private.results()
+    """Whether the private members of a feature are as this package knows them; tested at the first call."""
+    results = private.results
     if feature not in results:
         try:
             FEATURES[feature].test()
@@ -202,7 +203,7 @@ def works(feature: str) -> bool:
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            private.report(feature, str(error) or type(error).__name__)
+            results[feature] = str(error) or type(error).__name__
     return not results[feature]
 
 
@@ -210,5 +211,5 @@ def problems() -> tuple[str, ...]:
     """A sentence for each feature that takes the public way: which member differs, and what that means."""
     failed = [name for name in FEATURES if not works(name)]
     return tuple(
-        f"OpenTelemetry differs ({name}: {private.results()[name]}): {FEATURES[name].without}" for name in failed
+        f"OpenTelemetry differs ({name}: {private.results[name]}): {FEATURES[name].without}" for name in failed
     )

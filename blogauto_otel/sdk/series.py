@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel._cardinality import OVERFLOW_ATTRIBUTES, is_full
 from blogauto_otel._guard import log_once
-from blogauto_otel.otlp.values import ValueRedactor
+from blogauto_otel.otlp.plain_values import ValueRedactor
 from blogauto_otel.sdk import private, self_test
 
 # Seconds that an exemplar stays after it was collected first: longer than the usual intervals of push and scrape.

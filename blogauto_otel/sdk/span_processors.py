@@ -14,9 +14,9 @@ from blogauto_otel._sdk import import_tracing
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.plain_values import ValueRedactor
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.spans import SpanData, span_data
-from blogauto_otel.otlp.values import ValueRedactor
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.scopes import Scopes
@@ -156,7 +156,7 @@ class SpanProcessors:
         self.ending: tuple[_Ended, ...] = ()
         self.ended: tuple[_Ended, ...] = ()
         self.span_class: type[RecordingSpan] = RecordingSpan
-        # What exports a span that has ended, and what else puts attributes on it; None where somebody else gets spans.
+        # What exports an ended span, and what else puts attributes on it; None where another processor gets spans.
         self.direct: tuple[ExportingSpanProcessor, tuple[Callable[[], Mapping[str, Any]], ...]] | None = None
 
     def add_span_processor(self, span_processor: Any) -> None:

@@ -15,8 +15,8 @@ from opentelemetry.util.types import Attributes
 from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.otlp.spans import SpanTemplate
-from blogauto_otel.otlp.values import NO_REDACTION, TextLimits, ValueRedactor
 from blogauto_otel.samplers import ParentOrRate
 from blogauto_otel.sampling import build_sampler
 from blogauto_otel.sdk.id_generator import IdGenerator, UrandomIds, chosen_id_generator

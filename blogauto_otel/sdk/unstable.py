@@ -14,11 +14,6 @@ from opentelemetry.sdk._logs import (
     ReadWriteLogRecord,
 )
 
-try:
-    from opentelemetry.sdk._logs import SynchronousMultiLogRecordProcessor
-except ImportError:  # before 1.41
-    from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
-
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
@@ -29,7 +24,6 @@ __all__ = [
     "LoggerProvider",
     "ReadWriteLogRecord",
     "ReadableLogRecord",
-    "SynchronousMultiLogRecordProcessor",
 ]
 
 
@@ -37,7 +31,7 @@ def log_processor(receive: Callable[[Sequence[ReadableLogRecord]], None]) -> Log
     """A processor that passes each log record to `receive`, as exporters get it."""
     from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult, SimpleLogRecordProcessor
 
-    class Receiver(LogRecordExporter):
+    class ForwardingExporter(LogRecordExporter):
         def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
             receive(batch)
             return LogRecordExportResult.SUCCESS
@@ -49,16 +43,16 @@ def log_processor(receive: Callable[[Sequence[ReadableLogRecord]], None]) -> Log
             """Nothing waits."""
             return True
 
-    return SimpleLogRecordProcessor(Receiver())
+    return SimpleLogRecordProcessor(ForwardingExporter())
 
 
 def span_processor(receive: Callable[[ReadableSpan], None]) -> SpanProcessor:
     """A processor that passes each sampled span to `receive` as it ends."""
     from opentelemetry.sdk.trace import SpanProcessor
 
-    class Receiver(SpanProcessor):
+    class ForwardingProcessor(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
             if span.context is not None and span.context.trace_flags.sampled:
                 receive(span)
 
-    return Receiver()
+    return ForwardingProcessor()

@@ -13,7 +13,7 @@ from typing import Final
 from blogauto_otel._dataclass import dataclass
 from blogauto_otel._threads import without_signal
 from blogauto_otel.errors import UnsafeError
-from blogauto_otel.otlp.drop_reasons import SPOOL_FULL
+from blogauto_otel.otlp.drop_reasons import SPOOL_DAMAGED, SPOOL_FULL
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.spool.disk import Disk, LockResult, open_lock, try_lock, unlock
 from blogauto_otel.spool.file_format import DAMAGED, FREE, UNFINISHED, Name, parse
@@ -58,6 +58,7 @@ class SpoolDirectory:
 
     def __init__(self, path: Path, limits: SpoolLimits, on_drop: DropCallback, disk: Disk, owner: str) -> None:
         self.path = path
+        self.quarantined = 0  # files that could not be read
         self._limits = limits
         self._on_drop = on_drop
         self._disk = disk
@@ -149,13 +150,17 @@ class SpoolDirectory:
         system = os.fstatvfs(directory)
         if system.f_bavail < min(system.f_blocks * _FREE_SHARE, _FREE_BYTES / system.f_frsize):
             raise OSError(errno.ENOSPC, "the file system is nearly full")
+        droppable.sort(key=lambda file: not self._is_too_large(file))  # what nobody reads, before what is good
         for file in droppable:  # not before it is known that the new file can be written
             if total <= self._limits.bytes and len(remaining) < MAX_FILES:
                 break
-            self.drop(directory, file, SPOOL_FULL)
+            self.drop(directory, file, SPOOL_DAMAGED if self._is_too_large(file) else SPOOL_FULL)
             total -= file.size
             remaining.remove(file)
         return remaining
+
+    def _is_too_large(self, file: SpoolFile) -> bool:
+        return file.size > self._limits.file_bytes
 
     def drop(self, directory: int, file: SpoolFile, reason: str) -> None:
         """Delete a file, and count its items unless they were counted before."""
@@ -166,6 +171,7 @@ class SpoolDirectory:
         except IsADirectoryError:
             return
         if file.name.state == FREE:
+            self.quarantined += reason == SPOOL_DAMAGED
             self._on_drop(file.name.signal, reason, file.name.items)
 
 

@@ -69,7 +69,6 @@ class Spool:
         clock: Clock | None = None,
     ) -> None:
         self.directory = directory
-        self.quarantined = 0  # files that could not be read
         self.lock_errors = 0  # times that the file system had no locks
         self.files = 0  # files with unsent requests, at the last scan
         self.bytes = 0
@@ -84,6 +83,11 @@ class Spool:
         self._latest = 0
         self._drain_lock: int | None = None
         self._drain_lock_identity: object = None
+
+    @property
+    def quarantined(self) -> int:
+        """How many files could not be read; those of too many bytes are deleted."""
+        return self._directory.quarantined
 
     def scan(self) -> list[SpoolFile]:
         """The spool files, oldest first; empty when there is no directory."""
@@ -219,7 +223,7 @@ class Spool:
         self.files, self.bytes = max(0, self.files - 1), max(0, self.bytes - segment.size)
 
     def _quarantine(self, directory: int, segment: ClaimedSegment) -> None:
-        self.quarantined += 1
+        self._directory.quarantined += 1
         self._on_drop(segment.name.signal, SPOOL_DAMAGED, segment.items)
         damaged = [file for file in self._directory.files(directory) if file.name.state == DAMAGED]
         for file in damaged[: max(0, len(damaged) + 1 - MAX_DAMAGED)]:

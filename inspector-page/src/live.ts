@@ -57,6 +57,14 @@ export interface Loaded<T> {
   status: number;
 }
 
+const LONGEST = 5_000; // milliseconds between two requests
+const SHARE = 4; // of what an answer took: asks for a quarter of the time at most
+
+/** When to ask again: an answer over a full store costs the server much, which may be busy with what arrives. */
+function pauseAfter(interval: number, took: number): number {
+  return Math.min(LONGEST, Math.max(interval, SHARE * took));
+}
+
 /** The answer for a path, loaded again after changes: at most once in `interval` milliseconds, one request at a time. */
 export function useData<T>(path: string | null, interval = 300): Loaded<T> {
   const { tick } = useLive();
@@ -64,6 +72,7 @@ export function useData<T>(path: string | null, interval = 300): Loaded<T> {
   const wanted = useRef({ path, tick });
   const busy = useRef(false);
   const last = useRef(0);
+  const took = useRef(0);
   const timer = useRef<number | undefined>(undefined);
   const alive = useRef(true);
   const done = useRef("");
@@ -74,7 +83,7 @@ export function useData<T>(path: string | null, interval = 300): Loaded<T> {
     if (busy.current || now === null || !alive.current) return;
     const mark = `${at} ${now}`;
     if (mark === done.current) return;
-    const wait = done.current.endsWith(` ${now}`) ? last.current + interval - performance.now() : 0;
+    const wait = done.current.endsWith(` ${now}`) ? last.current + pauseAfter(interval, took.current) - performance.now() : 0;
     clearTimeout(timer.current);
     if (wait > 0) {
       timer.current = window.setTimeout(load, wait);
@@ -91,6 +100,7 @@ export function useData<T>(path: string | null, interval = 300): Loaded<T> {
           setLoaded((before) => ({ data: before.path === now ? before.data : null, error: String((error as Error).message), status: error instanceof ApiError ? error.status : 0, path: now })),
       )
       .finally(() => {
+        took.current = performance.now() - last.current;
         busy.current = false;
         done.current = mark;
         load(); // the path or the tick may have changed meanwhile

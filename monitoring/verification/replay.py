@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from examples import traffic
-from examples.observed import PRICES
+from examples.blog_process import PRICES
 from monitoring.metrics import known_metrics, sdk_metric
 from monitoring.parameters import ALERTMANAGER_JOB, BLOGAUTO, COLLECTOR_JOB, PROMETHEUS_JOB
 from stack.build import ROOT

@@ -12,7 +12,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from blogauto_otel import redaction
 from blogauto_otel.api.formatting import TextFormatter
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import TextLimits
+from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.testing import capture_telemetry
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(blogauto_otel.__file__).parent
 
 # A plain lock hangs when its own thread takes it again, as a finalizer does. These are never waited for while held.
 PLAIN_LOCKS = {
-    "export/worker.py": 2,  # a binary semaphore that wakes the thread; a flag that is only tried
+    "export/worker.py": 2,  # a binary semaphore that wakes the thread; a flag that the application's threads only try
     "inspector/ingest.py": 1,  # a condition over a reentrant lock, in a process without the application
 }
 

@@ -20,7 +20,7 @@ from examples.blog.database import DEMO_USER
 from examples.blog.protection import BLOCKED_FOR, REJECTIONS_UNTIL_BLOCKED, WINDOW, Protection
 from examples.blog.settings import BlogSettings
 from examples.blog.simulators import KEY_PREFIX
-from examples.observed import PRICES
+from examples.blog_process import PRICES
 from testkit.example import example
 from testkit.ports import free_port
 from testkit.processes import running

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from examples import findings
+from examples import analysis
 from examples.terminal import Node, Terminal, duration, fitted, tree
 from testkit.receiver import Span
 
@@ -65,12 +65,12 @@ def test_a_long_text_is_cut_where_the_column_ends() -> None:
 
 def test_the_quantile_is_the_one_prometheus_estimates() -> None:
     # histogram_quantile(0.95, ...) of 90 requests up to 0.1 s and 10 between 1 and 2 s: 1 + (95 - 90) / 10
-    assert findings.quantile(0.95, (0.1, 1.0, 2.0), (90, 0, 10, 0)) == 1.5
-    assert findings.quantile(0.5, (0.1, 1.0), (10, 0, 0)) == 0.05
+    assert analysis.quantile(0.95, (0.1, 1.0, 2.0), (90, 0, 10, 0)) == 1.5
+    assert analysis.quantile(0.5, (0.1, 1.0), (10, 0, 0)) == 0.05
 
 
 def test_the_quantile_of_values_beyond_the_last_bound_is_that_bound() -> None:
-    assert findings.quantile(0.95, (0.1, 1.0), (0, 0, 7)) == 1.0
+    assert analysis.quantile(0.95, (0.1, 1.0), (0, 0, 7)) == 1.0
 
 
 def span(name: str, kind: str, **attributes: object) -> Span:
@@ -80,8 +80,8 @@ def span(name: str, kind: str, **attributes: object) -> Span:
 
 def test_a_line_of_a_trace_says_what_was_asked_and_how_it_ended() -> None:
     failed = {"http.response.status_code": 502, "error.type": "502"}
-    assert findings.node(span("POST /a", "SERVER", **failed), parent_id="").label == "POST /a  → 502"
+    assert analysis.node(span("POST /a", "SERVER", **failed), parent_id="").label == "POST /a  → 502"
     statement = span("SELECT users", "CLIENT", **{"db.query.text": "SELECT *\nFROM users"})
-    assert findings.node(statement, parent_id="").label == "SQL SELECT * FROM users"
+    assert analysis.node(statement, parent_id="").label == "SQL SELECT * FROM users"
     call = {"url.full": "http://ai/v1", "http.request.method": "POST", "http.response.status_code": 200}
-    assert findings.node(span("POST", "CLIENT", **call), parent_id="").label == "HTTP POST http://ai/v1  → 200"
+    assert analysis.node(span("POST", "CLIENT", **call), parent_id="").label == "HTTP POST http://ai/v1  → 200"

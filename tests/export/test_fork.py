@@ -14,7 +14,7 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import delivering, enqueue, names, wait_for, workers
+from tests.export.delivery import await_workers_of_other_tests, delivering, enqueue, names, wait_for, workers
 
 CHILD = Resource({"service.name": "shop", "service.instance.id": "child"})
 
@@ -48,6 +48,7 @@ def test_a_child_sends_only_its_own_items_with_its_own_resource(receiver: Receiv
 
 
 def test_a_child_starts_a_worker_of_its_own(receiver: Receiver) -> None:
+    await_workers_of_other_tests()
     with delivering(receiver) as delivery:
         enqueue(delivery, ["parent"])
         receiver.wait_for(lambda r: names(r) == ["parent"])

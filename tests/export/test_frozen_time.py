@@ -10,7 +10,7 @@ import pytest
 
 from testkit.processes import running
 from testkit.receiver import Receiver
-from tests.export.deliveries import wait_for
+from tests.export.delivery import wait_for
 
 # The process runs until it is killed: the worker sent what arrives, not the flush at exit.
 SETUP = """

@@ -14,7 +14,7 @@ from blogauto_otel.export.transport import Destination, ExportResult, ExportStat
 from blogauto_otel.export.transport.grpc import GrpcTransport, retry_delay
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
-from tests.export.deliveries import delivering, enqueue
+from tests.export.delivery import delivering, enqueue
 from tests.export.peers import GrpcReceiver, failing, refusing
 
 

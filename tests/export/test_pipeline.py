@@ -28,10 +28,11 @@ from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.requests import wait_until
-from tests.export.deliveries import (
+from tests.export.delivery import (
     QUICK_RETRIES,
     SCOPE,
     a_span,
+    await_workers_of_other_tests,
     delivering,
     enqueue,
     names,
@@ -64,6 +65,7 @@ def balance(stats: SignalStats) -> int:
 
 
 def test_no_thread_and_no_connection_before_the_first_item(receiver: Receiver) -> None:
+    await_workers_of_other_tests()
     with delivering(receiver) as delivery:
         assert workers() == []
         assert receiver.connections == 0
@@ -468,6 +470,7 @@ def test_a_name_server_that_hangs_delays_neither_start_nor_shutdown(monkeypatch:
 
 
 def test_after_shutdown_items_are_counted_and_dropped(receiver: Receiver) -> None:
+    await_workers_of_other_tests()
     with delivering(receiver) as delivery:
         delivery.shutdown(1.0)
         assert delivery.enqueue(*a_span()) is False
@@ -496,7 +499,7 @@ def source(*counts: int) -> Any:
         from opentelemetry.sdk.metrics.export import Metric, NumberDataPoint, Sum
         from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-        from tests.export.deliveries import ENCODER
+        from tests.export.delivery import ENCODER
         from tests.otlp import otlp_strategies as shapes
 
         metric = Metric("calls", "", "", Sum([NumberDataPoint({}, 1, 2, next(calls))], 2, True))  # type: ignore[arg-type]
@@ -506,6 +509,7 @@ def source(*counts: int) -> Any:
 
 
 def test_metrics_are_collected_each_interval_after_start(receiver: Receiver) -> None:
+    await_workers_of_other_tests()
     with delivering(receiver, metric_interval=0.1) as delivery:
         delivery.add_metric_source(source())
         assert workers() == []
@@ -543,6 +547,8 @@ def test_metrics_are_collected_once_more_at_shutdown(receiver: Receiver) -> None
 def test_a_metric_callback_that_raises_loses_only_its_own_metrics(
     receiver: Receiver, error: type[BaseException]
 ) -> None:
+    await_workers_of_other_tests()
+
     def broken() -> list[tuple[bytes, bytes]]:
         raise error("broken")
 

@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from blogauto_otel.otlp.signal import Signal
 from testkit import receiver as peer
 from testkit.receiver import Receiver
-from tests.export.deliveries import ENCODER, a_span, delivering, enqueue
+from tests.export.delivery import ENCODER, a_span, delivering, enqueue
 from tests.otlp import otlp_strategies as shapes
 
 

@@ -49,7 +49,7 @@ def test_an_answer_ends_the_failures_and_the_backoff() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "gave_up_at", "timeout"),
+    ("state", "flush_failed_at", "timeout"),
     [
         (ReceiverState(), float("-inf"), 1.5),  # unknown
         (ReceiverState(), 98.0, 0.3),  # the last flush gave up two seconds ago
@@ -59,9 +59,9 @@ def test_an_answer_ends_the_failures_and_the_backoff() -> None:
     ],
 )
 def test_a_flush_waits_longer_for_a_receiver_that_answers(
-    state: ReceiverState, gave_up_at: float, timeout: float
+    state: ReceiverState, flush_failed_at: float, timeout: float
 ) -> None:
-    assert POLICY.flush_timeout(state, now=100.0, deadline=110.0, gave_up_at=gave_up_at) == timeout
+    assert POLICY.flush_timeout(state, now=100.0, deadline=110.0, flush_failed_at=flush_failed_at) == timeout
 
 
 def test_items_are_stored_at_once_without_an_answer_and_later_during_an_overload() -> None:

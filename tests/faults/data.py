@@ -86,9 +86,12 @@ def idle_at_debug(harness: Harness, *, seconds: float = 8.0) -> None:
 
 
 def noisy_exporter(harness: Harness) -> None:
+    # 600 calls of the standard library alone hold the interpreter for longer than its threads' switch interval, and a
+    # request waits for as long; `test_a_suppressed_line_costs_no_more_than_a_printed_one` bounds what we add to them.
+    tolerance = Tolerance(errors=("noise",), latency=0.05)
     with Receiver() as receiver:
         with_it = '{"span_processors": "noisy_exporter"}'
-        with harness.service(receiver, tolerance=Tolerance(errors=("noise",)), CONFIGURE_WITH=with_it) as service:
+        with harness.service(receiver, tolerance=tolerance, CONFIGURE_WITH=with_it) as service:
             service.hit(LOAD)
             wait_until(lambda: service.run_action("noisy_exports") >= 5)
         exported = [record for record in receiver.logs if "noise" in str(record.body)]

@@ -35,7 +35,7 @@ from tests.faults.harness import Harness, wait_until
 from tests.faults.invariants import LOSSY
 from tests.faults.network import all_arrive
 from tests.faults.service import Service
-from tests.spool.damages import DAMAGES, GONE
+from tests.spool.damaged_files import DAMAGES, DELETED
 
 LOAD = 100
 UNUSABLE = "cannot be kept on disk"
@@ -269,7 +269,7 @@ def damaged_files(harness: Harness) -> None:
             assert delivery["traces"]["dropped"] == {"spool_damaged": 2 * len(DAMAGES)}, delivery["traces"]["dropped"]
         assert set(_times(receiver, _names(outputs[::2]))) == {1}
         assert set(_times(receiver, _names(damaged))) == {0}
-    assert len(harness.spooled("bad")) == len(DAMAGES) - len(GONE)
+    assert len(harness.spooled("bad")) == len(DAMAGES) - len(DELETED)
     assert all(map(os.path.lexists, foreign))
 
 

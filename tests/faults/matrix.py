@@ -144,7 +144,7 @@ LIFE_CYCLE = (
     Row(
         122,
         life_cycle.celery_children,
-        "Celery ends its children after each task (`--max-tasks-per-child 1`), also while the Collector is away",
+        "Celery ends its children after each task (`--max-tasks-per-child 1`), also while the Collector is unavailable",
         "spans, log records and counts of every task are delivered",
     ),
     Row(

@@ -290,6 +290,23 @@ def test_statements_are_grouped_by_their_text() -> None:
     assert by_text["SELECT COUNT(*) FROM users"]["repeated_in"] == 0
 
 
+def test_requests_that_no_route_answered_are_one_endpoint_without_a_route() -> None:
+    unknown = [sending.span("GET", attributes={"http.request.method": "GET", "url.path": f"/{n}"}) for n in range(2)]
+    (found,) = queries.endpoints(stored(traces(unknown)))["endpoints"]
+    assert (found["method"], found["route"], found["count"]) == ("GET", None, 2)
+
+
+def test_a_call_to_a_database_without_a_statement_is_a_call_to_a_database() -> None:
+    request = get("/outer")
+    facts = {"db.system.name": "redis", "server.address": "cache.local"}
+    connect = below(request, sending.span("CONNECT", kind=CLIENT, attributes=facts))
+    publish = below(
+        request, sending.span("send", kind=Span.SPAN_KIND_PRODUCER, attributes={"messaging.system": "kafka"})
+    )
+    edges = services.services(stored(traces([request, connect, publish])))["edges"]
+    assert {(one["to"], one["kind"]) for one in edges} == {("redis cache.local", "database"), ("kafka", "messaging")}
+
+
 def test_the_map_of_services_has_calls_databases_and_hosts() -> None:
     outer = get("/outer")
     call = below(outer, span("GET", kind=CLIENT, attributes={"server.address": "users.local"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from blogauto_otel.inspector import decoding, metrics, queries, rows, schema
+from blogauto_otel.inspector import requests as requests_module
 from blogauto_otel.inspector import store as store_module
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.store import Limits, Store
@@ -180,6 +182,56 @@ def test_a_span_whose_parent_never_arrives_is_shown_after_a_while(monkeypatch: p
     store.refresh()
     (found,) = queries.requests(store)["requests"]
     assert (found["kind"], found["statements"]) == ("other", 1)
+
+
+def test_what_arrives_is_stored_between_the_parts_of_a_long_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_PART", 1)
+    store = Store()
+    add(store, get("/1"), get("/2"))
+    parts = store.read_spans("SELECT name FROM spans WHERE spans.id >= ? AND spans.id < ?")
+    assert next(parts) == ("GET /1",)
+    thread = threading.Thread(target=add, args=(store, get("/3")))
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert list(parts) == [("GET /2",)]
+    assert "/3" in paths(store)
+
+
+def test_readers_that_ask_again_and_again_let_what_arrives_in_between() -> None:
+    store = Store()
+    is_done = threading.Event()
+
+    def read() -> None:
+        while not is_done.is_set():
+            with store.reading():
+                time.sleep(0.02)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for thread in readers:
+        thread.start()
+    began = time.monotonic()
+    for number in range(10):
+        add(store, get(f"/{number}"))
+    took = time.monotonic() - began
+    is_done.set()
+    for thread in readers:
+        thread.join()
+    assert took < 10, took  # twenty turns, each after at most three readers; without turns it takes minutes
+
+
+def test_a_long_trace_is_summarised_at_most_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests_module, "LONG_TRACE", 5)
+    monkeypatch.setattr(requests_module, "LONG_SECONDS", 3600.0)
+    store = Store()
+    root = get("/long")
+    add(store, root, *[select(root) for _ in range(9)])
+    add(store, select(root), get("/short"))
+    spans = {one["path"]: one["spans"] for one in queries.requests(store)["requests"]}
+    assert spans == {"/long": 10, "/short": 1}
+    monkeypatch.setattr(requests_module, "LONG_SECONDS", 0.0)
+    store.refresh()
+    assert queries.requests(store, "route:/long")["requests"][0]["spans"] == 11
 
 
 def test_spans_that_are_their_own_parents_do_no_harm() -> None:

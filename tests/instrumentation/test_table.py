@@ -102,8 +102,8 @@ def test_opentelemetrys_own_switch_works(table: Any, name: str, entry_point: str
 
 
 def test_what_belongs_to_no_library_is_not_switched_off_with_all_libraries(table: Any) -> None:
-    table(selfmetrics=module("selfmetrics"))
-    assert instrument(disabled_instrumentations=("*",))["selfmetrics"].state is State.ON
+    table(internal=module("internal"))
+    assert instrument(disabled_instrumentations=("*",))["internal"].state is State.ON
 
 
 @pytest.mark.quiet_guard

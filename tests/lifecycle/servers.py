@@ -19,4 +19,7 @@ SERVERS: Mapping[str, Command] = {
     "granian-2-workers": granian(APP, "--workers", "2"),
 }
 
+STARTING_WORKERS: Mapping[str, int] = {"granian-2-workers": 2}
+"""Servers that do not stop a worker which is still starting when SIGTERM arrives, with any application."""
+
 RECYCLING = gunicorn(APP, "-w", "1", "--max-requests", "10")

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from testkit.ports import free_port
-from testkit.processes import Process, running
+from testkit.processes import Process, eventually, running
 from testkit.receiver import Receiver, silence
 from testkit.servers import Command, launched
-from tests.lifecycle.servers import RECYCLING, SERVERS
+from tests.lifecycle.servers import RECYCLING, SERVERS, STARTING_WORKERS
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +51,13 @@ def hit(child: Process, times: int = REQUESTS) -> int:
     return answered
 
 
+def wait_until_it_serves(server: str, child: Process) -> None:
+    """Until it answers, and where it must be with every worker."""
+    child.wait_until_it_answers("/ready")
+    workers: set[object] = set()
+    eventually(lambda: workers.add(child.get("/pid")[1]), lambda _: len(workers) >= STARTING_WORKERS.get(server, 1))
+
+
 def delivered(receiver: Receiver) -> dict[str, float]:
     """How many items of `/hit` arrived, by kind; of metrics the last value of each process."""
     names = Counter(span.name for span in receiver.spans)
@@ -69,7 +76,7 @@ ALL = dict.fromkeys(("server spans", "inner spans", "logs", "count", "requests")
 @pytest.mark.parametrize("server", SERVERS)
 def test_sigterm_right_after_the_last_answer_loses_nothing(server: str, start: Start, receiver: Receiver) -> None:
     with start(SERVERS[server], receiver.url) as child:
-        child.wait_until_it_answers("/ready")
+        wait_until_it_serves(server, child)
         hit(child)
         seconds = child.terminate()
     assert delivered(receiver) == ALL, child.output
@@ -90,7 +97,7 @@ def _processes(receiver: Receiver) -> set[str]:
 @pytest.mark.parametrize("server", SERVERS)
 def test_sigterm_under_the_launcher_loses_nothing(server: str, start: Start, receiver: Receiver) -> None:
     with start(launched(SERVERS[server]), receiver.url, HIT_CONFIGURE="0") as child:
-        child.wait_until_it_answers("/ready")
+        wait_until_it_serves(server, child)
         hit(child)
         child.terminate()
     assert delivered(receiver) == ALL, child.output

@@ -7,8 +7,8 @@ import tracemalloc
 from opentelemetry.trace import SpanKind
 
 from blogauto_otel.otlp.encoder import Encoder
+from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.otlp.spans import SpanData, SpanEncoder, SpanTemplate
-from blogauto_otel.otlp.values import TextLimits
 from blogauto_otel.redaction import Redactor
 from tests.export.redactors import SECRET, Nothing, Word
 from tests.otlp.decoding import finished, the_span

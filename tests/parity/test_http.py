@@ -124,7 +124,7 @@ REQUESTS = (
 
 
 @dataclass(frozen=True)
-class Said:
+class Recorded:
     """The span and the points of one request."""
 
     spans: list[ReadableSpan]
@@ -132,29 +132,29 @@ class Said:
     seconds: float
 
 
-def _said(recording: Recording) -> Said:
+def _recorded(recording: Recording) -> Recorded:
     metric: Any = recording.metrics["http.server.request.duration"]
     seconds = sum(point.sum for point in metric.data.data_points)
-    return Said(recording.spans, recording.points(metric.name), seconds)
+    return Recorded(recording.spans, recording.points(metric.name), seconds)
 
 
-def by_ours(request: str) -> Said:
+def by_ours(request: str) -> Recorded:
     watched = Watched(http_semconv_metrics=True)
     try:
         _ask(application(), request)
-        return _said(watched)
+        return _recorded(watched)
     finally:
         server.uninstrument()
 
 
-def by_contrib(request: str) -> Said:
+def by_contrib(request: str) -> Recorded:
     recording, app = Recording(), application()
     FastAPIInstrumentor.instrument_app(
         app, tracer_provider=recording.tracers, meter_provider=recording.meters, exclude_spans=["send", "receive"]
     )
     try:
         _ask(app, request)
-        return _said(recording)
+        return _recorded(recording)
     finally:
         FastAPIInstrumentor.uninstrument_app(app)
 
@@ -167,7 +167,7 @@ def _ask(app: Any, request: str) -> None:
 def differences(request: str) -> set[str]:
     """The differences between the two for one request."""
     ours, theirs = by_ours(request), by_contrib(request)
-    a, b = (parts(_server_span(said.spans)) for said in (ours, theirs))
+    a, b = (parts(_server_span(recorded.spans)) for recorded in (ours, theirs))
     found = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
     if len(ours.spans) != len(theirs.spans):
         found.add("spans")

@@ -27,7 +27,7 @@ from blogauto_otel.otlp.spans import SpanEvent, SpanTemplate
 from blogauto_otel.sdk.span import RecordingSpan
 from blogauto_otel.sdk.tracer import BlogautoTracer, own_tracer
 from testkit.receiver import Receiver, Span
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providers import Providers, providing
 
 ROUTE = SpanTemplate("GET /posts/{id}", SpanKind.SERVER, {"http.route": "/posts/{id}", "server.port": 443})
 STATEMENT = SpanTemplate("SELECT posts", SpanKind.CLIENT, {"db.system.name": "postgresql"})

@@ -22,7 +22,7 @@ from blogauto_otel import bind, unbind
 from blogauto_otel.instrumentation.span_context import BoundContextProcessor
 from blogauto_otel.otlp.spans import SpanTemplate
 from testkit.receiver import Receiver, Span
-from tests.sdk.providing import providing
+from tests.sdk.providers import providing
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 PARENTS = {

@@ -26,7 +26,7 @@ from blogauto_otel.sdk.histogram import bind
 from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider, build_meter_provider
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.sdk.providing import RESOURCE, providing
+from tests.sdk.providers import RESOURCE, providing
 
 LABELS = {"method": "GET", "endpoint": "/x"}
 VALUES = (0.001, 0.3, 0.3, 1.9, 2.0, 2.1, 60.0)

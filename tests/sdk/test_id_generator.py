@@ -10,7 +10,7 @@ from opentelemetry import trace
 from blogauto_otel import plugins
 from blogauto_otel.errors import ConfigurationError
 from testkit.receiver import Receiver
-from tests.sdk.providing import providing
+from tests.sdk.providers import providing
 
 
 class Counting:

@@ -14,7 +14,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from blogauto_otel import semconv
 from testkit.forking import in_child
 from testkit.receiver import LogRecord, Receiver
-from tests.sdk.providing import Providers, locks_of, providing
+from tests.sdk.providers import Providers, locks_of, providing
 
 
 def emit(providers: Providers, **fields: Any) -> None:

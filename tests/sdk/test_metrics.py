@@ -17,8 +17,8 @@ from blogauto_otel.sdk.histogram import bind
 from testkit.forking import in_child
 from testkit.ports import free_port
 from testkit.receiver import Receiver, status
-from tests.export.deliveries import wait_for, workers
-from tests.sdk.providing import Providers, locks_of, providing
+from tests.export.delivery import await_workers_of_other_tests, wait_for, workers
+from tests.sdk.providers import Providers, locks_of, providing
 
 OVERFLOW = {"otel.metric.overflow": True}
 
@@ -119,6 +119,7 @@ def test_a_callback_that_raises_affects_only_its_own_metric(receiver: Receiver) 
 
 
 def test_the_first_measurement_starts_the_worker_and_a_zero_does_not(receiver: Receiver) -> None:
+    await_workers_of_other_tests()
     with providing(receiver, metric_interval=0.2) as providers:
         counter = meter(providers).create_counter("sold")
         counter.add(0)

@@ -11,7 +11,7 @@ import pytest
 from blogauto_otel.api.text import class_name, type_name
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providers import Providers, providing
 
 MANY = 10_000  # of a kind whose objects take more than a kilobyte each
 MIB = 2**20

@@ -22,7 +22,7 @@ OF_MODULES = [member for member in MEMBERS if member not in OF_CLASSES]
 
 
 def rounds(*arguments: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.sdk.renamed", *arguments]
+    command = [sys.executable, "-m", "tests.sdk.renamed_members", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     return [json.loads(line) for line in done.stdout.splitlines()]

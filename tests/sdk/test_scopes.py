@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from testkit.receiver import Receiver
-from tests.sdk.providing import providing
+from tests.sdk.providers import providing
 
 SECRET = "c4n4ryc4n4ryc4n4ry12"
 NAME, VERSION, URL = f"of sk_live_{SECRET}", f"1 Bearer {SECRET}", f"https://u:{SECRET}@schemas.test/1"

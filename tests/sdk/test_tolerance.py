@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from testkit.receiver import Receiver
-from tests.sdk.providing import Providers, providing
+from tests.sdk.providers import Providers, providing
 
 SYNCHRONOUS = {
     "create_counter": "add",

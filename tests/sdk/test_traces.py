@@ -24,8 +24,8 @@ from blogauto_otel import _guard, semconv
 from testkit.forking import in_child
 from testkit.processes import environment
 from testkit.receiver import Receiver, Span
-from tests.otlp.test_poison import NoMap, Raises, Recurses, cyclic, deep
-from tests.sdk.providing import Providers, locks_of, providing
+from tests.otlp.test_invalid_values import NoMap, Raises, Recurses, cyclic, deep
+from tests.sdk.providers import Providers, locks_of, providing
 
 RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 

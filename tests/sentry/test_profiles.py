@@ -13,7 +13,7 @@ from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from blogauto_otel.integrations.sentry import profiles
-from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+from blogauto_otel.integrations.sentry.traces import SentryTraceRatio
 from tests.sentry.conftest import Link, Linked
 
 PROFILER_ID = "sentry.profiler_id"
@@ -73,7 +73,7 @@ def test_a_share_of_the_traces_is_profiled_and_nothing_in_between(link: Link) ->
         numbers = random.Random(3)
         ids = [numbers.getrandbits(128) | 1 for _ in range(40)]
         for trace_id in ids:
-            root(trace_id, seconds=0.05 if trace_id in TraceIdRatio(0.1) else 0.0)
+            root(trace_id, seconds=0.05 if trace_id in SentryTraceRatio(0.1) else 0.0)
         time.sleep(0.2)
         found = chunks(linked)
         profiled = {
@@ -81,7 +81,7 @@ def test_a_share_of_the_traces_is_profiled_and_nothing_in_between(link: Link) ->
             for span in linked.telemetry.spans
             if span.context is not None and PROFILER_ID in (span.attributes or {})
         }
-    assert set(profiled) == {trace_id for trace_id in ids if trace_id in TraceIdRatio(0.1)}
+    assert set(profiled) == {trace_id for trace_id in ids if trace_id in SentryTraceRatio(0.1)}
     assert {chunk["profiler_id"] for chunk in found} == set(profiled.values())
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from blogauto_otel import cli
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
-from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+from blogauto_otel.integrations.sentry.traces import SentryTraceRatio
 from testkit.envelope_receiver import KEY
 from testkit.receiver import status
 from tests.sentry.conftest import Link, Linked
@@ -43,7 +43,7 @@ def test_endpoint_and_key_are_those_of_sentrys_own_sdk(dsn: str) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 1.0])
 def test_the_share_is_that_of_opentelemetrys_sampler(rate: float) -> None:
-    share, sampler, numbers = TraceIdRatio(rate), TraceIdRatioBased(rate), random.Random(7)
+    share, sampler, numbers = SentryTraceRatio(rate), TraceIdRatioBased(rate), random.Random(7)
     for _ in range(2000):
         trace_id = numbers.getrandbits(128)
         kept = sampler.should_sample(None, trace_id, "x").decision is Decision.RECORD_AND_SAMPLE
@@ -99,7 +99,7 @@ def test_a_tenth_of_the_traces_is_sent_directly_and_complete(direct: Linked) -> 
     for trace_id in ids:
         trace_of_three_spans(trace_id)
     direct.telemetry.handle.force_flush(20.0)
-    expected = {f"{trace_id:032x}" for trace_id in ids if trace_id in TraceIdRatio(0.1)}
+    expected = {f"{trace_id:032x}" for trace_id in ids if trace_id in SentryTraceRatio(0.1)}
     arrived = [span.trace_id for span in direct.sink.spans]
     assert set(arrived) == expected
     assert 10 < len(expected) < 50

@@ -26,7 +26,7 @@ from blogauto_otel.spool.store import Spool
 from testkit import receiver as peer
 from testkit.receiver import Receiver
 from testkit.sending import SERVER_ATTRIBUTES
-from tests.export.deliveries import ENCODER, RESOURCE, SCOPE, delivering, enqueue
+from tests.export.delivery import ENCODER, RESOURCE, SCOPE, delivering, enqueue
 from tests.export.redactors import Nothing
 from tests.otlp.decoding import finished
 

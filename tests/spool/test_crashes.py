@@ -12,7 +12,7 @@ import pytest
 from blogauto_otel.spool.file_format import MAGIC, encode
 from blogauto_otel.spool.ownership import end_owner
 from blogauto_otel.spool.store import ClaimedSegment
-from tests.spool.stores import Crash, Mortal, Store, a_request, free_files, item, items
+from tests.spool.failing_disk import Crash, Mortal, Store, a_request, free_files, item, items
 
 BUDGET = 400  # bytes: four files of one item
 
@@ -66,7 +66,7 @@ class Scene:
         gone.die()
 
 
-def _first_of_all(scene: Scene) -> None:
+def _without_directory(scene: Scene) -> None:
     scene.directory = scene.directory / "deeper" / "still"
     scene.mortal = scene.store()
     scene.acknowledged = set()
@@ -78,7 +78,7 @@ def _damaged(scene: Scene) -> None:
     scene.damaged = 1
 
 
-def _crowded(scene: Scene) -> None:
+def _over_the_limit(scene: Scene) -> None:
     scene.write(4)
     scene.acknowledged.discard(item(1))  # there is no room for it beside the next
 
@@ -89,8 +89,8 @@ def _nothing(scene: Scene) -> None:
 
 WORK: dict[str, tuple[Callable[[Scene], object], Callable[[Scene], object]]] = {
     "write": (_nothing, lambda scene: scene.write(5)),
-    "write where no directory is": (_first_of_all, lambda scene: scene.write(5)),
-    "write over the budget": (_crowded, lambda scene: scene.write(5)),
+    "write where no directory is": (_without_directory, lambda scene: scene.write(5)),
+    "write over the budget": (_over_the_limit, lambda scene: scene.write(5)),
     "begin a segment": (_nothing, lambda scene: scene.write(5, claim=True)),
     "add to a segment": (_nothing, lambda scene: scene.write(3, 5, claim=True, replaces=scene.segment)),
     "close a segment": (_nothing, lambda scene: scene.mortal.spool.release(scene.segment)),

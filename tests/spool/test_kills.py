@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from testkit.processes import Process, python, running
-from tests.export.deliveries import wait_for
-from tests.spool.busy import DELIVERED, LOST, WRITTEN
-from tests.spool.stores import Store, contents, items
+from tests.export.delivery import wait_for
+from tests.spool.failing_disk import Store, contents, items
+from tests.spool.spool_process import DELIVERED, LOST, WRITTEN
 
 AT_ONCE = 2  # processes that share the directory
 LONGEST = 0.2  # seconds between their first write and their end
 
 
-class Journals:
+class EventLogs:
     """The events that the processes log, with the items of each file."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,11 +44,11 @@ class Journals:
 
 
 @contextlib.contextmanager
-def busy(directory: Path, journals: Journals) -> Iterator[Process]:
-    journal, first = journals.new()
-    command = python("-m", "tests.spool.busy", str(directory), str(journal), str(first))
-    with running(command, directory.parent / f"{journal.name}.log") as child:
-        wait_for(lambda: journal.stat().st_size, timeout=30.0)
+def spool_process(directory: Path, event_logs: EventLogs) -> Iterator[Process]:
+    event_log, first = event_logs.new()
+    command = python("-m", "tests.spool.spool_process", str(directory), str(event_log), str(first))
+    with running(command, directory.parent / f"{event_log.name}.log") as child:
+        wait_for(lambda: event_log.stat().st_size, timeout=30.0)
         yield child
 
 
@@ -59,18 +59,18 @@ def on_disk(directory: Path) -> set[str]:
 
 @pytest.mark.parametrize("kills", [pytest.param(8, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.long)])
 def test_after_a_kill_no_file_is_damaged_or_missing_and_few_items_are_sent_twice(tmp_path: Path, kills: int) -> None:
-    directory, journals, rng = tmp_path / "spool", Journals(tmp_path / "journals"), random.Random(57)
+    directory, event_logs, rng = tmp_path / "spool", EventLogs(tmp_path / "event_logs"), random.Random(57)
     for _ in range(kills // AT_ONCE):
         with contextlib.ExitStack() as stack:
-            children = [stack.enter_context(busy(directory, journals)) for _ in range(AT_ONCE)]
+            children = [stack.enter_context(spool_process(directory, event_logs)) for _ in range(AT_ONCE)]
             for child in children:
                 time.sleep(rng.uniform(0.0, LONGEST))
                 child.terminate(signal.SIGKILL)
                 assert child.returncode == -signal.SIGKILL, child.output
-        assert journals.items(WRITTEN) <= on_disk(directory) | journals.items(DELIVERED)
+        assert event_logs.items(WRITTEN) <= on_disk(directory) | event_logs.items(DELIVERED)
     left = {one[:8].hex() for request in Store(directory).drain() for one in items(request)}
-    assert journals.items(WRITTEN) <= left | journals.items(DELIVERED)
-    assert not journals.files(LOST)
+    assert event_logs.items(WRITTEN) <= left | event_logs.items(DELIVERED)
+    assert not event_logs.files(LOST)
     assert {path.name for path in directory.iterdir()} <= {".write.lock", ".drain.lock"}
-    again = Counter(file[0] for file in journals.files(DELIVERED))
+    again = Counter(file[0] for file in event_logs.files(DELIVERED))
     assert sum(times - 1 for times in again.values()) <= kills  # the one file that each was sending

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from blogauto_otel.spool.file_format import StoredRequest
 from blogauto_otel.spool.store import ClaimedSegment
-from tests.spool.stores import Crash, ManualClock, Store, a_request, contents, item, items
+from tests.spool.failing_disk import Crash, ManualClock, Store, a_request, contents, item, items
 
 BUDGET = 3000  # bytes: six files or so
 AGE = 500.0  # seconds

@@ -29,10 +29,10 @@ from blogauto_otel.spool.file_format import StoredRequest
 from testkit import receiver as peer
 from testkit.forking import in_child
 from testkit.receiver import Receiver
-from tests.export.deliveries import SCOPE, a_span, delivering, enqueue, names, quick_timing, wait_for, without_threads
+from tests.export.delivery import SCOPE, a_span, delivering, enqueue, names, quick_timing, wait_for, without_threads
 from tests.export.peers import refusing
 from tests.export.test_fork import CHILD
-from tests.spool.stores import contents, free_files
+from tests.spool.failing_disk import contents, free_files
 
 Deliver = Callable[..., AbstractContextManager[Delivery]]
 
@@ -823,6 +823,62 @@ def test_stored_metrics_are_deleted_when_newer_ones_are_delivered(
         wait_for(lambda: contents(directory) == [])
     found = values(receiver)
     assert found == sorted(found)  # type: ignore[type-var]
+
+
+# --- its thread -------------------------------------------------------------------------------------------------------
+
+
+BRIEF = quick_timing(linger=0.2, rescan_idle=60.0)
+
+
+def has_thread(delivery: Delivery) -> bool:
+    return delivery._spooler is not None and delivery._spooler.worker.running
+
+
+def test_an_idle_process_has_one_thread(receiver: Receiver, deliver: Deliver) -> None:
+    with deliver(receiver, timing=BRIEF) as delivery:
+        enqueue(delivery, ["first"])
+        receiver.wait_for(lambda r: names(r) == ["first"])
+        wait_for(lambda: not has_thread(delivery))
+        assert delivery._sender.running
+
+
+def test_the_thread_runs_again_when_a_request_may_hang(receiver: Receiver, deliver: Deliver, directory: Path) -> None:
+    with deliver(receiver, timing=BRIEF, timeout=30.0) as delivery:
+        enqueue(delivery, ["first"])
+        receiver.wait_for(lambda r: names(r) == ["first"])
+        wait_for(lambda: not has_thread(delivery))
+        receiver.answer(peer.silence())
+        enqueue(delivery, range(10))
+        wait_for(lambda: directory.exists() and sum(request.items for request in contents(directory)) == 10)
+
+
+def test_items_are_stored_while_a_metric_callback_hangs(deliver: Deliver, directory: Path) -> None:
+    """The callback began to hang when there was nothing to store, and the sender can start nothing any more."""
+    hanging, release = threading.Event(), threading.Event()
+
+    def source() -> list[tuple[bytes, bytes]]:
+        hanging.set()
+        release.wait(60.0)
+        return []
+
+    with refusing() as url, deliver(url, timing=BRIEF, metric_interval=0.1) as delivery:
+        delivery.add_metric_source(source)
+        delivery.start()
+        assert hanging.wait(10.0)
+        time.sleep(3 * BRIEF.spool.linger)
+        enqueue(delivery, range(10))
+        wait_for(lambda: directory.exists() and sum(request.items for request in contents(directory)) == 10)
+        release.set()
+
+
+def test_an_idle_process_delivers_what_an_ended_one_stored(receiver: Receiver, deliver: Deliver) -> None:
+    timing = quick_timing(linger=0.2, rescan_idle=1.0)
+    with deliver(receiver, timing=timing) as delivery:
+        delivery.start()
+        wait_for(lambda: not has_thread(delivery))
+        leave_behind(deliver, 1, 2)
+        receiver.wait_for(lambda r: names(r) == ["1", "2"])
 
 
 # --- several processes, and forks -------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.disk import Disk
 from blogauto_otel.spool.file_format import MAGIC, Name, StoredRequest, encode, parse
 from blogauto_otel.spool.store import MAX_DAMAGED, Spool
-from tests.spool.damages import DAMAGES, GONE
-from tests.spool.stores import Crash, ManualClock, Store, a_request, free_files, items
+from tests.spool.damaged_files import DAMAGES, DELETED
+from tests.spool.failing_disk import Crash, ManualClock, Store, a_request, free_files, items
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_quarantined_and_counted_and_the_rest_is_delivered(dir
     assert store.drain() == [made[0], made[2]]
     assert (store.spool.quarantined, store.losses()) == (1, {"spool_damaged": 1})
     left = [path for path in directory.iterdir() if not path.name.startswith(".")]
-    assert [path.suffix for path in left] == ([] if damage in GONE else [".bad"])
+    assert [path.suffix for path in left] == ([] if damage in DELETED else [".bad"])
     assert store.drain() == []
     assert store.spool.quarantined == 1
 
@@ -218,6 +218,16 @@ def test_a_file_larger_than_the_limit_is_refused_and_drops_no_other(directory: P
     with pytest.raises(OSError, match="larger"):
         store.spool.write(a_request(*range(100)))
     assert store.drain() == made
+
+
+def test_a_file_that_is_too_large_to_be_read_is_dropped_before_good_ones(directory: Path) -> None:
+    """It is no older than they are: a limit that it alone exceeds would cost them all."""
+    store = Store(directory)
+    made = fill(store, 1, 2, 3)
+    os.truncate(free_files(directory)[-1], 2**30)
+    made += fill(store, 4)
+    assert (store.losses(), store.spool.quarantined) == ({"spool_damaged": 1}, 1)
+    assert store.drain() == [made[0], made[1], made[3]]
 
 
 def test_a_directory_of_too_many_files_drops_the_oldest(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,3 +83,14 @@ def test_two_tiers_bring_every_span_of_a_trace_to_the_same_sampler(tmp_path: Pat
             assert sending.post(gateway.endpoint, sending.traces(spans)) == 200
             arrived = eventually(sampler.spans, lambda found: len(found) == 20)
     assert {span.trace_id for span in arrived} == {span.trace_id.hex() for span in spans}
+
+
+def test_a_sampler_joins_the_traces_that_it_keeps_before_a_queue_writes_them(tmp_path: Path) -> None:
+    """It releases each by itself; the queue on disk syncs once for each that it gets."""
+    count = 2_000
+    environment = {**AT_ONCE, "OTELCOL_SAMPLING_PERCENT": "100"}
+    with start_collector(("process-sampling", "export-file"), tmp=tmp_path, env=environment) as collector:
+        spans = [sending.span() for _ in range(count)]
+        assert sending.post(collector.endpoint, sending.traces(spans)) == 200
+        eventually(collector.spans, lambda found: len(found) == count)
+        assert collector.total("otelcol_processor_batch_batch_send_size_count") < count / 50

@@ -12,7 +12,7 @@ from typing import Final
 from blogauto_otel import redaction
 from blogauto_otel.cli.common import Commands, add_service
 from blogauto_otel.cli.doctor import application, backends, collector, local
-from blogauto_otel.cli.doctor.hop import Result, Run, State, warning
+from blogauto_otel.cli.doctor.hop import HopState, Result, Run, warning
 from blogauto_otel.cli.doctor.web import web_url
 from blogauto_otel.config import read
 
@@ -83,7 +83,7 @@ def diagnose(chosen: argparse.Namespace) -> int:
         shown = dataclasses.replace(result, detail=redact(result.detail))
         results.append(shown)
         print(_line(shown), file=sys.stderr if chosen.json else sys.stdout, flush=True)
-    first = next((result for result in results if result.state is State.BROKEN), None)
+    first = next((result for result in results if result.state is HopState.BROKEN), None)
     if chosen.json:
         print(_report(run, results, first))
     else:

@@ -138,7 +138,7 @@ def _ask(run: Run, config: ExportConfig) -> Iterator[Result]:
         difference = clock_difference("clock", "the Collector", answer.date - time.time())
         if difference is not None:
             yield difference
-    yield _judged(hop, answer, destination.url)
+    yield _result_of(hop, answer, destination.url)
 
 
 def _no_answer(hop: str, answer: Answer, url: str) -> Result:
@@ -161,7 +161,7 @@ _FIXES: Final = {
 }
 
 
-def _judged(hop: str, answer: Answer, url: str) -> Result:
+def _result_of(hop: str, answer: Answer, url: str) -> Result:
     if 200 <= answer.status < 300:
         return ok(hop, url)
     if answer.status == 400 and "HTTPS server" in answer.text:

@@ -15,7 +15,7 @@ TOTAL_SECONDS: Final = 30.0
 MAX_CLOCK_DIFFERENCE: Final = 60.0  # seconds; Prometheus refuses samples that are much older or newer
 
 
-class State(str, Enum):
+class HopState(str, Enum):
     """The state of one hop; the values are the words of the report."""
 
     OK = "ok"
@@ -29,29 +29,29 @@ class Result:
     """What was found at one hop, and what to do about it."""
 
     hop: str
-    state: State
+    state: HopState
     detail: str
     fix: str = ""
 
 
 def ok(hop: str, detail: str) -> Result:
     """The hop works."""
-    return Result(hop, State.OK, detail)
+    return Result(hop, HopState.OK, detail)
 
 
 def broken(hop: str, detail: str, fix: str) -> Result:
     """Telemetry does not get past the hop."""
-    return Result(hop, State.BROKEN, detail, fix)
+    return Result(hop, HopState.BROKEN, detail, fix)
 
 
 def warning(hop: str, detail: str, fix: str = "") -> Result:
     """Telemetry gets past the hop, but something is missing or cannot be seen."""
-    return Result(hop, State.WARNING, detail, fix)
+    return Result(hop, HopState.WARNING, detail, fix)
 
 
 def not_checked(hop: str, detail: str) -> Result:
     """The hop is not configured, or an earlier one is broken."""
-    return Result(hop, State.NOT_CHECKED, detail)
+    return Result(hop, HopState.NOT_CHECKED, detail)
 
 
 @dataclass

@@ -11,7 +11,8 @@ from opentelemetry.util.types import AttributeValue
 
 from blogauto_otel._dataclass import dataclass
 from blogauto_otel._memo import BoundedMemo
-from blogauto_otel.instrumentation.sqlalchemy.query_text import summarize, without_values
+from blogauto_otel.instrumentation.sqlalchemy.query_summary import summarize
+from blogauto_otel.instrumentation.sqlalchemy.query_text import without_values
 from blogauto_otel.otlp.spans import SpanTemplate
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ MAX_STATEMENTS: Final = 1000  # remembered per database
 
 
 @dataclass(frozen=True)
-class Statement:
+class ParsedStatement:
     """What its spans have in common, the attributes of its measurements, and the histogram of the duration."""
 
     template: SpanTemplate
@@ -62,16 +63,16 @@ class Database:
         self._duration = duration
         self.attributes = database_attributes(engine, redactor)
         # By text, or by as much of it as is parsed. A batch has other names than one set of parameters.
-        self.single: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
-        self.batched: BoundedMemo[str, Statement] = BoundedMemo(MAX_STATEMENTS)
+        self.single: BoundedMemo[str, ParsedStatement] = BoundedMemo(MAX_STATEMENTS)
+        self.batched: BoundedMemo[str, ParsedStatement] = BoundedMemo(MAX_STATEMENTS)
 
-    def statement(self, text: str, *, batched: bool) -> Statement:
+    def statement(self, text: str, *, batched: bool) -> ParsedStatement:
         """What is known of a statement; it is parsed once, then remembered."""
         known = self.batched if batched else self.single
         key = text if len(text) <= self._max_text else text[: self._max_text]
         return known.get(key) or known.remember(key, self._parse(key, batched, whole=len(key) == len(text)))
 
-    def _parse(self, text: str, batched: bool, *, whole: bool) -> Statement:
+    def _parse(self, text: str, batched: bool, *, whole: bool) -> ParsedStatement:
         redacted = self._redactor.text(without_values(text, self._dialect))
         query = summarize(redacted)
         batch = "BATCH " if batched else ""
@@ -85,7 +86,7 @@ class Database:
         if query.summary:
             span["db.query.summary"] = batch + query.summary
         name = batch + query.summary if query.summary else str(point["db.system.name"])
-        return Statement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point), shown)
+        return ParsedStatement(SpanTemplate(name, SpanKind.CLIENT, span), point, self._duration(point), shown)
 
 
 def database_attributes(engine: Engine, redactor: Redactor) -> Attributes:

@@ -91,7 +91,7 @@ def _wrap_cursor(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _wrap_commit(original: Callable[..., Any]) -> Callable[..., Any]:
     def _commit_impl(self: Connection) -> Any:
-        with _Timer("COMMIT", self.engine):
+        with _WaitTimer("COMMIT", self.engine):
             return original(self)
 
     return _commit_impl
@@ -109,7 +109,7 @@ def _wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
     return raw_connection
 
 
-class _Timer:
+class _WaitTimer:
     """Times a connect or a commit."""
 
     __slots__ = ("engine", "name", "started")
@@ -130,7 +130,7 @@ class _Timer:
                 active.wait(self.name, self.engine, elapsed, error)
 
 
-class _ConnectTimer(_Timer):
+class _ConnectTimer(_WaitTimer):
     """Times a connect, and counts it while it waits for the pool."""
 
     __slots__ = ()
@@ -144,7 +144,7 @@ class _ConnectTimer(_Timer):
 
 
 @dataclass(frozen=True)
-class _Patch:
+class _ConnectionPatch:
     """A method to wrap, and the parameters it must have for that."""
 
     owner: str
@@ -157,11 +157,11 @@ _EXECUTION: Final = ("self", "dialect", "context", "statement", "parameters")
 _CURSOR: Final = ("self", "cursor", "statement", "parameters", "context")
 
 PATCHES: Final = (
-    _Patch("Connection", "_exec_single_context", _EXECUTION, _wrap_single),
-    _Patch("Connection", "_exec_insertmany_context", ("self", "dialect", "context"), _wrap_insertmany),
-    _Patch("Connection", "_cursor_execute", _CURSOR, _wrap_cursor),
-    _Patch("Connection", "_commit_impl", ("self",), _wrap_commit),
-    _Patch("Engine", "raw_connection", ("self",), _wrap_connect),
+    _ConnectionPatch("Connection", "_exec_single_context", _EXECUTION, _wrap_single),
+    _ConnectionPatch("Connection", "_exec_insertmany_context", ("self", "dialect", "context"), _wrap_insertmany),
+    _ConnectionPatch("Connection", "_cursor_execute", _CURSOR, _wrap_cursor),
+    _ConnectionPatch("Connection", "_commit_impl", ("self",), _wrap_commit),
+    _ConnectionPatch("Engine", "raw_connection", ("self",), _wrap_connect),
 )
 
 
@@ -169,7 +169,7 @@ class _State:
     """The original method and our wrapper, by patch."""
 
     def __init__(self) -> None:
-        self.installed: dict[_Patch, tuple[Any, Any]] = {}
+        self.installed: dict[_ConnectionPatch, tuple[Any, Any]] = {}
 
 
 _state: Final = _process.register(_State())

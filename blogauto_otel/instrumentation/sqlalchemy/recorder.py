@@ -20,7 +20,7 @@ from blogauto_otel.api.context import bound, current_scope
 from blogauto_otel.api.operation import current_run
 from blogauto_otel.api.statements import StatementCounts, find_source
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database, Statement
+from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database, ParsedStatement
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.sdk.histogram import Bound, bind
@@ -101,7 +101,7 @@ class Recorder:
             call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
             self._span(statement.template, context, elapsed, further, error, call_hook)
 
-    def _statement(self, connection: Connection, text: str, *, batched: bool) -> Statement:
+    def _statement(self, connection: Connection, text: str, *, batched: bool) -> ParsedStatement:
         dialect = connection.dialect
         known = self._databases.get(id(dialect))
         database = known[1] if known is not None and known[0]() is dialect else self.database(connection.engine)

@@ -44,18 +44,18 @@ class StarletteRoutes(RouteResolver):
         scope, mount = tracker.route_scope, tracker.mount
         owner = scope.get("app") if mount is None else mount
         if tracker.route is not None or owner is None or (mount is None and "router" in scope):
-            return None  # Starlette's router leaves its mark, so a path without a route is not matched twice
+            return None  # Starlette's router sets this key, so a path without a route is not matched twice
         found = _matches.find(owner, scope)
         return tracker.prefix + found if found else None
 
     def redirect_target(self, tracker: RouteTracker) -> str | None:
-        """The template of the route that a slash more or less matches, which Starlette redirects to."""
+        """The template of the route that the path matches with or without its last slash: Starlette redirects there."""
         scope = tracker.route_scope
         routes = getattr(tracker.mount or scope.get("app"), "routes", ())
         path = scope["path"]
-        turned = {**scope, "path": path.rstrip("/") if path.endswith("/") else path + "/"}
+        redirected = {**scope, "path": path.rstrip("/") if path.endswith("/") else path + "/"}
         for route in _all_routes(routes):
-            if route.matches(turned)[0].value:
+            if route.matches(redirected)[0].value:
                 return tracker.prefix + template_of(route)
         return None
 
@@ -117,7 +117,7 @@ _matches: Final = _process.register(_Matches())
 
 
 def _host_of(scope: Scope) -> bytes:
-    """What `Host` routes look at; a long one is as good as none."""
+    """What `Host` routes look at; a long one is ignored."""
     value: bytes = next((value for name, value in scope["headers"] if name == b"host"), b"")
     return value if len(value) <= MAX_CACHED_PATH else b""
 

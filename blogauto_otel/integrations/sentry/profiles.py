@@ -19,7 +19,7 @@ from blogauto_otel import semconv
 from blogauto_otel._guard import guarded
 from blogauto_otel._threads import signals_blocked
 from blogauto_otel.config import Settings
-from blogauto_otel.integrations.sentry.traces import TraceIdRatio
+from blogauto_otel.integrations.sentry.traces import SentryTraceRatio
 from blogauto_otel.sdk.span_processors import SpanProcessor
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Profiles:
         if not hasattr(profiler, "start_profiler"):
             return "no profiles: this version of sentry_sdk has no continuous profiler"
         if self._settings.sentry_profiles == "trace" and rate:
-            self._add_processor(_PerTrace(TraceIdRatio(rate)))
+            self._add_processor(_PerTrace(SentryTraceRatio(rate)))
             return f"profiles of {rate:.0%} of traces"
         if _random.random() >= rate:
             return "no profile of this process"
@@ -101,7 +101,7 @@ class _RootSpans(SpanProcessor):
 class _PerTrace(_RootSpans):
     """Runs the profiler while the root span of a profiled trace is open."""
 
-    def __init__(self, ratio: TraceIdRatio) -> None:
+    def __init__(self, ratio: SentryTraceRatio) -> None:
         self._ratio = ratio
         self._running: dict[int, Any] = {}  # by span id
 

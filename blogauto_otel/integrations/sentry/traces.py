@@ -11,7 +11,7 @@ from blogauto_otel.config import Settings
 from blogauto_otel.export.pipeline import Delivery, build_delivery
 from blogauto_otel.integrations.sentry.dsn import otlp_destination
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import TextLimits
+from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.redaction import Redactor
 from blogauto_otel.sdk.span_processors import ExportingSpanProcessor
 
@@ -30,7 +30,7 @@ _OF_THE_COLLECTOR: Final[dict[str, Any]] = dict.fromkeys(
 )
 
 
-class TraceIdRatio:
+class SentryTraceRatio:
     """The trace ids of a share of all traces.
 
     The rule is that of OpenTelemetry's `TraceIdRatioBased`: every process samples the same traces, and a sampler of a
@@ -52,7 +52,7 @@ class TraceIdRatio:
 class SentryTraces(ExportingSpanProcessor):
     """Encodes and queues the spans of that share for Sentry."""
 
-    def __init__(self, delivery: Delivery, encoder: Encoder, ratio: TraceIdRatio) -> None:
+    def __init__(self, delivery: Delivery, encoder: Encoder, ratio: SentryTraceRatio) -> None:
         super().__init__(delivery, encoder)
         self._ratio = ratio
         self.enabled = True
@@ -81,4 +81,4 @@ def build_traces(settings: Settings, resource: Resource, redactor: Redactor) -> 
     )
     delivery = build_delivery(for_sentry, resource)
     encoder = Encoder(redactor, TextLimits.of_attributes(settings.span_attribute_length))
-    return delivery, SentryTraces(delivery, encoder, TraceIdRatio(settings.sentry_traces_rate))
+    return delivery, SentryTraces(delivery, encoder, SentryTraceRatio(settings.sentry_traces_rate))

@@ -16,7 +16,7 @@ from opentelemetry import context as otel_context
 
 from blogauto_otel._guard import guard
 from blogauto_otel._suppression import SUPPRESSED
-from blogauto_otel.instrumentation.sdk_metrics import Figures
+from blogauto_otel.instrumentation.sdk_metrics import SignalFigures
 from blogauto_otel.otlp.drop_reasons import WITHHELD
 
 RATE_LIMITED: Final = "http_429"
@@ -65,9 +65,9 @@ class TransportStats:
         lost = sum(count for reason, count in self.dropped.items() if reason not in _NEVER_ACCEPTED)
         return max(0, self.accepted - self.sent - lost)
 
-    def figures(self) -> Figures:
+    def figures(self) -> SignalFigures:
         """The metrics of this signal, by their name in `api.sdk_metrics`: a metric on Sentry is added here."""
-        return Figures(
+        return SignalFigures(
             {
                 "items.accepted": self.accepted,
                 "items.sent": self.sent,

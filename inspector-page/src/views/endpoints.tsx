@@ -14,13 +14,8 @@ import type { Endpoint } from "../types.ts";
 
 const key = (one: Endpoint): string => `${one.service} ${one.method} ${one.route}`;
 
-/** The route; null for requests that no route answered, which are named by their method. */
-function routeOf(one: Endpoint): string | null {
-  return one.route === one.method ? null : one.route;
-}
-
 export function queryOf(one: Endpoint): string {
-  return [routeOf(one) ? word("route:", one.route ?? "") : "", one.method ? `method:${one.method}` : "", word("service:", one.service)].filter(Boolean).join(" ");
+  return [one.route ? word("route:", one.route) : "", one.method ? `method:${one.method}` : "", word("service:", one.service)].filter(Boolean).join(" ");
 }
 
 export function EndpointsView() {
@@ -30,18 +25,18 @@ export function EndpointsView() {
   const now = useNow();
   if (error && !data) return <Problem text={error} />;
   const all = data?.endpoints ?? [];
-  const rows = withText(all, text, (row) => `${row.method} ${row.route} ${row.service}`);
+  const rows = withText(all, text, (row) => `${row.method} ${row.route ?? ""} ${row.service}`);
   if (data && all.length === 0) return <Empty title={t("no_endpoints")} />;
   const one = rows.find((row) => key(row) === selected);
   const open = (row: Endpoint): void => go(address("requests", [], { q: queryOf(row) }));
   return (
-    <Split title={one ? <><Method method={one.method} /> <span class="mono">{one.route}</span></> : null} onClose={() => select(null)} detail={one ? <EndpointDetail one={one} /> : null}>
+    <Split title={one ? <><Method method={one.method} /> <span class="mono">{one.route ?? t("no_route")}</span></> : null} onClose={() => select(null)} detail={one ? <EndpointDetail one={one} /> : null}>
       <ViewHead title={t("view_endpoints")} count={rows.length} text={text} onText={setText} />
       <Table
         rows={rows} id={key} sortedBy="p95" selected={selected} onSelect={select} onOpen={open} label={t("endpoints")}
         columns={[
           { id: "method", title: t("method"), cell: (row) => <Method method={row.method} />, sort: (row) => row.method ?? "", class: "fit hide-narrow" },
-          { id: "route", title: t("route"), cell: (row) => <span class="route-line"><span class="narrow-only"><Method method={row.method} /></span><span class="main ellipsis">{routeOf(row) ?? t("no_route")}</span></span>, sort: (row) => row.route ?? "", class: "grow" },
+          { id: "route", title: t("route"), cell: (row) => <span class="route-line"><span class="narrow-only"><Method method={row.method} /></span><span class="main ellipsis">{row.route ?? t("no_route")}</span></span>, sort: (row) => row.route ?? "", class: "grow" },
           { id: "count", title: t("count"), cell: (row) => count(row.count), sort: (row) => row.count, right: true },
           { id: "errors", title: t("errors"), cell: (row) => <ErrorShare count={row.count} errors={row.errors} />, sort: (row) => row.errors / Math.max(1, row.count), right: true },
           { id: "p50", title: "p50", cell: (row) => <Duration value={row.p50} />, sort: (row) => row.p50, right: true, class: "hide-narrow" },

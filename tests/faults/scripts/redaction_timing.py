@@ -13,7 +13,7 @@ from testkit.results import print_result
 from tests.redaction.hostile import HOSTILE
 
 ROUNDS: Final = 5
-PATIENCE: Final = 60.0  # seconds for further rounds altogether, because other processes slow a loaded machine down
+TIMEOUT: Final = 60.0  # seconds for further rounds altogether, because other processes slow a loaded machine down
 ENOUGH: Final = 0.0045
 ENOUGH_GROWTH: Final = 5.0
 # Below the length limit: truncation would make any algorithm look linear.
@@ -79,7 +79,7 @@ class Timings:
 
 
 timings = {name: Timings(text) for name, text in HOSTILE.items()}
-end = time.monotonic() + PATIENCE
+end = time.monotonic() + TIMEOUT
 while (slow := [each for each in timings.values() if not each.is_enough()]) and time.monotonic() < end:
     for each in slow:
         each.repeat()

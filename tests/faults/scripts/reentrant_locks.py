@@ -1,4 +1,8 @@
-"""Close an abandoned request, as the garbage collector does, inside every locked region."""
+"""Close an abandoned request, as the garbage collector does, inside every locked region.
+
+The arguments are the modules whose locks it has to meet: a thread that finds another one collecting passes, as in
+CPython, and so rounds go on until each has been met.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,19 @@ import asyncio
 import contextvars
 import faulthandler
 import gc
+import itertools
 import logging
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, MutableMapping
 from typing import Any
 
-faulthandler.dump_traceback_later(25, exit=True)
+ROUNDS = 20
+PATIENCE = 60.0  # seconds for further rounds: other processes decide how the threads meet
+faulthandler.dump_traceback_later(PATIENCE + 60.0, exit=True)
+wanted = set(sys.argv[1:])
 
 
 class Depth(threading.local):
@@ -159,7 +168,10 @@ request("/waits").close()
 gc.collect()
 gc.freeze()
 interrupt.append(abandon)
-for number in range(20):
+deadline = time.monotonic() + PATIENCE
+for number in itertools.count():
+    if number >= ROUNDS and (wanted <= set(entered) or time.monotonic() > deadline):
+        break
     request("/answers")
     answered.append(None)
     trace.get_tracer(f"tracer {number}")

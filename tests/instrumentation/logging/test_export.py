@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import threading
@@ -511,6 +512,27 @@ def test_an_exporter_that_logs_as_it_exports_does_not_export_its_own_records(ins
     worker.join(60)
     assert exported.bodies == []
     assert len(lines) == 600  # as the application has it
+
+
+def test_a_suppressed_line_costs_no_more_than_a_printed_one(instrument: Instrument) -> None:
+    noisy = logging.getLogger("some.exporter")
+
+    def least_seconds() -> float:
+        times = []
+        for _ in range(30):
+            began = time.thread_time()
+            for number in range(200):
+                noisy.error("attempt %d failed", number)
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    printing = logging.StreamHandler(io.StringIO())
+    logging.getLogger().addHandler(printing)
+    printed = least_seconds()
+    logging.getLogger().removeHandler(printing)
+    instrument(console="json")
+    with suppress_instrumentation():
+        assert least_seconds() < 2 * printed
 
 
 def test_opentelemetry_s_own_lines_are_ten_a_minute_and_the_rest_is_counted(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blogauto_otel.instrumentation.sqlalchemy.query_text import MAX_SUMMARY, QuerySummary, summarize, without_values
+from blogauto_otel.instrumentation.sqlalchemy.query_summary import MAX_SUMMARY, QuerySummary, summarize
+from blogauto_otel.instrumentation.sqlalchemy.query_text import without_values
 
 DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite", "mssql", "oracle", "another")
 

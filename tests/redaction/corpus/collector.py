@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Final
 from blogauto_otel import semconv
 from stack.processes import eventually, start_collector
 from testkit import sending
-from tests.redaction.corpus.rates import Rates, measure
+from tests.redaction.corpus.rates import CORPUS, Corpus, Rates, measure
 
 BATCH = 100
 OURS: Final = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
@@ -23,24 +24,29 @@ TYPICAL: Final = {
 }
 
 
-def of_the_collector(folder: Path) -> Rates:
-    """Send each text as an attribute of a log record to a Collector that has `process-redact`, and read what arrives."""
+def of_the_collector(folder: Path, corpus: Corpus = CORPUS) -> Rates:
+    """The rates of a Collector that has `process-redact`."""
+    return measure(lambda texts: redacted_in(folder, texts), corpus)
 
-    def redact(texts: Sequence[str]) -> Sequence[str]:
-        with start_collector(("process-redact", "export-file"), tmp=folder) as collector:
-            for start in range(0, len(texts), BATCH):
-                records = [
-                    sending.record("corpus", attributes={"note": text, "number": start + place})
-                    for place, text in enumerate(texts[start : start + BATCH])
-                ]
-                assert sending.post(collector.endpoint, sending.logs(records, sending.BLOG)) == 200
-            arrived = eventually(collector.logs, lambda found: len(found) == len(texts))
-        by_number: dict[Any, str] = {
-            record.attributes["number"]: record.attributes.get("note", "") for record in arrived
-        }
-        return [by_number[number] for number in range(len(texts))]
 
-    return measure(redact)
+def through_the_collector(texts: Sequence[str]) -> Sequence[str]:
+    """The texts as they come out of a Collector of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return redacted_in(Path(folder), texts)
+
+
+def redacted_in(folder: Path, texts: Sequence[str]) -> Sequence[str]:
+    """Send each text as an attribute of a log record, and read what arrives."""
+    with start_collector(("process-redact", "export-file"), tmp=folder) as collector:
+        for start in range(0, len(texts), BATCH):
+            records = [
+                sending.record("corpus", attributes={"note": text, "number": start + place})
+                for place, text in enumerate(texts[start : start + BATCH])
+            ]
+            assert sending.post(collector.endpoint, sending.logs(records, sending.BLOG)) == 200
+        arrived = eventually(collector.logs, lambda found: len(found) == len(texts))
+    by_number: dict[Any, str] = {record.attributes["number"]: record.attributes.get("note", "") for record in arrived}
+    return [by_number[number] for number in range(len(texts))]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from blogauto_otel import semconv
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import STACKTRACE, UNSERIALISABLE, TextLimits, shorten
+from blogauto_otel.otlp.plain_values import STACKTRACE, UNSERIALISABLE, TextLimits, shorten
 from tests.export.redactors import SECRET, Nothing, Word
 from tests.otlp import otlp_strategies as shapes
 from tests.otlp.decoding import CONTEXT, finished, the_points, the_record, the_span

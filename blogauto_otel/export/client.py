@@ -1,4 +1,4 @@
-"""The receiver of one signal: sends it requests, and knows from the results when to send the next one."""
+"""The client of one receiver: sends the requests of one signal, and decides from the results when to send the next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def do_nothing(*_: object) -> None:
     """The default of callbacks."""
 
 
-class Receiver:
+class ExportClient:
     """Sends requests of one signal. Used by one thread at a time; `state` is a value that any thread may read."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Receiver:
         self.busy_since = 0.0  # when the current request, or the preparation of it, began
         self._signal = signal
         self._outages = outages
-        self._flush_gave_up_at = float("-inf")  # not in `state`: a flush sets it while another thread sends
+        self._flush_failed_at = float("-inf")  # not in `state`: a flush sets it while another thread sends
 
     def send(self, body: bytes, deadline: float) -> ExportResult:
         """Send a request. `record` must follow, once its items are safe."""
@@ -85,11 +85,11 @@ class Receiver:
     def flush_timeout(self, deadline: float) -> float:
         """Seconds that a flush waits for an answer."""
         now = clock.monotonic()
-        return self.policy.flush_timeout(self.state, now=now, deadline=deadline, gave_up_at=self._flush_gave_up_at)
+        return self.policy.flush_timeout(self.state, now=now, deadline=deadline, flush_failed_at=self._flush_failed_at)
 
-    def give_up_flush(self) -> None:
+    def record_failed_flush(self) -> None:
         """Remember that a flush found no receiver; the next one waits for a shorter time."""
-        self._flush_gave_up_at = clock.monotonic()
+        self._flush_failed_at = clock.monotonic()
 
     def delay_replay(self) -> None:
         """Remember that the receiver refused a stored request for a reason that may be fixed."""
@@ -99,10 +99,10 @@ class Receiver:
 class Replay:
     """Sends stored requests again, one at a time."""
 
-    def __init__(self, signal: Signal, receiver: Receiver, queue: Queue) -> None:
+    def __init__(self, signal: Signal, client: ExportClient, queue: Queue) -> None:
         self.on_replayed: Callable[[ClaimedSegment, bool], None] = do_nothing  # True: the file is not needed any more
         self._signal = signal
-        self._receiver = receiver
+        self._client = client
         self._queue = queue
         self._requests: deque[tuple[ClaimedSegment, StoredRequest]] = deque()  # at most one
 
@@ -112,7 +112,7 @@ class Replay:
 
     def seconds_until_wanted(self, now: float) -> float:
         """Seconds until a stored request could be sent; infinite while there is one."""
-        state = self._receiver.state
+        state = self._client.state
         return float("inf") if self._requests else max(state.retry_at, state.replay_at) - now
 
     def add(self, segment: ClaimedSegment, request: StoredRequest) -> None:
@@ -135,8 +135,8 @@ class Replay:
             return
         done = False
         try:
-            result = self._receiver.send(request.content, deadline)
-            self._receiver.record(result)
+            result = self._client.send(request.content, deadline)
+            self._client.record(result)
             done = self._is_done(request, result)
         finally:
             self.on_replayed(segment, done)
@@ -146,18 +146,18 @@ class Replay:
         if result.status is ExportStatus.RETRY:
             return False
         if result.status is ExportStatus.DELIVERED:
-            rejected = self._receiver.count_rejected(request.items, result, self._queue)
-            self._receiver.counters.redelivered += request.items - rejected
+            rejected = self._client.count_rejected(request.items, result, self._queue)
+            self._client.counters.redelivered += request.items - rejected
             return True
         retained = result.reason in RETAINABLE_REASONS
         if retained:
-            self._receiver.delay_replay()
+            self._client.delay_replay()
         else:
             self._queue.count(result.reason, request.items)
         log_once(
             f"refused kept {self._signal.value} {result.reason}",
             "%s refuses %s that were kept on disk, %s: %s",
-            self._receiver.endpoint, self._signal.value,
+            self._client.endpoint, self._signal.value,
             "where they stay for now" if retained else "and they are lost", result.message,
         )  # fmt: skip
         return not retained

@@ -39,7 +39,7 @@ def start_blog(*, tmp: Path, otlp_endpoint: str, port: int | None = None) -> Blo
         "BLOGAUTO_OTEL_AI_PRICES": str(PRICES),
     }
     delivered = tmp / "delivered.json"
-    command = [sys.executable, "-m", "examples.observed", str(port), str(delivered)]
+    command = [sys.executable, "-m", "examples.blog_process", str(port), str(delivered)]
     blog = Blog("blog", command, ready_url=f"{url}/api/health", log=tmp / "blog.log", url=url, env=env)
     blog.delivered_file = delivered
     return blog

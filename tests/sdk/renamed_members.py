@@ -3,8 +3,8 @@
 For itself OpenTelemetry has the members; for `blogauto_otel` they do not exist. Prints a JSON object for each round:
 the members that are renamed, the status's problems, and what arrived.
 
-    python -m tests.sdk.renamed one MEMBER...    a round for each member
-    python -m tests.sdk.renamed all MEMBER...    one round, all of them renamed
+    python -m tests.sdk.renamed_members one MEMBER...    a round for each member
+    python -m tests.sdk.renamed_members all MEMBER...    one round, all of them renamed
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def observe() -> dict[str, Any]:
     from blogauto_otel.sdk import private
     from testkit.receiver import Receiver
 
-    private.results().clear()
+    private.results.clear()
     with Receiver() as receiver:
         telemetry = _configure.configure(
             service_name="shop",

@@ -1,6 +1,6 @@
 """A process that writes to a spool, adds to a file of its own and delivers what is there, until it is killed.
 
-What it did is in its journal before it does anything else: what the kernel has been given outlives the process.
+Each step is written to an event log before the next one: what the kernel has received outlives the process.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest
 from blogauto_otel.spool.store import ClaimedSegment, Spool
-from tests.spool.stores import a_request, items
+from tests.spool.failing_disk import a_request, items
 
 WRITTEN, DELIVERED, LOST = "written", "delivered", "lost"
 
 
-class Busy:
-    """One such process."""
+class SpoolProcess:
+    """The process: in each step it writes, adds, closes or drains, at random."""
 
-    def __init__(self, directory: Path, journal: Path, first: int) -> None:
-        self._journal = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    def __init__(self, directory: Path, event_log: Path, first: int) -> None:
+        self._event_log = os.open(event_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._numbers = itertools.count(first)
-        self._dice = random.Random(first)
+        self._rng = random.Random(first)
         self._spool = Spool(directory, SpoolLimits(), lambda *_: self._note(LOST, StoredRequest(*_)))
         self._segment: tuple[ClaimedSegment, StoredRequest] | None = None
 
     def _note(self, what: str, request: StoredRequest) -> None:
-        os.write(self._journal, " ".join([what, *(one[:8].hex() for one in items(request))]).encode() + b"\n")
+        os.write(self._event_log, " ".join([what, *(one[:8].hex() for one in items(request))]).encode() + b"\n")
 
     def _some(self) -> StoredRequest:
-        return a_request(*itertools.islice(self._numbers, self._dice.randint(1, 12)))
+        return a_request(*itertools.islice(self._numbers, self._rng.randint(1, 12)))
 
     def write(self) -> None:
         request = self._some()
@@ -62,17 +62,17 @@ class Busy:
             request = None if segment is None else self._spool.read(segment)
             if segment is None or request is None:
                 continue
-            if self._dice.random() < 0.8:
+            if self._rng.random() < 0.8:
                 self._note(DELIVERED, request)
                 self._spool.delete(segment)
             else:
                 self._spool.release(segment)
         self._spool.unlock()
 
-    def live(self) -> None:
+    def run(self) -> None:
         while True:
-            self._dice.choice((self.write, self.add, self.add, self.close, self.drain))()
+            self._rng.choice((self.write, self.add, self.add, self.close, self.drain))()
 
 
 if __name__ == "__main__":
-    Busy(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])).live()
+    SpoolProcess(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])).run()

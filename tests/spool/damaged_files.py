@@ -51,4 +51,4 @@ DAMAGES: Mapping[str, Damage] = {
 }
 
 # These are deleted instead of quarantined: they have no content, or too much.
-GONE = frozenset({"1 GiB", "a little too large", "a link"})
+DELETED = frozenset({"1 GiB", "a little too large", "a link"})

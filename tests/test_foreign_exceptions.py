@@ -19,9 +19,9 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 from sqlalchemy import create_engine, text
 
 from blogauto_otel import bind, operation, redaction
-from blogauto_otel.api.instruments import counter
+from blogauto_otel.api.declarations import counter
 from blogauto_otel.otlp.encoder import Encoder
-from blogauto_otel.otlp.values import TextLimits
+from blogauto_otel.otlp.plain_values import TextLimits
 from blogauto_otel.testing import Captured, capture_telemetry
 
 pytestmark = pytest.mark.quiet_guard

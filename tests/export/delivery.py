@@ -75,6 +75,11 @@ def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
+def await_workers_of_other_tests() -> None:
+    """Before a test that counts them: a delivery ends without waiting for its thread."""
+    wait_for(lambda: workers() == [], 60.0)
+
+
 def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every further start of a thread fail."""
     start = threading.Thread.start
