@@ -101,12 +101,19 @@ class WebhookReceiver:
 def run_drill(alert: str, print_line: Print = lambda line: print(line, flush=True)) -> int:
     """Trigger one alert, or `all`, wait for the notification, then wait until it is resolved; 1 when one does not come.
 
-    The example, Collector, Prometheus, Alertmanager and a webhook run on this machine in a temporary folder.
+    The example, Collector, Prometheus, Alertmanager and a webhook run on this machine in a temporary folder; for the alerts
+    about tiers, Kafka and five Collectors in place of the example.
     """
+    from monitoring.tier_drill import TierDrill
+
     names = drilled() if alert == "all" else [alert]
+    in_tiers = [name for name in names if triggers()[name].in_tiers]
+    others = [name for name in names if name not in in_tiers]
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            Drill(Path(folder), names, print_line).run()
+        for kind, chosen in ((Drill, others), (TierDrill, in_tiers)):
+            with tempfile.TemporaryDirectory() as folder:
+                if chosen:
+                    kind(Path(folder), chosen, print_line).run()
     except StackError as error:
         print_line(str(error))
         return 1
@@ -149,7 +156,7 @@ class Drill:
             overlays=("process-redact", "export-prometheus-pull"),
             backend=f"{LOOPBACK}:{port}",
             interval="1s",
-            alertmanager=_alertmanager(self._folder, webhook),
+            alertmanager=alertmanager_file(self._folder, webhook),
             rules=[str(self._folder / "rules" / "*.yml")],
         )
 
@@ -210,7 +217,8 @@ def shorten_durations(text: str) -> str:
     return _DURATION.sub(shorter, text)
 
 
-def _alertmanager(folder: Path, webhook: WebhookReceiver) -> Path:
+def alertmanager_file(folder: Path, webhook: WebhookReceiver) -> Path:
+    """The shipped configuration, with shorter durations, whose receivers are the webhook."""
     secrets = folder / "secrets"
     secrets.mkdir()
     for receiver in RECEIVERS:

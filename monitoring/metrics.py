@@ -31,6 +31,8 @@ def _metric(name: str, kind: str, *labels: str) -> Metric:
     return Metric(name, kind, frozenset(labels) | TARGET_LABELS)
 
 
+_RECORDS: Final = ("topic", "partition", "node_id", "outcome", "compression_codec")
+
 # As Collector 0.161 exports them on port 8888; `tier` is a label of the scrape configuration, where there are several.
 COLLECTOR: Final = (
     *(
@@ -55,10 +57,8 @@ COLLECTOR: Final = (
     ),
     _metric("otelcol_kafka_receiver_offset_lag_ratio", "gauge", "topic", "partition"),
     _metric("otelcol_kafka_receiver_current_offset_ratio", "gauge", "topic", "partition"),
-    _metric("otelcol_kafka_receiver_records_total", "counter", "topic", "partition", "node_id", "outcome"),
-    _metric(
-        "otelcol_kafka_exporter_records_total", "counter", "topic", "partition", "node_id", "outcome", "server_address"
-    ),
+    _metric("otelcol_kafka_receiver_records_total", "counter", *_RECORDS),
+    _metric("otelcol_kafka_exporter_records_total", "counter", *_RECORDS, "server_address"),
     _metric("otelcol_loadbalancer_backend_outcome_total", "counter", "endpoint", "success"),
     _metric("otelcol_loadbalancer_num_backends", "gauge", "resolver"),
 )

@@ -27,6 +27,7 @@ BAR_WIDTH: Final = WIDTH - LEFT - 120
 COLOURS: Final = {
     "blogauto_otel.http": "#2563eb",
     "blogauto_otel.operation": "#7c3aed",
+    "blogauto_otel.ai": "#db2777",
     "blogauto_otel.sql": "#0d9488",
     "opentelemetry.instrumentation.httpx": "#ea580c",
 }

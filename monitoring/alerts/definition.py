@@ -25,6 +25,7 @@ class Trigger:
     traffic: tuple[str, ...] = ()
     command: str = ""
     drill: bool = False
+    in_tiers: bool = False  # the drill is `monitoring.tier_drill`
     drill_phase: Literal[1, 2, 3] = (
         1  # 2: failures, which hide slow answers of the same endpoint; 3: what stops all others
     )

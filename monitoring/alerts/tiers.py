@@ -8,7 +8,6 @@ from monitoring.alerts.definition import AlertDefinition, Case, ExpectedAlert, T
 from monitoring.alerts.samples import telemetry_tests
 from monitoring.metrics import COLLECTOR_SIGNALS
 from monitoring.parameters import Service, promql_number
-from monitoring.promql import or_zero
 from monitoring.rules.conditions import And, Comparison
 from monitoring.rules.model import Alert
 from monitoring.rules.recorded import KAFKA_LAG, KAFKA_READ, KAFKA_SKIPPED, KAFKA_WRITTEN, SHARD_LOAD
@@ -34,7 +33,9 @@ def _kafka_consumer_lag(service: Service) -> AlertDefinition:
             name="KafkaConsumerLag",
             severity="warning",
             category="telemetry",
-            condition=Comparison(f"{KAFKA_LAG} / {KAFKA_READ}", ">", service.thresholds.kafka_lag_seconds),
+            condition=Comparison(
+                f"{KAFKA_LAG} / sum by (job, topic) ({KAFKA_READ})", ">", service.thresholds.kafka_lag_seconds
+            ),
             pending_for="5m",
             keep_firing_for="5m",
             summary="Collectors are behind in the topic {{ $labels.topic }}.",
@@ -43,11 +44,14 @@ def _kafka_consumer_lag(service: Service) -> AlertDefinition:
                 f" the limit is {limit} s. Telemetry arrives late; it is lost when the topic's retention is over."
             ),
             board="telemetry",
-            comment="Records that wait, divided by records read each second. +Inf: nothing is read any more.",
+            comment="Records that wait, divided by records read each second. A reader that is stuck keeps its last lag: KafkaTopicNotRead.",
         ),
         Trigger(
             "limit the only gateway's CPU while an agent sends much",
             command="docker update --cpus 0.05 otel-gateway",
+            drill=True,
+            in_tiers=True,
+            threshold=("kafka_lag_seconds", -1, 1e9),
         ),
         _KAFKA_CONSUMER_LAG_TESTS,
     )
@@ -106,40 +110,36 @@ def _kafka_topic_not_read() -> AlertDefinition:
             name="KafkaTopicNotRead",
             severity="critical",
             category="telemetry",
-            condition=And(
-                (
-                    Comparison(KAFKA_WRITTEN, ">", 0),
-                    Comparison(or_zero(f"sum by (topic) ({KAFKA_READ})", f"sum by (topic) ({KAFKA_WRITTEN})"), "==", 0),
-                ),
-                on="topic",
+            condition=Comparison(
+                f"count by (job, topic) ({KAFKA_WRITTEN} > 0 unless on (topic, partition) {KAFKA_READ} > 0)", ">", 0
             ),
             pending_for="5m",
-            summary="Nobody reads the topic {{ $labels.topic }}.",
+            summary="Partitions of the topic {{ $labels.topic }} are not read.",
             description=(
-                "{{ $value | humanize }} records a second are written to {{ $labels.topic }}, and no Collector reads"
-                " them. They are lost when the topic's retention is over."
+                "Collectors write into {{ $value }} partitions of {{ $labels.topic }} that no Collector has read for 5"
+                " minutes. What they hold is lost when the topic's retention is over."
             ),
             board="telemetry",
-            comment="A Collector that is down exports no lag: only what is written shows that nothing is read.",
+            comment="A reader that is down exports no lag, and one that is stuck its last: only what is written shows the loss.",
         ),
-        Trigger("stop every gateway", command="docker compose stop otel-gateway"),
+        Trigger("stop every gateway", command="docker compose stop otel-gateway", drill=True, in_tiers=True),
         _KAFKA_TOPIC_NOT_READ_TESTS,
     )
 
 
-def _written(topic: str, records: str, *, outcome: str = "success") -> dict[str, str]:
-    where = f'{_JOB},instance="agent-1:8888",topic="{topic}",partition="0",node_id="1",server_address="kafka"'
+def _written(topic: str, records: str, *, partition: int = 0, outcome: str = "success") -> dict[str, str]:
+    where = f'{_JOB},instance="agent-1:8888",topic="{topic}",partition="{partition}",node_id="1",server_address="kafka"'
     return {f'otelcol_kafka_exporter_records_total{{{where},outcome="{outcome}"}}': records}
 
 
-def _unread(topic: str) -> tuple[ExpectedAlert, ...]:
+def _unread(topic: str, *, partitions: int = 1) -> tuple[ExpectedAlert, ...]:
     return (
         ExpectedAlert(
             {"job": "otel-collector", "topic": topic},
-            f"Nobody reads the topic {topic}.",
+            f"Partitions of the topic {topic} are not read.",
             (
-                f"2 records a second are written to {topic}, and no Collector reads them."
-                " They are lost when the topic's retention is over."
+                f"Collectors write into {partitions} partitions of {topic} that no Collector has read for 5 minutes."
+                " What they hold is lost when the topic's retention is over."
             ),
         ),
     )
@@ -150,12 +150,23 @@ _STOPPED: Final = "0+30x40 1200x400"
 _KAFKA_TOPIC_NOT_READ_TESTS: Final = telemetry_tests(
     "critical",
     Case(
-        "the gateways stopped a quarter of an hour ago",
+        "the reader is stuck since a quarter of an hour, and its last lag was 0",
         {**_written("otlp_logs", "0+30x400"), **_read("otlp_logs", _STOPPED, _STOPPED, "0x400")},
         "25m",
         _unread("otlp_logs"),
     ),
     Case("nobody has ever read", _written("otlp_logs", "0+30x400"), "15m", _unread("otlp_logs")),
+    Case(
+        "two of three partitions are not read",
+        {
+            **_written("otlp_logs", "0+30x400"),
+            **_written("otlp_logs", "0+30x400", partition=1),
+            **_written("otlp_logs", "0+30x400", partition=2),
+            **_read("otlp_logs", "0+30x400", "0+30x400", "0x400"),
+        },
+        "15m",
+        _unread("otlp_logs", partitions=2),
+    ),
     Case(
         "one of two topics is read",
         {
@@ -193,6 +204,8 @@ def _kafka_records_skipped() -> AlertDefinition:
         Trigger(
             "write a text into the topic",
             command="echo 'no OTLP' | kafka-console-producer.sh --bootstrap-server kafka:9092 --topic otlp_spans",
+            drill=True,
+            in_tiers=True,
         ),
         _KAFKA_RECORDS_SKIPPED_TESTS,
     )
@@ -253,7 +266,7 @@ def _otel_collector_shard_failing(service: Service) -> AlertDefinition:
             board="telemetry",
             comment="The exporter as a whole still sends to the others, so its queue and its rate look healthy.",
         ),
-        Trigger("stop one of several samplers", command="docker stop otel-sampler-2"),
+        Trigger("stop one of several samplers", command="docker stop otel-sampler-2", drill=True, in_tiers=True),
         _OTEL_COLLECTOR_SHARD_FAILING_TESTS,
     )
 
@@ -310,7 +323,7 @@ def _otel_collector_shard_skew(service: Service) -> AlertDefinition:
             board="telemetry",
             comment="The label `tier` comes from the scrape configuration. With two instances, 2 is the most.",
         ),
-        Trigger("stop and start one of two gateways: agents keep their connections to the other", command="docker restart otel-gateway-1"),
+        Trigger("stop and start one of two gateways: agents keep their connections to the other", command="docker restart otel-gateway-1", drill=True, in_tiers=True),
         _OTEL_COLLECTOR_SHARD_SKEW_TESTS,
     )  # fmt: skip
 

@@ -347,7 +347,7 @@ def _tiers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Waiting in Kafka",
-            "Records that are written and not read yet, by topic. Rising: readers are too slow, or gone.",
+            "Records that are written and not read yet, by topic, as the readers knew when they last read. Rising: they are too slow.",
             "count",
             [Query(f"sum by (topic) ({KAFKA_LAG}{job})", "{{topic}}")],
             decimals=0,

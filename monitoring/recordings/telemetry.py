@@ -68,8 +68,8 @@ def tier_recordings() -> tuple[RecordingRule, ...]:
     written = 'otelcol_kafka_exporter_records_total{outcome="success"}'
     return (
         RecordingRule(KAFKA_LAG, f"sum by (job, topic) ({lag})"),
-        RecordingRule(KAFKA_READ, "sum by (job, topic) (rate(otelcol_kafka_receiver_records_total[5m]))"),
-        RecordingRule(KAFKA_WRITTEN, f"sum by (job, topic) (rate({written}[5m]))"),
+        RecordingRule(KAFKA_READ, f"sum by ({partition}) (rate(otelcol_kafka_receiver_records_total[5m]))"),
+        RecordingRule(KAFKA_WRITTEN, f"sum by ({partition}) (rate({written}[5m]))"),
         *(
             _lost(KAFKA_SKIPPED, "job, topic", f"otelcol_kafka_receiver_unmarshal_failed_{signal}_total", signal=signal)
             for signal in COLLECTOR_SIGNALS

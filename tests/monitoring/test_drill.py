@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.alerts.all import drilled
+from monitoring.alerts.all import drilled, triggers
 from monitoring.drill import Drill, Notification, shorten_durations
+from monitoring.tier_drill import TierDrill
 from tests.monitoring.test_alertmanager import expected_receiver
 
 
@@ -16,9 +17,10 @@ from tests.monitoring.test_alertmanager import expected_receiver
 @pytest.mark.slow
 @pytest.mark.xdist_group("drill")
 def test_each_alert_arrives_where_it_should_with_its_texts_and_is_resolved(tmp_path: Path) -> None:
-    notifications = Drill(tmp_path, drilled(), print).run()
+    names = [name for name in drilled() if not triggers()[name].in_tiers]
+    notifications = Drill(tmp_path, names, print).run()
 
-    for name in drilled():
+    for name in names:
         fired = first(notifications, name, "firing")
         assert fired.receiver == expected_receiver(name, fired.labels["severity"], fired.labels["category"])
         assert fired.labels["service"] == "blogauto"
@@ -31,6 +33,23 @@ def test_each_alert_arrives_where_it_should_with_its_texts_and_is_resolved(tmp_p
     assert slow.name == "HighApiResponseTime"
     assert slow.annotations["dashboard_url"].endswith("/d/blogauto-api?var-endpoint=%2Fapi%2Fcontent%2Fgenerate")
     assert any(notice.name == "Watchdog" and notice.receiver == "watchdog" for notice in notifications)
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.xdist_group("scale")
+def test_each_alert_about_tiers_arrives_and_is_resolved(tmp_path: Path) -> None:
+    """With a real broker, an agent, two gateways and two samplers."""
+    names = [name for name in drilled() if triggers()[name].in_tiers]
+    notifications = TierDrill(tmp_path, names, print).run()
+
+    assert len(names) == 5
+    for name in names:
+        fired = first(notifications, name, "firing")
+        assert fired.labels["service"] == "telemetry"
+        assert fired.labels["job"] == "otel-collector"
+        assert "{{" not in "".join(fired.annotations.values())
+        assert first(notifications, name, "resolved").after > fired.after
 
 
 def first(notifications: Sequence[Notification], name: str, status: str) -> Notification:

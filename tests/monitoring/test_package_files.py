@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from monitoring.rule_files import rule_files
 from monitoring.runbooks import runbooks
 from monitoring.verification import promtool
 from stack.processes import Programs
+from testkit.environments import environment as clean_environment
+from testkit.environments import install
 
 DATA = ROOT / FOLDER
 
@@ -109,6 +112,27 @@ def test_promtool_and_amtool_accept_the_files(language: str, tmp_path: Path, pro
     promtool.check_rules(programs.promtool, sorted((tmp_path / "prometheus/rules").glob("*.yml")))
     command = [str(programs.amtool), "check-config", str(tmp_path / "alertmanager/alertmanager.yml")]
     assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_the_installed_wheel_writes_the_same_without_the_repository(tmp_path: Path, programs: Programs) -> None:
+    """In an environment with the package's own dependencies only, and in a folder elsewhere."""
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True)
+    python = clean_environment("monitoring")
+    install(python, "--force-reinstall", *map(str, tmp_path.glob("*.whl")))
+    command = [str(python.with_name("blogauto-otel")), "monitoring", "--namespace", "shop", "--language", "ko"]
+    subprocess.run([*command, "--out", "there"], cwd=tmp_path, env={}, check=True, capture_output=True)
+
+    assert main(["monitoring", "--namespace", "shop", "--language", "ko", "--out", str(tmp_path / "here")]) == 0
+    here, there = (
+        {path.relative_to(tmp_path / name): path.read_text() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("here", "there")
+    )
+    assert there == here
+    promtool.check_rules(programs.promtool, sorted((tmp_path / "there/prometheus/rules").glob("*.yml")))
+    assert "응답 시간" in (tmp_path / "there/grafana/dashboards/shop-api.json").read_text()
 
 
 @pytest.mark.parametrize(
