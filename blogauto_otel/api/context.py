@@ -46,12 +46,12 @@ class RequestScope(Scope):
     of it in copies of its context, where a bind would be lost.
     """
 
-    __slots__ = ("_values", "has_ended", "id", "statements")
+    __slots__ = ("has_ended", "id", "opened", "statements")
 
     is_request = True
 
     def __init__(self, request_id: bytes, outside: dict[str, Value]) -> None:
-        self._values: dict[str, Value] | None = None
+        self.opened: dict[str, Value] | None = None  # its values, once somebody has asked for them
         self.has_ended = False
         self.secret_path = None
         self.statements: StatementCounts | None = None  # from the first SQL statement on
@@ -61,14 +61,14 @@ class RequestScope(Scope):
     @property
     def values(self) -> dict[str, Value]:  # type: ignore[override]
         """What was bound outside requests, the request id, and what the request binds."""
-        found = self._values
+        found = self.opened
         return self._open() if found is None else found
 
     def _open(self) -> dict[str, Value]:
         with _opening:  # several threads of a request must get the same object
-            if self._values is None:
-                self._values = {**self.outside, semconv.REQUEST_ID: self.id.decode("ascii")}
-            return self._values
+            if self.opened is None:
+                self.opened = {**self.outside, semconv.REQUEST_ID: self.id.decode("ascii")}
+            return self.opened
 
 
 class _Opening:

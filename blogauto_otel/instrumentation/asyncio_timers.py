@@ -16,7 +16,7 @@ from opentelemetry import trace
 
 from blogauto_otel._guard import guard
 from blogauto_otel._process import register
-from blogauto_otel.api.context import in_request, leave_ended_request
+from blogauto_otel.api.context import SCOPE, leave_ended_request
 from blogauto_otel.instrumentation.patching import Function, MethodPatch
 from blogauto_otel.instrumentation.span_context import LINK
 
@@ -39,7 +39,7 @@ def unpatch() -> None:
 
 def _leaving_ended_requests(schedule: Function) -> Function:
     def call(self: Any, *args: Any, context: Any = None, **named: Any) -> Any:
-        if context is not None or named or not in_request() or not _may_outlive_request(args):
+        if context is not None or named or not SCOPE.get().is_request or not _may_outlive_request(args):
             return schedule(self, *args, context=context, **named)
         return schedule(self, args[0], _run, args[1], args[2:])
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from blogauto_otel._otel import LogRecord
+    from blogauto_otel.otlp.spans import SpanData
 
 _LOG_HEAD: Final = struct.Struct("<BQBQ").pack  # time, observed time
 _LOG_IDS: Final = struct.Struct("<BIH16sH8s").pack  # flags, trace_id, span_id
@@ -183,14 +184,14 @@ class LogRecordEncoder:
     # -- records of the standard library
 
     def standard_record(
-        self, record: StandardRecord, severity: bytes, span: SpanContext | None, bound: Mapping[str, Any]
+        self, record: StandardRecord, severity: bytes, span: SpanContext | SpanData | None, bound: Mapping[str, Any]
     ) -> bytes | None:
         """A record of the standard library in one pass, as a field of ScopeLogs.
 
         Args:
             record: it belongs to this thread, or nobody changes it.
             severity: from `encoded_severity`.
-            span: the span that it belongs to.
+            span: the span that it belongs to, or its context: what has its ids.
             bound: further attributes, of plain values.
 
         Returns:
@@ -203,8 +204,8 @@ class LogRecordEncoder:
         if body is None or site is None or attributes is None or (attributes and not _SPECIAL.isdisjoint(attributes)):
             return None
         parts = [_LOG_HEAD(0x09, int(record.created * 1e9), 0x59, time_ns()), severity]
-        if span is not None and span[0] and span[1]:
-            parts.append(_ids(span[0], span[1], span[3]))
+        if span is not None and span.trace_id and span.span_id:
+            parts.append(_ids(span.trace_id, span.span_id, span.trace_flags))
         parts.append(body)
         cut = attributes and self._log_attributes.append(parts, attributes)
         parts.append(site)

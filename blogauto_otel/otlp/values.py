@@ -179,7 +179,17 @@ class AttributeEncoder:
 
     def _append_new(self, parts: list[bytes], key: object, value: object) -> bool:
         try:
-            return self._append_safely(parts, key_text(key), value)
+            if type(value) is not str or type(key) is not str or not key or len(value) > self._limits.attribute:
+                return self._append_safely(parts, key_text(key), value)
+            if self._redactor.value(key, value) is not value:
+                return self._append_safely(parts, key, value)
+            data = utf8(value)
+            size = len(data)
+            encoded = (self._text_heads.get((key, size)) or self._text_head(key, size)) + data
+            parts.append(encoded)
+            if len(encoded) < CACHED_LENGTH:
+                self._remember(key, value, encoded)
+            return False
         except BaseException as error:
             if not swallow("encoding an attribute", error):
                 raise
@@ -195,13 +205,7 @@ class AttributeEncoder:
             original = plain.convert(value)
             cut = plain.cut
         redacted = self._redactor.value(key, original)
-        if redacted is not value or type(value) is not str:
-            parts.append(message(self._tag, self._key(key) + message(_VALUE, any_value(redacted, limit, key))))
-            return cut
-        encoded = self._text(key, value)
-        parts.append(encoded)
-        if len(encoded) < CACHED_LENGTH:
-            self._remember(key, value, encoded)
+        parts.append(message(self._tag, self._key(key) + message(_VALUE, any_value(redacted, limit, key))))
         return cut
 
     def _remember(self, key: str, value: Any, encoded: bytes) -> None:
@@ -226,12 +230,6 @@ class AttributeEncoder:
             if len(key) < CACHED_LENGTH:
                 self._keys.remember(key, found)
         return found
-
-    def _text(self, key: str, value: str) -> bytes:
-        """The attribute of a text that may leave as it is."""
-        data = utf8(value)
-        head = self._text_heads.get((key, len(data)))
-        return (self._text_head(key, len(data)) if head is None else head) + data
 
     def _text_head(self, key: str, size: int) -> bytes:
         """What stands before the `size` bytes of a text; cached."""

@@ -22,14 +22,14 @@ def span_context(trace_id: int, span_id: int, flags: int, state: trace.TraceStat
 class UnsampledSpan(trace.NonRecordingSpan):
     """A span that records nothing; its span context is built when somebody asks for it."""
 
-    __slots__ = ("_built", "_span_id", "_trace_flags", "_trace_id", "_trace_state")
+    __slots__ = ("_built", "_trace_state", "span_id", "trace_flags", "trace_id")
 
     is_sampled: Final = False
 
     def __init__(self, trace_id: int, span_id: int, flags: int, state: trace.TraceState | None) -> None:
-        self._trace_id = trace_id
-        self._span_id = span_id
-        self._trace_flags = flags
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.trace_flags = flags
         self._trace_state = state
         self._built: SpanContext | None = None
 
@@ -37,7 +37,7 @@ class UnsampledSpan(trace.NonRecordingSpan):
         """See `Span`."""
         built = self._built
         if built is None:
-            built = self._built = span_context(self._trace_id, self._span_id, self._trace_flags, self._trace_state)
+            built = self._built = span_context(self.trace_id, self.span_id, self.trace_flags, self._trace_state)
         return built
 
     def finish(

@@ -6,15 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import get_current
 from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from blogauto_otel import _process
 from blogauto_otel._guard import log_once, swallow
-from blogauto_otel._otel import span_in
+from blogauto_otel._otel import current_context, span_in
 from blogauto_otel._suppression import has_no_suppression, is_suppressed
 from blogauto_otel.api import failures
 from blogauto_otel.api.context import current_scope
@@ -23,6 +22,9 @@ from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
 from blogauto_otel.instrumentation.logging.export import OPENTELEMETRY, OWN, TELEMETRY, Exporter
 from blogauto_otel.instrumentation.logging.levels import DEFAULT_LEVEL, is_hidden
 from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.spans import SpanData
+from blogauto_otel.sdk.unsampled_span import UnsampledSpan
+from blogauto_otel.semconv import REQUEST_ID
 
 # Records of telemetry itself are rate limited, and those that exporting causes are not exported.
 EXPORTERS: Final = "the exporters"
@@ -100,7 +102,7 @@ class Bridge:
         """
         current: CurrentRecord | None = None
         try:
-            context = get_current()
+            context = current_context()
             scope = self._scopes.get(record.name)
             source = None
             if scope is None or not has_no_suppression(context):
@@ -109,7 +111,7 @@ class Bridge:
                     return self._begin_throttled(logger, record, source)
             if getattr(record, "exc_info", None):
                 current = _enter_failure(record)
-                context = get_current()
+                context = current_context()
             # Both tests are those of `is_hidden`: nearly every record fails one of them.
             if record.levelno < DEFAULT_LEVEL == logger.root.level and is_hidden(logger, record):
                 current = current or CurrentRecord()
@@ -154,9 +156,16 @@ class Bridge:
             if severity is not None:
                 direct = exporter.direct
                 try:
-                    current = None if found is not None else span_in(context)
-                    span = found if current is None else current.get_span_context()
-                    item = direct.encoder.standard_record(record, severity, span, current_scope().values)
+                    span: Any = span_in(context) if found is None else found
+                    # Ours know their ids without making a span context.
+                    if type(span) is not UnsampledSpan and not isinstance(span, SpanData) and found is None:
+                        span = None if span is None else span.get_span_context()
+                    bound: Any = current_scope()
+                    if bound.is_request and bound.opened is None and not bound.outside:
+                        values = {REQUEST_ID: bound.id.decode("ascii")}  # as `values`, without a lock
+                    else:
+                        values = bound.values
+                    item = direct.encoder.standard_record(record, severity, span, values)
                 except Exception:  # noqa: BLE001 - a record with anything in it: the other way reports it
                     item = None
                 if item is not None:

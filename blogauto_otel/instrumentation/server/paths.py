@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from blogauto_otel._guard import guard, swallow
+from blogauto_otel._guard import swallow
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.api.context import SCOPE
@@ -59,6 +59,8 @@ class SecretPath(NamedTuple):
 def possible_secret() -> object:
     """None when no log record of this task can contain a secret path: outside of requests, and after one without."""
     scope = SCOPE.get()
+    if type(scope) is Request:
+        return None if scope.safe_route is not None and scope.safe_route is scope.route else scope
     return scope if scope.is_request or scope.secret_path is not None else None
 
 
@@ -82,8 +84,12 @@ class SecretPaths:
         found = request.secret_path
         if isinstance(found, SecretPath):
             return found
-        template = request.path_template()
-        if template is None or not self.has_secret_parameter(template):
+        route, template = request.route, request.path_template()
+        if template is None:
+            return None
+        known = self.known.get(template)
+        if not (self.has_secret_parameter(template) if known is None else known):
+            request.safe_route = route
             return None
         path, raw = request.scope.get("path", ""), request.scope.get("raw_path") or b""
         spellings = {path, quote(path), raw.partition(b"?")[0].decode("latin-1")} - {"", "/"}
@@ -117,11 +123,14 @@ class RecordFilter(logging.Filter):
 
     def on_log_record(self, record: logging.LogRecord) -> None:
         """For every record, before any handler has it."""
-        with guard("replacing a path in a log record"):
+        try:
             scope = SCOPE.get()
             secret = self._paths.find(scope) if isinstance(scope, Request) else scope.secret_path
             if isinstance(secret, SecretPath):
                 _replace(record, secret)
+        except BaseException as error:
+            if not swallow("replacing a path in a log record", error):
+                raise
 
 
 def _replace(record: logging.LogRecord, secret: SecretPath) -> None:

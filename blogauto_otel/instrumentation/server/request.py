@@ -67,8 +67,8 @@ class Request(RequestScope, RouteTracker):
         "client_disconnected_early", "code", "context", "ended", "error", "error_type", "extra_attributes", "failed",
         "finished", "handled", "has_reported_error", "headers", "is_counted", "is_own_span", "is_unwritten", "links",
         "method", "mount", "name", "on_response", "outer", "outer_scope", "outer_variables", "parent", "prefix",
-        "recording", "reported_error", "response_headers", "route", "route_scope", "sampled", "scope", "seconds",
-        "secrets", "span", "status", "template",
+        "recording", "reported_error", "response_headers", "route", "route_scope", "safe_route", "sampled", "scope",
+        "seconds", "secrets", "span", "status", "template",
     )  # fmt: skip
 
     is_websocket = False
@@ -87,7 +87,7 @@ class Request(RequestScope, RouteTracker):
         self.id = request_id
         self.outer_scope = found = SCOPE.get()
         self.outside = found.outside  # a pipelined request starts in the context of the request before it
-        self._values = self.secret_path = None  # its path, if that has a secret in it; known at its end
+        self.opened = self.secret_path = None  # its path, if that has a secret in it; known at its end
         self.has_ended = False
         self.statements = None
 
@@ -106,7 +106,7 @@ class Request(RequestScope, RouteTracker):
 
         # Recorded while it lasts.
         self.prefix = ""  # of the mounts that routing passed
-        self.mount = self.route = None
+        self.mount = self.route = self.safe_route = None
         self.ended: int | None = None
         self.code: int | None = None  # that was sent
         self.error: BaseException | None = None  # that the application did not handle
@@ -339,12 +339,21 @@ class Request(RequestScope, RouteTracker):
         """Release references: tasks that outlive the request hold this object."""
         self.error = self.handled = self.reported_error = None
         # A deferred span may still be written, when such a task reports an error.
-        self.scope = self.route_scope = _NO_SCOPE if self.sampled else _span_scope(self.scope)
+        kept, scope = _NO_SCOPE, self.scope
+        if not self.sampled:  # the strings that a span needs; a task may hold the request for ever
+            get = scope.get
+            kept = {
+                "path": get("path", ""),
+                "scheme": get("scheme", "http"),
+                "method": get("method", ""),
+                "headers": (),
+            }
+        self.scope = self.route_scope = kept
         self.headers = _NO_HEADERS
         self.outer_scope = _NOTHING_BOUND
         self.outer_variables = ()
         self.statements = None
-        self.mount = self.route = self.on_response = self.response_headers = None
+        self.mount = self.route = self.safe_route = self.on_response = self.response_headers = None
 
 
 class WebSocketRequest(Request):
@@ -384,16 +393,6 @@ def current() -> Request | None:
 
 
 _NO_SCOPE: Final[Scope] = {}
-
-
-def _span_scope(scope: Scope) -> Scope:
-    """The strings that a span needs from a scope; a task may hold the request for ever."""
-    return {
-        "path": scope.get("path", ""),
-        "scheme": scope.get("scheme", "http"),
-        "method": scope.get("method", ""),
-        "headers": (),
-    }
 
 
 # Status codes of handshakes; a denial with its own response (ASGI extension) has its own status.

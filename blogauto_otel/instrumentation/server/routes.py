@@ -27,11 +27,12 @@ class RouteTracker:
     mount: Any
     route: Any
     route_scope: Scope
+    safe_route: Any  # the route of which it is known that the path has no secret
 
     def enter_mount(self, mount: Any, prefix: str, scope: Scope) -> None:
         """Routing continues inside `mount`, whose template is `prefix`."""
         self.prefix += prefix  # type: ignore[misc]  # a slot of `Request`
-        self.mount, self.route, self.route_scope = mount, None, scope  # type: ignore[misc]
+        self.mount, self.route, self.route_scope, self.safe_route = mount, None, scope, None  # type: ignore[misc]
 
     def find_template(self) -> str | None:
         """The template of the route; None when there is none (yet) or it cannot be read."""

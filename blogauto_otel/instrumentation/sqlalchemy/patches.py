@@ -91,56 +91,56 @@ def _wrap_cursor(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _wrap_commit(original: Callable[..., Any]) -> Callable[..., Any]:
     def _commit_impl(self: Connection) -> Any:
-        with _WaitTimer("COMMIT", self.engine):
-            return original(self)
+        started = perf_counter()
+        try:
+            result = original(self)
+        except BaseException as error:
+            _record_wait("COMMIT", self.engine, started, error)
+            raise
+        if perf_counter() - started >= SLOW:
+            _record_wait("COMMIT", self.engine, started)
+        return result
 
     return _commit_impl
 
 
 def _wrap_connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    pending, counted = pools.state.pending, pools.state.pools
+
     def raw_connection(self: Engine) -> Any:
-        with _ConnectTimer("connect", self):
+        pool = self.pool
+        waiting = object()
+        pending[id(waiting)] = id(pool)  # one operation on a dictionary: atomic without a lock
+        started = perf_counter()
+        try:
             connection = original(self)
-        active = recorder.state.active
-        if active is not None:
-            pools.add(self, active.redactor)
+        except BaseException as error:
+            pending.pop(id(waiting), None)
+            pools.count_timeout(pool, error)
+            _record_wait("connect", self, started, error)
+            raise
+        pending.pop(id(waiting), None)
+        if perf_counter() - started >= SLOW:
+            _record_wait("connect", self, started)
+        if id(pool) not in counted:
+            _count_pool(self)
         return connection
 
     return raw_connection
 
 
-class _WaitTimer:
-    """Times a connect or a commit."""
-
-    __slots__ = ("engine", "name", "started")
-
-    def __init__(self, name: str, engine: Engine) -> None:
-        self.name = name
-        self.engine = engine
-        self.started = perf_counter()
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        elapsed = perf_counter() - self.started
-        active = recorder.state.active
-        if active is not None and (error is not None or elapsed >= SLOW):
-            with guard("recording a wait for the database"):
-                active.wait(self.name, self.engine, elapsed, error)
+def _record_wait(name: str, engine: Engine, started: float, error: BaseException | None = None) -> None:
+    elapsed = perf_counter() - started
+    active = recorder.state.active
+    if active is not None:
+        with guard("recording a wait for the database"):
+            active.wait(name, engine, elapsed, error)
 
 
-class _ConnectTimer(_WaitTimer):
-    """Times a connect, and counts it while it waits for the pool."""
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pools.begin_request(self, self.engine)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        pools.end_request(self, self.engine, error)
-        super().__exit__(kind, error, trace)
+def _count_pool(engine: Engine) -> None:
+    active = recorder.state.active
+    if active is not None:
+        pools.add(engine, active.redactor)
 
 
 @dataclass(frozen=True)

@@ -40,41 +40,35 @@ class _State:
         self.timeouts.clear()
 
 
-_state: Final = _process.register(_State())
+state: Final = _process.register(_State())
 
 
 def add(engine: Engine, redactor: Redactor) -> None:
     """Count the pool that an engine takes a connection from, as long as it exists."""
     pool = engine.pool
     key = id(pool)
-    if key in _state.pools:
+    if key in state.pools:
         return
     with guard("counting connections"):
 
         def remove(_: weakref.ref[Pool]) -> None:
-            _state.pools.pop(key, None)
+            state.pools.pop(key, None)
 
-        _state.pools[key] = (weakref.ref(pool, remove), _name(pool, engine, redactor))
-
-
-def begin_request(request: object, engine: Engine) -> None:
-    """A request for a connection begins. One operation on a dictionary: atomic without a lock."""
-    _state.pending[id(request)] = id(engine.pool)
+        state.pools[key] = (weakref.ref(pool, remove), _name(pool, engine, redactor))
 
 
-def end_request(request: object, engine: Engine, error: BaseException | None) -> None:
-    """It has a connection now, or failed; SQLAlchemy's `TimeoutError` says that the pool had none."""
-    _state.pending.pop(id(request), None)
-    if error is not None and (type(error).__module__, type(error).__name__) == ("sqlalchemy.exc", "TimeoutError"):
+def count_timeout(pool: Pool, error: BaseException) -> None:
+    """A request for a connection failed; SQLAlchemy's `TimeoutError` says that the pool had none."""
+    if (type(error).__module__, type(error).__name__) == ("sqlalchemy.exc", "TimeoutError"):
         with guard("counting timeouts of a pool"):
-            known = _state.pools.get(id(engine.pool))
+            known = state.pools.get(id(pool))
             if known is not None:
-                _state.timeouts[known[1]] = _state.timeouts.get(known[1], 0) + 1
+                state.timeouts[known[1]] = state.timeouts.get(known[1], 0) + 1
 
 
 def clear() -> None:
     """Remove all pools; one is added again when a connection is taken from it."""
-    _state.pools.clear()
+    state.pools.clear()
 
 
 def observe_connections(meter: Meter, is_active: Callable[[], bool]) -> None:
@@ -89,8 +83,8 @@ def observe_connections(meter: Meter, is_active: Callable[[], bool]) -> None:
         return report
 
     def timeouts(_: CallbackOptions) -> Iterable[Observation]:
-        names = {name for _, name in tuple(_state.pools.values())} if is_active() else set()
-        return [Observation(_state.timeouts.get(name, 0), {_POOL_NAME: name}) for name in sorted(names)]
+        names = {name for _, name in tuple(state.pools.values())} if is_active() else set()
+        return [Observation(state.timeouts.get(name, 0), {_POOL_NAME: name}) for name in sorted(names)]
 
     up_down_counter, counter = meter.create_observable_up_down_counter, meter.create_observable_counter
     for create, name, callback in (
@@ -115,18 +109,18 @@ def _name(pool: Pool, engine: Engine, redactor: Redactor) -> str:
 def _totals(count: _Count) -> list[Observation]:
     """The sums over pools of the same name, because they are one time series."""
     totals: dict[_Labels, int] = {}
-    for reference, name in tuple(_state.pools.values()):
+    for reference, name in tuple(state.pools.values()):
         pool = reference()
         if pool is not None and hasattr(pool, "checkedout"):  # NullPool and StaticPool keep no count
-            for state, number in count(pool).items():
-                key = ((_POOL_NAME, name), *state)
+            for kind, number in count(pool).items():
+                key = ((_POOL_NAME, name), *kind)
                 totals[key] = totals.get(key, 0) + number
     return [Observation(number, dict(key)) for key, number in totals.items()]
 
 
 def _in_use_and_idle(pool: Any) -> Mapping[_Labels, int]:
-    state = "db.client.connection.state"
-    return {((state, "used"),): pool.checkedout(), ((state, "idle"),): pool.checkedin()}
+    name = "db.client.connection.state"
+    return {((name, "used"),): pool.checkedout(), ((name, "idle"),): pool.checkedin()}
 
 
 def _maximum(pool: Any) -> Mapping[_Labels, int]:
@@ -135,4 +129,4 @@ def _maximum(pool: Any) -> Mapping[_Labels, int]:
 
 
 def _pending(pool: Any) -> Mapping[_Labels, int]:
-    return {(): sum(wanted == id(pool) for wanted in tuple(_state.pending.values()))}
+    return {(): sum(wanted == id(pool) for wanted in tuple(state.pending.values()))}

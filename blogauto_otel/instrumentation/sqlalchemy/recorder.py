@@ -9,22 +9,22 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context as OtelContext
-from opentelemetry.context import get_current
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from blogauto_otel import _process, semconv
 from blogauto_otel._guard import guard
-from blogauto_otel._otel import span_in
+from blogauto_otel._otel import current_context, span_in
 from blogauto_otel._suppression import has_no_suppression, is_suppressed
 from blogauto_otel.api.context import bound, current_scope
 from blogauto_otel.api.operation import current_run
 from blogauto_otel.api.statements import StatementCounts, find_source
 from blogauto_otel.instrumentation import Context
-from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database, ParsedStatement
+from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.sdk.histogram import Bound, bind
 from blogauto_otel.sdk.tracer import own_tracer
+from blogauto_otel.sdk.unsampled_span import UnsampledSpan
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
@@ -59,7 +59,7 @@ class Recorder:
             explicit_bucket_boundaries_advisory=BOUNDARIES,
         )
 
-    def statement(
+    def statement(  # noqa: C901 - flat, because every statement takes it
         self,
         connection: Connection,
         text: str,
@@ -68,15 +68,20 @@ class Recorder:
         error: BaseException | None,
     ) -> None:
         """Record one statement that has ended; with several sets of parameters it was executed as one batch."""
-        context = get_current()
+        context = current_context()
         if not has_no_suppression(context) and is_suppressed(context):
             return
         if not getattr(connection, "_allow_autobegin", True):
             return  # not a statement of the application: SQLAlchemy asks a new connection for its version and the like
         size = len(parameter_sets)
-        statement = self._statement(connection, text, batched=size > 1)
+        dialect = connection.dialect
+        known = self._databases.get(id(dialect))
+        database = known[1] if known is not None and known[0]() is dialect else self.database(connection.engine)
+        statement = (database.batched if size > 1 else database.single).get(text)
+        if statement is None:
+            statement = database.statement(text, batched=size > 1)
         span = span_in(context)
-        sampled = is_sampled(span)
+        sampled = span is not None and type(span) is not UnsampledSpan and is_sampled(span)
         further: Attributes | None = {"db.operation.batch.size": size} if size > 1 else None
         if error is not None:
             failed = error_attributes(error)
@@ -101,15 +106,9 @@ class Recorder:
             call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
             self._span(statement.template, context, elapsed, further, error, call_hook)
 
-    def _statement(self, connection: Connection, text: str, *, batched: bool) -> ParsedStatement:
-        dialect = connection.dialect
-        known = self._databases.get(id(dialect))
-        database = known[1] if known is not None and known[0]() is dialect else self.database(connection.engine)
-        return (database.batched if batched else database.single).get(text) or database.statement(text, batched=batched)
-
     def wait(self, name: str, engine: Engine, elapsed: float, error: BaseException | None) -> None:
         """Record a connect or a commit that failed or was slow, in a sampled trace."""
-        context = get_current()
+        context = current_context()
         if is_suppressed(context) or not is_sampled(span_in(context)):
             return
         failed = error_attributes(error) if error is not None else {}
