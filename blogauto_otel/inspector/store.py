@@ -329,7 +329,7 @@ def _open(folder: Path | None) -> sqlite3.Connection:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = str(_own_file(folder / FILE))
-    database = sqlite3.connect(path, LOCK_SECONDS, check_same_thread=False, isolation_level=None)
+    database = sqlite3.connect(path, timeout=LOCK_SECONDS, check_same_thread=False, isolation_level=None)
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = OFF", "temp_store = MEMORY"):
         database.execute(f"PRAGMA {pragma}")
     database.executescript(schema.TABLES)
