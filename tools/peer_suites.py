@@ -1,12 +1,12 @@
-"""Run other projects' test suites with telemetry active, and compare with a run without it.
+"""Run other projects' test suites with telemetry active, and what fails there without it.
 
     python -m tools.peer_suites              # every suite of peer_suites.json
     python -m tools.peer_suites structlog    # some
 
-Each suite comes from the project's source distribution on PyPI and runs twice in a virtual environment of its own,
-both in the user's cache. A test that fails only with telemetry is run again alone; if it fails again, it must be listed
-under `expected` in peer_suites.json, with the reason. Exit status 1 for a failure that is not listed, or a listed one
-that no longer happens.
+Each suite comes from the project's source distribution on PyPI and runs in a virtual environment of its own, both in
+the user's cache. The tests that fail are run again alone, with telemetry and then without. One that fails only with it
+must be listed under `expected` in peer_suites.json, with the reason. Exit status 1 for a failure that is not listed, or
+a listed one that no longer happens.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import subprocess
 import sys
 import tarfile
 import venv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = Path(__file__).with_suffix(".json")
-TIMEOUT = 1800.0  # seconds for one run of a suite
+TIMEOUT = 7200.0  # seconds for one run of a suite, on a loaded machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +64,13 @@ def load_suites() -> dict[str, Suite]:
     return {name: Suite(name=name, **fields) for name, fields in json.loads(SUITES.read_text()).items()}
 
 
-def compare(suite: Suite, without: Mapping[str, Sequence[str]], failed_with: set[str]) -> Comparison:
-    """Split the failures of a run with telemetry, given the results of the run without."""
-    known = set(without["failed"])
-    new = sorted(failed_with - known)
+def compare(suite: Suite, tests: int, *, failed_with: set[str], failed_without: set[str]) -> Comparison:
+    """Split the failures with telemetry: those that happen without it as well, the listed, and the others."""
+    new = sorted(failed_with - failed_without)
     expected = [test for test in new if any(fnmatch.fnmatchcase(test, pattern) for pattern in suite.expected)]
     unused = [pattern for pattern in suite.expected if not fnmatch.filter(new, pattern)]
-    tests = len({*without["passed"], *known})
-    return Comparison(tests, len(known), expected, [test for test in new if test not in expected], unused)
+    known = len(failed_with & failed_without)
+    return Comparison(tests, known, expected, [test for test in new if test not in expected], unused)
 
 
 # --- sources and environments -----------------------------------------------------------------------------------------
@@ -168,16 +167,21 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
 
 
 def run_suite(suite: Suite) -> Comparison:
-    """Run a suite without and with telemetry."""
+    """Run a suite with telemetry, and the tests that fail with and without it."""
     folder = source(suite)
     python = environment(suite, folder)
-    without = run_tests(python, folder, suite.arguments, configure=False)
-    failed = set(run_tests(python, folder, suite.arguments, configure=True)["failed"])
-    new = sorted(failed - set(without["failed"]))
-    if new:  # real time, real ports: what fails by chance passes alone
-        options = [argument for argument in suite.arguments if not (folder / argument).exists()]
-        failed = set(run_tests(python, folder, [*options, *new], configure=True)["failed"])
-    return compare(suite, without, failed)
+    options = [argument for argument in suite.arguments if not (folder / argument).exists()]
+
+    def failures(tests: Collection[str], *, configure: bool) -> set[str]:
+        """Those of these tests, run alone, that fail."""
+        if not tests:
+            return set()
+        return set(run_tests(python, folder, [*options, *sorted(tests)], configure=configure)["failed"])
+
+    found = run_tests(python, folder, suite.arguments, configure=True)
+    failed = failures(found["failed"], configure=True)  # real time, real ports: what fails by chance passes alone
+    tests = len({*found["passed"], *found["failed"]})
+    return compare(suite, tests, failed_with=failed, failed_without=failures(failed, configure=False))
 
 
 def main(names: Sequence[str]) -> int:

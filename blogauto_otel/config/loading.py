@@ -79,6 +79,7 @@ def read(environ: Environment | None = None, **arguments: object) -> Loaded:
     problems += _without_signal_path(values)
     problems += _without_useless_endpoints(values, reading.shown_as)
     notes = (*reading.notes, *_quieten(values, _test_runner(source)))
+    notes += variables.held_back(source, ai_content=bool(values.get("ai_content")))
     values = _with_names_of_resource(values)
     if "service_name" not in values:
         notes = (*notes, f"the service has the default name, {default_of('service_name')}; {HOW_TO_NAME_IT}")

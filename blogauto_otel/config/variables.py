@@ -25,7 +25,10 @@ OF_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 _CLIENTS: Final = "Read by the client instrumentations that are installed."
+_AI: Final = f"Read by the instrumentations of AI packages; prompts and answers leave with `{PREFIX}AI_CONTENT` only."
 _PROVIDER: Final = "Read by the OpenTelemetry API; the provider that it names is used in place of ours."
+
+AI_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 # Variables that take effect without a setting of ours.
 READ_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
@@ -43,6 +46,8 @@ READ_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "OTEL_PYTHON_REQUESTS_EXCLUDED_URLS": _CLIENTS,
         "OTEL_PYTHON_AIOHTTP_CLIENT_EXCLUDED_URLS": _CLIENTS,
         "OTEL_PYTHON_URLLIB3_EXCLUDED_URLS": _CLIENTS,
+        AI_CONTENT: _AI,
+        "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT": _AI,
         "OTEL_SEMCONV_STABILITY_OPT_IN": _CLIENTS + " Spans and metrics of ours follow the stable conventions.",
     }
 )
@@ -99,6 +104,12 @@ def unsupported(environ: Mapping[str, str]) -> list[str]:
     if not names:
         return []
     return [f"not supported and without effect: {', '.join(names)}; docs/settings.md lists what to use instead"]
+
+
+def held_back(environ: Mapping[str, str], *, ai_content: bool) -> tuple[str, ...]:
+    """A note where prompts and answers are recorded for nothing."""
+    wanted = environ.get(AI_CONTENT, "").strip().lower() not in ("", "false", "no_content")
+    return (f"{AI_CONTENT} has no effect without {PREFIX}AI_CONTENT=true",) if wanted and not ai_content else ()
 
 
 def misspelt(environ: Iterable[str]) -> list[str]:

@@ -61,13 +61,24 @@ def test_no_variable_has_two_entries() -> None:
 def test_every_obeyed_variable_is_read_and_every_other_is_asked_for_to_be_named() -> None:
     environ = RecordingEnvironment()
     config.read(environ)
-    assert known() - environ.asked == set(variables.READ_ELSEWHERE)
+    assert known() - environ.asked == set(variables.READ_ELSEWHERE) - {variables.AI_CONTENT}
 
 
 @pytest.mark.parametrize("variable", variables.NOT_SUPPORTED)
 def test_a_variable_that_is_not_supported_is_named_with_the_page_that_helps(variable: str) -> None:
     [problem] = config.read({variable: "secret-value"}).problems
     assert problem == f"not supported and without effect: {variable}; docs/settings.md lists what to use instead"
+
+
+@pytest.mark.parametrize(
+    ("captured", "leaves", "notes"),
+    [("true", False, 1), ("SPAN_ONLY", False, 1), ("NO_CONTENT", False, 0), ("", False, 0), ("true", True, 0)],
+)
+def test_prompts_that_are_recorded_but_do_not_leave_are_named(captured: str, leaves: bool, notes: int) -> None:
+    loaded = config.read({variables.AI_CONTENT: captured}, ai_content=leaves, service_name="shop")
+    expected = f"{variables.AI_CONTENT} has no effect without BLOGAUTO_OTEL_AI_CONTENT=true"
+    assert loaded.notes == (expected,) * notes
+    assert loaded.problems == ()
 
 
 def test_at_start_all_of_them_are_one_line() -> None:

@@ -36,8 +36,11 @@ entered: Counter[str] = Counter()  # locked regions that ran a finalizer, by mod
 
 
 def interrupted(module: str) -> None:
-    """Run one finalizer in each region; not in regions that the finalizer enters."""
-    if depth.interrupts or not interrupt or not collecting.acquire(blocking=False):
+    """Run one finalizer in each region; not in regions that the finalizer enters.
+
+    In a region that has run none yet, wait a moment for another thread that collects; its finalizer may wait for us.
+    """
+    if depth.interrupts or not interrupt or not collecting.acquire(timeout=0.0 if module in entered else 0.1):
         return
     depth.interrupts = True
     try:
@@ -177,7 +180,7 @@ for number in itertools.count():
     trace.get_tracer(f"tracer {number}")
     get_logger(f"logger {number}")
     blogauto_otel.configure()
-    if number % 10 == 0:
+    if number % 10 == 0 or number > ROUNDS:
         telemetry.force_flush(5.0)
         asyncio.run(scrape())
 interrupt.clear()
