@@ -90,7 +90,7 @@ PICTURES: Final[Mapping[str, Picture]] = {
     "metrics": Picture(_view("metrics?q=request"), options=DARK),
     "requests": Picture(_view("requests")),
     "requests-dark": Picture(_view("requests"), options=DARK),
-    "requests-korean": Picture(_view("requests"), options=KOREAN),
+    "requests.ko": Picture(_view("requests"), options=KOREAN),
     "filter": Picture(_view("requests?q=status>=500")),
     "endpoints": Picture(_view("endpoints")),
     "trace": Picture(_trace("generated")),

@@ -276,6 +276,23 @@ def test_trees_are_printed_in_the_terminal(tmp_path: Path) -> None:
         assert re.search(r"^GET /posts/\{number\} .* 200", running_dev.process.output, re.MULTILINE)
 
 
+def test_the_browser_is_opened_with_the_token(tmp_path: Path) -> None:
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    done = run("--port", "0", "--open", "--", "true", BROWSER=f"{browser} %s")
+    assert done.returncode == 0, done.stderr
+    assert eventually(opened.read_text).strip() in done.stderr
+    assert "?token=" in opened.read_text()
+
+
+def test_it_speaks_korean(tmp_path: Path) -> None:
+    korean = {"LC_ALL": "ko_KR.UTF-8", "PYTHONIOENCODING": "utf-8"}
+    done = run("--port", "0", "--keep", "/dev/null", **korean)
+    assert done.stderr.startswith("blogauto-otel dev: /dev/null: 사용할 수 없습니다: ")
+    assert "요청마다 트리로 출력합니다" in run("--help", **korean).stdout
+
+
 # --- before it starts -------------------------------------------------------------------------------------------------
 
 WITHOUT = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import sqlite3
 import subprocess
@@ -126,31 +127,31 @@ def programs() -> Path | None:
 
 @pytest.fixture
 def postgresql() -> Iterator[str]:
-    """Its folder is not pytest's, which only root may enter: PostgreSQL does not run as root."""
+    """A server of its own in a folder of its own.
+
+    PostgreSQL does not run as root: as root it runs as nobody, with that user's group alone, in a folder below /tmp,
+    because those of pytest and of TMPDIR may be root's. Locale and variables are fixed, so that neither those of the
+    run nor a locale that is not installed decide whether `initdb` succeeds.
+    """
     programs_, port = programs(), free_port()
     assert programs_ is not None, "apt-get install postgresql"
     user = "nobody" if os.getuid() == 0 else None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir="/tmp" if user else None, ignore_cleanup_errors=True) as folder:
         if user:
-            shutil.chown(folder, user)
-        data = f"{folder}/data"
-        making = [str(programs_ / "initdb"), "-D", data, "-U", "writer", "-A", "trust", "-N"]
-        made = subprocess.run(making, capture_output=True, text=True, user=user)
-        assert made.returncode == 0, made.stderr
-        command = [
-            str(programs_ / "postgres"),
-            "-D",
-            data,
-            "-p",
-            str(port),
-            "-k",
-            "",
-            "-c",
-            "listen_addresses=127.0.0.1",
-        ]
+            shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
+        data, env = f"{folder}/data", {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": folder, "TZ": "UTC"}
+        making = ["initdb", "-D", data, "-U", "writer", "-A", "trust", "-N", "--locale=C.UTF-8", "--encoding=UTF8"]
+        made = subprocess.run(
+            [str(programs_ / making[0]), *making[1:]], capture_output=True, text=True, cwd=folder, env=env, user=user,
+            group=user and pwd.getpwnam(user).pw_gid, extra_groups=[] if user else None,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stdout + made.stderr
+        options = ("listen_addresses=127.0.0.1", "shared_buffers=16MB", "dynamic_shared_memory_type=mmap")
+        command = [str(programs_ / "postgres"), "-D", data, "-p", str(port), "-k", ""]
+        command += [part for option in options for part in ("-c", option)]
         url = f"http://127.0.0.1:{port}"
         log = Path(folder) / "postgresql.log"
-        with Process("postgresql", command, log=log, url=url, ready_url="tcp:", user=user):
+        with Process("postgresql", command, log=log, url=url, ready_url="tcp:", env=env, user=user):
             yield f"postgresql+asyncpg://writer@127.0.0.1:{port}/postgres"
 
 
