@@ -81,7 +81,7 @@ soak: $(VENV)/.installed ## run 20 minutes of load while the Collector fails, wo
 	$(BIN)/python -m benchmarks soak $(ARGS)
 
 .PHONY: scale
-scale: $(VENV)/.installed ## agent, Kafka, gateways and samplers on this machine: sent = received through kills (Java 17, Maven)
+scale: $(VENV)/.installed ## agents to backends on this machine: sent = received through kills (Java 17, Maven; ARGS=--long for all)
 	$(BIN)/python -m tests.scale $(ARGS)
 
 .PHONY: redaction-rates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stack.processes import (
     executable,
     free_port,
     start_collector,
+    start_kafka,
 )
 from testkit import sending
 from testkit.processes import python, running
@@ -88,6 +90,23 @@ def test_what_a_gateway_has_acknowledged_survives_its_end(tmp_path: Path) -> Non
             gateway.wait_ready()
             arrived = eventually(receiving.spans, bool)
     assert {span.name for span in arrived} == {"survivor"}, "at least once: a slow answer is not waited for"
+
+
+def test_with_kafka_what_a_gateway_accepts_arrives_at_a_sampler_and_its_backend(tmp_path: Path) -> None:
+    settings = ("sampler.enabled=true", "kafka.enabled=true", "kafka.brokers=kafka:9092")
+    (broker,) = start_kafka(tmp=tmp_path)
+    with ExitStack() as running:
+        running.enter_context(broker)
+        backend = running.enter_context(start_collector(("export-file",), tmp=tmp_path / "backend"))
+        kafka = {"KAFKA_BROKERS": broker.address, "KAFKA_CREATE_TOPICS": "true"}
+        gateway = running.enter_context(start("gateway", tmp_path / "gateway", *settings, env=kafka))
+        span = sending.span("through Kafka", attributes={"app.force_sample": True})
+        assert sending.post(gateway.endpoint, sending.traces([span])) == 200
+        eventually(lambda: gateway.total("otelcol_exporter_sent_spans_total") == 1, what="a topic with a record")
+        jaeger = {**kafka, "JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:{backend.ports['GRPC']}"}
+        running.enter_context(start("sampler", tmp_path / "sampler", *settings, env=jaeger))
+        arrived = eventually(backend.spans, timeout=90.0)
+    assert [span.name for span in arrived] == ["through Kafka"]
 
 
 APPLICATION = """
