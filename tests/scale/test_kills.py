@@ -116,7 +116,7 @@ def test_a_record_that_is_no_otlp_is_copied_to_a_dead_letter_topic(
         ("tier-kafka-in", "export-file"), tmp=tmp_path, env={"KAFKA_BROKERS": servers, "KAFKA_GROUP": "dead"}
     ) as reader:
         skipped = eventually(
-            lambda: [line for line in reader.output.splitlines() if '"unable to process message"' in line],
+            lambda: [line for line in reader.output.splitlines() if "failed to consume message, skipping" in line],
             lambda lines: len(lines) == 8,
         )
     script = [python, str(COLLECTOR / "dead_letters.py"), "--brokers", servers]
