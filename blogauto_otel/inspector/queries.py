@@ -140,6 +140,7 @@ def _repeated(spans: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "count": len(group),
             "source": next((span["sql"]["source"] for span in group if span["sql"]["source"]), None),
             "hint": sql_text.hint(text),
+            "hint_kind": sql_text.hint_kind(text),
             "span_ids": [span["span_id"] for span in group],
         }
         for text, group in sorted(groups.items(), key=lambda item: -len(item[1]))

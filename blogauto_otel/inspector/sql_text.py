@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -30,16 +31,25 @@ def formatted(text: str, system: str) -> str:
         return text
 
 
+# What to do about a statement that one request executes many times, by its kind; the page has its own texts.
+HINTS: Final[Mapping[str, str]] = {
+    "by_key": (
+        "One row at a time: if a relationship of the ORM loads it, load it with its parents:"
+        " select(...).options(selectinload(...)) for collections, joinedload(...) for single objects;"
+        " otherwise fetch all rows at once with WHERE ... IN (...)."
+    ),
+    "insert": ("One row at a time: insert them in one call, execute(insert(...), [row, row, ...]) or add_all([...])."),
+    "change": "One row at a time: change them in one statement with WHERE ... IN (...).",
+    "same": "The same statement again: keep its result for the rest of the request.",
+}
+
+
+def hint_kind(text: str) -> str:
+    """The key in `HINTS` of what to do about a statement."""
+    kinds = ((_BY_KEY, "by_key"), (_INSERT, "insert"), (_CHANGE, "change"))
+    return next((kind for pattern, kind in kinds if pattern.match(text)), "same")
+
+
 def hint(text: str) -> str:
     """What to do about a statement that one request executes many times."""
-    if _BY_KEY.match(text):
-        return (
-            "One row at a time: if a relationship of the ORM loads it, load it with its parents:"
-            " select(...).options(selectinload(...)) for collections, joinedload(...) for single objects;"
-            " otherwise fetch all rows at once with WHERE ... IN (...)."
-        )
-    if _INSERT.match(text):
-        return "One row at a time: insert them in one call, execute(insert(...), [row, row, ...]) or add_all([...])."
-    if _CHANGE.match(text):
-        return "One row at a time: change them in one statement with WHERE ... IN (...)."
-    return "The same statement again: keep its result for the rest of the request."
+    return HINTS[hint_kind(text)]

@@ -91,7 +91,7 @@ export interface Repeated {
   text: string;
   count: number;
   source: string | null;
-  hint: string | null;
+  hint_kind: "by_key" | "insert" | "change" | "same";
   span_ids: string[];
 }
 

@@ -286,11 +286,10 @@ def test_the_browser_is_opened_with_the_token(tmp_path: Path) -> None:
     assert "?token=" in opened.read_text()
 
 
-def test_it_speaks_korean(tmp_path: Path) -> None:
-    korean = {"LC_ALL": "ko_KR.UTF-8", "PYTHONIOENCODING": "utf-8"}
-    done = run("--port", "0", "--keep", "/dev/null", **korean)
+def test_it_speaks_korean() -> None:
+    done = run("--port", "0", "--keep", "/dev/null", LC_ALL="ko_KR.UTF-8", PYTHONIOENCODING="utf-8")
     assert done.stderr.startswith("blogauto-otel dev: /dev/null: 사용할 수 없습니다: ")
-    assert "요청마다 트리로 출력합니다" in run("--help", **korean).stdout
+    assert "요청마다 트리로 출력합니다" in run("--help", LC_ALL="ko_KR.UTF-8", PYTHONIOENCODING="utf-8").stdout
 
 
 # --- before it starts -------------------------------------------------------------------------------------------------

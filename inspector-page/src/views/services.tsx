@@ -122,7 +122,7 @@ function NodeBox({ node, sizes, service, kind, selected, onSelect }: { node: Nod
   const most = Math.floor((sizes.width - 30) / 7.2);
   const known = service ? node.name : node.name.replace(/\S*\/(?=[^\s/]+$)/, ""); // of a database file its name without folders
   const name = known.length > most ? `${known.slice(0, most - 1)}…` : known;
-  const below = service ? `${short(service.requests)} ${t("requests_short")}${service.errors ? "" : service.language ? ` · ${service.language}` : ""}` : t(`edge_${kind}`);
+  const below = service ? `${t("requests_short", { n: short(service.requests) })}${service.errors ? "" : service.language ? ` · ${service.language}` : ""}` : t(`edge_${kind}`);
   return (
     <g class={`node ${service ? "service-node" : "outer-node"} ${selected ? "selected" : ""}`} transform={`translate(${node.x} ${node.y})`} onClick={onSelect} tabIndex={service ? 0 : -1} role={service ? "button" : undefined} aria-label={node.name} onKeyDown={(event) => { if (event.key === "Enter") { event.preventDefault(); onSelect(); } }}>
       <title>{node.name}</title>

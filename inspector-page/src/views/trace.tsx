@@ -159,7 +159,7 @@ function Issues({ issues, trace, onShow }: { issues: Issue[]; trace: Trace; onSh
             <>
               <pre class="code block wrap"><SqlText text={issue.repeated.text} /></pre>
               <p>{t("repeated_text", { n: issue.repeated.count, time: duration(timeOf(trace, issue.repeated.span_ids)) })}{issue.repeated.source && <> <code>{issue.repeated.source}</code></>}</p>
-              {issue.repeated.hint && <p class="hint">{issue.repeated.hint}</p>}
+              <p class="hint">{t(`hint_${issue.repeated.hint_kind}`)}</p>
             </>
           )}
           {issue.failure && <Stack failure={issue.failure} />}
