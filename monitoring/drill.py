@@ -27,6 +27,7 @@ from stack.processes import LOOPBACK, Process, Stack, StackError, eventually, fr
 
 SPEED_UP: Final = 60  # five minutes become five seconds
 SLOW_CLIENTS: Final = 3
+ARRIVES: Final = 180.0  # seconds until an alert must have fired, or be resolved; a busy machine needs many of them
 
 _DURATION: Final = re.compile(r"(?<=[\[ ])(\d+)([smhd])(?=[\]\s,)])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -193,7 +194,7 @@ class Drill:
 
     def _wait(self, webhook: WebhookReceiver, names: Sequence[str], status: str) -> None:
         for name in names:
-            eventually(lambda name=name: webhook.has(name, status), timeout=90, what=f"{name} {status}")  # type: ignore[misc]
+            eventually(lambda name=name: webhook.has(name, status), timeout=ARRIVES, what=f"{name} {status}")  # type: ignore[misc]
 
 
 @contextmanager

@@ -129,13 +129,14 @@ def _exemplars(traffic: RecordedTraffic) -> list[dict[str, Any]]:
 
 
 def _logs(lines: Sequence[LogLine], panel: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Lines by level and, where the query has them, by words: an approximation of what Loki would select."""
+    """Lines by level and, where the query has them, by words or by our scope: an approximation of what Loki would select."""
     expr = panel["targets"][0]["expr"]
     words = expr.split("(?i)")[1].split('"')[0].split("|") if "(?i)" in expr else [""]
     own = "scope_name" in expr
     for line in reversed(lines):
         serious = line.level in {"warning", "warn", "error", "critical"}
-        if serious and (any(word in line.text.lower() for word in words)) and not own:
+        is_wanted = line.scope.startswith("blogauto_otel") if own else any(word in line.text.lower() for word in words)
+        if serious and is_wanted:
             yield {"time": line.time, "level": line.level, "text": line.text, "trace_id": line.trace_id}
 
 

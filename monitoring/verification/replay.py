@@ -69,6 +69,7 @@ class LogLine:
     level: str
     text: str
     trace_id: str
+    scope: str
 
 
 @dataclass(frozen=True)
@@ -232,4 +233,4 @@ def parse_exposition(text: str) -> Iterator[tuple[str, dict[str, str], float, Ex
 
 def _line(record: LogRecord) -> LogLine:
     moment = (record.time or record.observed_time) / 1e9
-    return LogLine(moment, record.severity.lower(), str(record.body), record.trace_id)
+    return LogLine(moment, record.severity.lower(), str(record.body), record.trace_id, record.scope)
