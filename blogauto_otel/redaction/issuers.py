@@ -202,11 +202,13 @@ AFTER_NAME: Final = lazy_pattern(
     r"(?=[^A-Z\s]{0,64}[A-Z])(?=[^a-z\s]{0,64}[a-z])(?=[^0-9\s]{0,64}[0-9])[A-Za-z0-9_-]{20,}"
 )
 NAMES_BEFORE: Final = ("oken ", "OKEN ", "ecret ", "ey ", "EY ", "ession ", "ion id ")
+REFRESH: Final = lazy_pattern(r"(?<![\w/])1//0[\w-]{20,}", re.ASCII)  # Google's
 _OTHERS: Final = (  # what `_CANDIDATE` does not find: no separator, no capital letter
     *(
         (prefix, lazy_pattern(rf"{prefix}(?<![A-Za-z0-9]{prefix})[A-Za-z0-9]{{32}}"))
         for prefix in ("dapi", "cio", "oy2", "4b1d")
     ),
+    ("1//0", REFRESH),
     *((name, AFTER_NAME) for name in NAMES_BEFORE),
 )
 # Tokens of Discord bots have no prefix, but a format: the first part is the bot's number in base64.

@@ -137,6 +137,12 @@ URL_KEYS: Final = frozenset(
     )
 )
 CONTENT: Final = "ai-content"  # the kind of prompts and answers
+# `stripe_key`, `code`: these names mean many things, and only some of their values are secrets, as they look.
+BY_LOOK: Final = "by-look"
+_OTHER_KEYS: Final = frozenset((
+    "cache", "dedup", "foreign", "idempotency", "object", "partition", "primary", "public", "routing", "row", "s3",
+    "sort",
+))  # fmt: skip
 
 QUERY_KEYS: Final = frozenset(("url.query", "url.fragment", "query_string", "http.query"))
 
@@ -171,7 +177,7 @@ class Keys:
         self._remembered_in_urls: BoundedMemo[str, str | None] = BoundedMemo(self.MAX_REMEMBERED)
 
     def kind(self, key: str) -> str | None:
-        """The kind of secret that this key names, or None."""
+        """The kind of secret that this key names, or None; `BY_LOOK` if its value must look like one."""
         try:
             return self._remembered[key]
         except KeyError:
@@ -216,7 +222,7 @@ class Keys:
         if not second or (len(second) > 1 and second[0] not in _ENDS_OF_HARMLESS_PAIRS):
             return found
         first = words_of(given)
-        if found[0] is None and first and len(second) == 1:
+        if found[0] in (None, BY_LOOK) and first and len(second) == 1:
             both = (*first, *second)
             if second[0] in CONTINUING:
                 return _kinds(both)
@@ -240,7 +246,8 @@ def _kinds(words: tuple[str, ...]) -> tuple[str | None, str | None]:
             return found, found
     if last_two in NO_PARAMETERS:
         return None, None
-    return None, _PARAMETERS.get(words[-1]) or _PARAMETERS.get(last_two)
+    is_many = words[-1] == "code" or (words[-1] == "key" and len(words) > 1 and words[-2] not in _OTHER_KEYS)
+    return BY_LOOK if is_many else None, _PARAMETERS.get(words[-1]) or _PARAMETERS.get(last_two)
 
 
 def has_any(text: str, parts: tuple[str, ...]) -> bool:

@@ -182,7 +182,7 @@ FINDERS: Final[tuple[tuple[str, Callable[[str], Find]], ...]] = (
     ("'v'", entries_in),
     ('"v"', entries_in),
     ("value", _each(_ENTRY_BACKWARDS)),
-    *((beginning, links_in) for beginning in ("/password", "/reset", "/verify", "/confirm", "/activate", "/magic")),
+    ("/", links_in),
     ("", names_in),
 )
 

@@ -17,7 +17,7 @@ from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel.redaction.cards import CARD as CARD_NUMBER
 from blogauto_otel.redaction.cards import is_card
 from blogauto_otel.redaction.database_errors import EXPRESSIONS
-from blogauto_otel.redaction.issuers import AFTER_NAME, NAMES_BEFORE
+from blogauto_otel.redaction.issuers import AFTER_NAME, NAMES_BEFORE, REFRESH
 from blogauto_otel.redaction.pattern import Pattern
 from blogauto_otel.redaction.prefilter import may_hold_card, may_hold_groups
 from blogauto_otel.redaction.sentences import SENTENCES, is_given_in_words
@@ -128,6 +128,7 @@ _KEY_MATERIAL: Final = (
            r"|scrypt:[\w:]{1,40}\$\w{4,64}\$[0-9a-f]{32,}|pbkdf2:[\w:]{1,40}\$\w{4,64}\$[0-9a-f]{32,}"),
 )
 _TOKENS: Final = (
+    Pattern("token", ("1//0",), REFRESH),
     Pattern("token", ("earer", "EARER"),
             _flags(_BEARER, flags=re.IGNORECASE), _is_no_word, re2="|".join(rf"({word}\s{{1,4}})[\w.~+/=-]{{16,}}" for word in ("Bearer", "bearer", "BEARER"))),
     Pattern("credentials", ("asic", "ASIC"),
@@ -151,12 +152,12 @@ _TOKENS: Final = (
     ), re2=r"[A-Za-z0-9+/_-]+(?:AzFu|AzSe|\+ASt|\+ASb|\+AEh|\+ARm|\+ACR|ACDb)[A-Za-z0-9+/_-]{5,}={0,2}"),
     Pattern("api-key", ("NRAL",), _flags(r"(?<!\w)[0-9a-f]{32}(?:FFFF)?[0-9a-f]{0,4}NRAL(?!\w)")),
     Pattern("api-key", tuple(f"-us{digit}" for digit in range(1, 10)), _flags(r"(?<![\w-])[0-9a-f]{32}-us[0-9]{1,2}(?![\w-])")),
-    Pattern("token", ("1//0",), _flags(r"(?<![\w/])1//0[\w-]{20,}")),
     Pattern("token", ("access_token$",), _flags(r"\baccess_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}")),
     Pattern("token", (":APA91b",), _flags(r"(?<![\w-])[\w-]{11,24}:APA91b[\w-]{40,}")),
 )
 # The test of `issuers` covers these: no other test runs before them.
 TOKENS: Final = (
+    Pattern("token", ("1//0",), REFRESH),
     Pattern("token", NAMES_BEFORE, AFTER_NAME,
             re2=r"(?i)(\b(?:token|secret|api[ _-]?key|session(?: id)?)[ \t]{1,8}[\"']?)[A-Za-z0-9_-]{32,}"),
     Pattern("jwt", ("eyJ",), _flags(r"(?<![A-Za-z0-9])(?:sk\.)?eyJ[\w-]{10,}(?:\.[\w-]*){0,4}"),

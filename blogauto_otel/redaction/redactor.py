@@ -12,7 +12,7 @@ from blogauto_otel._guard import is_foreign
 from blogauto_otel._lazy_pattern import lazy_pattern
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.redaction.issuers import issued_in, may_hold_token
-from blogauto_otel.redaction.keys import MARKER, QUERY_KEYS, URL_KEYS, Keys
+from blogauto_otel.redaction.keys import BY_LOOK, MARKER, QUERY_KEYS, URL_KEYS, Keys
 from blogauto_otel.redaction.pairs import FINDERS, Find, span_of_value
 from blogauto_otel.redaction.pattern import Pattern
 from blogauto_otel.redaction.patterns import APPLICATION_PASSWORD, CARD, PATTERNS, PERSONAL, TOKENS
@@ -31,14 +31,7 @@ from blogauto_otel.redaction.replacement import (
     statement_literals,
 )
 from blogauto_otel.redaction.structures import StructureLimits, are_flat_headers, as_key, name_beside
-from blogauto_otel.redaction.values import (
-    RANDOM_KEY,
-    SHORTEST_KEY,
-    is_harmless,
-    is_no_secret,
-    is_random_key,
-    may_be_random_key,
-)
+from blogauto_otel.redaction.values import is_harmless, is_no_secret, is_random_key
 
 # Characters of a text that are read; the rest is cut off. Longer texts are never exported.
 MAX_TEXT: Final = 16_384
@@ -47,6 +40,7 @@ MAX_ENCODED: Final = 50  # percent-encoded words
 MAX_REMEMBERED: Final = 4_096
 MAX_REMEMBERED_LENGTH: Final = 64
 MAX_ENCODINGS: Final = 3
+RANDOM_KEY: Final = "api-key"  # the kind of what looks like a key
 MAX_PASSES: Final = 4
 SHORTEST: Final = 5  # "pw=ab"
 
@@ -98,7 +92,8 @@ class Redactor:
         self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)
         self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
         self._groups = _in_groups(self._rules)
-        self._prefilter = Prefilter(piece for rule in self._rules if rule.is_prefiltered for piece in rule.triggers)
+        pieces = (piece for rule in self._rules if rule.is_prefiltered for piece in rule.triggers)
+        self._prefilter = Prefilter((*pieces, STATEMENT))
 
     def text(self, value: str) -> str:
         """The text without secrets; the same object when there are none."""
@@ -121,24 +116,22 @@ class Redactor:
         if not self.enabled:
             return value
         if type(value) is str and self._keys.kind(key) is None:
-            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
-                return replace_value(value, RANDOM_KEY)
             return self._string(key, value)
         return self._value(key, value, StructureLimits(self._max_text))
 
     def is_secret_key(self, key: str) -> bool:
         """Whether every value of this key is a secret."""
-        return self.enabled and self._keys.kind(key) is not None
+        return self.enabled and self._keys.kind(key) not in (None, BY_LOOK)
 
     # --- structures ---------------------------------------------------------------------------------------------------
 
     def _value(self, key: str, value: object, limits: StructureLimits) -> object:
         kind = self._keys.kind(key)
+        if kind == BY_LOOK:
+            kind = RANDOM_KEY if isinstance(value, str) and is_random_key(value) else None
         if kind is not None:
             return replace_value(value, kind)
         if type(value) is str:
-            if len(value) >= SHORTEST_KEY and may_be_random_key(key) and is_random_key(value):
-                return replace_value(value, RANDOM_KEY)
             return self._string(key, value) if limits.read(value) else TOO_LONG
         if value is None or isinstance(value, (int, float)):
             return value
@@ -228,7 +221,7 @@ class Redactor:
         if len(value) > longest:
             return shorten(self._clean(value[:longest], may_match=True))
         may_match = self._may_match(value)
-        if may_match or self._may_name(value) or _may_encode(value) or STATEMENT in value or self._patterns:
+        if may_match or self._may_name(value) or _may_encode(value) or self._patterns:
             return self._clean(value, may_match)
         return value
 
@@ -337,12 +330,13 @@ class Redactor:
             if candidates > MAX_CANDIDATES:
                 yield named.start, len(text), REST
                 return
-            kind = self._keys.kind(named.name)
-            if kind is None and not may_be_random_key(named.name):
+            if (kind := self._keys.kind(named.name)) is None:
                 continue
-            start, end = span_of_value(text, named, kind or RANDOM_KEY)
-            if start < end and (kind is not None or is_random_key(text[start:end])):
-                yield start, end, kind or RANDOM_KEY
+            start, end = span_of_value(text, named, kind)
+            if kind == BY_LOOK:
+                kind = RANDOM_KEY if is_random_key(text[start:end]) else None
+            if start < end and kind is not None:
+                yield start, end, kind
                 position = end
 
 

@@ -46,7 +46,7 @@ SENTENCES: Final = (
              r"(?:[A-Za-z]{4,}[0-9!@#$^*]|[A-Za-z]*[0-9]+[A-Za-z])[A-Za-z0-9!@#$^*+]*"),
     # set password x1y2z3 for bob; a .netrc; the table of a command line
     Sentence("password", ("assword ",),
-             rf"(?P<keep>\bpassword\s{{0,40}}[|\s]\s{{0,40}}){_MIXED}(?![\w./:=(])",
+             rf"(?P<keep>\bpassword\s{{0,40}}(?:\|\s{{0,40}})?(?<=[\s|])){_MIXED}(?![\w./:=(])",
              r"(assword\s{0,40}[|\s]\s{0,40})(?:[0-9]+[A-Za-z]{4}|[A-Za-z]+[0-9]+[A-Za-z][A-Za-z0-9]{2})[A-Za-z0-9]*"),
     # password changed from 'x' to 'y'
     *(

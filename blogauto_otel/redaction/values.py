@@ -32,7 +32,7 @@ _MESSAGE: Final = lazy_pattern(
     rf"(?:(?![A-Z]{{2}})(?i:{_PHRASE})[ .!,]+[^\W0-9_]|[0-9]{{1,2}}자|[0-9]{{1,3}} (?:of|loaded|items?|left)\b|필수 )"
 )
 _INTRODUCES_MESSAGE: Final = ":\uff1a"
-_QUOTED_MESSAGE: Final = lazy_pattern(rf"{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
+_QUOTED_MESSAGE: Final = lazy_pattern(rf"(?:[a-z_ ]{{1,40}}: )?{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}", re.IGNORECASE)
 _LIST_OF_MESSAGES: Final = lazy_pattern(rf"\[\s?\\?[\"']{_PHRASE}(?: [^\r\n\"' ]+){{2,40}}\\?[\"']\s?\]", re.IGNORECASE)
 
 # `password: str | None = None`, `api_key: SecretStr = Field(...)`
@@ -82,35 +82,6 @@ def is_settings(value: str) -> bool:
 
 # `STRIPE_KEY=a1B2...`, `code=a1B2...`: these names mean many things, and only some of their values are random.
 _RANDOM_KEY: Final = lazy_pattern(r"(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])(?=[^0-9]*[0-9])[A-Za-z0-9_-]{20,200}={0,2}")
-SHORTEST_KEY: Final = 20  # characters
-RANDOM_KEY: Final = "api-key"  # its kind
-_RANDOM_SPELLINGS: Final = ("key", "Key", "KEY", "ode", "ODE")
-_OTHER_KEYS: Final = frozenset(
-    (
-        "public",
-        "primary",
-        "foreign",
-        "sort",
-        "cache",
-        "partition",
-        "routing",
-        "idempotency",
-        "dedup",
-        "s3",
-        "object",
-        "row",
-    )
-)
-
-
-def may_be_random_key(name: str) -> bool:
-    """Whether a name ends in `key` or `code` and says nothing else about it."""
-    if name[-3:] not in _RANDOM_SPELLINGS:
-        return False
-    words = words_of(name)
-    if words[-1:] == ("code",):
-        return True
-    return len(words) > 1 and words[-1] == "key" and words[-2] not in _OTHER_KEYS
 
 
 def is_random_key(value: str) -> bool:
