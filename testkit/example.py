@@ -32,9 +32,17 @@ class Blog:
 
 
 @contextlib.contextmanager
-def example(folder: Path, endpoint: str, *, port: int, launcher: bool = False, **variables: str) -> Iterator[Blog]:
-    """`uvicorn examples.blog.main:app`, or the application without our call under `opentelemetry-instrument`."""
-    app = "examples.blog.app:app" if launcher else "examples.blog.main:app"
+def example(
+    folder: Path,
+    endpoint: str,
+    *,
+    port: int,
+    launcher: bool = False,
+    app: str = "examples.blog.main:app",
+    **variables: str,
+) -> Iterator[Blog]:
+    """`uvicorn APP`, or the application without our call under `opentelemetry-instrument`."""
+    app = "examples.blog.app:app" if launcher else app
     server = [str(SCRIPTS / "uvicorn"), app, "--port", str(port), "--log-level", "info"]
     command = [str(SCRIPTS / "opentelemetry-instrument"), *server] if launcher else server
     log = folder / f"blog-{port}.log"
