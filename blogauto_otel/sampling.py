@@ -102,9 +102,12 @@ class RouteSampler:
         kind: SpanKind | None = None,
         attributes: Attributes = None,
     ) -> bool:
-        rule = self._rule(parent, attributes) if kind is SpanKind.SERVER and attributes else None
-        if rule is not None:
-            return rule.is_sampled(parent, trace_id)
+        if kind is SpanKind.SERVER and attributes and (parent is None or parent.is_remote):
+            path = attributes.get(PATH)
+            if type(path) is str:  # as `_rule`, without the call
+                rule = self._find(unquote(path) if "%" in path else path)
+                if rule is not None:
+                    return rule.is_sampled(parent, trace_id)
         return self._general_is_sampled(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
 
     def should_sample(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from opentelemetry import trace
 
@@ -144,7 +144,10 @@ def unbind(*names: str) -> None:
 
 def bound() -> Mapping[str, Value]:
     """The attributes of later spans and log records; in a request, its `request.id` too (a copy)."""
-    values = SCOPE.get().values
+    scope: Any = SCOPE.get()
+    if scope.is_request and scope.opened is None and not scope.outside:
+        return {semconv.REQUEST_ID: scope.id.decode("ascii")}  # as `values`, without a lock
+    values: dict[str, Value] = scope.values
     # Most calls return an empty mapping, which needs no copy. The copy is one atomic step for other threads.
     return dict(values) if values else values
 

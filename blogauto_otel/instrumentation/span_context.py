@@ -38,7 +38,9 @@ class BoundContextProcessor(SpanProcessor):
             if values and self.enabled:
                 span.set_attributes(values)
             if span.parent is None and self.enabled:
-                _add_link(span, get_current() if parent_context is None else parent_context)
+                linked = (get_current() if parent_context is None else parent_context).get(LINK)
+                if isinstance(linked, SpanContext):
+                    span.add_link(linked)
         except BaseException as error:
             if not swallow("putting bound context on a span", error):
                 raise
@@ -54,12 +56,6 @@ class BoundContextProcessor(SpanProcessor):
         except BaseException as error:
             if not swallow("remembering a failed span", error):
                 raise
-
-
-def _add_link(span: Span, context: Context) -> None:
-    linked = context.get(LINK)
-    if isinstance(linked, SpanContext):
-        span.add_link(linked)
 
 
 # --- spans that are not sampled, for which no processor is called

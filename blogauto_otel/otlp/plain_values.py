@@ -24,6 +24,8 @@ SLACK: Final = 4096
 class ValueRedactor(Protocol):
     """The interface of `blogauto_otel.redaction.Redactor` that encoding uses."""
 
+    # Optional, `knows_ids`: whether a random id (`values.is_random_id`) is replaced depends on its key alone.
+
     def text(self, value: str) -> str:
         """Replace secrets in free text; the same object when there are none."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -46,6 +47,10 @@ CACHED_LENGTH: Final = 128
 
 CACHED_NAMES: Final = 2048
 MAX_NAME: Final = 1024  # characters of a name, a description or a unit
+
+# Ids are random: their encoding is not cached.
+_ID_LENGTH: Final = 32
+is_random_id: Final = re.compile("[0-9a-f]{32}").fullmatch
 
 ITEM: Final = tag(2, LENGTH)  # an item in ScopeSpans, ScopeLogs and ScopeMetrics
 
@@ -121,7 +126,18 @@ class AttributeEncoder:
     Each key has a cache of its own, so that values which a client makes up evict none but their own.
     """
 
-    __slots__ = ("_count", "_heads", "_keys", "_limits", "_redactor", "_tag", "_text_heads", "_values")
+    __slots__ = (
+        "_count",
+        "_heads",
+        "_id_heads",
+        "_keys",
+        "_knows_ids",
+        "_limits",
+        "_redactor",
+        "_tag",
+        "_text_heads",
+        "_values",
+    )
 
     def __init__(self, field: int, redactor: ValueRedactor, limits: TextLimits) -> None:
         self._tag = tag(field, LENGTH)
@@ -129,6 +145,8 @@ class AttributeEncoder:
         self._limits = limits
         self._values: _Cache[str, _Cache[Any, bytes | None]] = _Cache(_NOTHING)
         self._count = 0  # of them all
+        self._knows_ids = getattr(redactor, "knows_ids", False)
+        self._id_heads: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
         self._keys: BoundedMemo[str, bytes] = BoundedMemo(CACHED_VALUES)
         self._text_heads: BoundedMemo[tuple[str, int], bytes] = BoundedMemo(CACHED_NAMES)
         self._heads: BoundedMemo[str, bytes] = BoundedMemo(CACHED_NAMES)
@@ -138,10 +156,14 @@ class AttributeEncoder:
         if not attributes:
             return False
         cut = False
-        of_key = self._values
+        of_key, id_heads = self._values, self._id_heads
         for key, value in attributes.items():
             kind = type(value)
             if kind is str:
+                head = id_heads.get(key)
+                if head is not None and is_random_id(value):  # each request has another
+                    parts.append(head + value.encode())
+                    continue
                 cached = of_key[key][value]
                 if cached is not None:
                     parts.append(cached)
@@ -185,6 +207,9 @@ class AttributeEncoder:
                 return self._append_safely(parts, key, value)
             data = utf8(value)
             size = len(data)
+            if size == _ID_LENGTH and self._knows_ids and is_random_id(value):
+                parts.append(self._id_heads.remember(key, self._text_head(key, size)) + data)
+                return False
             encoded = (self._text_heads.get((key, size)) or self._text_head(key, size)) + data
             parts.append(encoded)
             if len(encoded) < CACHED_LENGTH:

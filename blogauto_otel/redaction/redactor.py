@@ -88,7 +88,7 @@ class Redactor:
         self._keys = Keys(keys, beginnings)
         self._patterns = tuple(patterns)
         self._max_text = max_text
-        self._knows_ids = not self._patterns and max_text >= _ID_LENGTH
+        self.knows_ids = not self._patterns and max_text >= _ID_LENGTH
         self._known_clean: BoundedMemo[str, str] = BoundedMemo(MAX_REMEMBERED)
         self._rules = (*PATTERNS, *(PERSONAL[name] for name in personal), CARD, APPLICATION_PASSWORD)
         self._groups = _in_groups(self._rules)
@@ -151,7 +151,7 @@ class Redactor:
         """Redact, and remember short texts without secrets: most attributes repeat earlier values."""
         if len(value) > MAX_REMEMBERED_LENGTH:
             return self._redacted(value, longest)
-        if value in self._known_clean or (self._knows_ids and _ID.fullmatch(value)):
+        if value in self._known_clean or (self.knows_ids and _ID.fullmatch(value)):
             return value
         cleaned = self._redacted(value, longest)
         if cleaned is value:

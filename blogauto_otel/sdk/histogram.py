@@ -153,9 +153,22 @@ class Series:
 
     def record_sampled(self, value: float, trace_id: int, span_id: int) -> None:
         """See `Bound`."""
-        self.record(value)
+        bucket = bisect_left(self._boundaries, value)
+        with self._lock:  # as in `record`, without the call
+            self._counts[bucket] += 1
+            self._sum += value
+            if value > self._high:
+                self._high = value
+            if value < self._low:
+                self._low = value
+        if self._is_idle and value:
+            self._is_idle = False
+            if self._histogram.rules.is_idle:
+                self._histogram.rules.first_measurement()
+        if self._histogram.forward is not None:
+            self._histogram.forward(value, self._attributes, None)
         if self._histogram.exemplars != "always_off":
-            self._exemplars[bisect_left(self._boundaries, value)] = (value, time.time_ns(), trace_id, span_id)
+            self._exemplars[bucket] = (value, time.time_ns(), trace_id, span_id)
 
     def _offer(self, bucket: int, value: float, context: SpanContext | Context) -> None:
         """Take an exemplar if the filter wants it."""

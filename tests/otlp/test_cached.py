@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 from opentelemetry.trace import SpanKind
@@ -56,6 +57,22 @@ def test_values_of_any_number_take_little_memory() -> None:
     finally:
         tracemalloc.stop()
     assert grown < 2 * 2**20
+
+
+def test_a_random_id_is_looked_through_by_its_name_alone() -> None:
+    encoder, ids = Encoder(Redactor(keys=["ticket"])), [f"{number:032x}" for number in range(300)]
+    for each in ids:
+        found = the_span(encoder.span(finished(attributes={"request.id": each, "ticket": each}))).attributes
+        assert found == {"request.id": each, "ticket": "[redacted:custom]"}
+    found = the_span(encoder.span(finished(attributes={"request.id": f"password={ids[0]}"}))).attributes
+    assert ids[0] not in str(found)
+
+
+def test_patterns_of_the_application_look_through_random_ids_too() -> None:
+    encoder = Encoder(Redactor(patterns=[re.compile("7{8}[0-9a-f]{24}")]))
+    for each in ("0" * 32, "7" * 8 + "0" * 24):
+        found = the_span(encoder.span(finished(attributes={"request.id": each}))).attributes["request.id"]
+        assert (found == each) == each.startswith("0")
 
 
 def test_truth_is_not_taken_for_the_number_one() -> None:

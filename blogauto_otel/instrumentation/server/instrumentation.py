@@ -44,6 +44,7 @@ from blogauto_otel.instrumentation.server.request import Request, WebSocketReque
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.tracer import own_tracer
+from blogauto_otel.sdk.unsampled_span import SAMPLED
 
 if TYPE_CHECKING:
     from blogauto_otel.config import Settings
@@ -175,12 +176,13 @@ class ServerInstrumentation:
             if own is None:
                 self._start_any_span(request, name, given)
             else:
-                span = request.span = own.start_server_span(
+                span: Any = own.start_server_span(
                     name, request.parent, given, start_time=request.began_at, links=request.links
                 )
-                if not isinstance(span, UnsampledSpan):
+                request.span = span
+                if type(span) is not UnsampledSpan:
                     request.is_own_span = request.recording = True
-                    request.sampled = span.is_sampled
+                    request.sampled = span.trace_flags & SAMPLED != 0
                     span.put(attributes.of_client(request, self._redactor))
             if request.recording and (hooks.state.request or hooks.state.response):
                 _call_hooks(request)
