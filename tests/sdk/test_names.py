@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from blogauto_otel._class_names import class_name, type_name
 from testkit.forking import in_child
+from testkit.processes import ROOT, environment, python
 from testkit.receiver import Receiver
 from tests.sdk.providers import Providers, providing
 
@@ -50,6 +53,17 @@ def test_many_names_do_not_fill_the_memory(receiver: Receiver, kind: str) -> Non
             assert growth(MAKERS[kind](providers)) <= 2 * MIB
 
     in_child(child, timeout=120.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["loggers", "operations"])
+def test_many_names_of_an_application_do_not_fill_the_memory(receiver: Receiver, kind: str) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "BLOGAUTO_OTEL_SPOOL_DIR": "off"}
+    command = python("-m", "tests.sdk.many_names", kind, "6000", "14000")
+    done = subprocess.run(command, cwd=ROOT, env=environment(**variables), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    before, after = json.loads(done.stdout.splitlines()[-1])
+    assert after - before <= 2 * MIB
 
 
 def test_what_comes_after_the_limit_still_arrives(receiver: Receiver) -> None:
