@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tests.sdk.renamed import rename
+from tests.sdk.renamed_members import rename
 
 for member in sorted(os.environ["RENAMED_MEMBERS"].split(), key=lambda member: "." not in member.partition(":")[2]):
     rename(member)  # those of classes first

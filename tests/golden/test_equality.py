@@ -40,7 +40,7 @@ def test_without_any_private_member_of_the_sdk_it_is_the_same(tmp_path: Path) ->
     app = "tests.golden.renamed_members:app"
     with Receiver() as receiver:
         variables = {"RENAMED_MEMBERS": " ".join(members), **AT_THE_END}
-        with example(tmp_path, receiver.url, app=app, port=free_port(), **variables) as blog:
+        with example(tmp_path, receiver.url, launcher=False, app=app, port=free_port(), **variables) as blog:
             blog.traffic()
             blog.child.terminate()
         assert shape(receiver) == json.loads(GOLDEN.read_text())
