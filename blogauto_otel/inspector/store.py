@@ -65,7 +65,7 @@ class Store:
         self.dropped = 0
         self.statuses: dict[tuple[str, str], Any] = {}  # by service and instance
         self._lock = threading.RLock()
-        self._next = threading.Lock()  # held by the one that gets `_lock` next
+        self._next = threading.RLock()  # held by the one that gets `_lock` next
         self._database = _open(folder)
         self._ids = Identifiers(self._database)
         self._cumulative = Cumulative()
