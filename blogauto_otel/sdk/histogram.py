@@ -64,7 +64,7 @@ def bind(histogram: metrics.Histogram, attributes: Attributes) -> Bound:
 
     Beyond the limit of series it is the overflow series. It stays valid in a forked child, where it begins at zero.
     """
-    ours: Histogram | None = getattr(histogram, OURS, None)
+    ours: ExplicitBucketHistogram | None = getattr(histogram, OURS, None)
     return ours.bind(attributes) if ours is not None else _PublicSeries(histogram, attributes)
 
 
@@ -113,7 +113,7 @@ class Series:
         "_range", "_range_since", "_sent", "_shown", "_started", "_sum",
     )  # fmt: skip
 
-    def __init__(self, histogram: Histogram, attributes: Attributes) -> None:
+    def __init__(self, histogram: ExplicitBucketHistogram, attributes: Attributes) -> None:
         self._histogram = histogram
         self._attributes = attributes
         self._boundaries = histogram.boundaries
@@ -236,7 +236,7 @@ def _wider(known: tuple[float, float], low: float, high: float) -> tuple[float, 
     return min(known[0], low), max(known[1], high)
 
 
-class Histogram:
+class ExplicitBucketHistogram:
     """The series of one histogram instrument.
 
     Args:

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetric
 from opentelemetry.sdk.resources import Resource
 
 from blogauto_otel.sdk import private, self_test
-from blogauto_otel.sdk.histogram import OURS, Histogram
+from blogauto_otel.sdk.histogram import OURS, ExplicitBucketHistogram
 from blogauto_otel.sdk.series import SeriesLimit
 
 # Of the SDK, for a histogram without boundaries of its own (specification: metrics/sdk, "Explicit Bucket Histogram").
@@ -34,7 +34,7 @@ class Histograms:
         self._views = views
         self._exemplars = exemplars
         self._sdk_only = sdk_only  # why the SDK has to record every histogram
-        self._all: list[Histogram] = []
+        self._all: list[ExplicitBucketHistogram] = []
         self._hide: Callable[[Any], None] | None = None
         self.left_to_sdk: dict[str, str] = {}  # by name: why
 
@@ -49,7 +49,7 @@ class Histograms:
         if edges is None or reason:
             self.left_to_sdk[instrument.name] = reason
             return False
-        ours = Histogram(instrument, edges, rules, self._exemplars)
+        ours = ExplicitBucketHistogram(instrument, edges, rules, self._exemplars)
         self._all.append(ours)
         if self._hide is not None:
             self._forward(ours)
@@ -73,7 +73,7 @@ class Histograms:
         for one in tuple(self._all):
             self._forward(one)
 
-    def _forward(self, histogram: Histogram) -> None:
+    def _forward(self, histogram: ExplicitBucketHistogram) -> None:
         assert self._hide is not None
         self._hide(histogram.instrument)
         histogram.forward = functools.partial(type(histogram.instrument).record, histogram.instrument)

@@ -19,8 +19,8 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import is_foreign, log_once, swallow
+from blogauto_otel.otlp.plain_values import key_text
 from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
-from blogauto_otel.otlp.values import key_text
 from blogauto_otel.sdk.plain import (
     PLAIN,
     are_plain,

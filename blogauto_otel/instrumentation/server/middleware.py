@@ -9,10 +9,10 @@ from typing import Any, Final, TypeAlias
 from opentelemetry.context import Context
 
 from blogauto_otel._otel import current_context
+from blogauto_otel._suppression import is_http_suppressed
 from blogauto_otel.instrumentation.server import hooks, pages
 from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumentation, state
 from blogauto_otel.instrumentation.server.types import MARK, ASGIApp, Receive, Scope, Send
-from blogauto_otel.instrumentation.suppression import is_http_suppressed
 
 # Attribute of an application that is not instrumented.
 EXCLUDED: Final = "blogauto_otel_excluded"
