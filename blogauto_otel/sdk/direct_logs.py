@@ -26,9 +26,10 @@ class DirectExport:
         scopes: by the name of a logger, its encoded scope; only of loggers that are enabled.
         encoder: encodes a record; unset while there are no scopes.
         enqueue: takes the signal, the scope and the encoded record; unset while there are no scopes.
+        discards: nobody gets records, so they need not be made.
     """
 
-    __slots__ = ("_delivery", "_encode_scope", "_is_on", "_max_attributes", "encoder", "enqueue", "scopes")
+    __slots__ = ("_delivery", "_encode_scope", "_is_on", "_max_attributes", "discards", "encoder", "enqueue", "scopes")
 
     _delivery: Delivery
     encoder: LogRecordEncoder
@@ -38,6 +39,7 @@ class DirectExport:
         self.scopes: dict[str, bytes] = {}
         self._max_attributes = max_attributes
         self._is_on = False
+        self.discards = False
 
     def switch_on(self, encoder: LogRecordEncoder, delivery: Delivery, scopes: Scopes) -> None:
         """Export to this delivery, unless a record may have so few attributes that the SDK has to count them."""

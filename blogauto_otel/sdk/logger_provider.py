@@ -158,6 +158,7 @@ class BlogautoLoggerProvider(private.LoggerConfigListener, private.WithoutForkHa
         self._names = NameLimit("loggers")
         self._given: WeakSet[Logger] = WeakSet()
         private.make_reentrant(self, self.processors)
+        self.on_logger_configs()
 
     def get_logger(self, *args: Any, **kwargs: Any) -> APILogger:
         """See `LoggerProvider`; the logger accepts any value."""
@@ -182,8 +183,10 @@ class BlogautoLoggerProvider(private.LoggerConfigListener, private.WithoutForkHa
     def on_logger_configs(self) -> None:
         """Learn again which loggers are exported directly."""
         self.direct.switch_off()
+        is_counted = private.counts_log_records(self)
+        self.direct.discards = not self._added and not is_counted
         only = self._added[0] if len(self._added) == 1 else None
-        if isinstance(only, ExportingLogProcessor) and not private.counts_log_records(self):
+        if isinstance(only, ExportingLogProcessor) and not is_counted:
             only.switch_on(self.direct)
 
     def after_fork_in_child(self, resource: Resource) -> None:

@@ -69,7 +69,7 @@ class Exporter:
         """Export the record as one of the span in `context`, unless it is below the level."""
         outer = _thread.lines
         try:
-            if record.levelno < self._level:
+            if record.levelno < self._level or self.direct.discards:
                 return
             line = (getattr(record, "pathname", None), getattr(record, "lineno", None))
             if len(outer) >= FREE_NESTING and (line in outer or len(outer) >= MAX_NESTING):

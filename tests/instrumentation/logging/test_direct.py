@@ -190,6 +190,24 @@ def test_a_processor_that_is_added_gets_the_records_that_follow(log: logging.Log
     assert [record.body for record in items.records] == ["one", "two", "three"]
 
 
+def test_a_record_that_nobody_gets_is_not_read(log: logging.Logger) -> None:
+    read: list[str] = []
+
+    class Lazy:
+        def __str__(self) -> str:
+            read.append("value")
+            return "lazy"
+
+    with exporting(logs_exporter="none") as (items, provider):
+        log.info("unread", extra={"order": Lazy()})
+        assert read == []
+        added = Nothing()
+        provider.add_log_record_processor(added)
+        log.info("read", extra={"order": Lazy()})
+    assert (added.seen, read) == (["read"], ["value"])
+    assert items.records == []
+
+
 def test_limits_of_attributes_are_those_of_the_sdk(log: logging.Logger) -> None:
     many = {f"k{number}": number for number in range(200)}
     for options in ({}, {"max_log_attributes": 5}):
