@@ -13,7 +13,8 @@
     ├── UsageError (ValueError)                        an argument of a command that cannot be used
     ├── FilterError (ValueError)                       a word of the inspector's query language
     ├── PlanError (LookupError)                        a statement that has no query plan
-    └── BadRequestError (ValueError)                   a body that is not an OTLP export request
+    ├── BadRequestError (ValueError)                   a body that is not an OTLP export request
+    └── HopEndError (LookupError)                      a check of the doctor that has no answer to continue with
 
 Only the first two are raised into the application, and only by `configure(strict=True)`. `MisuseError` is logged, and
 raised where a test asks for it. The others are caught where the export, the spool, the commands or the inspector meet
@@ -22,6 +23,8 @@ them.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "BadRequestError",
     "BlogautoOtelError",
@@ -29,6 +32,7 @@ __all__ = [
     "DamagedError",
     "DeadlineError",
     "FilterError",
+    "HopEndError",
     "MalformedError",
     "MissingDependencyError",
     "MisuseError",
@@ -98,3 +102,11 @@ class PlanError(BlogautoOtelError, LookupError):
 
 class BadRequestError(BlogautoOtelError, ValueError):
     """A body that the inspector cannot read as an OTLP export request."""
+
+
+class HopEndError(BlogautoOtelError, LookupError):
+    """A check of `blogauto-otel doctor` that ends before its last question; `result` is what it found."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__(str(result.detail))
+        self.result = result

@@ -13,9 +13,10 @@ from blogauto_otel import redaction
 from blogauto_otel.cli.common import Commands, add_service, message, padded
 from blogauto_otel.cli.doctor import application, backends, collector, local
 from blogauto_otel.cli.doctor.hop import HopState, Result, Run, warning
-from blogauto_otel.cli.doctor.server import OPTIONS, HopEndError
+from blogauto_otel.cli.doctor.server import OPTIONS
 from blogauto_otel.cli.doctor.web import web_url
 from blogauto_otel.config import read
+from blogauto_otel.errors import HopEndError
 
 # In the order of the way: what is broken first explains what is broken later.
 HOPS: Final[Sequence[Callable[[Run], Iterator[Result]]]] = (

@@ -8,6 +8,7 @@ from typing import Final
 from blogauto_otel.cli.common import message
 from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked
 from blogauto_otel.cli.doctor.web import Answer, fetch
+from blogauto_otel.errors import HopEndError
 
 # By hop: the option that has the address, and an example.
 OPTIONS: Final[Mapping[str, tuple[str, str]]] = {
@@ -18,14 +19,6 @@ OPTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "loki": ("--loki", "http://localhost:3100"),
     "grafana": ("--grafana", "http://localhost:3000"),
 }
-
-
-class HopEndError(Exception):
-    """The hop ends with this result, and those after it follow."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(result.detail)
-        self.result = result
 
 
 def address(run: Run, hop: str) -> str:
