@@ -26,13 +26,13 @@ SIGNALS: Final = 3  # a Collector makes an exporter, and a reader of Kafka, for 
 def connections(agents: int, gateways: int, samplers: int, brokers: int) -> dict[str, int]:
     """TCP connections that stay open between tiers, by the way they go.
 
-    An OTLP exporter connects to every address of its name. A Kafka client connects to every broker, and a reader once
-    more to the coordinator of its group.
+    An OTLP exporter connects to every address of its name. A Kafka client has two connections to every broker, one of
+    them for metadata, and a reader one more to the coordinator of its group.
     """
     return {
         "agents to gateways": SIGNALS * agents * gateways,
-        "agents to brokers": SIGNALS * agents * brokers,
-        "brokers to gateways": SIGNALS * gateways * (brokers + 1),
+        "agents to brokers": 2 * SIGNALS * agents * brokers,
+        "brokers to gateways": SIGNALS * gateways * (2 * brokers + 1),
         "gateways to samplers": SIGNALS * gateways * samplers,
     }
 
