@@ -345,7 +345,7 @@ BROKEN: Final[Sequence[tuple[Scenario, str, str]]] = (
     (refused_token, "collector traces", "OTEL_EXPORTER_OTLP_HEADERS"),
     (clock_an_hour_off, "clock", "NTP"),
     (full_queue, "collector queues", "start the backend"),
-    (application_down, "application", "start the application"),
+    (application_down, "application", "start it, or correct --app"),
     (launcher_missing, "instrumentation", "opentelemetry-instrument"),
     (jaeger_down, "jaeger", "--jaeger"),
     (collector_without_exporter, "jaeger", "traces pipeline"),
