@@ -1,4 +1,4 @@
-"""Pictures of the inspector's page: `python -m tools.inspector_pictures [NAME...]` writes docs/pictures/inspector/.
+"""Pictures of the inspector's page: `python -m tools.inspector_pictures [NAME...]` writes docs/images/inspector/.
 
 The example blog runs under `blogauto-otel dev` with traffic; a web front end (Node.js) and a service that repeats a
 statement are added as OTLP messages. The machine needs Chromium and the fonts Inter, JetBrains Mono and Noto Sans CJK
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
     from playwright.sync_api import Browser, Page
 
-TARGET: Final = ROOT / "docs" / "pictures" / "inspector"
+TARGET: Final = ROOT / "docs" / "images" / "inspector"
 MAX_BYTES: Final = 150_000
 WIDE: Final = (1280, 760)
 NARROW: Final = (400, 800)
