@@ -92,7 +92,7 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             time_from="now/M",
         ),
         stat_panel(
-            f"Of {budget} a month",
+            f"Spent of {budget}",
             "The part of the monthly budget that is spent since the first of the month. Orange above 80 %, red above 100 %.",
             "ratio",
             f"{_spent(context, '$__range')} / {budget}",
@@ -268,6 +268,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel | tuple[PlacedPanel, 
             stacked=True,
             decimals=0,
             interval="5m",
+            no_value="none",
             calcs=("sum",),
         ),
         (

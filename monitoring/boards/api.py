@@ -130,6 +130,7 @@ def _rate_and_errors(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Requests that raised an exception, handled or not. A new class: look at the last release.",
             "per minute",
             [Query(f"topk(10, {context.per_minute('errors', ENDPOINT, by='type')})", "{{type}}")],
+            no_value="none",
             calcs=("mean", "max"),
         ),
     )

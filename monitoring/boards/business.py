@@ -217,6 +217,7 @@ def _providers(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Named operations that raised an exception, per minute, by operation and class.",
             "per minute",
             [Query(context.per_minute("operation.errors", by="operation, type"), "{{operation}} {{type}}")],
+            no_value="none",
             calcs=("mean", "max"),
         ),
     )

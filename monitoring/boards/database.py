@@ -157,6 +157,7 @@ def _statements(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "per minute",
             [Query(f"topk(10, {statements_per_minute(context, FAILED, by='error_type')})", "{{error_type}}")],
             bars=True,
+            no_value="none",
             calcs=("mean", "max"),
         ),
     )

@@ -169,6 +169,7 @@ def timeseries_panel(
     decimals: float | None = None,
     interval: str | None = None,
     time_from: str | None = None,
+    no_value: str | None = None,
     links: Sequence[Link] = (),
     calcs: Sequence[str] = ("mean", "lastNotNull", "max"),
     width: int = 8,
@@ -176,7 +177,8 @@ def timeseries_panel(
 ) -> PlacedPanel:
     """Values over time. The alert's threshold is a dashed line, which the title explains.
 
-    `dashed` names limits drawn as grey dashed lines, `dashes` gives series their own dash pattern.
+    `dashed` names limits drawn as grey dashed lines, `dashes` gives series their own dash pattern. `no_value` is
+    for what has no series while all is well: Grafana would write "No data", as it does when the metric is missing.
     """
     style = common.GraphDrawStyle.BARS if bars else common.GraphDrawStyle.LINE
     stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL if stacked else common.StackingMode.NONE)
@@ -212,6 +214,7 @@ def timeseries_panel(
     defaults = _defaults(panel, unit, decimals)
     defaults.min_val = 0
     defaults.max_val = maximum
+    defaults.no_value = no_value
     defaults.color = dashboard.FieldColor(mode=dashboard.FieldColorModeId.PALETTE_CLASSIC)
     defaults.thresholds = _thresholds(_steps(alert, GREEN))
     defaults.links = _links(links)
@@ -443,7 +446,7 @@ def _limit(limit: float, unit: str) -> str:
         return f"limit {percent(limit)}"
     if unit == "seconds" and limit >= 60:
         return f"limit {promql_number(limit / 60)} min"
-    suffix = {"percent": " %", "seconds": " s", "requests/s": " req/s"}.get(unit, "")
+    suffix = {"percent": " %", "seconds": " s", "requests/min": " req/m"}.get(unit, "")
     return f"limit {promql_number(limit)}{suffix}"
 
 

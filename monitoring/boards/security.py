@@ -44,10 +44,10 @@ def _answers(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         stat_panel(
             "Rate limit rejections",
-            "Requests rejected per second over five minutes. Orange: a flood of requests, or a limit too low for real users.",
-            "requests/s",
-            f"sum(rate({context.selector('rate_limit.rejected')}[5m]))",
-            alert=context.threshold("HighRateLimitRejections"),
+            "Requests rejected per minute over five minutes. Orange: a flood of requests, or a limit too low for real users.",
+            "requests/min",
+            f"60 * sum(rate({context.selector('rate_limit.rejected')}[5m]))",
+            alert=context.threshold("HighRateLimitRejections", scale=60),
             decimals=1,
             no_value="none",
             width=4,
@@ -106,10 +106,10 @@ def _rate_limit(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Rejections by endpoint",
-            "Requests rejected by the rate limit, per second.",
-            "requests/s",
-            [Query(f"topk(10, sum by (endpoint) ({context.rate('rate_limit.rejected')}))", "{{endpoint}}")],
-            alert=context.threshold("HighRateLimitRejections"),
+            "Requests rejected by the rate limit, per minute.",
+            "requests/min",
+            [Query(f"topk(10, {context.per_minute('rate_limit.rejected', by='endpoint')})", "{{endpoint}}")],
+            alert=context.threshold("HighRateLimitRejections", scale=60),
             links=(context.endpoint_link,),
             calcs=("mean", "max"),
         ),

@@ -206,4 +206,5 @@ def _thresholds(board: Board, alerts: list[Alert]) -> Iterator[str]:
 
 
 def _mirrors(steps: set[float], limits: set[float]) -> bool:
-    return all(any(abs(step - limit * scale) < 1e-9 for limit in limits for scale in (1, 100)) for step in steps)
+    """Whether each step is a limit in the unit of the panel: as the alert has it, per minute, or per cent."""
+    return all(any(abs(step - limit * scale) < 1e-9 for limit in limits for scale in (1, 60, 100)) for step in steps)

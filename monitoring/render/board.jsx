@@ -105,7 +105,7 @@ const Empty = ({ text }) => <div style={{ display: "grid", placeItems: "center",
 
 function Chart({ panel, answers, width, height }) {
   const frames = withConfig(graphFrames(answers), panel);
-  if (!frames.length) return <Empty text="No data" />;
+  if (!frames.length) return <Empty text={panel.fieldConfig.defaults.noValue ?? "No data"} />;
   const begin = panel.timeFrom === "30d" ? TO - 30 * 86400e3 : FROM;
   const marks = (builder) => {
     builder.setPadding([null, 20, null, null]);  // room for the last label of the time axis
