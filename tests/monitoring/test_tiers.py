@@ -20,28 +20,30 @@ ROW: Final = "Collectors in tiers, and Kafka between them"
 TIMES: Final = range(BEGIN, END + 1, 30)
 
 
-def series(name: str, *, rate: float = 0, value: float = 0, **labels: str) -> Series:
+def series(name: str, labels: Mapping[str, str], *, rate: float = 0, value: float = 0) -> Series:
     """A counter with a constant rate per second, or a constant value."""
     return Series(name, {"job": COLLECTOR_JOB, **labels}, [(when, value + rate * (when - BEGIN)) for when in TIMES])
 
 
 def partition(number: str, *, written: float, read: float, waiting: float) -> Iterator[Series]:
     """What an agent and a gateway export about a partition of the topic of spans."""
-    where = {"topic": "otlp_spans", "partition": number}
-    counted = {**where, "node_id": "1", "outcome": "success"}
-    yield series("otelcol_kafka_exporter_records_total", rate=written, instance="agent-1:8888", **counted)
-    yield series("otelcol_kafka_receiver_records_total", rate=read, instance="gateway-1:8888", **counted)
-    yield series("otelcol_kafka_receiver_current_offset_ratio", rate=read, instance="gateway-1:8888", **where)
-    yield series("otelcol_kafka_receiver_offset_lag_ratio", value=waiting, instance="gateway-1:8888", **where)
+    agent, gateway = (
+        {"topic": "otlp_spans", "partition": number, "instance": name} for name in ("agent-1:8888", "gateway-1:8888")
+    )
+    counted = {"node_id": "1", "outcome": "success"}
+    yield series("otelcol_kafka_exporter_records_total", agent | counted, rate=written)
+    yield series("otelcol_kafka_receiver_records_total", gateway | counted, rate=read)
+    yield series("otelcol_kafka_receiver_current_offset_ratio", gateway, rate=read)
+    yield series("otelcol_kafka_receiver_offset_lag_ratio", gateway, value=waiting)
 
 
 def sampler(name: str, *, spans: float, failed: float) -> Iterator[Series]:
     """What a sampler accepts, and the requests of a gateway to it: three a second."""
-    received = {"tier": "sampler", "receiver": "otlp", "transport": "grpc"}
+    received = {"instance": f"{name}:8888", "tier": "sampler", "receiver": "otlp", "transport": "grpc"}
     asked = {"instance": "gateway-1:8888", "endpoint": f"{name}:4317"}
-    yield series("otelcol_receiver_accepted_spans_total", rate=spans, instance=f"{name}:8888", **received)
-    yield series("otelcol_loadbalancer_backend_outcome_total", rate=3 - failed, success="true", **asked)
-    yield series("otelcol_loadbalancer_backend_outcome_total", rate=failed, success="false", **asked)
+    yield series("otelcol_receiver_accepted_spans_total", received, rate=spans)
+    yield series("otelcol_loadbalancer_backend_outcome_total", asked | {"success": "true"}, rate=3 - failed)
+    yield series("otelcol_loadbalancer_backend_outcome_total", asked | {"success": "false"}, rate=failed)
 
 
 # By title, what each query shows at the end of the day: 3 records a second are written, 2 read, and 900 wait.

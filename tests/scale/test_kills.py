@@ -126,7 +126,9 @@ def test_a_record_that_is_no_otlp_is_copied_to_a_dead_letter_topic(
     assert "dead letters: 8 copied, 1 not copied" in done.stderr
     with start_collector((), tmp=tmp_path / "dead", env={"KAFKA_BROKERS": servers}, extra=[DEAD_LETTERS]) as dead:
         found = eventually(dead.logs, lambda records: len(records) == 8, timeout=60.0)
-    assert {record.body for record in found} == {f"no OTLP {number}" for number in range(8)}
+    assert {record.body for record in found} == {f'"no OTLP {number}"' for number in range(8)}, (
+        "as they are in the topic"
+    )
 
 
 def test_the_lag_of_each_partition_is_a_metric(topology: Topology, result: Result) -> None:

@@ -27,12 +27,12 @@ def connections(agents: int, gateways: int, samplers: int, brokers: int) -> dict
     """TCP connections that stay open between tiers, by the way they go.
 
     An OTLP exporter connects to every address of its name. A Kafka client has two connections to every broker, one of
-    them for metadata, and a reader one more to the coordinator of its group.
+    them for metadata, and a reader two more to the coordinator of its group.
     """
     return {
         "agents to gateways": SIGNALS * agents * gateways,
         "agents to brokers": 2 * SIGNALS * agents * brokers,
-        "brokers to gateways": SIGNALS * gateways * (2 * brokers + 1),
+        "brokers to gateways": SIGNALS * gateways * 2 * (brokers + 1),
         "gateways to samplers": SIGNALS * gateways * samplers,
     }
 
