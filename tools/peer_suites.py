@@ -149,7 +149,8 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
     environ |= {"PYTHONPATH": str(Path(__file__).parent), "PEER_SUITES_RESULTS": str(results)}
     if configure:
         environ |= {"PEER_SUITES_CONFIGURE": "1", "BLOGAUTO_OTEL_UNDER_TEST": "export"}
-    command = [str(python), "-m", "pytest", "-q", "-p", "peer_suites_plugin", "-p", "no:cacheprovider", *arguments]
+    options = ["-q", "-p", "peer_suites_plugin", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    command = [str(python), "-m", "pytest", *options, *arguments]
     done = subprocess.run(
         command,
         cwd=folder,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from tools.peer_suites import Suite, compare, load_suites
+from tools.peer_suites import Suite, compare, load_suites, run_tests
 
 
 def suite(**expected: str) -> Suite:
@@ -29,6 +32,20 @@ def test_a_listed_failure_is_expected() -> None:
 
 def test_a_listed_failure_that_does_not_happen_is_reported() -> None:
     assert compare(suite(c="reason"), 5, failed_with=set(), failed_without=set()).unused == ["c"]
+
+
+def run(tmp_path: Path, **files: str) -> dict[str, list[str]]:
+    folder = tmp_path / "suite"
+    folder.mkdir()
+    (folder / "pytest.ini").touch()
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    return run_tests(Path(sys.executable), folder, ["."], configure=False)
+
+
+def test_a_file_that_cannot_be_collected_fails_and_the_others_run(tmp_path: Path) -> None:
+    found = run(tmp_path, test_broken="import absent_package", test_sound="def test_it(): pass")
+    assert found == {"passed": ["test_sound.py::test_it"], "failed": ["test_broken.py"], "skipped": []}
 
 
 @pytest.mark.parametrize("name", load_suites())
