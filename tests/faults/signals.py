@@ -61,7 +61,7 @@ def abandoned_requests(harness: Harness, *, requests: int = 800) -> None:
 
 def _all_requests_arrive(receiver: Receiver, path: str, count: int) -> None:
     receiver.wait_for(lambda r: r.total("blogauto.api.requests", {"endpoint": path}) == count, timeout=60.0)
-    receiver.wait_for(lambda r: sum(span.name == f"GET {path}" for span in r.spans) == count)
+    receiver.wait_for(lambda r: sum(span.name == f"GET {path}" for span in r.spans) == count, timeout=60.0)
 
 
 def sigpipe(harness: Harness) -> None:
