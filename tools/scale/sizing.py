@@ -30,7 +30,7 @@ class Assumptions:
     processes_per_host: int = 8
     series: float = 400.0  # of a process
     interval: float = 15.0  # seconds between two points of a series
-    utilization: float = 0.5  # of a core; the rest is for the failure of a neighbour and for catching up
+    utilization: float = 0.5  # of a core; the rest is for the failure of another process and for catching up
     cores_per_process: float = 2.0
     outage: float = 600.0  # seconds that a queue on disk bears
     retention: float = 86_400.0  # seconds that Kafka keeps
