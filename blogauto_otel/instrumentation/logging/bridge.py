@@ -16,7 +16,7 @@ from blogauto_otel._guard import log_once, swallow
 from blogauto_otel._otel import current_context, span_in
 from blogauto_otel._suppression import has_no_suppression, is_suppressed
 from blogauto_otel.api import failures
-from blogauto_otel.api.context import current_scope
+from blogauto_otel.api.context import bound
 from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.logging.console import Console, ConsoleRecord
 from blogauto_otel.instrumentation.logging.export import OPENTELEMETRY, OWN, TELEMETRY, Exporter
@@ -24,7 +24,6 @@ from blogauto_otel.instrumentation.logging.levels import DEFAULT_LEVEL, is_hidde
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.spans import SpanData
 from blogauto_otel.sdk.unsampled_span import UnsampledSpan
-from blogauto_otel.semconv import REQUEST_ID
 
 # Records of telemetry itself are rate limited, and those that exporting causes are not exported.
 EXPORTERS: Final = "the exporters"
@@ -156,16 +155,13 @@ class Bridge:
             if severity is not None:
                 direct = exporter.direct
                 try:
-                    span: Any = span_in(context) if found is None else found
-                    # Ours know their ids without making a span context.
-                    if type(span) is not UnsampledSpan and not isinstance(span, SpanData) and found is None:
-                        span = None if span is None else span.get_span_context()
-                    bound: Any = current_scope()
-                    if bound.is_request and bound.opened is None and not bound.outside:
-                        values = {REQUEST_ID: bound.id.decode("ascii")}  # as `values`, without a lock
-                    else:
-                        values = bound.values
-                    item = direct.encoder.standard_record(record, severity, span, values)
+                    span: Any = found
+                    if span is None:
+                        span = span_in(context)
+                        # Ours know their ids without making a span context.
+                        if span is not None and type(span) is not UnsampledSpan and not isinstance(span, SpanData):
+                            span = span.get_span_context()
+                    item = direct.encoder.standard_record(record, severity, span, bound())
                 except Exception:  # noqa: BLE001 - a record with anything in it: the other way reports it
                     item = None
                 if item is not None:
