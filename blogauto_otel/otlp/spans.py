@@ -15,17 +15,14 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, SpanKind, Status, StatusCod
 
 from blogauto_otel import semconv
 from blogauto_otel._guard import swallow
+from blogauto_otel.otlp.plain_values import Plain, TextLimits, ValueRedactor, shorten
 from blogauto_otel.otlp.protobuf import FIXED64, LENGTH, SMALL, U64, VARINT, message, tag, varint
 from blogauto_otel.otlp.values import (
     AttributeEncoder,
     NameEncoder,
-    Plain,
-    TextLimits,
-    ValueRedactor,
     append_count,
     copied,
     nanoseconds,
-    shorten,
     utf8,
 )
 

@@ -19,24 +19,6 @@ from blogauto_otel.otlp.plain_values import (
 )
 from blogauto_otel.otlp.protobuf import DOUBLE, LENGTH, message, tag, varint
 
-__all__ = [
-    "ITEM",
-    "MAX_NAME",
-    "AttributeEncoder",
-    "NameEncoder",
-    "Plain",
-    "TextLimits",
-    "ValueRedactor",
-    "any_value",
-    "append_count",
-    "copied",
-    "key_text",
-    "key_value",
-    "nanoseconds",
-    "shorten",
-    "utf8",
-]
-
 K = TypeVar("K")
 V = TypeVar("V")
 
