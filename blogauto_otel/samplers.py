@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
@@ -39,9 +40,10 @@ class SamplingResult(NamedTuple):
     trace_state: TraceState | None = None
 
 
-class Sampler:
+class Sampler(ABC):
     """A sampler that decides by ids, kind and attributes; in the SDK's interface too."""
 
+    @abstractmethod
     def is_sampled(
         self,
         parent: SpanContext | None,
@@ -50,7 +52,6 @@ class Sampler:
         attributes: Attributes = None,
     ) -> bool:
         """Whether a span is sampled; `parent` is None without a valid one."""
-        raise NotImplementedError
 
     def should_sample(
         self,
