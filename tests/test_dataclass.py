@@ -89,7 +89,7 @@ def _outcome(call: Callable[[], Any]) -> Any:
         lambda cls, given: repr(cls(**given)).rpartition(".")[2],
         lambda cls, given: cls(**given) == cls(**given),
         lambda cls, given: cls(**given) == object(),
-        lambda cls, given: hash(cls(**given)) == hash(cls(**given)),
+        lambda cls, given: len({cls(**given), cls(**given)}),
         lambda cls, given: dataclasses.asdict(cls(**given)),
         lambda cls, given: dataclasses.asdict(dataclasses.replace(cls(**given), **dict.fromkeys(given, 7))),
         lambda cls, given: dataclasses.asdict(copy.deepcopy(cls(**given))),

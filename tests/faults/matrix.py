@@ -318,7 +318,7 @@ SECURITY = (
         63,
         security.redactor_complexity,
         "texts of 1 MB built to make redaction slow",
-        "5 ms each, in proportion to their length",
+        "5 ms each (on a slower machine as much longer as a reference job), in proportion to their length",
     ),
     Row(
         64,
