@@ -31,7 +31,7 @@ from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk.logger_provider import ExportingLogProcessor
 from blogauto_otel.sdk.span_processors import ExportingSpanProcessor
-from testkit.sending import SERVER_ATTRIBUTES
+from testkit.otlp import SERVER_ATTRIBUTES
 
 ITEMS = 2000
 ROUNDS = 15

@@ -28,7 +28,7 @@ from stack.processes import (
     start_kafka,
     start_prometheus,
 )
-from testkit import sending
+from testkit import otlp
 
 QUEUE_ITEMS: Final = 500  # of each gateway and signal: full within half a minute
 SIGNALS: Final = ("traces", "metrics", "logs")
@@ -152,7 +152,7 @@ class TierDrill:
     def _write_text(self, kafka: Mapping[str, str]) -> None:
         with start_collector((), tmp=self._folder / "writer", env=kafka, extra=(POISON,)) as writer:
             writer.wait_ready(60.0)
-            sending.post(writer.endpoint, sending.logs([sending.record("no OTLP")]))
+            otlp.post(writer.endpoint, otlp.logs([otlp.record("no OTLP")]))
             eventually(lambda: writer.total("otelcol_exporter_sent_log_records_total") >= 1, what="a text in Kafka")
 
     def _wait(self, webhook: WebhookReceiver, name: str, status: str) -> None:
@@ -185,10 +185,10 @@ def _traffic(endpoint: str, *, services: int) -> Iterator[None]:
         while not end.wait(0.02):
             number += 1
             resource = {"service.name": "blog", "service.instance.id": f"worker-{number % services}"}
-            sending.post(endpoint, sending.traces([sending.span()], resource))
-            metric = sending.counter("things", number, since=time.time_ns())
-            sending.post(endpoint, sending.metrics([metric], resource))
-            sending.post(endpoint, sending.logs([sending.record(f"record {number}")], resource))
+            otlp.post(endpoint, otlp.traces([otlp.span()], resource))
+            metric = otlp.counter("things", number, since=time.time_ns())
+            otlp.post(endpoint, otlp.metrics([metric], resource))
+            otlp.post(endpoint, otlp.logs([otlp.record(f"record {number}")], resource))
 
     thread = threading.Thread(target=send, name="drill-traffic")
     thread.start()

@@ -21,11 +21,11 @@ import httpx
 from PIL import Image
 
 from examples import traffic
-from testkit import sending
+from testkit import otlp
 from testkit.browser import chromium
-from testkit.inspected import SCRIPTS, InspectedBlog, inspected_blog
+from testkit.inspector import SCRIPTS, InspectedBlog, inspected_blog
+from testkit.otlp import CLIENT, SERVER
 from testkit.processes import ROOT
-from testkit.sending import CLIENT, SERVER
 
 if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -118,7 +118,7 @@ def _get(blog: InspectedBlog, path: str) -> Any:
 
 def _child(parent: Span, name: str, *, kind: Any, start: float, seconds: float, **attributes: Any) -> Span:
     """A span that begins `start` seconds after its parent."""
-    span = sending.span(name, kind=kind, attributes=attributes)
+    span = otlp.span(name, kind=kind, attributes=attributes)
     span.trace_id, span.parent_span_id = parent.trace_id, parent.span_id
     span.start_time_unix_nano = parent.start_time_unix_nano + int(start * 1e9)
     span.end_time_unix_nano = span.start_time_unix_nano + int(seconds * 1e9)
@@ -128,7 +128,7 @@ def _child(parent: Span, name: str, *, kind: Any, start: float, seconds: float, 
 def _through_web(blog: InspectedBlog, endpoint: str, token: str, topic: str) -> None:
     """One article, requested from the blog by the web front end."""
     path = "/api/content/generate"
-    page = sending.span("POST /write", kind=SERVER, attributes={"http.request.method": "POST", "http.route": "/write"})
+    page = otlp.span("POST /write", kind=SERVER, attributes={"http.request.method": "POST", "http.route": "/write"})
     call = _child(page, "POST", kind=CLIENT, start=0.002, seconds=0, **{"url.full": f"http://blog:8000{path}"})
     headers = {
         "Authorization": f"Bearer {token}",
@@ -139,14 +139,14 @@ def _through_web(blog: InspectedBlog, endpoint: str, token: str, topic: str) -> 
     httpx.post(blog.url + path, json={"topic": topic, "provider": "openai"}, headers=headers, verify=traffic.TLS)
     call.end_time_unix_nano = time.time_ns()
     page.end_time_unix_nano = call.end_time_unix_nano + 3_000_000
-    page.attributes.extend(sending.pairs({"http.response.status_code": 200}))
-    call.attributes.extend(sending.pairs({"http.request.method": "POST", "http.response.status_code": 200}))
-    sending.post(endpoint, sending.traces([page, call], WEB))
+    page.attributes.extend(otlp.pairs({"http.response.status_code": 200}))
+    call.attributes.extend(otlp.pairs({"http.request.method": "POST", "http.response.status_code": 200}))
+    otlp.post(endpoint, otlp.traces([page, call], WEB))
 
 
 def _repeating(endpoint: str) -> None:
     """A request of the service `search` that loads the author of each article alone."""
-    request = sending.span(
+    request = otlp.span(
         "GET /api/search",
         attributes={
             "http.request.method": "GET",
@@ -174,7 +174,7 @@ def _repeating(endpoint: str) -> None:
         _child(request, "SELECT authors", kind=CLIENT, start=0.016 + 0.003 * number, seconds=0.002, **author)
         for number in range(24)
     ]
-    sending.post(endpoint, sending.traces([*spans, request], SEARCH))
+    otlp.post(endpoint, otlp.traces([*spans, request], SEARCH))
 
 
 def _visit(blog: InspectedBlog) -> None:

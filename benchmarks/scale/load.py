@@ -1,4 +1,4 @@
-"""Load for Collectors: OTLP requests of 500 items, made once, with new ids at each sending."""
+"""Load for Collectors: OTLP requests of 500 items, made once, with new ids at each otlp."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from testkit import sending
+from testkit import otlp
 
 ITEMS: Final = 500  # in a request
 TRACE: Final = 4  # spans of a trace
@@ -27,7 +27,7 @@ _TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """The bytes of one request; `marker` is the part of its trace ids that is replaced at each sending."""
+    """The bytes of one request; `marker` is the part of its trace ids that is replaced at each otlp."""
 
     path: str
     body: bytes
@@ -46,21 +46,19 @@ def requests(process: str, resource: Mapping[str, str]) -> dict[str, Request]:
     points = [_metric(number) for number in range(ITEMS // SERIES)]
     records = [_record(number) for number in range(ITEMS)]
     return {
-        "spans": Request("/v1/traces", sending.traces(spans, of).SerializeToString(), marker),
-        "points": Request("/v1/metrics", sending.metrics(points, of).SerializeToString()),
-        "records": Request("/v1/logs", sending.logs(records, of).SerializeToString()),
+        "spans": Request("/v1/traces", otlp.traces(spans, of).SerializeToString(), marker),
+        "points": Request("/v1/metrics", otlp.metrics(points, of).SerializeToString()),
+        "records": Request("/v1/logs", otlp.logs(records, of).SerializeToString()),
     }
 
 
 def _span(marker: bytes, number: int) -> Span:
     trace_id = marker + (number // TRACE).to_bytes(4, "big")
-    return sending.span(trace_id=trace_id, attributes=sending.SERVER_ATTRIBUTES)
+    return otlp.span(trace_id=trace_id, attributes=otlp.SERVER_ATTRIBUTES)
 
 
 def _metric(number: int) -> Metric:
-    found = [
-        sending.counter(f"metric_{number}", 1, {"endpoint": f"/api/{one}", "method": "GET"}) for one in range(SERIES)
-    ]
+    found = [otlp.counter(f"metric_{number}", 1, {"endpoint": f"/api/{one}", "method": "GET"}) for one in range(SERIES)]
     for one in found[1:]:
         found[0].sum.data_points.extend(one.sum.data_points)
     return found[0]
@@ -68,7 +66,7 @@ def _metric(number: int) -> Metric:
 
 def _record(number: int) -> LogRecord:
     attributes = {"code.function.name": "analyze", "code.line.number": 120, "request.id": os.urandom(8).hex()}
-    return sending.record(f"analyzed {number} keywords of post {number * 7} in 0.012 s", attributes=attributes)
+    return otlp.record(f"analyzed {number} keywords of post {number * 7} in 0.012 s", attributes=attributes)
 
 
 def send(endpoints: Sequence[tuple[str, Mapping[str, Request]]], signal: str, items: int) -> None:

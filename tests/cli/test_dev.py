@@ -23,10 +23,10 @@ import pytest
 from blogauto_otel.cli import dev as dev_command
 from blogauto_otel.inspector import child
 from blogauto_otel.inspector.command import Command
+from testkit.otlp import post, traces
 from testkit.ports import free_port
 from testkit.processes import ROOT, Process, environment, eventually, python, running
-from testkit.sending import post, traces
-from tests.inspector.serving import get
+from tests.inspector.server import get
 
 PLAIN = """
 from fastapi import FastAPI

@@ -15,10 +15,10 @@ import pytest
 
 from blogauto_otel.errors import PlanError
 from blogauto_otel.inspector.explain import Explainer, placeholders
+from testkit.otlp import traces
 from testkit.ports import free_port
 from testkit.processes import Process
-from testkit.sending import traces
-from tests.inspector.serving import get, page, select
+from tests.inspector.server import get, page, select
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from blogauto_otel.inspector import mcp_server
-from testkit import sending
+from testkit import otlp
+from testkit.otlp import counter, logs, metrics, record, traces
 from testkit.processes import environment, python
-from testkit.sending import counter, logs, metrics, record, traces
-from tests.inspector.serving import Page, get, page, select
+from tests.inspector.server import Page, get, page, select
 
 TOOLS = {
     "find_traces",
@@ -39,7 +39,7 @@ def served() -> Iterator[Page]:
     with page() as running:
         request = get("/n-plus-one", status=500, seconds=0.5)
         raised = {"exception.type": "KeyError", "exception.message": "'id'", "exception.stacktrace": "in pay"}
-        request.events.append(sending.event("exception", raised))
+        request.events.append(otlp.event("exception", raised))
         source = {"code.file.path": "shop/posts.py", "code.line.number": 12}
         line = record("card\ndeclined \x1b[31m", severity=13, text="WARN")
         line.trace_id, line.span_id = request.trace_id, request.span_id

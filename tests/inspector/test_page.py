@@ -13,13 +13,13 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from examples import traffic
-from testkit import sending
+from testkit import otlp
 from testkit.browser import chromium
-from testkit.inspected import InspectedBlog, inspected_blog
+from testkit.inspector import InspectedBlog, inspected_blog
+from testkit.otlp import event, histogram, logs, metrics, pairs, record, traces
 from testkit.processes import ROOT, get
-from testkit.sending import event, histogram, logs, metrics, pairs, record, traces
-from tests.inspector import serving
-from tests.inspector.serving import below, select
+from tests.inspector import server
+from tests.inspector.server import below, select
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Locator, Page
@@ -179,7 +179,7 @@ def test_every_view_shows_what_it_is_for(browser: Browser, blog: InspectedBlog) 
 
 def test_the_page_says_that_the_server_is_gone(browser: Browser) -> None:
     with contextlib.ExitStack() as stack:
-        served = stack.enter_context(serving.page())
+        served = stack.enter_context(server.page())
         with visit(browser, served.running.address, expected="ERR_") as page:
             shows(page.locator(".side-bar .live.live", has_text="Live"))
             stack.close()
@@ -289,17 +289,17 @@ def test_the_theme_follows_the_system_and_can_be_chosen(browser: Browser, blog: 
 
 
 def test_hostile_telemetry_is_text(browser: Browser) -> None:
-    request = serving.get(f"/{HOSTILE}", status=500)
+    request = server.get(f"/{HOSTILE}", status=500)
     request.attributes.extend(pairs({HOSTILE: HOSTILE, "exception.note": [HOSTILE]}))
     request.name = HOSTILE
-    request.status.code, request.status.message = sending.ERROR, HOSTILE
+    request.status.code, request.status.message = otlp.ERROR, HOSTILE
     failure = {"exception.type": HOSTILE, "exception.message": HOSTILE, "exception.stacktrace": HOSTILE}
     request.events.append(event("exception", failure))
     statement = select(request, f"SELECT '{HOSTILE}' FROM \"{HOSTILE}\"")
     line = record(HOSTILE, severity=17, text=HOSTILE, attributes={HOSTILE: HOSTILE})
     line.trace_id, line.span_id = request.trace_id, request.span_id
     resource = {"service.name": HOSTILE, "service.version": HOSTILE, "telemetry.sdk.language": HOSTILE}
-    with serving.page() as served:
+    with server.page() as served:
         served.send(
             traces([request, statement], resource),
             logs([line], resource),
@@ -320,14 +320,13 @@ def test_hostile_telemetry_is_text(browser: Browser) -> None:
 
 
 def test_five_thousand_spans_in_one_trace_stay_usable(browser: Browser) -> None:
-    request = serving.get("/many", seconds=5.0)
+    request = server.get("/many", seconds=5.0)
     spans = [
-        below(request, sending.span(f"step {number}", kind=Span.SPAN_KIND_INTERNAL, seconds=4.0))
-        for number in range(5000)
+        below(request, otlp.span(f"step {number}", kind=Span.SPAN_KIND_INTERNAL, seconds=4.0)) for number in range(5000)
     ]
     for number, span in enumerate(spans):
         span.start_time_unix_nano += number * 100_000
-    with serving.page() as served:
+    with server.page() as served:
         served.send(*(traces(spans[at : at + 500]) for at in range(0, 5000, 500)), traces([request]))
         with visit(browser, served.running.address) as page:
             row(page, "/many").click()
@@ -342,11 +341,11 @@ def test_five_thousand_spans_in_one_trace_stay_usable(browser: Browser) -> None:
 
 
 def test_a_list_of_five_thousand_requests_is_loaded_in_pages(browser: Browser) -> None:
-    requests = [serving.get(f"/item-{number}", seconds=0.01) for number in range(5000)]
+    requests = [server.get(f"/item-{number}", seconds=0.01) for number in range(5000)]
     for number, one in enumerate(requests):
         one.start_time_unix_nano += number * 1_000_000 - 6_000_000_000
         one.end_time_unix_nano = one.start_time_unix_nano + 5_000_000
-    with serving.page() as served:
+    with server.page() as served:
         served.send(*(traces(requests[at : at + 500]) for at in range(0, 5000, 500)))
         with visit(browser, served.running.address) as page:
             shows(row(page, "/item-4999"))
@@ -360,13 +359,13 @@ def test_a_list_of_five_thousand_requests_is_loaded_in_pages(browser: Browser) -
 
 
 def test_new_requests_wait_while_the_reader_looks_at_older_ones(browser: Browser) -> None:
-    with serving.page() as served:
-        served.send(traces([serving.get(f"/old-{number}") for number in range(60)]))
+    with server.page() as served:
+        served.send(traces([server.get(f"/old-{number}") for number in range(60)]))
         with visit(browser, served.running.address) as page:
             shows(row(page, "/old-"))
             page.locator(".request-list").evaluate("one => { one.scrollTop = 400 }")
             page.wait_for_timeout(200)
-            served.send(traces([serving.get("/new")]))
+            served.send(traces([server.get("/new")]))
             fresh = page.locator(".fresh")
             shows(fresh)
             assert row(page, "/new").count() == 0
@@ -375,9 +374,9 @@ def test_new_requests_wait_while_the_reader_looks_at_older_ones(browser: Browser
 
 
 def test_an_exemplar_opens_its_trace(browser: Browser) -> None:
-    request = serving.get("/measured")
+    request = server.get("/measured")
     point = histogram("http.server.request.duration", [0.4], [0.1, 0.5, 1], trace_id=request.trace_id)
-    with serving.page() as served:
+    with server.page() as served:
         served.send(traces([request]), metrics([point]))
         time.sleep(1.1)
         served.send(metrics([histogram("http.server.request.duration", [0.4, 0.3], [0.1, 0.5, 1])]))
@@ -399,8 +398,8 @@ def test_an_exemplar_opens_its_trace(browser: Browser) -> None:
 
 
 def test_the_store_is_cleared_after_a_second_click(browser: Browser) -> None:
-    with serving.page() as served:
-        served.send(traces([serving.get("/here")]))
+    with server.page() as served:
+        served.send(traces([server.get("/here")]))
         with visit(browser, served.running.address) as page:
             go(page, "#/status")
             page.get_by_role("button", name="Clear the store").click()

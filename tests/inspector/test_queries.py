@@ -12,9 +12,9 @@ from blogauto_otel.errors import FilterError
 from blogauto_otel.inspector import metrics, queries, services
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.store import Store
-from testkit import sending
-from testkit.sending import CLIENT, ERROR, logs, record, span, traces
-from tests.inspector.serving import below, get, select, stored
+from testkit import otlp
+from testkit.otlp import CLIENT, ERROR, logs, record, span, traces
+from tests.inspector.server import below, get, select, stored
 
 NOTHING = Explainer()
 
@@ -98,7 +98,7 @@ def test_the_kind_of_a_request(emitted: Any, kind: str) -> None:
 
 
 def test_a_failed_request_names_its_exception() -> None:
-    raised = sending.event("exception", {"exception.type": "KeyError", "exception.message": "'id'"})
+    raised = otlp.event("exception", {"exception.type": "KeyError", "exception.message": "'id'"})
     failed = get("/boom", {"error.type": "500"}, status=500)
     failed.events.append(raised)
     found = one_request(stored(traces([failed])))
@@ -249,7 +249,7 @@ STACK = 'Traceback:\n  File "shop/app.py", line 7, in pay\n    raise CardError(c
 def raising(message: str, route: str = "/pay") -> Any:
     failed = get(route, status=500)
     attributes = {"exception.type": "CardError", "exception.message": message, "exception.stacktrace": STACK}
-    failed.events.append(sending.event("exception", attributes))
+    failed.events.append(otlp.event("exception", attributes))
     failed.status.code = ERROR
     return failed
 
@@ -291,7 +291,7 @@ def test_statements_are_grouped_by_their_text() -> None:
 
 
 def test_requests_that_no_route_answered_are_one_endpoint_without_a_route() -> None:
-    unknown = [sending.span("GET", attributes={"http.request.method": "GET", "url.path": f"/{n}"}) for n in range(2)]
+    unknown = [otlp.span("GET", attributes={"http.request.method": "GET", "url.path": f"/{n}"}) for n in range(2)]
     (found,) = queries.endpoints(stored(traces(unknown)))["endpoints"]
     assert (found["method"], found["route"], found["count"]) == ("GET", None, 2)
 
@@ -299,10 +299,8 @@ def test_requests_that_no_route_answered_are_one_endpoint_without_a_route() -> N
 def test_a_call_to_a_database_without_a_statement_is_a_call_to_a_database() -> None:
     request = get("/outer")
     facts = {"db.system.name": "redis", "server.address": "cache.local"}
-    connect = below(request, sending.span("CONNECT", kind=CLIENT, attributes=facts))
-    publish = below(
-        request, sending.span("send", kind=Span.SPAN_KIND_PRODUCER, attributes={"messaging.system": "kafka"})
-    )
+    connect = below(request, otlp.span("CONNECT", kind=CLIENT, attributes=facts))
+    publish = below(request, otlp.span("send", kind=Span.SPAN_KIND_PRODUCER, attributes={"messaging.system": "kafka"}))
     edges = services.services(stored(traces([request, connect, publish])))["edges"]
     assert {(one["to"], one["kind"]) for one in edges} == {("redis cache.local", "database"), ("kafka", "messaging")}
 
@@ -334,8 +332,8 @@ def one_metric(store: Store, name: str) -> Any:
 
 
 def test_a_metric_has_a_series_for_each_set_of_attributes() -> None:
-    both = [sending.counter("orders", 3, {"kind": "book"}), sending.counter("orders", 5, {"kind": "film"})]
-    found = one_metric(stored(sending.metrics(both)), "orders")
+    both = [otlp.counter("orders", 3, {"kind": "book"}), otlp.counter("orders", 5, {"kind": "film"})]
+    found = one_metric(stored(otlp.metrics(both)), "orders")
     assert found["type"] == "counter"
     values = {one["attributes"]["kind"]: one["points"][-1]["value"] for one in found["series"]}
     assert values == {"book": 3, "film": 5}
@@ -344,10 +342,10 @@ def test_a_metric_has_a_series_for_each_set_of_attributes() -> None:
 def test_percentiles_of_a_histogram_are_those_of_the_interval() -> None:
     edges = [0.1, 1.0, 10.0]
     trace_id = bytes(range(16))
-    fast = sending.histogram("took", [0.05] * 100, edges, trace_id=trace_id)
-    later = sending.histogram("took", [0.05] * 100 + [5.0] * 10, edges)
+    fast = otlp.histogram("took", [0.05] * 100, edges, trace_id=trace_id)
+    later = otlp.histogram("took", [0.05] * 100 + [5.0] * 10, edges)
     later.histogram.data_points[0].time_unix_nano += 1_000_000_000
-    found = one_metric(stored(sending.metrics([fast]), sending.metrics([later])), "took")
+    found = one_metric(stored(otlp.metrics([fast]), otlp.metrics([later])), "took")
     first, second = found["series"][0]["points"]
     assert (first["count"], second["count"]) == (100, 110)
     assert first["p95"] < 0.1
@@ -356,20 +354,20 @@ def test_percentiles_of_a_histogram_are_those_of_the_interval() -> None:
 
 
 def test_delta_counters_are_shown_as_sums() -> None:
-    delta = sending.counter("orders", 3)
+    delta = otlp.counter("orders", 3)
     delta.sum.aggregation_temporality = DELTA
-    again = sending.counter("orders", 4)
+    again = otlp.counter("orders", 4)
     again.sum.aggregation_temporality = DELTA
-    found = one_metric(stored(sending.metrics([delta]), sending.metrics([again])), "orders")
+    found = one_metric(stored(otlp.metrics([delta]), otlp.metrics([again])), "orders")
     assert [point["value"] for point in found["series"][0]["points"]] == [3, 7]
 
 
 def test_percentiles_of_delta_histograms_are_those_of_each_point() -> None:
     messages = []
     for values in ([0.05] * 10, [5.0] * 10):
-        delta = sending.histogram("took", values, [0.1, 1.0, 10.0])
+        delta = otlp.histogram("took", values, [0.1, 1.0, 10.0])
         delta.histogram.aggregation_temporality = DELTA
-        messages.append(sending.metrics([delta]))
+        messages.append(otlp.metrics([delta]))
     first, second = one_metric(stored(*messages), "took")["series"][0]["points"]
     assert (first["count"], second["count"]) == (10, 20)
     assert first["p50"] < 0.1 < 1.0 < second["p50"]

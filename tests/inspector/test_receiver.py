@@ -24,9 +24,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from blogauto_otel.inspector import decoding
 from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.store import Store
+from testkit.otlp import traces
 from testkit.processes import eventually
-from testkit.sending import traces
-from tests.inspector.serving import Page, get, page
+from tests.inspector.server import Page, get, page
 
 SHOP = Resource({"service.name": "shop"})
 PROTOBUF = {"Content-Type": decoding.PROTOBUF}

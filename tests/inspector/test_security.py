@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from blogauto_otel.inspector.security import POLICY
-from testkit.sending import logs, record, traces
-from tests.inspector.serving import Page, get, page
+from testkit.otlp import logs, record, traces
+from tests.inspector.server import Page, get, page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 PATHS = ("/", "/assets/app.js", "/api/requests", "/api/status", "/api/stream", "/api/traces/" + "0" * 32, "/mcp")

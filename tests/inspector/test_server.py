@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from testkit.sending import counter, logs, metrics, record, traces
-from tests.inspector.serving import Page, get, page, select
+from testkit.otlp import counter, logs, metrics, record, traces
+from tests.inspector.server import Page, get, page, select
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from blogauto_otel.inspector import requests as requests_module
 from blogauto_otel.inspector import store as store_module
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.store import Limits, Store
-from testkit import sending
-from testkit.sending import logs, record, traces
-from tests.inspector.serving import get, select, stored
+from testkit import otlp
+from testkit.otlp import logs, record, traces
+from tests.inspector.server import get, select, stored
 
 
 def paths(store: Store) -> list[str]:
@@ -66,7 +66,7 @@ def test_log_records_and_points_have_limits_of_their_own() -> None:
     store = Store(limits=Limits(max_spans=50))
     for number in range(120):
         store.add_logs(rows.logs(logs([record(f"line {number}")])))
-        decoding.store(store, "metrics", sending.metrics([sending.gauge("depth", number)]))
+        decoding.store(store, "metrics", otlp.metrics([otlp.gauge("depth", number)]))
     counts = store.counts()
     assert counts["logs"] <= 50
     assert counts["points"] <= 100
@@ -78,8 +78,8 @@ def test_series_and_resources_that_nothing_refers_to_are_deleted() -> None:
     store = Store(limits=Limits(max_spans=50))
     for number in range(400):
         store.add_spans(rows.spans(traces([get()], {"service.name": "shop", "unique": str(number)})))
-        gauge = sending.gauge(f"depth_{number % 7}", number, {"unique": str(number)})
-        decoding.store(store, "metrics", sending.metrics([gauge]))
+        gauge = otlp.gauge(f"depth_{number % 7}", number, {"unique": str(number)})
+        decoding.store(store, "metrics", otlp.metrics([gauge]))
     assert store.read("SELECT COUNT(*) FROM resources")[0][0] <= 60
     assert store.read("SELECT COUNT(*) FROM series")[0][0] <= 100
     newest = [one for one in metrics.metrics(store)["metrics"] if one["name"] == f"depth_{399 % 7}"]
@@ -116,7 +116,7 @@ def test_a_trace_comes_back_after_it_was_evicted() -> None:
 
 
 def test_clear_deletes_everything_and_goes_on() -> None:
-    store = stored(traces([get()]), logs([record("line")]), sending.metrics([sending.gauge("depth", 1)]))
+    store = stored(traces([get()]), logs([record("line")]), otlp.metrics([otlp.gauge("depth", 1)]))
     store.clear()
     assert not any(store.counts().values())
     for table in schema.NAMES:

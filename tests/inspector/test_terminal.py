@@ -7,8 +7,8 @@ from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.server import Inspector
 from blogauto_otel.inspector.store import Store
 from blogauto_otel.inspector.terminal import Printer
-from testkit.sending import CLIENT, span, traces
-from tests.inspector.serving import below, get, select
+from testkit.otlp import CLIENT, span, traces
+from tests.inspector.server import below, get, select
 
 
 def test_each_request_is_printed_once_as_a_tree() -> None:

@@ -21,7 +21,7 @@ from stack.processes import (
     start_collector,
     start_kafka,
 )
-from testkit import sending
+from testkit import otlp
 from testkit.processes import python, running
 from tests.kubernetes.objects import chart, environment, pick, pods
 
@@ -48,7 +48,7 @@ def start(tier: str, tmp: Path, *settings: str, env: Mapping[str, str] | None = 
 @pytest.mark.parametrize("tier", ["agent", "gateway"])
 def test_a_tier_starts(tier: str, tmp_path: Path) -> None:
     with start(tier, tmp_path) as collector:
-        assert sending.post(collector.endpoint, sending.traces([])) == 200
+        assert otlp.post(collector.endpoint, otlp.traces([])) == 200
 
 
 def test_with_samplers_both_tiers_behind_the_agent_start(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_an_agent_answers_when_the_next_collector_has_answered(tmp_path: Path) -
     with start_collector(("export-file",), tmp=tmp_path / "gateway") as gateway:
         address = {"OTELCOL_NEXT_ENDPOINT": f"dns:///localhost:{gateway.ports['GRPC']}"}
         with start("agent", tmp_path / "agent", env=address) as agent:
-            sent = [sending.span(f"span {number}") for number in range(20)]
-            assert sending.post(agent.endpoint, sending.traces(sent)) == 200
+            sent = [otlp.span(f"span {number}") for number in range(20)]
+            assert otlp.post(agent.endpoint, otlp.traces(sent)) == 200
             agent.kill()
             assert gateway.total("otelcol_receiver_accepted_spans_total") == 20
             arrived = eventually(gateway.spans, lambda found: len(found) == 20)
@@ -73,7 +73,7 @@ def test_an_agent_answers_when_the_next_collector_has_answered(tmp_path: Path) -
 def test_an_agent_without_a_gateway_gives_the_data_back_to_the_sender(tmp_path: Path) -> None:
     nobody = {"OTELCOL_NEXT_ENDPOINT": f"{LOOPBACK}:{free_port()}"}
     with start("agent", tmp_path, env=nobody) as agent:
-        assert sending.post(agent.endpoint, sending.traces([sending.span()])) == 503, "a status that senders retry"
+        assert otlp.post(agent.endpoint, otlp.traces([otlp.span()])) == 503, "a status that senders retry"
 
 
 def test_what_a_gateway_has_acknowledged_survives_its_end(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_a_gateway_has_acknowledged_survives_its_end(tmp_path: Path) -> Non
     jaeger = {"JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:{port}"}
     gateway = start("gateway", tmp_path / "gateway", env=jaeger)
     with gateway:
-        assert sending.post(gateway.endpoint, sending.traces([sending.span("survivor")])) == 200
+        assert otlp.post(gateway.endpoint, otlp.traces([otlp.span("survivor")])) == 200
         gateway.kill()
         backend: Any = {"OTELCOL_GRPC_PORT": str(port)}
         with start_collector(("export-file",), tmp=tmp_path / "jaeger", env=backend) as receiving:
@@ -100,8 +100,8 @@ def test_with_kafka_what_a_gateway_accepts_arrives_at_a_sampler_and_its_backend(
         backend = running.enter_context(start_collector(("export-file",), tmp=tmp_path / "backend"))
         kafka = {"KAFKA_BROKERS": broker.address, "KAFKA_CREATE_TOPICS": "true"}
         gateway = running.enter_context(start("gateway", tmp_path / "gateway", *settings, env=kafka))
-        span = sending.span("through Kafka", attributes={"app.force_sample": True})
-        assert sending.post(gateway.endpoint, sending.traces([span])) == 200
+        span = otlp.span("through Kafka", attributes={"app.force_sample": True})
+        assert otlp.post(gateway.endpoint, otlp.traces([span])) == 200
         eventually(lambda: gateway.total("otelcol_exporter_sent_spans_total") == 1, what="a topic with a record")
         jaeger = {**kafka, "JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:{backend.ports['GRPC']}"}
         running.enter_context(start("sampler", tmp_path / "sampler", *settings, env=jaeger))

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.scale.proof import LONG, SHORT, Result, run
+from tests.scale.kills import LONG, SHORT, Result, run
 from tests.scale.topology import Topology
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from tests.scale.topology import items_of
 
 pytestmark = pytest.mark.stack
@@ -40,8 +40,8 @@ def test_an_agent_on_a_full_disk_refuses_and_delivers_what_it_has_acknowledged(
             accepted: set[str] = set()
             statuses = []
             for _ in range(60):
-                spans = [sending.span(attributes=sending.SERVER_ATTRIBUTES) for _ in range(SPANS)]
-                statuses.append(sending.post(agent.endpoint, sending.traces(spans)))
+                spans = [otlp.span(attributes=otlp.SERVER_ATTRIBUTES) for _ in range(SPANS)]
+                statuses.append(otlp.post(agent.endpoint, otlp.traces(spans)))
                 if statuses[-1] == 200:
                     accepted |= {f"{span.trace_id.hex()}/{span.span_id.hex()}" for span in spans}
             assert 0 < len(accepted) < 60 * SPANS
@@ -50,5 +50,5 @@ def test_an_agent_on_a_full_disk_refuses_and_delivers_what_it_has_acknowledged(
             following.start()
             following.wait_ready()
             eventually(lambda: items_of(following).spans >= accepted, timeout=90.0, what="all that was accepted")
-            again = sending.traces([sending.span()])
-            eventually(lambda: sending.post(agent.endpoint, again) == 200, timeout=30.0, what="room on the disk again")
+            again = otlp.traces([otlp.span()])
+            eventually(lambda: otlp.post(agent.endpoint, again) == 200, timeout=30.0, what="room on the disk again")

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from stack.processes import COLLECTOR, eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from testkit.environments import environment
 from testkit.processes import Process
-from tests.scale.proof import Result, run
+from tests.scale.kills import Result, run
 from tests.scale.topology import Sender, Topology, items_of
 from tools.scale.agents import connections
 
@@ -97,7 +97,7 @@ def test_a_record_that_is_no_otlp_is_counted_and_delays_nothing(
     broker = {"KAFKA_BROKERS": topology.brokers[0].address}
     with start_collector((), tmp=tmp_path, env=broker, extra=[POISON]) as writer:
         for number in range(8):
-            assert sending.post(writer.endpoint, sending.logs([sending.record(f"no OTLP {number}")])) == 200
+            assert otlp.post(writer.endpoint, otlp.logs([otlp.record(f"no OTLP {number}")])) == 200
         counted = "otelcol_kafka_receiver_unmarshal_failed_spans_total"
         eventually(lambda: sum(gateway.total(counted) for gateway in topology.gateways), lambda count: count == 8)
     with Sender(*topology.agents) as sender:
@@ -151,8 +151,8 @@ def test_a_collector_that_reads_with_a_new_group_gets_all_that_is_stored(
 
 
 def test_what_is_stored_in_kafka_is_compressed(topology: Topology, result: Result) -> None:
-    spans = [sending.span(attributes=sending.SERVER_ATTRIBUTES) for _ in range(500)]
-    assert sending.post(topology.agents[0].endpoint, sending.traces(spans)) == 200
+    spans = [otlp.span(attributes=otlp.SERVER_ATTRIBUTES) for _ in range(500)]
+    assert otlp.post(topology.agents[0].endpoint, otlp.traces(spans)) == 200
     name = "otelcol_kafka_exporter_bytes_total"
     stored = eventually(lambda: topology.agents[0].total(name, topic="otlp_spans", compression_codec="zstd"))
     plain = topology.agents[0].total(

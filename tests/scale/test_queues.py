@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Collector, eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from tests.scale.topology import items_of
 
 pytestmark = pytest.mark.stack
@@ -18,8 +18,8 @@ SPANS = 500  # in a request
 
 def send(agent: Collector) -> tuple[int, set[str]]:
     """Status of one request, and the identities of its spans."""
-    spans = [sending.span(attributes=sending.SERVER_ATTRIBUTES) for _ in range(SPANS)]
-    status = sending.post(agent.endpoint, sending.traces(spans))
+    spans = [otlp.span(attributes=otlp.SERVER_ATTRIBUTES) for _ in range(SPANS)]
+    status = otlp.post(agent.endpoint, otlp.traces(spans))
     return status, {f"{span.trace_id.hex()}/{span.span_id.hex()}" for span in spans}
 
 

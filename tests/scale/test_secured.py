@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Collector, eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from testkit.certificates import make
 
 pytestmark = pytest.mark.stack
@@ -59,7 +59,7 @@ def test_a_tier_with_certificate_and_token_delivers(
 ) -> None:
     before = gateway.total(ACCEPTED)
     with sender(gateway, folder, tmp_path, overlay) as agent:
-        assert sending.post(agent.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(agent.endpoint, otlp.traces([otlp.span()])) == 200
         eventually(lambda: gateway.total(ACCEPTED), lambda count: count == before + 1)
 
 
@@ -71,7 +71,7 @@ def test_with_a_wrong_certificate_nothing_is_accepted_and_the_agent_keeps_it(
     files = {"TIER_CERT_FILE": f"{certificate}.pem", "TIER_KEY_FILE": f"{certificate}.key"}
     wrong = {name: str(folder / file) if certificate else "" for name, file in files.items()}
     with sender(gateway, folder, tmp_path, **wrong) as agent:
-        assert sending.post(agent.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(agent.endpoint, otlp.traces([otlp.span()])) == 200
         eventually(lambda: "Exporting failed. Will retry" in agent.output)
         assert gateway.total(ACCEPTED) == before
     with sender(gateway, folder, tmp_path) as agent:
@@ -84,6 +84,6 @@ def test_with_a_wrong_token_nothing_is_accepted_and_the_loss_is_counted(
     """OTLP defines Unauthenticated as not retryable, so the Collector does not keep what is refused for it."""
     before = gateway.total(ACCEPTED)
     with sender(gateway, folder, tmp_path, TIER_AUTHORIZATION="Bearer wrong") as agent:
-        assert sending.post(agent.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(agent.endpoint, otlp.traces([otlp.span()])) == 200
         eventually(lambda: agent.total("otelcol_exporter_send_failed_spans_total") == 1)
         assert gateway.total(ACCEPTED) == before

@@ -18,7 +18,7 @@ from stack.processes import (
     start_collector,
     start_prometheus,
 )
-from testkit import sending
+from testkit import otlp
 
 pytestmark = pytest.mark.stack
 
@@ -44,8 +44,8 @@ def sender(shards: list[Prometheus], tmp: Path) -> Collector:
 def send(collector: Collector, value: int) -> None:
     for service in SERVICES:
         resource = {"service.name": service, "service.instance.id": f"{service}-1"}
-        message = sending.metrics([sending.counter("things", value)], resource)
-        assert sending.post(collector.endpoint, message) == 200
+        message = otlp.metrics([otlp.counter("things", value)], resource)
+        assert otlp.post(collector.endpoint, message) == 200
 
 
 def services(shard: Prometheus, value: int) -> set[str]:
@@ -84,8 +84,8 @@ def test_a_shard_that_is_away_delays_no_other_and_gets_its_part_later(shards: li
 
 def test_metrics_without_a_service_are_in_one_shard_too(shards: list[Prometheus], tmp_path: Path) -> None:
     with sender(shards, tmp_path / "collector") as collector:
-        nameless = sending.metrics([sending.counter("nameless", 1)], {"service.instance.id": "n-1"})
-        assert sending.post(collector.endpoint, nameless) == 200
+        nameless = otlp.metrics([otlp.counter("nameless", 1)], {"service.instance.id": "n-1"})
+        assert otlp.post(collector.endpoint, nameless) == 200
         send(collector, 7)
         for shard in shards:
             shard.wait_for("things_total")

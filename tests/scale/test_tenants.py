@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stack.processes import COLLECTOR, LOOPBACK, Collector, eventually, free_port, start_collector
-from testkit import sending
+from testkit import otlp
 from testkit.certificates import make
 from testkit.processes import Process, python, running
 
@@ -74,11 +74,11 @@ def arrived(collector: Collector, instance: str) -> dict[str, dict[str, Any]]:
 def send(endpoint: str, headers: dict[str, str], instance: str, **resource: str) -> set[int]:
     of = {"service.instance.id": instance, **{name.replace("_", "."): value for name, value in resource.items()}}
     messages = (
-        sending.traces([sending.span()], of),
-        sending.metrics([sending.counter("things", 1)], of),
-        sending.logs([sending.record("text")], of),
+        otlp.traces([otlp.span()], of),
+        otlp.metrics([otlp.counter("things", 1)], of),
+        otlp.logs([otlp.record("text")], of),
     )
-    return {sending.post(endpoint, message, headers=headers) for message in messages}
+    return {otlp.post(endpoint, message, headers=headers) for message in messages}
 
 
 def test_a_service_writes_under_its_name(collector: Collector) -> None:
@@ -105,8 +105,8 @@ def test_attributes_of_the_sender_do_not_decide(collector: Collector) -> None:
         "service.instance.id": "f",
     }
     for token in (TOKENS["shop"], "withoutname"):
-        message = sending.traces([sending.span()], forged)
-        assert sending.post(collector.endpoint, message, headers=bearer(token)) == 200
+        message = otlp.traces([otlp.span()], forged)
+        assert otlp.post(collector.endpoint, message, headers=bearer(token)) == 200
     names = eventually(
         lambda: [one["service.name"] for one in resources(collector, "traces") if one["service.instance.id"] == "f"],
         lambda found: len(found) == 2,
@@ -118,7 +118,7 @@ def test_a_second_authorization_header_does_not_decide(collector: Collector) -> 
     resource = {"service.name": "blog", "service.instance.id": "two headers"}
     connection = http.client.HTTPConnection(LOOPBACK, collector.ports["HTTP"])
     connection.putrequest("POST", "/v1/traces")
-    body = sending.traces([sending.span()], resource).SerializeToString()
+    body = otlp.traces([otlp.span()], resource).SerializeToString()
     for name, value in (
         ("Content-Type", "application/x-protobuf"),
         ("Content-Length", str(len(body))),
@@ -221,11 +221,11 @@ def limiter(collector: Collector, tmp_path: Path) -> Iterator[Process]:
 
 
 def test_a_service_over_its_rate_is_refused_and_another_is_not(limiter: Process) -> None:
-    message = sending.traces([sending.span()])
-    statuses = [sending.post(limiter.url, message, headers=bearer(TOKENS["shop"])) for _ in range(40)]
+    message = otlp.traces([otlp.span()])
+    statuses = [otlp.post(limiter.url, message, headers=bearer(TOKENS["shop"])) for _ in range(40)]
     assert set(statuses) == {200, 429}
     assert statuses[:10] == [200] * 10, "a burst is no excess"
-    assert sending.post(limiter.url, message, headers=bearer(TOKENS["blog"])) == 200
+    assert otlp.post(limiter.url, message, headers=bearer(TOKENS["blog"])) == 200
     refused = [json.loads(line) for line in limiter.output.splitlines() if line.startswith("{")]
     assert len(refused) == statuses.count(429), "each refusal is a line"
     assert "Bearer" not in limiter.output
@@ -233,9 +233,9 @@ def test_a_service_over_its_rate_is_refused_and_another_is_not(limiter: Process)
 
 
 def test_who_has_no_token_cannot_use_up_the_rate_of_a_service(limiter: Process) -> None:
-    message = sending.traces([sending.span()])
-    assert {sending.post(limiter.url, message, headers=bearer("shop.guess")) for _ in range(40)} == {401, 429}
-    assert sending.post(limiter.url, message, headers=bearer(TOKENS["shop"])) == 200
+    message = otlp.traces([otlp.span()])
+    assert {otlp.post(limiter.url, message, headers=bearer("shop.guess")) for _ in range(40)} == {401, 429}
+    assert otlp.post(limiter.url, message, headers=bearer(TOKENS["shop"])) == 200
 
 
 def test_what_is_over_the_rate_arrives_later(limiter: Process, collector: Collector, tmp_path: Path) -> None:

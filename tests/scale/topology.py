@@ -25,7 +25,7 @@ from stack.processes import (
     start_kafka,
     start_prometheus,
 )
-from testkit import sending
+from testkit import otlp
 
 SERVICES = 6
 SPANS = 4  # of a trace, in two requests: parts of it arrive at different times
@@ -234,12 +234,12 @@ class Sender:
         resource = {"service.name": "blog", "service.instance.id": f"worker-{number % SERVICES}"}
         trace_id = os.urandom(16)
         for _half in range(2):
-            spans = [sending.span(trace_id=trace_id) for _ in range(SPANS // 2)]
-            if sending.post(endpoint, sending.traces(spans, resource)) == 200:
+            spans = [otlp.span(trace_id=trace_id) for _ in range(SPANS // 2)]
+            if otlp.post(endpoint, otlp.traces(spans, resource)) == 200:
                 self.sent.spans.update(f"{trace_id.hex()}/{span.span_id.hex()}" for span in spans)
-        metric = sending.counter("things", number, since=time.time_ns())
-        if sending.post(endpoint, sending.metrics([metric], resource)) == 200:
+        metric = otlp.counter("things", number, since=time.time_ns())
+        if otlp.post(endpoint, otlp.metrics([metric], resource)) == 200:
             point = metric.sum.data_points[0]
             self.sent.points.add((f"{resource['service.instance.id']} things", point.time_unix_nano // 1_000_000))
-        if sending.post(endpoint, sending.logs([sending.record(f"record {number}")], resource)) == 200:
+        if otlp.post(endpoint, otlp.logs([otlp.record(f"record {number}")], resource)) == 200:
             self.sent.records.add(f"record {number}")

@@ -24,8 +24,8 @@ from blogauto_otel.spool.directory import SpoolLimits
 from blogauto_otel.spool.file_format import StoredRequest, decode, encode
 from blogauto_otel.spool.store import Spool
 from testkit import receiver as peer
+from testkit.otlp import SERVER_ATTRIBUTES
 from testkit.receiver import Receiver
-from testkit.sending import SERVER_ATTRIBUTES
 from tests.export.delivery import ENCODER, RESOURCE, SCOPE, delivering, enqueue
 from tests.export.redactors import Nothing
 from tests.otlp.decoding import finished

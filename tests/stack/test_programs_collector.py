@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from stack.processes import COLLECTOR, collector_arguments, collector_environment, executable, get, start_collector
-from testkit import sending
+from testkit import otlp
 from tests.stack.overlays import COMBINATIONS, OVERLAYS
 
 pytestmark = pytest.mark.stack
@@ -69,15 +69,15 @@ def test_the_collector_starts_with_it_without_a_warning(overlays: tuple[str, ...
 
 def one_of_each() -> tuple[Any, Any, Any]:
     return (
-        sending.traces([sending.span()]),
-        sending.metrics([sending.counter("things", 1)]),
-        sending.logs([sending.record("hello")]),
+        otlp.traces([otlp.span()]),
+        otlp.metrics([otlp.counter("things", 1)]),
+        otlp.logs([otlp.record("hello")]),
     )
 
 
 def test_a_collector_without_a_queue_refuses_while_the_next_one_is_away(tmp_path: Path) -> None:
     with start_collector(("export-collector",), tmp=tmp_path) as collector:
-        assert [sending.post(collector.endpoint, message) for message in one_of_each()] == [503, 503, 503]
+        assert [otlp.post(collector.endpoint, message) for message in one_of_each()] == [503, 503, 503]
 
 
 QUEUED = {name: overlays for name, overlays in COMBINATIONS.items() if "export-collector" not in overlays}
@@ -87,7 +87,7 @@ QUEUED = {name: overlays for name, overlays in COMBINATIONS.items() if "export-c
 def test_the_collector_takes_every_signal_with_it(overlays: tuple[str, ...], tmp_path: Path) -> None:
     with start_collector(overlays, tmp=tmp_path) as collector:
         for message in one_of_each():
-            assert sending.post(collector.endpoint, message) == 200
+            assert otlp.post(collector.endpoint, message) == 200
         assert collector.total("otelcol_receiver_accepted_spans_total") == 1
         assert collector.total("otelcol_receiver_accepted_metric_points_total") == 1
         assert collector.total("otelcol_receiver_accepted_log_records_total") == 1
@@ -187,5 +187,5 @@ def test_the_health_check_answers(tmp_path: Path) -> None:
 def test_several_collectors_live_side_by_side(tmp_path: Path) -> None:
     with start_collector(tmp=tmp_path / "one") as one, start_collector(tmp=tmp_path / "two") as two:
         assert not set(one.ports.values()) & set(two.ports.values())
-        assert sending.post(one.endpoint, sending.logs([sending.record("for one")])) == 200
+        assert otlp.post(one.endpoint, otlp.logs([otlp.record("for one")])) == 200
         assert two.total("otelcol_receiver_accepted_log_records_total") == 0

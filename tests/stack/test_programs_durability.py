@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import Collector, Jaeger, StackError, eventually, free_port, start_collector, start_jaeger
-from testkit import sending
+from testkit import otlp
 from testkit.receiver import Receiver
 
 pytestmark = pytest.mark.stack
@@ -26,8 +26,8 @@ def send(endpoint: str, *, traces: int, spans: int) -> list[bytes]:
     acknowledged = []
     for _ in range(traces):
         trace_id = os.urandom(16)
-        message = sending.traces([sending.span(trace_id=trace_id) for _ in range(spans)])
-        if sending.post(endpoint, message) == 200:
+        message = otlp.traces([otlp.span(trace_id=trace_id) for _ in range(spans)])
+        if otlp.post(endpoint, message) == 200:
             acknowledged.append(trace_id)
     return acknowledged
 
@@ -119,8 +119,8 @@ def test_log_records_survive_the_same_way(tmp_path: Path) -> None:
     environment = {"LOKI_OTLP_ENDPOINT": f"{loki.url}/otlp"}
     with start_collector(("process-redact", "export-loki"), tmp=tmp_path, env=environment) as collector:
         bodies = {f"record {number}" for number in range(500)}
-        message = sending.logs([sending.record(body) for body in sorted(bodies)])
-        assert sending.post(collector.endpoint, message) == 200
+        message = otlp.logs([otlp.record(body) for body in sorted(bodies)])
+        assert otlp.post(collector.endpoint, message) == 200
         collector.kill()
         with loki:
             collector.start()
@@ -136,14 +136,14 @@ def test_a_dead_backend_does_not_delay_the_others(tmp_path: Path) -> None:
         with start_collector(overlays, tmp=tmp_path / "second", env=environment) as second:
             acknowledged = send(second.endpoint, traces=10, spans=100)
             assert len(acknowledged) == 10
-            assert sending.post(second.endpoint, sending.logs([sending.record("waits for Loki")])) == 200
+            assert otlp.post(second.endpoint, otlp.logs([otlp.record("waits for Loki")])) == 200
             assert_all_arrive(jaeger, acknowledged, spans=100)
             assert jaeger.received() == 1000, "nothing was refused, so nothing was repeated"
 
 
 def damaged(collector: Collector, tmp: Path, damage: Callable[[bytes], bytes]) -> Path:
     """Kill it and damage its one queue file."""
-    assert sending.post(collector.endpoint, sending.traces([sending.span() for _ in range(1000)])) == 200
+    assert otlp.post(collector.endpoint, otlp.traces([otlp.span() for _ in range(1000)])) == 200
     collector.kill()
     (file,) = [path for path in (tmp / "queue").iterdir() if path.is_file()]
     file.write_bytes(damage(file.read_bytes()))
@@ -156,7 +156,7 @@ def test_a_torn_queue_file_does_not_keep_the_collector_from_starting(kept: float
         damaged(collector, tmp_path, lambda content: content[: int(len(content) * kept)])
         collector.start()
         collector.wait_ready()
-        assert sending.post(collector.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(collector.endpoint, otlp.traces([otlp.span()])) == 200
 
 
 @pytest.mark.parametrize("first", [0, 8192], ids=["all of it", "all but the header"])
@@ -170,4 +170,4 @@ def test_a_corrupt_queue_file_keeps_the_collector_from_starting_until_it_is_move
         file.rename(tmp_path / "aside")
         collector.start()
         collector.wait_ready()
-        assert sending.post(collector.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(collector.endpoint, otlp.traces([otlp.span()])) == 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.processes import COLLECTOR, Stack, eventually
-from testkit import sending
+from testkit import otlp
 from testkit.receiver import Receiver
 from tests.stack.overlays import COMPOSE, OVERLAYS
 
@@ -72,9 +72,9 @@ def test_a_shop_in_any_language_reuses_it_with_two_variables_and_one_file(tmp_pa
             for service in ("shop", "blogauto-backend"):
                 resource = {"service.name": service}
                 endpoint = stack.collector.endpoint
-                assert sending.post(endpoint, sending.traces([sending.span(f"of {service}")], resource)) == 200
-                assert sending.post(endpoint, sending.metrics([sending.counter("orders", 3)], resource)) == 200
-                assert sending.post(endpoint, sending.logs([sending.record("hello")], resource)) == 200
+                assert otlp.post(endpoint, otlp.traces([otlp.span(f"of {service}")], resource)) == 200
+                assert otlp.post(endpoint, otlp.metrics([otlp.counter("orders", 3)], resource)) == 200
+                assert otlp.post(endpoint, otlp.logs([otlp.record("hello")], resource)) == 200
             stack.prometheus.wait_for('orders_total{job="shop"} == 3')
             eventually(stack.jaeger.services, lambda found: set(found) == {"shop", "blogauto-backend"})
             eventually(stack.collector.logs, lambda found: len(found) == 2)

@@ -13,7 +13,7 @@ from blogauto_otel import semconv
 from blogauto_otel.config import load
 from blogauto_otel.resource import build_resource
 from stack.processes import Collector, eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from tests.redaction.corpus.collector import cost_in, redacted_in
 from tests.redaction.corpus.rates import CORPUS, HELD_OUT, MOST_CUT, MOST_MISSED, measure_each, of_the_package
 
@@ -77,7 +77,7 @@ def assert_no_secret(path: Path) -> None:
 
 
 def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
-    status = Status(code=sending.ERROR, message=f"login failed: password={PASSWORD}, Bearer {BEARER}, {JWT}, {OPENAI}")
+    status = Status(code=otlp.ERROR, message=f"login failed: password={PASSWORD}, Bearer {BEARER}, {JWT}, {OPENAI}")
     attributes = {
         **ATTRIBUTES,
         **KEPT,
@@ -85,14 +85,14 @@ def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
         "url.query": f"api_key={QUERY}&page=2",
         "user.email": EMAIL,
     }
-    span = sending.span(
+    span = otlp.span(
         f"GET /reset Bearer {BEARER}",
         attributes=attributes,
         status=status,
-        events=[sending.event("exception", {**EXCEPTION, **ATTRIBUTES})],
+        events=[otlp.event("exception", {**EXCEPTION, **ATTRIBUTES})],
     )
-    resource = {**sending.BLOG, **ATTRIBUTES}
-    assert sending.post(collector.endpoint, sending.traces([span], resource)) == 200
+    resource = {**otlp.BLOG, **ATTRIBUTES}
+    assert otlp.post(collector.endpoint, otlp.traces([span], resource)) == 200
     arrived = eventually(collector.spans)[-1]
     assert_no_secret(collector.files / "traces.jsonl")
     assert arrived.attributes.items() >= KEPT.items()
@@ -117,7 +117,7 @@ def test_no_secret_leaves_on_a_span(collector: Collector) -> None:
 )
 def test_no_secret_leaves_in_the_name_of_a_span(collector: Collector, name: str, kept: str) -> None:
     before = len(collector.spans())
-    assert sending.post(collector.endpoint, sending.traces([sending.span(name)])) == 200
+    assert otlp.post(collector.endpoint, otlp.traces([otlp.span(name)])) == 200
     arrived = eventually(collector.spans, lambda found: len(found) == before + 1)[-1].name
     assert arrived.startswith(kept)
     assert not any(secret in arrived for secret in SECRETS)
@@ -125,11 +125,11 @@ def test_no_secret_leaves_in_the_name_of_a_span(collector: Collector, name: str,
 
 def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:
     records = [
-        sending.record(f"password={PASSWORD} and 'secret': '{PLAIN}'", attributes={**ATTRIBUTES, **KEPT, **EXCEPTION}),
-        sending.record(f"Authorization: Bearer {BEARER}", attributes={"user.email": EMAIL}),
-        sending.record({"event": "login", "password": PASSWORD, "inner": {"token": PLAIN, "note": f"with {JWT}"}}),
+        otlp.record(f"password={PASSWORD} and 'secret': '{PLAIN}'", attributes={**ATTRIBUTES, **KEPT, **EXCEPTION}),
+        otlp.record(f"Authorization: Bearer {BEARER}", attributes={"user.email": EMAIL}),
+        otlp.record({"event": "login", "password": PASSWORD, "inner": {"token": PLAIN, "note": f"with {JWT}"}}),
     ]
-    assert sending.post(collector.endpoint, sending.logs(records, {**sending.BLOG, **ATTRIBUTES})) == 200
+    assert otlp.post(collector.endpoint, otlp.logs(records, {**otlp.BLOG, **ATTRIBUTES})) == 200
     arrived = eventually(collector.logs, lambda found: len(found) == 3)
     assert_no_secret(collector.files / "logs.jsonl")
     assert arrived[0].body == "password=*** and 'secret': '***'"
@@ -141,33 +141,33 @@ def test_no_secret_leaves_on_a_log_record(collector: Collector) -> None:
 def test_a_name_of_a_secret_is_enough_whatever_its_value_looks_like(collector: Collector, value: str) -> None:
     """Values that look ordinary skip the expressions for values, and not those for names."""
     before = len(collector.spans())
-    sent = sending.span("named", attributes={"password": value, "note": value, "body": {"pin": value}})
-    assert sending.post(collector.endpoint, sending.traces([sent])) == 200
+    sent = otlp.span("named", attributes={"password": value, "note": value, "body": {"pin": value}})
+    assert otlp.post(collector.endpoint, otlp.traces([sent])) == 200
     arrived = eventually(collector.spans, lambda found: len(found) == before + 1)[-1]
     assert arrived.attributes["note"] == value
     assert len(arrived.attributes["password"]) == 64
 
 
 def test_no_secret_leaves_on_a_metric(collector: Collector) -> None:
-    metric = sending.counter("blogauto_things", 1, {**ATTRIBUTES, "endpoint": "/api/keywords"})
-    assert sending.post(collector.endpoint, sending.metrics([metric], {**sending.BLOG, **ATTRIBUTES})) == 200
+    metric = otlp.counter("blogauto_things", 1, {**ATTRIBUTES, "endpoint": "/api/keywords"})
+    assert otlp.post(collector.endpoint, otlp.metrics([metric], {**otlp.BLOG, **ATTRIBUTES})) == 200
     eventually(lambda: collector.documents("metrics"))
     assert_no_secret(collector.files / "metrics.jsonl")
     assert "/api/keywords" in (collector.files / "metrics.jsonl").read_text()
 
 
-OURS = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
+OURS = {**otlp.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
 
 
-def send_each_signal(collector: Collector, resource: sending.Attributes) -> str:
+def send_each_signal(collector: Collector, resource: otlp.Attributes) -> str:
     """Send a password in each signal; what arrives of the three."""
     attributes = {"password": PASSWORD, "user.email": EMAIL}
     for message in (
-        sending.traces([sending.span("own", attributes=attributes)], resource),
-        sending.logs([sending.record("own", attributes=attributes)], resource),
-        sending.metrics([sending.counter("blogauto_own", 1, {"password": PASSWORD})], resource),
+        otlp.traces([otlp.span("own", attributes=attributes)], resource),
+        otlp.logs([otlp.record("own", attributes=attributes)], resource),
+        otlp.metrics([otlp.counter("blogauto_own", 1, {"password": PASSWORD})], resource),
     ):
-        assert sending.post(collector.endpoint, message) == 200
+        assert otlp.post(collector.endpoint, message) == 200
     signals = ("traces", "logs", "metrics")
     eventually(lambda: all(len(collector.documents(signal)) == 1 for signal in signals))
     return "".join((collector.files / f"{signal}.jsonl").read_text() for signal in signals)
@@ -202,8 +202,8 @@ def test_equal_secrets_stay_equal_and_cannot_be_guessed(collector: Collector, tm
 
     def hashed(of: Collector) -> list[str]:
         before = len(of.spans())
-        sent = [sending.span(attributes={"password": PASSWORD}) for _ in range(2)]
-        assert sending.post(of.endpoint, sending.traces(sent)) == 200
+        sent = [otlp.span(attributes={"password": PASSWORD}) for _ in range(2)]
+        assert otlp.post(of.endpoint, otlp.traces(sent)) == 200
         found = eventually(of.spans, lambda found: len(found) == before + 2)
         return [span.attributes["password"] for span in found[before:]]
 

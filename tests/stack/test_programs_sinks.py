@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from stack.processes import Collector, eventually, start_collector
-from testkit import sending
+from testkit import otlp
 from testkit.receiver import Receiver, silence, status
 
 pytestmark = pytest.mark.stack
@@ -43,15 +43,15 @@ def to_sentry(sink: Receiver, tmp_path: Path) -> Iterator[Collector]:
 
 
 def test_logs_go_to_lokis_own_path(to_loki: Collector, sink: Receiver) -> None:
-    assert sending.post(to_loki.endpoint, sending.logs([sending.record("hello")])) == 200
+    assert otlp.post(to_loki.endpoint, otlp.logs([otlp.record("hello")])) == 200
     sink.wait_for(lambda sink: sink.logs)
     assert {request.path for request in sink.requests} == {"/otlp/v1/logs"}
 
 
 def test_a_stack_trace_moves_into_the_line_where_loki_takes_it(to_loki: Collector, sink: Receiver) -> None:
     """Loki refuses more than 64 KB of structured metadata, for good; a line may have 256 KB."""
-    record = sending.record("it failed", attributes={"exception.stacktrace": TRACE, "exception.type": "ValueError"})
-    assert sending.post(to_loki.endpoint, sending.logs([record])) == 200
+    record = otlp.record("it failed", attributes={"exception.stacktrace": TRACE, "exception.type": "ValueError"})
+    assert otlp.post(to_loki.endpoint, otlp.logs([record])) == 200
     sink.wait_for(lambda sink: sink.logs)
     (arrived,) = sink.logs
     assert arrived.body == f"it failed\n{TRACE}"
@@ -59,16 +59,14 @@ def test_a_stack_trace_moves_into_the_line_where_loki_takes_it(to_loki: Collecto
 
 
 def test_a_stack_trace_moves_into_a_body_that_is_a_map(to_loki: Collector, sink: Receiver) -> None:
-    record = sending.record({"event": "it failed"}, attributes={"exception.stacktrace": TRACE})
-    assert sending.post(to_loki.endpoint, sending.logs([record])) == 200
+    record = otlp.record({"event": "it failed"}, attributes={"exception.stacktrace": TRACE})
+    assert otlp.post(to_loki.endpoint, otlp.logs([record])) == 200
     sink.wait_for(lambda sink: sink.logs)
     assert sink.logs[0].body == {"event": "it failed", "exception.stacktrace": TRACE}
 
 
 def test_an_attribute_too_large_for_loki_is_cut(to_loki: Collector, sink: Receiver) -> None:
-    assert (
-        sending.post(to_loki.endpoint, sending.logs([sending.record("x", attributes={"page": "y" * 100_000})])) == 200
-    )
+    assert otlp.post(to_loki.endpoint, otlp.logs([otlp.record("x", attributes={"page": "y" * 100_000})])) == 200
     sink.wait_for(lambda sink: sink.logs)
     assert len(sink.logs[0].attributes["page"]) == 8192
 
@@ -76,7 +74,7 @@ def test_an_attribute_too_large_for_loki_is_cut(to_loki: Collector, sink: Receiv
 @pytest.mark.parametrize("code", [429, 502, 503, 504])
 def test_what_loki_cannot_take_now_is_kept_and_taken_once(to_loki: Collector, sink: Receiver, code: int) -> None:
     sink.answer(status(code, retry_after=1), times=2)
-    assert sending.post(to_loki.endpoint, sending.logs([sending.record("hello")])) == 200
+    assert otlp.post(to_loki.endpoint, otlp.logs([otlp.record("hello")])) == 200
     sink.wait_for(lambda sink: sink.logs, timeout=60.0)
     assert [request.answered for request in sink.requests] == [code, code, 200]
     assert to_loki.total("otelcol_exporter_send_failed_log_records_total") == 0
@@ -86,9 +84,9 @@ def test_what_loki_cannot_take_now_is_kept_and_taken_once(to_loki: Collector, si
 def test_what_loki_will_never_take_is_dropped_and_counted(to_loki: Collector, sink: Receiver, code: int) -> None:
     """A 500 too: of the server's errors OTLP repeats only 502, 503 and 504, in spite of the queue on disk."""
     sink.answer(status(code), times=1)
-    assert sending.post(to_loki.endpoint, sending.logs([sending.record("refused")])) == 200
+    assert otlp.post(to_loki.endpoint, otlp.logs([otlp.record("refused")])) == 200
     eventually(lambda: to_loki.total("otelcol_exporter_send_failed_log_records_total"), lambda lost: lost == 1)
-    assert sending.post(to_loki.endpoint, sending.logs([sending.record("next")])) == 200
+    assert otlp.post(to_loki.endpoint, otlp.logs([otlp.record("next")])) == 200
     sink.wait_for(lambda sink: [record.body for record in sink.logs] == ["next"], timeout=60.0)
 
 
@@ -101,12 +99,10 @@ TENTH = tuple(enumerate((0, BOUND - 1, BOUND, 2**64 - 1)))
 
 
 def test_sentry_gets_a_tenth_of_the_traces_and_error_logs_with_its_key(to_sentry: Collector, sink: Receiver) -> None:
-    records = [sending.record("all is well"), sending.record("it failed", severity=17, text="ERROR")]
-    assert sending.post(to_sentry.endpoint, sending.logs(records)) == 200
-    spans = [
-        sending.span(f"GET /{number}", trace_id=os.urandom(8) + below.to_bytes(8, "big")) for number, below in TENTH
-    ]
-    assert sending.post(to_sentry.endpoint, sending.traces(spans)) == 200
+    records = [otlp.record("all is well"), otlp.record("it failed", severity=17, text="ERROR")]
+    assert otlp.post(to_sentry.endpoint, otlp.logs(records)) == 200
+    spans = [otlp.span(f"GET /{number}", trace_id=os.urandom(8) + below.to_bytes(8, "big")) for number, below in TENTH]
+    assert otlp.post(to_sentry.endpoint, otlp.traces(spans)) == 200
     sink.wait_for(lambda sink: sink.logs and sink.spans, timeout=60.0)
     assert [record.body for record in sink.logs] == ["it failed"]
     assert [span.name for span in sink.spans] == ["GET /0", "GET /1"], "those that TraceIdRatioBased(0.1) keeps"
@@ -118,8 +114,8 @@ def test_sentry_gets_a_tenth_of_the_traces_and_error_logs_with_its_key(to_sentry
 
 
 def test_metrics_do_not_go_to_sentry(to_sentry: Collector, sink: Receiver) -> None:
-    assert sending.post(to_sentry.endpoint, sending.metrics([sending.counter("things", 1)])) == 200
-    assert sending.post(to_sentry.endpoint, sending.traces([sending.span(trace_id=b"\1" + bytes(15))])) == 200
+    assert otlp.post(to_sentry.endpoint, otlp.metrics([otlp.counter("things", 1)])) == 200
+    assert otlp.post(to_sentry.endpoint, otlp.traces([otlp.span(trace_id=b"\1" + bytes(15))])) == 200
     sink.wait_for(lambda sink: sink.spans, timeout=60.0)
     assert {request.path.rpartition("/")[2] for request in sink.requests} == {"traces"}
 
@@ -139,7 +135,7 @@ def test_a_silent_sentry_does_not_cause_refusals(sink: Receiver, tmp_path: Path)
     with start_collector(("export-sentry",), tmp=tmp_path, env=environment, extra=extra) as collector:
         sent = 0
         while sent < 3 * 6000:
-            assert sending.post(collector.endpoint, sending.traces([sending.span() for _ in range(500)])) == 200
+            assert otlp.post(collector.endpoint, otlp.traces([otlp.span() for _ in range(500)])) == 200
             sent += 500
             time.sleep(0.3)
         assert collector.total("otelcol_exporter_queue_capacity", data_type="traces") == 6000

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from stack.processes import SHIPPED_OVERLAYS, Sample, Stack, eventually
-from testkit import sending
+from testkit import otlp
 
 pytestmark = pytest.mark.stack
 
@@ -41,20 +41,18 @@ TYPES = {
 def measured_now() -> list[Metric]:
     """A function, because Prometheus looks back for five minutes only, and the suite may be that old."""
     return [
-        sending.counter(
+        otlp.counter(
             "blogauto_api_requests", 7, {"method": "GET", "endpoint": "/api/x", "status": "200"}, unit="{request}"
         ),
-        sending.histogram(
-            "blogauto_api_request_duration", [0.05, 1.5], EDGES, {"endpoint": "/api/x"}, trace_id=TRACE_ID
-        ),
-        sending.gauge("blogauto_cpu_usage", 12.5, unit="%"),
-        sending.gauge("blogauto_memory_usage", 1e9, unit="By"),
-        sending.gauge("blogauto_blocked_ips_total", 3, unit="{ip}"),
+        otlp.histogram("blogauto_api_request_duration", [0.05, 1.5], EDGES, {"endpoint": "/api/x"}, trace_id=TRACE_ID),
+        otlp.gauge("blogauto_cpu_usage", 12.5, unit="%"),
+        otlp.gauge("blogauto_memory_usage", 1e9, unit="By"),
+        otlp.gauge("blogauto_blocked_ips_total", 3, unit="{ip}"),
     ]
 
 
 def send_metrics(stack: Stack) -> None:
-    assert sending.post(stack.collector.endpoint, sending.metrics(measured_now())) == 200
+    assert otlp.post(stack.collector.endpoint, otlp.metrics(measured_now())) == 200
 
 
 def application_series(stack: Stack) -> list[Sample]:
@@ -99,14 +97,14 @@ def test_an_exemplar_arrives_with_its_trace_id(overlays: tuple[str, ...], tmp_pa
 
 def test_a_trace_arrives_in_jaeger_and_its_log_record_at_the_log_exporter(tmp_path: Path) -> None:
     trace_id = os.urandom(16)
-    server = sending.span("GET /api/keywords", trace_id=trace_id)
-    child = sending.span("SELECT blog.posts", trace_id=trace_id, kind=sending.CLIENT)
+    server = otlp.span("GET /api/keywords", trace_id=trace_id)
+    child = otlp.span("SELECT blog.posts", trace_id=trace_id, kind=otlp.CLIENT)
     child.parent_span_id = server.span_id
-    record = sending.record("served")
+    record = otlp.record("served")
     record.trace_id, record.span_id = trace_id, server.span_id
     with Stack(tmp_path) as stack:
-        assert sending.post(stack.collector.endpoint, sending.traces([server, child])) == 200
-        assert sending.post(stack.collector.endpoint, sending.logs([record])) == 200
+        assert otlp.post(stack.collector.endpoint, otlp.traces([server, child])) == 200
+        assert otlp.post(stack.collector.endpoint, otlp.logs([record])) == 200
         spans = eventually(lambda: stack.jaeger.trace(trace_id.hex()), lambda found: len(found) == 2)
         (logged,) = eventually(stack.collector.logs)
         assert stack.jaeger.services() == ["blogauto-backend"]
@@ -120,7 +118,7 @@ def test_a_trace_arrives_in_jaeger_and_its_log_record_at_the_log_exporter(tmp_pa
 def test_the_collectors_own_figures_are_there_for_its_alerts(tmp_path: Path) -> None:
     """Names that the alerts of the Collector are written against; those of failures appear with the first failure."""
     with Stack(tmp_path) as stack:
-        assert sending.post(stack.collector.endpoint, sending.traces([sending.span()])) == 200
+        assert otlp.post(stack.collector.endpoint, otlp.traces([otlp.span()])) == 200
         for metric in (
             "otelcol_receiver_accepted_spans_total",
             "otelcol_exporter_sent_spans_total",

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from blogauto_otel import semconv
 from stack.processes import eventually, start_collector
-from testkit import sending
+from testkit import otlp
 
 BATCH = 100
-OURS: Final = {**sending.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
+OURS: Final = {**otlp.BLOG, "telemetry.distro.name": semconv.DISTRO_NAME}
 TYPICAL: Final = {
-    **sending.SERVER_ATTRIBUTES,
+    **otlp.SERVER_ATTRIBUTES,
     "url.full": "https://api.example.org/api/content/saved/123?page=2&size=20",
     "net.peer.name": "api.example.org",
     "http.request.body.size": 1234,
@@ -34,10 +34,10 @@ def redacted_in(folder: Path, texts: Sequence[str]) -> Sequence[str]:
     with start_collector(("process-redact", "export-file"), tmp=folder) as collector:
         for start in range(0, len(texts), BATCH):
             records = [
-                sending.record("corpus", attributes={"note": text, "number": start + place})
+                otlp.record("corpus", attributes={"note": text, "number": start + place})
                 for place, text in enumerate(texts[start : start + BATCH])
             ]
-            assert sending.post(collector.endpoint, sending.logs(records, sending.BLOG)) == 200
+            assert otlp.post(collector.endpoint, otlp.logs(records, otlp.BLOG)) == 200
         arrived = eventually(collector.logs, lambda found: len(found) == len(texts))
     by_number: dict[Any, str] = {record.attributes["number"]: record.attributes.get("note", "") for record in arrived}
     return [by_number[number] for number in range(len(texts))]
@@ -61,19 +61,19 @@ class Cost:
 def cost_in(folder: Path, *, spans: int = 10_000) -> Cost:
     """Send typical server spans of both kinds to Collectors with the stage and without it."""
     return Cost(
-        other=_seconds_a_span(folder / "other", ("process-redact",), sending.BLOG, spans),
+        other=_seconds_a_span(folder / "other", ("process-redact",), otlp.BLOG, spans),
         ours=_seconds_a_span(folder / "ours", ("process-redact",), OURS, spans),
-        without=_seconds_a_span(folder / "without", (), sending.BLOG, spans),
+        without=_seconds_a_span(folder / "without", (), otlp.BLOG, spans),
     )
 
 
-def _seconds_a_span(folder: Path, overlays: Sequence[str], resource: sending.Attributes, spans: int) -> float:
-    message = sending.traces([sending.span(attributes=TYPICAL) for _ in range(BATCH)], resource)
+def _seconds_a_span(folder: Path, overlays: Sequence[str], resource: otlp.Attributes, spans: int) -> float:
+    message = otlp.traces([otlp.span(attributes=TYPICAL) for _ in range(BATCH)], resource)
     with start_collector(overlays, tmp=folder) as collector:
-        assert sending.post(collector.endpoint, message) == 200
+        assert otlp.post(collector.endpoint, message) == 200
         before = _processor_seconds(collector.pid)
         for _ in range(spans // BATCH):
-            assert sending.post(collector.endpoint, message) == 200
+            assert otlp.post(collector.endpoint, message) == 200
         return (_processor_seconds(collector.pid) - before) / spans
 
 

@@ -17,8 +17,8 @@ from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.running import Running, running
 from blogauto_otel.inspector.server import Inspector
 from blogauto_otel.inspector.store import Limits, Store
-from testkit import sending
-from testkit.sending import CLIENT, Message
+from testkit import otlp
+from testkit.otlp import CLIENT, Message
 
 SIGNALS = {decoding.REQUESTS[signal]: signal for signal in decoding.REQUESTS}
 
@@ -41,7 +41,7 @@ class Page:
     def send(self, *messages: Message) -> None:
         """Send requests, and wait until they are stored."""
         for message in messages:
-            assert sending.post(self.endpoint, message) == 200
+            assert otlp.post(self.endpoint, message) == 200
         assert self.running.inspector.ingest.drain(10.0)
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -77,7 +77,7 @@ def get(
 ) -> Span:
     """A server span of a GET request."""
     found = {"http.request.method": "GET", "http.route": route, "url.path": route, "http.response.status_code": status}
-    return sending.span(f"GET {route}", attributes={**found, **(attributes or {})}, seconds=seconds)
+    return otlp.span(f"GET {route}", attributes={**found, **(attributes or {})}, seconds=seconds)
 
 
 def below(parent: Span, span: Span) -> Span:
@@ -94,4 +94,4 @@ def select(
         "db.system.name": "sqlite", "db.namespace": "blog.db", "db.query.text": text,
         "db.query.summary": "SELECT posts", **(attributes or {}),
     }  # fmt: skip
-    return below(parent, sending.span("SELECT posts", kind=CLIENT, attributes=found, seconds=0.01))
+    return below(parent, otlp.span("SELECT posts", kind=CLIENT, attributes=found, seconds=0.01))
