@@ -18,7 +18,7 @@ from blogauto_otel.cli.common import Commands, message
 if TYPE_CHECKING:
     from blogauto_otel.inspector.command import Command
     from blogauto_otel.inspector.running import Running
-    from blogauto_otel.inspector.server import Inspector
+    from blogauto_otel.inspector.state import Inspector
 
 INSTALL: Final = "pip install 'blogauto_otel[dev]'"
 KEEP: Final = Path(".blogauto-otel")
@@ -147,7 +147,7 @@ def _inspector(chosen: argparse.Namespace, command: Command | None) -> Inspector
     from blogauto_otel.inspector import store
     from blogauto_otel.inspector.explain import Explainer
     from blogauto_otel.inspector.ingest import Ingest
-    from blogauto_otel.inspector.server import Inspector
+    from blogauto_otel.inspector.state import Inspector
 
     limits = store.Limits(chosen.max_bytes or store.MAX_BYTES, chosen.max_spans or store.MAX_SPANS)
     kept = store.Store(chosen.keep, limits)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blogauto_otel.inspector import is_installed
-
-if TYPE_CHECKING:
-    from blogauto_otel.inspector.server import Inspector
+from blogauto_otel.inspector.state import Inspector
 
 PATH: Final = "/mcp"
 MISSING: Final = "mcp is missing: pip install 'blogauto_otel[dev]'\n"

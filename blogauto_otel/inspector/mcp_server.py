@@ -13,7 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from blogauto_otel.errors import FilterError
 from blogauto_otel.inspector import metrics, queries, services, sql_text, tree
 from blogauto_otel.inspector.security import HOSTS
-from blogauto_otel.inspector.server import Inspector
+from blogauto_otel.inspector.state import Inspector
 
 PAGE: Final = 20  # rows of an answer, unless asked otherwise
 MAX_PAGE: Final = 100

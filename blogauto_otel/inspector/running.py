@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blogauto_otel import _threads
 from blogauto_otel.inspector import is_installed
 from blogauto_otel.inspector.receiver import Receiver
-from blogauto_otel.inspector.server import Inspector, build_app
+from blogauto_otel.inspector.server import build_app
+from blogauto_otel.inspector.state import Inspector
 
 LOOPBACK: Final = "127.0.0.1"
 PAGE_PORT: Final = 4320  # where it is free

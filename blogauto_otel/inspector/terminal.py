@@ -9,7 +9,7 @@ from typing import Final
 
 from blogauto_otel._messages import command_text
 from blogauto_otel.inspector import queries, tree
-from blogauto_otel.inspector.server import Inspector
+from blogauto_otel.inspector.state import Inspector
 
 SETTLE_SECONDS: Final = 0.5  # log records and spans of other services arrive after the request
 POLL_SECONDS: Final = 0.2

@@ -15,7 +15,7 @@ from blogauto_otel.inspector import decoding
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.ingest import Ingest
 from blogauto_otel.inspector.running import Running, running
-from blogauto_otel.inspector.server import Inspector
+from blogauto_otel.inspector.state import Inspector
 from blogauto_otel.inspector.store import Limits, Store
 from testkit import otlp
 from testkit.otlp import CLIENT, Message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blogauto_otel.inspector.explain import Explainer
 from blogauto_otel.inspector.ingest import Ingest
-from blogauto_otel.inspector.server import Inspector
+from blogauto_otel.inspector.state import Inspector
 from blogauto_otel.inspector.store import Store
 from blogauto_otel.inspector.terminal import Printer
 from testkit.otlp import CLIENT, span, traces
