@@ -49,7 +49,7 @@ COLLECTOR: Final = (
     _metric("otelcol_exporter_queue_capacity", "gauge", "exporter", "data_type"),
     _metric("otelcol_process_memory_rss_bytes", "gauge"),
     _metric("otelcol_process_cpu_seconds_total", "counter"),
-    _metric("otelcol_process_uptime_seconds_total", "counter"),
+    _metric("otelcol_process_uptime_seconds_total", "counter", "tier"),
     # Of tier-kafka-in, tier-kafka-out and tier-gateway. Where the name ends in _ratio, the value is a count all the same.
     *(
         _metric(f"otelcol_kafka_receiver_unmarshal_failed_{signal}_total", "counter", "topic", "partition")

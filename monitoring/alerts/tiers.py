@@ -333,6 +333,10 @@ def _accepted(instance: str, values: str, *, tier: str = "sampler", signal: str 
     return {f"otelcol_receiver_accepted_{signal}_total{{{where}}}": values}
 
 
+def _uptime(instance: str, *, tier: str) -> str:
+    return f'otelcol_process_uptime_seconds_total{{{_JOB},instance="{instance}",tier="{tier}"}}'
+
+
 def _three(first: int, others: int, **options: str) -> dict[str, str]:
     """Three instances of a tier, and what they accept in each quarter of a minute."""
     given = {"a:8888": first, "b:8888": others, "c:8888": others}
@@ -366,6 +370,29 @@ _OTEL_COLLECTOR_SHARD_SKEW_TESTS: Final = telemetry_tests(
                 "The busiest gateway receives 2.5 times as many log_records as the mean of its tier; the limit is 1.8. More instances would not help.",
             ),
         ),
+    ),
+    Case(
+        "one of two gateways has all of the log records, and the other has not counted any",
+        {
+            **_accepted("a:8888", "0+3000x600", tier="gateway", signal="log_records"),
+            **{_uptime(instance, tier="gateway"): "0+15x600" for instance in ("a:8888", "b:8888")},
+        },
+        "50m",
+        (
+            ExpectedAlert(
+                {"job": "otel-collector", "tier": "gateway", "signal": "log_records"},
+                "One gateway receives most of the log_records.",
+                "The busiest gateway receives 2 times as many log_records as the mean of its tier; the limit is 1.8. More instances would not help.",
+            ),
+        ),
+    ),
+    Case(
+        "the only gateway has all of the log records",
+        {
+            **_accepted("a:8888", "0+3000x600", tier="gateway", signal="log_records"),
+            _uptime("a:8888", tier="gateway"): "0+15x600",
+        },
+        "50m",
     ),
     Case("one has 1.7 times the mean", _three(2615, 1000), "50m"),
     Case(

@@ -74,14 +74,15 @@ def tier_recordings() -> tuple[RecordingRule, ...]:
             _lost(KAFKA_SKIPPED, "job, topic", f"otelcol_kafka_receiver_unmarshal_failed_{signal}_total", signal=signal)
             for signal in COLLECTOR_SIGNALS
         ),
-        *(
-            RecordingRule(
-                SHARD_LOAD,
-                f'sum by (job, tier, instance) (rate(otelcol_receiver_accepted_{signal}_total{{tier=~"{SHARED_TIERS}"}}[5m]))',
-                {"signal": signal},
-            )
-            for signal in COLLECTOR_SIGNALS
-        ),
+        *(_shard_load(f"otelcol_receiver_accepted_{signal}_total", signal=signal) for signal in COLLECTOR_SIGNALS),
+    )
+
+
+def _shard_load(counter: str, **labels: str) -> RecordingRule:
+    # The counter does not exist before the first item: a Collector that receives nothing counts as zero.
+    by, tiers = "sum by (job, tier, instance)", f'{{tier=~"{SHARED_TIERS}"}}'
+    return RecordingRule(
+        SHARD_LOAD, f"{by} (rate({counter}{tiers}[5m])) or {by} (rate({COLLECTOR_ALIVE}{tiers}[5m])) * 0", labels
     )
 
 
