@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import http.client
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,7 +32,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 60.0  # seconds; enough for a loaded two-core machine
 
 _running: set[Process] = set()
-_prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+# A program of util-linux, and no `preexec_fn`: that needs a fork, in which gRPC's threads of an earlier test may fail.
+_setpriv = shutil.which("setpriv")
+_DIES_WITH_PARENT = (_setpriv, "--pdeathsig", "KILL", "--") if _setpriv else ()
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -89,11 +91,6 @@ def environment(**variables: str) -> dict[str, str]:
 def _own_spool(log: Path) -> dict[str, str]:
     """A spool of its own in place of the user's, or the files of another run would be delivered."""
     return {"XDG_STATE_HOME": str(log.parent / "state")}
-
-
-def _die_with_parent() -> None:
-    if _prctl is not None:
-        _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 @atexit.register
@@ -181,7 +178,7 @@ class Process:
         main = threading.current_thread() is threading.main_thread()
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                self.command,
+                [*(_DIES_WITH_PARENT if self._inherit and main else ()), *self.command],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -191,7 +188,6 @@ class Process:
                 user=self._user,
                 group=self._user and pwd.getpwnam(self._user).pw_gid,
                 extra_groups=[] if self._user else None,
-                preexec_fn=_die_with_parent if self._inherit and main else None,  # noqa: PLW1509 one prctl call, before any thread exists in the child
             )
         self.started = time.monotonic()
         _running.add(self)

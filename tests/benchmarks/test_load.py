@@ -24,7 +24,9 @@ def printed_table(path: str) -> list[list[str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "path", [os.environ["PATH"], "/nowhere"], ids=["with the programs of this machine", "without wrk"]
+    "path",
+    [os.environ["PATH"], pytest.param("/nowhere", marks=pytest.mark.long)],
+    ids=["with the programs of this machine", "without wrk"],
 )
 def test_every_cell_of_the_table_is_filled(path: str) -> None:
     rows = printed_table(path)

@@ -9,7 +9,7 @@ import pytest
 
 from testkit.processes import ROOT, environment, python
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.long]
 
 TIERS = ("one Collector", "agent", "gateway", "sampler", "agent, into Kafka", "gateway, out of Kafka", "Kafka broker")
 MEASURED = ROOT / "tools" / "scale" / "measured.json"

@@ -17,7 +17,7 @@ from blogauto_otel.errors import PlanError
 from blogauto_otel.inspector.explain import Explainer, placeholders
 from testkit.otlp import traces
 from testkit.ports import free_port
-from testkit.processes import Process
+from testkit.processes import Process, eventually
 from tests.inspector.server import get, page, select
 
 
@@ -151,7 +151,8 @@ def postgresql() -> Iterator[str]:
         command += [part for option in options for part in ("-c", option)]
         url = f"http://127.0.0.1:{port}"
         log = Path(folder) / "postgresql.log"
-        with Process("postgresql", command, log=log, url=url, ready_url="tcp:", env=env, user=user):
+        with Process("postgresql", command, log=log, url=url, ready_url="tcp:", env=env, user=user) as server:
+            eventually(lambda: "ready to accept connections" in server.output)  # its port is open before
             yield f"postgresql+asyncpg://writer@127.0.0.1:{port}/postgres"
 
 

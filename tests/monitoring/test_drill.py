@@ -36,7 +36,7 @@ def test_each_alert_arrives_where_it_should_with_its_texts_and_is_resolved(tmp_p
 
 
 @pytest.mark.stack
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("scale")
 def test_each_alert_about_tiers_arrives_and_is_resolved(tmp_path: Path) -> None:
     """With a real broker, an agent, two gateways and two samplers."""

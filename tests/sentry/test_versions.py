@@ -82,7 +82,7 @@ LOWEST = "sentry-sdk==2.48.0"
 SERVICE = (*(one for one in OLDEST if not one.startswith(("uvicorn", "mcp", "sqlparse"))), "uvicorn[standard]>=0.35")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("versions")
 def test_the_lowest_version_that_the_extra_allows() -> None:
     """All of these tests but those with other servers, in an environment of its own with the package installed."""
