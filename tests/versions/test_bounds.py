@@ -110,7 +110,7 @@ def passes(python: Path) -> None:
         "-p",
         "no:cacheprovider",
         "-m",
-        "not slow and not stack",
+        "not slow and not stack and not long",
         *SUBJECTS,
     ]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
