@@ -160,7 +160,7 @@ class TestExport:
         own = {f"OTEL_EXPORTER_OTLP_{signal.upper()}_TIMEOUT": "300"}
         sell(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, OTEL_EXPORTER_OTLP_TIMEOUT="15000", **own)
         first, again, *_ = (request.time for request in receiver.requests if request.path == f"/v1/{signal}")
-        assert 0.3 <= again - first < 10.0
+        assert 0.2 <= again - first < 10.0  # the receiver may see the first one late
 
     def test_batches_of_spans_and_log_records_have_limits(self, sell: Run, receiver: Receiver) -> None:
         sell(
