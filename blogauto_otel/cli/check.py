@@ -80,14 +80,14 @@ def is_accepted(figures: Mapping[str, Any]) -> bool:
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{facts['service']} ({facts['environment']})"
-    for signal, place in facts["destinations"].items():
+    for signal, endpoint in facts["destinations"].items():
         figures = facts["delivery"].get(signal)
         if not figures or not figures["accepted"]:
-            yield line(signal, message("{place}: nothing sent", place=place))
+            yield line(signal, message("{endpoint}: nothing sent", endpoint=endpoint))
         elif is_accepted(figures):
-            yield line(signal, message("{place}: accepted", place=place))
+            yield line(signal, message("{endpoint}: accepted", endpoint=endpoint))
         else:
             why = figures["last_error"] or ", ".join(figures["dropped"]) or message("no answer")
-            yield line(signal, message("{place}: not accepted: {why}", place=place, why=why))
+            yield line(signal, message("{endpoint}: not accepted: {why}", endpoint=endpoint, why=why))
     for problem in facts["problems"]:
         yield f"! {problem}"

@@ -30,10 +30,10 @@ from blogauto_otel.config.views import ViewConfig, view_of
 
 @dataclass(frozen=True)
 class FileSettings:
-    """The content of a file: texts of variables, their places in the file, and nodes without effect."""
+    """The content of a file: texts of variables, their paths in the file, and nodes without effect."""
 
     texts: Mapping[str, str]
-    places: Mapping[str, str]
+    node_paths: Mapping[str, str]
     resource_attributes: Mapping[str, Any]  # with their types, which no text of a variable holds
     views: tuple[ViewConfig, ...]
     unsupported: tuple[str, ...]
@@ -59,7 +59,7 @@ def load_file(path: str, environ: Mapping[str, str]) -> FileSettings:
     translation.finish()
     return FileSettings(
         translation.texts,
-        translation.places,
+        translation.node_paths,
         translation.resource_attributes,
         tuple(translation.views),
         tuple(translation.unsupported),
@@ -74,7 +74,7 @@ def load_file(path: str, environ: Mapping[str, str]) -> FileSettings:
 @dataclass
 class _Translation:
     texts: dict[str, str] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    node_paths: dict[str, str] = field(default_factory=dict)
     resource_attributes: dict[str, Any] = field(default_factory=dict)
     views: list[ViewConfig] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
@@ -115,7 +115,7 @@ class _Translation:
         if other and text:  # of two lists of pairs, the later pair wins
             is_first = key.endswith(LOW_PRIORITY) != key.startswith("propagator.")
             text = f"{text},{other}" if is_first else f"{other},{text}"
-        self.texts[variable], self.places[variable] = text, path
+        self.texts[variable], self.node_paths[variable] = text, path
 
     def _add_exporter(self, signal: str, kind: str) -> bool:
         """False for a second OTLP exporter: there is one endpoint for each signal."""
@@ -163,26 +163,26 @@ class _Translation:
         """A sampler, or one that follows the parent with a sampler for roots."""
         if node is None:
             return
-        name, ratio, place = self._sampler(node, path)
+        name, ratio, node_path = self._sampler(node, path)
         if name is None:
-            self.unsupported.append(place)
+            self.unsupported.append(node_path)
             return
-        self.texts["OTEL_TRACES_SAMPLER"], self.places["OTEL_TRACES_SAMPLER"] = name, place
+        self.texts["OTEL_TRACES_SAMPLER"], self.node_paths["OTEL_TRACES_SAMPLER"] = name, node_path
         if ratio is not None:
             self.texts["OTEL_TRACES_SAMPLER_ARG"] = text_of(ratio)
 
     def _sampler(self, node: Any, path: str) -> tuple[str | None, Any, str]:
-        """Name and ratio of a sampler, and its place; no name where nothing here does the same."""
+        """Name and ratio of a sampler, and its path; no name where nothing here does the same."""
         [(kind, options)] = node.items()
-        options, place = options or {}, f"{path}.{kind}"
+        options, node_path = options or {}, f"{path}.{kind}"
         if kind == COMPOSITE:
-            return self._sampler(options, place)
+            return self._sampler(options, node_path)
         if kind in FOLLOW_PARENT:
             if kind == "parent_based":
-                self._check_delegates(options, place)
-            name, ratio, place = self._sampler(options.get("root") or {"always_on": None}, f"{place}.root")
-            return (f"parentbased_{name}" if name in SAMPLERS.values() else None), ratio, place
-        return SAMPLERS.get(kind), options.get("ratio"), place
+                self._check_delegates(options, node_path)
+            name, ratio, node_path = self._sampler(options.get("root") or {"always_on": None}, f"{node_path}.root")
+            return (f"parentbased_{name}" if name in SAMPLERS.values() else None), ratio, node_path
+        return SAMPLERS.get(kind), options.get("ratio"), node_path
 
     def _check_delegates(self, delegates: Mapping[str, Any], path: str) -> None:
         for name, sampler in delegates.items():

@@ -163,8 +163,8 @@ class _Reading:
         if file is None or (variable.startswith(PREFIX) and given.strip()):
             return given, variable
         if variable in file.texts or file.replaces(variable):
-            place = file.places.get(variable, variable)
-            return file.texts.get(variable, ""), f"{self.values[CONFIG_FILE]}: {place}"
+            node_path = file.node_paths.get(variable, variable)
+            return file.texts.get(variable, ""), f"{self.values[CONFIG_FILE]}: {node_path}"
         return given, variable
 
 

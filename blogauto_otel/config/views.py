@@ -40,7 +40,7 @@ class ViewConfig:
     """One view.
 
     Attributes:
-        place: The node in the file.
+        node_path: The node in the file.
         selector: Criteria by name; empty selects every instrument.
         name: The metric's name instead of the instrument's.
         description: The metric's description instead of the instrument's.
@@ -50,7 +50,7 @@ class ViewConfig:
         options: The options of the aggregation.
     """
 
-    place: str
+    node_path: str
     selector: Mapping[str, str] = field(default_factory=dict)
     name: str | None = None
     description: str | None = None
@@ -60,20 +60,20 @@ class ViewConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def view_of(node: Mapping[str, Any], place: str, unsupported: Callable[[str], object]) -> ViewConfig:
+def view_of(node: Mapping[str, Any], node_path: str, unsupported: Callable[[str], object]) -> ViewConfig:
     """Translate one view; `unsupported` is called for each node without effect.
 
     Raises:
         ValueError: A value cannot be used.
     """
-    selector, stream = (_known(node, part, known, place, unsupported) for part, known in _PARTS)
+    selector, stream = (_known(node, part, known, node_path, unsupported) for part, known in _PARTS)
     kind = selector.get("instrument_type")
     if kind not in (None, *INSTRUMENT_TYPES):
         raise ValueError(f"selector.instrument_type={kind!r}: expected one of {', '.join(INSTRUMENT_TYPES)}")
     keys = stream.get("attribute_keys") or {}
     aggregation, options = _aggregation(stream.get("aggregation"))
     return ViewConfig(
-        place,
+        node_path,
         MappingProxyType({name: str(value) for name, value in selector.items()}),
         stream.get("name"),
         stream.get("description"),
@@ -88,11 +88,11 @@ _PARTS: Final = (("selector", _SELECTOR), ("stream", _STREAM))
 
 
 def _known(
-    node: Mapping[str, Any], part: str, known: frozenset[str], place: str, unsupported: Callable[[str], object]
+    node: Mapping[str, Any], part: str, known: frozenset[str], node_path: str, unsupported: Callable[[str], object]
 ) -> dict[str, Any]:
     values = {name: value for name, value in (node.get(part) or {}).items() if value is not None}
     for name in values.keys() - known:
-        unsupported(f"{place}.{part}.{name}")
+        unsupported(f"{node_path}.{part}.{name}")
     return {name: value for name, value in values.items() if name in known}
 
 

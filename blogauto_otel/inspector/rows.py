@@ -241,8 +241,8 @@ _VARIABLE: Final = re.compile(r"0x[0-9a-fA-F]+|\d+|'[^'\n]*'|\"[^\"\n]*\"")
 def fingerprint(service: str, kind: str, message: str, stacktrace: str) -> str:
     """Equal for errors of one kind: by their innermost frame, or by the message without its values."""
     frames = _FRAME.findall(stacktrace)
-    place = " ".join(frames[-1]) if frames else _VARIABLE.sub("?", message)
-    return digest(service, kind, place).hex()
+    frame = " ".join(frames[-1]) if frames else _VARIABLE.sub("?", message)
+    return digest(service, kind, frame).hex()
 
 
 def _log(record: Any, owner: Resource, scope: str) -> LogRow:

@@ -50,5 +50,5 @@ def is_card(number: str) -> bool:
 
 def _is_article(digits: str) -> bool:
     """The check digit of EAN-13; German articles begin with 4, as Visa's numbers do."""
-    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
+    total = sum(int(digit) * (3 if index % 2 else 1) for index, digit in enumerate(digits))
     return total % 10 == 0

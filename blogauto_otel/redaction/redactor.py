@@ -200,9 +200,9 @@ class Redactor:
             keys[1] = as_key(before[0])
         elif before and are_flat_headers(before):
             keys[1::2] = [as_key(name) for name in before[::2]]
-        for place, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
+        for index, (flag, following) in enumerate(itertools.pairwise(before), start=1):  # a command line
             if type(flag) is str and _FLAG.fullmatch(flag) and not str(following).startswith("-"):
-                keys[place] = flag
+                keys[index] = flag
         after = [self._value(name, inner, limits) for name, inner in zip(keys, before, strict=True)]
         if all(new is old for new, old in zip(after, before, strict=True)):
             return value

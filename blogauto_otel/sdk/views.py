@@ -48,7 +48,7 @@ def build_views(configs: Iterable[ViewConfig]) -> tuple[View, ...]:
         try:
             views.append(_view(config))
         except Exception as error:  # noqa: BLE001 - the SDK raises Exception itself
-            log_once(f"view {config.place}", "%s: %s; the view is left out", config.place, error)
+            log_once(f"view {config.node_path}", "%s: %s; the view is left out", config.node_path, error)
     return tuple(views)
 
 
