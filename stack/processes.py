@@ -114,6 +114,10 @@ SHIPPED_OVERLAYS = ("process-redact", "receive-fluentd", "export-jaeger", "expor
 COLLECTOR_PORTS = ("GRPC", "HTTP", "HEALTH", "METRICS", "PROMETHEUS", "FLUENTD")
 
 
+# How a document of a signal begins.
+_DOCUMENT = {"traces": '{"resourceSpans":', "metrics": '{"resourceMetrics":', "logs": '{"resourceLogs":'}
+
+
 class Collector(Process):
     """A running Collector: its endpoints and its output."""
 
@@ -144,8 +148,10 @@ class Collector(Process):
         path = self.files / f"{signal_name}.jsonl"
         if not path.exists():
             return []
-        # The last line may be incomplete.
-        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        # The last line may be incomplete. A Collector that was killed while it wrote begins its next document in the
+        # same line; the incomplete one was not acknowledged, so it was sent again.
+        lines = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [json.loads(line[line.rindex(_DOCUMENT[signal_name]) :]) for line in lines]
 
     def spans(self) -> list[Span]:
         """The spans at the file exporter."""

@@ -327,8 +327,10 @@ def _readable(attributes: Any) -> Attributes:
     if not attributes:
         return {}
     try:
-        return dict(BoundedAttributes(attributes=attributes))
+        plain = dict(BoundedAttributes(attributes=attributes))
+        if len(plain) == len(attributes):  # older versions leave out what is not plain
+            return plain
     except BaseException as error:
         if not is_foreign(error):
             raise
-        return to_plain_attributes(attributes) or {}
+    return to_plain_attributes(attributes) or {}

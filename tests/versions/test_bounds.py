@@ -76,6 +76,7 @@ BETWEEN: Final = (
     "sentry-sdk",
     "mcp",
     "sqlparse",
+    "uvicorn[standard]",
     *opentelemetry("1.42.1", "0.63b1"),
 )
 
@@ -89,6 +90,7 @@ NEWEST: Final = (
     "sentry-sdk",
     "mcp",
     "sqlparse",
+    "uvicorn[standard]",
     *opentelemetry("1.45.2", "0.66b2"),
 )
 
