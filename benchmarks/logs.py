@@ -43,7 +43,7 @@ from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk.logger_provider import build_logger_provider
 
 ROUNDS, BATCH, WARM_UP = 15, 1500, 100
-GOAL = 1.0
+GOAL = 6  # microseconds
 
 log = logging.getLogger("benchmark")
 
@@ -211,7 +211,12 @@ def main() -> None:
         ratio = statistics.median(a / b for a, b in zip(found["ours"], found["stock"], strict=True))
         ratios.append(ratio)
         rows.append(
-            (name, *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS), f"{ratio:.2f}", f"<= {GOAL}")
+            (
+                name,
+                *(f"{middle[configuration]:.1f}" for configuration in CONFIGURATIONS),
+                f"{ratio:.2f}",
+                f"ours <= {GOAL}",
+            )
         )
     print_table(
         f"a log record, exported: CPU in microseconds added to a NullHandler's; medians of {ROUNDS} paired runs",
