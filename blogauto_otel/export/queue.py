@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._clock import clock
@@ -15,6 +16,7 @@ from blogauto_otel.otlp import drop_reasons
 if TYPE_CHECKING:
     from blogauto_otel.spool.store import ClaimedSegment
 
+_PARTS: Final = 3  # of an item in the deque
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
 _BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups because of the watermark
 
@@ -39,10 +41,10 @@ class Batch:
 class Queue:
     """First in, first out; when it is full, the oldest item is dropped.
 
-    Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
-    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There is no call
-    between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason an item
-    enters and leaves all three deques in one call, which nothing interrupts.
+    One flat deque of scope, item and time, one after the other: bytes and floats are invisible to the garbage collector,
+    tuples are not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There
+    is no call between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason the
+    three parts of an item enter and leave in one call, which nothing interrupts.
     """
 
     def __init__(
@@ -61,20 +63,18 @@ class Queue:
         self._watermark_bytes = int(max_bytes * watermark)
         self._woken_at = float("-inf")
         self._max_item = max_item  # bytes of an item with its scope
-        self._wake_items = wake_items
+        self._wake_length = _PARTS * wake_items
         self._wake_bytes = wake_bytes
         self._lock = threading.RLock()
-        self._scopes: deque[bytes] = deque()
-        self._items: deque[bytes] = deque()
-        self._times: deque[float] = deque()
-        self._deques: tuple[deque[Any], ...] = (self._scopes, self._items, self._times)
+        self._waiting: deque[Any] = deque()  # scope, item, time; scope, item, time; ...
+        self._thrice = (self._waiting,) * _PARTS
+        self._longest = 0  # that `_waiting` has been
         self._dropped: dict[str, int] = {}
         self._in_flight: list[Batch] = []  # batches without a result
         self._items_in_flight = 0
         self._closed = False
         self.accepted = 0
         self.bytes = 0  # waiting and in flight
-        self.high_water = 0
 
     def put(self, scope: bytes, item: bytes) -> bool | None:
         """Add an item.
@@ -86,26 +86,22 @@ class Queue:
         size = len(item)
         now = clock.monotonic()
         with self._lock:
-            if self._closed:
-                self.count(drop_reasons.AFTER_SHUTDOWN)
-                return None
             if size + len(scope) > self._max_item:
-                self.count(drop_reasons.TOO_LARGE)
+                self.count(drop_reasons.AFTER_SHUTDOWN if self._closed else drop_reasons.TOO_LARGE)
                 return None
-            appending = map(deque.append, self._deques, (scope, item, now))
             try:
-                any(appending)
+                self._waiting.extend((scope, item, now))
             finally:
                 self.accepted += 1
-                self.bytes += size
-            waiting = len(self._items)
-            if waiting > self.high_water:
-                self.high_water = waiting
-            if (waiting + self._items_in_flight > self._watermark_items or self.bytes > self._watermark_bytes) and (
-                self._relieve(now)
-            ):
+                self.bytes = held = self.bytes + size
+            length = len(self._waiting)
+            if length > self._longest:
+                self._longest = length
+            if (
+                length // _PARTS + self._items_in_flight > self._watermark_items or held > self._watermark_bytes
+            ) and self._relieve(now):
                 return True
-            return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
+            return length == _PARTS or length == self._wake_length or held - size < self._wake_bytes <= held
 
     def count(self, reason: str, count: int = 1) -> None:
         """Count dropped items."""
@@ -128,9 +124,7 @@ class Queue:
 
     def _make_room(self) -> None:
         dropped = 0
-        while self._items and (
-            len(self._items) + self._items_in_flight > self._max_items or self.bytes > self._max_bytes
-        ):
+        while self._waiting and (self.unacknowledged > self._max_items or self.bytes > self._max_bytes):
             if not self._drop_oldest():
                 break
             dropped += 1
@@ -140,7 +134,7 @@ class Queue:
     def _pop_oldest(self) -> tuple[bytes, bytes, float] | None:
         """Remove the oldest item; None when the queue is empty."""
         try:
-            scope, item, put_at = map(deque.popleft, self._deques)
+            scope, item, put_at = map(deque.popleft, self._thrice)
         except IndexError:
             return None
         return scope, item, put_at
@@ -178,7 +172,7 @@ class Queue:
             if not batch.scopes or scope is not batch.scopes[-1]:
                 weight += len(scope) + _FRAME
             if batch.items and batch.weight + weight > max_bytes:
-                any(map(deque.appendleft, self._deques, oldest))
+                self._waiting.extendleft(reversed(oldest))
                 break
             batch.scopes.append(scope)
             batch.items.append(item)
@@ -209,8 +203,8 @@ class Queue:
         with self._lock:
             if not self.ack(batch) or batch.copy is not None:
                 return False
-            returning: tuple[Any, ...] = (batch.scopes[::-1], batch.items[::-1], batch.times[::-1])
-            any(map(deque.extendleft, self._deques, returning))
+            returning = [*chain.from_iterable(zip(batch.scopes, batch.items, batch.times, strict=True))]
+            self._waiting.extendleft(reversed(returning))
             self.bytes += batch.size
             self._make_room()
             return True
@@ -259,17 +253,22 @@ class Queue:
     def close(self) -> None:
         """Accept no more items."""
         with self._lock:
-            self._closed = True
+            self._closed, self._max_item = True, -1
 
     # -- what it holds
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._waiting) // _PARTS
+
+    @property
+    def high_water(self) -> int:
+        """The most items that have waited at once."""
+        return self._longest // _PARTS
 
     @property
     def unacknowledged(self) -> int:
         """Items waiting or in flight."""
-        return len(self._items) + self._items_in_flight
+        return len(self) + self._items_in_flight
 
     def in_memory_only(self) -> Sequence[Batch]:
         """Batches in flight without a copy on disk."""
@@ -280,22 +279,23 @@ class Queue:
     def items_in_memory_only(self) -> int:
         """Items that are neither delivered nor on disk."""
         with self._lock:
-            return len(self._items) + sum(map(len, self.in_memory_only()))
+            return len(self) + sum(map(len, self.in_memory_only()))
 
     @property
     def oldest_in_memory_only(self) -> float | None:
         """When the oldest item was put that is neither delivered nor on disk (monotonic)."""
         with self._lock:
             times = [batch.times[0] for batch in self.in_memory_only()]
-            if self._times:
-                times.append(self._times[0])
+            oldest = self.oldest
+            if oldest is not None:
+                times.append(oldest)
             return min(times, default=None)
 
     @property
     def oldest(self) -> float | None:
         """When the oldest waiting item was put (monotonic)."""
         try:
-            return self._times[0]
+            return float(self._waiting[_PARTS - 1])
         except IndexError:
             return None
 
