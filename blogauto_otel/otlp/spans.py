@@ -110,11 +110,12 @@ class SpanData:
     """What is encoded of a span. Of its attributes, those of the template may be overridden."""
 
     __slots__ = (
-        "__dict__", "_attributes", "end_time", "kind", "name", "parent", "span_id", "start_time", "template",
-        "trace_flags", "trace_id", "trace_state",
+        "__dict__", "_attributes", "end_time", "has_rare", "kind", "name", "parent", "span_id", "start_time",
+        "template", "trace_flags", "trace_id", "trace_state",
     )  # fmt: skip
 
-    # What most spans do not have is no slot, and costs nothing until it is set.
+    # What most spans do not have is no slot, and costs nothing until it is set: `has_rare` is then True, because asking
+    # for each of them takes as long as encoding an attribute.
     status: Status = UNSET
     dropped_attributes = 0
     dropped_events = 0
@@ -144,6 +145,7 @@ class SpanData:
         self.end_time: int | None = None
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
+        self.has_rare = False
 
     @property
     def encoded_scope(self) -> bytes:
@@ -189,6 +191,7 @@ def span_data(span: ReadableSpan) -> SpanData:
     data.dropped_attributes = getattr(span, "dropped_attributes", 0)
     data.dropped_events = getattr(span, "dropped_events", 0)
     data.dropped_links = getattr(span, "dropped_links", 0)
+    data.has_rare = True
     return data
 
 
@@ -239,10 +242,7 @@ class SpanEncoder:
             except RuntimeError:  # another thread has set one meanwhile
                 del parts[count:]
                 cut |= self._attributes.append(parts, dict(attributes))
-        if (
-            span._events or span._links or span.status is not UNSET or span.trace_state is not None
-            or span.dropped_attributes or span.dropped_events or span.dropped_links
-        ):  # fmt: skip
+        if span.has_rare or span.trace_state is not None:
             cut |= self._append_rare(parts, span)
         if cut:
             parts.append(self._cut)

@@ -89,6 +89,7 @@ class RecordingSpan(SpanData, trace.Span):
         self.end_time: int | None = None
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
+        self.has_rare = False
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status
@@ -210,6 +211,7 @@ class RecordingSpan(SpanData, trace.Span):
         own, limit = self._attributes, self._tracer.limits.attributes
         if invalid:
             self.dropped_attributes += invalid
+            self.has_rare = True
         if own.keys().isdisjoint(cleaned) and (limit is None or len(own) + len(cleaned) <= limit):
             own.update(cleaned)
             return
@@ -221,6 +223,7 @@ class RecordingSpan(SpanData, trace.Span):
     def _make_room(self, own: dict[str, Any], limit: int) -> bool:
         log_once("attributes of a span", "a span has more than %d attributes; the oldest are dropped", limit)
         self.dropped_attributes += 1
+        self.has_rare = True
         for oldest in list(own)[:1] if limit else ():
             own.pop(oldest, None)
         return limit > 0
@@ -235,6 +238,7 @@ class RecordingSpan(SpanData, trace.Span):
         limits = self._tracer.limits
         given, dropped = limited(attributes, limits.event_attributes)
         event = SpanEvent(name, given, self._now() if timestamp is None else timestamp, dropped)
+        self.has_rare = True
         lost = append(self.__dict__.setdefault("_events", []), event, limits.events)
         if lost:
             self.dropped_events += lost
@@ -253,6 +257,7 @@ class RecordingSpan(SpanData, trace.Span):
             return
         limits = self._tracer.limits
         link = limited_link(context, attributes, limits.link_attributes)
+        self.has_rare = True
         lost = append(self.__dict__.setdefault("_links", []), link, limits.links)
         if lost:
             self.dropped_links += lost
@@ -303,6 +308,7 @@ class RecordingSpan(SpanData, trace.Span):
         code = status.status_code if is_status else status
         if self.status.status_code is StatusCode.OK or code is StatusCode.UNSET or not isinstance(code, StatusCode):
             return
+        self.has_rare = True
         if not is_status:
             self.status = Status(code, description)
             return
@@ -322,7 +328,12 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Calling end() on an ended span.")
             return
         self.end_time = self._now() if end_time is None else end_time
-        self._tracer.processors.end(self)
+        processors = self._tracer.processors
+        direct = processors.direct
+        if direct is not None and not self.has_rare:  # no other processor does anything with one that ends well
+            direct[0].on_end(self)
+        else:
+            processors.end(self)
 
     def finish(
         self, template: SpanTemplate, attributes: dict[str, Any] | None = None, *, end_time: int | None = None
@@ -335,7 +346,13 @@ class RecordingSpan(SpanData, trace.Span):
             end_time: nanoseconds, as of `end`.
         """
         if self.end_time is None:
-            self._take(template, attributes)
+            own, common, limit = self._attributes, template.attributes, self._tracer.limits.attributes
+            if attributes or not own.keys().isdisjoint(common) or (limit is not None and len(own) + len(common) > limit):
+                self._take(template, attributes)
+            else:  # as `_take`, without the call
+                if not self._is_renamed:
+                    self.name = template.name
+                self.template = template
         self.end(end_time)
 
     def _take(self, template: SpanTemplate, attributes: dict[str, Any] | None) -> None:

@@ -30,6 +30,7 @@ _Started: TypeAlias = Callable[[Any, "Context | None"], None]
 _Ended: TypeAlias = Callable[[Any], None]
 
 
+_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 _SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
@@ -81,7 +82,7 @@ class ExportingSpanProcessor(SpanProcessor):
             if not swallow("encoding a span", error):
                 raise
             return
-        self._delivery.enqueue(Signal.TRACES, scope, item)
+        self.enqueue(_TRACES, scope, item)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits, of all signals."""
