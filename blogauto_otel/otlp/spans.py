@@ -90,16 +90,25 @@ class SpanTemplate:
         name: the name of the spans.
         kind: their kind.
         attributes: their common attributes, as plain values (`str`, `bool`, `int`, `float`); never change the map.
+        base: the template that they are started with, whose attributes this one has too.
     """
 
-    __slots__ = ("attributes", "encoded", "encoder", "is_cut", "kind", "name", "named")
+    __slots__ = ("attributes", "base", "encoded", "encoder", "is_cut", "kind", "name", "named")
 
     def __init__(
-        self, name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        base: SpanTemplate | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
+        self.base = base
         self.attributes: Mapping[str, Any] = {} if attributes is None else attributes
+        if base is not None:
+            self.attributes = {**base.attributes, **self.attributes}
         self.encoder: SpanEncoder | None = None  # that made the following
         self.named = b""
         self.encoded = b""

@@ -194,17 +194,14 @@ class RecordingSpan(SpanData, trace.Span):
             cleaned = BoundedAttributes(attributes=to_plain_attributes(attributes) or {})
         self._put(cleaned.copy(), cleaned.dropped)
 
-    def adopt(self, attributes: dict[str, Any]) -> None:
-        """Take a dict of plain values as the attributes of a new span, without a copy."""
+    def adopt(self, attributes: dict[str, Any], template: SpanTemplate | None = None) -> None:
+        """Take a dict of plain values as the attributes of a new span, without a copy, and those of a template."""
         self._attributes = attributes
+        self.template = template
 
     def put(self, attributes: Mapping[str, Any]) -> None:
         """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at."""
-        own, limit = self._attributes, self._tracer.limits.attributes
-        if own.keys().isdisjoint(attributes) and (limit is None or len(own) + len(attributes) <= limit):
-            own.update(attributes)
-        else:
-            self._put(attributes)
+        self._put(attributes)
 
     def _put(self, cleaned: Mapping[str, Any], invalid: int = 0) -> None:
         """Add attributes; those that are set again move to the end, and the oldest make room, as in the SDK."""
@@ -212,6 +209,12 @@ class RecordingSpan(SpanData, trace.Span):
         if invalid:
             self.dropped_attributes += invalid
             self.has_rare = True
+        template = self.template
+        if template is not None and (
+            not template.attributes.keys().isdisjoint(cleaned)
+            or (limit is not None and len(own) + len(template.attributes) + len(cleaned) > limit)
+        ):
+            self._unfold(template)
         if own.keys().isdisjoint(cleaned) and (limit is None or len(own) + len(cleaned) <= limit):
             own.update(cleaned)
             return
@@ -219,6 +222,12 @@ class RecordingSpan(SpanData, trace.Span):
             own.pop(key, None)
             if limit is None or len(own) < limit or self._make_room(own, limit):
                 own[key] = value
+
+    def _unfold(self, template: SpanTemplate) -> None:
+        """Take the attributes of the template that it was started with as its own, because one of them may change."""
+        own = self._attributes
+        own.update({key: value for key, value in template.attributes.items() if key not in own})
+        self.template = None
 
     def _make_room(self, own: dict[str, Any], limit: int) -> bool:
         log_once("attributes of a span", "a span has more than %d attributes; the oldest are dropped", limit)
@@ -341,13 +350,19 @@ class RecordingSpan(SpanData, trace.Span):
         """End it with what is known only now; what the application has set wins over the template.
 
         Args:
-            template: the name that it gets unless `update_name` was called, and attributes.
+            template: the name that it gets unless `update_name` was called, and attributes. Its `base` is the template
+                that the span was started with, if any.
             attributes: plain values that the caller gives away; they win over those that are set.
             end_time: nanoseconds, as of `end`.
         """
         if self.end_time is None:
             own, common, limit = self._attributes, template.attributes, self._tracer.limits.attributes
-            if attributes or not own.keys().isdisjoint(common) or (limit is not None and len(own) + len(common) > limit):
+            if (
+                attributes
+                or template.base is not self.template
+                or not own.keys().isdisjoint(common)
+                or (limit is not None and len(own) + len(common) > limit)
+            ):
                 self._take(template, attributes)
             else:  # as `_take`, without the call
                 if not self._is_renamed:
@@ -356,6 +371,8 @@ class RecordingSpan(SpanData, trace.Span):
         self.end(end_time)
 
     def _take(self, template: SpanTemplate, attributes: dict[str, Any] | None) -> None:
+        if self.template is not None:
+            self._unfold(self.template)
         own, common, limit = self._attributes, template.attributes, self._tracer.limits.attributes
         count = len(own) + len(common)
         if attributes:

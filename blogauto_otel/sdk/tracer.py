@@ -16,6 +16,7 @@ from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._otel import span_in
 from blogauto_otel.otlp.signal import Signal
 from blogauto_otel.otlp.spans import UNSET, SpanTemplate
+from blogauto_otel.sampling import PATH
 from blogauto_otel.sdk.plain import description, to_plain_attributes
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.span_limits import SpanLimits
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _current_span: Final = trace.get_current_span
+_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 
 
 class SpanOptions(NamedTuple):
@@ -202,6 +204,66 @@ class BlogautoTracer(trace.Tracer):
             return INVALID_SPAN
         return span  # type: ignore[no-any-return]
 
+    def start_request(self, name: str, parent_context: Context, path: str, start_time: int) -> Any:
+        """As `start_server_span`, before its attributes are known; an unsampled one needs none.
+
+        For one that records, `started` must follow. Only for a sampler of ours (`decides_by_path`).
+
+        Args:
+            name: its name until `finish`.
+            parent_context: the context with its parent.
+            path: `url.path`, by which routes are sampled.
+            start_time: nanoseconds, `time_ns()`.
+        """
+        provider = self._provider
+        is_sampled = provider.is_root_sampled
+        if parent_context or is_sampled is None:
+            return self._begin(name, parent_context, SpanKind.SERVER, {PATH: path}, (), start_time)
+        trace_id, span_id = provider.generate_ids()
+        if is_sampled(trace_id, path):
+            return self.processors.span_class(
+                self, trace_id, span_id, provider.root_flags | SAMPLED, None, None, name, SpanKind.SERVER, start_time
+            )
+        return UnsampledSpan(trace_id, span_id, provider.root_flags, None)
+
+    @property
+    def decides_by_path(self) -> bool:
+        """Whether the sampler looks at no attribute but `url.path`: it is ours."""
+        return self._provider.is_sampled is not None
+
+    def started(
+        self,
+        span: RecordingSpan,
+        parent_context: Context,
+        template: SpanTemplate,
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+    ) -> None:
+        """Complete the start of a span of `start_request` that records.
+
+        Args:
+            span: the span.
+            parent_context: the context with its parent.
+            template: the attributes that it has in common with others; the `base` of the template at its end.
+            attributes: plain values that the caller gives away; none of them is among those of the template.
+            links: its links.
+        """
+        limit, direct = self.limits.attributes, self.processors.direct
+        if limit is None or len(attributes) + len(template.attributes) <= limit:
+            span.adopt(attributes, template)
+        else:
+            span.put({**template.attributes, **attributes})
+        if links:
+            span.add_links(links)
+        if direct is None or (parent_context and span.parent is None):
+            for on_start in self.processors.starting:
+                on_start(span, parent_context)
+            return
+        for values in direct[1]:
+            found = values()
+            if found:
+                span.put(found)
+
     def record_span(
         self,
         template: SpanTemplate,
@@ -271,7 +333,7 @@ class BlogautoTracer(trace.Tracer):
         flags = parent[3] & RANDOM | SAMPLED
         span_id = self._provider.id_generator.generate_span_id()
         item = exporter.encoder.encode_finished(template, parent, span_id, flags, start, end, attributes)
-        exporter.enqueue(Signal.TRACES, self.encoded_scope, item)
+        exporter.enqueue(_TRACES, self.encoded_scope, item)
         return True
 
     def record_deferred(
