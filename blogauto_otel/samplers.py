@@ -97,6 +97,8 @@ class TraceIdRatio(Sampler):
 class ParentOrRate(TraceIdRatio):
     """The parent's decision; of roots, a share: the SDK's `ParentBasedTraceIdRatio`."""
 
+    follows_parents: Final = True
+
     def is_sampled(
         self,
         parent: SpanContext | None,

@@ -85,7 +85,8 @@ class RouteSampler:
 
     `is_named` says that the user chose the general sampler by name (`OTEL_TRACES_SAMPLER`). `is_sampled` is None when
     only the `should_sample` of the general sampler knows, because it is another package's. `is_root_sampled` decides the
-    same for a server span without a parent, by its trace id and path, in one step.
+    same for a server span without a parent, by its trace id and path, in one step. `follows_parents` says that a span
+    inside this process is sampled as its parent is.
     """
 
     def __init__(self, general: Any, *, rules: Iterable[tuple[str, TraceIdRatio]] = (), is_named: bool = False) -> None:
@@ -95,6 +96,7 @@ class RouteSampler:
         self._find = self._rules.find
         self._general_is_sampled: Callable[..., bool] | None = getattr(general, "is_sampled", None)
         self.is_sampled = None if self._general_is_sampled is None else self._is_sampled
+        self.follows_parents: bool = getattr(general, "follows_parents", False)
         self.is_root_sampled = self._is_root_sampled if isinstance(general, TraceIdRatio) else None
 
     def _is_sampled(

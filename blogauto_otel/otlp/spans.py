@@ -34,7 +34,7 @@ UNSET: Final = Status()
 
 # SpanFlags: whether it is known if the parent is remote, and whether it is.
 _HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
+IS_REMOTE: Final = 0x200
 
 # trace_id, span_id, start, end, flags with their tags: the fixed part of a span in one call.
 _SPAN_HEAD: Final = struct.Struct("<H16sH8sBQBQHI").pack
@@ -222,7 +222,7 @@ class SpanEncoder:
         flags = span.trace_flags & 0xFF | _HAS_IS_REMOTE
         parent = span.parent
         if parent is not None and parent.is_remote:
-            flags |= _IS_REMOTE
+            flags |= IS_REMOTE
         trace_id, span_id = span.trace_id.to_bytes(16, "big"), span.span_id.to_bytes(8, "big")
         start: Any = span.start_time
         end: Any = span.end_time
@@ -262,7 +262,8 @@ class SpanEncoder:
     def encode_finished(
         self,
         template: SpanTemplate,
-        parent: SpanContext,
+        trace_id: int,
+        parent_id: int,
         span_id: int,
         flags: int,
         start: int,
@@ -273,26 +274,26 @@ class SpanEncoder:
 
         Args:
             template: its name, its kind and most of its attributes.
-            parent: its parent, of whose trace it is.
+            trace_id: its trace.
+            parent_id: the id of its parent.
             span_id: its id.
-            flags: its trace flags.
+            flags: its trace flags, and `IS_REMOTE` where its parent is of another process.
             start: nanoseconds.
             end: nanoseconds.
             attributes: further ones; none of them is among those of the template.
         """
-        flags = flags & 0xFF | _HAS_IS_REMOTE
-        if parent[2]:
-            flags |= _IS_REMOTE
-        trace_id, own_id = parent[0].to_bytes(16, "big"), span_id.to_bytes(8, "big")
         if template.encoder is not self:
             self._encode_template(template)
         parts = [
-            _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, own_id, 0x39, start, 0x41, end, 0x0185, flags),
+            _SPAN_HEAD(
+                _TRACE_ID, trace_id.to_bytes(16, "big"), _SPAN_ID, span_id.to_bytes(8, "big"), 0x39, start, 0x41, end,
+                0x0185, flags | _HAS_IS_REMOTE,
+            ),
             _PARENT_ID,
-            parent[1].to_bytes(8, "big"),
+            parent_id.to_bytes(8, "big"),
             template.named,
             template.encoded,
-        ]
+        ]  # fmt: skip
         cut = template.is_cut
         if attributes:
             cut |= self._attributes.append(parts, attributes)
@@ -349,7 +350,7 @@ class SpanEncoder:
         trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
         flags = context.trace_flags & 0xFF | _HAS_IS_REMOTE
         if context.is_remote:
-            flags |= _IS_REMOTE
+            flags |= IS_REMOTE
         inner = [_LINK_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x35, flags)]
         if context.trace_state:
             inner.append(self._trace_state(context.trace_state))

@@ -15,7 +15,7 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._otel import span_in
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.spans import UNSET, SpanTemplate
+from blogauto_otel.otlp.spans import IS_REMOTE, UNSET, SpanTemplate
 from blogauto_otel.sampling import PATH
 from blogauto_otel.sdk.plain import description, to_plain_attributes
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
@@ -310,29 +310,63 @@ class BlogautoTracer(trace.Tracer):
         self, template: SpanTemplate, context: Context, start: int, end: int, attributes: dict[str, Any] | None
     ) -> bool:
         """Write a span below another one without an object for it; False where more than our exporter sees spans."""
-        direct, is_sampled = self.processors.direct, self._provider.is_sampled
-        span = span_in(context)
-        if direct is None or is_sampled is None or span is None:
+        is_sampled, span = self._provider.is_sampled, span_in(context)
+        if self.processors.direct is None or is_sampled is None or span is None:
             return False
         parent = span.get_span_context()
         if not parent[5] or (parent[4] is not DEFAULT_TRACE_STATE and parent[4]):
             return False
-        exporter, sources = direct
         if not is_sampled(parent, parent[0], template.kind, template.attributes):
             return True
+        flags = parent[3] & RANDOM | SAMPLED
+        if parent[2]:
+            flags |= IS_REMOTE
+        return self._write(template, parent[0], parent[1], flags, start, end, attributes)
+
+    def record_below(
+        self, span: RecordingSpan, template: SpanTemplate, start: int, end: int, attributes: dict[str, Any] | None
+    ) -> bool:
+        """As `record_span` below a sampled span of ours, in fewer steps; False where `record_span` has to write it.
+
+        Args:
+            span: the parent.
+            template: its name, its kind, and the attributes that it has in common with others.
+            start: nanoseconds, `time_ns()`.
+            end: likewise.
+            attributes: further plain values.
+        """
+        if self.processors.direct is None or not self._provider.follows_parents or span.trace_state is not None:
+            return False
+        flags = span.trace_flags & RANDOM | SAMPLED
+        return self._write(template, span.trace_id, span.span_id, flags, start, end, attributes)
+
+    def _write(
+        self,
+        template: SpanTemplate,
+        trace_id: int,
+        parent_id: int,
+        flags: int,
+        start: int,
+        end: int,
+        attributes: dict[str, Any] | None,
+    ) -> bool:
+        """Encode and queue a span that has ended; False where its attributes need a span to fit."""
+        direct = self.processors.direct
+        if direct is None:  # a processor was added meanwhile
+            return False
+        exporter, sources = direct
         for values in sources:
             found = values()
             if found:
-                attributes = {**found, **(attributes or {})}
+                attributes = {**found, **attributes} if attributes else {**found}
         if attributes:
             limit = self.limits.attributes
             if not template.attributes.keys().isdisjoint(attributes) or (
                 limit is not None and len(template.attributes) + len(attributes) > limit
             ):
                 return False
-        flags = parent[3] & RANDOM | SAMPLED
         span_id = self._provider.id_generator.generate_span_id()
-        item = exporter.encoder.encode_finished(template, parent, span_id, flags, start, end, attributes)
+        item = exporter.encoder.encode_finished(template, trace_id, parent_id, span_id, flags, start, end, attributes)
         exporter.enqueue(_TRACES, self.encoded_scope, item)
         return True
 

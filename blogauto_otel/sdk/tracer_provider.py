@@ -94,6 +94,8 @@ class BlogautoTracerProvider(trace.TracerProvider):
         self.is_sampled: Callable[..., bool] | None = getattr(sampler, "is_sampled", None)
         # The same for a server span without a parent, by trace id and path; None: ask `is_sampled`.
         self.is_root_sampled: Callable[[int, str], bool] | None = getattr(sampler, "is_root_sampled", None)
+        # Whether a span below a sampled one of this process is sampled, so that nobody has to be asked.
+        self.follows_parents: bool = getattr(sampler, "follows_parents", False)
         # Whether no span below an unsampled one is sampled; a ratio that ignores parents samples the id 0 first.
         self.drops_below_unsampled = self.is_sampled is not None and not self.is_sampled(_UNSAMPLED, 0)
 
