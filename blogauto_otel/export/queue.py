@@ -63,12 +63,15 @@ class Queue:
         self._watermark_bytes = int(max_bytes * watermark)
         self._woken_at = float("-inf")
         self._max_item = max_item  # bytes of an item with its scope
-        self._wake_length = _PARTS * wake_items
+        self._wake_items = wake_items
         self._wake_bytes = wake_bytes
+        # Below both, and with nothing in flight, an item is neither the last of a batch nor above a bound.
+        self._calm_length = _PARTS * min(wake_items, self._watermark_items + 1)
+        self._calm_bytes = min(wake_bytes, self._watermark_bytes + 1)
         self._lock = threading.RLock()
         self._waiting: deque[Any] = deque()  # scope, item, time; scope, item, time; ...
         self._thrice = (self._waiting,) * _PARTS
-        self._longest = 0  # that `_waiting` has been
+        self._most = 0  # items that waited when some were last taken or dropped
         self._dropped: dict[str, int] = {}
         self._in_flight: list[Batch] = []  # batches without a result
         self._items_in_flight = 0
@@ -94,14 +97,19 @@ class Queue:
             finally:
                 self.accepted += 1
                 self.bytes = held = self.bytes + size
-            length = len(self._waiting)
-            if length > self._longest:
-                self._longest = length
             if (
-                length // _PARTS + self._items_in_flight > self._watermark_items or held > self._watermark_bytes
-            ) and self._relieve(now):
-                return True
-            return length == _PARTS or length == self._wake_length or held - size < self._wake_bytes <= held
+                _PARTS < len(self._waiting) < self._calm_length and held < self._calm_bytes
+                and not self._items_in_flight
+            ):  # fmt: skip
+                return False  # nearly always: none of the bounds is near
+            return self._should_wake(size, now)
+
+    def _should_wake(self, size: int, now: float) -> bool:
+        """Whether the last item, of `size` bytes, filled a batch or was the first, or the queue is above its bounds."""
+        if self.above_watermark and self._relieve(now):
+            return True
+        waiting = len(self)
+        return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
 
     def count(self, reason: str, count: int = 1) -> None:
         """Count dropped items."""
@@ -123,6 +131,7 @@ class Queue:
         return self.unacknowledged > self._watermark_items or self.bytes > self._watermark_bytes
 
     def _make_room(self) -> None:
+        self._note_most()
         dropped = 0
         while self._waiting and (self.unacknowledged > self._max_items or self.bytes > self._max_bytes):
             if not self._drop_oldest():
@@ -154,6 +163,7 @@ class Queue:
         batch = Batch()
         with self._lock:
             self._in_flight.append(batch)
+            self._note_most()
         while len(batch) < max_items:
             with self._lock:  # for a short time each: `put` waits for this lock
                 if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
@@ -243,6 +253,7 @@ class Queue:
     def drop_waiting(self, reason: str) -> int:
         """Drop what waits; returns the number of items."""
         with self._lock:
+            self._note_most()
             count = 0
             while self._drop_oldest():
                 count += 1
@@ -263,7 +274,11 @@ class Queue:
     @property
     def high_water(self) -> int:
         """The most items that have waited at once."""
-        return self._longest // _PARTS
+        return max(self._most, len(self))
+
+    def _note_most(self) -> None:
+        """Called before items leave, so that `put` need not count."""
+        self._most = max(self._most, len(self))
 
     @property
     def unacknowledged(self) -> int:
