@@ -41,10 +41,10 @@ class Batch:
 class Queue:
     """First in, first out; when it is full, the oldest item is dropped.
 
-    One flat deque of scope, item and time, one after the other: bytes and floats are invisible to the garbage collector,
-    tuples are not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There
-    is no call between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason the
-    three parts of an item enter and leave in one call, which nothing interrupts.
+    One flat deque of scope, item and time, one after the other: bytes and floats are invisible to the garbage
+    collector, tuples are not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of
+    `put`. There is no call between reading and writing a counter, so such an interruption cannot corrupt it. For the
+    same reason the three parts of an item enter and leave in one call, which nothing interrupts.
     """
 
     def __init__(

@@ -63,6 +63,7 @@ _STATUS_CODE: Final = tag(3, VARINT)
 
 _ITEM: Final = b"\x12"  # an item of ScopeSpans
 _SMALL: Final = len(SMALL)
+_ITEM_HEADS: Final = tuple(_ITEM + size for size in SMALL)
 
 
 class SpanEvent:
@@ -257,7 +258,7 @@ class SpanEncoder:
             parts.append(self._cut)
         content = b"".join(parts)
         size = len(content)
-        return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
+        return (_ITEM_HEADS[size] if size < _SMALL else _ITEM + varint(size)) + content
 
     def encode_finished(
         self,
@@ -301,7 +302,7 @@ class SpanEncoder:
             parts.append(self._cut)
         content = b"".join(parts)
         size = len(content)
-        return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
+        return (_ITEM_HEADS[size] if size < _SMALL else _ITEM + varint(size)) + content
 
     def _encode_template(self, template: SpanTemplate) -> None:
         parts: list[bytes] = []

@@ -340,7 +340,7 @@ class RecordingSpan(SpanData, trace.Span):
         processors = self._tracer.processors
         direct = processors.direct
         if direct is not None and not self.has_rare:  # no other processor does anything with one that ends well
-            direct[0].on_end(self)
+            direct[0].export(self)
         else:
             processors.end(self)
 
@@ -388,7 +388,8 @@ class RecordingSpan(SpanData, trace.Span):
         if own.keys().isdisjoint(common) and (limit is None or count <= limit):
             self.template = template
         else:
-            self._put({key: value for key, value in common.items() if key not in own})
+            known = own if template.base is None else {*own, *template.base.attributes}  # it was started with those
+            self._put({key: value for key, value in common.items() if key not in known})
 
     def _now(self) -> int:
         """The time now, on a clock that does not go back while the span lasts."""

@@ -68,21 +68,35 @@ class ExportingSpanProcessor(SpanProcessor):
 
     def on_end(self, span: Any) -> None:
         """Queue the span."""
+        if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
+            self.export(span)
+            return
         try:
-            if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
-                if not span.trace_flags & SAMPLED:
-                    return
-                item, scope = self._encode(span), span.encoded_scope
-            else:
-                if span.context is None or not span.context.trace_flags & SAMPLED:
-                    return
-                item, scope = self._encode(span_data(span)), self._scopes.encoded(span.instrumentation_scope)
+            if span.context is None or not span.context.trace_flags & SAMPLED:
+                return
+            item, scope = self._encode(span_data(span)), self._scopes.encoded(span.instrumentation_scope)
         except BaseException as error:
-            self._delivery.lost(Signal.TRACES, UNSERIALISABLE)
-            if not swallow("encoding a span", error):
+            if not self._lose(error):
                 raise
             return
         self.enqueue(_TRACES, scope, item)
+
+    def export(self, span: SpanData) -> None:
+        """Queue a span of ours."""
+        try:
+            if not span.trace_flags & SAMPLED:
+                return
+            item = self._encode(span)
+        except BaseException as error:
+            if not self._lose(error):
+                raise
+            return
+        self.enqueue(_TRACES, span.encoded_scope, item)
+
+    def _lose(self, error: BaseException) -> bool:
+        """Count a span that could not be encoded; False when the caller must re-raise."""
+        self._delivery.lost(_TRACES, UNSERIALISABLE)
+        return swallow("encoding a span", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits, of all signals."""

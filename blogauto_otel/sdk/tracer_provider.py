@@ -74,7 +74,9 @@ class BlogautoTracerProvider(trace.TracerProvider):
         self.limits = SpanLimits() if span_limits is None else span_limits
         self.id_generator = UrandomIds() if id_generator is None else id_generator
         # Both ids of a root span in one call, where the generator can do that.
-        self.generate_ids: Callable[[], tuple[int, int]] = getattr(self.id_generator, "generate_ids", self._generate_ids)
+        self.generate_ids: Callable[[], tuple[int, int]] = getattr(
+            self.id_generator, "generate_ids", self._generate_ids
+        )
         self.root_flags = RANDOM if RANDOM and self.id_generator.is_trace_id_random() else 0
         self.sampler = ParentOrRate(1.0) if sampler is None else sampler
         self._redactor = redactor

@@ -116,11 +116,10 @@ class ServerInstrumentation:
                 request_id = self._headers.request_id(headers)
             kind = scope["type"]
             if kind == "websocket":
-                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer)
+                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer, known, self.paths)
             else:
                 method = self._methods.get(scope["method"], semconv.OTHER_METHOD)
-                request = Request(scope, receive, send, method, request_id, outer)
-            request.headers, request.secrets = known, self.paths
+                request = Request(scope, receive, send, method, request_id, outer, known, self.paths)
             if not self._headers.context_names.isdisjoint(known):
                 incoming, request.links = self._headers.incoming(scope.get("client"), headers)
                 if incoming is not None:
@@ -129,7 +128,8 @@ class ServerInstrumentation:
                 self._find_span(request, outer, is_traced=is_traced)
             else:
                 self._start_span(request)
-            request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
+            parent = request.parent
+            request.context = OtelContext({**parent, _SPAN_KEY: request.span} if parent else {_SPAN_KEY: request.span})
             request.enter()
             self.metrics.open.add(request)
         except BaseException as error:
@@ -180,7 +180,9 @@ class ServerInstrumentation:
                 self._start_rare_span(request, name, own)
             else:
                 scope, parent = request.scope, request.parent
-                path = attributes.path_of(scope, self._redactor)
+                path, raw = scope["path"], scope.get("raw_path")
+                if not path.isascii() or (raw is not None and b"%" in raw):  # as `path_of`, without the call
+                    path = attributes.path_of(scope, self._redactor)
                 span: Any = own.start_request(name, parent, path, request.began_at)
                 request.span = span
                 if type(span) is not UnsampledSpan:
@@ -312,9 +314,7 @@ class ServerInstrumentation:
         )  # fmt: skip
         common = self._templates.get(key)
         if common is None:
-            common = SpanTemplate(
-                request.span_name(), SpanKind.SERVER, self._common_attributes(request), base=base
-            )
+            common = SpanTemplate(request.span_name(), SpanKind.SERVER, self._common_attributes(request), base=base)
             if host is not None and len(host) <= MAX_HOST:
                 self._templates.remember(key, common)
         span.finish(common, end_time=request.began_at + int(request.seconds * 1e9))
