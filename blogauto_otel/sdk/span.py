@@ -194,10 +194,9 @@ class RecordingSpan(SpanData, trace.Span):
             cleaned = BoundedAttributes(attributes=to_plain_attributes(attributes) or {})
         self._put(cleaned.copy(), cleaned.dropped)
 
-    def adopt(self, attributes: dict[str, Any], template: SpanTemplate | None = None) -> None:
-        """Take a dict of plain values as the attributes of a new span, without a copy, and those of a template."""
+    def adopt(self, attributes: dict[str, Any]) -> None:
+        """Take a dict of plain values as the attributes of a new span, without a copy."""
         self._attributes = attributes
-        self.template = template
 
     def put(self, attributes: Mapping[str, Any]) -> None:
         """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at."""
@@ -337,12 +336,12 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Calling end() on an ended span.")
             return
         self.end_time = self._now() if end_time is None else end_time
-        processors = self._tracer.processors
-        direct = processors.direct
+        tracer = self._tracer
+        direct = tracer.processors.direct
         if direct is not None and not self.has_rare:  # no other processor does anything with one that ends well
-            direct[0].export(self)
+            direct[0].export(self, tracer.encoded_scope)
         else:
-            processors.end(self)
+            tracer.processors.end(self)
 
     def finish(
         self, template: SpanTemplate, attributes: dict[str, Any] | None = None, *, end_time: int | None = None

@@ -69,7 +69,7 @@ class ExportingSpanProcessor(SpanProcessor):
     def on_end(self, span: Any) -> None:
         """Queue the span."""
         if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
-            self.export(span)
+            self.export(span, span.encoded_scope)
             return
         try:
             if span.context is None or not span.context.trace_flags & SAMPLED:
@@ -81,8 +81,8 @@ class ExportingSpanProcessor(SpanProcessor):
             return
         self.enqueue(_TRACES, scope, item)
 
-    def export(self, span: SpanData) -> None:
-        """Queue a span of ours."""
+    def export(self, span: SpanData, scope: bytes) -> None:
+        """Queue a span of ours, of this encoded instrumentation scope."""
         try:
             if not span.trace_flags & SAMPLED:
                 return
@@ -91,7 +91,7 @@ class ExportingSpanProcessor(SpanProcessor):
             if not self._lose(error):
                 raise
             return
-        self.enqueue(_TRACES, span.encoded_scope, item)
+        self.enqueue(_TRACES, scope, item)
 
     def _lose(self, error: BaseException) -> bool:
         """Count a span that could not be encoded; False when the caller must re-raise."""

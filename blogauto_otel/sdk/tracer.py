@@ -207,7 +207,7 @@ class BlogautoTracer(trace.Tracer):
     def start_request(self, name: str, parent_context: Context, path: str, start_time: int) -> Any:
         """As `start_server_span`, before its attributes are known; an unsampled one needs none.
 
-        For one that records, `started` must follow. Only for a sampler of ours (`decides_by_path`).
+        For one that records, `started` must follow. None for a sampler of another package, which reads attributes.
 
         Args:
             name: its name until `finish`.
@@ -218,6 +218,8 @@ class BlogautoTracer(trace.Tracer):
         provider = self._provider
         is_sampled = provider.is_root_sampled
         if parent_context or is_sampled is None:
+            if provider.is_sampled is None:
+                return None
             return self._begin(name, parent_context, SpanKind.SERVER, {PATH: path}, (), start_time)
         trace_id, span_id = provider.generate_ids()
         if is_sampled(trace_id, path):
@@ -225,11 +227,6 @@ class BlogautoTracer(trace.Tracer):
                 self, trace_id, span_id, provider.root_flags | SAMPLED, None, None, name, SpanKind.SERVER, start_time
             )
         return UnsampledSpan(trace_id, span_id, provider.root_flags, None)
-
-    @property
-    def decides_by_path(self) -> bool:
-        """Whether the sampler looks at no attribute but `url.path`: it is ours."""
-        return self._provider.is_sampled is not None
 
     def started(
         self,
@@ -250,7 +247,7 @@ class BlogautoTracer(trace.Tracer):
         """
         limit, direct = self.limits.attributes, self.processors.direct
         if limit is None or len(attributes) + len(template.attributes) <= limit:
-            span.adopt(attributes, template)
+            span._attributes, span.template = attributes, template  # as `adopt`, without the call
         else:
             span.put({**template.attributes, **attributes})
         if links:

@@ -176,7 +176,7 @@ class ServerInstrumentation:
             own = self._own
             if own is None:
                 self._start_any_span(request, name, attributes.for_sampling(request, self._redactor))
-            elif request.is_websocket or not own.decides_by_path:
+            elif request.is_websocket:
                 self._start_rare_span(request, name, own)
             else:
                 scope, parent = request.scope, request.parent
@@ -184,8 +184,12 @@ class ServerInstrumentation:
                 if not path.isascii() or (raw is not None and b"%" in raw):  # as `path_of`, without the call
                     path = attributes.path_of(scope, self._redactor)
                 span: Any = own.start_request(name, parent, path, request.began_at)
-                request.span = span
-                if type(span) is not UnsampledSpan:
+                if span is None:
+                    self._start_rare_span(request, name, own)
+                elif type(span) is UnsampledSpan:
+                    request.span = span
+                else:
+                    request.span = span
                     request.is_own_span = request.recording = request.sampled = True
                     common = self._starts.get((method, scope.get("scheme"))) or self._new_start(request)
                     known = attributes.of_client(request, self._redactor)
