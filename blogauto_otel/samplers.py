@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, get_cur
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes
 
-_LOW_64: Final = (1 << 64) - 1
+LOW_64: Final = (1 << 64) - 1
 _SAMPLED: Final = TraceFlags.SAMPLED
 
 
@@ -77,7 +77,7 @@ class TraceIdRatio(Sampler):
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self.bound = round(rate * (_LOW_64 + 1))
+        self.bound = round(rate * (LOW_64 + 1))
 
     def is_sampled(
         self,
@@ -87,7 +87,7 @@ class TraceIdRatio(Sampler):
         attributes: Attributes = None,  # noqa: ARG002
     ) -> bool:
         """See `Sampler`."""
-        return trace_id & _LOW_64 < self.bound
+        return trace_id & LOW_64 < self.bound
 
     def get_description(self) -> str:
         """As the SDK describes it."""
@@ -96,6 +96,8 @@ class TraceIdRatio(Sampler):
 
 class ParentOrRate(TraceIdRatio):
     """The parent's decision; of roots, a share: the SDK's `ParentBasedTraceIdRatio`."""
+
+    follows_parents: Final = True
 
     def is_sampled(
         self,
@@ -107,7 +109,7 @@ class ParentOrRate(TraceIdRatio):
         """See `Sampler`."""
         if parent is not None:
             return parent.trace_flags & _SAMPLED != 0
-        return trace_id & _LOW_64 < self.bound
+        return trace_id & LOW_64 < self.bound
 
     def get_description(self) -> str:
         """A description for log lines."""

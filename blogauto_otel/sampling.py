@@ -30,7 +30,7 @@ from blogauto_otel import plugins
 from blogauto_otel._memo import BoundedMemo
 from blogauto_otel.config import Settings, warn_or_raise
 from blogauto_otel.errors import NotInstalledError
-from blogauto_otel.samplers import ParentOrRate, TraceIdRatio
+from blogauto_otel.samplers import LOW_64, ParentOrRate, TraceIdRatio
 
 T = TypeVar("T")
 _UNKNOWN: Final = object()
@@ -84,16 +84,20 @@ class RouteSampler:
     """Rules by route before a general sampler; see the table of the module.
 
     `is_named` says that the user chose the general sampler by name (`OTEL_TRACES_SAMPLER`). `is_sampled` is None when
-    only the `should_sample` of the general sampler knows, because it is another package's.
+    only the `should_sample` of the general sampler knows, because it is another package's. `is_root_sampled` decides
+    the same for a server span without a parent, by its trace id and path, in one step. `follows_parents` says that a
+    span inside this process is sampled as its parent is.
     """
 
     def __init__(self, general: Any, *, rules: Iterable[tuple[str, TraceIdRatio]] = (), is_named: bool = False) -> None:
         self._general = general
         self.is_named = is_named
         self._rules = RouteTable(rules)
-        self._find = self._rules.find
+        self._find: Callable[[str], TraceIdRatio | None] = self._rules.quick_find()
         self._general_is_sampled: Callable[..., bool] | None = getattr(general, "is_sampled", None)
         self.is_sampled = None if self._general_is_sampled is None else self._is_sampled
+        self.follows_parents: bool = getattr(general, "follows_parents", False)
+        self.is_root_sampled = self._is_root_sampled if isinstance(general, TraceIdRatio) else None
 
     def _is_sampled(
         self,
@@ -109,6 +113,10 @@ class RouteSampler:
                 if rule is not None:
                     return rule.is_sampled(parent, trace_id)
         return self._general_is_sampled(parent, trace_id)  # type: ignore[misc] # there is one, or this is not called
+
+    def _is_root_sampled(self, trace_id: int, path: str) -> bool:
+        rule = self._find(unquote(path) if "%" in path else path)
+        return trace_id & LOW_64 < (self._general if rule is None else rule).bound
 
     def should_sample(
         self,
@@ -221,6 +229,10 @@ class RouteTable(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._patterns)
+
+    def quick_find(self) -> Callable[[str], T | None]:
+        """The function `find`; without patterns, the look-up in a dict alone."""
+        return self.find if self._patterns else self._exact.get
 
     def find(self, path: str) -> T | None:
         """The value of the first route that matches this path."""

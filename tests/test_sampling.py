@@ -57,6 +57,24 @@ def share(settings: Settings, path: str = "/api/posts") -> float:
     return sum(kept(settings, path=path, trace_id=trace_id) for trace_id in ids) / len(ids)
 
 
+@given(
+    st.integers(1, (1 << 128) - 1),
+    st.sampled_from(["/api/posts", "/health", "/a b", "/a%20b", "/items/7", "/metrics"]),
+    st.sampled_from([0.0, 0.25, 1.0]),
+    st.sampled_from([None, "always_on", "traceidratio", "parentbased_traceidratio"]),
+)
+def test_the_short_decision_about_a_root_is_that_of_the_interface(
+    trace_id: int, path: str, rate: float, sampler: str | None
+) -> None:
+    settings = Settings(
+        sample_rate=rate, sampler=sampler, sampler_arg=str(rate), untraced_routes=("/health", "/a b"),
+        sample_routes={"/items/*": 0.5} if sampler is None else {},
+    )  # fmt: skip
+    short = build_sampler(settings).is_root_sampled
+    assert short is not None
+    assert short(trace_id, path) is kept(settings, path=path, trace_id=trace_id)
+
+
 class TestTheGeneralRate:
     def test_development_keeps_everything(self) -> None:
         assert kept(Settings(), trace_id=HIGH)

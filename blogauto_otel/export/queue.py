@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._clock import clock
@@ -15,6 +16,7 @@ from blogauto_otel.otlp import drop_reasons
 if TYPE_CHECKING:
     from blogauto_otel.spool.store import ClaimedSegment
 
+_PARTS: Final = 3  # of an item in the deque
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
 _BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups because of the watermark
 
@@ -39,10 +41,10 @@ class Batch:
 class Queue:
     """First in, first out; when it is full, the oldest item is dropped.
 
-    Three parallel deques instead of one of tuples: bytes and floats are invisible to the garbage collector, tuples are
-    not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of `put`. There is no call
-    between reading and writing a counter, so such an interruption cannot corrupt it. For the same reason an item
-    enters and leaves all three deques in one call, which nothing interrupts.
+    One flat deque of scope, item and time, one after the other: bytes and floats are invisible to the garbage
+    collector, tuples are not. The lock is reentrant, because a signal handler or a finalizer may log in the middle of
+    `put`. There is no call between reading and writing a counter, so such an interruption cannot corrupt it. For the
+    same reason the three parts of an item enter and leave in one call, which nothing interrupts.
     """
 
     def __init__(
@@ -63,18 +65,19 @@ class Queue:
         self._max_item = max_item  # bytes of an item with its scope
         self._wake_items = wake_items
         self._wake_bytes = wake_bytes
+        # Below both, and with nothing in flight, an item is neither the last of a batch nor above a bound.
+        self._calm_length = _PARTS * min(wake_items, self._watermark_items + 1)
+        self._calm_bytes = min(wake_bytes, self._watermark_bytes + 1)
         self._lock = threading.RLock()
-        self._scopes: deque[bytes] = deque()
-        self._items: deque[bytes] = deque()
-        self._times: deque[float] = deque()
-        self._deques: tuple[deque[Any], ...] = (self._scopes, self._items, self._times)
+        self._waiting: deque[Any] = deque()  # scope, item, time; scope, item, time; ...
+        self._thrice = (self._waiting,) * _PARTS
+        self._most = 0  # items that waited when some were last taken or dropped
         self._dropped: dict[str, int] = {}
         self._in_flight: list[Batch] = []  # batches without a result
         self._items_in_flight = 0
         self._closed = False
         self.accepted = 0
         self.bytes = 0  # waiting and in flight
-        self.high_water = 0
 
     def put(self, scope: bytes, item: bytes) -> bool | None:
         """Add an item.
@@ -86,26 +89,27 @@ class Queue:
         size = len(item)
         now = clock.monotonic()
         with self._lock:
-            if self._closed:
-                self.count(drop_reasons.AFTER_SHUTDOWN)
-                return None
             if size + len(scope) > self._max_item:
-                self.count(drop_reasons.TOO_LARGE)
+                self.count(drop_reasons.AFTER_SHUTDOWN if self._closed else drop_reasons.TOO_LARGE)
                 return None
-            appending = map(deque.append, self._deques, (scope, item, now))
             try:
-                any(appending)
+                self._waiting.extend((scope, item, now))
             finally:
                 self.accepted += 1
-                self.bytes += size
-            waiting = len(self._items)
-            if waiting > self.high_water:
-                self.high_water = waiting
-            if (waiting + self._items_in_flight > self._watermark_items or self.bytes > self._watermark_bytes) and (
-                self._relieve(now)
-            ):
-                return True
-            return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
+                self.bytes = held = self.bytes + size
+            if (
+                _PARTS < len(self._waiting) < self._calm_length and held < self._calm_bytes
+                and not self._items_in_flight
+            ):  # fmt: skip
+                return False  # nearly always: none of the bounds is near
+            return self._should_wake(size, now)
+
+    def _should_wake(self, size: int, now: float) -> bool:
+        """Whether the last item, of `size` bytes, filled a batch or was the first, or the queue is above its bounds."""
+        if self.above_watermark and self._relieve(now):
+            return True
+        waiting = len(self)
+        return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
 
     def count(self, reason: str, count: int = 1) -> None:
         """Count dropped items."""
@@ -127,10 +131,9 @@ class Queue:
         return self.unacknowledged > self._watermark_items or self.bytes > self._watermark_bytes
 
     def _make_room(self) -> None:
+        self._note_most()
         dropped = 0
-        while self._items and (
-            len(self._items) + self._items_in_flight > self._max_items or self.bytes > self._max_bytes
-        ):
+        while self._waiting and (self.unacknowledged > self._max_items or self.bytes > self._max_bytes):
             if not self._drop_oldest():
                 break
             dropped += 1
@@ -140,7 +143,7 @@ class Queue:
     def _pop_oldest(self) -> tuple[bytes, bytes, float] | None:
         """Remove the oldest item; None when the queue is empty."""
         try:
-            scope, item, put_at = map(deque.popleft, self._deques)
+            scope, item, put_at = map(deque.popleft, self._thrice)
         except IndexError:
             return None
         return scope, item, put_at
@@ -160,6 +163,7 @@ class Queue:
         batch = Batch()
         with self._lock:
             self._in_flight.append(batch)
+            self._note_most()
         while len(batch) < max_items:
             with self._lock:  # for a short time each: `put` waits for this lock
                 if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
@@ -178,7 +182,7 @@ class Queue:
             if not batch.scopes or scope is not batch.scopes[-1]:
                 weight += len(scope) + _FRAME
             if batch.items and batch.weight + weight > max_bytes:
-                any(map(deque.appendleft, self._deques, oldest))
+                self._waiting.extendleft(reversed(oldest))
                 break
             batch.scopes.append(scope)
             batch.items.append(item)
@@ -209,8 +213,8 @@ class Queue:
         with self._lock:
             if not self.ack(batch) or batch.copy is not None:
                 return False
-            returning: tuple[Any, ...] = (batch.scopes[::-1], batch.items[::-1], batch.times[::-1])
-            any(map(deque.extendleft, self._deques, returning))
+            returning = [*chain.from_iterable(zip(batch.scopes, batch.items, batch.times, strict=True))]
+            self._waiting.extendleft(reversed(returning))
             self.bytes += batch.size
             self._make_room()
             return True
@@ -249,6 +253,7 @@ class Queue:
     def drop_waiting(self, reason: str) -> int:
         """Drop what waits; returns the number of items."""
         with self._lock:
+            self._note_most()
             count = 0
             while self._drop_oldest():
                 count += 1
@@ -259,17 +264,26 @@ class Queue:
     def close(self) -> None:
         """Accept no more items."""
         with self._lock:
-            self._closed = True
+            self._closed, self._max_item = True, -1
 
     # -- what it holds
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._waiting) // _PARTS
+
+    @property
+    def high_water(self) -> int:
+        """The most items that have waited at once."""
+        return max(self._most, len(self))
+
+    def _note_most(self) -> None:
+        """Called before items leave, so that `put` need not count."""
+        self._most = max(self._most, len(self))
 
     @property
     def unacknowledged(self) -> int:
         """Items waiting or in flight."""
-        return len(self._items) + self._items_in_flight
+        return len(self) + self._items_in_flight
 
     def in_memory_only(self) -> Sequence[Batch]:
         """Batches in flight without a copy on disk."""
@@ -280,22 +294,23 @@ class Queue:
     def items_in_memory_only(self) -> int:
         """Items that are neither delivered nor on disk."""
         with self._lock:
-            return len(self._items) + sum(map(len, self.in_memory_only()))
+            return len(self) + sum(map(len, self.in_memory_only()))
 
     @property
     def oldest_in_memory_only(self) -> float | None:
         """When the oldest item was put that is neither delivered nor on disk (monotonic)."""
         with self._lock:
             times = [batch.times[0] for batch in self.in_memory_only()]
-            if self._times:
-                times.append(self._times[0])
+            oldest = self.oldest
+            if oldest is not None:
+                times.append(oldest)
             return min(times, default=None)
 
     @property
     def oldest(self) -> float | None:
         """When the oldest waiting item was put (monotonic)."""
         try:
-            return self._times[0]
+            return float(self._waiting[_PARTS - 1])
         except IndexError:
             return None
 

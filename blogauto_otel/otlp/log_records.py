@@ -76,6 +76,8 @@ class LogRecordEncoder:
         self._severities: BoundedMemo[tuple[int, str | None], bytes] = BoundedMemo(_CACHED_SEVERITIES)
         self._sites: BoundedMemo[tuple[str, str, int], bytes] = BoundedMemo(_CACHED_SITES)
         self._bodies: BoundedMemo[str, bytes] = BoundedMemo(_CACHED_BODIES)
+        # Apart from those without arguments, because most of them never come again, and evict what does.
+        self._formatted: BoundedMemo[str, bytes] = BoundedMemo(_CACHED_BODIES)
         self._body_heads: BoundedMemo[int, bytes] = BoundedMemo(_CACHED_BODIES)
 
     # -- records of the API
@@ -169,8 +171,9 @@ class LogRecordEncoder:
     def _text_body(self, text: str) -> bytes:
         """A text that is not too long, as the body."""
         redacted = self._redactor.text(text)
-        if redacted is not text:
-            redacted = shorten(redacted, self._longest_text)
+        return self._body_of(redacted if redacted is text else shorten(redacted, self._longest_text))
+
+    def _body_of(self, redacted: str) -> bytes:
         try:
             data = redacted.encode()
         except UnicodeEncodeError:
@@ -223,18 +226,22 @@ class LogRecordEncoder:
         if type(text) is not str:
             return None
         if not args:
-            return self._bodies.get(text) or self._new_body(text)
+            return self._bodies.get(text) or self._new_body(text, self._bodies)
         if type(args) is not tuple or not _PLAIN.issuperset(map(type, args)):
             return None
         text = text % args
-        return self._text_body(text) if len(text) <= self._longest_text else None
+        found = self._formatted.get(text) if len(text) <= _CACHED_LENGTH else None
+        return found or self._new_body(text, self._formatted)
 
-    def _new_body(self, text: str) -> bytes | None:
+    def _new_body(self, text: str, known: BoundedMemo[str, bytes]) -> bytes | None:
         if len(text) > self._longest_text:
             return None
-        body = self._text_body(text)
+        redacted = self._redactor.text(text)
+        if redacted is not text:  # not remembered, because the key would be the secret
+            return self._body_of(shorten(redacted, self._longest_text))
+        body = self._body_of(text)
         if len(text) <= _CACHED_LENGTH:
-            self._bodies.remember(text, body)
+            known.remember(text, body)
         return body
 
     def _new_site(self, record: StandardRecord) -> bytes | None:

@@ -34,7 +34,7 @@ UNSET: Final = Status()
 
 # SpanFlags: whether it is known if the parent is remote, and whether it is.
 _HAS_IS_REMOTE: Final = 0x100
-_IS_REMOTE: Final = 0x200
+IS_REMOTE: Final = 0x200
 
 # trace_id, span_id, start, end, flags with their tags: the fixed part of a span in one call.
 _SPAN_HEAD: Final = struct.Struct("<H16sH8sBQBQHI").pack
@@ -63,6 +63,7 @@ _STATUS_CODE: Final = tag(3, VARINT)
 
 _ITEM: Final = b"\x12"  # an item of ScopeSpans
 _SMALL: Final = len(SMALL)
+_ITEM_HEADS: Final = tuple(_ITEM + size for size in SMALL)
 
 
 class SpanEvent:
@@ -90,16 +91,25 @@ class SpanTemplate:
         name: the name of the spans.
         kind: their kind.
         attributes: their common attributes, as plain values (`str`, `bool`, `int`, `float`); never change the map.
+        base: the template that they are started with, whose attributes this one has too.
     """
 
-    __slots__ = ("attributes", "encoded", "encoder", "is_cut", "kind", "name", "named")
+    __slots__ = ("attributes", "base", "encoded", "encoder", "is_cut", "kind", "name", "named")
 
     def __init__(
-        self, name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        base: SpanTemplate | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
+        self.base = base
         self.attributes: Mapping[str, Any] = {} if attributes is None else attributes
+        if base is not None:
+            self.attributes = {**base.attributes, **self.attributes}
         self.encoder: SpanEncoder | None = None  # that made the following
         self.named = b""
         self.encoded = b""
@@ -110,11 +120,12 @@ class SpanData:
     """What is encoded of a span. Of its attributes, those of the template may be overridden."""
 
     __slots__ = (
-        "__dict__", "_attributes", "end_time", "kind", "name", "parent", "span_id", "start_time", "template",
-        "trace_flags", "trace_id", "trace_state",
+        "__dict__", "_attributes", "end_time", "has_rare", "kind", "name", "parent", "span_id", "start_time",
+        "template", "trace_flags", "trace_id", "trace_state",
     )  # fmt: skip
 
-    # What most spans do not have is no slot, and costs nothing until it is set.
+    # What most spans do not have is no slot, and costs nothing until it is set: `has_rare` is then True, because asking
+    # for each of them takes as long as encoding an attribute.
     status: Status = UNSET
     dropped_attributes = 0
     dropped_events = 0
@@ -144,6 +155,7 @@ class SpanData:
         self.end_time: int | None = None
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
+        self.has_rare = False
 
     @property
     def encoded_scope(self) -> bytes:
@@ -189,6 +201,7 @@ def span_data(span: ReadableSpan) -> SpanData:
     data.dropped_attributes = getattr(span, "dropped_attributes", 0)
     data.dropped_events = getattr(span, "dropped_events", 0)
     data.dropped_links = getattr(span, "dropped_links", 0)
+    data.has_rare = True
     return data
 
 
@@ -210,7 +223,7 @@ class SpanEncoder:
         flags = span.trace_flags & 0xFF | _HAS_IS_REMOTE
         parent = span.parent
         if parent is not None and parent.is_remote:
-            flags |= _IS_REMOTE
+            flags |= IS_REMOTE
         trace_id, span_id = span.trace_id.to_bytes(16, "big"), span.span_id.to_bytes(8, "big")
         start: Any = span.start_time
         end: Any = span.end_time
@@ -239,21 +252,19 @@ class SpanEncoder:
             except RuntimeError:  # another thread has set one meanwhile
                 del parts[count:]
                 cut |= self._attributes.append(parts, dict(attributes))
-        if (
-            span._events or span._links or span.status is not UNSET or span.trace_state is not None
-            or span.dropped_attributes or span.dropped_events or span.dropped_links
-        ):  # fmt: skip
+        if span.has_rare or span.trace_state is not None:
             cut |= self._append_rare(parts, span)
         if cut:
             parts.append(self._cut)
         content = b"".join(parts)
         size = len(content)
-        return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
+        return (_ITEM_HEADS[size] if size < _SMALL else _ITEM + varint(size)) + content
 
     def encode_finished(
         self,
         template: SpanTemplate,
-        parent: SpanContext,
+        trace_id: int,
+        parent_id: int,
         span_id: int,
         flags: int,
         start: int,
@@ -264,26 +275,26 @@ class SpanEncoder:
 
         Args:
             template: its name, its kind and most of its attributes.
-            parent: its parent, of whose trace it is.
+            trace_id: its trace.
+            parent_id: the id of its parent.
             span_id: its id.
-            flags: its trace flags.
+            flags: its trace flags, and `IS_REMOTE` where its parent is of another process.
             start: nanoseconds.
             end: nanoseconds.
             attributes: further ones; none of them is among those of the template.
         """
-        flags = flags & 0xFF | _HAS_IS_REMOTE
-        if parent[2]:
-            flags |= _IS_REMOTE
-        trace_id, own_id = parent[0].to_bytes(16, "big"), span_id.to_bytes(8, "big")
         if template.encoder is not self:
             self._encode_template(template)
         parts = [
-            _SPAN_HEAD(_TRACE_ID, trace_id, _SPAN_ID, own_id, 0x39, start, 0x41, end, 0x0185, flags),
+            _SPAN_HEAD(
+                _TRACE_ID, trace_id.to_bytes(16, "big"), _SPAN_ID, span_id.to_bytes(8, "big"), 0x39, start, 0x41, end,
+                0x0185, flags | _HAS_IS_REMOTE,
+            ),
             _PARENT_ID,
-            parent[1].to_bytes(8, "big"),
+            parent_id.to_bytes(8, "big"),
             template.named,
             template.encoded,
-        ]
+        ]  # fmt: skip
         cut = template.is_cut
         if attributes:
             cut |= self._attributes.append(parts, attributes)
@@ -291,7 +302,7 @@ class SpanEncoder:
             parts.append(self._cut)
         content = b"".join(parts)
         size = len(content)
-        return _ITEM + (SMALL[size] if size < _SMALL else varint(size)) + content
+        return (_ITEM_HEADS[size] if size < _SMALL else _ITEM + varint(size)) + content
 
     def _encode_template(self, template: SpanTemplate) -> None:
         parts: list[bytes] = []
@@ -340,7 +351,7 @@ class SpanEncoder:
         trace_id, span_id = context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
         flags = context.trace_flags & 0xFF | _HAS_IS_REMOTE
         if context.is_remote:
-            flags |= _IS_REMOTE
+            flags |= IS_REMOTE
         inner = [_LINK_HEAD(_TRACE_ID, trace_id, _SPAN_ID, span_id, 0x35, flags)]
         if context.trace_state:
             inner.append(self._trace_state(context.trace_state))

@@ -12,6 +12,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
+from time import time_ns
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from opentelemetry import metrics
@@ -168,7 +169,7 @@ class Series:
         if self._histogram.forward is not None:
             self._histogram.forward(value, self._attributes, None)
         if self._histogram.exemplars != "always_off":
-            self._exemplars[bucket] = (value, time.time_ns(), trace_id, span_id)
+            self._exemplars[bucket] = (value, time_ns(), trace_id, span_id)
 
     def _offer(self, bucket: int, value: float, context: SpanContext | Context) -> None:
         """Take an exemplar if the filter wants it."""

@@ -65,6 +65,13 @@ class UrandomIds:
             except IndexError:
                 _random_numbers.extend(filter(None, _FETCHED.unpack(os.urandom(_FETCHED.size))))
 
+    def generate_ids(self) -> tuple[int, int]:
+        """Ids of a trace and of its first span, in one call."""
+        try:
+            return _random_numbers.popleft() << 64 | _random_numbers.popleft(), _random_numbers.popleft()
+        except IndexError:
+            return self.generate_trace_id(), self.generate_span_id()
+
     def is_trace_id_random(self) -> bool:
         """True: samplers and backends may rely on it (W3C Trace Context, level 2)."""
         return True

@@ -89,6 +89,7 @@ class RecordingSpan(SpanData, trace.Span):
         self.end_time: int | None = None
         self.template: SpanTemplate | None = None
         self._attributes: dict[str, Any] = {}
+        self.has_rare = False
         self._tracer = tracer
         self._records_exception = records_exception
         self._sets_status = sets_status
@@ -199,17 +200,20 @@ class RecordingSpan(SpanData, trace.Span):
 
     def put(self, attributes: Mapping[str, Any]) -> None:
         """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at."""
-        own, limit = self._attributes, self._tracer.limits.attributes
-        if own.keys().isdisjoint(attributes) and (limit is None or len(own) + len(attributes) <= limit):
-            own.update(attributes)
-        else:
-            self._put(attributes)
+        self._put(attributes)
 
     def _put(self, cleaned: Mapping[str, Any], invalid: int = 0) -> None:
         """Add attributes; those that are set again move to the end, and the oldest make room, as in the SDK."""
         own, limit = self._attributes, self._tracer.limits.attributes
         if invalid:
             self.dropped_attributes += invalid
+            self.has_rare = True
+        template = self.template
+        if template is not None and (
+            not template.attributes.keys().isdisjoint(cleaned)
+            or (limit is not None and len(own) + len(template.attributes) + len(cleaned) > limit)
+        ):
+            self._unfold(template)
         if own.keys().isdisjoint(cleaned) and (limit is None or len(own) + len(cleaned) <= limit):
             own.update(cleaned)
             return
@@ -218,9 +222,16 @@ class RecordingSpan(SpanData, trace.Span):
             if limit is None or len(own) < limit or self._make_room(own, limit):
                 own[key] = value
 
+    def _unfold(self, template: SpanTemplate) -> None:
+        """Take the attributes of the template that it was started with as its own, because one of them may change."""
+        own = self._attributes
+        own.update({key: value for key, value in template.attributes.items() if key not in own})
+        self.template = None
+
     def _make_room(self, own: dict[str, Any], limit: int) -> bool:
         log_once("attributes of a span", "a span has more than %d attributes; the oldest are dropped", limit)
         self.dropped_attributes += 1
+        self.has_rare = True
         for oldest in list(own)[:1] if limit else ():
             own.pop(oldest, None)
         return limit > 0
@@ -235,6 +246,7 @@ class RecordingSpan(SpanData, trace.Span):
         limits = self._tracer.limits
         given, dropped = limited(attributes, limits.event_attributes)
         event = SpanEvent(name, given, self._now() if timestamp is None else timestamp, dropped)
+        self.has_rare = True
         lost = append(self.__dict__.setdefault("_events", []), event, limits.events)
         if lost:
             self.dropped_events += lost
@@ -253,6 +265,7 @@ class RecordingSpan(SpanData, trace.Span):
             return
         limits = self._tracer.limits
         link = limited_link(context, attributes, limits.link_attributes)
+        self.has_rare = True
         lost = append(self.__dict__.setdefault("_links", []), link, limits.links)
         if lost:
             self.dropped_links += lost
@@ -303,6 +316,7 @@ class RecordingSpan(SpanData, trace.Span):
         code = status.status_code if is_status else status
         if self.status.status_code is StatusCode.OK or code is StatusCode.UNSET or not isinstance(code, StatusCode):
             return
+        self.has_rare = True
         if not is_status:
             self.status = Status(code, description)
             return
@@ -322,7 +336,12 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Calling end() on an ended span.")
             return
         self.end_time = self._now() if end_time is None else end_time
-        self._tracer.processors.end(self)
+        tracer = self._tracer
+        direct = tracer.processors.direct
+        if direct is not None and not self.has_rare:  # no other processor does anything with one that ends well
+            direct[0].export(self, tracer.encoded_scope)
+        else:
+            tracer.processors.end(self)
 
     def finish(
         self, template: SpanTemplate, attributes: dict[str, Any] | None = None, *, end_time: int | None = None
@@ -330,15 +349,29 @@ class RecordingSpan(SpanData, trace.Span):
         """End it with what is known only now; what the application has set wins over the template.
 
         Args:
-            template: the name that it gets unless `update_name` was called, and attributes.
+            template: the name that it gets unless `update_name` was called, and attributes. Its `base` is the template
+                that the span was started with, if any.
             attributes: plain values that the caller gives away; they win over those that are set.
             end_time: nanoseconds, as of `end`.
         """
         if self.end_time is None:
-            self._take(template, attributes)
+            own, common, limit = self._attributes, template.attributes, self._tracer.limits.attributes
+            if (
+                attributes
+                or template.base is not self.template
+                or not own.keys().isdisjoint(common)
+                or (limit is not None and len(own) + len(common) > limit)
+            ):
+                self._take(template, attributes)
+            else:  # as `_take`, without the call
+                if not self._is_renamed:
+                    self.name = template.name
+                self.template = template
         self.end(end_time)
 
     def _take(self, template: SpanTemplate, attributes: dict[str, Any] | None) -> None:
+        if self.template is not None:
+            self._unfold(self.template)
         own, common, limit = self._attributes, template.attributes, self._tracer.limits.attributes
         count = len(own) + len(common)
         if attributes:
@@ -354,7 +387,8 @@ class RecordingSpan(SpanData, trace.Span):
         if own.keys().isdisjoint(common) and (limit is None or count <= limit):
             self.template = template
         else:
-            self._put({key: value for key, value in common.items() if key not in own})
+            known = own if template.base is None else {*own, *template.base.attributes}  # it was started with those
+            self._put({key: value for key, value in common.items() if key not in known})
 
     def _now(self) -> int:
         """The time now, on a clock that does not go back while the span lasts."""

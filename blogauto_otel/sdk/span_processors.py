@@ -30,6 +30,7 @@ _Started: TypeAlias = Callable[[Any, "Context | None"], None]
 _Ended: TypeAlias = Callable[[Any], None]
 
 
+_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 _SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
@@ -67,21 +68,35 @@ class ExportingSpanProcessor(SpanProcessor):
 
     def on_end(self, span: Any) -> None:
         """Queue the span."""
+        if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
+            self.export(span, span.encoded_scope)
+            return
         try:
-            if isinstance(span, SpanData):  # unlike `RecordingSpan` no abstract class, which would take longer to ask
-                if not span.trace_flags & SAMPLED:
-                    return
-                item, scope = self._encode(span), span.encoded_scope
-            else:
-                if span.context is None or not span.context.trace_flags & SAMPLED:
-                    return
-                item, scope = self._encode(span_data(span)), self._scopes.encoded(span.instrumentation_scope)
+            if span.context is None or not span.context.trace_flags & SAMPLED:
+                return
+            item, scope = self._encode(span_data(span)), self._scopes.encoded(span.instrumentation_scope)
         except BaseException as error:
-            self._delivery.lost(Signal.TRACES, UNSERIALISABLE)
-            if not swallow("encoding a span", error):
+            if not self._lose(error):
                 raise
             return
-        self._delivery.enqueue(Signal.TRACES, scope, item)
+        self.enqueue(_TRACES, scope, item)
+
+    def export(self, span: SpanData, scope: bytes) -> None:
+        """Queue a span of ours, of this encoded instrumentation scope."""
+        try:
+            if not span.trace_flags & SAMPLED:
+                return
+            item = self._encode(span)
+        except BaseException as error:
+            if not self._lose(error):
+                raise
+            return
+        self.enqueue(_TRACES, scope, item)
+
+    def _lose(self, error: BaseException) -> bool:
+        """Count a span that could not be encoded; False when the caller must re-raise."""
+        self._delivery.lost(_TRACES, UNSERIALISABLE)
+        return swallow("encoding a span", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits, of all signals."""

@@ -15,7 +15,8 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._otel import span_in
 from blogauto_otel.otlp.signal import Signal
-from blogauto_otel.otlp.spans import UNSET, SpanTemplate
+from blogauto_otel.otlp.spans import IS_REMOTE, UNSET, SpanTemplate
+from blogauto_otel.sampling import PATH
 from blogauto_otel.sdk.plain import description, to_plain_attributes
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
 from blogauto_otel.sdk.span_limits import SpanLimits
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _current_span: Final = trace.get_current_span
+_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 
 
 class SpanOptions(NamedTuple):
@@ -202,6 +204,63 @@ class BlogautoTracer(trace.Tracer):
             return INVALID_SPAN
         return span  # type: ignore[no-any-return]
 
+    def start_request(self, name: str, parent_context: Context, path: str, start_time: int) -> Any:
+        """As `start_server_span`, before its attributes are known; an unsampled one needs none.
+
+        For one that records, `started` must follow. None for a sampler of another package, which reads attributes.
+
+        Args:
+            name: its name until `finish`.
+            parent_context: the context with its parent.
+            path: `url.path`, by which routes are sampled.
+            start_time: nanoseconds, `time_ns()`.
+        """
+        provider = self._provider
+        is_sampled = provider.is_root_sampled
+        if parent_context or is_sampled is None:
+            if provider.is_sampled is None:
+                return None
+            return self._begin(name, parent_context, SpanKind.SERVER, {PATH: path}, (), start_time)
+        trace_id, span_id = provider.generate_ids()
+        if is_sampled(trace_id, path):
+            return self.processors.span_class(
+                self, trace_id, span_id, provider.root_flags | SAMPLED, None, None, name, SpanKind.SERVER, start_time
+            )
+        return UnsampledSpan(trace_id, span_id, provider.root_flags, None)
+
+    def started(
+        self,
+        span: RecordingSpan,
+        parent_context: Context,
+        template: SpanTemplate,
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+    ) -> None:
+        """Complete the start of a span of `start_request` that records.
+
+        Args:
+            span: the span.
+            parent_context: the context with its parent.
+            template: the attributes that it has in common with others; the `base` of the template at its end.
+            attributes: plain values that the caller gives away; none of them is among those of the template.
+            links: its links.
+        """
+        limit, direct = self.limits.attributes, self.processors.direct
+        if limit is None or len(attributes) + len(template.attributes) <= limit:
+            span._attributes, span.template = attributes, template  # as `adopt`, without the call
+        else:
+            span.put({**template.attributes, **attributes})
+        if links:
+            span.add_links(links)
+        if direct is None or (parent_context and span.parent is None):
+            for on_start in self.processors.starting:
+                on_start(span, parent_context)
+            return
+        for values in direct[1]:
+            found = values()
+            if found:
+                span.put(found)
+
     def record_span(
         self,
         template: SpanTemplate,
@@ -248,30 +307,64 @@ class BlogautoTracer(trace.Tracer):
         self, template: SpanTemplate, context: Context, start: int, end: int, attributes: dict[str, Any] | None
     ) -> bool:
         """Write a span below another one without an object for it; False where more than our exporter sees spans."""
-        direct, is_sampled = self.processors.direct, self._provider.is_sampled
-        span = span_in(context)
-        if direct is None or is_sampled is None or span is None:
+        is_sampled, span = self._provider.is_sampled, span_in(context)
+        if self.processors.direct is None or is_sampled is None or span is None:
             return False
         parent = span.get_span_context()
         if not parent[5] or (parent[4] is not DEFAULT_TRACE_STATE and parent[4]):
             return False
-        exporter, sources = direct
         if not is_sampled(parent, parent[0], template.kind, template.attributes):
             return True
+        flags = parent[3] & RANDOM | SAMPLED
+        if parent[2]:
+            flags |= IS_REMOTE
+        return self._write(template, parent[0], parent[1], flags, start, end, attributes)
+
+    def record_below(
+        self, span: RecordingSpan, template: SpanTemplate, start: int, end: int, attributes: dict[str, Any] | None
+    ) -> bool:
+        """As `record_span` below a sampled span of ours, in fewer steps; False where `record_span` has to write it.
+
+        Args:
+            span: the parent.
+            template: its name, its kind, and the attributes that it has in common with others.
+            start: nanoseconds, `time_ns()`.
+            end: likewise.
+            attributes: further plain values.
+        """
+        if self.processors.direct is None or not self._provider.follows_parents or span.trace_state is not None:
+            return False
+        flags = span.trace_flags & RANDOM | SAMPLED
+        return self._write(template, span.trace_id, span.span_id, flags, start, end, attributes)
+
+    def _write(
+        self,
+        template: SpanTemplate,
+        trace_id: int,
+        parent_id: int,
+        flags: int,
+        start: int,
+        end: int,
+        attributes: dict[str, Any] | None,
+    ) -> bool:
+        """Encode and queue a span that has ended; False where its attributes need a span to fit."""
+        direct = self.processors.direct
+        if direct is None:  # a processor was added meanwhile
+            return False
+        exporter, sources = direct
         for values in sources:
             found = values()
             if found:
-                attributes = {**found, **(attributes or {})}
+                attributes = {**found, **attributes} if attributes else {**found}
         if attributes:
             limit = self.limits.attributes
             if not template.attributes.keys().isdisjoint(attributes) or (
                 limit is not None and len(template.attributes) + len(attributes) > limit
             ):
                 return False
-        flags = parent[3] & RANDOM | SAMPLED
         span_id = self._provider.id_generator.generate_span_id()
-        item = exporter.encoder.encode_finished(template, parent, span_id, flags, start, end, attributes)
-        exporter.enqueue(Signal.TRACES, self.encoded_scope, item)
+        item = exporter.encoder.encode_finished(template, trace_id, parent_id, span_id, flags, start, end, attributes)
+        exporter.enqueue(_TRACES, self.encoded_scope, item)
         return True
 
     def record_deferred(

@@ -73,6 +73,10 @@ class BlogautoTracerProvider(trace.TracerProvider):
         self.resource = Resource.create({}) if resource is None else resource
         self.limits = SpanLimits() if span_limits is None else span_limits
         self.id_generator = UrandomIds() if id_generator is None else id_generator
+        # Both ids of a root span in one call, where the generator can do that.
+        self.generate_ids: Callable[[], tuple[int, int]] = getattr(
+            self.id_generator, "generate_ids", self._generate_ids
+        )
         self.root_flags = RANDOM if RANDOM and self.id_generator.is_trace_id_random() else 0
         self.sampler = ParentOrRate(1.0) if sampler is None else sampler
         self._redactor = redactor
@@ -90,8 +94,15 @@ class BlogautoTracerProvider(trace.TracerProvider):
         self._sampler = sampler
         # Of our samplers: the decision alone, without an object for it. None: ask `should_sample`.
         self.is_sampled: Callable[..., bool] | None = getattr(sampler, "is_sampled", None)
+        # The same for a server span without a parent, by trace id and path; None: ask `is_sampled`.
+        self.is_root_sampled: Callable[[int, str], bool] | None = getattr(sampler, "is_root_sampled", None)
+        # Whether a span below a sampled one of this process is sampled, so that nobody has to be asked.
+        self.follows_parents: bool = getattr(sampler, "follows_parents", False)
         # Whether no span below an unsampled one is sampled; a ratio that ignores parents samples the id 0 first.
         self.drops_below_unsampled = self.is_sampled is not None and not self.is_sampled(_UNSAMPLED, 0)
+
+    def _generate_ids(self) -> tuple[int, int]:
+        return self.id_generator.generate_trace_id(), self.id_generator.generate_span_id()
 
     def get_tracer(self, *args: Any, **kwargs: Any) -> BlogautoTracer:
         """See `TracerProvider`."""

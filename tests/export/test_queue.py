@@ -142,6 +142,30 @@ def test_the_worker_is_woken_by_the_first_item_and_by_a_full_batch_only() -> Non
     assert [bytes_.put(b"", b"x" * 20) for _ in range(4)] == [True, False, True, False]
 
 
+def test_the_worker_is_woken_at_the_same_items_while_a_batch_is_in_flight() -> None:
+    queue = small(max_items=100, max_bytes=10_000)
+    assert queue.put(b"", b"x") is True
+    batch = queue.take(10, 1000)
+    assert batch is not None
+    assert [queue.put(b"", b"x") for _ in range(6)] == [True, False, False, True, False, False]
+    assert queue.ack(batch)
+    assert queue.put(b"", b"x") is False
+
+
+def test_the_high_water_is_the_most_items_that_waited_at_once() -> None:
+    queue = small(max_items=5, max_bytes=10_000)
+    for _ in range(4):
+        queue.put(b"", b"x")
+    assert queue.high_water == 4
+    assert queue.take(3, 1000) is not None
+    assert (len(queue), queue.high_water) == (1, 4)
+    for _ in range(3):
+        queue.put(b"", b"x")
+    assert queue.high_water == 4
+    queue.drop_waiting("test")
+    assert (len(queue), queue.high_water) == (0, 4)
+
+
 def test_queued_items_are_invisible_to_the_garbage_collector() -> None:
     queue = Queue(max_items=10**6, max_bytes=10**9, max_item=10**6, wake_items=10**6, wake_bytes=10**9)
     gc.collect()

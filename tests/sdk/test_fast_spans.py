@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.context import Context
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import (
     INVALID_SPAN,
@@ -74,6 +75,71 @@ def test_what_the_application_has_set_wins_over_the_template_and_the_end_over_bo
         "url.path": "/posts/7", "http.route": "mine", "server.port": 443, "client.address": "203.0.113.7",
         "further": [1, 2],
     }  # fmt: skip
+
+
+START = SpanTemplate("GET", SpanKind.SERVER, {"http.request.method": "GET", "url.scheme": "https"})
+ROUTE_OF_REQUEST = SpanTemplate("GET /posts/{id}", SpanKind.SERVER, {"http.route": "/posts/{id}"}, base=START)
+
+
+def start_request(providers: Providers, context: Context = REMOTE, **attributes: Any) -> Any:
+    tracer = tracer_of(providers)
+    span = tracer.start_request("GET", context, "/posts/7", 5)
+    tracer.started(span, context, START, {"url.path": "/posts/7", **attributes}, ())
+    return span
+
+
+@pytest.mark.parametrize("context", [Context(), REMOTE], ids=["root", "remote parent"])
+def test_a_request_starts_with_the_attributes_of_a_template(receiver: Receiver, context: Context) -> None:
+    with providing(receiver) as providers:
+        span = start_request(providers, context)
+        started = dict(span.attributes)
+        span.finish(ROUTE_OF_REQUEST, end_time=9)
+        arrived = the_span(receiver, providers)
+    assert started == {"http.request.method": "GET", "url.scheme": "https", "url.path": "/posts/7"}
+    assert arrived.attributes == {**started, "http.route": "/posts/{id}"}
+    assert (arrived.name, arrived.start, arrived.end) == ("GET /posts/{id}", 5, 9)
+    assert (arrived.parent_id == "") is (context is not REMOTE)
+
+
+@pytest.mark.parametrize("end", ["finish", "finish with another template", "end"])
+def test_an_attribute_of_the_start_that_is_set_again_arrives_once(receiver: Receiver, end: str) -> None:
+    with providing(receiver) as providers:
+        span = start_request(providers)
+        span.set_attribute("http.request.method", "mine")
+        if end == "end":
+            span.end()
+        else:
+            span.finish(ROUTE_OF_REQUEST if end == "finish" else ROUTE)
+        providers.flush()
+    [request] = receiver.requests
+    [sent] = ExportTraceServiceRequest.FromString(request.body).resource_spans[0].scope_spans[0].spans
+    keys = [attribute.key for attribute in sent.attributes]
+    assert len(keys) == len(set(keys))
+    assert {"url.scheme", "url.path"} < set(keys)
+    [method] = [attribute.value.string_value for attribute in sent.attributes if attribute.key == "http.request.method"]
+    assert method == "mine"
+
+
+@pytest.mark.parametrize("template", [ROUTE, ROUTE_OF_REQUEST], ids=["of another base", "of the same base"])
+def test_another_template_at_the_end_keeps_the_attributes_of_the_start(
+    receiver: Receiver, template: SpanTemplate
+) -> None:
+    with providing(receiver) as providers:
+        start_request(providers).finish(template)
+        span = the_span(receiver, providers)
+    assert span.attributes.items() >= {"http.request.method": "GET", "url.scheme": "https"}.items()
+
+
+@pytest.mark.parametrize(("limit", "kept", "dropped"), [(128, 5, 0), (5, 5, 0), (4, 4, 1), (2, 2, 3), (0, 0, 5)])
+def test_the_template_of_the_start_counts_against_the_limit(
+    receiver: Receiver, limit: int, kept: int, dropped: int
+) -> None:
+    with providing(receiver, max_attributes=limit) as providers:
+        span = start_request(providers)
+        span.set_attribute("mine", 1)
+        span.finish(ROUTE_OF_REQUEST)
+        arrived = the_span(receiver, providers)
+    assert (len(arrived.attributes), arrived.dropped_attributes) == (kept, dropped)
 
 
 def test_a_processor_of_the_application_sees_them_all(receiver: Receiver) -> None:
@@ -215,11 +281,11 @@ def test_nothing_of_a_span_that_the_collector_tracks_outlives_it(receiver: Recei
         tracer = tracer_of(providers)
 
         def request() -> None:
-            span = tracer.start_server_span("GET", Context(), {"url.path": "/"}, start_time=5)
+            span = start_request(providers, Context())
             with use_span(span):
                 get_current_span().add_event("seen", {"k": 1})
                 tracer.record_span(STATEMENT, start_time=6, end_time=7)
-            span.finish(ROUTE, {"client.address": "203.0.113.7"})
+            span.finish(ROUTE_OF_REQUEST, {"client.address": "203.0.113.7"})
 
         request()
         gc.collect()

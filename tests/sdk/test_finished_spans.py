@@ -21,6 +21,7 @@ from opentelemetry.trace import (
 from blogauto_otel import bind, unbind
 from blogauto_otel.instrumentation.span_context import BoundContextProcessor
 from blogauto_otel.otlp.spans import SpanTemplate
+from blogauto_otel.sdk.span import RecordingSpan
 from testkit.receiver import Receiver, Span
 from tests.sdk.providers import providing
 
@@ -52,6 +53,40 @@ def recorded(receiver: Receiver, parent: SpanContext, attributes: dict[str, Any]
             )  # fmt: skip
         providers.flush()
     return [replace(span, span_id="", trace_id=span.trace_id if parent.is_valid else "") for span in receiver.spans]
+
+
+def test_a_span_below_one_of_ours_is_the_same_by_its_ids_and_by_its_context(receiver: Receiver) -> None:
+    template = SpanTemplate("SELECT posts", SpanKind.CLIENT, {"db.system.name": "sqlite"})
+    with providing(receiver) as providers:
+        tracer = providers.tracing.get_tracer("sql")
+        parent: Any = tracer.start_span("request")
+        for attributes in ATTRIBUTES.values():
+            if not tracer.record_below(parent, template, 5, 7, attributes and {**attributes}):
+                tracer.record_span(
+                    template,
+                    start_time=5,
+                    end_time=7,
+                    parent_context=set_span_in_context(parent),
+                    attributes=attributes and {**attributes},
+                )
+            tracer.record_span(
+                template, start_time=5, end_time=7, parent_context=set_span_in_context(parent),
+                attributes=attributes and {**attributes},
+            )  # fmt: skip
+        providers.flush()
+    spans = [replace(span, span_id="") for span in receiver.spans]
+    assert len(spans) == 2 * len(ATTRIBUTES)
+    assert spans[::2] == spans[1::2]
+
+
+@pytest.mark.parametrize("sampler", ["traceidratio", "always_off"])
+def test_a_sampler_that_ignores_parents_is_asked_about_a_span_below_one_of_ours(
+    receiver: Receiver, sampler: str
+) -> None:
+    with providing(receiver, sampler=sampler, sampler_arg="0.5") as providers:
+        tracer = providers.tracing.get_tracer("sql")
+        parent: Any = RecordingSpan(tracer, 1, 2, SAMPLED, None, None, "request", SpanKind.SERVER, 5)
+        assert not tracer.record_below(parent, SpanTemplate("SELECT posts"), 5, 7, None)
 
 
 @pytest.mark.parametrize("attributes", ATTRIBUTES.values(), ids=ATTRIBUTES.keys())

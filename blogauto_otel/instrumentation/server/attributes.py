@@ -40,12 +40,17 @@ DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 def for_sampling(request: Request, redactor: Redactor) -> Attributes:
     """The attributes that a sampler may decide by; an unsampled request needs no others."""
-    scope = request.scope
     method = "GET" if request.is_websocket else request.method  # a websocket session begins with one
-    path, raw = scope["path"], scope.get("raw_path")
+    return {METHOD: method, SCHEME: request.scope.get("scheme", "http"), PATH: path_of(request.scope, redactor)}
+
+
+def path_of(scope: Scope, redactor: Redactor) -> str:
+    """`url.path`."""
+    path: str = scope["path"]
+    raw = scope.get("raw_path")
     if not path.isascii() or (raw is not None and b"%" in raw):
-        path = _encoded_path(path, raw, redactor)
-    return {METHOD: method, SCHEME: scope.get("scheme", "http"), PATH: path}
+        return _encoded_path(path, raw, redactor)
+    return path
 
 
 def _encoded_path(path: str, raw: bytes | None, redactor: Redactor) -> str:

@@ -43,7 +43,7 @@ from blogauto_otel.instrumentation.server.paths import SecretPaths
 from blogauto_otel.instrumentation.server.request import Request, WebSocketRequest
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.sdk.span import RecordingSpan, UnsampledSpan
-from blogauto_otel.sdk.tracer import own_tracer
+from blogauto_otel.sdk.tracer import BlogautoTracer, own_tracer
 from blogauto_otel.sdk.unsampled_span import SAMPLED
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class ServerInstrumentation:
         self.metrics = request_metrics(given.meter_provider, settings)
         self.tracer = given.tracer_provider.get_tracer(semconv.SCOPE_HTTP)
         self._templates: BoundedMemo[tuple[Any, ...], SpanTemplate] = BoundedMemo(MAX_TEMPLATES)
+        self._starts: BoundedMemo[tuple[str, str | None], SpanTemplate] = BoundedMemo(MAX_TEMPLATES)
         self.providers = (given.tracer_provider, given.meter_provider, given.logger_provider)
         self.deferred = DeferredSpans(given)
         self.paths = SecretPaths(given.redactor)
@@ -115,11 +116,10 @@ class ServerInstrumentation:
                 request_id = self._headers.request_id(headers)
             kind = scope["type"]
             if kind == "websocket":
-                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer)
+                request = WebSocketRequest(scope, receive, send, "WS", request_id, outer, known, self.paths)
             else:
                 method = self._methods.get(scope["method"], semconv.OTHER_METHOD)
-                request = Request(scope, receive, send, method, request_id, outer)
-            request.headers, request.secrets = known, self.paths
+                request = Request(scope, receive, send, method, request_id, outer, known, self.paths)
             if not self._headers.context_names.isdisjoint(known):
                 incoming, request.links = self._headers.incoming(scope.get("client"), headers)
                 if incoming is not None:
@@ -128,7 +128,8 @@ class ServerInstrumentation:
                 self._find_span(request, outer, is_traced=is_traced)
             else:
                 self._start_span(request)
-            request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
+            parent = request.parent
+            request.context = OtelContext({**parent, _SPAN_KEY: request.span} if parent else {_SPAN_KEY: request.span})
             request.enter()
             self.metrics.open.add(request)
         except BaseException as error:
@@ -170,20 +171,30 @@ class ServerInstrumentation:
 
     def _start_span(self, request: Request) -> None:
         try:
-            name = request.name = "HTTP" if request.method == semconv.OTHER_METHOD else request.method
-            given = attributes.for_sampling(request, self._redactor)
+            method = request.method
+            name = request.name = "HTTP" if method == semconv.OTHER_METHOD else method
             own = self._own
             if own is None:
-                self._start_any_span(request, name, given)
+                self._start_any_span(request, name, attributes.for_sampling(request, self._redactor))
+            elif request.is_websocket:
+                self._start_rare_span(request, name, own)
             else:
-                span: Any = own.start_server_span(
-                    name, request.parent, given, start_time=request.began_at, links=request.links
-                )
-                request.span = span
-                if type(span) is not UnsampledSpan:
-                    request.is_own_span = request.recording = True
-                    request.sampled = span.trace_flags & SAMPLED != 0
-                    span.put(attributes.of_client(request, self._redactor))
+                scope, parent = request.scope, request.parent
+                path, raw = scope["path"], scope.get("raw_path")
+                if not path.isascii() or (raw is not None and b"%" in raw):  # as `path_of`, without the call
+                    path = attributes.path_of(scope, self._redactor)
+                span: Any = own.start_request(name, parent, path, request.began_at)
+                if span is None:
+                    self._start_rare_span(request, name, own)
+                elif type(span) is UnsampledSpan:
+                    request.span = span
+                else:
+                    request.span = span
+                    request.is_own_span = request.recording = request.sampled = True
+                    common = self._starts.get((method, scope.get("scheme"))) or self._new_start(request)
+                    known = attributes.of_client(request, self._redactor)
+                    known[attributes.PATH] = path
+                    own.started(span, parent, common, known, request.links)
             if request.recording and (hooks.state.request or hooks.state.response):
                 _call_hooks(request)
             if self._captured.has_response:
@@ -191,6 +202,23 @@ class ServerInstrumentation:
         except BaseException as error:
             if not swallow("starting the span of a request", error):
                 raise
+
+    def _new_start(self, request: Request) -> SpanTemplate:
+        """What the spans of a method and a scheme have in common when they start."""
+        scheme = request.scope.get("scheme")
+        common = {attributes.METHOD: request.method, attributes.SCHEME: "http" if scheme is None else scheme}
+        made = SpanTemplate(request.name, SpanKind.SERVER, common)
+        return self._starts.remember((request.method, scheme), made)
+
+    def _start_rare_span(self, request: Request, name: str, own: BlogautoTracer) -> None:
+        """Start the span of a websocket session, or one that a sampler of another package decides about."""
+        given = attributes.for_sampling(request, self._redactor)
+        span: Any = own.start_server_span(name, request.parent, given, start_time=request.began_at, links=request.links)
+        request.span = span
+        if type(span) is not UnsampledSpan:
+            request.is_own_span = request.recording = True
+            request.sampled = span.trace_flags & SAMPLED != 0
+            span.put(attributes.of_client(request, self._redactor))
 
     def _start_any_span(self, request: Request, name: str, given: Mapping[str, Any]) -> None:
         """Start a span of a provider that is not ours."""
@@ -283,13 +311,14 @@ class ServerInstrumentation:
             return
         scope = request.scope
         host = request.headers.get(b"host")
+        base = span.template  # that it was started with
         key = (
-            request.method, template, request.code, host, scope.get("scheme"), scope.get("http_version"),
+            base or (request.method, scope.get("scheme")), template, request.code, host, scope.get("http_version"),
             request.prefix, scope.get("root_path"), scope.get("app_root_path"),
         )  # fmt: skip
         common = self._templates.get(key)
         if common is None:
-            common = SpanTemplate(request.span_name(), SpanKind.SERVER, self._common_attributes(request))
+            common = SpanTemplate(request.span_name(), SpanKind.SERVER, self._common_attributes(request), base=base)
             if host is not None and len(host) <= MAX_HOST:
                 self._templates.remember(key, common)
         span.finish(common, end_time=request.began_at + int(request.seconds * 1e9))

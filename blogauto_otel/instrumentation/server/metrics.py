@@ -170,16 +170,16 @@ class RequestMetrics:
             key = (request.method, endpoint)
             durations = self._durations
             duration = durations.bound.get(key) or durations.bind(key)
-            is_exemplar = request.sampled or span is not request.span or self._takes_any_exemplar
-            if not is_exemplar:
-                duration.record(request.seconds)
-            elif request.is_own_span and request.sampled:
+            source = None
+            if request.is_own_span and request.sampled:
                 own: Any = span
                 duration.record_sampled(request.seconds, own.trace_id, own.span_id)
             else:
-                duration.record(request.seconds, span.get_span_context())
+                if request.sampled or span is not request.span or self._takes_any_exemplar:
+                    source = span.get_span_context()
+                duration.record(request.seconds, source)
             if self._semconv is not None:
-                self._semconv.record(request, span.get_span_context() if is_exemplar else None)
+                self._semconv.record(request, span.get_span_context() if request.sampled else source)
         except BaseException as error:
             if not swallow("counting a request", error):
                 raise

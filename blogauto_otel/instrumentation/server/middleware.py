@@ -34,7 +34,9 @@ def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
     """
 
     @functools.wraps(call)
-    async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+    async def __call__(  # noqa: C901, N807 - flat, because every request takes it
+        self: Any, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         is_traced = own_telemetry(self) if own_telemetry is not None else None
         if MARK in scope:  # mounted in an instrumented application
             if is_traced is not None:
@@ -44,16 +46,21 @@ def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
         scope[MARK] = True
         server, outer = state.active, current_context()
         try:
-            other = _uninstrumented(call, self, scope, server, outer)
-            if other is not None:
-                await other(scope, receive, send)
-                return
+            if (
+                outer or server is None or server.excluded is not None or scope.get("type") != "http"
+                or scope.get("path", "").endswith(pages.state.endings) or getattr(self, EXCLUDED, False)
+            ):  # fmt: skip
+                other = _uninstrumented(call, self, scope, server, outer)
+                if other is not None:
+                    await other(scope, receive, send)
+                    return
             request = server.begin(scope, receive, send, outer, is_traced=bool(is_traced)) if server else None
             if server is None or request is None:
                 await hooks.call_uninstrumented(call, self, scope, receive, send)
                 return
-            if is_traced is None:
-                for key in state.suppression_keys:
+            keys = state.suppression_keys
+            if keys and is_traced is None:
+                for key in keys:
                     scope.setdefault(key, None)
             try:
                 await call(self, scope, request.receive, request.send)

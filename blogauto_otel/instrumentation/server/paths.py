@@ -60,7 +60,15 @@ def possible_secret() -> object:
     """None when no log record of this task can contain a secret path: outside of requests, and after one without."""
     scope = SCOPE.get()
     if type(scope) is Request:
-        return None if scope.safe_route is not None and scope.safe_route is scope.route else scope
+        route = scope.route
+        if route is None:
+            return scope
+        if scope.safe_route is not route:  # the first record of the request
+            template = scope.find_template()
+            if template is None or scope.secrets.known.get(template) is not False:
+                return scope
+            scope.safe_route = route
+        return None
     return scope if scope.is_request or scope.secret_path is not None else None
 
 

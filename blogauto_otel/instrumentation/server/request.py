@@ -74,7 +74,15 @@ class Request(RequestScope, RouteTracker):
     is_websocket = False
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, method: str, request_id: bytes, outer: OtelContext
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        method: str,
+        request_id: bytes,
+        outer: OtelContext,
+        headers: Mapping[bytes, bytes],
+        secrets: SecretPaths,
     ) -> None:
         self.began_at = time_ns()
         self.began = perf_counter_ns()
@@ -97,10 +105,10 @@ class Request(RequestScope, RouteTracker):
         self.is_own_span = False  # a recording one of our provider
         self.name = ""  # that its span got at the start
         self.links: tuple[Link, ...] = ()  # to the trace of a sender that is not trusted
-        self.headers: Mapping[bytes, bytes] = _NO_HEADERS  # the first of each name
+        self.headers = headers  # the first of each name
         self.response_headers: Iterable[tuple[bytes, bytes]] | None = None  # () to have them recorded
         self.on_response: Callable[[Span, Scope, int], None] | None = None
-        self.secrets: SecretPaths | None = None
+        self.secrets = secrets
         self.outer_variables: request_context.Values = ()  # in force before it
         self.extra_attributes: Mapping[str, str] | None = None  # for its span, sampled or deferred
 
@@ -158,8 +166,13 @@ class Request(RequestScope, RouteTracker):
                     message = self._started(message)
             elif kind in _LAST and not message.get(_LAST[kind]) and not (self._trailers and kind != _TRAILERS):
                 self._is_last_sent = True
-                self.template = self.find_template() or self.match_template()
-                inside = self._step_out()
+                template = self.template = self.find_template() or self.match_template()
+                if SCOPE.get() is self:
+                    if not self.has_ended:
+                        self.has_ended = True  # for timers that it has set
+                        if template is None or self.secrets.known.get(template) is not False:
+                            self.secrets.remember(self)
+                    inside = self._step_out()
         except BaseException as error:
             if not swallow("reading a response", error):
                 raise
@@ -194,21 +207,17 @@ class Request(RequestScope, RouteTracker):
         # The garbage collector closes an abandoned coroutine in whatever context it runs in.
         try:
             if SCOPE.get() is self:
+                if not self.has_ended:
+                    self.has_ended = True
+                    self.secrets.remember(self)
                 self._step_out()
         finally:
             self.release()
 
-    def _step_out(self) -> Inside | None:
-        """Restore it; returns what `_step_in` needs, if this is the context of the request."""
-        if SCOPE.get() is not self:
-            return None
+    def _step_out(self) -> Inside:
+        """Restore it, in the context of the request; returns what `_step_in` needs."""
         scope, variables = self.outer_scope, self.outer_variables
         inside = (current_context(), request_context.save_variables() if variables else ())
-        if not self.has_ended:
-            self.has_ended = True  # for timers that it has set
-            secrets = self.secrets
-            if secrets is not None and (self.template is None or secrets.known.get(self.template) is not False):
-                secrets.remember(self)
         if self.secret_path is not scope.secret_path and not scope.is_request:
             scope = BoundScope(scope.outside, self.secret_path)  # for servers, which log the request after its end
         SCOPE.set(scope)
@@ -234,7 +243,8 @@ class Request(RequestScope, RouteTracker):
         self.client_disconnected_early = self.code is None
 
     def _started(self, message: Message) -> Message:
-        self.code = int(message["status"])  # applications put members of `HTTPStatus` there
+        code = message["status"]
+        self.code = code if type(code) is int else int(code)  # applications put members of `HTTPStatus` there
         self._trailers = "trailers" in message and message["trailers"]
         given = message.get("headers") or ()
         # Any iterable is allowed, also one that can be read only once: its list is then passed on.

@@ -44,6 +44,8 @@ def _record(
 
 
 def _wrap_single(original: Callable[..., Any]) -> Callable[..., Any]:
+    state = recorder.state
+
     def _exec_single_context(self: Connection, dialect: Any, context: Any, statement: Any, parameters: Any) -> Any:
         started = perf_counter()
         try:
@@ -51,7 +53,13 @@ def _wrap_single(original: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:
             _record(self, context, None, started, error)
             raise
-        _record(self, context, None, started)
+        elapsed, active = perf_counter() - started, state.active
+        if active is not None:
+            try:  # as `_record`, without the call: nearly every statement takes this way
+                active.statement(self, context.statement, context.parameters, elapsed, None)
+            except BaseException as ours:
+                if not swallow("recording a statement", ours):
+                    raise
         return result
 
     return _exec_single_context

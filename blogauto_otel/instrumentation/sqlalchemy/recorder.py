@@ -23,8 +23,9 @@ from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Datab
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.otlp.spans import SpanTemplate
 from blogauto_otel.sdk.histogram import Bound, bind
+from blogauto_otel.sdk.span import RecordingSpan
 from blogauto_otel.sdk.tracer import own_tracer
-from blogauto_otel.sdk.unsampled_span import UnsampledSpan
+from blogauto_otel.sdk.unsampled_span import SAMPLED, UnsampledSpan
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Dialect, Engine
@@ -81,12 +82,19 @@ class Recorder:
         if statement is None:
             statement = database.statement(text, batched=size > 1)
         span = span_in(context)
-        sampled = span is not None and type(span) is not UnsampledSpan and is_sampled(span)
+        # Of a span of ours the ids are known without making its span context.
+        own: Any = span if isinstance(span, RecordingSpan) else None
+        if own is not None:
+            sampled = own.trace_flags & SAMPLED != 0
+        else:
+            sampled = span is not None and type(span) is not UnsampledSpan and is_sampled(span)
         further: Attributes | None = {"db.operation.batch.size": size} if size > 1 else None
         if error is not None:
             failed = error_attributes(error)
             self._duration.record(elapsed, {**statement.point, **failed}, context)
             further = {**(further or {}), **failed}
+        elif sampled and own is not None:
+            statement.duration.record_sampled(elapsed, own.trace_id, own.span_id)
         elif sampled:
             parent = span.get_span_context()
             statement.duration.record_sampled(elapsed, parent[0], parent[1])
@@ -103,6 +111,11 @@ class Recorder:
         if sampled or self._root_spans:
             if self._has_source:
                 further = {**(further or {}), **_source_attributes()}
+            tracer = self._own_tracer
+            if sampled and own is not None and error is None and self._hook is None and tracer is not None:
+                end = time_ns()
+                if tracer.record_below(own, statement.template, end - int(elapsed * 1e9), end, further):
+                    return
             call_hook = None if self._hook is None else partial(self._call_hook, text, any(parameter_sets))
             self._span(statement.template, context, elapsed, further, error, call_hook)
 

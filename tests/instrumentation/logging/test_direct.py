@@ -252,6 +252,20 @@ def test_records_of_a_request_carry_its_values_as_they_change(log: logging.Logge
     ] == [{}, {"request.id": "r-1"}, {"request.id": "r-1", "user.id": "42"}, {}]
 
 
+def test_a_body_that_comes_again_is_the_same_and_a_secret_in_one_is_not_kept(log: logging.Logger) -> None:
+    with exporting() as (items, provider):
+        for _ in range(3):
+            for argument in ("shop", f"password={CANARY}", "x" * 5000, "7"):
+                log.info("reading %s", argument)
+        encoder = provider.direct.encoder
+        kept = [key for memo in vars(encoder).values() if isinstance(memo, dict) for key in memo]
+    bodies = [record.body for record in items.records]
+    assert bodies[:4] == bodies[4:8] == bodies[8:]
+    assert bodies[0] == "reading shop"
+    assert CANARY not in str(bodies)
+    assert CANARY not in str(kept)
+
+
 def test_many_bodies_and_places_keep_to_the_bounds_of_the_caches(log: logging.Logger) -> None:
     with exporting() as (items, provider):
         for number in range(6000):
