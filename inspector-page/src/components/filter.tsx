@@ -52,11 +52,15 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
     send(completed(text, one.word), 0);
     input.current?.focus();
   };
+  const leave = (): void => {
+    send(text, 0); // before the next key, which is for the list
+    input.current?.blur();
+  };
   const key = (event: KeyboardEvent): void => {
     if (event.key === "Escape") {
       event.preventDefault();
       if (offered.length && chosen >= 0) setChosen(-1);
-      else input.current?.blur();
+      else leave();
     } else if (event.key === "ArrowDown" && offered.length) {
       event.preventDefault();
       setChosen((chosen + 1) % offered.length);
@@ -69,8 +73,7 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
         event.preventDefault();
         take(one);
       } else {
-        send(text, 0);
-        input.current?.blur();
+        leave();
       }
     }
   };
