@@ -1,6 +1,6 @@
 /** The chosen item of a live list. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Pages } from "./live.ts";
 
 export interface Selection<T> {
@@ -28,7 +28,7 @@ export function useSelection<T>(pages: Pages<T>, id: (item: T) => string): Selec
     const item = items[Math.max(0, Math.min(items.length - 1, position))];
     setChosen(item === undefined ? null : { item, position, early: former });
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key
     if (former || chosen === null) return;
     if (index < 0 && chosen.early) at(chosen.position);
     else setChosen(index < 0 ? null : { ...chosen, early: false });

@@ -42,10 +42,12 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
     setText(value);
     setChosen(-1);
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => {
+    const apply = (): void => {
       sent.current = value.trim();
       onChange(value.trim());
-    }, wait);
+    };
+    if (wait) timer.current = window.setTimeout(apply, wait);
+    else apply(); // a browser handles the next key before a timer
   };
   const offered = open ? completions(text, suggestions).slice(0, 12) : [];
   const take = (one: Suggestion): void => {
@@ -53,7 +55,7 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
     input.current?.focus();
   };
   const leave = (): void => {
-    send(text, 0); // before the next key, which is for the list
+    send(text, 0);
     input.current?.blur();
   };
   const key = (event: KeyboardEvent): void => {
