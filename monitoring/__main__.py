@@ -47,7 +47,7 @@ def report(_: argparse.Namespace) -> int:
 
 
 def render(chosen: argparse.Namespace) -> int:
-    """Render every board to a picture; needs node, npm and Chromium."""
+    """Render every board to a picture; needs node, npm, Chromium and the fonts Inter and Noto Sans CJK."""
     from monitoring.render.boards import render_boards
 
     return render_boards(chosen.out, chosen.language, chosen.board)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -96,6 +97,7 @@ class _State:
 
 
 _state: Final = register(_State())
+_PAUSED: Final[ContextVar[bool]] = ContextVar("blogauto_otel_sdk_metrics_paused", default=False)
 
 
 def report_also(signal: str, read: Callable[[], SignalFigures]) -> None:
@@ -134,12 +136,15 @@ def uninstrument() -> None:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """A block whose collections have no metrics of ours: half of the series of a small application."""
-    context, _state.context = _state.context, None
+    """A block whose collections have no metrics of ours: half of the series of a small application.
+
+    Collections of other threads have them.
+    """
+    token = _PAUSED.set(True)
     try:
         yield
     finally:
-        _state.context = context
+        _PAUSED.reset(token)
 
 
 def after_fork_in_child() -> None:
@@ -161,7 +166,7 @@ def _observing(name: str, provider: MeterProvider) -> Callable[[CallbackOptions]
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         context = _state.context
-        if context is None or context.meter_provider is not provider:
+        if context is None or context.meter_provider is not provider or _PAUSED.get():
             return ()
         with guard("reporting on ourselves"):
             return _NOT_BY_SIGNAL.get(name, _by_signal)(name, context)

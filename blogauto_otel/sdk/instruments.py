@@ -6,7 +6,9 @@ expects any `Exception`; another kind ends the thread that collects, and with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from opentelemetry import metrics
@@ -20,6 +22,20 @@ from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit
 
 MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that generates names must not fill its memory
 _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: a second request for its name returns the same one
+_TOTALS_ONLY: Final[ContextVar[bool]] = ContextVar("blogauto_otel_totals_only", default=False)
+
+
+@contextmanager
+def totals_only() -> Iterator[None]:
+    """A block whose collections ask for totals only: callbacks of gauges and up-down counters are not called.
+
+    For what only subtracts one collection from another. Collections of other threads are not affected.
+    """
+    token = _TOTALS_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _TOTALS_ONLY.reset(token)
 
 
 class TolerantMeter(Meter):
@@ -51,7 +67,7 @@ class TolerantMeter(Meter):
 
     def create_observable_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
         """See `Meter`."""
-        guarded = _guard_callbacks(name, callbacks, self.series)
+        guarded = _guard_callbacks(name, callbacks, self.series, is_total=True)
         return _create(self, super().create_observable_counter, name, guarded, *args, **kwargs)
 
     def create_observable_up_down_counter(self, name: str, callbacks: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -113,18 +129,20 @@ def _limited(measure: Callable[..., Any], series: MeasuredSeries) -> Callable[..
 # --- callbacks -------------------------------------------------------------------------------------------------------
 
 
-def _guard_callbacks(name: str, callbacks: Any, rules: SeriesLimit | None) -> Any:
+def _guard_callbacks(name: str, callbacks: Any, rules: SeriesLimit | None, *, is_total: bool = False) -> Any:
     """Each callback guarded, except generator objects: the SDK calls those differently."""
     if callbacks is None:
         return None
     series = None if rules is None else MeasuredSeries(name, rules)
-    return [it if isinstance(it, Generator) else _guard_callback(it, series) for it in callbacks]
+    return [it if isinstance(it, Generator) else _guard_callback(it, series, is_total=is_total) for it in callbacks]
 
 
 def _guard_callback(
-    callback: Callable[..., Iterable[Any]], series: MeasuredSeries | None
+    callback: Callable[..., Iterable[Any]], series: MeasuredSeries | None, *, is_total: bool
 ) -> Callable[..., Iterable[Any]]:
     def observe(options: Any) -> Iterable[Any]:
+        if not is_total and _TOTALS_ONLY.get():
+            return
         try:
             if series is None:
                 yield from callback(options)

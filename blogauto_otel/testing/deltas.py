@@ -27,10 +27,14 @@ def collected(handle: Telemetry) -> tuple[Metric, ...]:
 
 
 def baseline(handle: Telemetry) -> tuple[Metric, ...]:
-    """What a test starts from: as `collected`, without the metrics about our own delivery. Each test pays for it."""
-    from blogauto_otel.instrumentation import sdk_metrics
+    """What a test starts from: the totals of `collected`, without the metrics about our own delivery.
 
-    with sdk_metrics.paused():
+    Each test pays for it (`python -m benchmarks fixture`), so nothing is measured that `since` would not subtract.
+    """
+    from blogauto_otel.instrumentation import sdk_metrics
+    from blogauto_otel.sdk.instruments import totals_only
+
+    with sdk_metrics.paused(), totals_only():
         return collected(handle)
 
 

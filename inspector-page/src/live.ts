@@ -122,6 +122,7 @@ export interface Pages<T> {
   total: number;
   error: string | null;
   loading: boolean;
+  former: boolean; // the items are those of the former query, until its own are there
   fresh: number; // new items that are held back while the reader is not at the top
   more: () => void;
   release: () => void;
@@ -253,10 +254,11 @@ export function usePages<T>(
   }, []);
   const ours = state.key === key;
   return {
-    items: state.items, // the former list stays until the new one is there
+    items: state.items,
     total: state.total,
     error: ours ? state.error : null,
     loading: state.key === null,
+    former: !ours,
     fresh: state.pending.length,
     more,
     release,

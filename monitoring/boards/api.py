@@ -161,6 +161,7 @@ def _duration(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Each cell is a time and a range of durations; its colour is the number of requests. A second band above the first:"
             " some requests take a slower path (a cold cache, a slow provider).",
             f"sum by (le) ({context.rate('api.request.duration', ENDPOINT, suffix='_bucket')})",
+            unit="requests/s",
         ),
         timeseries_panel(
             "p95 by endpoint",
@@ -242,6 +243,7 @@ def _endpoints(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 "{{endpoint}}",
             ),
             no_value="no traffic",
+            long_names=True,
             height=10,
         ),
     )

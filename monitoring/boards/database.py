@@ -23,6 +23,7 @@ from monitoring.parameters import promql_number
 DURATION = "db.client.operation.duration"
 TABLE, OPERATION, POOL = "db_collection_name", "db_operation_name", "db_client_connection_pool_name"
 FAILED = 'error_type!=""'
+NO_DEFINITION = f'{OPERATION}!~"(CREATE|ALTER|DROP|TRUNCATE).*"'  # of tables: slow, and executed at a release only
 
 
 def database(context: BoardContext) -> dict[str, object]:
@@ -55,7 +56,8 @@ def _named(series: str) -> str:
 
 
 def _quantile(context: BoardContext, which: float, *by: str) -> str:
-    buckets = _named(context.rate(DURATION, suffix="_bucket"))
+    matchers = (NO_DEFINITION,) if OPERATION in by else ()
+    buckets = _named(context.rate(DURATION, *matchers, suffix="_bucket"))
     return f"histogram_quantile({which}, sum by ({', '.join((*by, 'le'))}) ({buckets}))"
 
 
@@ -170,15 +172,17 @@ def _slow_traces(context: BoardContext) -> Link:
 
 def _tables(context: BoardContext) -> tuple[PlacedPanel, ...]:
     both = f"{OPERATION}, {TABLE}"
-    failed, all_ = (_named(context.rate(DURATION, *matchers, suffix="_count")) for matchers in ((FAILED,), ()))
+    failed, all_ = (
+        _named(context.rate(DURATION, NO_DEFINITION, *matchers, suffix="_count")) for matchers in ((FAILED,), ())
+    )
     alert = context.threshold("SlowDatabase")
     return (
         table_panel(
             "Operations and tables",
-            "Every operation on every table. Coloured: above the threshold of the alert.",
+            "Every operation on every table, without definitions such as CREATE TABLE. Coloured: above the threshold of the alert.",
             {OPERATION: "Operation", TABLE: "Table"},
             [
-                Column("Per minute", "per minute", statements_per_minute(context, by=both), decimals=1),
+                Column("Per minute", "per minute", statements_per_minute(context, NO_DEFINITION, by=both), decimals=1),
                 Column("Failing", "ratio", context.ratio_by(both, failed, all_), decimals=1),
                 Column("p50", "seconds", f"{_quantile(context, 0.5, OPERATION, TABLE)} >= 0"),
                 Column("p95", "seconds", f"{_quantile(context, 0.95, OPERATION, TABLE)} >= 0", alert=alert),
@@ -208,7 +212,8 @@ def _slowest(context: BoardContext) -> tuple[PlacedPanel, ...]:
     return (
         timeseries_panel(
             "Slowest statements",
-            "99th percentile of the duration of the ten slowest operations. A diamond is one statement: its trace has the text.",
+            "99th percentile of the duration of the ten slowest operations, without definitions such as CREATE TABLE. A diamond is one"
+            " statement: its trace has the text.",
             "seconds",
             [
                 Query(
@@ -299,6 +304,7 @@ def _repeated(context: BoardContext) -> tuple[PlacedPanel, ...]:
                 f"sort_desc(topk(8, round(sum by (route) (increase({context.selector(repeated)}[24h])))))", "{{route}}"
             ),
             decimals=0,
+            long_names=True,
             width=12,
             height=7,
         ),

@@ -25,6 +25,7 @@ from monitoring.parameters import percent, promql_number
 from monitoring.rules.model import Alert
 
 GRID: Final = 24
+NUMBER_WIDTH: Final = 112  # pixels of a table's column
 
 # Data sources are variables, so that a board works in any Grafana; the provisioned uids are their first values.
 PROMETHEUS: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -42,15 +43,29 @@ SEVERITY_COLOURS: Final = {"critical": RED, "warning": ORANGE, "none": GREY}
 
 UNITS: Final[Mapping[str, str]] = {
     "requests/s": units.RequestsPerSecond,
-    "requests/min": units.RequestsPerMinute,
-    "per second": units.CountsPerSecond,
-    "per minute": units.CountsPerMinute,
+    "requests/min": "count:req/min",  # Grafana's own are abbreviated: req/m, c/m, c/s
+    "per second": "count:/s",
+    "per minute": "count:/min",
     "seconds": units.Seconds,
     "percent": units.Percent,
     "ratio": units.PercentUnit,
     "bytes": units.BytesIEC,
     "count": units.LocaleFormat,
     "number": units.NoUnit,
+}
+
+# Where an axis ends at least: Grafana draws one of zeros to 100, which is 10,000 % of a ratio.
+SHORTEST_AXIS: Final[Mapping[str, float]] = {
+    "requests/s": 1,
+    "requests/min": 1,
+    "per second": 1,
+    "per minute": 1,
+    "seconds": 0.001,
+    "percent": 1,
+    "ratio": 0.01,
+    "bytes": 1024,
+    "count": 1,
+    "number": 0.01,
 }
 
 HIDDEN: Final = ("placement", "inControlsMenu")
@@ -208,6 +223,8 @@ def timeseries_panel(
             build_common.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
         )
     )
+    if maximum is None:
+        builder = builder.axis_soft_max(SHORTEST_AXIS[unit])
     targets = [_prometheus(query, index) for index, query in enumerate(queries)]
     shown = f"{title} (dashed: {_limit(alert.limit, unit)})" if alert else title
     panel = _panel(builder.build(), shown, description, targets, alert)
@@ -241,14 +258,16 @@ def bar_gauge_panel(
     height: int = 9,
     time_from: str | None = None,
     links: Sequence[Link] = (),
+    long_names: bool = False,
 ) -> PlacedPanel:
-    """One bar for each series, with its latest value."""
+    """One bar for each series, with its latest value; long names, such as those of routes, are above the bars."""
+    placement = common.BarGaugeNamePlacement.TOP if long_names else common.BarGaugeNamePlacement.LEFT
     builder = (
         bargauge.Panel()
         .orientation(common.VizOrientation.HORIZONTAL)
         .display_mode(common.BarGaugeDisplayMode.BASIC)
         .value_mode(common.BarGaugeValueMode.TEXT)
-        .name_placement(common.BarGaugeNamePlacement.LEFT)
+        .name_placement(placement)
         .show_unfilled(True)
         .min_viz_height(16)
         .max_viz_height(32)
@@ -288,11 +307,14 @@ def table_panel(
     links: Sequence[Link] = (),
     sort: str = "",
     hidden: Sequence[str] = (),
-    first_width: int = 260,
+    first_width: int | None = None,
     width: int = 16,
     height: int = 9,
 ) -> PlacedPanel:
-    """A table with one row for each value of the labels `by` (label to heading) and one column for each query."""
+    """A table with one row for each value of the labels `by` (label to heading) and one column for each query.
+
+    Numbers have narrow columns; the labels share what is left, or the first of them is `first_width` pixels wide.
+    """
     builder = table.Panel().show_header(True).cell_height(common.TableCellHeight.SM)
     if sort:
         builder = builder.sort_by([build_common.TableSortByFieldState().display_name(sort).desc(True)])
@@ -321,18 +343,20 @@ def table_panel(
         ),
     ]
     for query in queries:
-        narrow = {"custom.width": 112} if len(queries) > 3 or width < 12 else {}
-        _override(panel, query.title, _column(query) | narrow)
-    first: dict[str, object] = {"custom.width": first_width}
+        _override(panel, query.title, _column(query) | {"custom.width": NUMBER_WIDTH})
+    first: dict[str, object] = {} if first_width is None else {"custom.width": first_width}
     if links:
         first["links"] = [link.to_json() for link in _links(links) or ()]
-    _override(panel, next(iter(by.values())), first)
+    if first:
+        _override(panel, next(iter(by.values())), first)
     if "Severity" in by.values():
         _override(panel, "Severity", {"mappings": _severities(), "custom.cellOptions": {"type": "color-text"}})
     return PlacedPanel(panel, width, height)
 
 
-def heatmap_panel(title: str, description: str, expr: str, *, width: int = 12, height: int = 9) -> PlacedPanel:
+def heatmap_panel(
+    title: str, description: str, expr: str, *, unit: str = "per second", width: int = 12, height: int = 9
+) -> PlacedPanel:
     """A heatmap of a histogram's buckets: how many requests took how long, over time."""
     builder = (
         heatmap.Panel()
@@ -342,13 +366,13 @@ def heatmap_panel(title: str, description: str, expr: str, *, width: int = 12, h
         .filter_values(heatmap.FilterValueRange().le(1e-9))
         .y_axis(heatmap.YAxisConfig().unit(units.Seconds).axis_placement(common.AxisPlacement.LEFT))
         .rows_frame(heatmap.RowsHeatmapOptions().layout(common.HeatmapCellLayout.LE))
-        .cell_values(heatmap.CellValues().unit(units.RequestsPerSecond))
+        .cell_values(heatmap.CellValues().unit(UNITS[unit]))
         .exemplars_color("rgba(255,0,255,0.7)")
         .show_legend()
     )
     query = Query(expr, "{{le}}", exemplars=True)
     panel = _panel(builder.build(), title, description, [_prometheus(query, 0, kind=PromQueryFormat.HEATMAP)], None)
-    _defaults(panel, "requests/s", None)
+    _defaults(panel, unit, None)
     return PlacedPanel(panel, width, height)
 
 
@@ -446,7 +470,7 @@ def _limit(limit: float, unit: str) -> str:
         return f"limit {percent(limit)}"
     if unit == "seconds" and limit >= 60:
         return f"limit {promql_number(limit / 60)} min"
-    suffix = {"percent": " %", "seconds": " s", "requests/min": " req/m"}.get(unit, "")
+    suffix = {"percent": " %", "seconds": " s", "requests/min": " req/min"}.get(unit, "")
     return f"limit {promql_number(limit)}{suffix}"
 
 

@@ -148,8 +148,8 @@ def _events(context: BoardContext) -> tuple[PlacedPanel, ...]:
             "Logins",
             "Login attempts and failed logins, per minute. Both rise: password guessing. Only failures rise: a broken client.",
             "per minute",
-            [Query(f"60 * sum({logins})", "attempts"), Query(f"60 * sum({failures})", "failed")],
-            colours={"failed": "red", "attempts": "blue"},
+            [Query(f"60 * sum({logins})", "attempts"), Query(f"60 * sum({failures})", "failures")],
+            colours={"failures": "red", "attempts": "blue"},
         ),
         bar_gauge_panel(
             "Events in 24 hours",

@@ -146,6 +146,8 @@ def _panel(panel: Panel) -> Iterator[str]:
 def _readability(panel: Panel, defaults: Mapping[str, Any]) -> Iterator[str]:
     if panel["type"] == "timeseries" and defaults.get("min") != 0:
         yield "its axis does not begin at 0"
+    if panel["type"] == "timeseries" and not (defaults.get("max") or defaults["custom"].get("axisSoftMax")):
+        yield "its axis ends at 100 while all values are 0"
     if panel["type"] == "timeseries" and panel["options"]["legend"].get("placement") != "bottom":
         yield "its legend is not at the bottom"
     if panel["type"] in {"stat", "table", "bargauge"} and not defaults.get("noValue"):

@@ -162,10 +162,10 @@ function BarGaugePanel({ panel, answers, width, height }) {
   const values = frames.map((frame) => [frame.fields[1], frame.fields[1].display(lastOf(frame.fields[1]))]);
   const top = Math.max(...values.map(([, value]) => value.numeric), 1e-9);
   const each = Math.min(32, height / values.length - 8);
-  return <div>{values.map(([field, value], index) => (
+  return <div style={{ padding: "0 8px" }}>{values.map(([field, value], index) => (
     <div key={index} style={{ marginBottom: 8 }}>
       <BarGauge display={field.display} value={{ ...value, title: getFieldDisplayName(field, frames[index]) }} field={{ ...field.config, max: top, min: 0 }}
-        theme={theme} orientation="horizontal" displayMode="basic" width={width} height={each} itemSpacing={8} lcdCellWidth={12}
+        theme={theme} orientation="horizontal" displayMode="basic" namePlacement={panel.options.namePlacement} width={width - 16} height={each} itemSpacing={8} lcdCellWidth={12}
         showUnfilled alignmentFactors={{ title: values.map(([f], i) => getFieldDisplayName(f, frames[i])).reduce((a, b) => (a.length > b.length ? a : b)), text: values.map(([, v]) => `${v.text}${v.suffix ?? ""}`).reduce((a, b) => (a.length > b.length ? a : b)) }} />
     </div>))}</div>;
 }
@@ -213,7 +213,7 @@ function Heatmap({ answers, width, height, panel }) {
     ctx.fillStyle = "rgb(255,0,255)";
     for (const { time, value } of exemplarsOf(answers)) { ctx.save(); ctx.translate(x(time), band(value)); ctx.rotate(Math.PI / 4); ctx.fillRect(-3, -3, 6, 6); ctx.restore(); }
     for (let index = 0; index < 64; index++) { ctx.fillStyle = `hsl(${40 - 30 * (index / 64)} 90% ${18 + 48 * (index / 64)}%)`; ctx.fillRect(left + index * 3, h + 30, 3, 8); }
-    ctx.fillStyle = theme.colors.text.secondary; ctx.textAlign = "left"; ctx.fillText(`0 to ${top.toFixed(2)} req/s`, left + 204, h + 38);
+    ctx.fillStyle = theme.colors.text.secondary; ctx.textAlign = "left"; ctx.fillText(`0 to ${top.toFixed(2)} ${panel.options.cellValues.unit.replace("count:", "").replace("reqps", "req/s")}`, left + 204, h + 38);
   }, []);
   return answers.flatMap(({ result }) => result).length ? <canvas ref={ref} width={width} height={height} /> : <Empty text="No data" />;
 }
@@ -225,7 +225,7 @@ function Logs({ panel, height }) {
   if (!lines.length) return <Empty text="No lines" />;
   return <div style={{ height, overflow: "hidden", fontFamily: theme.typography.fontFamilyMonospace, fontSize: 12, lineHeight: "20px" }}>
     {lines.slice(0, Math.floor(height / 20)).map(({ time, level, text, trace_id }, index) => (
-      <div key={index} style={{ display: "flex", gap: 10, whiteSpace: "nowrap", overflow: "hidden", borderLeft: `3px solid ${theme.visualization.getColorByName(LEVELS[level] ?? "blue")}`, paddingLeft: 8 }}>
+      <div key={index} style={{ display: "flex", gap: 10, whiteSpace: "nowrap", overflow: "hidden", borderLeft: `3px solid ${theme.visualization.getColorByName(LEVELS[level] ?? "blue")}`, padding: "0 8px" }}>
         <span style={{ color: theme.colors.text.secondary }}>{new Date(time * 1000).toISOString().slice(11, 23)}</span>
         <span style={{ color: theme.visualization.getColorByName(LEVELS[level] ?? "blue"), width: 62 }}>{level}</span>
         <span style={{ flex: 1, overflow: "hidden", textOverflow: "ellipsis" }}>{text.split("\n")[0]}</span>
@@ -270,7 +270,7 @@ function Board() {
 }
 
 // Grafana measures text in Inter. Without that font the browser would measure in one font and draw in a wider one.
-const font = '@font-face { font-family: Inter; src: local("Inter"), local("DejaVu Sans Condensed"), local("Liberation Sans"), local("Arial"); }';
+const font = '@font-face { font-family: Inter; src: local("Inter Regular"), local("Inter"), local("DejaVu Sans Condensed"), local("Liberation Sans"), local("Arial"); }';
 document.head.append(Object.assign(document.createElement("style"), { textContent: plotStyle + font }));
 document.body.style.margin = "0";
 document.fonts.load("12px Inter").finally(() => {

@@ -98,6 +98,7 @@ def example(folder: Path, endpoint: str, *, port: int, **variables: str) -> Iter
         "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,service.instance.id=web-1,deployment.environment.name=demo",
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
         "OTEL_BLRP_SCHEDULE_DELAY": "100",
         "BLOGAUTO_OTEL_AI_PRICES": str(PRICES),
         "PYTHONPATH": str(ROOT),
@@ -146,6 +147,7 @@ class _Recorder:
         before = self._requests()
         expected = before + sum(send(self._blog.url).values())
         eventually(lambda: self._requests() >= expected, timeout=30, what="metrics of the requests")
+        eventually(self._is_all_sent, timeout=30, what="all spans and log records in the backends")
         time.sleep(SETTLE)
 
     def added(self, send: Send) -> Added:
@@ -197,11 +199,29 @@ class _Recorder:
         yield f"{self._stack.alertmanager.url}/metrics", ALERTMANAGER_JOB, "alertmanager:9093", True
         yield f"{self._blog.url}/metrics", BLOGAUTO.job, "backend:8000", False
 
+    def _is_all_sent(self) -> bool:
+        """Whether the SDK and the Collector have sent all; what they sent later would be measured with the next kind."""
+        accepted, sent = (self._series("PROMETHEUS", sdk_metric(name)) for name in ("items.accepted", "items.sent"))
+        by_signal = (
+            sent.get(labels, 0.0) >= count for labels, count in accepted.items() if ("signal", "metrics") not in labels
+        )
+        return all(by_signal) and all(
+            self._total("METRICS", f"otelcol_exporter_sent_{items}_total")
+            >= self._total("METRICS", f"otelcol_receiver_accepted_{items}_total")
+            for items in ("spans", "log_records")
+        )
+
     def _requests(self) -> float:
-        name = BLOGAUTO.metric("api.requests")
-        url = f"http://{LOOPBACK}:{self._stack.collector.ports['PROMETHEUS']}/metrics"
+        return self._total("PROMETHEUS", BLOGAUTO.metric("api.requests"))
+
+    def _total(self, port: str, name: str) -> float:
+        return sum(self._series(port, name).values())
+
+    def _series(self, port: str, name: str) -> dict[Labels, float]:
+        """The series of a metric at a port of the Collector: the application's (PROMETHEUS), or its own (METRICS)."""
+        url = f"http://{LOOPBACK}:{self._stack.collector.ports[port]}/metrics"
         found = parse_exposition(get(url, accept="application/openmetrics-text; version=1.0.0")[1])
-        return sum(value for one, _, value, _ in found if one == name)
+        return {_key(one, labels)[1]: value for one, labels, value, _ in found if one == name}
 
 
 _KNOWN_METRICS: Final = known_metrics(BLOGAUTO)

@@ -22,7 +22,7 @@ from tests.inspector import server
 from tests.inspector.server import below, select
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Dialog, Locator, Page
+    from playwright.sync_api import Browser, Dialog, Locator, Page, Route
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 
@@ -194,7 +194,7 @@ def test_everything_is_reached_by_keyboard(browser: Browser, blog: InspectedBlog
     with visit(browser, blog.address) as page:
         shows(row(page, "/api/"))
         page.keyboard.press("/")
-        page.keyboard.type("status>=5")
+        page.keyboard.insert_text("status>=5")  # in one piece: a part of it may be wrong
         shows(page.locator(".suggestions code", has_text="status>=500"))
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
@@ -371,6 +371,61 @@ def test_new_requests_wait_while_the_reader_looks_at_older_ones(browser: Browser
             assert row(page, "/new").count() == 0
             fresh.click()
             shows(row(page, "/new"))
+
+
+def test_a_choice_made_before_the_filtered_list_is_there_is_one_of_that_list(browser: Browser) -> None:
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    bad = serving.get("/bad", status=500)
+    bad.start_time_unix_nano -= 1_000_000_000  # the second of the list
+    with serving.page() as served:
+        served.send(traces([serving.get("/good"), bad]))
+        with visit(browser, served.running.address) as page:
+            shows(row(page, "/good"))
+            page.route(re.compile(r"/api/requests\?.*status.*500"), hold, times=1)
+            page.locator(".filter input").fill("status:500")
+            page.keyboard.press("Escape")
+            page.keyboard.press("j")
+            shows(page.locator(".request-row.selected", has_text="/good"))
+            deadline = time.monotonic() + 20
+            while not waiting and time.monotonic() < deadline:
+                page.wait_for_timeout(20)
+            waiting[0].continue_()
+            shows(page.locator(".request-row.selected", has_text="/bad"))
+            page.keyboard.press("Enter")
+            shows(page.locator(".trace-title", has_text="/bad"))
+
+
+def test_a_filter_that_excludes_what_was_chosen_ends_the_choice(browser: Browser) -> None:
+    with serving.page() as served:
+        served.send(traces([serving.get("/good"), serving.get("/bad", status=500)]))
+        with visit(browser, served.running.address) as page:
+            shows(row(page, "/good"))
+            while not page.locator(".request-row.selected", has_text="/good").count():
+                page.keyboard.press("j")
+            page.get_by_role("button", name="5xx").click()
+            row(page, "/good").wait_for(state="detached")
+            page.keyboard.press("Enter")
+            page.keyboard.press("Escape")  # nothing is chosen: the first one clears the filter
+            shows(row(page, "/good"))
+            assert page.locator(".request-row.selected").count() == 0
+
+
+def test_what_is_chosen_can_be_opened_after_a_burst_has_pushed_it_out_of_the_list(browser: Browser) -> None:
+    with serving.page() as served:
+        served.send(traces([serving.get("/chosen")]))
+        with visit(browser, served.running.address) as page:
+            shows(row(page, "/chosen"))
+            page.keyboard.press("j")
+            shows(page.locator(".request-row.selected", has_text="/chosen"))
+            served.send(traces([serving.get(f"/new-{number}") for number in range(300)]))
+            shows(row(page, "/new-"))
+            assert row(page, "/chosen").count() == 0
+            page.keyboard.press("Enter")
+            shows(page.locator(".trace-title", has_text="/chosen"))
 
 
 def test_an_exemplar_opens_its_trace(browser: Browser) -> None:

@@ -55,6 +55,7 @@ FAULTS: Mapping[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no description": (lambda board: first(board, "stat").update(description=""), "no description of 20"),
     "no text for missing data": (lambda board: first(board, "stat")["fieldConfig"]["defaults"].pop("noValue"), "no text for missing data"),
     "an axis that does not begin at 0": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].pop("min"), "begin at 0"),
+    "an axis to 100 without values": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"]["custom"].pop("axisSoftMax"), "ends at 100"),
     "percent of a ratio": (lambda board: first(board, "timeseries")["fieldConfig"]["defaults"].update(unit="percent"), "percentunit"),
     "two panels at one position": (lambda board: first(board, "timeseries")["gridPos"].update(x=8), "lies on"),
     "a panel over the edge": (lambda board: first(board, "timeseries")["gridPos"].update(w=25), "does not fit"),
@@ -174,6 +175,37 @@ def test_an_endpoint_without_traffic_has_a_dash_instead_of_a_zero(boards: Boards
         if p["id"] == "noValue"
     }
     assert texts == {"Requests/min": "-", "Failing": "-", "p95": "-"}
+
+
+def test_rates_have_units_that_say_what_is_counted_and_in_which_time(boards: Boards) -> None:
+    used = {
+        panel["fieldConfig"]["defaults"].get("unit")
+        for board in boards.values()
+        for panel in lint.panels(board)
+        if panel["type"] in {"stat", "timeseries"}
+    }
+    assert {"count:req/min", "count:/min", "count:/s"} <= used
+    assert used.isdisjoint({"cpm", "cps", "reqpm", "short"})
+
+
+def test_definitions_of_tables_are_not_among_the_slowest_statements(boards: Boards) -> None:
+    titles = {"Slowest statements", "Operations and tables"}
+    asked = [
+        target["expr"]
+        for panel, target in lint.targets(boards["blogauto-database"], "prometheus")
+        if panel["title"] in titles
+    ]
+    assert len(asked) == 6
+    assert all('db_operation_name!~"(CREATE|ALTER|DROP|TRUNCATE).*"' in expr for expr in asked)
+
+
+def test_the_names_of_endpoints_have_the_room_that_numbers_leave(boards: Boards) -> None:
+    for board in boards.values():
+        for panel in lint.panels(board):
+            overrides = panel["fieldConfig"]["overrides"] if panel["type"] == "table" else []
+            for one in overrides:
+                if one["matcher"]["options"] == "Endpoint":
+                    assert not [p for p in one["properties"] if p["id"] == "custom.width"]
 
 
 def test_rarely_needed_rows_of_the_telemetry_board_are_collapsed(boards: Boards) -> None:

@@ -99,6 +99,21 @@ def test_the_recording_has_what_its_kinds_of_traffic_cause(recorded: RecordedTra
     assert any(line.trace_id and line.level in {"error", "warning"} for line in recorded.logs)
 
 
+@pytest.mark.parametrize(
+    ("sent", "accepted"),
+    [
+        ('blogauto_otel_items_sent_total{signal="traces"}', 'blogauto_otel_items_accepted_total{signal="traces"}'),
+        ('blogauto_otel_items_sent_total{signal="logs"}', 'blogauto_otel_items_accepted_total{signal="logs"}'),
+        ("otelcol_exporter_sent_spans_total", "otelcol_receiver_accepted_spans_total"),
+        ("otelcol_exporter_sent_log_records_total", "otelcol_receiver_accepted_log_records_total"),
+    ],
+)
+def test_as_much_is_sent_as_was_accepted(full: Prometheus, sent: str, accepted: str) -> None:
+    """What is under way when the counters are read would be multiplied with the traffic, and look like a loss."""
+    ratio = asked(full, f"sum(increase({sent}[24h])) / sum(increase({accepted}[24h]))")["data"]["result"]
+    assert float(ratio[0]["value"][1]) == pytest.approx(1, abs=0.1)
+
+
 def test_the_three_incidents_fire_their_alerts_and_nothing_else_does(full: Prometheus) -> None:
     """Whoever looks at the pictures finds each incident by its alerts, at its time."""
     query = 'ALERTS{alertstate="firing",severity=~"critical|warning"}'

@@ -225,6 +225,40 @@ def test_the_next_test_is_as_before(telemetry):
     assert passed(run(project(tmp_path, tests))) == 2
 
 
+def test_observed_totals_count_from_the_beginning_of_the_test_and_gauges_are_as_they_stand(tmp_path: Path) -> None:
+    """A gauge is not asked before the test: nothing is subtracted from it, and asking may be slow."""
+    tests = """
+import shop
+from opentelemetry import metrics
+from opentelemetry.metrics import Observation
+
+asked, state = [], {"jobs": 5, "depth": 5}
+
+def observe(name):
+    def callback(options):
+        asked.append(name)
+        return [Observation(state[name])]
+    return callback
+
+meter = metrics.get_meter("tests")
+meter.create_observable_counter("jobs", [observe("jobs")])
+meter.create_observable_gauge("depth", [observe("depth")])
+meter.create_observable_up_down_counter("open", [observe("depth")])
+
+def test_the_first(telemetry):
+    assert asked == ["jobs"]
+    state.update(jobs=7, depth=7)
+    assert telemetry.points("jobs") == {(): 2}
+    assert telemetry.points("depth") == telemetry.points("open") == {(): 7}
+
+def test_the_second(telemetry):
+    state.update(jobs=8, depth=3)
+    assert telemetry.points("jobs") == {(): 1}
+    assert telemetry.points("depth") == telemetry.points("open") == {(): 3}
+"""
+    assert passed(run(project(tmp_path, tests))) == 2
+
+
 ARTICLES = """
 import pytest
 from fastapi import FastAPI

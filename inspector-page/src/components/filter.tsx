@@ -42,21 +42,27 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
     setText(value);
     setChosen(-1);
     clearTimeout(timer.current);
-    timer.current = window.setTimeout(() => {
+    const apply = (): void => {
       sent.current = value.trim();
       onChange(value.trim());
-    }, wait);
+    };
+    if (wait) timer.current = window.setTimeout(apply, wait);
+    else apply(); // a browser handles the next key before a timer
   };
   const offered = open ? completions(text, suggestions).slice(0, 12) : [];
   const take = (one: Suggestion): void => {
     send(completed(text, one.word), 0);
     input.current?.focus();
   };
+  const leave = (): void => {
+    send(text, 0);
+    input.current?.blur();
+  };
   const key = (event: KeyboardEvent): void => {
     if (event.key === "Escape") {
       event.preventDefault();
       if (offered.length && chosen >= 0) setChosen(-1);
-      else input.current?.blur();
+      else leave();
     } else if (event.key === "ArrowDown" && offered.length) {
       event.preventDefault();
       setChosen((chosen + 1) % offered.length);
@@ -69,8 +75,7 @@ export function FilterBar({ query, onChange, suggestions, placeholder, error, ch
         event.preventDefault();
         take(one);
       } else {
-        send(text, 0);
-        input.current?.blur();
+        leave();
       }
     }
   };

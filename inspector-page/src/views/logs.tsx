@@ -1,6 +1,6 @@
 /** The live list of log records. */
 
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { get, path as url } from "../api.ts";
 import { Chip, ChipSelect, FilterBar } from "../components/filter.tsx";
 import { AttributeTable, Empty, Section, ServiceName, Severity, severityLevel, Stack } from "../components/parts.tsx";
@@ -12,6 +12,7 @@ import { t } from "../i18n.ts";
 import { useData, usePages } from "../live.ts";
 import { replaced, valueOf, word, type Suggestion } from "../query.ts";
 import { address, go, goInPlace, type Route } from "../route.ts";
+import { useSelection } from "../selection.ts";
 import type { Log, Paged, ServiceMap } from "../types.ts";
 
 export function keyOf(log: Log): string {
@@ -24,25 +25,19 @@ function load(query: string, before: string | null): Promise<Paged<Log>> {
 
 export function LogsView({ route }: { route: Route }) {
   const query = route.query.get("q") ?? "";
-  const [selected, select] = useState<string | null>(null);
   const atTop = useRef(true);
   const narrow = useMedia(NARROW);
   const pages = usePages((before) => load(query, before), query, keyOf, (one) => one.time, () => !atTop.current);
+  const { item: one, index, select, move } = useSelection(pages, keyOf);
   const services = useData<ServiceMap>("/api/services", 3000).data?.services.map((one) => one.name) ?? [];
   const setQuery = (to: string): void => goInPlace(address("logs", [], { q: to }));
-  const index = pages.items.findIndex((one) => keyOf(one) === selected);
-  const one = pages.items[index];
-  const move = (by: number): void => {
-    const next = pages.items[Math.max(0, Math.min(pages.items.length - 1, index < 0 ? 0 : index + by))];
-    if (next) select(keyOf(next));
-  };
   useKeys({
     j: () => move(1),
     k: () => move(-1),
     ArrowDown: () => move(1),
     ArrowUp: () => move(-1),
     Enter: () => one?.trace_id && go(address("trace", [one.trace_id, one.span_id ?? ""])),
-    Escape: () => (selected ? select(null) : setQuery("")),
+    Escape: () => (one ? select(null) : setQuery("")),
   });
   return (
     <div class="view">
@@ -65,7 +60,7 @@ export function LogsView({ route }: { route: Route }) {
           <VirtualList
             class="log-list" label={t("logs")} items={pages.items} rowHeight={narrow ? 46 : 28} id={keyOf} selected={index} onEnd={pages.more} onTop={(top) => { atTop.current = top; }}
             row={(log, _, chosen) => (
-              <button type="button" class={`log-row ${severityLevel(log.severity_number)} ${chosen ? "selected" : ""}`} onClick={() => select(chosen ? null : keyOf(log))}>
+              <button type="button" class={`log-row ${severityLevel(log.severity_number)} ${chosen ? "selected" : ""}`} onClick={() => select(chosen ? null : log)}>
                 <span class="number dim">{clock(log.time)}</span>
                 <Severity text={log.severity} number={log.severity_number} />
                 <span class="ellipsis logger" title={log.logger}>{log.logger}</span>

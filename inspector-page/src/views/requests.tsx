@@ -1,6 +1,6 @@
 /** The live list of requests. */
 
-import { useRef, useState } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { get, path as url } from "../api.ts";
 import { Scatter } from "../components/scatter.tsx";
 import { Chip, ChipSelect, FilterBar } from "../components/filter.tsx";
@@ -12,12 +12,17 @@ import { t } from "../i18n.ts";
 import { useData, usePages } from "../live.ts";
 import { has, replaced, valueOf, word, words, type Suggestion } from "../query.ts";
 import { address, go, goInPlace, type Route } from "../route.ts";
+import { useSelection } from "../selection.ts";
 import type { Endpoint, Paged, Request, ServiceMap } from "../types.ts";
 
 const PAGE = 200;
 
 export function loadRequests(query: string, before: string | null, limit = PAGE): Promise<Paged<Request>> {
   return get<{ requests: Request[]; next: string | null; total: number }>(url("/api/requests", { q: query, limit, before })).then(({ requests, next, total }) => ({ items: requests, next, total }));
+}
+
+function keyOf(request: Request): string {
+  return request.trace_id + request.span_id;
 }
 
 /** What a request is called: its route, else its path, else the name of its span. */
@@ -27,30 +32,22 @@ export function title(request: Request): string {
 
 export function RequestsView({ route }: { route: Route }) {
   const query = route.query.get("q") ?? "";
-  const [selected, setSelected] = useState<string | null>(null);
   const atTop = useRef(true);
   const narrow = useMedia(NARROW);
   const wide = useMedia("(min-width: 1100px)");
-  const pages = usePages((before) => loadRequests(query, before), query, (one) => one.trace_id + one.span_id, (one) => one.start, () => !atTop.current);
+  const pages = usePages((before) => loadRequests(query, before), query, keyOf, (one) => one.start, () => !atTop.current);
+  const selection = useSelection(pages, keyOf);
   const services = useData<ServiceMap>("/api/services", 3000).data?.services ?? [];
   const endpoints = useData<{ endpoints: Endpoint[] }>("/api/endpoints", 3000).data?.endpoints ?? [];
-  const index = pages.items.findIndex((one) => one.trace_id + one.span_id === selected);
   const setQuery = (to: string): void => goInPlace(address("requests", [], { q: to }));
   const open = (one: Request): void => go(address("trace", [one.trace_id, one.span_id]));
-  const move = (by: number): void => {
-    const next = pages.items[Math.max(0, Math.min(pages.items.length - 1, index < 0 ? 0 : index + by))];
-    if (next) setSelected(next.trace_id + next.span_id);
-  };
   useKeys({
-    j: () => move(1),
-    k: () => move(-1),
-    ArrowDown: () => move(1),
-    ArrowUp: () => move(-1),
-    Enter: () => {
-      const one = pages.items[index];
-      if (one) open(one);
-    },
-    Escape: () => (selected ? setSelected(null) : setQuery("")),
+    j: () => selection.move(1),
+    k: () => selection.move(-1),
+    ArrowDown: () => selection.move(1),
+    ArrowUp: () => selection.move(-1),
+    Enter: () => selection.item && open(selection.item),
+    Escape: () => (selection.item ? selection.select(null) : setQuery("")),
   });
   const routes = [...new Set(endpoints.map((one) => one.route).filter((one) => one !== null))].sort();
   return (
@@ -68,7 +65,7 @@ export function RequestsView({ route }: { route: Route }) {
         <ChipSelect label={t("any_time")} value={valueOf(query, "since:")} options={["1m", "5m", "30m", "1h"].map((one) => ({ value: one, text: t("last_time", { time: one }) }))} onChange={(value) => setQuery(replaced(query, /^since:/, value ? `since:${value}` : null))} />
         <span class="result-count">{t(query ? "n_found" : "n_requests", { n: count(pages.total) })}</span>
       </FilterBar>
-      {wide && pages.items.length > 0 && <Scatter requests={pages.items} selected={selected} onOpen={open} />}
+      {wide && pages.items.length > 0 && <Scatter requests={pages.items} selected={selection.item && keyOf(selection.item)} onOpen={open} />}
       {pages.fresh > 0 && (
         <button type="button" class="fresh" onClick={() => { atTop.current = true; pages.release(); document.querySelector(".scroller")?.scrollTo({ top: 0 }); }}>
           {t("n_new", { n: pages.fresh })} ↑
@@ -78,7 +75,7 @@ export function RequestsView({ route }: { route: Route }) {
         query ? <Empty title={t("nothing_found")}><button type="button" class="button" onClick={() => setQuery("")}>{t("clear_filter")}</button></Empty> : <Waiting />
       ) : (
         <VirtualList
-          class="request-list" label={t("requests")} items={pages.items} rowHeight={narrow ? 58 : 34} id={(one) => one.trace_id + one.span_id} selected={index}
+          class="request-list" label={t("requests")} items={pages.items} rowHeight={narrow ? 58 : 34} id={keyOf} selected={selection.index}
           onEnd={pages.more} onTop={(top) => { atTop.current = top; }}
           header={narrow ? null : <Header />}
           row={(one, _, chosen) => (narrow ? <NarrowRow request={one} selected={chosen} /> : <WideRow request={one} selected={chosen} />)}
