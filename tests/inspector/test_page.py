@@ -379,10 +379,10 @@ def test_a_choice_made_before_the_filtered_list_is_there_is_one_of_that_list(bro
     def hold(route: Route) -> None:
         waiting.append(route)
 
-    bad = serving.get("/bad", status=500)
+    bad = server.get("/bad", status=500)
     bad.start_time_unix_nano -= 1_000_000_000  # the second of the list
-    with serving.page() as served:
-        served.send(traces([serving.get("/good"), bad]))
+    with server.page() as served:
+        served.send(traces([server.get("/good"), bad]))
         with visit(browser, served.running.address) as page:
             shows(row(page, "/good"))
             page.route(re.compile(r"/api/requests\?.*status.*500"), hold, times=1)
@@ -400,8 +400,8 @@ def test_a_choice_made_before_the_filtered_list_is_there_is_one_of_that_list(bro
 
 
 def test_a_filter_that_excludes_what_was_chosen_ends_the_choice(browser: Browser) -> None:
-    with serving.page() as served:
-        served.send(traces([serving.get("/good"), serving.get("/bad", status=500)]))
+    with server.page() as served:
+        served.send(traces([server.get("/good"), server.get("/bad", status=500)]))
         with visit(browser, served.running.address) as page:
             shows(row(page, "/good"))
             while not page.locator(".request-row.selected", has_text="/good").count():
@@ -415,13 +415,13 @@ def test_a_filter_that_excludes_what_was_chosen_ends_the_choice(browser: Browser
 
 
 def test_what_is_chosen_can_be_opened_after_a_burst_has_pushed_it_out_of_the_list(browser: Browser) -> None:
-    with serving.page() as served:
-        served.send(traces([serving.get("/chosen")]))
+    with server.page() as served:
+        served.send(traces([server.get("/chosen")]))
         with visit(browser, served.running.address) as page:
             shows(row(page, "/chosen"))
             page.keyboard.press("j")
             shows(page.locator(".request-row.selected", has_text="/chosen"))
-            served.send(traces([serving.get(f"/new-{number}") for number in range(300)]))
+            served.send(traces([server.get(f"/new-{number}") for number in range(300)]))
             shows(row(page, "/new-"))
             assert row(page, "/chosen").count() == 0
             page.keyboard.press("Enter")
