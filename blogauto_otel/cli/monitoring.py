@@ -11,13 +11,18 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from importlib.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel.cli import templates
 from blogauto_otel.cli.common import Commands, many, message
 from blogauto_otel.errors import UsageError
+
+if TYPE_CHECKING:
+    if sys.version_info >= (3, 11):
+        from importlib.resources.abc import Traversable
+    else:
+        from importlib.abc import Traversable
 
 FOLDER: Final = "monitoring_files"
 ENGLISH: Final = "en"
