@@ -29,6 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = Path(__file__).with_suffix(".json")
 TIMEOUT = 7200.0  # seconds for one run of a suite, on a loaded machine
+ENDED = (0, 1)  # exit statuses of pytest after the last test: all passed, some failed
+NOT_ENDED = {2: "interrupted", 3: "internal error", 4: "usage error", 5: "no tests"}  # its other ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,14 +144,22 @@ def _run(command: Sequence[str]) -> None:
 
 
 def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure: bool) -> dict[str, list[str]]:
-    """Run a suite; the ids of its tests by result."""
+    """Run a suite; the ids of its tests by result. Raises RuntimeError if pytest did not get to the last test."""
     results = folder.with_name(f"{folder.name}.results.json")
     results.unlink(missing_ok=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_OTEL_"))}
     environ |= {"PYTHONPATH": str(Path(__file__).parent), "PEER_SUITES_RESULTS": str(results)}
     if configure:
         environ |= {"PEER_SUITES_CONFIGURE": "1", "BLOGAUTO_OTEL_UNDER_TEST": "export"}
-    options = ["-q", "-p", "peer_suites_plugin", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    options = [
+        "-q",
+        "-p",
+        "peer_suites_plugin",
+        "-p",
+        "no:cacheprovider",
+        "--continue-on-collection-errors",
+        "--maxfail=0",
+    ]
     command = [str(python), "-m", "pytest", *options, *arguments]
     done = subprocess.run(
         command,
@@ -161,8 +171,10 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
         check=False,
         timeout=TIMEOUT,
     )
-    if not results.exists():
-        raise RuntimeError(f"{' '.join(command)} did not finish:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+    if done.returncode not in ENDED or not results.exists():
+        status = f"exit status {done.returncode}, {NOT_ENDED.get(done.returncode, 'without results')}"
+        output = f"{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        raise RuntimeError(f"pytest did not run to its end ({status}): {' '.join(command)}\n{output}")
     found: dict[str, Any] = json.loads(results.read_text())
     return found
 

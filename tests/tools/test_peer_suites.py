@@ -34,10 +34,10 @@ def test_a_listed_failure_that_does_not_happen_is_reported() -> None:
     assert compare(suite(c="reason"), 5, failed_with=set(), failed_without=set()).unused == ["c"]
 
 
-def run(tmp_path: Path, **files: str) -> dict[str, list[str]]:
+def run(tmp_path: Path, configuration: str = "", **files: str) -> dict[str, list[str]]:
     folder = tmp_path / "suite"
     folder.mkdir()
-    (folder / "pytest.ini").touch()
+    (folder / "pytest.ini").write_text(configuration)
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     return run_tests(Path(sys.executable), folder, ["."], configure=False)
@@ -46,6 +46,31 @@ def run(tmp_path: Path, **files: str) -> dict[str, list[str]]:
 def test_a_file_that_cannot_be_collected_fails_and_the_others_run(tmp_path: Path) -> None:
     found = run(tmp_path, test_broken="import absent_package", test_sound="def test_it(): pass")
     assert found == {"passed": ["test_sound.py::test_it"], "failed": ["test_broken.py"], "skipped": []}
+
+
+INTERRUPTED = "import pytest\ndef test_it(): pytest.exit('stop')"
+EXITED = "import os\ndef test_it(): os._exit(0)"
+INTERNAL_ERROR = "def pytest_collection_modifyitems(): 1 / 0"
+
+
+@pytest.mark.parametrize(
+    ("files", "status"),
+    [
+        ({"test_a": "def test_it(): pass", "test_b": INTERRUPTED}, "exit status 2, interrupted"),
+        ({"test_a": "def test_it(): pass", "conftest": INTERNAL_ERROR}, "exit status 3, internal error"),
+        ({"test_a": "def test_it(): pass", "conftest": "import absent"}, "exit status 4, usage error"),
+        ({}, "exit status 5, no tests"),
+        ({"test_a": "def test_it(): pass", "test_b": EXITED}, "exit status 0, without results"),
+    ],
+)
+def test_a_run_that_does_not_end_is_no_result(tmp_path: Path, files: dict[str, str], status: str) -> None:
+    with pytest.raises(RuntimeError, match=status):
+        run(tmp_path, **files)
+
+
+def test_a_suite_that_asks_to_stop_at_the_first_failure_runs_on(tmp_path: Path) -> None:
+    found = run(tmp_path, configuration="[pytest]\naddopts = -x", test_a="def test_1(): assert 0\ndef test_2(): pass")
+    assert found["passed"] == ["test_a.py::test_2"]
 
 
 @pytest.mark.parametrize("name", load_suites())
