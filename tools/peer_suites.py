@@ -149,6 +149,7 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
     results.unlink(missing_ok=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_OTEL_"))}
     environ |= {"PYTHONPATH": str(Path(__file__).parent), "PEER_SUITES_RESULTS": str(results)}
+    environ["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])  # its programs
     if configure:
         environ |= {"PEER_SUITES_CONFIGURE": "1", "BLOGAUTO_OTEL_UNDER_TEST": "export"}
     options = [

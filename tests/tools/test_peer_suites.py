@@ -48,6 +48,12 @@ def test_a_file_that_cannot_be_collected_fails_and_the_others_run(tmp_path: Path
     assert found == {"passed": ["test_sound.py::test_it"], "failed": ["test_broken.py"], "skipped": []}
 
 
+def test_the_programs_of_the_environment_are_found(tmp_path: Path) -> None:
+    programs = "import shutil, sys\nfrom pathlib import Path\n"
+    programs += "def test_it(): assert Path(shutil.which('pytest')).parent == Path(sys.executable).parent"
+    assert run(tmp_path, test_programs=programs)["passed"] == ["test_programs.py::test_it"]
+
+
 INTERRUPTED = "import pytest\ndef test_it(): pytest.exit('stop')"
 EXITED = "import os\ndef test_it(): os._exit(0)"
 INTERNAL_ERROR = "def pytest_collection_modifyitems(): 1 / 0"
