@@ -48,8 +48,12 @@ class OwnProvider:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     @property
+    def finished(self) -> tuple[ReadableSpan, ...]:
+        return self._exporter.get_finished_spans()
+
+    @property
     def spans(self) -> list[ReadableSpan]:
-        return [span for span in self._exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+        return [span for span in self.finished if span.kind is SpanKind.SERVER]
 
 
 @pytest.fixture
@@ -123,7 +127,7 @@ async def test_contrib_with_a_provider_of_its_own_keeps_working(
     await ask(app, "/x/1")
     assert installed.names == ["GET /x/{x}"]
     assert own.provider is not installed.tracers
-    assert len(own._exporter.get_finished_spans()) > 0
+    assert len(own.finished) > 0
 
 
 @pytest.mark.parametrize("kind", PRESENT)
@@ -194,6 +198,19 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         await ask(Starlette(routes=[Mount("/in", app)]), "/in/x/1")
         assert len(own.spans) == 1
         assert installed.names == ["GET /in/x/{x}"]
+
+    @pytest.mark.parametrize("outermost", [FastAPI, Starlette])
+    async def test_what_fastapi_excludes_is_excluded_in_mounted_applications(
+        installed: Watched, own: OwnProvider, outermost: Any
+    ) -> None:
+        telemetry = {"tracer_provider": own.provider, "logs": False}
+        app = FastAPI(telemetry={**telemetry, "exclude": lambda scope: scope["path"].endswith("/x/1")})
+        app.mount("/in", application(telemetry=telemetry))
+        served = app if outermost is FastAPI else Starlette(routes=[Mount("", app)])
+        await ask(served, "/in/x/1")
+        assert own.finished == ()
+        await ask(served, "/in/x/2")
+        assert [span.name for span in own.spans] == ["GET /in/x/{x}"]
 
 
 async def test_a_request_within_a_request_has_its_own_server_span(installed: Watched) -> None:
