@@ -128,7 +128,8 @@ class ServerInstrumentation:
                 self._find_span(request, outer, is_traced=is_traced)
             else:
                 self._start_span(request)
-            request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
+            if not is_traced:  # else a request that the application excludes would have no span around it
+                request.context = OtelContext({**request.parent, _SPAN_KEY: request.span})
             request.enter()
             self.metrics.open.add(request)
         except BaseException as error:

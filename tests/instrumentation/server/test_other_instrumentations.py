@@ -199,6 +199,19 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         assert len(own.spans) == 1
         assert installed.names == ["GET /in/x/{x}"]
 
+    async def test_what_fastapi_excludes_stays_within_the_span_around_it(installed: Watched, own: OwnProvider) -> None:
+        inner = application(telemetry={"tracer_provider": own.provider, "logs": False, "exclude": lambda _: True})
+        seen: list[Any] = []
+
+        @inner.get("/within")
+        async def within() -> None:
+            seen.append(trace.get_current_span().get_span_context())
+
+        with installed.tracer.start_as_current_span("around") as span:
+            await ask(inner, "/within")
+        assert seen == [span.get_span_context()]
+        assert own.finished == ()
+
     @pytest.mark.parametrize("outermost", [FastAPI, Starlette])
     async def test_what_fastapi_excludes_is_excluded_in_mounted_applications(
         installed: Watched, own: OwnProvider, outermost: Any
