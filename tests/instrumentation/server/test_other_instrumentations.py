@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as ContribMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -26,6 +26,7 @@ from starlette.routing import Mount
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
+from blogauto_otel.instrumentation.server import hooks
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.starlette import patches
 from testkit.requests import Watched, ask
@@ -198,6 +199,42 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         await ask(Starlette(routes=[Mount("/in", app)]), "/in/x/1")
         assert len(own.spans) == 1
         assert installed.names == ["GET /in/x/{x}"]
+
+    async def test_a_background_task_has_the_span_of_the_provider_given_to_fastapi(
+        installed: Watched, own: OwnProvider
+    ) -> None:
+        seen: list[Any] = []
+        app = application(telemetry={"tracer_provider": own.provider, "logs": False})
+
+        @app.get("/task")
+        async def task(tasks: BackgroundTasks) -> None:
+            tasks.add_task(lambda: seen.append(trace.get_current_span().get_span_context()))
+
+        await ask(app, "/task")
+        [span] = [span for span in own.finished if span.name == "fastapi.background_task"]
+        assert seen == [span.context]
+        assert installed.names == []
+
+    async def test_a_failed_background_task_is_reported_with_that_span(installed: Watched, own: OwnProvider) -> None:
+        reported: list[Any] = []
+        app = application(telemetry={"tracer_provider": own.provider, "logs": False})
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        @app.get("/task")
+        async def task(tasks: BackgroundTasks) -> None:
+            tasks.add_task(fail)
+
+        def report(error: BaseException, span: Any) -> None:
+            reported.append((type(error), span.name))
+
+        hooks.on_request_error(report)
+        try:
+            await ask(app, "/task")
+        finally:
+            hooks.remove_on_request_error(report)
+        assert reported == [(ZeroDivisionError, "fastapi.background_task")]
 
     async def test_what_fastapi_excludes_stays_within_the_span_around_it(installed: Watched, own: OwnProvider) -> None:
         inner = application(telemetry={"tracer_provider": own.provider, "logs": False, "exclude": lambda _: True})
