@@ -20,6 +20,12 @@ def test_failures_of_both_runs_do_not_count() -> None:
     assert (found.tests, found.failed_without) == (5, 1)
 
 
+def test_what_fails_in_the_whole_suite_only_does_not_count_and_is_named() -> None:
+    found = compare(suite(), 5, failed_with=set(), failed_without=set(), passed_alone={"b", "a"})
+    assert found.passed
+    assert found.passed_alone == ["a", "b"]
+
+
 def test_a_failure_with_telemetry_only_is_unexpected() -> None:
     found = compare(suite(), 5, failed_with={"a", "broken"}, failed_without={"broken"})
     assert not found.passed
@@ -34,18 +40,30 @@ def test_a_listed_failure_that_does_not_happen_is_reported() -> None:
     assert compare(suite(c="reason"), 5, failed_with=set(), failed_without=set()).unused == ["c"]
 
 
-def run(tmp_path: Path, configuration: str = "", **files: str) -> dict[str, list[str]]:
+def run(tmp_path: Path, **files: str) -> dict[str, list[str]]:
+    return run_with(tmp_path, files, configure=False)
+
+
+def run_with(tmp_path: Path, files: dict[str, str], *, configure: bool) -> dict[str, list[str]]:
     folder = tmp_path / "suite"
     folder.mkdir()
-    (folder / "pytest.ini").write_text(configuration)
+    (folder / "pytest.ini").touch()
     for name, text in files.items():
-        (folder / f"{name}.py").write_text(text)
-    return run_tests(Path(sys.executable), folder, ["."], configure=False)
+        (folder / (name if "." in name else f"{name}.py")).write_text(text)
+    return run_tests(Path(sys.executable), folder, ["."], configure=configure)
 
 
 def test_a_file_that_cannot_be_collected_fails_and_the_others_run(tmp_path: Path) -> None:
     found = run(tmp_path, test_broken="import absent_package", test_sound="def test_it(): pass")
     assert found == {"passed": ["test_sound.py::test_it"], "failed": ["test_broken.py"], "skipped": []}
+
+
+@pytest.mark.parametrize(("configure", "result"), [(True, "passed"), (False, "failed")])
+def test_telemetry_is_active_if_wanted(tmp_path: Path, configure: bool, result: str) -> None:
+    recording = "from opentelemetry import trace\n"
+    recording += "def test_it(): assert trace.get_tracer('suite').start_span('x').is_recording()"
+    found = run_with(tmp_path, {"test_recording": recording}, configure=configure)
+    assert found[result] == ["test_recording.py::test_it"]
 
 
 def test_the_programs_of_the_environment_are_found(tmp_path: Path) -> None:
@@ -75,7 +93,8 @@ def test_a_run_that_does_not_end_is_no_result(tmp_path: Path, files: dict[str, s
 
 
 def test_a_suite_that_asks_to_stop_at_the_first_failure_runs_on(tmp_path: Path) -> None:
-    found = run(tmp_path, configuration="[pytest]\naddopts = -x", test_a="def test_1(): assert 0\ndef test_2(): pass")
+    tests = "def test_1(): assert 0\ndef test_2(): pass"
+    found = run(tmp_path, **{"pytest.ini": "[pytest]\naddopts = -x", "test_a": tests})
     assert found["passed"] == ["test_a.py::test_2"]
 
 
