@@ -46,6 +46,11 @@ class Suite:
     arguments: Sequence[str]  # of pytest
     expected: Mapping[str, str]  # pattern of test ids, and the reason
     extras: Sequence[str] = ()
+    reruns_files: bool = False  # its ids cannot be given to pytest, so whole files are run again
+
+    def selection(self, tests: Collection[str]) -> list[str]:
+        """What pytest is given to run these tests again."""
+        return sorted({test.partition("::")[0] for test in tests} if self.reruns_files else tests)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,10 +220,11 @@ def run_suite(suite: Suite) -> Comparison:
     options = [argument for argument in suite.arguments if not (folder / argument).exists()]
 
     def failures(tests: Collection[str], *, configure: bool) -> set[str]:
-        """Those of these tests, run alone, that fail."""
+        """Those of these tests, run without the others, that fail."""
         if not tests:
             return set()
-        return set(run_tests(python, folder, [*options, *sorted(tests)], configure=configure)["failed"])
+        again = run_tests(python, folder, [*options, *suite.selection(tests)], configure=configure)
+        return {*again["failed"]} & {*tests}
 
     found = run_tests(python, folder, suite.arguments, configure=True)
     failed = failures(found["failed"], configure=True)  # real time, real ports: what fails by chance passes alone

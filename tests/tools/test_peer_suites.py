@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -12,6 +13,12 @@ from tools.peer_suites import Suite, compare, load_suites, run_tests
 
 def suite(**expected: str) -> Suite:
     return Suite(name="x", version="1", requirements=[], arguments=[], expected=expected)
+
+
+@pytest.mark.parametrize(("reruns_files", "selection"), [(False, ["a.py::test_1", "a.py::test_2"]), (True, ["a.py"])])
+def test_failures_run_again_by_id_or_by_file(reruns_files: bool, selection: list[str]) -> None:
+    one = dataclasses.replace(suite(), reruns_files=reruns_files)
+    assert one.selection({"a.py::test_2", "a.py::test_1"}) == selection
 
 
 def test_failures_of_both_runs_do_not_count() -> None:
