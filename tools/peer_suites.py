@@ -46,6 +46,7 @@ class Suite:
     arguments: Sequence[str]  # of pytest
     expected: Mapping[str, str]  # pattern of test ids, and the reason
     extras: Sequence[str] = ()
+    left_out: str = ""  # the parts of the suite that are not run, and why
     reruns_files: bool = False  # its ids cannot be given to pytest, so whole files are run again
 
     def selection(self, tests: Collection[str]) -> list[str]:
@@ -213,11 +214,18 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
     return found
 
 
+def expand(folder: Path, arguments: Sequence[str]) -> list[str]:
+    """Replace patterns of paths (`tests/test_*.py`) by the paths, as a shell does."""
+    found = ([str(path.relative_to(folder)) for path in folder.glob(argument)] for argument in arguments)
+    return [one for argument, paths in zip(arguments, found, strict=True) for one in sorted(paths) or [argument]]
+
+
 def run_suite(suite: Suite) -> Comparison:
     """Run a suite with telemetry, and the tests that fail with and without it."""
     folder = source(suite)
     python = environment(suite, folder)
-    options = [argument for argument in suite.arguments if not (folder / argument).exists()]
+    arguments = expand(folder, suite.arguments)
+    options = [argument for argument in arguments if not (folder / argument).exists()]
 
     def failures(tests: Collection[str], *, configure: bool) -> set[str]:
         """Those of these tests, run without the others, that fail."""
@@ -226,7 +234,7 @@ def run_suite(suite: Suite) -> Comparison:
         again = run_tests(python, folder, [*options, *suite.selection(tests)], configure=configure)
         return {*again["failed"]} & {*tests}
 
-    found = run_tests(python, folder, suite.arguments, configure=True)
+    found = run_tests(python, folder, arguments, configure=True)
     failed = failures(found["failed"], configure=True)  # real time, real ports: what fails by chance passes alone
     return compare(
         suite,

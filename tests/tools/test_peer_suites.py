@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.peer_suites import Suite, compare, load_suites, run_tests
+from tools.peer_suites import Suite, compare, expand, load_suites, run_tests
 
 
 def suite(**expected: str) -> Suite:
@@ -45,6 +45,12 @@ def test_a_listed_failure_is_expected() -> None:
 
 def test_a_listed_failure_that_does_not_happen_is_reported() -> None:
     assert compare(suite(c="reason"), 5, failed_with=set(), failed_without=set()).unused == ["c"]
+
+
+def test_patterns_of_paths_are_expanded_and_other_arguments_are_not(tmp_path: Path) -> None:
+    for name in ("test_b.py", "test_a.py", "conftest.py"):
+        (tmp_path / name).touch()
+    assert expand(tmp_path, ["-k", "not x", "test_*.py"]) == ["-k", "not x", "test_a.py", "test_b.py"]
 
 
 def run(tmp_path: Path, **files: str) -> dict[str, list[str]]:
