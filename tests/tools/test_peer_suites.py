@@ -114,3 +114,9 @@ def test_a_suite_that_asks_to_stop_at_the_first_failure_runs_on(tmp_path: Path) 
 @pytest.mark.parametrize("name", load_suites())
 def test_each_expected_failure_has_a_reason(name: str) -> None:
     assert all(len(reason) > 10 for reason in load_suites()[name].expected.values())
+
+
+@pytest.mark.parametrize("name", load_suites())
+def test_each_suite_has_its_result_in_the_documentation(name: str) -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
+    assert f"| {name} {load_suites()[name].version} |" in documented
