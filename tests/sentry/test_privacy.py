@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
-from sentry_sdk.utils import AnnotatedValue
+from sentry_sdk._types import AnnotatedValue
 
 from blogauto_otel.integrations.sentry import privacy
 from testkit.envelope_receiver import EnvelopeReceiver

@@ -90,7 +90,7 @@ def _redact_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
     for key in part.keys() - {"stacktrace"}:
         part[key] = redactor.value(key, part[key])
     _shorten_names(part, "type", "module")
-    stacktrace = part.get("stacktrace")  # Sentry sends none of a stack that is too deep, and says so in `_meta`
+    stacktrace: Any = part.get("stacktrace")  # Sentry sends none of a stack that is too deep, and says so in `_meta`
     frames = stacktrace.get("frames") if isinstance(stacktrace, MutableMapping) else None
     if isinstance(frames, list):
         stacktrace["frames"] = [redactor.value("", _without_requests(frame)) for frame in frames]

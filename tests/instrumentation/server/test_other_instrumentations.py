@@ -253,8 +253,9 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
     async def test_what_fastapi_excludes_is_excluded_in_mounted_applications(
         installed: Watched, own: OwnProvider, outermost: Any
     ) -> None:
-        telemetry = {"tracer_provider": own.provider, "logs": False}
-        app = FastAPI(telemetry={**telemetry, "exclude": lambda scope: scope["path"].endswith("/x/1")})
+        telemetry: Any = {"tracer_provider": own.provider, "logs": False}
+        excluding: Any = {**telemetry, "exclude": lambda scope: scope["path"].endswith("/x/1")}
+        app = FastAPI(telemetry=excluding)
         app.mount("/in", application(telemetry=telemetry))
         served = app if outermost is FastAPI else Starlette(routes=[Mount("", app)])
         await ask(served, "/in/x/1")
