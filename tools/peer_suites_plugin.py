@@ -1,4 +1,4 @@
-"""Pytest plugin for `tools/peer_suites.py`: configures telemetry if asked, and writes the ids of the results.
+"""Pytest plugin for `tools/peer_suites.py`: configures telemetry if there is an endpoint, and writes the results' ids.
 
 It runs in the environment of another project's tests, and so imports nothing but pytest and the package.
 """
@@ -13,12 +13,11 @@ import pytest
 
 RESULTS: dict[str, list[str]] = {"passed": [], "failed": [], "skipped": []}
 
-if os.environ.get("PEER_SUITES_CONFIGURE"):
+if "PEER_SUITES_ENDPOINT" in os.environ:
     import blogauto_otel
 
-    telemetry = blogauto_otel.configure(
-        service_name="peer-suites", endpoint="http://127.0.0.1:9", console="off", spool_dir="off"
-    )
+    endpoint = os.environ["PEER_SUITES_ENDPOINT"]
+    telemetry = blogauto_otel.configure(service_name="peer-suites", endpoint=endpoint, console="off", spool_dir="off")
     assert telemetry.status().delivery is not None, "telemetry is not active: the run would prove nothing"
 
 

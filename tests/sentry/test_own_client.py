@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import platform
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import util
 from typing import Any
@@ -96,6 +98,13 @@ def test_its_before_send_runs_first_and_nothing_private_is_sent_after_it() -> No
     assert "hunter2" not in json.dumps(event.data)
     frames = [frame for frame in event.exceptions[-1]["stacktrace"]["frames"] if frame["function"] == "crash"]
     assert frames[0]["vars"] == {"password": "[Filtered]"}  # by the scrubber of the application's client
+
+
+@slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_its_events_describe_the_runtime_as_without_us(when: str) -> None:
+    contexts = run_app(when).event("crash").data["contexts"]
+    assert contexts["runtime"] == {"name": "CPython", "version": platform.python_version(), "build": sys.version}
 
 
 @slow

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
+from sentry_sdk._types import AnnotatedValue
 
 from blogauto_otel.integrations.sentry import privacy
 from testkit.envelope_receiver import EnvelopeReceiver
@@ -59,6 +60,17 @@ def test_an_attachment_that_cannot_be_redacted_is_not_sent_and_the_event_is(
         log.error("it failed")
     assert linked.event.text.endswith("it failed | ")
     assert b"cannot be cleaned" not in sent(linked.sink)
+
+
+def test_an_exception_whose_stack_is_too_deep_keeps_its_empty_stacktrace(linked: Linked) -> None:
+    """Sentry's SDK sends none, and the reason for it beside the event."""
+    deep = {
+        "type": "RecursionError",
+        "value": "too deep",
+        "stacktrace": AnnotatedValue(None, {"rem": [["!config", "x"]]}),
+    }
+    sentry_sdk.capture_event({"exception": {"values": [deep]}})
+    assert linked.event.exceptions == [{**deep, "stacktrace": None}]
 
 
 def test_a_secret_in_the_server_name_does_not_leave(link: Link, log: logging.Logger) -> None:

@@ -128,8 +128,9 @@ class ServerInstrumentation:
                 self._find_span(request, outer, is_traced=is_traced)
             else:
                 self._start_span(request)
-            parent = request.parent
-            request.context = OtelContext({**parent, _SPAN_KEY: request.span} if parent else {_SPAN_KEY: request.span})
+            if not is_traced:  # else a request that the application excludes would have no span around it
+                parent, span = request.parent, request.span
+                request.context = OtelContext({**parent, _SPAN_KEY: span} if parent else {_SPAN_KEY: span})
             request.enter()
             self.metrics.open.add(request)
         except BaseException as error:

@@ -39,11 +39,11 @@ def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
     ) -> None:
         is_traced = own_telemetry(self) if own_telemetry is not None else None
         if MARK in scope:  # mounted in an instrumented application
-            if is_traced is not None:
+            if is_traced is not None and scope[MARK]:
                 _allow_other_telemetry(scope)
             await call(self, scope, receive, send)
             return
-        scope[MARK] = True
+        scope[MARK] = is_traced is None  # whether the keys for other telemetry are ours, not the application's
         server, outer = state.active, current_context()
         try:
             if (
@@ -127,7 +127,8 @@ def _suppress_other_telemetry(scope: Scope) -> None:
 
 
 def _allow_other_telemetry(scope: Scope) -> None:
-    """Remove the keys that we have set."""
+    """Remove the keys that we have set, once: what is set from now on is the application's."""
+    scope[MARK] = False
     for key in state.suppression_keys:
         if scope.get(key, scope) is None:
             del scope[key]

@@ -1,6 +1,7 @@
 """Background tasks: each has a span of its own, because it runs after the response and outside the request's duration.
 
-The span is a child of the request's, although it starts when its parent has ended.
+The span is a child of the request's, although it starts when its parent has ended. FastAPI's own telemetry makes one
+too, where the application gave it a provider of its own; then that is the only one.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from time import perf_counter_ns, time_ns
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.semconv.attributes.code_attributes import CODE_FUNCTION_NAME
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_current_span, set_span_in_context
 
 from blogauto_otel import semconv
 from blogauto_otel._class_names import type_name
@@ -25,6 +26,8 @@ from blogauto_otel.instrumentation.server.instrumentation import ServerInstrumen
 from blogauto_otel.instrumentation.server.request import Request
 from blogauto_otel.instrumentation.server.request_context import restore_token
 
+NATIVE_SPAN: Final = "fastapi.background_task"
+
 
 async def run(
     server: ServerInstrumentation, request: Request, task: Any, call: Callable[[Any], Awaitable[None]]
@@ -33,6 +36,10 @@ async def run(
     if request.ended is not None:
         with guard("finishing a request before its background task"):
             server.finish(request)
+    native = get_current_span()
+    if getattr(native, "name", None) == NATIVE_SPAN:
+        await _run_in_native_span(request, native, task, call)
+        return
     began = time_ns(), perf_counter_ns()
     span = _start(server, task)
     token = otel_context.attach(set_span_in_context(span))
@@ -46,6 +53,16 @@ async def run(
         restore_token(token)
         with guard("ending the span of a background task"):
             span.end()
+
+
+async def _run_in_native_span(request: Request, span: Span, task: Any, call: Callable[[Any], Awaitable[None]]) -> None:
+    try:
+        await call(task)
+    except Exception as error:
+        with guard("reporting a failed background task"):
+            request.reported_error = error
+            hooks.request_failed(error, span)
+        raise
 
 
 def _start(server: ServerInstrumentation, task: Any) -> Span:

@@ -115,8 +115,9 @@ class EventProcessor:
         if user_id is not None:
             event.setdefault("user", {}).setdefault("id", str(user_id))
         resource = self._resource()
-        runtime = {key: resource.get(f"process.runtime.{key}") for key in ("name", "version")}
-        event.setdefault("contexts", {}).setdefault("runtime", runtime)
+        if sentry_sdk.get_client() is self.own_client:  # the integration of another client says more
+            runtime = {key: resource.get(f"process.runtime.{key}") for key in ("name", "version")}
+            event.setdefault("contexts", {}).setdefault("runtime", runtime)
         tags = {key: resource[key] for key in _RESOURCE_TAGS if key in resource} | known
         if isinstance(event.setdefault("tags", {}), dict):
             event["tags"] = {key: str(value)[:_MAX_TAG] for key, value in tags.items()} | event["tags"]

@@ -87,16 +87,15 @@ def _values(holder: object) -> Iterable[MutableMapping[str, Any]]:
 
 def _redact_part(part: MutableMapping[str, Any], redactor: Redactor) -> None:
     """One exception or thread: frame by frame, because the redactor limits the size of one structure."""
-    stacktrace = part.pop("stacktrace", None)
-    for key, value in part.items():
-        part[key] = redactor.value(key, value)
+    for key in part.keys() - {"stacktrace"}:
+        part[key] = redactor.value(key, part[key])
     _shorten_names(part, "type", "module")
-    if not isinstance(stacktrace, MutableMapping):
-        return
-    frames = stacktrace.get("frames")
+    stacktrace: Any = part.get("stacktrace")  # Sentry sends none of a stack that is too deep, and says so in `_meta`
+    frames = stacktrace.get("frames") if isinstance(stacktrace, MutableMapping) else None
     if isinstance(frames, list):
         stacktrace["frames"] = [redactor.value("", _without_requests(frame)) for frame in frames]
-    part["stacktrace"] = stacktrace
+    elif stacktrace is not None:
+        part["stacktrace"] = redactor.value("stacktrace", stacktrace)
 
 
 def _shorten_names(part: MutableMapping[str, Any], *names: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as ContribMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -26,6 +26,7 @@ from starlette.routing import Mount
 
 from blogauto_otel.api.context import current_request_id
 from blogauto_otel.instrumentation import server
+from blogauto_otel.instrumentation.server import hooks
 from blogauto_otel.instrumentation.server.instrumentation import state
 from blogauto_otel.instrumentation.starlette import patches
 from testkit.requests import Watched, ask
@@ -48,8 +49,12 @@ class OwnProvider:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     @property
+    def finished(self) -> tuple[ReadableSpan, ...]:
+        return self._exporter.get_finished_spans()
+
+    @property
     def spans(self) -> list[ReadableSpan]:
-        return [span for span in self._exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+        return [span for span in self.finished if span.kind is SpanKind.SERVER]
 
 
 @pytest.fixture
@@ -123,7 +128,7 @@ async def test_contrib_with_a_provider_of_its_own_keeps_working(
     await ask(app, "/x/1")
     assert installed.names == ["GET /x/{x}"]
     assert own.provider is not installed.tracers
-    assert len(own._exporter.get_finished_spans()) > 0
+    assert len(own.finished) > 0
 
 
 @pytest.mark.parametrize("kind", PRESENT)
@@ -194,6 +199,69 @@ if hasattr(FastAPI(), "_native_telemetry"):  # FastAPI 0.142 and later
         await ask(Starlette(routes=[Mount("/in", app)]), "/in/x/1")
         assert len(own.spans) == 1
         assert installed.names == ["GET /in/x/{x}"]
+
+    async def test_a_background_task_has_the_span_of_the_provider_given_to_fastapi(
+        installed: Watched, own: OwnProvider
+    ) -> None:
+        seen: list[Any] = []
+        app = application(telemetry={"tracer_provider": own.provider, "logs": False})
+
+        @app.get("/task")
+        async def task(tasks: BackgroundTasks) -> None:
+            tasks.add_task(lambda: seen.append(trace.get_current_span().get_span_context()))
+
+        await ask(app, "/task")
+        [span] = [span for span in own.finished if span.name == "fastapi.background_task"]
+        assert seen == [span.context]
+        assert installed.names == []
+
+    async def test_a_failed_background_task_is_reported_with_that_span(installed: Watched, own: OwnProvider) -> None:
+        reported: list[Any] = []
+        app = application(telemetry={"tracer_provider": own.provider, "logs": False})
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        @app.get("/task")
+        async def task(tasks: BackgroundTasks) -> None:
+            tasks.add_task(fail)
+
+        def report(error: BaseException, span: Any) -> None:
+            reported.append((type(error), span.name))
+
+        hooks.on_request_error(report)
+        try:
+            await ask(app, "/task")
+        finally:
+            hooks.remove_on_request_error(report)
+        assert reported == [(ZeroDivisionError, "fastapi.background_task")]
+
+    async def test_what_fastapi_excludes_stays_within_the_span_around_it(installed: Watched, own: OwnProvider) -> None:
+        inner = application(telemetry={"tracer_provider": own.provider, "logs": False, "exclude": lambda _: True})
+        seen: list[Any] = []
+
+        @inner.get("/within")
+        async def within() -> None:
+            seen.append(trace.get_current_span().get_span_context())
+
+        with installed.tracer.start_as_current_span("around") as span:
+            await ask(inner, "/within")
+        assert seen == [span.get_span_context()]
+        assert own.finished == ()
+
+    @pytest.mark.parametrize("outermost", [FastAPI, Starlette])
+    async def test_what_fastapi_excludes_is_excluded_in_mounted_applications(
+        installed: Watched, own: OwnProvider, outermost: Any
+    ) -> None:
+        telemetry: Any = {"tracer_provider": own.provider, "logs": False}
+        excluding: Any = {**telemetry, "exclude": lambda scope: scope["path"].endswith("/x/1")}
+        app = FastAPI(telemetry=excluding)
+        app.mount("/in", application(telemetry=telemetry))
+        served = app if outermost is FastAPI else Starlette(routes=[Mount("", app)])
+        await ask(served, "/in/x/1")
+        assert own.finished == ()
+        await ask(served, "/in/x/2")
+        assert [span.name for span in own.spans] == ["GET /in/x/{x}"]
 
 
 async def test_a_request_within_a_request_has_its_own_server_span(installed: Watched) -> None:
