@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,9 @@ from blogauto_otel import _guard
 from blogauto_otel.export.outage_log import OutageLog
 from blogauto_otel.export.transport import ExportResult, ExportStatus
 from blogauto_otel.otlp.signal import Signal
+from testkit.ports import free_port
+from testkit.processes import eventually, python, running
+from testkit.receiver import Receiver
 
 REFUSED = ExportResult(ExportStatus.RETRY, "connection", "c:4318: ConnectionRefusedError", answered=False)
 OVERLOADED = ExportResult(ExportStatus.RETRY, "http_503", "c:4318: 503 overloaded")
@@ -77,3 +81,28 @@ def test_each_receiver_has_its_own_line(outages: OutageLog, caplog: pytest.LogCa
         "cannot deliver telemetry to http://b:1",
         "delivering to http://b:1 again",
     ]
+
+
+PROGRAM = """
+import itertools, logging, time
+import blogauto_otel
+blogauto_otel.configure(service_name="shop", console="text", metric_interval=0.2, span_delay=0.1, log_delay=0.1)
+for number in itertools.count():
+    with blogauto_otel.operation("order"):
+        logging.getLogger("shop").warning("order %d", number)
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_without_a_collector_logs_one_line_until_there_is_one(tmp_path: Path) -> None:
+    port = free_port()
+    collector = f"http://127.0.0.1:{port}"
+    with running(python("-c", PROGRAM), tmp_path / "log", OTEL_EXPORTER_OTLP_ENDPOINT=collector) as child:
+        eventually(lambda: "order 100 " in child.output)  # five seconds of failures of each signal
+        start, outage = (line for line in child.output.splitlines() if " blogauto_otel: " in line)
+        assert "; on: " in start
+        assert f"cannot deliver telemetry to {collector}, keeping what waits and trying again" in outage
+        assert "; start a Collector there, set OTEL_EXPORTER_OTLP_ENDPOINT, or " in outage
+        with Receiver(port=port):
+            eventually(lambda: f"delivering to {collector} again" in child.output)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from blogauto_otel.redaction import Redactor
+from testkit.processes import environment, python
+from testkit.receiver import Receiver
 
 REDACTOR = Redactor()
 CANARY = "hunter2"
@@ -72,6 +77,21 @@ def test_it_leaks_no_more(text: str) -> None:
     assert CANARY not in cleaned
     assert "hunt er2x" not in cleaned
     assert REDACTOR.text(cleaned) == cleaned
+
+
+@pytest.mark.slow
+def test_it_leaks_in_no_attribute_message_stack_trace_status_or_console_line(tmp_path: Path) -> None:
+    command = python("-m", "tests.redaction.reported_texts_application")
+    with Receiver() as receiver:
+        env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url, XDG_STATE_HOME=str(tmp_path))
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    assert done.returncode == 0, done.stderr
+    names = [span.name for span in receiver.spans]
+    for name in ("GET /say/{number}", "GET /crash/{number}", "order", "item"):
+        assert names.count(name) == len(LEAKED)
+    assert len([record for record in receiver.logs if record.scope == "shop"]) == 4 * len(LEAKED)
+    left = [repr(item) for item in (*receiver.spans, *receiver.logs)] + (done.stdout + done.stderr).splitlines()
+    assert [text for text in left if CANARY in text or "hunt er2x" in text] == []
 
 
 @pytest.mark.parametrize("text", CUT)
