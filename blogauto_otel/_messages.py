@@ -225,6 +225,8 @@ _DEVELOPMENT: Final = {
     "look at lastError on the page /alerts of Prometheus": "Prometheus의 /alerts 페이지에서 lastError를 확인하십시오",
     "no alert rule is loaded": "불러온 알림 규칙이 없습니다",
     "add the files of collector/backends/prometheus/rules/en to rule_files": "collector/backends/prometheus/rules/en의 파일을 rule_files에 추가하십시오",
+    "waiting": "대기 중",
+    "at most {seconds} s": "최대 {seconds}초",
     "it answers; there is no request to look for": "응답합니다. 찾아볼 요청이 없습니다",
     "trace {id} is not there": "트레이스 {id}: 없습니다",
     "the application or the Collector does not pass traces on: check the application's endpoint and sampling, and the exporters of the Collector's traces pipeline": "애플리케이션 또는 Collector가 트레이스를 전달하지 않습니다. 애플리케이션의 엔드포인트와 샘플링, Collector의 traces 파이프라인에 있는 exporter를 확인하십시오",
