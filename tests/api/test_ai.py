@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.testing import Captured, capture_telemetry
+from testkit.processes import environment, python
+from testkit.receiver import Receiver
 
 OPENAI = {
     "id": "chatcmpl-1",
@@ -231,16 +234,34 @@ async def test_async_with_works_as_well() -> None:
     assert telemetry.span("chat gpt-5")
 
 
-def test_content_leaves_only_by_setting_and_redacted() -> None:
-    prompt = "the password=hunter2hunter2 of the shop"
-    with capture_telemetry() as telemetry, ai_call("openai", model="gpt-5") as call:
-        call.content(input=prompt, output="no")
-    assert telemetry.span("chat gpt-5").events == ()
-    with capture_telemetry(ai_content=True) as telemetry, ai_call("openai", model="gpt-5") as call:
-        call.content(input=[{"role": "user", "content": prompt}], output="no")
-    (event,) = telemetry.span("chat gpt-5").events
+def exported_events(**variables: str) -> list[Any]:
+    """The events of a call's span, as a Collector receives them."""
+    script = (
+        "import blogauto_otel\n"
+        "telemetry = blogauto_otel.configure(service_name='shop')\n"
+        "prompt = [{'role': 'user', 'content': 'the password=hunter2hunter2 of the shop'}]\n"
+        "with blogauto_otel.ai_call('openai', model='gpt-5') as call:\n"
+        "    call.content(input=prompt, output='no ' * 10_000)\n"
+        "telemetry.shutdown()"
+    )
+    with Receiver() as receiver:
+        where = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "BLOGAUTO_OTEL_SPOOL_DIR": "off"}
+        done = subprocess.run(
+            python("-c", script), env=environment(**where, **variables), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        (span,) = (span for span in receiver.spans if span.name == "chat gpt-5")
+    return list(span.events)
+
+
+@pytest.mark.slow
+def test_content_leaves_only_by_setting_and_then_redacted_and_cut() -> None:
+    assert exported_events() == []
+    (event,) = exported_events(BLOGAUTO_OTEL_AI_CONTENT="true")
     assert event.name == "gen_ai.client.inference.operation.details"
-    assert "of the shop" in str(dict(event.attributes or {})["gen_ai.input.messages"])
+    assert "of the shop" in event.attributes["gen_ai.input.messages"]
+    assert "hunter2" not in str(event)
+    assert 4000 < len(event.attributes["gen_ai.output.messages"]) <= 4096
 
 
 @pytest.mark.parametrize(
