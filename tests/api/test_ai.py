@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from blogauto_otel import ai_call, operation
 from blogauto_otel.api.ai_prices import read_prices
@@ -188,6 +190,30 @@ def test_costs_are_counted_in_the_currency_of_the_setting(prices: str) -> None:
         "currency": "KRW",
     }
     assert cost == pytest.approx(1500)
+
+
+def test_the_cost_of_an_endpoint_is_that_of_its_calls_outside_of_operations(prices: str) -> None:
+    app = FastAPI()
+
+    @app.get("/summaries/{number}")
+    async def summary(number: int) -> int:
+        with ai_call("openai", model="gpt-5-mini") as call:
+            call.usage(input=number)
+        return number
+
+    @app.get("/articles/{number}")
+    def article(number: int) -> int:
+        with operation("content.generate"), ai_call("openai", model="gpt-5-mini") as call:
+            call.usage(input=number)
+        return number
+
+    with capture_telemetry(ai_prices=prices) as telemetry:
+        client = TestClient(app)
+        for number in (1, 2):
+            client.get(f"/summaries/{number}")
+            client.get(f"/articles/{number}")
+    costs = {dict(labels)["operation"]: cost for labels, cost in telemetry.points("blogauto.ai.cost").items()}
+    assert costs == {"/summaries/{number}": pytest.approx(0.75e-6), "content.generate": pytest.approx(0.75e-6)}
 
 
 def test_a_model_without_a_price_is_counted_and_logged_once(prices: str, caplog: pytest.LogCaptureFixture) -> None:
