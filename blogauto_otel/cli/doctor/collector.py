@@ -103,7 +103,7 @@ def _resolved(run: Run, host: str, port: int) -> set[str]:
             return error
 
     seconds = run.seconds(RESOLVE_SECONDS)
-    found = within(seconds, resolve) or TimeoutError(f"no answer within {seconds:.1f} s")
+    found = within(seconds, resolve) or TimeoutError(message("no answer within {seconds} s", seconds=f"{seconds:.1f}"))
     if isinstance(found, OSError):
         raise found
     return found

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 from blogauto_otel._threads import start_thread
+from blogauto_otel.cli.common import message
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class Answer:
 def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
     """GET, or POST with a body; at most `timeout` seconds in all, however slowly the server answers."""
     answer = within(timeout, lambda: _fetch(url, timeout, headers, body))
-    return answer or Answer(0, {}, b"", f"TimeoutError: no complete answer within {timeout:.1f} s")
+    return answer or Answer(0, {}, b"", message("no complete answer within {seconds} s", seconds=f"{timeout:.1f}"))
 
 
 def within(seconds: float, function: Callable[[], T]) -> T | None:
