@@ -27,6 +27,7 @@ from blogauto_otel._guard import guard, log_once
 from blogauto_otel._process import register
 from blogauto_otel.api import conventions
 from blogauto_otel.api.ai_usage import AiResponse, read_response
+from blogauto_otel.api.context import SCOPE
 from blogauto_otel.api.declarations import AtMost, counter
 from blogauto_otel.api.operation import current_operation
 from blogauto_otel.api.text import description
@@ -231,7 +232,8 @@ def add_cost(
 ) -> float | None:  # fmt: skip
     """Count the cost of tokens; None without a price table, and for a model that it lacks, which is logged once.
 
-    The label `operation` is the enclosing `operation()` of the application, or the operation of the call without one.
+    The label `operation` is the enclosing `operation()` of the application; without one the route of the request; and
+    outside of both the operation of the call.
     """
     table = _state.prices
     if table is None:
@@ -246,9 +248,8 @@ def add_cost(
         )  # fmt: skip
         return None
     cost = price.cost(input_tokens=input_tokens, output_tokens=output_tokens, cached_input_tokens=cached_input_tokens)
-    ai_cost.add(
-        cost, provider=provider, model=model, operation=current_operation() or operation, currency=table.currency
-    )
+    caused_by = current_operation() or SCOPE.get().current_route() or operation
+    ai_cost.add(cost, provider=provider, model=model, operation=caused_by, currency=table.currency)
     return cost
 
 

@@ -38,6 +38,10 @@ class Scope:
         self.values = self.outside = values  # what a request begins with
         self.secret_path = secret_path  # of the request that this task has just answered; see `server.paths`
 
+    def current_route(self) -> str | None:
+        """The template of the route that answers the request; None outside requests, and where none answers."""
+        return None
+
 
 class RequestScope(Scope):
     """The values of one request, which change in place; made when they are first asked for.

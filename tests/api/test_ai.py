@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from blogauto_otel import ai_call, operation
 from blogauto_otel.api.ai_prices import read_prices
@@ -16,6 +19,8 @@ from blogauto_otel.config import Settings
 from blogauto_otel.errors import ConfigurationError
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.testing import Captured, capture_telemetry
+from testkit.processes import environment, python
+from testkit.receiver import Receiver
 
 OPENAI = {
     "id": "chatcmpl-1",
@@ -187,6 +192,30 @@ def test_costs_are_counted_in_the_currency_of_the_setting(prices: str) -> None:
     assert cost == pytest.approx(1500)
 
 
+def test_the_cost_of_an_endpoint_is_that_of_its_calls_outside_of_operations(prices: str) -> None:
+    app = FastAPI()
+
+    @app.get("/summaries/{number}")
+    async def summary(number: int) -> int:
+        with ai_call("openai", model="gpt-5-mini") as call:
+            call.usage(input=number)
+        return number
+
+    @app.get("/articles/{number}")
+    def article(number: int) -> int:
+        with operation("content.generate"), ai_call("openai", model="gpt-5-mini") as call:
+            call.usage(input=number)
+        return number
+
+    with capture_telemetry(ai_prices=prices) as telemetry:
+        client = TestClient(app)
+        for number in (1, 2):
+            client.get(f"/summaries/{number}")
+            client.get(f"/articles/{number}")
+    costs = {dict(labels)["operation"]: cost for labels, cost in telemetry.points("blogauto.ai.cost").items()}
+    assert costs == {"/summaries/{number}": pytest.approx(0.75e-6), "content.generate": pytest.approx(0.75e-6)}
+
+
 def test_a_model_without_a_price_is_counted_and_logged_once(prices: str, caplog: pytest.LogCaptureFixture) -> None:
     with capture_telemetry(ai_prices=prices) as telemetry:
         for _ in range(2):
@@ -231,16 +260,34 @@ async def test_async_with_works_as_well() -> None:
     assert telemetry.span("chat gpt-5")
 
 
-def test_content_leaves_only_by_setting_and_redacted() -> None:
-    prompt = "the password=hunter2hunter2 of the shop"
-    with capture_telemetry() as telemetry, ai_call("openai", model="gpt-5") as call:
-        call.content(input=prompt, output="no")
-    assert telemetry.span("chat gpt-5").events == ()
-    with capture_telemetry(ai_content=True) as telemetry, ai_call("openai", model="gpt-5") as call:
-        call.content(input=[{"role": "user", "content": prompt}], output="no")
-    (event,) = telemetry.span("chat gpt-5").events
+def exported_events(**variables: str) -> list[Any]:
+    """The events of a call's span, as a Collector receives them."""
+    script = (
+        "import blogauto_otel\n"
+        "telemetry = blogauto_otel.configure(service_name='shop')\n"
+        "prompt = [{'role': 'user', 'content': 'the password=hunter2hunter2 of the shop'}]\n"
+        "with blogauto_otel.ai_call('openai', model='gpt-5') as call:\n"
+        "    call.content(input=prompt, output='no ' * 10_000)\n"
+        "telemetry.shutdown()"
+    )
+    with Receiver() as receiver:
+        where = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "BLOGAUTO_OTEL_SPOOL_DIR": "off"}
+        done = subprocess.run(
+            python("-c", script), env=environment(**where, **variables), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        (span,) = (span for span in receiver.spans if span.name == "chat gpt-5")
+    return list(span.events)
+
+
+@pytest.mark.slow
+def test_content_leaves_only_by_setting_and_then_redacted_and_cut() -> None:
+    assert exported_events() == []
+    (event,) = exported_events(BLOGAUTO_OTEL_AI_CONTENT="true")
     assert event.name == "gen_ai.client.inference.operation.details"
-    assert "of the shop" in str(dict(event.attributes or {})["gen_ai.input.messages"])
+    assert "of the shop" in event.attributes["gen_ai.input.messages"]
+    assert "hunter2" not in str(event)
+    assert 4000 < len(event.attributes["gen_ai.output.messages"]) <= 4096
 
 
 @pytest.mark.parametrize(

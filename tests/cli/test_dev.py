@@ -23,6 +23,7 @@ import pytest
 from blogauto_otel.cli import dev as dev_command
 from blogauto_otel.inspector import child
 from blogauto_otel.inspector.command import Command
+from testkit.browser import chromium
 from testkit.otlp import post, traces
 from testkit.ports import free_port
 from testkit.processes import ROOT, Process, environment, eventually, python, running
@@ -157,16 +158,24 @@ def test_an_application_that_configures_itself_late_is_one_instance(tmp_path: Pa
         assert len(instances(running_dev)) == 1
 
 
-def test_reload_goes_on_under_it(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("chromium")
+def test_reload_goes_on_under_it_and_under_an_open_page(tmp_path: Path) -> None:
     port = free_port()
     command = ("uvicorn", "main:app", "--port", str(port), "--reload")
-    with dev(tmp_path, command=command) as started:
+    with dev(tmp_path, command=command) as started, chromium() as browser:
         running_dev = Dev(started.process, started.client, port)
+        page = browser.new_page()
+        page.goto("{}/?token={}".format(*address(lambda: started.process.output)))
+        listed = page.locator(".request-row:not(.head)")
         assert running_dev.visit("/posts/1").json() == {"version": 1}
+        listed.filter(has_text="/posts/{number}").wait_for()
         time.sleep(1)  # the reloader compares times of whole seconds
-        (tmp_path / "shop" / "main.py").write_text(PLAIN.replace('"version": 1', '"version": 2'))
-        eventually(lambda: running_dev.visit("/posts/2").json(), lambda found: found == {"version": 2}, timeout=30)
+        (tmp_path / "shop" / "main.py").write_text(
+            PLAIN.replace('"version": 1', '"version": 2').replace("/posts/", "/articles/")
+        )
+        eventually(lambda: running_dev.visit("/articles/2").json(), lambda found: found == {"version": 2}, timeout=30)
         eventually(lambda: running_dev.requests("statements:2"), timeout=10)
+        listed.filter(has_text="/articles/{number}").first.wait_for()
         assert len(instances(running_dev)) == 2  # the worker before and after, not the process that watches files
 
 

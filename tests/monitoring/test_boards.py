@@ -118,6 +118,40 @@ PROMISED = {
         "Queues",
         *TIERS,
     ),
+    "ai": (
+        "Cost today",
+        "Cost this month",
+        "Budget burn rate",
+        "Cost per article",
+        "Tokens by model",
+        "Models and operations",
+        "p95 by model and operation",
+        "First token",
+        "Failing calls by provider",
+        "Refused for the rate",
+        "Errors and retries",
+    ),
+    "database": (
+        "Statements by table",
+        "Operations and tables",
+        "Errors by class",
+        "Connections",
+        "Pool in use",
+        "Waiting and timeouts",
+        "Repeated queries",
+        "Slowest statements",
+    ),
+    "dependencies": (
+        "Calls by host",
+        "Failing calls by host",
+        "All hosts",
+        "Redis",
+        "Process memory",
+        "Threads by process",
+        "Event loop lag",
+        "Garbage collections",
+        "Open files",
+    ),
 }
 
 
@@ -218,7 +252,7 @@ def test_rarely_needed_rows_of_the_telemetry_board_are_collapsed(boards: Boards)
 
 
 def test_latency_carries_exemplars_from_raw_buckets(boards: Boards) -> None:
-    for uid in ("blogauto-overview", "blogauto-api"):
+    for uid in ("blogauto-overview", "blogauto-api", "blogauto-ai", "blogauto-database"):
         asked = [target["expr"] for _, target in lint.targets(boards[uid], "prometheus") if target.get("exemplar")]
         assert asked
         assert all("_bucket{" in expr for expr in asked)

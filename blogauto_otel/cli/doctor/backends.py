@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from blogauto_otel.cli.common import message
-from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
+from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, waiting, warning
 from blogauto_otel.cli.doctor.server import address, ask, ask_backend, clock, unreachable
 from blogauto_otel.cli.doctor.web import fetch
 
@@ -20,14 +20,17 @@ WAIT_SECONDS: Final = 10.0  # for what the Collector and the backends pass on in
 _EVERY: Final = 0.5
 
 
-def _eventually(run: Run, ask: Callable[[], T | None]) -> T | None:
+def _eventually(run: Run, hop: str, ask: Callable[[], T | None]) -> T | None:
     """The first answer that is not None, within the time to wait."""
-    until = time.monotonic() + run.seconds(WAIT_SECONDS)
-    while True:
-        found = ask()
-        if found is not None or time.monotonic() >= until:
-            return found
+    seconds = run.seconds(WAIT_SECONDS)
+    until = time.monotonic() + seconds
+    found = ask()
+    if found is None:
+        waiting(hop, seconds)
+    while found is None and time.monotonic() < until:
         time.sleep(_EVERY)
+        found = ask()
+    return found
 
 
 # --- Jaeger ----------------------------------------------------------------------------------------------------------
@@ -39,7 +42,7 @@ def jaeger(run: Run) -> Iterator[Result]:
     if not run.traced:
         yield not_checked("jaeger", message("it answers; there is no request to look for"))
         return
-    trace = _eventually(run, lambda: _trace(run, address(run, "jaeger")))
+    trace = _eventually(run, "jaeger", lambda: _trace(run, address(run, "jaeger")))
     if trace is None:
         yield broken(
             "jaeger",
@@ -127,7 +130,7 @@ def _query(run: Run, url: str, promql: str) -> Any:
 def _series(run: Run, url: str) -> Iterator[Result]:
     name = f"{run.settings.namespace}_api_requests_total"
     selector = f'{name}{{job=~"(.*/)?{run.settings.service_name}"}}'
-    found = _eventually(run, lambda: _query(run, url, selector) or None)
+    found = _eventually(run, "prometheus", lambda: _query(run, url, selector) or None)
     if not found:
         yield broken(
             "prometheus",
@@ -184,7 +187,7 @@ def loki(run: Run) -> Iterator[Result]:
     query = f'{{service_name="{run.settings.service_name}"}} | trace_id="{run.trace_id}"'
     asked = f"{address(run, 'loki')}/loki/api/v1/query_range?{urlencode({'query': query, 'limit': 1})}"
     found = _eventually(
-        run, lambda: (fetch(asked, timeout=run.seconds(3.0)).json() or {}).get("data", {}).get("result") or None
+        run, "loki", lambda: (fetch(asked, timeout=run.seconds(3.0)).json() or {}).get("data", {}).get("result") or None
     )
     if found:
         yield ok("loki", message("a record of trace {id}", id=run.trace_id))
@@ -260,7 +263,9 @@ def sentry(run: Run) -> Iterator[Result]:
         return
     read = f"{host}/api/0/projects/{quote(organization)}/{quote(project)}/events/{run.trace_id}/"
     headers = {"Authorization": f"Bearer {token}"}
-    stored = _eventually(run, lambda: fetch(read, timeout=run.seconds(3.0), headers=headers).status == 200 or None)
+    stored = _eventually(
+        run, "sentry", lambda: fetch(read, timeout=run.seconds(3.0), headers=headers).status == 200 or None
+    )
     yield (
         ok("sentry", message("has the event of trace {id}", id=run.trace_id))
         if stored

@@ -15,12 +15,13 @@ from blogauto_otel.cli import check
 from blogauto_otel.cli.common import message
 from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
 from blogauto_otel.cli.doctor.server import ask_backend, clock
-from blogauto_otel.cli.doctor.web import Answer, fetch
+from blogauto_otel.cli.doctor.web import Answer, fetch, within
 
 if TYPE_CHECKING:
     from blogauto_otel.export.endpoints import ExportConfig
 
 CONNECT_SECONDS: Final = 3.0
+RESOLVE_SECONDS: Final = 8.0  # the resolver asks twice, for five seconds each
 FULL: Final = 0.9  # of a queue
 HALF: Final = 0.5  # from there on it is full for a batch that did not find room
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -72,7 +73,7 @@ def _address(config: ExportConfig) -> tuple[str, str, int]:
 
 def _connect(run: Run, config: ExportConfig, scheme: str, host: str, port: int) -> Iterator[Result]:
     try:
-        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = _resolved(run, host, port)
     except OSError as error:
         yield broken(
             "name",
@@ -92,6 +93,20 @@ def _connect(run: Run, config: ExportConfig, scheme: str, host: str, port: int) 
         yield ok("connection", f"{host}:{port}")
         if scheme in ("https", "grpcs"):
             yield _handshake(run, config, connection, host, port)
+
+
+def _resolved(run: Run, host: str, port: int) -> set[str]:
+    def resolve() -> set[str] | OSError:
+        try:
+            return {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        except OSError as error:
+            return error
+
+    seconds = run.seconds(RESOLVE_SECONDS)
+    found = within(seconds, resolve) or TimeoutError(message("no answer within {seconds} s", seconds=f"{seconds:.1f}"))
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def _connection_fix(host: str) -> str:

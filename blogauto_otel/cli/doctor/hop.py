@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import sys
 import time
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from blogauto_otel.cli.common import message
+from blogauto_otel.cli.common import message, padded
 from blogauto_otel.config import Settings
 
 TOTAL_SECONDS: Final = 30.0
@@ -53,6 +54,12 @@ def warning(hop: str, detail: str, fix: str = "") -> Result:
 def not_checked(hop: str, detail: str) -> Result:
     """The hop is not configured, or an earlier one is broken."""
     return Result(hop, HopState.NOT_CHECKED, detail)
+
+
+def waiting(hop: str, seconds: float) -> None:
+    """Tell the person who looks on that the result of a hop takes a while."""
+    text = message("at most {seconds} s", seconds=f"{seconds:.0f}")
+    print(f"{padded(message('waiting'), 12)} {hop:<20} {text}", file=sys.stderr, flush=True)
 
 
 @dataclass

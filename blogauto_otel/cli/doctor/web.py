@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from blogauto_otel._threads import start_thread
+from blogauto_otel.cli.common import message
+
+T = TypeVar("T")
 
 MAX_BYTES: Final = 8 * 2**20
 
@@ -44,7 +49,21 @@ class Answer:
 
 
 def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
-    """GET, or POST with a body."""
+    """GET, or POST with a body; at most `timeout` seconds in all, however slowly the server answers."""
+    answer = within(timeout, lambda: _fetch(url, timeout, headers, body))
+    return answer or Answer(0, {}, b"", message("no complete answer within {seconds} s", seconds=f"{timeout:.1f}"))
+
+
+def within(seconds: float, function: Callable[[], T]) -> T | None:
+    """What the function returns; None when it takes longer. It may go on until the process ends."""
+    found: list[T] = []
+    thread = start_thread(lambda: found.append(function()), "blogauto-otel-doctor")
+    if thread is not None:
+        thread.join(seconds)
+    return found[0] if found else None
+
+
+def _fetch(url: str, timeout: float, headers: Mapping[str, str] | None, body: bytes | None) -> Answer:
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310 - checked by `web_url`
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310 - likewise

@@ -313,6 +313,11 @@ class Request(RequestScope, RouteTracker):
         """`http.route`: the template with the root path of the application before it, as the conventions have it."""
         return None if self.template is None else self.with_root(self.template)
 
+    def current_route(self) -> str | None:
+        """`http.route`, also while the request lasts."""
+        template = self.template or self.find_template() or self.match_template()
+        return None if template is None else self.with_root(template)
+
     def path_template(self) -> str | None:
         """The template for the path, also where no route answers: below a mount, and before a redirect."""
         template = self.template if self._is_last_sent else self.find_template() or self.match_template()
