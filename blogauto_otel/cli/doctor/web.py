@@ -14,7 +14,7 @@ MAX_BYTES: Final = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """The answer of a server; status 0 when there is none, and `error` says why."""
 
     status: int
@@ -43,7 +43,9 @@ class Answer:
             return None
 
 
-def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
+def fetch(
+    url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> HttpResponse:
     """GET, or POST with a body."""
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310 - checked by `web_url`
@@ -54,11 +56,11 @@ def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None,
             return _answer(error.code, error.headers, error.read(MAX_BYTES))
     except Exception as error:  # noqa: BLE001 - http.client raises many kinds, all mean that there is no answer
         reason = getattr(error, "reason", error)
-        return Answer(0, {}, b"", f"{type(reason).__name__}: {reason}")
+        return HttpResponse(0, {}, b"", f"{type(reason).__name__}: {reason}")
 
 
-def _answer(status: int, headers: Any, body: bytes) -> Answer:
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+def _answer(status: int, headers: Any, body: bytes) -> HttpResponse:
+    return HttpResponse(status, {name.lower(): value for name, value in headers.items()}, body)
 
 
 def web_url(value: str) -> str:
