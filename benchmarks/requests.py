@@ -50,13 +50,13 @@ async def answer(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
 
 
-class Answer:
+class StatusApp:
     """An ASGI application as endpoint, so that routing costs nothing."""
 
     __call__ = staticmethod(answer)
 
 
-ROUTE = Route("/api/status", Answer())
+ROUTE = Route("/api/status", StatusApp())
 HEADERS = [
     (b"host", b"api.example.com"),
     (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"),

@@ -74,7 +74,7 @@ def main() -> None:
     consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, group_id=None)
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", compression_type="gzip")
     copied = failed = 0
-    reported, said = 0, time.monotonic()
+    reported, reported_at = 0, time.monotonic()
     for line in sys.stdin:
         sys.stdout.write(line)
         sys.stdout.flush()
@@ -85,8 +85,8 @@ def main() -> None:
             except (KafkaError, LookupError) as error:
                 failed += 1
                 print(f"not copied: {record}: {error}", file=sys.stderr, flush=True)
-        if copied + failed > reported and time.monotonic() - said > 60:
-            reported, said = copied + failed, time.monotonic()
+        if copied + failed > reported and time.monotonic() - reported_at > 60:
+            reported, reported_at = copied + failed, time.monotonic()
             print(f"dead letters: {copied} copied, {failed} not copied", file=sys.stderr, flush=True)
     print(f"dead letters: {copied} copied, {failed} not copied", file=sys.stderr, flush=True)
 

@@ -61,9 +61,9 @@ def visits(terminal: Terminal, base_url: str) -> None:
         "attacks",
     ):
         with terminal.step(kind.replace("_", " ")) as words:
-            words.append(traffic.said(several[kind](base_url)))
+            words.append(traffic.summary(several[kind](base_url)))
     with terminal.step("rate limited") as words:
-        words.append(traffic.said(traffic.rate_limited(base_url)))
+        words.append(traffic.summary(traffic.rate_limited(base_url)))
 
 
 def requests(terminal: Terminal, receiver: Receiver) -> None:
@@ -77,7 +77,7 @@ def requests(terminal: Terminal, receiver: Receiver) -> None:
         labels = {"endpoint": endpoint, "method": method}
         point = receiver.point("blogauto.api.request.duration", labels)
         p95 = analysis.quantile(0.95, point.bounds, point.buckets)
-        rows.append((endpoint, method, duration(p95), traffic.said(statuses[endpoint, method])))
+        rows.append((endpoint, method, duration(p95), traffic.summary(statuses[endpoint, method])))
     terminal.table(rows, right=(2,))
 
 

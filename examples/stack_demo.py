@@ -80,7 +80,7 @@ def requests(terminal: Terminal, stack: Stack) -> None:
     rows = [("endpoint", "method", "p95 of the endpoint", "answered")]
     for endpoint, method in sorted(statuses):
         known = duration(p95[endpoint]) if endpoint in p95 else ""
-        rows.append((endpoint, method, known, traffic.said(statuses[endpoint, method])))
+        rows.append((endpoint, method, known, traffic.summary(statuses[endpoint, method])))
     terminal.table(rows, right=(2,))
 
 

@@ -30,7 +30,7 @@ TLS: Final = ssl.create_default_context()  # built once: it costs more than a hu
 TOPICS: Final = ("winter tyres", "sourdough bread", "mortgage rates", "hiking boots", "home batteries")
 
 
-def said(statuses: Statuses) -> str:
+def summary(statuses: Statuses) -> str:
     """Statuses with their counts, such as `8 x 200, 1 x 502`."""
     return ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
 
@@ -241,7 +241,7 @@ def main() -> None:
     deadline = time.monotonic() + chosen.seconds
     while True:
         for kind in chosen.kinds:
-            print(f"{kind}: {said(KINDS[kind](chosen.base_url))}")
+            print(f"{kind}: {summary(KINDS[kind](chosen.base_url))}")
         if time.monotonic() >= deadline:
             break
 

@@ -285,12 +285,12 @@ def _obtain(program: Program, work: Path, report: Report) -> str:
 def go_problem() -> str | None:
     """Why Go cannot build the programs here, or None."""
     try:
-        said = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout
+        printed = subprocess.run(["go", "version"], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return "Go is not installed"
-    match = re.search(r"go(\d+)\.(\d+)", said)
+    match = re.search(r"go(\d+)\.(\d+)", printed)
     if match is None or (int(match[1]), int(match[2])) < MINIMUM_GO:
-        return f"Go is too old ({said.strip()})"
+        return f"Go is too old ({printed.strip()})"
     return None
 
 
@@ -299,12 +299,12 @@ def java_problem() -> str | None:
     if shutil.which("mvn") is None:
         return "Maven is not installed"
     try:
-        said = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr
+        printed = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True).stderr
     except (OSError, subprocess.CalledProcessError):
         return "Java is not installed"
-    match = re.search(r'version "(\d+)', said)
+    match = re.search(r'version "(\d+)', printed)
     if match is None or int(match[1]) < MINIMUM_JAVA:
-        return f"Java is too old ({said.splitlines()[0]})"
+        return f"Java is too old ({printed.splitlines()[0]})"
     return None
 
 

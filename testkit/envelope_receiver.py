@@ -47,8 +47,8 @@ class Event:
     @property
     def text(self) -> str:
         """Exceptions and message."""
-        said = [f"{one['type']}: {one['value']}" for one in self.exceptions]
-        return " | ".join([*said, self.data.get("logentry", {}).get("formatted", ""), self.data.get("message", "")])
+        texts = [f"{one['type']}: {one['value']}" for one in self.exceptions]
+        return " | ".join([*texts, self.data.get("logentry", {}).get("formatted", ""), self.data.get("message", "")])
 
     @property
     def handled(self) -> bool:

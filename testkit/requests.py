@@ -24,7 +24,7 @@ TIMEOUT = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
-class DeferredSpan:
+class WrittenSpan:
     """The arguments of one `write_deferred_span`."""
 
     name: str
@@ -51,11 +51,11 @@ class Watched(Recording):
 
     def __init__(self, *, instrument: bool = True, deferred: bool = True, **settings: Any) -> None:
         super().__init__(deferred=deferred, **settings)
-        self.deferred: list[DeferredSpan] = []
+        self.deferred: list[WrittenSpan] = []
         self.context = dataclasses.replace(
             self.context,
             redactor=build_redactor(self.context.settings),
-            write_deferred_span=lambda **fields: self.deferred.append(DeferredSpan(**fields)),
+            write_deferred_span=lambda **fields: self.deferred.append(WrittenSpan(**fields)),
         )
         if instrument:
             self.instrument()

@@ -352,7 +352,7 @@ os._exit(0)
     assert "swallowed: {}" in succeeds(done)
 
 
-def test_what_a_block_emits_is_captured_and_everything_is_put_back() -> None:
+def test_what_a_block_emits_is_captured_and_everything_is_restored() -> None:
     before = trace.get_tracer_provider()
     with capture_telemetry() as telemetry:
         with trace.get_tracer("test").start_as_current_span("one"):

@@ -101,7 +101,7 @@ def test_a_command_speaks_english_where_korean_cannot_be_printed() -> None:
     done = subprocess.run(
         python("-m", "blogauto_otel", "spool"), capture_output=True, text=True, timeout=60, env=environment(**variables)
     )
-    assert done.stdout == "off: what cannot be sent waits in memory alone\n"
+    assert done.stdout == "off: what cannot be sent waits in memory only\n"
 
 
 # --- the table

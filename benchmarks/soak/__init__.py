@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.soak.chaos import RESTARTED, STEADY, CollectorChaos, EventLog, Server, ServerChaos
-from benchmarks.soak.load import Answer, Load
+from benchmarks.soak.load import Load, LoadResponse
 from benchmarks.soak.processes import MEBIBYTE, ProcessHistory, ProcessMonitor, spool_size
 from benchmarks.soak.reconciliation import COUNTED, DROPPED, SWALLOWED, Origin, Reconciliation
 from benchmarks.soak.report import ProgressLines, print_results
@@ -127,7 +127,7 @@ class Soak:
             time.sleep(max(0.0, now + 1.0 - time.monotonic()))
         lines.write(now - began)
 
-    def _add(self, answer: Answer, lines: ProgressLines) -> None:
+    def _add(self, answer: LoadResponse, lines: ProgressLines) -> None:
         self.reconciliation.add(answer)
         if answer.spans and not answer.forked:
             self.seconds[self.collector.now].append(answer.seconds)

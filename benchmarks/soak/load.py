@@ -20,7 +20,7 @@ RECONNECT = 0.1  # seconds until the next attempt, while a server is restarted
 TIMEOUT = 40.0  # seconds; the application kills a child that hangs earlier
 
 
-class Answer(NamedTuple):
+class LoadResponse(NamedTuple):
     """The result of a request; it has spans when the status was 200."""
 
     server: str
@@ -46,23 +46,23 @@ class Load:
         self._process.start()
         sender.close()
 
-    def answers(self) -> Iterator[Answer]:
+    def answers(self) -> Iterator[LoadResponse]:
         """Those since the last call."""
         with contextlib.suppress(EOFError):
             while self._answers.poll():
-                yield from map(Answer._make, self._answers.recv())
+                yield from map(LoadResponse._make, self._answers.recv())
 
-    def end(self) -> Iterator[Answer]:
+    def end(self) -> Iterator[LoadResponse]:
         """Send no more, and wait for requests in flight; the last answers."""
         self._stop.set()
         with contextlib.suppress(EOFError):
             while self._answers.poll(2 * TIMEOUT):
-                yield from map(Answer._make, self._answers.recv())
+                yield from map(LoadResponse._make, self._answers.recv())
         self._process.join(TIMEOUT)
 
 
 def _generate(sender: Connection, stop: Any, ports: dict[str, int], rate: float, fork_every: float) -> None:
-    answers: deque[Answer] = deque()
+    answers: deque[LoadResponse] = deque()
     numbers = itertools.count(1)
     clients = [
         # Daemons: when the reader is gone, `send` fails and the process ends.
@@ -79,7 +79,7 @@ def _generate(sender: Connection, stop: Any, ports: dict[str, int], rate: float,
 
 
 class _Client:
-    def __init__(self, server: str, port: int, numbers: Iterator[int], answers: deque[Answer]) -> None:
+    def __init__(self, server: str, port: int, numbers: Iterator[int], answers: deque[LoadResponse]) -> None:
         self._server = server
         self._numbers = numbers
         self._answers = answers
@@ -101,7 +101,7 @@ class _Client:
     def _exchange(self, path: str) -> bool:
         """False when the connection was refused."""
         number, at = next(self._numbers), time.monotonic()
-        answer = Answer(self._server, number, at, 0.0, path == "fork")
+        answer = LoadResponse(self._server, number, at, 0.0, path == "fork")
         try:
             self._connection.request("GET", f"/{path}/{number}")
             response = self._connection.getresponse()
@@ -119,7 +119,7 @@ class _Client:
         return True
 
 
-def _read(answer: Answer, status: int, body: bytes) -> Answer:
+def _read(answer: LoadResponse, status: int, body: bytes) -> LoadResponse:
     if status != 200:
         return answer._replace(error=f"{status} {body!r}")
     made = json.loads(body)

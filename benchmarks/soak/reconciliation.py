@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from benchmarks.soak.load import Answer
+from benchmarks.soak.load import LoadResponse
 from testkit.receiver import Point, Receiver
 
 COUNTED = "blogauto.keywords.analyzed"  # one a request
@@ -80,7 +80,7 @@ class Reconciliation:
         self._pids: dict[str, int] = {}  # by instance
         self._metrics: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in METRICS}
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: LoadResponse) -> None:
         """Add what a request recorded."""
         if answer.error:
             self.errors[answer.error] += 1

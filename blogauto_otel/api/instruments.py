@@ -231,17 +231,17 @@ def _ignore(amount: float, labels: Labels) -> None:
 
 def _make_histogram(meter: Meter, namespace: str, spec: MetricSpec) -> Record:
     """Each series is bound once; its labels are one object, which `Instrument` remembers."""
-    from blogauto_otel.sdk.histogram import Bound, bind  # with a provider, the SDK is there
+    from blogauto_otel.sdk.histogram import BoundHistogram, bind_histogram  # with a provider, the SDK is there
 
     edges = list(spec.boundaries) or None
     name = spec.otel_name(namespace)
     made = meter.create_histogram(name, spec.unit, spec.description, explicit_bucket_boundaries_advisory=edges)
-    series: BoundedMemo[int, tuple[Labels, Bound]] = BoundedMemo(MAX_KNOWN)
+    series: BoundedMemo[int, tuple[Labels, BoundHistogram]] = BoundedMemo(MAX_KNOWN)
 
     def record(amount: float, labels: Labels) -> None:
         found = series.get(id(labels))
         if found is None or found[0] is not labels:
-            found = series.remember(id(labels), (labels, bind(made, labels)))
+            found = series.remember(id(labels), (labels, bind_histogram(made, labels)))
         found[1].record(amount, get_current())
 
     return record

@@ -50,7 +50,7 @@ SDK_METRICS: Final[tuple[MetricSpec, ...]] = (
     _self("spool.oldest_file_age", _GAUGE, "s", "Age of the oldest file in the disk spool, in seconds."),
     _self("spool.damaged", _COUNTER, "{file}", "Unreadable files in the disk spool that were quarantined."),
     _self("spool.errors", _COUNTER, "{error}", "Failed operations on the disk spool."),
-    _self("errors.swallowed", _COUNTER, "{error}", "Internal errors kept from the application, by place.", _WHERE),
+    _self("errors.swallowed", _COUNTER, "{error}", "Internal errors caught before they reach the application.", _WHERE),
     _self("process.start_time", _GAUGE, "s", "Start time of this process's recording, in seconds since 1970."),
 )
 # fmt: on

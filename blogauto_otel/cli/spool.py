@@ -54,9 +54,9 @@ def _why_off(settings: Settings) -> str | None:
 
     missing = location.missing_on_this_system()
     if missing is not None:
-        return message("this system has no {missing}; what cannot be sent waits in memory alone", missing=missing)
+        return message("this system has no {missing}; what cannot be sent waits in memory only", missing=missing)
     if not location.is_wanted(settings):
-        return message("what cannot be sent waits in memory alone")
+        return message("what cannot be sent waits in memory only")
     return None
 
 

@@ -122,7 +122,7 @@ def _log_missing_system_support(settings: Settings) -> None:
     if missing is not None and settings.spool_dir != "off":
         log_once(
             "no spool here",
-            "no spool on this system, which has no %s: what cannot be sent waits in memory alone",
+            "no spool on this system, which has no %s: what cannot be sent waits in memory only",
             missing,
             level=logging.INFO if settings.spool_dir is None else logging.WARNING,
         )

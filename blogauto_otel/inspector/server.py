@@ -59,7 +59,7 @@ def build_app(inspector: Inspector, *, token: str, port: int) -> ASGIApp:
 
 # --- answers ---------------------------------------------------------------------------------------------------------
 
-Answer = Callable[[Inspector, Request], Any]
+QueryHandler = Callable[[Inspector, Request], Any]
 
 
 def _limit(request: Request) -> int:
@@ -69,7 +69,7 @@ def _limit(request: Request) -> int:
     return int(given)
 
 
-def _list(query: Callable[..., dict[str, Any]]) -> Answer:
+def _list(query: Callable[..., dict[str, Any]]) -> QueryHandler:
     def answer(inspector: Inspector, request: Request) -> Any:
         asked = request.query_params
         return query(inspector.store, asked.get("q", ""), limit=_limit(request), before=asked.get("before"))
@@ -78,7 +78,7 @@ def _list(query: Callable[..., dict[str, Any]]) -> Answer:
 
 
 # None is answered by 404. They run in threads.
-ANSWERS: Final[Mapping[str, Answer]] = {
+ANSWERS: Final[Mapping[str, QueryHandler]] = {
     "/api/requests": _list(queries.requests),
     "/api/logs": _list(queries.logs),
     "/api/traces/{trace_id}": lambda inspector, request: queries.trace(
@@ -94,7 +94,7 @@ ANSWERS: Final[Mapping[str, Answer]] = {
 }
 
 
-def _endpoint(inspector: Inspector, answer: Answer) -> Callable[[Request], Response]:
+def _endpoint(inspector: Inspector, answer: QueryHandler) -> Callable[[Request], Response]:
     def endpoint(request: Request) -> Response:
         try:
             found = answer(inspector, request)

@@ -45,7 +45,7 @@ _SAMPLED: Final = int(TraceFlags.SAMPLED)
 _PLAIN: Final = frozenset({str, bool, int, float})
 
 
-class Bound(Protocol):
+class BoundHistogram(Protocol):
     """One series of a histogram."""
 
     def record(self, value: float, context: Source = None) -> None:
@@ -60,7 +60,7 @@ class Bound(Protocol):
         """The same for a measurement in a sampled span, without an object for its context."""
 
 
-def bind(histogram: metrics.Histogram, attributes: Attributes) -> Bound:
+def bind_histogram(histogram: metrics.Histogram, attributes: Attributes) -> BoundHistogram:
     """The series of these attributes in a histogram of any provider; the attributes must not change.
 
     Beyond the limit of series it is the overflow series. It stays valid in a forked child, where it begins at zero.
@@ -79,11 +79,11 @@ class _PublicSeries:
         self._attributes = attributes
 
     def record(self, value: float, context: Source = None) -> None:
-        """See `Bound`."""
+        """See `BoundHistogram`."""
         self._histogram.record(value, self._attributes, _context_of(context))
 
     def record_sampled(self, value: float, trace_id: int, span_id: int) -> None:
-        """See `Bound`."""
+        """See `BoundHistogram`."""
         self.record(value, SpanContext(trace_id, span_id, False, TraceFlags(_SAMPLED)))
 
 
@@ -134,7 +134,7 @@ class Series:
         self._is_idle = True  # nothing but zeros was measured
 
     def record(self, value: float, context: Source = None) -> None:
-        """See `Bound`."""
+        """See `BoundHistogram`."""
         bucket = bisect_left(self._boundaries, value)
         with self._lock:
             self._counts[bucket] += 1
@@ -153,7 +153,7 @@ class Series:
             self._histogram.forward(value, self._attributes, _context_of(context))
 
     def record_sampled(self, value: float, trace_id: int, span_id: int) -> None:
-        """See `Bound`."""
+        """See `BoundHistogram`."""
         bucket = bisect_left(self._boundaries, value)
         with self._lock:  # as in `record`, without the call
             self._counts[bucket] += 1

@@ -55,7 +55,7 @@ def bounded(value: object) -> Any:
     return plain if _TAKES_MAPS or _is_flat(plain) else json.dumps(plain, ensure_ascii=False, default=str)
 
 
-def bound_nested(attributes: Any) -> Any:
+def limit_nested(attributes: Any) -> Any:
     """The attributes, with their nested values bounded."""
     for value in attributes.values() if attributes else ():
         if type(value) not in PLAIN and _is_nested(value):

@@ -24,10 +24,10 @@ from blogauto_otel.otlp.spans import SpanData, SpanEvent, SpanTemplate
 from blogauto_otel.sdk.plain import (
     PLAIN,
     are_plain,
-    bound_nested,
     bounded,
     description,
     exception_attributes,
+    limit_nested,
     to_plain,
     to_plain_attributes,
 )
@@ -187,7 +187,7 @@ class RecordingSpan(SpanData, trace.Span):
             if are_plain(attributes):
                 self._put(attributes)
                 return
-            cleaned = BoundedAttributes(attributes=bound_nested(attributes))
+            cleaned = BoundedAttributes(attributes=limit_nested(attributes))
         except BaseException as error:
             if not is_foreign(error):
                 raise

@@ -9,7 +9,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Link, SpanContext
 
 from blogauto_otel._guard import is_foreign
-from blogauto_otel.sdk.plain import are_plain, bound_nested, to_plain_attributes
+from blogauto_otel.sdk.plain import are_plain, limit_nested, to_plain_attributes
 
 
 class SpanLimits(NamedTuple):
@@ -29,18 +29,18 @@ def limited(attributes: Any, limit: int | None) -> tuple[Mapping[str, Any], int]
     try:
         if are_plain(attributes) and (limit is None or len(attributes) <= limit):
             return dict(attributes), 0
-        bound = BoundedAttributes(limit, bound_nested(attributes))
+        limited = BoundedAttributes(limit, limit_nested(attributes))
     except BaseException as error:
         if not is_foreign(error):
             raise
-        bound = BoundedAttributes(limit, to_plain_attributes(attributes))
-    return bound.copy(), bound.dropped
+        limited = BoundedAttributes(limit, to_plain_attributes(attributes))
+    return limited.copy(), limited.dropped
 
 
 def limited_link(context: SpanContext, attributes: Any, limit: int | None) -> Link:
     """A link with its attributes within their limit."""
     try:
-        return Link(context, BoundedAttributes(limit, bound_nested(attributes)))
+        return Link(context, BoundedAttributes(limit, limit_nested(attributes)))
     except BaseException as error:
         if not is_foreign(error):
             raise

@@ -146,7 +146,7 @@ class SpoolDirectory:
         droppable = [file for file in remaining if file.name.state in (FREE, DAMAGED)]
         total = sum(file.size for file in remaining) + needed
         if total - sum(file.size for file in droppable) > self._limits.bytes:
-            raise OSError(errno.ENOSPC, "the spool is full of files that are being worked on")
+            raise OSError(errno.ENOSPC, "the spool is full of claimed files")
         system = os.fstatvfs(directory)
         if system.f_bavail < min(system.f_blocks * _FREE_SHARE, _FREE_BYTES / system.f_frsize):
             raise OSError(errno.ENOSPC, "the file system is nearly full")

@@ -86,11 +86,11 @@ def _numbers(board: Board) -> Iterator[str]:
 def _grid(board: Board) -> Iterator[str]:
     taken: dict[tuple[int, int], str] = {}
     for panel in board["panels"]:
-        place = panel["gridPos"]
-        if place["x"] + place["w"] > 24 or place["w"] < 3:
+        position = panel["gridPos"]
+        if position["x"] + position["w"] > 24 or position["w"] < 3:
             yield f"{panel['title']}: does not fit the grid"
-        for x in range(place["x"], place["x"] + place["w"]):
-            for y in range(place["y"], place["y"] + place["h"]):
+        for x in range(position["x"], position["x"] + position["w"]):
+            for y in range(position["y"], position["y"] + position["h"]):
                 if (x, y) in taken:
                     yield f"{panel['title']} lies on {taken[x, y]}"
                     return
@@ -102,9 +102,9 @@ def _gaps(board: Board) -> Iterator[str]:
     """A row that ends before the right edge looks broken."""
     widths: dict[int, int] = {}
     for panel in board["panels"]:
-        place = panel["gridPos"]
-        for y in range(place["y"], place["y"] + place["h"]):
-            widths[y] = widths.get(y, 0) + place["w"]
+        position = panel["gridPos"]
+        for y in range(position["y"], position["y"] + position["h"]):
+            widths[y] = widths.get(y, 0) + position["w"]
     yield from (f"line {y} is {width} of 24 columns wide" for y, width in widths.items() if width != 24)
 
 

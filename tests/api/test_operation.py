@@ -298,7 +298,7 @@ def test_below_an_unsampled_span_of_ours_no_span_is_made_and_everything_is_measu
     }
 
 
-async def test_runs_of_one_object_below_unsampled_spans_are_told_apart() -> None:
+async def test_runs_of_one_object_below_unsampled_spans_are_distinct() -> None:
     with capture_telemetry(sample_rate=0.0) as telemetry, operation("outer"):
         shared = operation("shared")
 

@@ -202,6 +202,16 @@ def test_both_languages_have_the_same_sections_commands_and_links(page: str) -> 
 
 
 @pytest.mark.parametrize("page", KOREAN_PAGES)
+def test_a_korean_page_links_to_korean_pages_where_they_exist(page: str) -> None:
+    folder = (ROOT / page).parent
+    pages = {link.partition("#")[0] for link in re.findall(r"\]\((?!#|https?:)([^)]+)\)", text_of(page))}
+    korean = {link: folder / link.replace(".md", ".ko.md") for link in pages if not link.endswith(".ko.md")}
+    assert {link for link, other in korean.items() if link.endswith(".md") and other.exists()} <= {
+        Path(page).name.replace(".ko.md", ".md")  # the switch of languages
+    }
+
+
+@pytest.mark.parametrize("page", KOREAN_PAGES)
 def test_a_korean_page_has_one_word_for_alert(page: str) -> None:
     assert "경보" not in text_of(page)
 

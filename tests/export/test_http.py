@@ -258,7 +258,7 @@ def test_a_restarted_receiver_is_found_again(receiver: Receiver) -> None:
 
 
 @contextlib.contextmanager
-def hasty(said: bytes, *, keeps_open: bool) -> Iterator[str]:
+def early_answer(said: bytes, *, keeps_open: bool) -> Iterator[str]:
     """A peer that answers when it has read a hundred bytes, and reads no more."""
     listener = socket.create_server(("127.0.0.1", 0))
     done = threading.Event()
@@ -280,20 +280,20 @@ def hasty(said: bytes, *, keeps_open: bool) -> Iterator[str]:
 
 def test_a_refusal_during_the_request_is_read() -> None:
     """A proxy that answers 413 does not read the rest, and resets the connection."""
-    with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=False) as url:
+    with early_answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=False) as url:
         result = send(to(url), body=b"x" * 30_000_000)
     assert result.reason in {"http_413", "connection"}  # the reset may overtake the answer
     assert result.status is not ExportStatus.DELIVERED
 
 
 def test_a_refusal_is_read_while_the_peer_waits_for_the_body() -> None:
-    with hasty(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=True) as url:
+    with early_answer(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", keeps_open=True) as url:
         assert send(to(url), within=0.5, body=b"x" * 30_000_000).reason == "http_413"
 
 
 @pytest.mark.parametrize("keeps_open", [True, False])
 def test_a_success_before_the_request_was_sent_is_not_believed(keeps_open: bool) -> None:
-    with hasty(OK, keeps_open=keeps_open) as url:
+    with early_answer(OK, keeps_open=keeps_open) as url:
         assert send(to(url), within=0.5, body=b"x" * 30_000_000).status is ExportStatus.RETRY
 
 

@@ -32,8 +32,7 @@ class Accounts(RuleBasedStateMachine):
         super().__init__()
         self.queue = small()
         self.waiting: list[bytes] = []
-        self.way: list[Batch] = []
-        self.given_up: set[int] = set()
+        self.in_flight: list[Batch] = []
         self.counts: Counter[str] = Counter()
         self.serial = 0
         self.closed = False
@@ -44,10 +43,10 @@ class Accounts(RuleBasedStateMachine):
             self.counts[drop_reasons.QUEUE_FULL] += 1
 
     def _count(self) -> int:
-        return len(self.waiting) + sum(map(len, self.way))
+        return len(self.waiting) + sum(map(len, self.in_flight))
 
     def _bytes(self) -> int:
-        return sum(map(len, self.waiting)) + sum(batch.size for batch in self.way)
+        return sum(map(len, self.waiting)) + sum(batch.size for batch in self.in_flight)
 
     @rule(size=st.integers(4, 45), scope=st.sampled_from(SCOPES))
     def put(self, size: int, scope: bytes) -> None:
@@ -76,13 +75,13 @@ class Accounts(RuleBasedStateMachine):
         assert len(batch) <= items
         assert batch.size <= size or len(batch) == 1
         del self.waiting[: len(batch)]
-        self.way.append(batch)
+        self.in_flight.append(batch)
         return batch
 
     @rule(batch=consumes(batches))
     def ack(self, batch: Batch) -> None:
-        if batch in self.way:
-            self.way.remove(batch)
+        if batch in self.in_flight:
+            self.in_flight.remove(batch)
             assert self.queue.ack(batch)
             self.counts["sent"] += len(batch)
         elif batch.items:
@@ -90,8 +89,8 @@ class Accounts(RuleBasedStateMachine):
 
     @rule(batch=consumes(batches))
     def requeue(self, batch: Batch) -> None:
-        if batch in self.way:
-            self.way.remove(batch)
+        if batch in self.in_flight:
+            self.in_flight.remove(batch)
             self.queue.requeue(batch)
             self.waiting[:0] = batch.items
             self._trim()
@@ -107,7 +106,7 @@ class Accounts(RuleBasedStateMachine):
         assert self.queue.drop_all(drop_reasons.SHUTDOWN) == self._count()
         self.counts[drop_reasons.SHUTDOWN] += self._count()
         self.waiting.clear()
-        self.way.clear()
+        self.in_flight.clear()
 
     @rule()
     def close(self) -> None:

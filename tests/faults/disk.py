@@ -161,13 +161,13 @@ MOUNTED: Sequence[DiskFault] = (_full, _read_only)
 
 
 @contextlib.contextmanager
-def _mounted(place: Path, options: str) -> Iterator[None]:
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True, capture_output=True)
+def _mounted(directory: Path, options: str) -> Iterator[None]:
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], check=True, capture_output=True)
     try:
         yield
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", str(directory)], check=True)
 
 
 def _may_mount(harness: Harness) -> bool:

@@ -44,7 +44,7 @@ def own_metrics_route(harness: Harness) -> None:
         assert [service.child.get("/metrics") for _ in range(3)] == [(200, b"own 1\n")] * 3
         service.hit(20)
         service.end()
-        assert service.child.output.count("ours steps back") == 1
+        assert service.child.output.count("ours is not served") == 1
     with (
         Receiver() as receiver,
         harness.unchecked(receiver, server=_uvicorn("scripts.own_metrics_route:broken")) as service,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chromium")]
 
 VIEWS = ("requests", "endpoints", "errors", "logs", "database", "metrics", "services", "status")
-PATIENCE = 20_000  # milliseconds; a loaded machine
+TIMEOUT_MS = 20_000  # milliseconds; a loaded machine
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
@@ -57,7 +57,7 @@ def visit(
     request to elsewhere.
     """
     context = browser.new_context(viewport={"width": width, "height": height}, **{"locale": "en-GB", **options})
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT_MS)
     page = context.new_page()
     wrong: list[str] = []
     origin = address.partition("?")[0]
@@ -90,7 +90,7 @@ def row(page: Page, text: str) -> Locator:
     return page.locator(".request-row:not(.head)", has_text=text).first
 
 
-def shows(locator: Locator, *, seconds: float = PATIENCE / 1000) -> None:
+def shows(locator: Locator, *, seconds: float = TIMEOUT_MS / 1000) -> None:
     locator.first.wait_for(state="visible", timeout=seconds * 1000)
 
 

@@ -73,7 +73,7 @@ def events(response: httpx.Response) -> Iterator[tuple[str, Any]]:
             yield name, json.loads(line[6:])
 
 
-def test_new_data_is_told_within_a_second(served: Page) -> None:
+def test_new_data_is_announced_within_a_second(served: Page) -> None:
     with served.client.stream("GET", "/api/stream") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         stream = events(response)

@@ -90,7 +90,7 @@ def validate(one: Object, version: str) -> None:
         kubernetes_validate.validate(one, version, strict=True)
 
 
-def test_helm_finds_nothing_to_complain_about() -> None:
+def test_helm_lint_reports_nothing() -> None:
     done = kubernetes.helm("lint", "--strict", str(kubernetes.CHART), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[ERROR]" not in done.stdout

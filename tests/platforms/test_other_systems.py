@@ -127,7 +127,7 @@ def test_windows_logs_in_one_line_that_it_has_no_spool(tmp_path: Path) -> None:
     assert facts["swallowed"] == {}
     said = [line for line in (done.stdout + done.stderr).splitlines() if "no spool on this system" in line]
     assert len(said) == 1
-    assert "which has no fcntl: what cannot be sent waits in memory alone" in said[0]
+    assert "which has no fcntl: what cannot be sent waits in memory only" in said[0]
     assert list(tmp_path.iterdir()) == []
 
 

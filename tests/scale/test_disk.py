@@ -20,11 +20,11 @@ SPANS = 500  # in a request
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MB; mounting needs root, as CI has it."""
-    place = tmp_path / "queue"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True, capture_output=True)
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    directory = tmp_path / "queue"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(directory)], check=True, capture_output=True)
+    yield directory
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def test_an_agent_on_a_full_disk_refuses_and_delivers_what_it_has_acknowledged(

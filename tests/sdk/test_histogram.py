@@ -22,7 +22,7 @@ from blogauto_otel import config
 from blogauto_otel.export.pipeline import build_delivery
 from blogauto_otel.redaction import build_redactor
 from blogauto_otel.sdk import histogram as histograms
-from blogauto_otel.sdk.histogram import bind
+from blogauto_otel.sdk.histogram import bind_histogram
 from blogauto_otel.sdk.meter_provider import BlogautoMeterProvider, build_meter_provider
 from testkit.forking import in_child
 from testkit.receiver import Receiver
@@ -97,7 +97,7 @@ def test_a_bound_series_is_the_one_of_its_attributes() -> None:
     with ours() as mine, theirs() as (stock, reader):
         for provider in (mine, stock):
             histogram = duration(provider)
-            series = bind(histogram, LABELS)
+            series = bind_histogram(histogram, LABELS)
             for value in VALUES:
                 for context in (SAMPLED, UNSAMPLED):
                     histogram.record(value, LABELS, context)
@@ -119,7 +119,7 @@ def test_a_bound_series_is_the_one_of_its_attributes() -> None:
 )
 def test_the_setting_decides_what_is_an_exemplar(setting: str, context: Any, expected: list[Any]) -> None:
     with ours(exemplar_filter=setting) as provider:
-        bind(duration(provider), LABELS).record(0.3, context)
+        bind_histogram(duration(provider), LABELS).record(0.3, context)
         [point] = facts(provider.reader.collect_now())
     assert point[-1] == expected
 
@@ -128,7 +128,7 @@ def test_ids_of_a_sampled_span_are_an_exemplar_unless_the_setting_says_never() -
     for setting, expected in (("trace_based", [(0.3, 1, 2)]), ("always_on", [(0.3, 1, 2)]), ("always_off", [])):
         with ours(exemplar_filter=setting) as provider, theirs() as (stock, reader):
             for one in (provider, stock):
-                bind(duration(one), LABELS).record_sampled(0.3, 1, 2)
+                bind_histogram(duration(one), LABELS).record_sampled(0.3, 1, 2)
             [point], [public] = facts(provider.reader.collect_now()), facts(reader.get_metrics_data())
         assert (point[6], point[-1]) == (1, expected)
         assert public[-1] == [(0.3, 1, 2)]
@@ -173,7 +173,7 @@ def test_deltas_are_those_of_the_sdk_while_a_scrape_stays_cumulative() -> None:
 
 def test_the_times_of_a_delta_follow_each_other() -> None:
     with ours(metrics_temporality="delta", metrics_exporter="otlp", endpoint="http://127.0.0.1:9") as provider:
-        series = bind(duration(provider), LABELS)
+        series = bind_histogram(duration(provider), LABELS)
         seen = []
         for _ in range(2):
             series.record(1.0)
@@ -200,7 +200,7 @@ VIEWS: dict[str, list[View]] = {
 def test_a_histogram_that_a_view_matches_is_the_sdks_and_the_status_can_say_so(views: str) -> None:
     with ours(VIEWS[views]) as mine, theirs(VIEWS[views]) as (stock, reader):
         for provider in (mine, stock):
-            series = bind(duration(provider), LABELS)
+            series = bind_histogram(duration(provider), LABELS)
             for value in VALUES:
                 series.record(value, SAMPLED)
         assert facts(mine.reader.collect_now()) == facts(reader.get_metrics_data())
@@ -221,7 +221,7 @@ def test_a_reader_that_is_added_later_receives_later_measurements() -> None:
     later = InMemoryMetricReader()
     with ours() as provider:
         histogram = duration(provider)
-        series = bind(histogram, LABELS)
+        series = bind_histogram(histogram, LABELS)
         series.record(0.1)
         provider.add_metric_reader(later)
         series.record(0.2, SAMPLED)
@@ -240,7 +240,7 @@ def test_the_same_instrument_asked_for_twice_is_one() -> None:
 
 
 def test_another_providers_histogram_will_do() -> None:
-    series = bind(NoOpMeterProvider().get_meter("tests").create_histogram("duration"), LABELS)
+    series = bind_histogram(NoOpMeterProvider().get_meter("tests").create_histogram("duration"), LABELS)
     for value in VALUES:
         series.record(value, SAMPLED)
 
@@ -250,7 +250,7 @@ def test_another_providers_histogram_will_do() -> None:
 
 def test_several_threads_lose_no_measurement() -> None:
     with ours() as provider:
-        series = bind(duration(provider), LABELS)
+        series = bind_histogram(duration(provider), LABELS)
 
         def measure() -> None:
             for _ in range(5000):
@@ -272,7 +272,7 @@ def test_several_threads_lose_no_measurement() -> None:
 
 def test_a_measurement_leaves_no_object_for_the_garbage_collector() -> None:
     with ours() as provider:
-        series = bind(duration(provider), LABELS)
+        series = bind_histogram(duration(provider), LABELS)
         for _ in range(10):
             series.record(1.0, SAMPLED)
         gc.collect()
@@ -285,7 +285,7 @@ def test_a_measurement_leaves_no_object_for_the_garbage_collector() -> None:
 
 def test_a_finalizer_may_measure_in_the_middle_of_a_measurement() -> None:
     with ours() as provider:
-        series = bind(duration(provider), LABELS)
+        series = bind_histogram(duration(provider), LABELS)
 
         class Measures:
             def __init__(self) -> None:
@@ -312,7 +312,7 @@ def test_a_finalizer_may_measure_in_the_middle_of_a_measurement() -> None:
 def test_a_forked_child_begins_at_zero_with_fresh_locks_and_room_for_new_series(receiver: Receiver) -> None:
     with providing(receiver, series_limit=10) as providers:
         histogram = duration(providers.metering)
-        bound = bind(histogram, {"who": "bound"})
+        bound = bind_histogram(histogram, {"who": "bound"})
         for who in range(9):
             histogram.record(1.0, {"who": who})
         bound.record(1.0)

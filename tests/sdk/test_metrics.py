@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from blogauto_otel.sdk.histogram import bind
+from blogauto_otel.sdk.histogram import bind_histogram
 from testkit.forking import in_child
 from testkit.ports import free_port
 from testkit.receiver import Receiver, status
@@ -258,7 +258,7 @@ def test_instruments_made_before_a_fork_begin_at_zero_in_the_child(receiver: Rec
     with providing(receiver) as providers:
         m = meter(providers)
         counter, histogram = m.create_counter("sold"), m.create_histogram("seconds")
-        bound = bind(histogram, {"bound": "yes"})
+        bound = bind_histogram(histogram, {"bound": "yes"})
         m.create_observable_gauge("observed", [lambda _: [Observation(9)]])
         counter.add(5)
         for _ in range(3):

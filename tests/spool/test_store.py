@@ -207,7 +207,7 @@ def test_processes_share_one_budget(directory: Path) -> None:
 def test_claimed_files_are_not_dropped(directory: Path) -> None:
     store, other = Store(directory, bytes=1000), Store(directory, bytes=1000)
     segment = [other.spool.write(a_request(number), claim=True) for number in range(10)]
-    with pytest.raises(OSError, match="being worked on"):
+    with pytest.raises(OSError, match="full of claimed files"):
         store.spool.write(a_request(10, 11, 12, 13))
     assert all(map(other.spool.exists, segment))
 
@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_written_drops_no_other(directory: Path, monkeypat
     store = Store(directory, bytes=1000)
     made = fill(store, 1, 2, 3)
     segment = [store.spool.write(a_request(number), claim=True) for number in range(4, 12)]
-    with pytest.raises(OSError, match="being worked on"):
+    with pytest.raises(OSError, match="full of claimed files"):
         store.spool.write(a_request(*range(12, 17)))
     for one in segment:
         store.spool.delete(one)

@@ -29,8 +29,9 @@ def pages() -> Mapping[str, str]:
 
 
 def _module(name: str, further: Iterable[str]) -> str:
-    said = f"{INTRODUCTION}\n" if name == "blogauto_otel" else ""
-    head = f"---\ntitle: {name}\n---\n\n# `{name}`\n\n{said}::: {name}\n    options:\n      show_root_heading: false\n"
+    introduction = f"{INTRODUCTION}\n" if name == "blogauto_otel" else ""
+    title = f"---\ntitle: {name}\n---\n\n# `{name}`\n\n"
+    head = f"{title}{introduction}::: {name}\n    options:\n      show_root_heading: false\n"
     options = "    options:\n      show_root_full_path: false\n"
     return "\n".join([head, *(f"::: {part}\n{options}" for part in further)])
 

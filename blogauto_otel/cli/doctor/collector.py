@@ -15,7 +15,7 @@ from blogauto_otel.cli import check
 from blogauto_otel.cli.common import message
 from blogauto_otel.cli.doctor.hop import Result, Run, broken, not_checked, ok, warning
 from blogauto_otel.cli.doctor.server import ask_backend, clock
-from blogauto_otel.cli.doctor.web import Answer, fetch, within
+from blogauto_otel.cli.doctor.web import HttpResponse, fetch, within
 
 if TYPE_CHECKING:
     from blogauto_otel.export.endpoints import ExportConfig
@@ -160,7 +160,7 @@ def _ask(run: Run, config: ExportConfig) -> Iterator[Result]:
     yield _result_of(hop, answer, destination.url)
 
 
-def _no_answer(hop: str, answer: Answer, url: str) -> Result:
+def _no_answer(hop: str, answer: HttpResponse, url: str) -> Result:
     if re.search("BadStatusLine|RemoteDisconnected|ConnectionReset|IncompleteRead|UnknownProtocol", answer.error):
         return broken(
             hop,
@@ -187,7 +187,7 @@ def _fix(status: int) -> str:
     return fixes.get(status, message("look at the Collector's log"))
 
 
-def _result_of(hop: str, answer: Answer, url: str) -> Result:
+def _result_of(hop: str, answer: HttpResponse, url: str) -> Result:
     if 200 <= answer.status < 300:
         return ok(hop, url)
     if answer.status == 400 and "HTTPS server" in answer.text:

@@ -7,7 +7,7 @@ from typing import Final
 
 from blogauto_otel.cli.common import message
 from blogauto_otel.cli.doctor.hop import Result, Run, broken, clock_difference, not_checked
-from blogauto_otel.cli.doctor.web import Answer, fetch
+from blogauto_otel.cli.doctor.web import HttpResponse, fetch
 from blogauto_otel.errors import HopEndError
 
 # By hop: the option that has the address, and an example.
@@ -36,7 +36,7 @@ def address(run: Run, hop: str) -> str:
 
 def ask(
     run: Run, hop: str, path: str = "", *, seconds: float = 3.0, headers: Mapping[str, str] | None = None
-) -> Answer:
+) -> HttpResponse:
     """The server's answer.
 
     Raises:
@@ -49,7 +49,7 @@ def ask(
     return answer
 
 
-def ask_backend(run: Run, hop: str, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+def ask_backend(run: Run, hop: str, path: str, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """The backend's answer with status 200.
 
     Raises:
@@ -61,7 +61,7 @@ def ask_backend(run: Run, hop: str, path: str, *, headers: Mapping[str, str] | N
     return answer
 
 
-def unreachable(hop: str, url: str, answer: Answer) -> Result:
+def unreachable(hop: str, url: str, answer: HttpResponse) -> Result:
     """The server does not answer as it should."""
     option, _ = OPTIONS[hop]
     fix = message("start it, or correct {option}", option=option)

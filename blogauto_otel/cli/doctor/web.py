@@ -19,7 +19,7 @@ MAX_BYTES: Final = 8 * 2**20
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """The answer of a server; status 0 when there is none, and `error` says why."""
 
     status: int
@@ -48,10 +48,14 @@ class Answer:
             return None
 
 
-def fetch(url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Answer:
+def fetch(
+    url: str, *, timeout: float, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> HttpResponse:
     """GET, or POST with a body; at most `timeout` seconds in all, however slowly the server answers."""
     answer = within(timeout, lambda: _fetch(url, timeout, headers, body))
-    return answer or Answer(0, {}, b"", message("no complete answer within {seconds} s", seconds=f"{timeout:.1f}"))
+    return answer or HttpResponse(
+        0, {}, b"", message("no complete answer within {seconds} s", seconds=f"{timeout:.1f}")
+    )
 
 
 def within(seconds: float, function: Callable[[], T]) -> T | None:
@@ -63,7 +67,7 @@ def within(seconds: float, function: Callable[[], T]) -> T | None:
     return found[0] if found else None
 
 
-def _fetch(url: str, timeout: float, headers: Mapping[str, str] | None, body: bytes | None) -> Answer:
+def _fetch(url: str, timeout: float, headers: Mapping[str, str] | None, body: bytes | None) -> HttpResponse:
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310 - checked by `web_url`
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310 - likewise
@@ -73,11 +77,11 @@ def _fetch(url: str, timeout: float, headers: Mapping[str, str] | None, body: by
             return _answer(error.code, error.headers, error.read(MAX_BYTES))
     except Exception as error:  # noqa: BLE001 - http.client raises many kinds, all mean that there is no answer
         reason = getattr(error, "reason", error)
-        return Answer(0, {}, b"", f"{type(reason).__name__}: {reason}")
+        return HttpResponse(0, {}, b"", f"{type(reason).__name__}: {reason}")
 
 
-def _answer(status: int, headers: Any, body: bytes) -> Answer:
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, body)
+def _answer(status: int, headers: Any, body: bytes) -> HttpResponse:
+    return HttpResponse(status, {name.lower(): value for name, value in headers.items()}, body)
 
 
 def web_url(value: str) -> str:

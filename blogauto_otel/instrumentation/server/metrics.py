@@ -20,7 +20,7 @@ from blogauto_otel._guard import guard, swallow
 from blogauto_otel.api import catalogue
 from blogauto_otel.config import Settings
 from blogauto_otel.instrumentation.server import attributes
-from blogauto_otel.sdk.histogram import Bound, bind
+from blogauto_otel.sdk.histogram import BoundHistogram, bind_histogram
 
 if TYPE_CHECKING:
     from blogauto_otel.instrumentation.server.request import Request
@@ -242,16 +242,16 @@ class Durations:
     def __init__(self, histogram: Histogram, names: tuple[str, ...], limit: int) -> None:
         self.sets = AttributeSets(names, limit)
         self._histogram = histogram
-        self.bound: dict[Key, Bound] = {}
+        self.bound: dict[Key, BoundHistogram] = {}
 
     def record(self, values: Key, seconds: float, source: SpanContext | None) -> None:
         """Record a duration under `values`; `source` is the span for an exemplar."""
         (self.bound.get(values) or self.bind(values)).record(seconds, source)
 
-    def bind(self, values: Key) -> Bound:
+    def bind(self, values: Key) -> BoundHistogram:
         """The series of these attributes."""
         key = self.sets.key(values)
-        return self.bound.setdefault(key, bind(self._histogram, self.sets.labels(key)))
+        return self.bound.setdefault(key, bind_histogram(self._histogram, self.sets.labels(key)))
 
     def reset(self) -> None:
         """Bind every attribute set again, as a forked child must."""

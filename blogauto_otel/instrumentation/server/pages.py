@@ -117,7 +117,9 @@ async def _try_application_first(
     if first.is_sent:
         if first.status < 400:  # a refusal may come from a login in front of the route
             _set_works(app, path, works=True)
-            log_once(f"own route {path}", "The application answers %s itself; ours steps back. %s", path, _HOW_TO_MOVE)
+            log_once(
+                f"own route {path}", "The application answers %s itself; ours is not served. %s", path, _HOW_TO_MOVE
+            )
         return
     _set_works(app, path, works=False)
     reason = f"status {first.status}" if error is None else type(error).__name__

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from blogauto_otel.redaction import Redactor
-    from blogauto_otel.sdk.histogram import Bound
+    from blogauto_otel.sdk.histogram import BoundHistogram
 
 Attributes = dict[str, AttributeValue]
 
@@ -47,7 +47,7 @@ class ParsedStatement:
 
     template: SpanTemplate
     point: Attributes
-    duration: Bound
+    duration: BoundHistogram
     text: str  # without literals
 
 
@@ -55,7 +55,7 @@ class Database:
     """One database and the statements that were executed there."""
 
     def __init__(
-        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], Bound]
+        self, engine: Engine, *, redactor: Redactor, max_text: int, duration: Callable[[Attributes], BoundHistogram]
     ) -> None:
         self._dialect = engine.dialect.name
         self._redactor = redactor

@@ -22,7 +22,7 @@ from blogauto_otel.instrumentation import Context
 from blogauto_otel.instrumentation.sqlalchemy.databases import Attributes, Database
 from blogauto_otel.instrumentation.sqlalchemy.failures import error_attributes, error_message
 from blogauto_otel.otlp.spans import SpanTemplate
-from blogauto_otel.sdk.histogram import Bound, bind
+from blogauto_otel.sdk.histogram import BoundHistogram, bind_histogram
 from blogauto_otel.sdk.span import RecordingSpan
 from blogauto_otel.sdk.tracer import own_tracer
 from blogauto_otel.sdk.unsampled_span import SAMPLED, UnsampledSpan
@@ -139,8 +139,8 @@ class Recorder:
         databases[key] = weakref.ref(dialect, lambda _: databases.pop(key, None)), made
         return made
 
-    def _bound_duration(self, point: Attributes) -> Bound:
-        return bind(self._duration, point)
+    def _bound_duration(self, point: Attributes) -> BoundHistogram:
+        return bind_histogram(self._duration, point)
 
     def _span(
         self,

@@ -94,7 +94,7 @@ def _log_supervisor(run: Function) -> Function:
         log_once(
             "supervises",
             "this process supervises uvicorn's workers and serves nothing itself: each of them configures telemetry as "
-            "it imports the application, so configure() must not stand under `if __name__ == '__main__'`",
+            "it imports the application, so configure() must not be called under `if __name__ == '__main__'`",
             level=logging.INFO,
         )
         return run(self, *args, **kwargs)

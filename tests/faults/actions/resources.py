@@ -198,6 +198,6 @@ def set_clock(seconds: float) -> None:
 def _replace_everywhere(name: str, new: Any) -> None:
     old = getattr(time, name)
     for module in list(sys.modules.values()):
-        for place, value in list(vars(module).items()):
+        for attribute, value in list(vars(module).items()):
             if value is old:
-                setattr(module, place, new)
+                setattr(module, attribute, new)

@@ -20,8 +20,8 @@ from collections.abc import Callable, Generator, MutableMapping
 from typing import Any
 
 ROUNDS = 20
-PATIENCE = 60.0  # seconds for further rounds: other processes decide how the threads meet
-faulthandler.dump_traceback_later(PATIENCE + 60.0, exit=True)
+WAIT_SECONDS = 60.0  # seconds for further rounds: other processes decide how the threads meet
+faulthandler.dump_traceback_later(WAIT_SECONDS + 60.0, exit=True)
 wanted = set(sys.argv[1:])
 
 
@@ -171,7 +171,7 @@ request("/waits").close()
 gc.collect()
 gc.freeze()
 interrupt.append(abandon)
-deadline = time.monotonic() + PATIENCE
+deadline = time.monotonic() + WAIT_SECONDS
 for number in itertools.count():
     if number >= ROUNDS and (wanted <= set(entered) or time.monotonic() > deadline):
         break

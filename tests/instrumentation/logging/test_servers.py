@@ -36,9 +36,9 @@ def receiver() -> Iterator[Receiver]:
 def start(tmp_path: Path, receiver: Receiver) -> Start:
     def start(command: list[str], **variables: str) -> AbstractContextManager[Process]:
         port = free_port()
-        place = ["-b", f"127.0.0.1:{port}"] if "gunicorn" in command else ["--port", str(port)]
+        address = ["-b", f"127.0.0.1:{port}"] if "gunicorn" in command else ["--port", str(port)]
         return running(
-            [*command, APP, *place],
+            [*command, APP, *address],
             tmp_path / "out",
             port=port,
             OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,

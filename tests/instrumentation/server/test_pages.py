@@ -113,7 +113,9 @@ async def test_an_application_with_a_working_route_of_its_own_answers_itself(
     for _ in range(3):
         assert (await ask(app, "/metrics")).text == "theirs"
     (line,) = [record.getMessage() for record in caplog.records if record.name == "blogauto_otel"]
-    assert line.startswith("The application answers /metrics itself; ours steps back. Set BLOGAUTO_OTEL_METRICS_PATH")
+    assert line.startswith(
+        "The application answers /metrics itself; ours is not served. Set BLOGAUTO_OTEL_METRICS_PATH"
+    )
     assert watched.requests() == {}
     assert not watched.spans
 

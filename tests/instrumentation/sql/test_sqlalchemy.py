@@ -28,7 +28,7 @@ from blogauto_otel.api.context import begin_request, end_request
 from blogauto_otel.hooks import Hooks
 from blogauto_otel.instrumentation import State, sqlalchemy
 from blogauto_otel.instrumentation.sqlalchemy import databases, failures, patches, pools, recorder
-from blogauto_otel.sdk.histogram import bind
+from blogauto_otel.sdk.histogram import bind_histogram
 from testkit.recording import Recording
 
 DURATION = "db.client.operation.duration"
@@ -536,7 +536,7 @@ def test_what_is_remembered_of_statements_is_bounded(
         engine,
         redactor=recording.context.redactor,
         max_text=100,
-        duration=lambda point: bind(histogram, point),
+        duration=lambda point: bind_histogram(histogram, point),
     )
     first = database.statement("SELECT 0", batched=False)
     for number in range(1000):

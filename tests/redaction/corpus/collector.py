@@ -34,8 +34,8 @@ def redacted_in(folder: Path, texts: Sequence[str]) -> Sequence[str]:
     with start_collector(("process-redact", "export-file"), tmp=folder) as collector:
         for start in range(0, len(texts), BATCH):
             records = [
-                otlp.record("corpus", attributes={"note": text, "number": start + place})
-                for place, text in enumerate(texts[start : start + BATCH])
+                otlp.record("corpus", attributes={"note": text, "number": start + index})
+                for index, text in enumerate(texts[start : start + BATCH])
             ]
             assert otlp.post(collector.endpoint, otlp.logs(records, otlp.BLOG)) == 200
         arrived = eventually(collector.logs, lambda found: len(found) == len(texts))

@@ -82,8 +82,8 @@ def _random(rng: random.Random, alphabet: str, length: int) -> str:
     classes = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
     wanted = [[c for c in characters if c in group] for group in classes]
     if length >= 12:
-        for place, group in enumerate(group for group in wanted if group):
-            drawn[3 * place + 1] = rng.choice(group)
+        for index, group in enumerate(group for group in wanted if group):
+            drawn[3 * index + 1] = rng.choice(group)
     return "".join(drawn)
 
 
