@@ -188,7 +188,9 @@ def run_tests(python: Path, folder: Path, arguments: Sequence[str], *, configure
     results = folder.with_name(f"{folder.name}.results.json")
     results.unlink(missing_ok=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "BLOGAUTO_OTEL_"))}
-    environ |= {"PYTHONPATH": str(Path(__file__).parent), "PEER_SUITES_RESULTS": str(results)}
+    # A folder of its own: in that of this file Python 3.10 takes tools/site for the standard library's.
+    plugins = Path(__file__).with_name("pytest_plugins")
+    environ |= {"PYTHONPATH": str(plugins), "PEER_SUITES_RESULTS": str(results)}
     environ["PATH"] = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])  # its programs
     options = ["-q", "-p", "peer_suites_plugin", "-p", "no:cacheprovider"]
     options += ["--continue-on-collection-errors", "--maxfail=0"]
