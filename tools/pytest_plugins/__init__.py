@@ -1,0 +1,1 @@
+"""Plugins for the tests of other projects; this folder alone is on their path."""
