@@ -65,6 +65,7 @@ async def test_get_answers_with_the_metrics() -> None:
     assert response.headers["content-length"] == str(len(response.content))
 
 
+@pytest.mark.slow
 async def test_a_client_that_scrapes_without_pause_is_delayed() -> None:
     source = Source()
     collect = source.collect
@@ -75,20 +76,20 @@ async def test_a_client_that_scrapes_without_pause_is_delayed() -> None:
             pass
         return collect()
 
-    app = MetricsEndpoint(work, timing=ScrapeTiming(max_delay=1.2))
+    app = MetricsEndpoint(work, timing=ScrapeTiming(max_delay=3.0))
     for _ in range(3):  # the burst
         began = time.perf_counter()
         await fetch(app)
-        assert time.perf_counter() - began < 1.0
+        assert time.perf_counter() - began < 2.5
     began = time.perf_counter()
     answers = await asyncio.gather(*(fetch(app) for _ in range(10)))
-    assert time.perf_counter() - began > 1.2
+    assert time.perf_counter() - began > 3.0
     assert {answer.status_code for answer in answers} == {200}
     assert source.asked == 4
-    await asyncio.sleep(1.2)  # as Prometheus does, for longer
+    await asyncio.sleep(3.0)  # as Prometheus does, for longer
     began = time.perf_counter()
     await fetch(app)
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < 2.5
 
 
 async def test_openmetrics_when_it_is_preferred() -> None:
