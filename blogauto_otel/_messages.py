@@ -226,6 +226,8 @@ _DEVELOPMENT: Final = {
     "no alert rule is loaded": "불러온 알림 규칙이 없습니다",
     "add the files of collector/backends/prometheus/rules/en to rule_files": "collector/backends/prometheus/rules/en의 파일을 rule_files에 추가하십시오",
     "at most {seconds} s": "최대 {seconds}초",
+    "{text} decides, and BLOGAUTO_OTEL_SAMPLE_RATE has no effect": "{text}이(가) 우선하므로 BLOGAUTO_OTEL_SAMPLE_RATE는 적용되지 않습니다",
+    "remove one of them": "둘 중 하나를 제거하십시오",
     "no answer within {seconds} s": "{seconds}초 안에 응답이 없습니다",
     "no complete answer within {seconds} s": "{seconds}초 안에 응답이 끝나지 않았습니다",
     "it answers; there is no request to look for": "응답합니다. 찾아볼 요청이 없습니다",

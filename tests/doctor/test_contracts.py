@@ -1,4 +1,4 @@
-"""`blogauto-otel doctor` with the API contracts of Sentry and Grafana that want a token."""
+"""`blogauto-otel doctor` without a stack: settings that contradict each other, and servers that want a token."""
 
 from __future__ import annotations
 
@@ -56,3 +56,19 @@ def test_grafana_is_asked_with_its_token(token: str, state: str) -> None:
         hop = diagnosed("--grafana", url, GRAFANA_TOKEN=token)["grafana"]
     assert hop["state"] == state
     assert "GRAFANA_TOKEN" in hop["fix"] if state == "warning" else "1 boards" in hop["detail"]
+
+
+def test_settings_that_contradict_each_other_are_named() -> None:
+    hops = diagnosed(
+        OTEL_SERVICE_NAME="shop",
+        OTEL_TRACES_SAMPLER="always_on",
+        BLOGAUTO_OTEL_SAMPLE_RATE="0.5",
+        OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="true",
+    )
+    assert (hops["settings"]["state"], hops["sampling"]["state"]) == ("warning", "warning")
+    assert "has no effect without BLOGAUTO_OTEL_AI_CONTENT=true" in hops["settings"]["detail"]
+    assert "BLOGAUTO_OTEL_SAMPLE_RATE has no effect" in hops["sampling"]["detail"]
+
+
+def test_a_service_without_a_name_is_told_how_to_get_one() -> None:
+    assert "the service has the default name, blogauto-backend" in diagnosed()["settings"]["detail"]

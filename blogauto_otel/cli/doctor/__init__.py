@@ -94,7 +94,7 @@ def _header(value: str) -> tuple[str, str]:
 def diagnose(chosen: argparse.Namespace) -> int:
     """Print the result of every hop as it is found; 0 when none is broken, else 1."""
     loaded = read(None, service_name=chosen.service)
-    run = Run(loaded.settings, loaded.problems, chosen)
+    run = Run(loaded.settings, loaded.problems, loaded.notes, chosen)
     redact = redaction.build_redactor(loaded.settings).text
     results = []
     for result in _results(run):

@@ -68,6 +68,7 @@ class Run:
 
     settings: Settings
     problems: tuple[str, ...]
+    notes: tuple[str, ...]  # settings that contradict each other, and what else is worth knowing about them
     options: argparse.Namespace
     deadline: float = field(default_factory=lambda: time.monotonic() + TOTAL_SECONDS)
     trace_id: str = field(default_factory=lambda: secrets.token_hex(16))

@@ -20,7 +20,7 @@ SMALLEST_SPACE: Final = 16 * 2**20  # bytes
 
 
 def settings(run: Run) -> Iterator[Result]:
-    """Variables that cannot be used, and settings that keep everything from being sent."""
+    """Variables that cannot be used or contradict each other, and settings that keep everything from being sent."""
     found = run.settings
     who = f"{found.service_name} ({found.environment})"
     if found.sdk_disabled:
@@ -33,6 +33,8 @@ def settings(run: Run) -> Iterator[Result]:
         yield broken("settings", f"{who}: {'; '.join(run.problems)}", message("correct the variables that are named"))
     else:
         yield ok("settings", who)
+    for note in run.notes:
+        yield warning("settings", note)
 
 
 def sampling(run: Run) -> Iterator[Result]:
@@ -61,6 +63,12 @@ def sampling(run: Run) -> Iterator[Result]:
             "sampling",
             message("{text}: no trace is exported", text=text),
             message("remove it, or choose parentbased_traceidratio with 0.1"),
+        )
+    elif found.sample_rate is not None:
+        yield warning(
+            "sampling",
+            message("{text} decides, and BLOGAUTO_OTEL_SAMPLE_RATE has no effect", text=text),
+            message("remove one of them"),
         )
     else:
         yield ok("sampling", text)
