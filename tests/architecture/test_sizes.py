@@ -9,7 +9,7 @@ import blogauto_otel
 
 PACKAGE = Path(blogauto_otel.__file__).parent
 DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "0110-names-and-sizes-of-modules.md"
-SMALLEST, LARGEST, LARGEST_NAMED = 60, 350, 460
+SMALLEST, LARGEST, LARGEST_NAMED = 60, 350, 500
 
 
 def sizes() -> dict[str, int]:
