@@ -37,6 +37,12 @@ def environment(name: str, *requirements: str) -> Path:
     return python
 
 
+def with_ai_packages() -> Path:
+    """The Python of an environment with `openai`, `google-genai` and `anthropic` and our extras for them."""
+    extras = f"blogauto_otel[openai,google-genai,anthropic] @ file://{ROOT}"
+    return environment("ai", extras, "openai>=3,<4", "google-genai>=2,<3", "anthropic>=2,<3")
+
+
 def install(python: Path, *requirements: str) -> None:
     """Install into an environment; a failure carries pip's output."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from testkit.environments import environment as made_with
+from testkit import ai_providers as provider
+from testkit.environments import with_ai_packages
 from testkit.processes import ROOT, environment
-from tests.instrumentation.ai import provider
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("versions")]
 
@@ -30,12 +30,11 @@ COST = (provider.IN * 1 + provider.OUT * 10) / 1e6  # of a call
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one run of calls.py has recorded, with the extras of the package as pip resolves them."""
-    extras = f"blogauto_otel[openai,google-genai,anthropic] @ file://{ROOT}"
-    python = made_with("ai", extras, "openai>=3,<4", "google-genai>=2,<3", "anthropic>=2,<3")
+    python = with_ai_packages()
     prices = tmp_path_factory.mktemp("prices") / "prices.json"
     prices.write_text(json.dumps(PRICES))
-    with provider.running() as url:
-        command = [str(python), str(Path(__file__).with_name("calls.py")), url, str(prices)]
+    with provider.running() as server:
+        command = [str(python), str(Path(__file__).with_name("calls.py")), server.url, str(prices)]
         variables = environment(PYTHONPATH=str(ROOT))
         done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-3000:]
