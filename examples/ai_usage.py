@@ -1,4 +1,4 @@
-"""Tokens and cost of the demos' articles: computed by hand from the words, to compare with what the telemetry says."""
+"""Tokens and cost of the demos' AI calls: computed by hand, to compare with what the telemetry says."""
 
 from __future__ import annotations
 
@@ -44,13 +44,27 @@ def by_hand(articles: Iterable[tuple[str, str]]) -> Mapping[str, Usage]:
 
 
 def _of(topic: str, provider: str, model: str) -> Usage:
-    price = json.loads(PRICES.read_text())["prices"][PROVIDERS.get(provider, provider)][model]
-    given, written = tokens(topic), tokens(article(topic))
+    return priced(PROVIDERS.get(provider, provider), model, tokens(topic), tokens(article(topic)))
+
+
+def priced(provider: str, model: str, given: int, written: int) -> Usage:
+    """The use of one call, at the price of the file; `provider` as the semantic conventions name it."""
+    price = json.loads(PRICES.read_text())["prices"][provider][model]
     return Usage(given, written, (given * price["input"] + written * price["output"]) / MILLION)
 
 
-def compare(terminal: Terminal, reported: Mapping[str, Usage], computed: Mapping[str, Usage], *, articles: int) -> bool:
-    """A table of what the telemetry tells and what was computed by hand; True when both are equal."""
+def compare(
+    terminal: Terminal, reported: Mapping[str, Usage], computed: Mapping[str, Usage], *, number: int, of: str
+) -> bool:
+    """A table of what the telemetry tells and what was computed by hand; True when both are equal.
+
+    Args:
+        terminal: to print to.
+        reported: use by model, from the telemetry.
+        computed: the same by hand.
+        number: how many things the cost is divided by; 0 for none.
+        of: what they are called, such as `articles`.
+    """
     currency = json.loads(PRICES.read_text())["currency"]
     rows = [("model", "from", "input tokens", "output tokens", f"cost, {currency}")]
     for model in sorted({*reported, *computed}):
@@ -61,7 +75,7 @@ def compare(terminal: Terminal, reported: Mapping[str, Usage], computed: Mapping
     equal = _rounded(reported) == _rounded(computed)
     verdict = terminal.paint("equal", "green") if equal else terminal.paint("not equal", "red")
     cost = sum(one.cost for one in reported.values())
-    terminal.line(f"\n  {verdict}; {articles} articles, {cost / articles:.6f} {currency} each")
+    terminal.line(f"\n  {verdict}; {number} {of}, {cost / max(1, number):.6f} {currency} each")
     return equal
 
 

@@ -171,7 +171,9 @@ def run(terminal: Terminal, receiver: Receiver, tmp: Path) -> bool:
     terminal.heading("Requests, from the metrics")
     requests(terminal, receiver)
     terminal.heading("AI usage, from the metrics, and computed by hand from the words")
-    equal = ai_usage.compare(terminal, ai_used(receiver), ai_usage.by_hand(ARTICLES), articles=len(ARTICLES))
+    equal = ai_usage.compare(
+        terminal, ai_used(receiver), ai_usage.by_hand(ARTICLES), number=len(ARTICLES), of="articles"
+    )
     terminal.heading("A failed request: its trace, and its log records")
     trace(terminal, receiver, server_span(receiver, lambda span: span.status == "ERROR"))
     terminal.heading("A slow request")

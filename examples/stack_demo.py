@@ -170,7 +170,9 @@ def run(terminal: Terminal, tmp: Path, *, kept: bool) -> None:
         requests(terminal, running.stack)
         terminal.heading("AI usage, from Prometheus, and computed by hand from the words")
         terminal.line(f"  {TOKENS}\n  {COST}\n")
-        ai_usage.compare(terminal, ai_used(running.stack), ai_usage.by_hand(demo.ARTICLES), articles=len(demo.ARTICLES))
+        ai_usage.compare(
+            terminal, ai_used(running.stack), ai_usage.by_hand(demo.ARTICLES), number=len(demo.ARTICLES), of="articles"
+        )
         terminal.heading("One slow request, one trace id, three places")
         one_trace_id(terminal, found)
         terminal.heading("To look further")
