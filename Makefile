@@ -27,6 +27,10 @@ demo: $(VENV)/.installed ## run the example under traffic and show its telemetry
 stack-demo: $(VENV)/.installed ## the same through the Collector, Prometheus and Jaeger as local processes
 	$(BIN)/python -m examples.stack_demo $(ARGS)
 
+.PHONY: ai-demo
+ai-demo: $(VENV)/.installed ## call the packages openai, google-genai, anthropic on local servers: spans, tokens, cost; a minute of pip, once
+	$(BIN)/python -m examples.ai_demo
+
 .PHONY: stack
 stack: ## build the Collector, Prometheus, Alertmanager, Jaeger (Go 1.26) and a Kafka broker (Java 17, Maven): minutes, once
 	$(PYTHON) stack/build.py
