@@ -228,10 +228,11 @@ class AiCall:
 
 def add_cost(
     provider: str, model: str, operation: str, *, response_model: str | None = None,
-    input_tokens: int = 0, output_tokens: int = 0, cached_input_tokens: int = 0,
+    input_tokens: int = 0, output_tokens: int = 0, cached_input_tokens: int = 0, is_call: bool = True,
 ) -> float | None:  # fmt: skip
     """Count the cost of tokens; None without a price table, and for a model that it lacks, which is logged once.
 
+    `is_call` is False for the rest of the tokens of a call, so that a call without a price is counted once.
     The label `operation` is the enclosing `operation()` of the application; without one the route of the request; and
     outside of both the operation of the call.
     """
@@ -240,7 +241,8 @@ def add_cost(
         return None
     price = table.price(provider, model, response_model)
     if price is None:
-        ai_unpriced_calls.add(provider=provider, model=model)
+        if is_call:
+            ai_unpriced_calls.add(provider=provider, model=model)
         log_once(
             f"price {provider} {model}",
             "AI model %s of %s has no price: its cost is not counted. Add it to the file of BLOGAUTO_OTEL_AI_PRICES",

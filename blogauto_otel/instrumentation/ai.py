@@ -223,4 +223,5 @@ def _add_cost(tokens: int, attributes: Mapping[str, Any]) -> None:
         response_model=attributes.get("gen_ai.response.model"),
         input_tokens=tokens if kind == "input" else 0,
         output_tokens=tokens if kind in ("output", "completion") else 0,
+        is_call=kind == "input",
     )

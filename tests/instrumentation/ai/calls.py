@@ -39,6 +39,7 @@ def openai_calls() -> None:
     ask = functools.partial(client.chat.completions.create, model="gpt-5-mini", messages=MESSAGES)
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
     ask()
+    ask(model="gpt-without-price")
     ask(tools=[{"type": "function", "function": {"name": "lookup", "parameters": SCHEMA}}])
     consume(ask(**streamed))
     with contextlib.suppress(openai.BadRequestError):

@@ -90,8 +90,10 @@ def test_tokens_and_cost_are_measured_once_a_call(recorded: dict[str, Any], prov
     assert sum(one["count"] for one in durations if "error.type" not in one["attributes"]) == calls
 
 
-def test_every_model_has_a_price(recorded: dict[str, Any]) -> None:
-    assert points(recorded, "blogauto.ai.unpriced_calls") == []
+def test_a_call_without_a_price_is_counted_once(recorded: dict[str, Any]) -> None:
+    [unpriced] = points(recorded, "blogauto.ai.unpriced_calls")
+    assert unpriced["attributes"] == {"provider": "openai", "model": "gpt-without-price"}
+    assert unpriced["sum"] == 1
 
 
 @pytest.mark.parametrize("provider_name", PROVIDERS)
