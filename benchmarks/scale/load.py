@@ -1,4 +1,4 @@
-"""Load for Collectors: OTLP requests of 500 items, made once, with new ids at each otlp."""
+"""Load for Collectors: OTLP requests of 500 items, made once, with new ids at each sending."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True)
 class Request:
-    """The bytes of one request; `marker` is the part of its trace ids that is replaced at each otlp."""
+    """The bytes of one request; `marker` is the part of its trace ids that is replaced at each sending."""
 
     path: str
     body: bytes
