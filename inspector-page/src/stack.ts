@@ -7,7 +7,7 @@ export interface Part {
 }
 
 const FRAME = /^\s+(?:File "|at )/;
-const LIBRARY = /site-packages|dist-packages|node_modules|\/lib\/python3|<frozen |\/blogauto_otel\/|node:internal/;
+const LIBRARY = /site-packages|dist-packages|node_modules|\/lib\/python3|<frozen |\/blogauto_otel\/(?:instrumentation|integrations|sdk|export|otlp)\/|node:internal/;
 
 /** The lines of a stack trace as runs of application frames and of library frames; what is no frame is shown. */
 export function parts(text: string): Part[] {

@@ -46,6 +46,11 @@ test("the frames of libraries are told from those of the application", () => {
   assert.deepEqual(parts(text).map((part) => [part.library, part.frames, part.lines.length]), [[false, 0, 1], [true, 2, 4], [false, 1, 3]]);
 });
 
+test("frames of an application in a folder with the package's name are the application's", () => {
+  const text = '  File "/home/a/blogauto_otel/examples/blog/main.py", line 3, in write\n  File "/home/a/blogauto_otel/blogauto_otel/instrumentation/server/middleware.py", line 9, in call\n';
+  assert.deepEqual(parts(text).map((part) => part.library), [false, true]);
+});
+
 test("a counter is drawn as its increase per second, and starts anew after a restart", () => {
   assert.deepEqual(rates([{ time: 0, value: 10 }, { time: 2000, value: 14 }, { time: 4000, value: 6 }, { time: 4000, value: 6 }]), [2, 3, null]);
   const series: Series = { attributes: {}, points: [{ time: 1000, count: 1, sum: 1, p50: 1, p95: 2, p99: null }], exemplars: [] };
