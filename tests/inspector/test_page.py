@@ -273,6 +273,16 @@ def test_no_view_scrolls_sideways_at_400_pixels(browser: Browser, blog: Inspecte
             assert cut == [], route
 
 
+def test_views_use_the_room_of_2000_pixels(browser: Browser, blog: InspectedBlog) -> None:
+    with visit(browser, blog.address, width=2000, height=1200) as page:
+        for view in VIEWS:
+            go(page, f"#/{view}")
+            page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 2000, view
+            right = page.locator("main").evaluate("one => one.getBoundingClientRect().right")
+            assert right >= 1990, view
+
+
 def test_the_theme_follows_the_system_and_can_be_chosen(browser: Browser, blog: InspectedBlog) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     with visit(browser, blog.address, color_scheme="dark") as page:
