@@ -63,7 +63,7 @@ def started(*arguments: str, **variables: str) -> tuple[list[int], list[int]]:
 
 def test_it_is_collected_and_frozen_when_the_application_has_started() -> None:
     frozen, full = started()
-    assert frozen[0] == 0
+    assert frozen[0] < 1_000  # Python 3.12 has some of its own
     assert min(frozen[1:]) > 10_000
     assert full == [1, 0], "once in a process"
 
@@ -81,4 +81,4 @@ def test_a_forked_worker_freezes_without_a_collection_which_would_copy_shared_pa
 )
 def test_it_does_not_happen(argument: str, variables: dict[str, str]) -> None:
     frozen, _ = started(argument, **variables)
-    assert set(frozen) == {0}
+    assert set(frozen) == {frozen[0]}
