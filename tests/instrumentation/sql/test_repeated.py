@@ -12,7 +12,6 @@ from fastapi.testclient import TestClient
 from sqlalchemy import ForeignKey, create_engine, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, selectinload
-from sqlalchemy.pool import StaticPool
 
 from blogauto_otel import operation
 from blogauto_otel.testing import Captured, capture_telemetry
@@ -37,8 +36,9 @@ class Book(Base):
 
 
 @pytest.fixture(scope="module")
-def client() -> TestClient:
-    engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
+def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    # A file, so that each thread has a connection of its own.
+    engine = create_engine(f"sqlite:///{tmp_path_factory.mktemp('books')}/books.db")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all([Author(id=number, books=[Book()]) for number in range(1, 21)])
