@@ -167,7 +167,7 @@ class RecordingSpan(SpanData, trace.Span):
             _sdk_log.warning("Setting attribute on ended span.")
             return
         if type(value) in PLAIN and type(key) is str and key:
-            self._put({key: value})
+            self.put({key: value})
             return
         try:
             cleaned = BoundedAttributes(immutable=False)
@@ -176,7 +176,7 @@ class RecordingSpan(SpanData, trace.Span):
             if not is_foreign(error):
                 raise
             cleaned = BoundedAttributes(attributes={key_text(key): to_plain(value)})
-        self._put(cleaned.copy(), cleaned.dropped)
+        self.put(cleaned.copy(), cleaned.dropped)
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         """See `Span`."""
@@ -185,25 +185,28 @@ class RecordingSpan(SpanData, trace.Span):
             return
         try:
             if are_plain(attributes):
-                self._put(attributes)
+                self.put(attributes)
                 return
             cleaned = BoundedAttributes(attributes=limit_nested(attributes))
         except BaseException as error:
             if not is_foreign(error):
                 raise
             cleaned = BoundedAttributes(attributes=to_plain_attributes(attributes) or {})
-        self._put(cleaned.copy(), cleaned.dropped)
+        self.put(cleaned.copy(), cleaned.dropped)
 
     def adopt(self, attributes: dict[str, Any]) -> None:
         """Take a dict of plain values as the attributes of a new span, without a copy."""
         self._attributes = attributes
 
-    def put(self, attributes: Mapping[str, Any]) -> None:
-        """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at."""
-        self._put(attributes)
+    def put(self, cleaned: Mapping[str, Any], invalid: int = 0) -> None:
+        """Add plain attributes (`str`, `bool`, `int`, `float`), which are not looked at.
 
-    def _put(self, cleaned: Mapping[str, Any], invalid: int = 0) -> None:
-        """Add attributes; those that are set again move to the end, and the oldest make room, as in the SDK."""
+        Those that are set again move to the end, and the oldest make room, as in the SDK.
+
+        Args:
+            cleaned: the attributes.
+            invalid: further ones that could not be taken, and count as dropped.
+        """
         own, limit = self._attributes, self._tracer.limits.attributes
         if invalid:
             self.dropped_attributes += invalid
@@ -381,14 +384,14 @@ class RecordingSpan(SpanData, trace.Span):
             elif limit is None or count <= limit:
                 own.update(attributes)
             else:
-                self._put(attributes)
+                self.put(attributes)
         if not self._is_renamed:
             self.name = template.name
         if own.keys().isdisjoint(common) and (limit is None or count <= limit):
             self.template = template
         else:
             known = own if template.base is None else {*own, *template.base.attributes}  # it was started with those
-            self._put({key: value for key, value in common.items() if key not in known})
+            self.put({key: value for key, value in common.items() if key not in known})
 
     def _now(self) -> int:
         """The time now, on a clock that does not go back while the span lasts."""
