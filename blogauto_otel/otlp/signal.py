@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 
 class Signal(str, Enum):
@@ -14,3 +15,8 @@ class Signal(str, Enum):
 
     # Enum's own hash is a Python function, and this one is a dictionary key on every span and log record.
     __hash__ = str.__hash__
+
+
+# For each span and log record: a member of an Enum takes longer to find than a name of a module.
+TRACES: Final = Signal.TRACES
+LOGS: Final = Signal.LOGS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._guard import swallow
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
-from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.signal import LOGS, Signal
 from blogauto_otel.sdk import private
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class DirectExport:
         try:
             item = self.encoder.encode(*parts, **more)
         except BaseException as error:
-            self._delivery.lost(Signal.LOGS, UNSERIALISABLE)
+            self._delivery.lost(LOGS, UNSERIALISABLE)
             if not swallow("encoding a log record", error):
                 raise
             return
-        self.enqueue(Signal.LOGS, scope, item)
+        self.enqueue(LOGS, scope, item)

@@ -18,7 +18,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.log_records import LogRecordEncoder
 from blogauto_otel.otlp.plain_values import NO_REDACTION, TextLimits, ValueRedactor
-from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.signal import LOGS
 from blogauto_otel.sdk import private, self_test
 from blogauto_otel.sdk.console import printer
 from blogauto_otel.sdk.direct_logs import DirectExport
@@ -52,11 +52,11 @@ class ExportingLogProcessor(LogRecordProcessor):
             item = self._encoder.log_record(log_record.log_record, dropped_attributes=log_record.dropped_attributes)
             scope = self._scopes.encoded(log_record.instrumentation_scope)
         except BaseException as error:
-            self._delivery.lost(Signal.LOGS, UNSERIALISABLE)
+            self._delivery.lost(LOGS, UNSERIALISABLE)
             if not swallow("encoding a log record", error):
                 raise
             return
-        self._delivery.enqueue(Signal.LOGS, scope, item)
+        self._delivery.enqueue(LOGS, scope, item)
 
     def shutdown(self) -> None:
         """The end of delivery is the end of this."""

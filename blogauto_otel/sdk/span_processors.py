@@ -15,7 +15,7 @@ from blogauto_otel.export.pipeline import Delivery
 from blogauto_otel.otlp.drop_reasons import UNSERIALISABLE
 from blogauto_otel.otlp.encoder import Encoder
 from blogauto_otel.otlp.plain_values import ValueRedactor
-from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.signal import TRACES
 from blogauto_otel.otlp.spans import SpanData, span_data
 from blogauto_otel.sdk import private
 from blogauto_otel.sdk.console import printer
@@ -30,7 +30,6 @@ _Started: TypeAlias = Callable[[Any, "Context | None"], None]
 _Ended: TypeAlias = Callable[[Any], None]
 
 
-_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 _SDK_TRACE: Final = "opentelemetry.sdk.trace"
 
 
@@ -79,7 +78,7 @@ class ExportingSpanProcessor(SpanProcessor):
             if not self._lose(error):
                 raise
             return
-        self.enqueue(_TRACES, scope, item)
+        self.enqueue(TRACES, scope, item)
 
     def export(self, span: SpanData, scope: bytes) -> None:
         """Queue a span of ours, of this encoded instrumentation scope."""
@@ -91,11 +90,11 @@ class ExportingSpanProcessor(SpanProcessor):
             if not self._lose(error):
                 raise
             return
-        self.enqueue(_TRACES, scope, item)
+        self.enqueue(TRACES, scope, item)
 
     def _lose(self, error: BaseException) -> bool:
         """Count a span that could not be encoded; False when the caller must re-raise."""
-        self._delivery.lost(_TRACES, UNSERIALISABLE)
+        self._delivery.lost(TRACES, UNSERIALISABLE)
         return swallow("encoding a span", error)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

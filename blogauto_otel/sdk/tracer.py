@@ -14,7 +14,7 @@ from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind
 
 from blogauto_otel._guard import is_foreign, swallow
 from blogauto_otel._otel import span_in
-from blogauto_otel.otlp.signal import Signal
+from blogauto_otel.otlp.signal import TRACES
 from blogauto_otel.otlp.spans import IS_REMOTE, UNSET, SpanTemplate
 from blogauto_otel.sampling import PATH
 from blogauto_otel.sdk.plain import description, to_plain_attributes
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _current_span: Final = trace.get_current_span
-_TRACES: Final = Signal.TRACES  # a member of an Enum takes longer to find than a name of the module
 
 
 class SpanOptions(NamedTuple):
@@ -364,7 +363,7 @@ class BlogautoTracer(trace.Tracer):
                 return False
         span_id = self._provider.id_generator.generate_span_id()
         item = exporter.encoder.encode_finished(template, trace_id, parent_id, span_id, flags, start, end, attributes)
-        exporter.enqueue(_TRACES, self.encoded_scope, item)
+        exporter.enqueue(TRACES, self.encoded_scope, item)
         return True
 
     def record_deferred(
