@@ -6,9 +6,7 @@ Every event is counted where it happens; this module only reads the counts when 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +20,7 @@ from blogauto_otel.api.sdk_metrics import SDK_METRICS, SDK_METRICS_NAMESPACE
 from blogauto_otel.export.stats import SignalStats
 from blogauto_otel.instrumentation import Context, Report, State
 from blogauto_otel.otlp import drop_reasons
+from blogauto_otel.sdk.instruments import is_for_baseline
 
 if TYPE_CHECKING:
     from blogauto_otel.export.stats import SpoolStats
@@ -97,7 +96,6 @@ class _State:
 
 
 _state: Final = register(_State())
-_PAUSED: Final[ContextVar[bool]] = ContextVar("blogauto_otel_sdk_metrics_paused", default=False)
 
 
 def report_also(signal: str, read: Callable[[], SignalFigures]) -> None:
@@ -134,19 +132,6 @@ def uninstrument() -> None:
     _state.reset()
 
 
-@contextmanager
-def paused() -> Iterator[None]:
-    """A block whose collections have no metrics of ours: half of the series of a small application.
-
-    Collections of other threads have them.
-    """
-    token = _PAUSED.set(True)
-    try:
-        yield
-    finally:
-        _PAUSED.reset(token)
-
-
 def after_fork_in_child() -> None:
     """The child is a process of its own."""
     _state.after_fork_in_child()
@@ -166,7 +151,7 @@ def _observing(name: str, provider: MeterProvider) -> Callable[[CallbackOptions]
 
     def observe(_: CallbackOptions) -> Iterable[Observation]:
         context = _state.context
-        if context is None or context.meter_provider is not provider or _PAUSED.get():
+        if context is None or context.meter_provider is not provider or is_for_baseline():
             return ()
         with guard("reporting on ourselves"):
             return _NOT_BY_SIGNAL.get(name, _by_signal)(name, context)

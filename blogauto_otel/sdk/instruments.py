@@ -22,20 +22,22 @@ from blogauto_otel.sdk.series import MeasuredSeries, SeriesLimit
 
 MAX_INSTRUMENTS: Final = 2_000  # of a provider: an application that generates names must not fill its memory
 _TOLERANT: Final = "_blogauto_tolerant"  # on an instrument: a second request for its name returns the same one
-_TOTALS_ONLY: Final[ContextVar[bool]] = ContextVar("blogauto_otel_totals_only", default=False)
+_IN_BASELINE: Final[ContextVar[bool]] = ContextVar("blogauto_otel_in_baseline", default=False)
+is_for_baseline: Final = _IN_BASELINE.get  # whether what is collected will only be subtracted
 
 
 @contextmanager
-def totals_only() -> Iterator[None]:
-    """A block whose collections ask for totals only: callbacks of gauges and up-down counters are not called.
+def for_baseline() -> Iterator[None]:
+    """A block whose collections will only be subtracted from later ones, so that callbacks of others are not called.
 
-    For what only subtracts one collection from another. Collections of other threads are not affected.
+    Those of gauges and up-down counters are not called, nor those of the metrics about our own delivery, which are half
+    of the series of a small application. Collections of other threads are not affected.
     """
-    token = _TOTALS_ONLY.set(True)
+    token = _IN_BASELINE.set(True)
     try:
         yield
     finally:
-        _TOTALS_ONLY.reset(token)
+        _IN_BASELINE.reset(token)
 
 
 class TolerantMeter(Meter):
@@ -141,7 +143,7 @@ def _guard_callback(
     callback: Callable[..., Iterable[Any]], series: MeasuredSeries | None, *, is_total: bool
 ) -> Callable[..., Iterable[Any]]:
     def observe(options: Any) -> Iterable[Any]:
-        if not is_total and _TOTALS_ONLY.get():
+        if not is_total and is_for_baseline():
             return
         try:
             if series is None:

@@ -31,10 +31,9 @@ def baseline(handle: Telemetry) -> tuple[Metric, ...]:
 
     Each test pays for it (`python -m benchmarks fixture`), so nothing is measured that `since` would not subtract.
     """
-    from blogauto_otel.instrumentation import sdk_metrics
-    from blogauto_otel.sdk.instruments import totals_only
+    from blogauto_otel.sdk.instruments import for_baseline
 
-    with sdk_metrics.paused(), totals_only():
+    with for_baseline():
         return collected(handle)
 
 
