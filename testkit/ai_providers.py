@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-IN, OUT = 100, 20  # tokens of every call, unless `running` is told others
+IN, OUT = 100, 20  # tokens of every call, unless `running` is given others
 STARTING = 3  # of the output tokens are in the first event of Gemini's and Anthropic's streams already
 TEXT: Final = "an answer that must not leave"
 REFUSALS: Final = {"limited": (429, "rate_limit_error"), "refused": (400, "invalid_request_error")}

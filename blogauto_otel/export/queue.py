@@ -264,7 +264,7 @@ class Queue:
     def close(self) -> None:
         """Accept no more items."""
         with self._lock:
-            self._closed, self._max_item = True, -1
+            self._closed, self._max_item = True, -1  # so that `put` asks once for both
 
     # -- what it holds
 
