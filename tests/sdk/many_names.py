@@ -5,17 +5,15 @@ Prints, as JSON, the resident memory in bytes after the first number of names, a
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import blogauto_otel
 from blogauto_otel import operation
+from testkit.memory import resident_around
 
 
 def loggers(number: int) -> None:
@@ -33,23 +31,15 @@ def operations(number: int) -> None:
 KINDS: Final[dict[str, Callable[[int], None]]] = {"loggers": loggers, "operations": operations}
 
 
-def resident() -> int:
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def main(kind: str, warm_up: int, names: int) -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # otherwise errors go to stderr
     telemetry = blogauto_otel.configure(console="off")
-    use = KINDS[kind]
-    for number in range(warm_up):
-        use(number)
-    telemetry.force_flush(30.0)
-    before = resident()
-    for number in range(warm_up, warm_up + names):
-        use(number)
-    telemetry.force_flush(30.0)
-    print(json.dumps([before, resident()]))
+
+    def use(numbers: range) -> None:
+        for number in numbers:
+            KINDS[kind](number)
+
+    print(json.dumps(resident_around(telemetry, use, warm_up, names)))
 
 
 if __name__ == "__main__":

@@ -6,19 +6,14 @@ Prints, as JSON, the resident memory in bytes after the first number of requests
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 import blogauto_otel
-
-AT_ONCE = 2_000
+from testkit.memory import resident_around
 
 app = FastAPI()
 
@@ -68,31 +63,14 @@ async def send(message: Any) -> None:
     pass
 
 
-def ask(telemetry: blogauto_otel.Telemetry, numbers: range) -> None:
-    """Send the requests; what waits for export on a busy machine is another matter, so it is sent now and then."""
-
-    async def some(part: range) -> None:
-        for number in part:
-            await app(scope(number), receive, send)
-
-    for at in range(0, len(numbers), AT_ONCE):
-        asyncio.run(some(numbers[at : at + AT_ONCE]))
-        telemetry.force_flush(30.0)
-
-
-def resident() -> int:
-    """After the allocator has returned what is free."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+async def ask(numbers: range) -> None:
+    for number in numbers:
+        await app(scope(number), receive, send)
 
 
 def main(warm_up: int, requests: int) -> None:
     telemetry = blogauto_otel.configure(console="off")
-    ask(telemetry, range(warm_up))
-    before = resident()
-    ask(telemetry, range(warm_up, warm_up + requests))
-    print(json.dumps([before, resident()]))
+    print(json.dumps(resident_around(telemetry, lambda numbers: asyncio.run(ask(numbers)), warm_up, requests)))
 
 
 if __name__ == "__main__":
