@@ -7,12 +7,13 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Final, ParamSpec, TypeVar
 
 from blogauto_otel import _messages
 from blogauto_otel._class_names import class_name
+from blogauto_otel._log_thread import LogThread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,10 +37,12 @@ class _State:
 
     def __init__(self) -> None:
         self.reraises = False
+        self.log_thread = LogThread()
         self.reset()
 
     def reset(self) -> None:
-        """Forget all, with a fresh lock."""
+        """Forget all, with fresh locks."""
+        self.log_thread.reset()
         # Reentrant: a signal handler or a finalizer may fail, and log it, while its thread holds the lock.
         self.lock = threading.RLock()
         self.swallowed: dict[str, int] = {}
@@ -147,7 +150,9 @@ def guarded(where: str, default: R) -> Callable[[Callable[P, R]], Callable[P, R]
 def log_once(
     key: str, message: str, *args: object, level: int = logging.WARNING, error: BaseException | None = None
 ) -> bool:
-    """Log `message` unless one of the same `key` was logged within the last minute; True when it was logged now.
+    """Log `message` unless one of the same `key` was logged within the last minute; False when it was not.
+
+    A line of a thread of ours is logged in another one: a handler of the application may block (`_log_thread`).
 
     The message, and arguments that are texts of the table in `_messages`, are logged in the language of the log lines.
 
@@ -163,6 +168,10 @@ def log_once(
         if len(logged_at) >= MAX_KEYS:
             logged_at.popitem(last=False)  # the oldest, in one step
         logged_at[key] = now
+    return state.log_thread.run(lambda: _log(level, message, args, error))
+
+
+def _log(level: int, message: str, args: Sequence[object], error: BaseException | None) -> bool:
     try:
         texts = (_messages.log_text(one) if isinstance(one, str) else one for one in args)
         logger.log(level, _messages.log_text(message), *texts, exc_info=error)
@@ -171,6 +180,11 @@ def log_once(
             raise
         return False
     return True
+
+
+def wait_for_log_lines(seconds: float) -> None:
+    """Wait until the lines of our threads are logged, at most so long: the process may be about to end."""
+    state.log_thread.wait(seconds)
 
 
 def set_level(level: str) -> None:

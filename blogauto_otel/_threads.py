@@ -16,6 +16,7 @@ _FAULT_SIGNALS: Final = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SI
 
 
 class _ThreadState(threading.local):
+    is_own = False
     blocks_signals = False
 
 
@@ -34,6 +35,7 @@ def start_thread(target: Callable[..., None], name: str, *args: object) -> threa
     starter = threading.get_native_id()
 
     def run() -> None:
+        _thread.is_own = True
         # With gevent this is a greenlet of the same thread, and the signals are blocked only while it is started.
         _thread.blocks_signals = threading.get_native_id() != starter
         target(*args)
@@ -46,6 +48,11 @@ def start_thread(target: Callable[..., None], name: str, *args: object) -> threa
     except RuntimeError:
         return None
     return thread
+
+
+def is_own_thread() -> bool:
+    """Whether `start_thread` has started the current thread."""
+    return _thread.is_own
 
 
 @contextmanager

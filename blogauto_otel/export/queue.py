@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PARTS: Final = 3  # of an item in the deque
 _FRAME: Final = 16  # bytes, at most, of tags and lengths around a scope
-_BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups because of the watermark
+_BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups while a full batch waits
 
 
 @dataclass(eq=False)
@@ -105,25 +105,25 @@ class Queue:
             return self._should_wake(size, now)
 
     def _should_wake(self, size: int, now: float) -> bool:
-        """Whether the last item, of `size` bytes, filled a batch or was the first, or the queue is above its bounds."""
-        if self.above_watermark and self._relieve(now):
-            return True
+        """Whether the last item, of `size` bytes, filled a batch or was the first, or the queue is above its bounds.
+
+        An exception of a signal handler may prevent a wake-up, so a full batch that still waits wakes the worker again.
+        """
+        if self.above_watermark:
+            self._make_room()
         waiting = len(self)
-        return waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
+        begins = waiting == 1 or waiting == self._wake_items or self.bytes - size < self._wake_bytes <= self.bytes
+        is_full = waiting > self._wake_items or self.bytes > self._wake_bytes or self.above_watermark
+        if not begins and (not is_full or now - self._woken_at < _BETWEEN_WAKES):
+            return False
+        self._woken_at = now
+        return True
 
     def count(self, reason: str, count: int = 1) -> None:
         """Count dropped items."""
         with self._lock:
             self._dropped.setdefault(reason, 0)
             self._dropped[reason] += count
-
-    def _relieve(self, now: float) -> bool:
-        """Drop items over the bounds; True when the worker should be woken to move items to disk."""
-        self._make_room()
-        if now - self._woken_at < _BETWEEN_WAKES or not self.above_watermark:
-            return False
-        self._woken_at = now
-        return True
 
     @property
     def above_watermark(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from opentelemetry import context as otel_context
 
 from blogauto_otel._clock import clock
-from blogauto_otel._guard import log_once, swallow
+from blogauto_otel._guard import log_once, swallow, wait_for_log_lines
 from blogauto_otel._suppression import SUPPRESSED
 from blogauto_otel._threads import start_thread
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _AFTER_ERROR: Final = 1.0  # seconds until the next run after one that failed
 _NO_THREAD: Final = 10.0  # seconds before trying again to start a thread when none could be started
+_LOG_SECONDS: Final = 1.0  # for log lines, whose handler may block
 NO_WORK: Final = math.inf  # what a run returns when there is nothing to wait for: the thread ends until it is woken
 
 _SUPPRESSED: Final = otel_context.Context(SUPPRESSED)
@@ -132,7 +133,7 @@ def suppress_instrumentation() -> Iterator[None]:
 
 
 def run_each(name: str, doing: str, work: Callable[[T], None], arguments: Sequence[T], deadline: float) -> None:
-    """Call `work` for each argument in a short-lived thread, and wait for them until the deadline.
+    """Call `work` for each argument in a short-lived thread, and wait for them and their log lines until the deadline.
 
     A thread that hangs is left behind. Without threads the calls are made here.
     """
@@ -152,3 +153,4 @@ def run_each(name: str, doing: str, work: Callable[[T], None], arguments: Sequen
     for _, thread in threads:
         if thread is not None:
             thread.join(max(0.0, deadline - clock.monotonic()))
+    wait_for_log_lines(min(_LOG_SECONDS, max(0.0, deadline - clock.monotonic())))

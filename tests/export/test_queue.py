@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -132,6 +133,14 @@ class Accounts(RuleBasedStateMachine):
 
 Accounts.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAccounts: Any = Accounts.TestCase
+
+
+def test_a_full_batch_that_still_waits_wakes_the_worker_again() -> None:
+    queue = small(max_bytes=10_000)
+    wakes = [queue.put(b"", b"x") for _ in range(4)]
+    assert wakes[-1]  # an exception of a signal handler may come before the worker is woken
+    time.sleep(0.06)
+    assert queue.put(b"", b"x")
 
 
 def test_the_worker_is_woken_by_the_first_item_and_by_a_full_batch_only() -> None:

@@ -98,5 +98,6 @@ print_result(
         "complete": complete,
         "balance": {n: of["accepted"] - of["sent"] - of["spooled"] - of["queue_items"] for n, of in figures.items()},
         "dropped": {name: of["dropped"] for name, of in figures.items()},
+        "spooled": {name: of["spooled"] for name, of in figures.items()},
     }
 )
