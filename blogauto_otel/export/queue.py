@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from itertools import chain
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from blogauto_otel._clock import clock
@@ -25,17 +25,28 @@ _BETWEEN_WAKES: Final = 0.05  # seconds between two wake-ups while a full batch 
 class Batch:
     """Items in flight: taken from the queue, still counted in its bytes (docs/architecture.md)."""
 
-    scopes: list[bytes] = field(default_factory=list)
-    items: list[bytes] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
+    parts: list[Any] = field(default_factory=list)  # scope, item, time; scope, item, time; ...
     size: int = 0  # bytes of the items
-    weight: int = 0  # bytes of a request with them and their scopes
     is_counted: bool = False  # already counted as dropped or stored; ignore its later result
-    is_complete: bool = False  # no more items are added
     copy: ClaimedSegment | None = None  # its copy on disk
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.parts) // _PARTS
+
+    @property
+    def scopes(self) -> Sequence[bytes]:
+        """The scope of each item."""
+        return self.parts[::_PARTS]
+
+    @property
+    def items(self) -> Sequence[bytes]:
+        """The items, in their order."""
+        return self.parts[1::_PARTS]
+
+    @property
+    def oldest(self) -> float:
+        """When its first item was put (monotonic)."""
+        return float(self.parts[_PARTS - 1])
 
 
 class Queue:
@@ -161,37 +172,34 @@ class Queue:
     def take(self, max_items: int, max_bytes: int) -> Batch | None:
         """Take the oldest items for one request; None when the queue is empty. The first one comes at any size."""
         batch = Batch()
+        parts, waiting = batch.parts, self._waiting
         with self._lock:
-            self._in_flight.append(batch)
             self._note_most()
-        while len(batch) < max_items:
-            with self._lock:  # for a short time each: `put` waits for this lock
-                if not self._take_some(batch, min(max_items, len(batch) + 128), max_bytes):
-                    break
-        if batch.items:
-            batch.is_complete = True
+            count = min(len(waiting), _PARTS * max_items)
+            parts.extend(map(deque.popleft, repeat(waiting, count)))  # one step, which nothing interrupts
+            self._limit_bytes(batch, max_bytes)
+            batch.size = sum(map(len, batch.items))
+            self._items_in_flight += len(batch)
+            self._in_flight.append(batch)
+        if parts:
             return batch
         self.ack(batch)
         return None
 
-    def _take_some(self, batch: Batch, until: int, max_bytes: int) -> bool:
-        before = len(batch)
-        while len(batch) < until and (oldest := self._pop_oldest()) is not None:
-            scope, item, put_at = oldest
-            size = weight = len(item)
-            if not batch.scopes or scope is not batch.scopes[-1]:
-                weight += len(scope) + _FRAME
-            if batch.items and batch.weight + weight > max_bytes:
-                self._waiting.extendleft(reversed(oldest))
-                break
-            batch.scopes.append(scope)
-            batch.items.append(item)
-            batch.times.append(put_at)
-            batch.size += size
-            batch.weight += weight
-        taken = len(batch) - before
-        self._items_in_flight += taken
-        return taken > 0
+    def _limit_bytes(self, batch: Batch, max_bytes: int) -> None:
+        """Return the items of a batch that make its request larger than `max_bytes`."""
+        scopes, items = batch.scopes, batch.items
+        frames = {scope: len(scope) + _FRAME for scope in set(scopes)}
+        if sum(frames.values()) + sum(map(len, items)) <= max_bytes:
+            return
+        weight = 0
+        for count, (scope, item) in enumerate(zip(scopes, items, strict=True)):
+            weight += frames.pop(scope, 0) + len(item)
+            if weight > max_bytes and count:
+                rest = batch.parts[_PARTS * count :]
+                self._waiting.extendleft(reversed(rest))
+                del batch.parts[_PARTS * count :]
+                return
 
     def ack(self, batch: Batch) -> bool:
         """Remove a batch that was delivered, refused or stored; False when its result is already known."""
@@ -213,8 +221,7 @@ class Queue:
         with self._lock:
             if not self.ack(batch) or batch.copy is not None:
                 return False
-            returning = [*chain.from_iterable(zip(batch.scopes, batch.items, batch.times, strict=True))]
-            self._waiting.extendleft(reversed(returning))
+            self._waiting.extendleft(reversed(batch.parts))
             self.bytes += batch.size
             self._make_room()
             return True
@@ -288,7 +295,7 @@ class Queue:
     def in_memory_only(self) -> Sequence[Batch]:
         """Batches in flight without a copy on disk."""
         with self._lock:
-            return [batch for batch in self._in_flight if batch.copy is None and batch.is_complete]
+            return [batch for batch in self._in_flight if batch.copy is None]
 
     @property
     def items_in_memory_only(self) -> int:
@@ -300,7 +307,7 @@ class Queue:
     def oldest_in_memory_only(self) -> float | None:
         """When the oldest item was put that is neither delivered nor on disk (monotonic)."""
         with self._lock:
-            times = [batch.times[0] for batch in self.in_memory_only()]
+            times = [batch.oldest for batch in self.in_memory_only()]
             oldest = self.oldest
             if oldest is not None:
                 times.append(oldest)
@@ -323,7 +330,11 @@ class Queue:
 
 def group_by_scope(batch: Batch) -> Mapping[bytes, Sequence[bytes]]:
     """The items by scope, in the order of their first appearance."""
-    groups: dict[bytes, list[bytes]] = {}
-    for scope, item in zip(batch.scopes, batch.items, strict=True):
-        groups.setdefault(scope, []).append(item)
+    scopes, items = batch.scopes, batch.items
+    different = dict.fromkeys(scopes)
+    if len(different) == 1:
+        return dict.fromkeys(different, items)
+    groups: dict[bytes, list[bytes]] = {scope: [] for scope in different}
+    for scope, item in zip(scopes, items, strict=True):
+        groups[scope].append(item)
     return groups

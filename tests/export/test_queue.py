@@ -227,7 +227,7 @@ def test_many_threads_lose_no_item_and_no_byte() -> None:
 
 
 def test_items_are_grouped_by_scope_in_order() -> None:
-    batch = Batch(scopes=[b"a", b"b", b"a"], items=[b"1", b"2", b"3"])
+    batch = Batch([b"a", b"1", 0.0, b"b", b"2", 0.0, b"a", b"3", 0.0])
     assert group_by_scope(batch) == {b"a": [b"1", b"3"], b"b": [b"2"]}
 
 
