@@ -27,14 +27,13 @@ from blogauto_otel.export.transport import (
     ExportStatus,
     remaining,
 )
-from blogauto_otel.export.transport.http_response import Response, ResponseReader, result
+from blogauto_otel.export.transport.http_response import Response, ResponseReader, limit, result
 from blogauto_otel.spool.ownership import fd_identity
 
 if TYPE_CHECKING:
     import ssl
 
 EARLY_RESPONSE_SECONDS: Final = 0.1  # for a response that came while the request was being sent
-SEND_PIECE: Final = 262_144  # bytes between two checks of the deadline
 
 # Headers that this module sets; a user's would break the framing of the request.
 RESERVED: Final = frozenset(
@@ -210,9 +209,9 @@ class HttpTransport:
         assert self._socket is not None
         view = memoryview(content)
         while view:
-            self._socket.settimeout(remaining(deadline, "sending"))
+            limit(self._socket, remaining(deadline, "sending"))
             try:
-                view = view[self._socket.send(view[:SEND_PIECE]) :]
+                view = view[self._socket.send(view) :]  # as much as the buffers of the connection take
             except TimeoutError as error:
                 raise DeadlineError("no time left sending") from error
 

@@ -25,6 +25,7 @@ MAX_HEAD: Final = 65_536  # bytes of headers
 MAX_LINE: Final = 8192  # bytes of a status line
 MAX_INTERIM: Final = 20  # responses such as 100 Continue, before the final one
 MAX_BODY: Final = 65_536  # bytes of a body; the rest is not read
+TOLERANCE: Final = 0.05  # seconds that a call may take longer than the deadline
 REST_SECONDS: Final = 2.0  # for headers and body, after the status
 
 # https://opentelemetry.io/docs/specs/otlp/#retryable-response-codes; all others are final.
@@ -162,7 +163,7 @@ class ResponseReader:
         return content
 
     def _read_more(self, deadline: float) -> None:
-        self._socket.settimeout(remaining(deadline, "waiting for the answer"))
+        limit(self._socket, remaining(deadline, "waiting for the answer"))
         try:
             received = self._socket.recv(65_536)
         except TimeoutError as error:
@@ -171,6 +172,17 @@ class ResponseReader:
             raise ConnectionResetError("closed before the answer was complete")
         self.has_received = True
         self._buffer += received
+
+
+def limit(connection: socket.socket, seconds: float) -> None:
+    """Set the timeout of the next call; one that is later by at most `TOLERANCE` stays.
+
+    Each call that uses the operating system gives the interpreter lock away, and may wait 5 ms for it. While our thread
+    waits, the application wakes it with each of its own such calls, which costs microseconds each.
+    """
+    given = connection.gettimeout()
+    if given is None or not seconds <= given <= seconds + TOLERANCE:
+        connection.settimeout(seconds)
 
 
 def _not_http(start: bytes) -> str:
