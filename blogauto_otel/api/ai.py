@@ -54,6 +54,7 @@ PROVIDERS: Final[Mapping[str, str]] = {
 IN_CALL: Final = "blogauto-ai-call"  # in the context: an instrumentation below records neither tokens nor durations
 FIRST_ERROR, LAST_ERROR = 400, 599  # of HTTP statuses
 DETAILS_EVENT: Final = "gen_ai.client.inference.operation.details"
+COST: Final = "blogauto.ai.cost"  # attribute of the span of a call
 
 
 @counter("ai.cost", unit="{cost}", domain="ai")
@@ -203,7 +204,7 @@ class AiCall:
                 cached_input_tokens=facts.cached_input_tokens,
             )  # fmt: skip
             if cost is not None:
-                self._span.set_attribute("blogauto.ai.cost", cost)
+                self._span.set_attribute(COST, cost)
 
     def _end_span(self, error: BaseException | None) -> None:
         span, facts = self._span, self._facts

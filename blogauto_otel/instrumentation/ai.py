@@ -14,8 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.metrics import Histogram, Meter, MeterProvider
-from opentelemetry.trace import TracerProvider
+from opentelemetry.trace import Span, TracerProvider
 
 from blogauto_otel._class_names import type_name
 from blogauto_otel._guard import guard
@@ -193,7 +194,9 @@ class _AiHistogram:
         self._inner.record(amount, complete, context)
         if self._counts_cost:
             with guard("counting the cost of an AI call"):
-                _add_cost(int(amount), complete)
+                cost = _add_cost(int(amount), complete)
+                if cost is not None:
+                    _add_to_span(cost, trace.get_current_span(context))
 
 
 def _completed(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -213,10 +216,10 @@ def _completed(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _add_cost(tokens: int, attributes: Mapping[str, Any]) -> None:
+def _add_cost(tokens: int, attributes: Mapping[str, Any]) -> float | None:
     """Of input or output tokens alone: an instrumentation records one after the other."""
     kind = attributes.get("gen_ai.token.type")
-    ai.add_cost(
+    return ai.add_cost(
         attributes["gen_ai.provider.name"],
         str(attributes["gen_ai.request.model"]),
         str(attributes["gen_ai.operation.name"]),
@@ -225,3 +228,10 @@ def _add_cost(tokens: int, attributes: Mapping[str, Any]) -> None:
         output_tokens=tokens if kind in ("output", "completion") else 0,
         is_call=kind == "input",
     )
+
+
+def _add_to_span(cost: float, span: Span) -> None:
+    """Add a part of the cost to the span of the call, where the instrumentation measures before that ends."""
+    known = getattr(span, "attributes", None) or {}
+    if "gen_ai.request.model" in known:
+        span.set_attribute(ai.COST, known.get(ai.COST, 0.0) + cost)

@@ -107,3 +107,12 @@ def test_a_rate_limit_and_a_refusal_are_counted_by_their_error(recorded: dict[st
 
 def test_prompts_and_answers_do_not_leave(recorded: dict[str, Any]) -> None:
     assert "must not leave" not in json.dumps(recorded)
+
+
+@pytest.mark.parametrize("provider_name", PROVIDERS)
+def test_the_span_of_a_call_has_its_cost(recorded: dict[str, Any], provider_name: str) -> None:
+    """Within `ai_call` that span has it. `anthropic` ends its own spans before the tokens are measured."""
+    model, calls, _ = PROVIDERS[provider_name]
+    spans = [one["attributes"] for one in recorded["spans"] if one["attributes"].get("gen_ai.request.model") == model]
+    costs = [attributes["blogauto.ai.cost"] for attributes in spans if "blogauto.ai.cost" in attributes]
+    assert costs == pytest.approx([COST] * (1 if provider_name == "anthropic" else calls))
