@@ -40,7 +40,7 @@ class LogThread:
         context = contextvars.copy_context()
         with self._lock:
             self._lines.append(lambda: context.run(log))
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = _threads.start_thread(self._run, _NAME)
             if self._thread is not None:
                 return True

