@@ -27,6 +27,7 @@ from typing import Any, Final, TypeVar
 
 from blogauto_otel import _guard, _messages
 from blogauto_otel._guard import guard
+from blogauto_otel._threads import importing
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ def register(state: T, phase: Phase = Phase.STATE) -> T:
 
 register(_guard.state)  # the first of all: the calls below are guarded
 register(_messages.state)
+register(importing)
 
 
 def is_ending() -> bool:
@@ -119,7 +121,11 @@ def hook() -> None:
     with guard("hooking into multiprocessing"):
         _hook_into_multiprocessing()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=after_fork_in_child)
+        os.register_at_fork(
+            before=_before_fork,
+            after_in_parent=importing.after_fork_in_parent,
+            after_in_child=after_fork_in_child,
+        )
 
 
 def _hook_into_multiprocessing() -> None:
@@ -148,3 +154,4 @@ def _before_fork() -> None:
         with guard("hooking into multiprocessing"):
             util.register_after_fork(_process, lambda _: _finalize_with_multiprocessing())
             _process.known_to_multiprocessing.add(_process)
+    importing.before_fork()

@@ -14,6 +14,8 @@ _CAN_BLOCK: Final = hasattr(signal, "pthread_sigmask")  # Windows has no signal 
 # Faults of the thread itself. If they are blocked, the kernel ends the process before `faulthandler` reports them.
 _FAULT_SIGNALS: Final = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT", "SIGTRAP", "SIGSYS")
 
+_IMPORT_SECONDS: Final = 2.0  # that a fork waits for an import of our threads
+
 
 class _ThreadState(threading.local):
     is_own = False
@@ -100,6 +102,42 @@ def _discard(number: signal.Signals) -> None:
         signal.sigtimedwait({number}, 0)
     else:  # macOS; it is pending for this thread, so this does not wait
         signal.sigwait({number})
+
+
+class ImportLock:
+    """Held by our threads while they import, and by a thread that forks; `_process` registers it.
+
+    If a thread is importing a module at the fork, the module stays locked in the child, and whoever imports it there
+    waits for ever.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def before_fork(self) -> None:
+        """Wait for imports of our threads; not for ever, because one may need what this thread has locked."""
+        if self._lock.acquire(timeout=_IMPORT_SECONDS):
+            self._forking.append(threading.get_ident())
+
+    def after_fork_in_parent(self) -> None:
+        """Let our threads import again."""
+        if threading.get_ident() in self._forking:
+            self._forking.remove(threading.get_ident())
+            self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """A fresh lock: a thread that does not exist here may hold the old one."""
+        self._lock = threading.RLock()
+        self._forking: list[int] = []  # the threads that hold the lock to fork
+
+
+importing: Final = ImportLock()
 
 
 class ExclusiveLock:

@@ -333,6 +333,36 @@ os.wait()
     assert out.splitlines()[-1] == "localhost"
 
 
+def test_a_child_can_import_what_a_thread_of_ours_was_importing_when_it_was_forked(run: Run) -> None:
+    """As grpcio, with the first request; half imported, it stays locked in the child for ever."""
+    out = succeeds(
+        run("""
+import builtins, os, sys, threading, time
+telemetry = blogauto_otel.configure(protocol="grpc", endpoint="http://127.0.0.1:9", spool_dir="off", console="off")
+begun, original = threading.Event(), builtins.__import__
+
+def slow_import(name, *rest, **named):
+    if name == "grpc" and len(rest) > 2 and rest[2] and "_compression" in rest[2]:  # in the middle of grpc
+        begun.set()
+        time.sleep(0.5)
+    return original(name, *rest, **named)
+
+assert "grpc" not in sys.modules
+builtins.__import__ = slow_import
+blogauto_otel.metrics.business.keywords_analyzed.add(1)
+threading.Thread(target=telemetry.force_flush, args=(5.0,)).start()
+assert begun.wait(10)
+builtins.__import__ = original
+if os.fork() == 0:
+    import grpc
+    os.write(1, grpc.__name__.encode())
+    os._exit(0)
+os.wait()
+""")
+    )
+    assert out.splitlines()[-1] == "grpc"
+
+
 def test_a_child_of_a_process_that_has_shut_down_waits_for_no_lock_of_its_parent(run: Run) -> None:
     done = run("""
 import os, threading

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from blogauto_otel._clock import clock
 from blogauto_otel._guard import log_once
-from blogauto_otel._threads import ExclusiveLock
+from blogauto_otel._threads import ExclusiveLock, importing
 from blogauto_otel.export.retry import SpoolTiming
 from blogauto_otel.export.signal_exporter import SignalExporter
 from blogauto_otel.export.signal_spool import Retries, SignalSpool
@@ -317,7 +317,8 @@ def _log_other_destinations(directory: Path) -> None:
 
 
 def _has_free_files(directory: Path) -> bool:
-    from blogauto_otel.spool import inspection  # only where there is another directory
+    with importing:
+        from blogauto_otel.spool import inspection  # only where there is another directory
 
     try:
         return any(file.name.state == FREE for file in inspection.list_files(directory))

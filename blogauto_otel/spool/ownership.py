@@ -67,7 +67,8 @@ def _state_and_start(pid: int) -> tuple[str, str]:
 
     https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
     """
-    fields = (_PROC / str(pid) / "stat").read_text("ascii", "replace").rpartition(") ")[2].split()
+    # As bytes: `read_text` imports a codec, and a child that is forked meanwhile could never import it.
+    fields = (_PROC / str(pid) / "stat").read_bytes().decode("ascii", "replace").rpartition(") ")[2].split()
     return fields[0], fields[19]
 
 

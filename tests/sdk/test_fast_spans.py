@@ -287,13 +287,16 @@ def test_nothing_of_a_span_that_the_collector_tracks_outlives_it(receiver: Recei
                 tracer.record_span(STATEMENT, start_time=6, end_time=7)
             span.finish(ROUTE_OF_REQUEST, {"client.address": "203.0.113.7"})
 
+        def grown() -> int:
+            gc.collect()
+            before = len(gc.get_objects())
+            for _ in range(100):
+                request()
+            return len(gc.get_objects()) - before
+
         request()
-        gc.collect()
-        before = len(gc.get_objects())
-        for _ in range(100):
-            request()
-        grown = len(gc.get_objects()) - before
-    assert grown < 20
+        fewest = min(grown() for _ in range(3))  # the delivery thread makes objects too
+    assert fewest < 20
 
 
 def test_only_tracers_of_ours_have_these_calls(receiver: Receiver) -> None:

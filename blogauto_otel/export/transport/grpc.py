@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from blogauto_otel._clock import clock
 from blogauto_otel._process import register
-from blogauto_otel._threads import signals_blocked
+from blogauto_otel._threads import importing, signals_blocked
 from blogauto_otel.errors import MalformedError
 from blogauto_otel.export.transport import USER_AGENT, Destination, ExportResult, ExportStatus, clamped, partial_success
 from blogauto_otel.export.transport.http import credentials
@@ -73,7 +73,8 @@ class GrpcTransport:
             return ExportResult(ExportStatus.RETRY, "connection", f"{type(error).__name__}: {error}", answered=False)
 
     def _exchange(self, body: bytes, deadline: float) -> ExportResult:
-        import grpc
+        with importing:
+            import grpc
 
         if self._channel is None:
             with signals_blocked():  # the first channel starts the threads of grpcio

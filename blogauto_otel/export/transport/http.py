@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from blogauto_otel._clock import clock
-from blogauto_otel._threads import without_signal
+from blogauto_otel._threads import importing, without_signal
 from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
     TIMEOUT,
@@ -250,7 +250,8 @@ def credentials(url: str) -> Mapping[str, str]:
 
 
 def _tls_context(destination: Destination) -> ssl.SSLContext:
-    import ssl
+    with importing:
+        import ssl
 
     context = ssl.create_default_context(cafile=destination.certificate)
     if destination.client_certificate:

@@ -12,6 +12,7 @@ from typing import Final
 
 from blogauto_otel._clock import clock
 from blogauto_otel._dataclass import dataclass
+from blogauto_otel._threads import importing
 from blogauto_otel.errors import DeadlineError
 from blogauto_otel.export.transport import (
     ExportResult,
@@ -246,7 +247,8 @@ def retry_after(value: str | None, now: float | None = None) -> float | None:
         return clamped(float(value))
     except ValueError:
         pass
-    import email.utils  # dates are rare, and this import is not cheap
+    with importing:
+        import email.utils  # dates are rare, and this import is not cheap
 
     try:
         moment = email.utils.parsedate_to_datetime(value).timestamp()
