@@ -177,14 +177,13 @@ class Queue:
             self._note_most()
             count = min(len(waiting), _PARTS * max_items)
             parts.extend(map(deque.popleft, repeat(waiting, count)))  # one step, which nothing interrupts
+            if not parts:
+                return None
             self._limit_bytes(batch, max_bytes)
             batch.size = sum(map(len, batch.items))
             self._items_in_flight += len(batch)
             self._in_flight.append(batch)
-        if parts:
-            return batch
-        self.ack(batch)
-        return None
+        return batch
 
     def _limit_bytes(self, batch: Batch, max_bytes: int) -> None:
         """Return the items of a batch that make its request larger than `max_bytes`."""
