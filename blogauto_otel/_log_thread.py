@@ -1,4 +1,4 @@
-"""A thread that logs the lines of our other threads: a handler of the application may block, and delivery must not.
+"""A thread that logs the lines of our other threads: a handler of the application may block (docs/decisions/0183).
 
 It starts with a line and ends when none is left.
 """
