@@ -1,6 +1,7 @@
 """Run all benchmarks: `python -m benchmarks`, or some: `python -m benchmarks requests sql`.
 
-On request only, because they take minutes and have options: `python -m benchmarks load`, `... soak`, `... scale`.
+On request only, because they take minutes and have options: `python -m benchmarks load`, `... live_profile`,
+`... soak`, `... scale`.
 `python -m benchmarks readme` prints the README's tables from what the last runs found.
 """
 
@@ -26,7 +27,7 @@ BENCHMARKS = (
     "fixture",
     "statements",
 )
-ON_REQUEST = ("load", "soak", "scale")
+ON_REQUEST = ("load", "live_profile", "soak", "scale")
 
 
 def main(names: list[str]) -> int:
