@@ -34,12 +34,25 @@ _ROOT = re.compile(r".*/(?=blogauto_otel/)|.*/site-packages/|.*/lib/python3[.0-9
 def main(arguments: Sequence[str] = ()) -> int:
     """Measure and print the table; the exit status."""
     options = _options(arguments)
+    if options.script is not None:
+        samples = Counter(innermost_functions(options.script.read_text().splitlines()))
+        _print("samples", samples, 1.0)
+        return 0
     if not shutil.which("perf"):
         print(NO_PERF, file=sys.stderr)
         return 2
-    variables = {"PYTHONPERFSUPPORT": "1"}
+    micros, samples = _measure(options)
+    if not any(samples):
+        print("perf found no Python functions: is it Python 3.12 or newer?", file=sys.stderr)
+        return 2
+    _print(f"{options.route}: microseconds of CPU a request", samples, micros / samples.total())
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> tuple[float, Counter[str]]:
+    """Microseconds of CPU a request, and the samples of each function."""
     with tempfile.TemporaryDirectory() as name, sink() as url:
-        folder = Path(name)
+        folder, variables = Path(name), {"PYTHONPERFSUPPORT": "1"}
         with servers({"ours": SETUPS["ours"]}, [LOOP], options.python, url, folder, variables) as started:
             server = started[LOOP, "ours"]
             before = cpu_seconds(server.pid)
@@ -52,16 +65,14 @@ def main(arguments: Sequence[str] = ()) -> int:
             micros = (cpu_seconds(server.pid) - before) / answered.requests * 1e6
         command = ["perf", "script", "--input", str(folder / "perf.data")]
         script = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    samples = Counter(innermost_functions(script.splitlines()))
-    if not any(samples):
-        print("perf found no Python functions: is it Python 3.12 or newer?", file=sys.stderr)
-        return 2
-    unit = micros / samples.total()
+    return micros, Counter(innermost_functions(script.splitlines()))
+
+
+def _print(unit: str, samples: Counter[str], factor: float) -> None:
     own = sum(count for function, count in samples.items() if "blogauto_otel/" in function)
-    title = f"{options.route}: {micros:.0f} us of CPU a request, {own * unit:.1f} of them in blogauto_otel"
-    rows = [(f"{count * unit:.2f}", function or "outside of Python") for function, count in samples.most_common(60)]
-    print_table(title, ("us", "function"), rows)
-    return 0
+    title = f"{unit}: {samples.total() * factor:.0f}, in blogauto_otel {own * factor:.1f}"
+    rows = [(f"{count * factor:.2f}", function or "outside of Python") for function, count in samples.most_common(60)]
+    print_table(title, ("", "function"), rows)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -69,6 +80,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, help="3.12 or newer, with the development dependencies")
     parser.add_argument("--route", choices=list(ROUTES), default="plain")
     parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--script", type=Path, help="a file with what `perf script` printed, instead of measuring")
     return parser.parse_args(arguments)
 
 

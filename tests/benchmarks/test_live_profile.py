@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.live_profile import innermost_functions
+import subprocess
+from pathlib import Path
+
+from testkit.processes import ROOT, python
 
 SCRIPT = """\
 python 13436  2506.092520:    5025125 cpu-clock:pppH:
@@ -18,9 +21,13 @@ python 13436  2506.102582:    5025125 cpu-clock:pppH:
 """
 
 
-def test_a_sample_counts_for_the_innermost_python_function() -> None:
-    assert [*innermost_functions(SCRIPT.splitlines())] == [
-        "blogauto_otel/instrumentation/server/request.py: Request.send",
-        "/srv/app/benchmarks/load/application.py: build.<locals>.full",
-        "",
+def test_a_sample_counts_for_the_innermost_python_function(tmp_path: Path) -> None:
+    (tmp_path / "script.txt").write_text(SCRIPT)
+    command = python("-m", "benchmarks", "live_profile", "--script", str(tmp_path / "script.txt"))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[5:]]
+    assert rows == [
+        ["1.00", "blogauto_otel/instrumentation/server/request.py: Request.send"],
+        ["1.00", "/srv/app/benchmarks/load/application.py: build.<locals>.full"],
+        ["1.00", "outside of Python"],
     ]
