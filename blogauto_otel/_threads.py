@@ -25,7 +25,7 @@ class _ThreadState(threading.local):
 _thread: Final = _ThreadState()
 
 
-def start_thread(target: Callable[..., None], name: str, *args: object) -> threading.Thread | None:
+def start_thread(target: Callable[..., object], name: str, *args: object) -> threading.Thread | None:
     """Start a daemon thread that receives no signals.
 
     The kernel delivers a signal to any thread that does not block it. A signal that the application blocks, for a

@@ -92,7 +92,8 @@ from opentelemetry._logs import get_logger  # noqa: E402
 from sqlalchemy import create_engine, text  # noqa: E402
 
 import blogauto_otel  # noqa: E402
-from blogauto_otel._guard import swallowed  # noqa: E402
+from blogauto_otel._guard import log_once, swallowed  # noqa: E402
+from blogauto_otel._threads import start_thread  # noqa: E402
 from testkit.results import print_result  # noqa: E402
 
 telemetry = blogauto_otel.configure()
@@ -166,6 +167,12 @@ def abandon() -> None:
     abandoned.append(None)
 
 
+def log_in_a_thread_of_ours(number: int) -> None:
+    thread = start_thread(log_once, "faults", f"round {number}", "a line of a thread of ours")
+    assert thread is not None
+    thread.join()
+
+
 request("/answers")  # imports and first-time set-up
 request("/waits").close()
 gc.collect()
@@ -180,6 +187,7 @@ for number in itertools.count():
     trace.get_tracer(f"tracer {number}")
     get_logger(f"logger {number}")
     blogauto_otel.configure()
+    log_in_a_thread_of_ours(number)
     if number % 10 == 0 or number > ROUNDS:
         telemetry.force_flush(5.0)
         asyncio.run(scrape())
