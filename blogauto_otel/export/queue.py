@@ -179,25 +179,25 @@ class Queue:
             parts.extend(map(deque.popleft, repeat(waiting, count)))  # one step, which nothing interrupts
             if not parts:
                 return None
-            self._limit_bytes(batch, max_bytes)
             batch.size = sum(map(len, batch.items))
+            self._limit_bytes(batch, max_bytes)
             self._items_in_flight += len(batch)
             self._in_flight.append(batch)
         return batch
 
     def _limit_bytes(self, batch: Batch, max_bytes: int) -> None:
         """Return the items of a batch that make its request larger than `max_bytes`."""
-        scopes, items = batch.scopes, batch.items
-        frames = {scope: len(scope) + _FRAME for scope in set(scopes)}
-        if sum(frames.values()) + sum(map(len, items)) <= max_bytes:
+        frames = {scope: len(scope) + _FRAME for scope in set(batch.scopes)}
+        if batch.size + sum(frames.values()) <= max_bytes:
             return
         weight = 0
-        for count, (scope, item) in enumerate(zip(scopes, items, strict=True)):
+        for count, (scope, item) in enumerate(zip(batch.scopes, batch.items, strict=True)):
             weight += frames.pop(scope, 0) + len(item)
             if weight > max_bytes and count:
                 rest = batch.parts[_PARTS * count :]
                 self._waiting.extendleft(reversed(rest))
                 del batch.parts[_PARTS * count :]
+                batch.size = sum(map(len, batch.items))
                 return
 
     def ack(self, batch: Batch) -> bool:
@@ -330,10 +330,9 @@ class Queue:
 def group_by_scope(batch: Batch) -> Mapping[bytes, Sequence[bytes]]:
     """The items by scope, in the order of their first appearance."""
     scopes, items = batch.scopes, batch.items
-    different = dict.fromkeys(scopes)
-    if len(different) == 1:
-        return dict.fromkeys(different, items)
-    groups: dict[bytes, list[bytes]] = {scope: [] for scope in different}
+    if len(set(scopes)) == 1:  # nearly always
+        return {scopes[0]: items}
+    groups: dict[bytes, list[bytes]] = {}
     for scope, item in zip(scopes, items, strict=True):
-        groups[scope].append(item)
+        groups.setdefault(scope, []).append(item)
     return groups
