@@ -19,8 +19,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.load.client import ROUTES, send_load
-from benchmarks.load.measure import cpu_seconds, servers
+from benchmarks.load.client import ROUTES
+from benchmarks.load.measure import Case, run_load, servers
 from benchmarks.load.setups import SETUPS
 from benchmarks.sink import sink
 from benchmarks.table import print_table
@@ -55,14 +55,9 @@ def _measure(options: argparse.Namespace) -> tuple[float, Counter[str]]:
         folder, variables = Path(name), {"PYTHONPERFSUPPORT": "1"}
         with servers({"ours": SETUPS["ours"]}, [LOOP], options.python, url, folder, variables) as started:
             server = started[LOOP, "ours"]
-            before = cpu_seconds(server.pid)
-            with subprocess.Popen(
-                _record(server.pid, folder / "perf.data", options.seconds), stderr=subprocess.DEVNULL
-            ):
-                answered = send_load(
-                    server.url, options.route, connections=CONNECTIONS, seconds=options.seconds, folder=folder
-                )
-            micros = (cpu_seconds(server.pid) - before) / answered.requests * 1e6
+            record = _record(server.pid, folder / "perf.data", options.seconds)
+            with subprocess.Popen(record, stderr=subprocess.DEVNULL):
+                micros = run_load(server, Case(LOOP, options.route, CONNECTIONS), options.seconds, folder).cpu_us
         command = ["perf", "script", "--input", str(folder / "perf.data")]
         script = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return micros, Counter(innermost_functions(script.splitlines()))

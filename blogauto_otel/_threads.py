@@ -107,8 +107,8 @@ def _discard(number: signal.Signals) -> None:
 class ImportLock:
     """Held by our threads while they import, and by a thread that forks; `_process` registers it.
 
-    If a thread is importing a module at the fork, the module stays locked in the child, and whoever imports it there
-    waits for ever.
+    If a thread is importing a module at the fork, the module stays locked in the child, and a thread there that imports
+    it waits for ever.
     """
 
     def __init__(self) -> None:

@@ -98,21 +98,22 @@ def measure(
         for case in random.sample(cases, len(cases)):
             names = [name for loop, name in started if loop == case.loop]
             for name in random.sample(names, len(names)):
-                sample = _sample(started[case.loop, name], case, seconds, folder)
+                sample = run_load(started[case.loop, name], case, seconds, folder)
                 found[case].setdefault(name, []).append(sample)
     return found
 
 
-def _sample(server: Process, case: Case, seconds: int, folder: Path) -> Sample:
+def run_load(server: Process, case: Case, seconds: int, folder: Path) -> Sample:
+    """Load one server for some seconds."""
     server.get("/collections")
-    before = cpu_seconds(server.pid)
+    before = _cpu_seconds(server.pid)
     answered = send_load(server.url, case.route, connections=case.connections, seconds=seconds, folder=folder)
-    cpu_us = (cpu_seconds(server.pid) - before) / max(1, answered.requests) * 1e6
+    cpu_us = (_cpu_seconds(server.pid) - before) / max(1, answered.requests) * 1e6
     collections = json.loads(server.get("/collections")[1])
     return Sample(answered.rate, answered.p50, answered.p99, cpu_us, collections)
 
 
-def cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float:
     """User and system time of a process and all its threads (proc(5): the fields 14 and 15 of `stat`)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK

@@ -46,7 +46,7 @@ def wrap_asgi_call(  # noqa: C901 - flat, because every request takes it
         scope[MARK] = is_traced is None  # whether the keys for other telemetry are ours, not the application's
         server, outer = state.active, current_context()
         try:
-            if (  # else `_uninstrumented` returns None, so nearly every request is spared the call
+            if (  # else `_uninstrumented` returns None, so it is not called for nearly every request
                 outer or server is None or server.excluded is not None or scope.get("type") != "http"
                 or scope.get("path", "").endswith(pages.state.endings) or getattr(self, EXCLUDED, False)
             ):  # fmt: skip
